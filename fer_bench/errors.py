@@ -1,0 +1,45 @@
+"""The errors that a user can cause and mend; anything else that escapes is a bug of ours."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class FerBenchError(Exception):
+    """Something a user can mend: one message, exit code 2, no traceback.
+
+    The message says what happened with the value, what was expected, and what to do.
+    """
+
+
+class DataError(FerBenchError):
+    """Data that cannot be used as it lies on disk; the message lists every fault found."""
+
+
+class PluginError(FerBenchError):
+    """A plugin broke its contract or failed; the message names the plugin."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a sentence that offers the nearest of ``known``, or lists them all if none is near.
+
+    Example:
+        >>> did_you_mean("xcepton", ["xception", "vgg16"])
+        "Did you mean 'xception'?"
+    """
+    names = sorted(set(known))
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if near:
+        return f"Did you mean {' or '.join(repr(match) for match in near)}?"
+    if not names:
+        return "None is available."
+    return f"Known: {', '.join(repr(known_name) for known_name in names)}."
+
+
+def bullet_list(lines: Sequence[str], most: int = 50) -> str:
+    """Return ``lines`` as an indented list, cut after ``most`` with a count of the rest."""
+    shown = [f"  - {line}" for line in lines[:most]]
+    if len(lines) > most:
+        shown.append(f"  … and {len(lines) - most} more")
+    return "\n".join(shown)

@@ -1,0 +1,47 @@
+"""The hooks that a plugin may implement, in the order in which the host calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from fer_bench.specs import BackboneSpec, DatasetSpec, StrategySpec
+
+PROJECT = "fer_bench"
+"""Name of the pluggy project and of the entry-point group."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def fer_bench_datasets() -> Iterable[DatasetSpec]:  # pyright: ignore[reportReturnType]
+    """Return the data sets that this plugin brings. Called once, when the plugin is loaded."""
+
+
+@hookspec
+def fer_bench_backbones() -> Iterable[BackboneSpec]:  # pyright: ignore[reportReturnType]
+    """Return the backbones that this plugin brings. Called once, when the plugin is loaded."""
+
+
+@hookspec
+def fer_bench_strategies() -> Iterable[StrategySpec]:  # pyright: ignore[reportReturnType]
+    """Return the fine-tuning strategies that this plugin brings. Called once, when the plugin is loaded."""
+
+
+@hookspec
+def fer_bench_run_start(cells: int, done: int, runs_dir: Path) -> None:
+    """A run begins: ``cells`` in the grid, of which ``done`` are stored already."""
+
+
+@hookspec
+def fer_bench_cell_done(cell: Mapping[str, Any]) -> None:
+    """A cell was stored: its ``cell.json`` record, ``ok`` or ``failed``, with its ``id``."""
+
+
+@hookspec
+def fer_bench_run_end(ok: int, failed: int, runs_dir: Path) -> None:
+    """A run ended: how many cells of its grid are ``ok`` and how many ``failed``."""

@@ -1,0 +1,192 @@
+"""Discover plugins, load each in isolation, and say of each what it brings or why it failed.
+
+The only module that uses pluggy's manager. A broken plugin becomes a `Plugin` with its error; the others keep working.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pluggy
+
+from fer_bench import hookspecs
+from fer_bench.errors import FerBenchError, did_you_mean
+from fer_bench.hookspecs import PROJECT
+from fer_bench.specs import BackboneSpec, DatasetSpec, StrategySpec
+
+Kind = Literal["dataset", "backbone", "strategy"]
+Item = DatasetSpec | BackboneSpec | StrategySpec
+
+ITEM_HOOKS: Mapping[str, tuple[Kind, type[Item]]] = {
+    "fer_bench_datasets": ("dataset", DatasetSpec),
+    "fer_bench_backbones": ("backbone", BackboneSpec),
+    "fer_bench_strategies": ("strategy", StrategySpec),
+}
+"""Hook -> the kind of item it returns and the item's class; the other hooks are events."""
+
+SELECT_VARIABLE = "FER_BENCH_PLUGINS"
+ITEM_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """One installed plugin: what it brings, or why it does not work.
+
+    Attributes:
+        name: of its entry point.
+        distribution: the installed package, and its ``version``.
+        hooks: names of the hooks it implements.
+        items: (kind, spec) of everything it brings.
+        status: ``ok``, ``failed`` or ``off`` (not selected by ``FER_BENCH_PLUGINS``).
+        error: why it failed; empty otherwise.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    hooks: tuple[str, ...] = ()
+    items: tuple[tuple[Kind, Item], ...] = ()
+    status: Literal["ok", "failed", "off"] = "ok"
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Plugins:
+    """All installed plugins, and the event hooks of those that work."""
+
+    all: tuple[Plugin, ...]
+    manager: pluggy.PluginManager
+
+    def __iter__(self) -> Iterator[Plugin]:
+        return iter(self.all)
+
+    def notify(self, hook: str, **arguments: object) -> list[str]:
+        """Call an event hook on every working plugin; return one message for each that raised.
+
+        A reporter must never end a run, so its errors are returned, not raised.
+        """
+        errors: list[str] = []
+        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+            wanted = {name: arguments[name] for name in implementation.argnames}
+            try:
+                implementation.function(**wanted)
+            except (Exception, SystemExit) as error:
+                errors.append(f"plugin {implementation.plugin_name!r} failed in {hook}: {_describe(error)}")
+        return errors
+
+
+def load_plugins() -> Plugins:
+    """Load every plugin of the entry-point group ``fer_bench``, each in isolation.
+
+    Raises:
+        FerBenchError: ``FER_BENCH_PLUGINS`` names a plugin that is not installed.
+    """
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(hookspecs)
+    entry_points = _discover()
+    selected = _selection(name for name, _ in entry_points)
+    plugins: list[Plugin] = []
+    for name, entry_point in entry_points:
+        distribution = entry_point.dist
+        identity = {
+            "name": name,
+            "distribution": distribution.name if distribution else "",
+            "version": distribution.version if distribution else "",
+        }
+        if selected is not None and name not in selected:
+            plugins.append(Plugin(**identity, status="off"))
+            continue
+        if any(other.name == name and other.status != "off" for other in plugins):
+            clash = next(other for other in plugins if other.name == name)
+            plugins.append(
+                Plugin(**identity, status="failed", error=f"a plugin {name!r} from {clash.distribution!r} is loaded already")
+            )
+            continue
+        # Broad on purpose: an entry point runs foreign code, and even SystemExit must not end the host.
+        try:
+            module = entry_point.load()
+            hooks = _register(manager, name, module)
+            plugins.append(Plugin(**identity, hooks=hooks, items=_items(module, hooks)))
+        except (Exception, SystemExit) as error:
+            if manager.has_plugin(name):
+                manager.unregister(name=name)
+            plugins.append(Plugin(**identity, status="failed", error=_describe(error)))
+    return Plugins(tuple(plugins), manager)
+
+
+def _discover() -> list[tuple[str, importlib.metadata.EntryPoint]]:
+    """Return (name, entry point) of the group, sorted so that the order does not depend on ``sys.path``."""
+    found = [
+        (entry_point.name, entry_point)
+        for distribution in importlib.metadata.distributions()
+        for entry_point in distribution.entry_points
+        if entry_point.group == PROJECT
+    ]
+    unique = {(name, ep.value, ep.dist.name if ep.dist else ""): (name, ep) for name, ep in found}
+    return [unique[key] for key in sorted(unique)]
+
+
+def _selection(known: Iterable[str]) -> set[str] | None:
+    """Return the names in ``FER_BENCH_PLUGINS``, or None if it is not set."""
+    text = os.environ.get(SELECT_VARIABLE)
+    if text is None:
+        return None
+    names = {name.strip() for name in text.split(",") if name.strip()}
+    known = set(known)
+    for name in sorted(names - known):
+        raise FerBenchError(f"{SELECT_VARIABLE} names a plugin {name!r} that is not installed. {did_you_mean(name, known)}")
+    return names
+
+
+def _register(manager: pluggy.PluginManager, name: str, module: Any) -> tuple[str, ...]:
+    """Register a plugin and return the names of its hooks; raise if any of them is not what the host expects."""
+    known = {hook for hook in vars(hookspecs) if hook.startswith(f"{PROJECT}_")}
+    for attribute, value in inspect.getmembers(module):
+        if not attribute.startswith(f"{PROJECT}_") or not callable(value):
+            continue
+        if not hasattr(value, f"{PROJECT}_impl"):
+            raise TypeError(f"function {attribute!r} is not decorated with @fer_bench.hookimpl")
+    manager.register(module, name)
+    hooks = tuple(sorted(caller.name for caller in manager.get_hookcallers(module) or []))
+    for hook in hooks:
+        if hook not in known:
+            raise TypeError(f"{hook!r} is not a hook of fer-bench. {did_you_mean(hook, known)}")
+    if not hooks:
+        raise TypeError(f"{getattr(module, '__name__', module)!r} implements no hook of fer-bench: {', '.join(sorted(known))}")
+    return hooks
+
+
+def _items(module: Any, hooks: Iterable[str]) -> tuple[tuple[Kind, Item], ...]:
+    """Call the plugin's item hooks and check what they return."""
+    items: list[tuple[Kind, Item]] = []
+    for hook in hooks:
+        if hook not in ITEM_HOOKS:
+            continue
+        kind, expected = ITEM_HOOKS[hook]
+        function: Callable[[], object] = getattr(module, hook)
+        returned = function()
+        if isinstance(returned, (str, bytes)) or not isinstance(returned, Iterable):
+            raise TypeError(f"{hook} returned {type(returned).__name__}, expected an iterable of {expected.__name__}")
+        for item in returned:
+            if not isinstance(item, expected):
+                raise TypeError(f"{hook} returned an item of type {type(item).__name__}, expected {expected.__name__}")
+            if not ITEM_NAME.fullmatch(item.name):
+                raise ValueError(
+                    f"{hook} returned a {kind} named {item.name!r}; a name is lower-case letters and digits, in words joined by '-'"
+                )
+            if any((kind, item.name) == (other_kind, other.name) for other_kind, other in items):
+                raise ValueError(f"{hook} returned two items named {item.name!r}")
+            items.append((kind, item))
+    return tuple(items)
+
+
+def _describe(error: BaseException) -> str:
+    """Return ``error`` as one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

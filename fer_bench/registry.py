@@ -1,0 +1,165 @@
+"""From a name that a user types, ``xception[input_size=149]``, to a spec with checked parameters."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Self, TypeVar, cast
+
+import yaml
+from pydantic import ValidationError
+
+from fer_bench.errors import FerBenchError, PluginError, bullet_list, did_you_mean
+from fer_bench.plugins import Item, Kind, Plugin, Plugins, load_plugins
+from fer_bench.specs import BackboneSpec, DatasetSpec, Params, StrategySpec, resolve
+
+SpecT = TypeVar("SpecT", bound=Item)
+_COMPONENT = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<params>.*)\])?", re.DOTALL)
+PLURALS: dict[Kind, str] = {"dataset": "data sets", "backbone": "backbones", "strategy": "strategies"}
+
+
+@dataclass(frozen=True)
+class Component(Generic[SpecT]):
+    """A data set, backbone or strategy as a user asked for it: its spec, its parameters, and the plugin that brings it."""
+
+    spec: SpecT
+    params: Params
+    plugin: Plugin
+
+    def __str__(self) -> str:
+        """Return the shortest text that names it: parameters at their defaults are left out."""
+        changed = ",".join(f"{name}={_scalar(value)}" for name, value in self.changed().items())
+        return f"{self.spec.name}[{changed}]" if changed else self.spec.name
+
+    def changed(self) -> dict[str, Any]:
+        """Return the parameters that differ from their defaults, by name, sorted."""
+        values = self.params.model_dump(mode="json")
+        defaults = type(self.params)().model_dump(mode="json")
+        return {name: values[name] for name in sorted(values) if values[name] != defaults[name]}
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a cell records of it: package, version, name and every parameter."""
+        return {
+            "name": self.spec.name,
+            "package": self.plugin.distribution,
+            "version": self.plugin.version,
+            "params": self.params.model_dump(mode="json"),
+        }
+
+    def resolve(self, reference: str) -> Callable[..., Any]:
+        """Import what the spec refers to; an error names the plugin.
+
+        Raises:
+            PluginError: it cannot be imported.
+        """
+        try:
+            return cast("Callable[..., Any]", resolve(reference))
+        except Exception as error:
+            raise PluginError(
+                f"Plugin {self.plugin.name!r} cannot load {reference!r} of {self.spec.name!r}: {type(error).__name__}: {error}"
+            ) from error
+
+
+class Registry:
+    """Everything that the working plugins bring, by kind and name."""
+
+    def __init__(self, plugins: Plugins):
+        self.plugins = plugins
+        self._items: dict[Kind, dict[str, tuple[Plugin, Item]]] = {"dataset": {}, "backbone": {}, "strategy": {}}
+        for plugin in plugins:
+            for kind, item in plugin.items:
+                self._items[kind][f"{plugin.distribution}/{item.name}"] = plugin, item
+
+    @classmethod
+    def load(cls) -> Self:
+        """Return a registry of all installed plugins."""
+        return cls(load_plugins())
+
+    def specs(self, kind: Kind) -> list[tuple[str, Plugin, Item]]:
+        """Return (name to type, plugin, spec) of all items of ``kind``, sorted; clashing names are qualified."""
+        items = self._items[kind]
+        bare = [item.name for _, item in items.values()]
+        return sorted(
+            (item.name if bare.count(item.name) == 1 else qualified, plugin, item)
+            for qualified, (plugin, item) in items.items()
+        )
+
+    def dataset(self, text: str) -> Component[DatasetSpec]:
+        """Return the data set that ``text`` names, ``name[param=value,…]``."""
+        return cast("Component[DatasetSpec]", self.find("dataset", text))
+
+    def backbone(self, text: str) -> Component[BackboneSpec]:
+        """Return the backbone that ``text`` names, ``name[param=value,…]``."""
+        return cast("Component[BackboneSpec]", self.find("backbone", text))
+
+    def strategy(self, text: str) -> Component[StrategySpec]:
+        """Return the strategy that ``text`` names, ``name[param=value,…]``."""
+        return cast("Component[StrategySpec]", self.find("strategy", text))
+
+    def find(self, kind: Kind, text: str) -> Component[Item]:
+        """Return the component of ``kind`` that ``text`` names, with its parameters checked.
+
+        Raises:
+            FerBenchError: unknown or ambiguous name, unknown parameter, or a value that is not allowed.
+        """
+        match = _COMPONENT.fullmatch(text.strip())
+        if match is None:
+            raise FerBenchError(f"Cannot read {kind} {text!r}; write it as name or name[param=value,param=value].")
+        plugin, spec = self._lookup(kind, match["name"].strip())
+        values = _parse_params(kind, text, match["params"] or "")
+        unknown = [name for name in values if name not in spec.params.model_fields]
+        if unknown:
+            raise FerBenchError(
+                f"{kind.capitalize()} {spec.name!r} has no parameter {unknown[0]!r}. "
+                + did_you_mean(unknown[0], spec.params.model_fields)
+            )
+        try:
+            params = spec.params.model_validate(values)
+        except ValidationError as error:
+            faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}" for fault in error.errors()]
+            raise FerBenchError(f"Parameters of {kind} {spec.name!r} are not valid:\n{bullet_list(faults)}") from None
+        return Component(spec, params, plugin)
+
+    def _lookup(self, kind: Kind, name: str) -> tuple[Plugin, Item]:
+        items = self._items[kind]
+        if name in items:
+            return items[name]
+        matches = [qualified for qualified, (_, item) in items.items() if item.name == name]
+        if len(matches) == 1:
+            return items[matches[0]]
+        if matches:
+            raise FerBenchError(f"{len(matches)} packages bring a {kind} {name!r}; say which: {', '.join(sorted(matches))}.")
+        known = {item.name for _, item in items.values()}
+        message = f"Unknown {kind} {name!r}. {did_you_mean(name, known)}"
+        broken = [plugin.name for plugin in self.plugins if plugin.status == "failed"]
+        if broken:
+            message += f" Broken plugins: {', '.join(broken)}; see 'fer-bench plugins list'."
+        raise FerBenchError(message)
+
+
+def _parse_params(kind: str, text: str, params: str) -> dict[str, Any]:
+    """Parse ``a=1,b=[x,y],c='d,e'``: each value is a YAML scalar or flow list."""
+    values: dict[str, Any] = {}
+    if not params.strip():
+        return values
+    for part in re.split(r""",(?=(?:[^\[\]'"]|\[[^\]]*\]|'[^']*'|"[^"]*")*$)""", params):
+        name, equals, value = part.partition("=")
+        name = name.strip()
+        if not (equals and name):
+            raise FerBenchError(f"Cannot read {part.strip()!r} in {kind} {text!r}; expected param=value.")
+        if name in values:
+            raise FerBenchError(f"Parameter {name!r} is given twice in {kind} {text!r}.")
+        try:
+            values[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise FerBenchError(f"Cannot read the value of {name!r} in {kind} {text!r}: {value.strip()!r}.") from None
+    return values
+
+
+def _scalar(value: object) -> str:
+    """Return ``value`` as `_parse_params` reads it back."""
+    if isinstance(value, str) and re.fullmatch(r"[\w./-]+", value) and yaml.safe_load(value) == value:
+        return value
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,230 @@
+"""What plugins return: frozen descriptions of data sets, backbones and strategies.
+
+A spec carries names and numbers; whatever is heavy (a TFDS builder, a Flax module) it names as an
+``"package.module:attribute"`` reference, so that listing plugins imports neither jax nor TFDS.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+INTERFACE_VERSION = 1
+"""The version of this module's contracts; it grows when a plugin written for the former one would break."""
+
+
+def resolve(reference: str) -> Any:
+    """Import and return what ``"package.module:attribute"`` names.
+
+    Raises:
+        ValueError: ``reference`` has another form.
+        ImportError: the module cannot be imported, or has no such attribute.
+    """
+    module_name, colon, attribute = reference.partition(":")
+    if not (module_name and colon and attribute):
+        raise ValueError(f"{reference!r} is not of the form 'package.module:attribute'")
+    module = importlib.import_module(module_name)
+    try:
+        return getattr(module, attribute)
+    except AttributeError as error:
+        raise ImportError(f"module {module_name!r} has no attribute {attribute!r}") from error
+
+
+class Params(BaseModel):
+    """The parameters of a component, as a frozen pydantic model with a default for every field.
+
+    Users set them as ``name[field=value,…]`` and in YAML; an unknown field or a value out of range is an error that names it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class DatasetParams(Params):
+    """Parameters that every data set has.
+
+    Fields whose ``json_schema_extra`` is ``{"view": True}`` choose among prepared samples; all others choose what is prepared.
+    """
+
+    split: str = Field("", description="use only this official split", json_schema_extra={"view": True})
+
+
+class BackboneParams(Params):
+    """Parameters that every backbone has; subclasses narrow the ranges and set the defaults."""
+
+    input_size: int = Field(224, ge=1, description="side of the square input, pixels")
+    weights: str = Field("random", description="name of a WeightsSpec, or 'random'")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """One image of a data set, as an adapter reads it.
+
+    Attributes:
+        id: unique and stable within the data set: a relative path or a row number.
+        image: path of an image file, or its encoded bytes (PNG, JPEG, TIFF, …); any size; grey or colour.
+        label: native label name.
+        split: official split, or empty.
+        subject: identity of the person, or empty where unknown.
+        sequence: the video or burst that the image was taken from, or empty.
+        groups: further columns for group scores (``{"country": "ES"}``).
+    """
+
+    id: str
+    image: Path | bytes
+    label: str
+    split: str = ""
+    subject: str = ""
+    sequence: str = ""
+    groups: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetSpec:
+    """A data set.
+
+    Attributes:
+        name: lower-case letters, digits and single hyphens.
+        title: for people.
+        builder: reference to a ``fer_bench.data.builder.FerBuilder`` subclass.
+        labels: native label names in the data set's own order; empty where the data decide (a manifest).
+        identity: whether samples carry a subject: ``"yes"``, ``"no"``, or ``"maybe"`` where the data decide.
+        splits: official split names; empty where there are none.
+        expected_counts: split -> label -> samples, where published.
+        licence: of the images.
+        citation: one line.
+        access: how to get it and in which layouts it may lie on disk; empty if the package makes it itself.
+        synthetic: drawn by a program; tables say so.
+        params: parameters with defaults.
+    """
+
+    name: str
+    title: str
+    builder: str
+    labels: tuple[str, ...]
+    identity: Literal["yes", "no", "maybe"]
+    licence: str
+    citation: str
+    access: str = ""
+    splits: tuple[str, ...] = ()
+    expected_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
+    synthetic: bool = False
+    params: type[DatasetParams] = DatasetParams
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageInput:
+    """What a backbone's first stage expects, so that the host can prepare images on the device.
+
+    Attributes:
+        channels: 3, or 1 for grey; the host repeats or averages channels to fit.
+        value_range: what 0 and 255 become.
+        resize: ``jax.image.resize`` kernel, antialiased when shrinking.
+    """
+
+    channels: Literal[1, 3] = 3
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    resize: Literal["linear", "cubic"] = "linear"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WeightsSpec:
+    """One set of pre-trained weights.
+
+    Attributes:
+        name: as in ``backbone[weights=name]``.
+        file: ``"package:path"`` of a safetensors file inside the plugin's wheel, or empty.
+        digests: ``"package:path"`` of a JSON file that pins ``{tensor: sha256 of its little-endian bytes}``.
+        convert: reference to ``(path: Path) -> dict[str, numpy.ndarray]``, from a published file to the plugin's tensors;
+            raises FerBenchError that lists every mismatch at once.
+        url: the published file.
+        sha256: of the published file.
+        source: who trained it, on what.
+        licence: of the weights.
+    """
+
+    name: str
+    file: str
+    digests: str
+    convert: str
+    url: str
+    sha256: str
+    source: str
+    licence: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackboneSpec:
+    """A backbone: named stages in order, from an image batch to features.
+
+    ``build(params, rngs=nnx.Rngs, compute_dtype=jnp.dtype)`` returns an ``nnx.Module`` in eval mode, weights loaded, that has
+    every stage as an attribute. The first stage takes (b, s, s, c) float32 in ``image_input.value_range`` with
+    s = ``params.input_size``; each takes what the one before returns; the last returns (b, h, w, ``feature_size``), which the
+    host averages over space, or (b, ``feature_size``), float32.
+
+    Attributes:
+        name: lower-case letters, digits and single hyphens.
+        summary: one line.
+        build: reference to the function above.
+        stages: attribute names, in order.
+        feature_size: length of the feature vector.
+        image_input: what the first stage expects.
+        weights: pre-trained weights, the default first.
+        params: parameters with defaults.
+    """
+
+    name: str
+    summary: str
+    build: str
+    stages: tuple[str, ...]
+    feature_size: int
+    image_input: ImageInput = ImageInput()
+    weights: tuple[WeightsSpec, ...] = ()
+    params: type[BackboneParams] = BackboneParams
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvexPhase:
+    """Fit the linear head to convergence on the features of the frozen backbone: multinomial logistic regression.
+
+    Minimises ``c * sum(cross-entropy) + ||W||^2 / 2`` as scikit-learn's ``LogisticRegression`` does, the intercept free.
+
+    Attributes:
+        c: inverse strength of the penalty, > 0.
+        standardize: scale each feature by the mean and deviation of the training part.
+        max_iterations: of L-BFGS, >= 1.
+        tolerance: stop when the largest gradient entry of the mean loss falls below it, > 0.
+    """
+
+    c: float
+    standardize: bool
+    max_iterations: int
+    tolerance: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a strategy wants done, phase by phase; the host's engine does it."""
+
+    phases: tuple[ConvexPhase, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StrategySpec:
+    """A way of adapting a backbone to labels.
+
+    Attributes:
+        name: lower-case letters, digits and single hyphens.
+        summary: one line.
+        plan: reference to ``(params) -> Plan``.
+        params: parameters with defaults.
+    """
+
+    name: str
+    summary: str
+    plan: str
+    params: type[Params] = Params
