@@ -1,0 +1,54 @@
+"""From stored pixels to what a backbone's first stage expects, on the device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from fer_bench.specs import ImageInput
+
+VERSION = 1
+"""Part of the identity of features; grows when any number that this module returns changes."""
+
+
+def to_input(images: jax.Array, size: int, spec: ImageInput) -> jax.Array:
+    """Return images as the first stage of a backbone expects them.
+
+    Args:
+        images: (b, h, w, 1 or 3) uint8.
+        size: side of the result, pixels; the picture is stretched if it is not square.
+        spec: what the backbone expects.
+
+    Returns:
+        (b, size, size, ``spec.channels``) float32; 0 and 255 lie at the ends of ``spec.value_range``. Grey is repeated;
+        colour becomes grey by ITU-R BT.601 luma.
+    """
+    x = images.astype(jnp.float32)
+    if spec.channels == 1 and x.shape[-1] == 3:
+        x = x @ jnp.asarray([[0.299], [0.587], [0.114]], jnp.float32)
+    b, _, _, c = x.shape
+    if x.shape[1:3] != (size, size):
+        x = jax.image.resize(x, (b, size, size, c), method=spec.resize, antialias=True)
+    low, high = spec.value_range
+    x = low + x * ((high - low) / 255.0)
+    return jnp.repeat(x, spec.channels, axis=-1) if c < spec.channels else x
+
+
+def to_batch(images: list[np.ndarray[Any, Any]], side: int | None, channels: int) -> np.ndarray[Any, Any]:
+    """Return images as one (b, h, w, ``channels``) uint8 batch that `to_input` takes.
+
+    Args:
+        images: each (h, w, 1 or 3) uint8.
+        side: None if all images of the data set share one shape: the device resizes. Otherwise the host resizes each to
+            (side, side) with an antialiased bilinear kernel, since the device would compile anew for every shape.
+        channels: of the batch; grey is repeated where some images of the data set are in colour.
+    """
+    if side is not None:
+        pictures = [Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image) for image in images]
+        resized = [np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR)) for picture in pictures]
+        images = [image[..., None] if image.ndim == 2 else image for image in resized]
+    return np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in images])

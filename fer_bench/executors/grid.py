@@ -1,0 +1,115 @@
+"""From a configuration to cells: what is to be done, with no knowledge of how it is executed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fer_bench.config import RunConfig
+from fer_bench.data import protocols
+from fer_bench.data.prepare import prepare
+from fer_bench.data.view import View, select
+from fer_bench.registry import Component, Registry
+from fer_bench.results.cell import Cell
+from fer_bench.specs import BackboneSpec, DatasetSpec, Plan, StrategySpec
+from fer_bench.training.backbone import code_digest, identity, resolve_precision
+from fer_bench.training.engine import make_plan
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One cell and what it tests.
+
+    Attributes:
+        cell: its identity.
+        test: (n,) bool mask over the view; the rest trains.
+    """
+
+    cell: Cell
+    test: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """All folds and seeds of one data set x backbone x strategy: they share features and are trained together."""
+
+    view: View
+    backbone: Component[BackboneSpec]
+    backbone_identity: dict[str, Any]
+    strategy: Component[StrategySpec]
+    plan: Plan
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """What a run consists of.
+
+    Attributes:
+        blocks: in the order of execution.
+        notes: one line a data set: which protocol was chosen and why, and what its preparation warned of.
+    """
+
+    blocks: tuple[Block, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def jobs(self) -> list[Job]:
+        """All cells, in the order of execution."""
+        return [job for block in self.blocks for job in block.jobs]
+
+
+def expand(config: RunConfig, registry: Registry, data_dir: Path, progress: Callable[[Component[DatasetSpec]], None]) -> Grid:
+    """Resolve every name, prepare the data and enumerate the cells.
+
+    Args:
+        config: the run's settings.
+        registry: of the installed plugins.
+        data_dir: where data sets lie.
+        progress: called before a data set is prepared.
+
+    Raises:
+        FerBenchError: anything about the settings or the data that a user can mend; nothing has been trained by then.
+    """
+    # Cheap faults come before slow work: names first, then data.
+    datasets = [registry.dataset(text) for text in config.datasets]
+    backbones = [registry.backbone(text) for text in config.backbones]
+    strategies = [(strategy, make_plan(strategy)) for strategy in map(registry.strategy, config.strategies)]
+    precision = resolve_precision(config.precision)
+    identities = [{"text": str(backbone), **identity(backbone, precision)} for backbone in backbones]
+    blocks: list[Block] = []
+    notes: list[str] = []
+    for dataset in datasets:
+        progress(dataset)
+        view = select(dataset, prepare(dataset, data_dir), config.limit)
+        protocol, why = protocols.choose(config.protocol, view)
+        splits = [protocols.split(protocol, view, config.folds, seed) for seed in config.seeds]
+        notes.append(f"{dataset}: {len(view.rows)} images, {protocol} with {config.folds} folds ({why}).")
+        notes.extend(f"{dataset}: {warning}" for warning in view.prepared.warnings)
+        data_identity = {"text": str(dataset), **view.identity()}
+        for backbone, backbone_identity in zip(backbones, identities, strict=True):
+            for strategy, plan in strategies:
+                strategy_identity = {
+                    "text": str(strategy),
+                    **strategy.identity(),
+                    "code_sha256": code_digest(strategy.spec.plan),
+                }
+                jobs = [
+                    Job(
+                        Cell(
+                            dataset=data_identity,
+                            protocol=split.identity(),
+                            backbone=backbone_identity,
+                            strategy=strategy_identity,
+                            fold=fold,
+                            seed=split.seed,
+                        ),
+                        test,
+                    )
+                    for split in splits
+                    for fold, test in split
+                ]
+                blocks.append(Block(view, backbone, backbone_identity, strategy, plan, tuple(jobs)))
+    return Grid(tuple(blocks), tuple(notes))

@@ -1,0 +1,176 @@
+"""Execute a grid in this process: images to features, features to predictions, predictions to disk."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import jax
+import numpy as np
+import pandas as pd
+
+from fer_bench.errors import FerBenchError, PluginError
+from fer_bench.executors.grid import Block, Grid, Job
+from fer_bench.plugins import Plugins
+from fer_bench.results import provenance
+from fer_bench.results.store import Result, Store, StoredCell
+from fer_bench.specs import BackboneParams
+from fer_bench.training import backbone as backbones
+from fer_bench.training import features as feature_cache
+from fer_bench.training.engine import Outcome, run_plan
+from fer_bench.training.features import Features
+
+
+T = TypeVar("T")
+
+
+class Reporter(Protocol):
+    """Who is told how a run goes."""
+
+    def begin(self, cells: int, done: int) -> None:
+        """The run begins: ``cells`` in the grid, ``done`` of them stored already."""
+
+    def step(self, what: str, total: int) -> None:
+        """A long step begins that has ``total`` parts."""
+
+    def advance(self, parts: int) -> None:
+        """``parts`` more of the step are done."""
+
+    def cell(self, cell: StoredCell, name: str) -> None:
+        """A cell was stored."""
+
+    def warn(self, message: str) -> None:
+        """Something is wrong that does not end the run."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How many cells of the grid are stored as ``ok`` and ``failed`` now, and how many were done before."""
+
+    ok: int
+    failed: int
+    done_before: int
+
+
+def execute(grid: Grid, store: Store, cache_dir: Path, plugins: Plugins, reporter: Reporter) -> Summary:
+    """Run every cell that is not stored as ``ok`` yet.
+
+    A cell that fails is stored with its error and the others go on.
+
+    Raises:
+        FerBenchError: the runs or the cache folder cannot be written; what was stored stays.
+    """
+    store.ensure_writable()
+    _keep_compiled_programs(cache_dir)
+    origin = provenance.collect()
+    pending = {id(job): store.status(job.cell) != "ok" for job in grid.jobs}
+    done = sum(not todo for todo in pending.values())
+    ok, failed = done, 0
+    reporter.begin(len(pending), done)
+    _notify(plugins, reporter, "fer_bench_run_start", cells=len(pending), done=done, runs_dir=store.runs_dir)
+    for _, group in itertools.groupby(grid.blocks, key=lambda block: (id(block.view), id(block.backbone))):
+        blocks = [block for block in group if any(pending[id(job)] for job in block.jobs)]
+        if not blocks:
+            continue
+        features = _guarded(lambda block=blocks[0]: _features(block, cache_dir, reporter))
+        for block in blocks:
+            jobs = [job for job in block.jobs if pending[id(job)]]
+            for job, result in _results(block, jobs, features):
+                stored = store.write(job.cell, result, origin)
+                ok, failed = ok + (stored.status == "ok"), failed + (stored.status == "failed")
+                reporter.cell(stored, str(job.cell))
+                _notify(plugins, reporter, "fer_bench_cell_done", cell={"id": stored.id, "status": stored.status, **stored.record})
+    _notify(plugins, reporter, "fer_bench_run_end", ok=ok, failed=failed, runs_dir=store.runs_dir)
+    return Summary(ok, failed, done)
+
+
+def _features(block: Block, cache_dir: Path, reporter: Reporter) -> Features:
+    """Return the features of a block's images: from the cache, or computed."""
+    spec, params = block.backbone.spec, block.backbone.params
+    assert isinstance(params, BackboneParams)
+    key = feature_cache.key(block.view, block.backbone_identity, spec.feature_size)
+    if (found := feature_cache.load(cache_dir, key)) is not None:
+        return found
+    reporter.step(f"features: {block.view.dataset} through {block.backbone}", len(block.view.rows))
+    features = feature_cache.compute(
+        block.view,
+        lambda: backbones.build(block.backbone, block.backbone_identity["precision"], seed=0),
+        params.input_size,
+        spec.feature_size,
+        cache_dir,
+        key,
+        reporter.advance,
+    )
+    feature_cache.record_rate(cache_dir, block.backbone_identity, features)
+    return features
+
+
+def _results(block: Block, jobs: Sequence[Job], features: Features | str) -> Iterable[tuple[Job, Result]]:
+    """Yield the result of every job of a block."""
+    if isinstance(features, str):
+        yield from ((job, _failure(features)) for job in jobs)
+        return
+    classes = len(block.view.classes)
+    outcomes = _guarded(
+        lambda: run_plan(block.plan, features.values, block.view.labels, classes, [job.test for job in jobs])
+    )
+    if isinstance(outcomes, str):
+        yield from ((job, _failure(outcomes)) for job in jobs)
+        return
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        yield job, _success(block, job, features, outcome)
+
+
+def _success(block: Block, job: Job, features: Features, outcome: Outcome) -> Result:
+    """Return the result of a fold that was trained and tested."""
+    labels, groups = block.view.labels, block.view.groups
+    tested = np.flatnonzero(job.test)
+    predictions = pd.DataFrame(
+        {
+            "id": block.view.column("id")[tested].astype(str),
+            "group": groups[tested] if groups is not None else "",
+            "label": labels[tested],
+        }
+    )
+    for index in range(len(block.view.classes)):
+        predictions[f"p{index}"] = outcome.probabilities[:, index]
+    measures = {
+        "parameters": features.parameters + outcome.trained_parameters,
+        "trained_parameters": outcome.trained_parameters,
+        "converged": outcome.converged,
+        "train_counts": np.bincount(labels[~job.test], minlength=len(block.view.classes)).tolist(),
+        "seconds": {"features": features.seconds, "fit": outcome.seconds},
+        "images_per_second": features.images_per_second,
+    }
+    return Result("ok", "", measures, predictions, outcome.history)
+
+
+def _failure(error: str) -> Result:
+    return Result("failed", error, {}, None, pd.DataFrame({"phase": []}))
+
+
+def _guarded(work: Callable[[], T]) -> T | str:
+    """Return what ``work`` returns, or its error as one line if it is not ours or the user's to mend now."""
+    try:
+        return work()
+    except PluginError as error:
+        return str(error)
+    except FerBenchError:
+        raise
+    # A plugin's code may raise anything; that fails its cells, not the run.
+    except Exception as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _notify(plugins: Plugins, reporter: Reporter, hook: str, **arguments: object) -> None:
+    for message in plugins.notify(hook, **arguments):
+        reporter.warn(message)
+
+
+def _keep_compiled_programs(cache_dir: Path) -> None:
+    """Let XLA keep what it compiles, so that the next process starts at once."""
+    jax.config.update("jax_compilation_cache_dir", str(cache_dir / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -1,0 +1,191 @@
+"""The leaderboard as text: terminal, markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from fer_bench.evaluation.metrics import METRICS
+from fer_bench.reports.leaderboard import Row, Score
+
+SCHEMA = 1
+"""Version of the JSON format."""
+
+TITLES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro-F1"}
+
+
+def to_json(rows: Sequence[Row], damaged: Sequence[str]) -> str:
+    """Return ``{"schema": 1, "rows": […], "damaged": […]}``; scores lie in 0 to 1."""
+    document = {"schema": SCHEMA, "rows": [_record(row) for row in rows], "damaged": list(damaged)}
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_csv(rows: Sequence[Row], damaged: Sequence[str]) -> str:
+    """Return one line a row; metrics as ``<metric>_mean`` and ``<metric>_std``, 0 to 1."""
+    del damaged  # a table of numbers has no place for them; the command says them on stderr
+    text = io.StringIO(newline="")
+    records = []
+    for row in rows:
+        record = _record(row)
+        for name in METRICS:
+            value: dict[str, Any] = record.pop(name) or {"mean": None, "std": None}
+            record |= {f"{name}_{key}": value[key] for key in ("mean", "std")}
+        cells = record.pop("cells")
+        record |= {"cells_ok": cells["ok"], "cells_failed": cells["failed"], "errors": "; ".join(row.errors)}
+        records.append(record)
+    writer = csv.DictWriter(text, list(records[0]) if records else ["dataset"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
+
+
+def to_markdown(rows: Sequence[Row], damaged: Sequence[str]) -> str:
+    """Return one markdown table a data set and protocol, with notes below."""
+    parts = ["# Leaderboard\n"]
+    for title, board in _boards(rows):
+        parts.append(f"## {_escape(title)}\n")
+        columns = _columns(board)
+        parts.append("| " + " | ".join(columns) + " |")
+        parts.append("|" + " --- |" * 2 + " ---: |" * (len(columns) - 2))
+        parts += ["| " + " | ".join(_escape(make(row)) for make in columns.values()) + " |" for row in board]
+        parts.append("")
+    parts += [f"- {_escape(note)}" for note in _notes(rows, damaged)]
+    return "\n".join(parts) + "\n"
+
+
+def to_terminal(rows: Sequence[Row], damaged: Sequence[str], width: int | None = None) -> str:
+    """Return the tables for a terminal, without colour; never cut: a narrow terminal wraps names."""
+    parts: list[RenderableType] = []
+    for title, board in _boards(rows):
+        columns = _columns(board)
+        table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
+        for index, name in enumerate(columns):
+            table.add_column(name, justify="left" if index < 2 else "right", no_wrap=index >= 2, overflow="fold")
+        for row in board:
+            table.add_row(*(Text(make(row)) for make in columns.values()))
+        parts.append(table)
+    parts += [Text(note) for note in _notes(rows, damaged)]
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(Group(*parts))
+    assert isinstance(console.file, io.StringIO)
+    return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Row], Sequence[str]], str]] = {
+    "terminal": to_terminal,
+    "md": to_markdown,
+    "csv": to_csv,
+    "json": to_json,
+}
+
+
+def _record(row: Row) -> dict[str, Any]:
+    """Return a row as plain JSON."""
+    scores = {name: _score_record(row.scores.get(name)) for name in METRICS}
+    return {
+        "dataset": row.dataset,
+        "limit": row.limit,
+        "synthetic": row.synthetic,
+        "protocol": row.protocol,
+        "folds": row.folds,
+        "seeds": row.seeds,
+        "backbone": row.backbone,
+        "strategy": row.strategy,
+        "baseline": row.baseline,
+        "variant": row.variant,
+        "precision": row.precision,
+        "classes": row.classes,
+        "n": row.n,
+        **scores,
+        "cells": {"ok": row.ok, "failed": row.failed},
+        "parameters": row.parameters,
+        "trained_parameters": row.trained_parameters,
+        "seconds": None if row.seconds is None else round(row.seconds, 3),
+        "converged": row.converged,
+        "errors": list(row.errors),
+    }
+
+
+def _score_record(score: Score | None) -> dict[str, float | None] | None:
+    return None if score is None else {"mean": score.mean, "std": score.std}
+
+
+def _boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Return (title, rows) of what may be compared."""
+    boards = []
+    for _, group in groupby(rows, key=lambda row: row.subject):
+        board = list(group)
+        first = board[0]
+        subset = f", balanced subset of {first.limit}" if first.limit else ""
+        kind = " (synthetic)" if first.synthetic else ""
+        seeds = max(row.seeds for row in board)
+        title = (
+            f"{first.dataset}{kind}{subset}: {first.protocol}, {first.folds} folds x {seeds} seed{'s' if seeds > 1 else ''}, "
+            f"{first.classes} classes (chance {100 / first.classes:.1f} %)"
+        )
+        boards.append((title, board))
+    return boards
+
+
+def _columns(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
+    """Return title -> text of a row, for the columns that this board needs."""
+    columns: dict[str, Callable[[Row], str]] = {
+        "backbone": lambda row: row.backbone or "-",
+        "strategy": lambda row: row.strategy,
+    }
+    if any(row.variant for row in board):
+        columns["variant"] = lambda row: row.variant or "-"
+    for name, title in TITLES.items():
+        columns[f"{title} %"] = lambda row, name=name: _percent(row.scores.get(name))
+    columns |= {
+        "n": lambda row: f"{row.n:,}",
+        "cells": lambda row: f"{row.ok}/{row.ok + row.failed}",
+        "parameters": lambda row: _count(row.parameters),
+        "trained": lambda row: _count(row.trained_parameters),
+        "seconds": lambda row: "-" if row.seconds is None else f"{row.seconds:,.1f}",
+    }
+    return columns
+
+
+def _notes(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
+    """Return what the tables alone do not say."""
+    notes = ["Mean ± standard deviation over folds and seeds; rows closer than that are not told apart. Chance level is that of UAR."]
+    if any(row.synthetic for row in rows):
+        notes.append("Synthetic faces are drawn by a program; their scores say nothing about real faces.")
+    failed = [row for row in rows if row.failed]
+    for row in failed:
+        notes.append(f"{row.failed} failed cells of {row.dataset} / {row.backbone} / {row.strategy}: {'; '.join(row.errors)}")
+    for row in rows:
+        if not row.converged:
+            notes.append(f"{row.dataset} / {row.backbone} / {row.strategy}: training did not converge in every cell.")
+    notes += [f"Left out, damaged: {message}" for message in damaged]
+    return notes
+
+
+def _percent(score: Score | None) -> str:
+    if score is None:
+        return "-"
+    return f"{100 * score.mean:.1f}" + ("" if score.std is None else f" ± {100 * score.std:.1f}")
+
+
+def _count(value: int | None) -> str:
+    if not value:
+        return "-" if value is None else "0"
+    return f"{value / 1e6:.2f} M" if value >= 1e5 else f"{value / 1e3:.1f} k"
+
+
+def _escape(text: str) -> str:
+    """Return ``text`` as one line that markdown shows as it is."""
+    text = " ".join(text.split())
+    for sign in "\\`*_[]<>|":
+        text = text.replace(sign, f"\\{sign}")
+    return text

@@ -1,0 +1,209 @@
+"""From stored cells to a table: one row for data set x protocol x backbone x strategy, scores recomputed from predictions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fer_bench.evaluation.metrics import METRICS, score
+from fer_bench.results.cell import record_id
+from fer_bench.results.store import StoredCell
+
+BASELINE = "majority-class"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A metric over the cells of a row.
+
+    Attributes:
+        mean: over folds and seeds.
+        std: sample standard deviation over folds and seeds; None for a single cell. It is the spread of the folds, not the
+            standard error of the mean.
+    """
+
+    mean: float
+    std: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of the leaderboard.
+
+    Attributes:
+        dataset: as the user typed it; likewise ``backbone`` and ``strategy``. The baseline's backbone is empty.
+        limit: of the class-balanced subset, or None.
+        synthetic: whether a program drew the images.
+        protocol: its name.
+        folds: K.
+        seeds: how many.
+        classes: how many.
+        precision: of the products; empty for the baseline.
+        n: distinct samples that were tested.
+        scores: metric -> score; empty if no cell is ok.
+        ok: cells that are done.
+        failed: cells that failed.
+        parameters: of backbone and head, and ``trained_parameters``, those that the strategy trained; None if no cell is ok.
+        seconds: to compute the row from nothing: features once, and all fits; None if no cell is ok.
+        converged: whether the training of every cell met its stopping rule.
+        errors: messages of the failed cells, each once.
+        variant: tells rows apart that look alike but come from other code, weights, data or versions; else empty.
+        baseline: whether it is the majority class of the training part.
+    """
+
+    dataset: str
+    limit: int | None
+    synthetic: bool
+    protocol: str
+    folds: int
+    seeds: int
+    classes: int
+    backbone: str
+    strategy: str
+    precision: str
+    n: int
+    scores: dict[str, Score]
+    ok: int
+    failed: int
+    parameters: int | None
+    trained_parameters: int | None
+    seconds: float | None
+    converged: bool
+    errors: tuple[str, ...]
+    variant: str
+    baseline: bool
+
+    @property
+    def subject(self) -> tuple[Any, ...]:
+        """What is the same for all rows that may be compared."""
+        return self.dataset, self.limit or 0, self.protocol, self.folds
+
+
+def build(cells: Sequence[StoredCell]) -> list[Row]:
+    """Return the rows of a leaderboard, best UAR first within each data set and protocol, the majority class among them."""
+    groups: dict[str, list[StoredCell]] = defaultdict(list)
+    boards: dict[str, dict[tuple[int, int], StoredCell]] = defaultdict(dict)
+    for cell in cells:
+        groups[record_id(_shared(cell.record))].append(cell)
+        if cell.status == "ok":
+            record = cell.record
+            task = {"dataset": record["dataset"], "protocol": {**record["protocol"], "splits_sha256": None}}
+            boards[record_id(task)].setdefault((record["seed"], record["fold"]), cell)
+    rows = [_row(group) for group in groups.values()]
+    rows += [_baseline(list(board.values())) for board in boards.values()]
+    return sorted(_tell_apart(rows, [*groups, *boards]), key=_order)
+
+
+def _shared(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what all cells of a row have in common: everything but fold, seed and the splits that the seed drew."""
+    shared = {key: value for key, value in record.items() if key not in ("fold", "seed")}
+    shared["protocol"] = {key: value for key, value in record["protocol"].items() if key != "splits_sha256"}
+    return shared
+
+
+def _row(cells: Sequence[StoredCell]) -> Row:
+    done = [cell for cell in cells if cell.status == "ok"]
+    tables = [cell.predictions() for cell in done]
+    scores = []
+    for table in tables:
+        probabilities = table.filter(regex=r"^p\d+$").to_numpy()
+        scores.append(score(table["label"].to_numpy(), probabilities.argmax(axis=1)))
+    measures = [cell.measures for cell in done]
+    return Row(
+        **_task(cells),
+        backbone=cells[0].record["backbone"]["text"],
+        strategy=cells[0].record["strategy"]["text"],
+        precision=cells[0].record["backbone"]["precision"],
+        n=len(set().union(*(table["id"] for table in tables))),
+        scores=_summarise(scores),
+        ok=len(done),
+        failed=len(cells) - len(done),
+        parameters=measures[0]["parameters"] if measures else None,
+        trained_parameters=measures[0]["trained_parameters"] if measures else None,
+        seconds=_seconds(measures) if measures else None,
+        converged=all(measure["converged"] for measure in measures),
+        errors=tuple(sorted({cell.error for cell in cells if cell.status == "failed"})),
+        variant="",
+        baseline=False,
+    )
+
+
+def _baseline(cells: Sequence[StoredCell]) -> Row:
+    """Return the row of always naming the commonest class of the training part; of equals, the first."""
+    scores, ids = [], set[str]()
+    for cell in cells:
+        table = cell.predictions()
+        majority = int(np.argmax(cell.measures["train_counts"]))
+        scores.append(score(table["label"].to_numpy(), np.full(len(table), majority)))
+        ids.update(table["id"])
+    return Row(
+        **_task(cells),
+        backbone="",
+        strategy=BASELINE,
+        precision="",
+        n=len(ids),
+        scores=_summarise(scores),
+        ok=len(cells),
+        failed=0,
+        parameters=0,
+        trained_parameters=0,
+        seconds=0.0,
+        converged=True,
+        errors=(),
+        variant="",
+        baseline=True,
+    )
+
+
+def _task(cells: Sequence[StoredCell]) -> dict[str, Any]:
+    """Return the fields of a row that its data and protocol decide."""
+    dataset, protocol = cells[0].record["dataset"], cells[0].record["protocol"]
+    return {
+        "dataset": dataset["text"],
+        "limit": dataset["limit"],
+        "synthetic": dataset["synthetic"],
+        "classes": len(dataset["classes"]),
+        "protocol": protocol["name"],
+        "folds": protocol["folds"],
+        "seeds": len({cell.record["seed"] for cell in cells}),
+    }
+
+
+def _summarise(scores: Sequence[dict[str, float]]) -> dict[str, Score]:
+    """Return mean and spread of each metric."""
+    if not scores:
+        return {}
+    values = {name: np.sort([score[name] for score in scores]) for name in METRICS}  # sorted: sums must not depend on order
+    return {
+        name: Score(mean=float(v.mean()), std=float(v.std(ddof=1)) if len(v) > 1 else None) for name, v in values.items()
+    }
+
+
+def _seconds(measures: Iterable[dict[str, Any]]) -> float:
+    """Return the cost of a row: its features once, whenever they were computed, and every fit."""
+    seconds = [measure["seconds"] for measure in measures]
+    return max(second["features"] for second in seconds) + sum(sorted(second["fit"] for second in seconds))
+
+
+def _tell_apart(rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:
+    """Give rows that look alike a variant, the start of the hash of what they have in common."""
+    seen: dict[tuple[Any, ...], int] = defaultdict(int)
+    for row in rows:
+        seen[_looks(row)] += 1
+    return [
+        Row(**{**row.__dict__, "variant": key[:6]}) if seen[_looks(row)] > 1 else row
+        for row, key in zip(rows, keys, strict=True)
+    ]
+
+
+def _looks(row: Row) -> tuple[Any, ...]:
+    return *row.subject, row.backbone, row.strategy
+
+
+def _order(row: Row) -> tuple[Any, ...]:
+    uar = row.scores["uar"].mean if row.scores else -1.0
+    return *row.subject, -uar, row.backbone, row.strategy, row.variant

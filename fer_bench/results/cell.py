@@ -1,0 +1,58 @@
+"""A cell: one fold and seed of one data set x protocol x backbone x strategy, named by the hash of all that decides its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+SCHEMA = 1
+"""Version of the files in a cell's folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What decides a cell's result; each part is plain JSON.
+
+    Attributes:
+        dataset: from `fer_bench.data.view.View.identity`, with ``text``, as the user typed it.
+        protocol: from `fer_bench.data.protocols.Split.identity`.
+        backbone: from `fer_bench.training.backbone.identity`, with ``text``.
+        strategy: package, version, name, parameters and code, with ``text``.
+        fold: 0 to K - 1.
+        seed: of folds and training.
+    """
+
+    dataset: dict[str, Any]
+    protocol: dict[str, Any]
+    backbone: dict[str, Any]
+    strategy: dict[str, Any]
+    fold: int
+    seed: int
+
+    def record(self) -> dict[str, Any]:
+        """Return the cell as it is stored in ``cell.json``."""
+        return {
+            "schema": SCHEMA,
+            "dataset": self.dataset,
+            "protocol": self.protocol,
+            "backbone": self.backbone,
+            "strategy": self.strategy,
+            "fold": self.fold,
+            "seed": self.seed,
+        }
+
+    @property
+    def id(self) -> str:
+        """The sha256 of the record's canonical JSON."""
+        return record_id(self.record())
+
+    def __str__(self) -> str:
+        return f"{self.dataset['text']} / {self.backbone['text']} / {self.strategy['text']} / seed {self.seed} / fold {self.fold}"
+
+
+def record_id(record: dict[str, Any]) -> str:
+    """Return the sha256 of ``record`` as canonical JSON: sorted keys, no spaces, UTF-8."""
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,212 @@
+"""Cells on disk: a folder each, written beside its place and renamed into it, checked when read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from fer_bench.errors import FerBenchError
+from fer_bench.results.cell import SCHEMA, Cell, record_id
+
+CELL, RESULT, PREDICTIONS, HISTORY, PROVENANCE, CHECKSUMS = (
+    "cell.json",
+    "result.json",
+    "predictions.parquet",
+    "history.csv",
+    "provenance.json",
+    "checksums.json",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """How a cell ended.
+
+    Attributes:
+        status: ``ok`` or ``failed``.
+        error: why it failed; empty otherwise.
+        measures: numbers about the work: ``parameters``, ``trained_parameters``, ``seconds``, ``train_counts`` (samples per class
+            in the training part), and what the strategy adds.
+        predictions: one row a test sample: ``id``, ``group``, ``label``, then ``p0`` … for the probability of each class; None
+            unless ``ok``.
+        history: one row a training step or phase; may be empty.
+    """
+
+    status: Literal["ok", "failed"]
+    error: str
+    measures: dict[str, Any]
+    predictions: pd.DataFrame | None
+    history: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class StoredCell:
+    """A cell as read back; its files matched their checksums.
+
+    Attributes:
+        id: its sha256.
+        record: ``cell.json``.
+        status: as in `Result`; likewise ``error`` and ``measures``.
+        folder: where it lies.
+    """
+
+    id: str
+    record: dict[str, Any]
+    status: str
+    error: str
+    measures: dict[str, Any]
+    folder: Path
+
+    def predictions(self) -> pd.DataFrame:
+        """Read the predictions, one row a test sample."""
+        return pd.read_parquet(self.folder / PREDICTIONS)
+
+
+class Store:
+    """The folder of a set of runs.
+
+    Raises:
+        FerBenchError: it cannot be created or written.
+    """
+
+    def __init__(self, runs_dir: Path):
+        self.runs_dir = runs_dir
+
+    def ensure_writable(self) -> None:
+        """Create the folder and try a file in it.
+
+        Raises:
+            FerBenchError: it cannot be created or written.
+        """
+        probe = self.runs_dir / "cells" / f".probe-{os.getpid()}"
+        try:
+            probe.parent.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise _cannot_write(self.runs_dir, error) from None
+
+    def folder(self, cell_id: str) -> Path:
+        """Return where a cell lies or would lie."""
+        return self.runs_dir / "cells" / cell_id[:16]
+
+    def status(self, cell: Cell) -> str | None:
+        """Return the status of ``cell`` if it is stored intact, else None."""
+        folder = self.folder(cell.id)
+        if not folder.is_dir():
+            return None
+        try:
+            return _read(folder).status
+        except ValueError:
+            return None
+
+    def write(self, cell: Cell, result: Result, provenance: dict[str, Any]) -> StoredCell:
+        """Store a cell at once or not at all; one of the same id is replaced.
+
+        Raises:
+            FerBenchError: the disk is full or the folder cannot be written; cells stored before are untouched.
+        """
+        target = self.folder(cell.id)
+        temporary = target.with_name(f".{target.name}-{os.getpid()}")
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            _write_json(temporary / CELL, cell.record())
+            _write_json(temporary / RESULT, {"status": result.status, "error": result.error, "measures": result.measures})
+            _write_json(temporary / PROVENANCE, provenance)
+            if result.predictions is not None:
+                result.predictions.to_parquet(temporary / PREDICTIONS, index=False)
+            result.history.to_csv(temporary / HISTORY, index=False)
+            names = sorted(file.name for file in temporary.iterdir())
+            _write_json(temporary / CHECKSUMS, {name: _sha256(temporary / name) for name in names})
+            _sync(temporary)
+            if target.exists():
+                replaced = target.with_name(f".{target.name}-{os.getpid()}-old")
+                target.rename(replaced)
+                temporary.rename(target)
+                shutil.rmtree(replaced, ignore_errors=True)
+            else:
+                temporary.rename(target)
+        except OSError as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise _cannot_write(self.runs_dir, error) from None
+        return _read(target)
+
+    def cells(self) -> tuple[list[StoredCell], list[str]]:
+        """Return all intact cells, sorted by id, and one message for each folder that is not.
+
+        Raises:
+            FerBenchError: the folder does not exist.
+        """
+        if not self.runs_dir.is_dir():
+            raise FerBenchError(f"There is no runs folder {str(self.runs_dir)!r}. Run 'fer-bench run' first, or name another with --runs-dir.")
+        cells, damaged = [], []
+        for folder in self._folders():
+            try:
+                cells.append(_read(folder))
+            except ValueError as error:
+                damaged.append(f"{folder.name}: {error}")
+        return sorted(cells, key=lambda cell: cell.id), damaged
+
+    def _folders(self) -> Iterator[Path]:
+        cells = self.runs_dir / "cells"
+        if cells.is_dir():
+            yield from sorted(folder for folder in cells.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+
+
+def _read(folder: Path) -> StoredCell:
+    """Read a cell.
+
+    Raises:
+        ValueError: a file is missing, changed or of a newer schema; says which.
+    """
+    try:
+        checksums = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
+        for name, expected in checksums.items():
+            if _sha256(folder / name) != expected:
+                raise ValueError(f"{name} does not match its checksum")
+        record = json.loads((folder / CELL).read_text(encoding="utf-8"))
+        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        schema = record["schema"]
+        if schema > SCHEMA:
+            raise ValueError(f"written by a newer fer-bench (schema {schema}, this one reads up to {SCHEMA})")
+        if record_id(record)[:16] != folder.name:
+            raise ValueError("the folder's name is not the hash of its cell.json")
+        if result["status"] == "ok" and PREDICTIONS not in checksums:
+            raise ValueError(f"{PREDICTIONS} is missing")
+        return StoredCell(record_id(record), record, result["status"], result["error"], result["measures"], folder)
+    except OSError as error:
+        raise ValueError(f"{Path(error.filename or CHECKSUMS).name} is missing or cannot be read") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a cell of fer-bench: {type(error).__name__} {error}") from None
+
+
+def _write_json(file: Path, value: object) -> None:
+    file.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    """Flush the files to disk, so that a rename never shows a folder that a power cut then empties."""
+    for file in folder.iterdir():
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+
+
+def _cannot_write(runs_dir: Path, error: OSError) -> FerBenchError:
+    return FerBenchError(
+        f"Cannot write to the runs folder {str(runs_dir)!r}: {error.strerror or error}. Cells stored before are untouched; "
+        "free some space or choose another folder with --runs-dir, then repeat the command to go on."
+    )
