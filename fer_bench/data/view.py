@@ -89,7 +89,7 @@ def select(dataset: Component[DatasetSpec], prepared: Prepared, limit: int | Non
         splits = prepared.samples["split"].to_numpy().astype(str)
         rows = rows[splits == split]
         if not len(rows):
-            raise FerBenchError(f"Data set {dataset.spec.name!r} has no split {split!r}. {did_you_mean(split, set(splits) - {''})}")
+            raise FerBenchError(f"Data set {dataset.spec.name!r} has no split {split!r}. {did_you_mean(split, set(splits.tolist()) - {''})}")
     if limit is not None:
         labels = prepared.samples["label"].to_numpy()[rows]
         classes = len(prepared.labels)

@@ -37,7 +37,8 @@ class Forecast:
         elif self.seconds is None:
             lines.append(f"{self.images} images go through a backbone that never ran on this machine: no estimate yet.")
         else:
-            lines.append(f"{self.images} images go through a backbone: about {self.seconds / 60:.1f} minutes on this machine.")
+            time = f"{self.seconds / 60:.1f} minutes" if self.seconds >= 60 else f"{self.seconds:.0f} seconds"
+            lines.append(f"{self.images} images go through a backbone: about {time} on this machine, and compilation.")
         return lines
 
     def record(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +20,7 @@ from fer_bench.reports.leaderboard import Row, Score
 SCHEMA = 1
 """Version of the JSON format."""
 
+TEXT_COLUMNS = ("backbone", "strategy", "backbone, strategy", "variant")
 TITLES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro-F1"}
 
 
@@ -63,19 +64,29 @@ def to_markdown(rows: Sequence[Row], damaged: Sequence[str]) -> str:
 
 
 def to_terminal(rows: Sequence[Row], damaged: Sequence[str], width: int | None = None) -> str:
-    """Return the tables for a terminal, without colour; never cut: a narrow terminal wraps names."""
-    parts: list[RenderableType] = []
+    """Return the tables for a terminal, without colour.
+
+    Nothing is cut: long names wrap. Below 100 columns backbone and strategy share a column, and parameters are left out.
+
+    Args:
+        rows: of the leaderboard.
+        damaged: one message for each cell that was left out.
+        width: columns; None is the terminal's own.
+    """
+    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
     for title, board in _boards(rows):
         columns = _columns(board)
-        table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
-        for index, name in enumerate(columns):
-            table.add_column(name, justify="left" if index < 2 else "right", no_wrap=index >= 2, overflow="fold")
+        if console.width < 100:
+            columns = _narrow(columns)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+        for name in columns:
+            is_text = name in TEXT_COLUMNS
+            table.add_column(name, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold")
         for row in board:
             table.add_row(*(Text(make(row)) for make in columns.values()))
-        parts.append(table)
-    parts += [Text(note) for note in _notes(rows, damaged)]
-    console = Console(file=io.StringIO(), width=width, color_system=None)
-    console.print(Group(*parts))
+        console.print(Text(title), table)
+    for note in _notes(rows, damaged):
+        console.print(Text(note))
     assert isinstance(console.file, io.StringIO)
     return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
 
@@ -130,7 +141,7 @@ def _boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
         seeds = max(row.seeds for row in board)
         title = (
             f"{first.dataset}{kind}{subset}: {first.protocol}, {first.folds} folds x {seeds} seed{'s' if seeds > 1 else ''}, "
-            f"{first.classes} classes (chance {100 / first.classes:.1f} %)"
+            f"{first.classes} classes (chance UAR {100 / first.classes:.1f} %)"
         )
         boards.append((title, board))
     return boards
@@ -156,9 +167,19 @@ def _columns(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
     return columns
 
 
+def _narrow(columns: dict[str, Callable[[Row], str]]) -> dict[str, Callable[[Row], str]]:
+    """Return the columns for a terminal of 80 columns."""
+    backbone, strategy = columns["backbone"], columns["strategy"]
+    left_out = ("backbone", "strategy", "parameters", "trained")
+    return {
+        "backbone, strategy": lambda row: f"{backbone(row)}, {strategy(row)}" if row.backbone else strategy(row),
+        **{name: make for name, make in columns.items() if name not in left_out},
+    }
+
+
 def _notes(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
     """Return what the tables alone do not say."""
-    notes = ["Mean ± standard deviation over folds and seeds; rows closer than that are not told apart. Chance level is that of UAR."]
+    notes = ["Mean ± standard deviation over folds and seeds; a difference within that spread may be chance. Best UAR first."]
     if any(row.synthetic for row in rows):
         notes.append("Synthetic faces are drawn by a program; their scores say nothing about real faces.")
     failed = [row for row in rows if row.failed]
@@ -178,8 +199,10 @@ def _percent(score: Score | None) -> str:
 
 
 def _count(value: int | None) -> str:
-    if not value:
-        return "-" if value is None else "0"
+    if value is None:
+        return "-"
+    if value < 1000:
+        return str(value)
     return f"{value / 1e6:.2f} M" if value >= 1e5 else f"{value / 1e3:.1f} k"
 
 

@@ -1,0 +1,57 @@
+"""The command line: one module a subcommand; heavy modules are imported inside functions."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from fer_bench.cli import data, leaderboard, plan, plugins, run, weights
+from fer_bench.errors import FerBenchError
+
+app = typer.Typer(
+    help="Honest benchmarks of facial-expression recognition: which way of adapting which backbone works best on which data?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("plan")(plan.plan)
+app.command("leaderboard")(leaderboard.leaderboard)
+app.add_typer(data.app, name="data")
+app.add_typer(plugins.app, name="plugins")
+app.add_typer(weights.app, name="weights")
+
+
+def _version(value: bool) -> None:
+    if value:
+        from fer_bench import __version__
+
+        typer.echo(f"fer-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and exit."),
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Run the command line; exit 2 with one message for what a user can mend, 130 when interrupted."""
+    try:
+        app()
+    except FerBenchError as error:
+        if os.environ.get("FER_BENCH_DEBUG"):
+            raise
+        sys.stderr.write(f"fer-bench: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nfer-bench: interrupted; what was done is stored. Repeat the command to go on.\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) went away; say nothing, as other tools do.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

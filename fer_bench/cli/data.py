@@ -1,0 +1,210 @@
+"""``fer-bench data``: list data sets, say what is missing, prepare and verify them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from fer_bench import paths
+from fer_bench.errors import DataError, FerBenchError
+from fer_bench.registry import Component, Registry
+from fer_bench.specs import DatasetSpec
+
+if TYPE_CHECKING:
+    from fer_bench.data.prepared import Prepared
+
+app = typer.Typer(help="List, prepare and verify data sets.", no_args_is_help=True)
+
+Names = Annotated[list[str], typer.Argument(metavar="DATASET...", help="as in 'fer2013' or 'synthetic[domain=lab]'")]
+DataDir = Annotated[
+    Path,
+    typer.Option(
+        envvar=paths.DATA_VARIABLE,
+        default_factory=paths.data_dir,
+        show_default="the user's data folder",
+        help="folder of manual and prepared data",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+@app.command("list")
+def list_datasets(as_json: AsJson = False) -> None:
+    """List the data sets that the installed plugins bring."""
+    rows = [
+        {
+            "name": name,
+            "title": spec.title,
+            "labels": list(spec.labels),
+            "identity": spec.identity,
+            "splits": list(spec.splits),
+            "synthetic": spec.synthetic,
+            "access": "manual" if spec.access else "built in",
+            "licence": spec.licence,
+            "citation": spec.citation,
+            "params": {key: field.default for key, field in spec.params.model_fields.items()},
+            "package": plugin.distribution,
+        }
+        for name, plugin, spec in Registry.load().specs("dataset")
+        if isinstance(spec, DatasetSpec)
+    ]
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table(_whole("name"), "what it is", "labels", "subjects known", "data", "package")
+    for row in rows:
+        table.add_row(
+            *map(_plain, (row["name"], row["title"], len(row["labels"]) or "from the data", row["identity"])),
+            *map(_plain, (row["access"], row["package"])),
+        )
+    Console().print(table)
+
+
+@app.command()
+def status(
+    data_dir: DataDir,
+    datasets: Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="all, if none is named")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which data sets are prepared, where their data go, and what is missing."""
+    registry = Registry.load()
+    names = datasets or [name for name, _, _ in registry.specs("dataset")]
+    rows = [_status(registry.dataset(name), data_dir) for name in names]
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table(_whole("data set"), "state", "images", "fingerprint", Column("folder for the data", overflow="fold"))
+    for row in rows:
+        images = f"{row['samples']:,}" if row["samples"] is not None else ""
+        table.add_row(*map(_plain, (row["dataset"], row["state"], images, row["fingerprint"][:12], row["manual_dir"])))
+    Console().print(table)
+    for row in rows:
+        for warning in row["warnings"]:
+            print(f"Warning: {row['dataset']}: {warning}")
+        if row["state"] == "missing" and datasets:
+            print(f"{row['dataset']}: the folder is {row['manual_dir']!r}. {row['access']}")
+
+
+@app.command()
+def prepare(datasets: Names, data_dir: DataDir) -> None:
+    """Check data sets and write them in the form that runs read; does nothing where that is done."""
+    _each(datasets, lambda dataset: _prepare(dataset, data_dir))
+
+
+@app.command()
+def verify(datasets: Names, data_dir: DataDir) -> None:
+    """Read prepared data sets again: every row, every image, the fingerprint."""
+    _each(datasets, lambda dataset: _verify(dataset, data_dir))
+
+
+def _status(dataset: Component[DatasetSpec], data_dir: Path) -> dict[str, Any]:
+    from fer_bench.data.place import locate
+    from fer_bench.data.prepare import find_prepared
+
+    manual, prepared, problem = None, None, ""
+    try:
+        manual = locate(dataset, data_dir).manual
+        prepared = find_prepared(dataset, data_dir)
+    except FerBenchError as error:  # One broken plugin or folder must not hide the others.
+        problem = str(error)
+    there = manual is None or (manual.is_dir() and any(manual.iterdir()))
+    state = "broken" if problem else "prepared" if prepared else "ready to prepare" if there else "missing"
+    return {
+        "dataset": str(dataset),
+        "state": state,
+        "samples": len(prepared) if prepared else None,
+        "counts": prepared.counts if prepared else None,
+        "fingerprint": prepared.fingerprint if prepared else "",
+        "warnings": [*(prepared.warnings if prepared else ()), *([problem] if problem else [])],
+        "manual_dir": str(manual) if manual else "",
+        "prepared_dir": str(prepared.folder) if prepared else "",
+        "access": dataset.spec.access,
+    }
+
+
+def _prepare(dataset: Component[DatasetSpec], data_dir: Path) -> None:
+    from fer_bench.data.prepare import prepare as prepare_dataset
+
+    with _progress(f"Preparing {dataset}") as progress:
+        prepared = prepare_dataset(dataset, data_dir, progress)
+    _report(dataset, prepared, "prepared")
+
+
+def _verify(dataset: Component[DatasetSpec], data_dir: Path) -> None:
+    from fer_bench.data.faults import Faults
+    from fer_bench.data.prepare import find_prepared
+
+    prepared = find_prepared(dataset, data_dir)
+    if prepared is None:
+        raise DataError(
+            f"Data set {str(dataset)!r} is not prepared in {str(data_dir)!r}; "
+            f"run 'fer-bench data prepare {dataset}' first."
+        )
+    faults = Faults()
+    for line in prepared.verify():
+        faults.add("", line)
+    if faults:
+        raise faults.error(
+            f"The prepared data set {str(dataset)!r} in {str(prepared.folder)!r} has faults; "
+            "delete that folder and prepare it again:"
+        )
+    _report(dataset, prepared, "verified")
+
+
+def _report(dataset: Component[DatasetSpec], prepared: Prepared, done: str) -> None:
+    print(f"{dataset}: {len(prepared):,} images {done}, fingerprint {prepared.fingerprint[:12]}, in {prepared.folder}")
+    for warning in prepared.warnings:
+        print(f"Warning: {dataset}: {warning}", file=sys.stderr)
+
+
+def _each(names: list[str], work: Callable[[Component[DatasetSpec]], None]) -> None:
+    """Do ``work`` for every data set; errors are raised together at the end, so that one does not hide the others."""
+    registry = Registry.load()
+    datasets = [registry.dataset(name) for name in names]
+    errors: list[FerBenchError] = []
+    for dataset in datasets:
+        try:
+            work(dataset)
+        except FerBenchError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise DataError(f"{len(errors)} of {len(names)} data sets failed.\n\n" + "\n\n".join(map(str, errors)))
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[int, int | None], None] | None]:
+    """Show a bar on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _plain(value: object) -> Text:
+    """Return a table cell in which rich reads no markup: ``manifest[name=x]`` would look like one."""
+    return Text(str(value))
+
+
+def _whole(title: str) -> Column:
+    """Return a column whose cells stay on one line, because users copy them, however narrow the terminal is."""
+    return Column(title, no_wrap=True, min_width=len("synthetic"))
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=1))

@@ -1,0 +1,49 @@
+"""``fer-bench leaderboard``: the table of a runs folder, from stored predictions alone."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from fer_bench.errors import FerBenchError
+
+
+def leaderboard(
+    runs_dir: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
+    form: Annotated[Literal["terminal", "md", "csv", "json"], typer.Option("--format", help="How to print it.")] = "terminal",
+    output: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
+) -> None:
+    """Print the leaderboard of everything in a runs folder. The same runs give the same bytes.
+
+    Examples:
+
+      fer-bench leaderboard
+
+      fer-bench leaderboard --format md --output LEADERBOARD.md
+    """
+    from fer_bench.cli.tables import width
+    from fer_bench.reports.formats import FORMATS, to_terminal
+    from fer_bench.reports.leaderboard import build
+    from fer_bench.results.store import Store
+
+    cells, damaged = Store(runs_dir).cells()
+    if not cells and not damaged:
+        raise FerBenchError(f"The runs folder {str(runs_dir)!r} holds no cells yet. Run 'fer-bench run --runs-dir {runs_dir}' first.")
+    for message in damaged:
+        sys.stderr.write(f"fer-bench: left out, damaged: {message}\n")
+    rows = build(cells)
+    if form == "terminal" and output is None:
+        typer.echo(to_terminal(rows, damaged, width()), nl=False)
+        return
+    text = FORMATS[form](rows, damaged)
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise FerBenchError(f"Cannot write the leaderboard to {str(output)!r}: {error.strerror}.") from None

@@ -1,0 +1,73 @@
+"""Options that several subcommands share, and the configuration they make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fer_bench import paths
+from fer_bench.config import RunConfig
+from fer_bench.errors import FerBenchError
+
+Backbones = Annotated[
+    list[str] | None,
+    typer.Option("--backbone", metavar="NAME[param=value,…]", help="Backbone; repeat for several.  [default: xception]"),
+]
+Datasets = Annotated[
+    list[str] | None,
+    typer.Option("--dataset", metavar="NAME[param=value,…]", help="Data set; repeat for several.  [default: synthetic]"),
+]
+Strategies = Annotated[
+    list[str] | None,
+    typer.Option("--strategy", metavar="NAME[param=value,…]", help="Strategy; repeat for several.  [default: linear-probe]"),
+]
+Protocol = Annotated[
+    str | None,
+    typer.Option(help="auto, kfold or group-kfold; auto keeps subjects apart where they are known.  [default: auto]"),
+]
+Folds = Annotated[int | None, typer.Option(help="Number of folds, K.  [default: 5]")]
+Seeds = Annotated[str | None, typer.Option(help="Comma-separated; each draws its own folds.  [default: 0]")]
+Limit = Annotated[int | None, typer.Option(help="Balanced subset: the first N/classes images of each class, in file order.")]
+Precision = Annotated[
+    str | None, typer.Option(help="auto, float32 or bfloat16: of matrix products.  [default: auto]")
+]
+RunsDir = Annotated[Path | None, typer.Option(help="Folder of results.  [default: runs]")]
+DataDir = Annotated[Path | None, typer.Option(envvar=paths.DATA_VARIABLE, help="Folder of data sets.  [default: the user's]")]
+CacheDir = Annotated[
+    Path | None,
+    typer.Option(envvar=paths.CACHE_VARIABLE, help="Folder of features and compiled programs.  [default: the user's]"),
+]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file with these settings; options override it.")]
+
+
+def parse_seeds(text: str | None) -> tuple[int, ...] | None:
+    """Return the seeds in ``"0,1,2"``.
+
+    Raises:
+        FerBenchError: something in it is not a whole number.
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise FerBenchError(f"--seeds {text!r} is not a list of whole numbers; write it as 0,1,2.") from None
+
+
+def make_config(file: Path | None, **options: Any) -> RunConfig:
+    """Return the configuration of ``file`` with the options laid over it; empty lists and None override nothing."""
+    seeds = parse_seeds(options.pop("seeds"))
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items() if value not in (None, [])}
+    return RunConfig.build(file, {**given, "seeds": seeds})
+
+
+def data_folder(config: RunConfig) -> Path:
+    """Return where the configured run finds its data."""
+    return config.data_dir or paths.data_dir()
+
+
+def cache_folder(config: RunConfig) -> Path:
+    """Return where the configured run keeps features and compiled programs."""
+    return config.cache_dir or paths.cache_dir()

@@ -1,0 +1,71 @@
+"""``fer-bench plan``: what a run would do, what of it is done, and how long the rest takes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fer_bench.cli import options
+
+
+def plan(
+    backbone: options.Backbones = None,
+    dataset: options.Datasets = None,
+    strategy: options.Strategies = None,
+    protocol: options.Protocol = None,
+    folds: options.Folds = None,
+    seeds: options.Seeds = None,
+    limit: options.Limit = None,
+    precision: options.Precision = None,
+    runs_dir: options.RunsDir = None,
+    data_dir: options.DataDir = None,
+    cache_dir: options.CacheDir = None,
+    config: options.ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print the cells of a run, whether each is done, and an estimate of what is left. Prepares data, trains nothing.
+
+    Example:
+
+      fer-bench plan --dataset fer2013 --limit 2100
+    """
+    settings = options.make_config(
+        config,
+        backbones=backbone,
+        datasets=dataset,
+        strategies=strategy,
+        protocol=protocol,
+        folds=folds,
+        seeds=seeds,
+        limit=limit,
+        precision=precision,
+        runs_dir=runs_dir,
+        data_dir=data_dir,
+        cache_dir=cache_dir,
+    )
+    from fer_bench.registry import Registry
+
+    registry = Registry.load()
+    import json
+
+    from fer_bench.cli.tables import print_table
+    from fer_bench.executors.estimate import estimate
+    from fer_bench.executors.grid import expand
+    from fer_bench.results.store import Store
+
+    grid = expand(settings, registry, options.data_folder(settings), lambda _: None)
+    forecast = estimate(grid, Store(settings.runs_dir), options.cache_folder(settings))
+    if as_json:
+        typer.echo(json.dumps(forecast.record(), indent=1, ensure_ascii=False))
+        return
+    rows = [
+        (
+            *(job.cell.dataset["text"], job.cell.protocol["name"], job.cell.backbone["text"], job.cell.strategy["text"]),
+            *(str(job.cell.seed), str(job.cell.fold), status),
+        )
+        for job, status in forecast.jobs
+    ]
+    print_table(("data set", "protocol", "backbone", "strategy", "seed", "fold", "status"), rows)
+    for line in (*grid.notes, *forecast.lines()):
+        typer.echo(line)

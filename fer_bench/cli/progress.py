@@ -1,0 +1,80 @@
+"""Tell a user at a terminal how a run goes; into a pipe or a file, write plain lines and no bars."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from fer_bench.results.store import StoredCell
+
+
+class TerminalReporter:
+    """A `fer_bench.executors.local.Reporter` on stderr.
+
+    Args:
+        quiet: say warnings alone.
+    """
+
+    def __init__(self, quiet: bool):
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._quiet = quiet
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=quiet or not sys.stderr.isatty(),
+        )
+        self._cells: TaskID | None = None
+        self._step: TaskID | None = None
+        self._started = time.perf_counter()
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def say(self, message: str) -> None:
+        """Print a line unless quiet."""
+        if not self._quiet:
+            self._console.print(Text(message))
+
+    def begin(self, cells: int, done: int) -> None:
+        """The run begins."""
+        self.say(f"{cells} cells, {done} of them done before." if done else f"{cells} cells.")
+        self._cells = self._progress.add_task("cells", total=cells, completed=done)
+
+    def step(self, what: str, total: int) -> None:
+        """A long step begins."""
+        if self._step is not None:
+            self._progress.remove_task(self._step)
+        if self._progress.disable:
+            self.say(f"{what} ({total} images)")
+        self._step = self._progress.add_task(what, total=total)
+
+    def advance(self, parts: int) -> None:
+        """Part of the step is done."""
+        if self._step is not None:
+            self._progress.advance(self._step, parts)
+
+    def cell(self, cell: StoredCell, name: str) -> None:
+        """A cell was stored."""
+        if self._cells is not None:
+            self._progress.advance(self._cells)
+        if cell.status != "ok":
+            self.warn(f"failed: {name}: {cell.error}")
+
+    def warn(self, message: str) -> None:
+        """Print a line, quiet or not."""
+        self._console.print(Text(message))

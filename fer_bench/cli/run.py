@@ -1,0 +1,78 @@
+"""``fer-bench run``: prepare, train, predict, store, and print the leaderboard."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fer_bench.cli import options
+
+
+def run(
+    backbone: options.Backbones = None,
+    dataset: options.Datasets = None,
+    strategy: options.Strategies = None,
+    protocol: options.Protocol = None,
+    folds: options.Folds = None,
+    seeds: options.Seeds = None,
+    limit: options.Limit = None,
+    precision: options.Precision = None,
+    runs_dir: options.RunsDir = None,
+    data_dir: options.DataDir = None,
+    cache_dir: options.CacheDir = None,
+    config: options.ConfigFile = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the leaderboard and warnings alone.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the leaderboard as JSON.")] = False,
+) -> None:
+    """Run a grid of data sets, backbones and strategies, and print the leaderboard of this grid.
+
+    What is stored already is not run again, so repeating a command resumes it. Exit code 1 if a cell failed.
+
+    Examples:
+
+      fer-bench run
+
+      fer-bench run --backbone xception --dataset empathic
+
+      fer-bench run --backbone 'xception[input_size=149]' --dataset 'fer2013[split=training]' --limit 2100 --seeds 0,1
+    """
+    settings = options.make_config(
+        config,
+        backbones=backbone,
+        datasets=dataset,
+        strategies=strategy,
+        protocol=protocol,
+        folds=folds,
+        seeds=seeds,
+        limit=limit,
+        precision=precision,
+        runs_dir=runs_dir,
+        data_dir=data_dir,
+        cache_dir=cache_dir,
+    )
+    from fer_bench.registry import Registry
+
+    registry = Registry.load()
+    from fer_bench.cli.progress import TerminalReporter
+    from fer_bench.cli.tables import width
+    from fer_bench.executors.grid import expand
+    from fer_bench.executors.local import execute
+    from fer_bench.reports.formats import to_json, to_terminal
+    from fer_bench.reports.leaderboard import build
+    from fer_bench.results.store import Store
+
+    store = Store(settings.runs_dir)
+    store.ensure_writable()
+    with TerminalReporter(quiet) as reporter:
+        grid = expand(settings, registry, options.data_folder(settings), lambda name: reporter.say(f"data: {name}"))
+        for note in grid.notes:
+            reporter.say(note)
+        summary = execute(grid, store, options.cache_folder(settings), registry.plugins, reporter)
+        reporter.say(f"{summary.ok} cells ok, {summary.failed} failed; stored in {settings.runs_dir}.")
+    wanted = {job.cell.id for job in grid.jobs}
+    cells, damaged = store.cells()
+    rows = build([cell for cell in cells if cell.id in wanted])
+    typer.echo(to_json(rows, damaged) if as_json else to_terminal(rows, damaged, width()), nl=False)
+    if summary.failed:
+        raise typer.Exit(1)

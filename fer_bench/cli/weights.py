@@ -1,0 +1,122 @@
+"""``fer-bench weights``: list, fetch, convert and verify the pre-trained weights of backbones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fer_bench import paths
+
+if TYPE_CHECKING:
+    from fer_bench.specs import WeightsSpec
+
+app = typer.Typer(help="List, fetch, convert and verify pre-trained weights.", no_args_is_help=True)
+
+Backbone = Annotated[str, typer.Argument(metavar="BACKBONE", help="as in 'xception'")]
+Name = Annotated[str, typer.Option("--weights", metavar="NAME", help="which weights, if not the backbone's default")]
+
+
+@app.command("list")
+def list_weights(as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
+    """List the weights of all backbones.
+
+    Example: ``fer-bench weights list``
+    """
+    from fer_bench.registry import Registry
+    from fer_bench.specs import BackboneSpec
+
+    rows = [
+        {
+            "backbone": name,
+            "weights": weights.name,
+            "package": plugin.distribution,
+            "licence": weights.licence,
+            "source": weights.source,
+            "url": weights.url,
+            "sha256": weights.sha256,
+        }
+        for name, plugin, spec in Registry.load().specs("backbone")
+        if isinstance(spec, BackboneSpec)
+        for weights in spec.weights
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    if not rows:
+        typer.echo("No installed backbone has pre-trained weights. See 'fer-bench plugins list'.")
+    for row in rows:
+        typer.echo(f"{row['backbone']}[weights={row['weights']}]  {row['licence']}  {row['package']}")
+        typer.echo(f"  {row['source']}")
+
+
+@app.command()
+def fetch(
+    backbone: Backbone,
+    cache_dir: Annotated[
+        Path,
+        typer.Option(
+            envvar=paths.CACHE_VARIABLE,
+            default_factory=paths.cache_dir,
+            show_default="the user's cache folder",
+            help="where to keep it",
+        ),
+    ],
+    weights: Name = "",
+) -> None:
+    """Download the published file of some weights, check its sha256, and print its path.
+
+    Example: ``fer-bench weights fetch xception``
+    """
+    from fer_bench.training.weights import fetch
+
+    typer.echo(fetch(_find(backbone, weights), cache_dir / "weights"))
+
+
+@app.command()
+def convert(
+    backbone: Backbone,
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="the published file")],
+    output: Annotated[Path, typer.Option(help="safetensors file to write")],
+    weights: Name = "",
+) -> None:
+    """Convert a published file to the tensors of a backbone, as safetensors, and compare them with the pinned ones.
+
+    Example: ``fer-bench weights convert xception xception_notop.h5 --output xception.safetensors``
+    """
+    from fer_bench.training.weights import convert
+
+    written = convert(_find(backbone, weights), source, output)
+    typer.echo(f"Wrote {written.tensors} tensors, {written.size_bytes:,} bytes, to {written.path}")
+    typer.echo(f"sha256 {written.sha256}")
+    if written.differences:
+        typer.echo(
+            f"{len(written.differences)} tensors differ from the pinned digests: these are not the shipped weights."
+        )
+    else:
+        typer.echo("All tensors have the pinned digests.")
+
+
+@app.command()
+def verify(
+    backbone: Backbone,
+    weights: Name = "",
+    file: Annotated[Path | None, typer.Option(help="check this safetensors file instead of the packaged one")] = None,
+) -> None:
+    """Check every tensor against the digests that the plugin pins.
+
+    Example: ``fer-bench weights verify xception``
+    """
+    from fer_bench.training.weights import verify
+
+    spec = _find(backbone, weights)
+    typer.echo(f"All {verify(spec, file)} tensors of {str(file or spec.file)!r} have the pinned digests.")
+
+
+def _find(backbone: str, name: str) -> WeightsSpec:
+    from fer_bench.registry import Registry
+    from fer_bench.training.weights import find_weights
+
+    return find_weights(Registry.load().backbone(backbone).spec, name)

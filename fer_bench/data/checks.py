@@ -1,0 +1,129 @@
+"""Check every sample of a data set: its id, its label, its image."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_bench.data.faults import Faults
+from fer_bench.data.files import FileError, ImageFolder
+from fer_bench.data.images import ImageError, decode
+from fer_bench.errors import did_you_mean
+from fer_bench.specs import Sample
+
+THREADS = min(8, os.cpu_count() or 1)
+IN_FLIGHT = 8 * THREADS
+"""Samples that are read ahead; memory depends on this, not on the size of the data set."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSample:
+    """A sample without faults.
+
+    Attributes:
+        number: of the sample in the order of reading, from 1.
+        label: index of its label name.
+        encoded: the bytes of its image file, whose decoded size is ``height``, ``width``, ``channels``.
+        sha256: of ``encoded``.
+    """
+
+    number: int
+    sample: Sample
+    label: int
+    encoded: bytes
+    sha256: str
+    height: int
+    width: int
+    channels: int
+
+
+def check_samples(
+    samples: Iterable[Sample], root: Path | None, labels: Sequence[str], faults: Faults
+) -> Iterator[CheckedSample]:
+    """Yield the samples that are in order, in order; record what is wrong with the others.
+
+    Args:
+        samples: as the adapter reads them.
+        root: the folder that images must lie in; None if there is none.
+        labels: native label names.
+        faults: collects what is wrong.
+    """
+    folder = ImageFolder(root) if root is not None else None
+    codes = {name: code for code, name in enumerate(labels)}
+    first: dict[str, int] = {}
+    waiting: deque[tuple[Sample, int | None, list[str], Future[CheckedSample | str]]] = deque()
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="fer-bench-decode") as pool:
+        try:
+            for number, sample in enumerate(samples, start=1):
+                complaints = _complain(sample, number, codes, first)
+                label = codes.get(sample.label)
+                future = pool.submit(_check_image, sample, number, -1 if label is None else label, folder)
+                waiting.append((sample, label, complaints, future))
+                if len(waiting) >= IN_FLIGHT:
+                    yield from _finish(waiting.popleft(), faults)
+            while waiting:
+                yield from _finish(waiting.popleft(), faults)
+        finally:
+            pool.shutdown(cancel_futures=True)
+    if not first and not faults:
+        faults.add("", "there is no sample at all")
+
+
+def _complain(sample: Sample, number: int, codes: dict[str, int], first: dict[str, int]) -> list[str]:
+    """Return what is wrong with the text of ``sample``."""
+    complaints: list[str] = []
+    if not sample.id:
+        complaints.append(f"sample {number} has an empty id")
+    elif sample.id in first:
+        complaints.append(f"comes twice, as sample {first[sample.id]} and {number}; remove one (duplicate id)")
+    first.setdefault(sample.id, number)
+    if not sample.label:
+        complaints.append("has an empty label")
+    elif sample.label not in codes:
+        hint = did_you_mean(sample.label, codes)
+        complaints.append(f"has the label {sample.label!r}, which the data set does not have. {hint}")
+    fields = (sample.id, sample.label, sample.split, sample.subject, sample.sequence)
+    for text in (*fields, *sample.groups, *sample.groups.values()):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            complaints.append(f"has text that is not valid UTF-8: {text!r}; rename it")
+            break
+    return complaints
+
+
+def _check_image(sample: Sample, number: int, label: int, folder: ImageFolder | None) -> CheckedSample | str:
+    """Return the sample with its image, or what is wrong with that."""
+    try:
+        if isinstance(sample.image, bytes):
+            encoded = sample.image
+        elif folder is not None:
+            encoded = folder.read(sample.image)
+        else:
+            return f"its image is a path, {str(sample.image)!r}, but the data set has no folder"
+        height, width, channels = decode(encoded).shape
+    except (FileError, ImageError) as error:
+        return str(error)
+    return CheckedSample(number, sample, label, encoded, hashlib.sha256(encoded).hexdigest(), height, width, channels)
+
+
+def _finish(
+    entry: tuple[Sample, int | None, list[str], Future[CheckedSample | str]], faults: Faults
+) -> Iterator[CheckedSample]:
+    sample, label, complaints, future = entry
+    result = future.result()
+    for complaint in complaints:
+        faults.add(sample.id, complaint)
+    if isinstance(result, str):
+        faults.add(_image_name(sample), result)
+    elif label is not None and not complaints:
+        yield result
+
+
+def _image_name(sample: Sample) -> str:
+    return sample.id if isinstance(sample.image, bytes) else sample.image.as_posix()

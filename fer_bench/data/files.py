@@ -1,0 +1,86 @@
+"""Read one sample's image file, and refuse what must not be read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+MAX_FILE_BYTES = 256 << 20
+"""Largest image file, 256 MiB."""
+
+
+class FileError(ValueError):
+    """A file that cannot be used; the message completes the sentence "this file …"."""
+
+
+class ImageFolder:
+    """The folder of a data set, out of which no image may lead.
+
+    The folder itself may be a symbolic link. A link inside it that leads out is refused: a data set copied from
+    elsewhere must not be able to pull other files of the user into a benchmark.
+    """
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._real_root = Path(os.path.realpath(root))
+        self._folders_inside: set[Path] = set()
+
+    def read(self, path: Path) -> bytes:
+        """Return the bytes of an image file.
+
+        Args:
+            path: relative to the folder, or absolute.
+
+        Raises:
+            FileError: it is missing, no regular file, unreadable, too large, or outside of the folder.
+        """
+        if ".." in path.parts:
+            raise FileError("leaves the data set's folder through '..'; every image must lie inside it")
+        full = self.root / path
+        if not full.is_relative_to(self.root):
+            raise FileError(f"is an absolute path outside of {str(self.root)!r}; give it relative to that folder")
+        try:
+            self._check(full)
+            return full.read_bytes()
+        except FileError:
+            raise
+        except FileNotFoundError:
+            raise FileError("is missing" + _spelling_hint(full)) from None
+        except (OSError, ValueError) as error:  # ValueError: a null character in the path.
+            raise FileError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+    def _check(self, full: Path) -> None:
+        """Raise FileError unless ``full`` is a regular file of a sane size inside the folder."""
+        status = full.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            self._check_inside(full)
+            status = full.stat()
+        elif full.parent not in self._folders_inside:  # Many images share a folder: resolve its links once.
+            self._check_inside(full.parent)
+            self._folders_inside.add(full.parent)
+        if stat.S_ISDIR(status.st_mode):
+            raise FileError("is a folder, expected a file")
+        if not stat.S_ISREG(status.st_mode):
+            raise FileError("is a device or pipe, expected a file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise FileError(f"has {status.st_size:,} bytes, more than the {MAX_FILE_BYTES:,} allowed")
+
+    def _check_inside(self, path: Path) -> None:
+        real = os.path.realpath(path)
+        if not Path(real).is_relative_to(self._real_root):
+            raise FileError(
+                f"leads out of the data set's folder through a symbolic link, to {real!r}; "
+                "copy the file, or make the data set's folder itself the link"
+            )
+
+
+def _spelling_hint(full: Path) -> str:
+    """Return what is there instead, where only upper and lower case or the slash differ."""
+    if "\\" in full.name and os.sep == "/":
+        return "; separate folders by '/', not '\\'"
+    try:
+        near = [path.name for path in full.parent.iterdir() if path.name.lower() == full.name.lower()]
+    except OSError:
+        return ""
+    return f"; there is {near[0]!r}, spelled differently" if near else ""

@@ -1,0 +1,109 @@
+"""The table of samples beside the records, and the fingerprint of a data set."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fer_bench.data.checks import CheckedSample
+
+GROUP = "group:"
+"""Prefix of the columns with a sample's groups."""
+
+TEXT_COLUMNS = ("id", "split", "subject", "sequence", "sha256")
+NUMBER_COLUMNS = ("label", "width", "height", "channels")
+
+
+class IndexWriter:
+    """Collects what is known of each sample except its image, in record order."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[Any, ...]] = []
+        self._groups: list[Mapping[str, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, checked: CheckedSample) -> None:
+        """Add one sample."""
+        sample = checked.sample
+        sizes = (checked.label, checked.width, checked.height, checked.channels)
+        self._rows.append((sample.id, sample.split, sample.subject, sample.sequence, checked.sha256, *sizes))
+        self._groups.append(sample.groups)
+
+    def table(self) -> pd.DataFrame:
+        """Return one row a sample: id, label (its code), split, subject, sequence, ``group:<name>`` …, sha256, size."""
+        frame = pd.DataFrame(self._rows, columns=[*TEXT_COLUMNS, *NUMBER_COLUMNS])
+        for name in NUMBER_COLUMNS:
+            frame[name] = frame[name].astype("int32")
+        names = sorted({name for groups in self._groups for name in groups})
+        for name in names:
+            frame[GROUP + name] = [groups.get(name, "") for groups in self._groups]
+        groups = [GROUP + name for name in names]
+        order = ["id", "label", "split", "subject", "sequence", *groups, "sha256", "width", "height", "channels"]
+        return frame.loc[:, order]
+
+
+def write_index(frame: pd.DataFrame, path: Path) -> None:
+    """Write the table as Parquet."""
+    frame.to_parquet(path, index=False)
+
+
+def read_index(path: Path) -> pd.DataFrame:
+    """Read what `write_index` wrote."""
+    return pd.read_parquet(path)
+
+
+def fingerprint(frame: pd.DataFrame, labels: Sequence[str]) -> str:
+    """Return the sha256 of everything that a result can depend on: the label names, and each row with its image's hash.
+
+    It does not depend on where the data lie, on who prepared them or when, nor on the order of group columns.
+    """
+    digest = hashlib.sha256(_canonical({"labels": list(labels)}))
+    groups = sorted(name for name in frame.columns if name.startswith(GROUP))
+    columns = ["id", "label", "split", "subject", "sequence", "sha256", *groups]
+    for row in zip(*(frame[name].tolist() for name in columns), strict=True):
+        values = dict(zip(columns, row, strict=True))
+        values["label"] = labels[values["label"]]
+        # An empty group says as much as a missing one.
+        empty = [name for name in groups if not values[name]]
+        digest.update(_canonical({name: value for name, value in values.items() if name not in empty}))
+    return digest.hexdigest()
+
+
+def count_labels(frame: pd.DataFrame, labels: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return split -> label -> number of samples, in the order of the data and of ``labels``; zeros included."""
+    counts: dict[str, dict[str, int]] = {}
+    numbers = Counter(zip(frame["split"].tolist(), frame["label"].tolist(), strict=True))
+    for split in dict.fromkeys(frame["split"].tolist()):
+        counts[split] = {name: numbers[split, code] for code, name in enumerate(labels)}
+    return counts
+
+
+def compare_counts(found: Mapping[str, Mapping[str, int]], expected: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return one sentence for each split whose numbers differ from the published ones."""
+    warnings: list[str] = []
+    for split, labels in expected.items():
+        total = sum(labels.values())
+        if split not in found:
+            warnings.append(f"split {split!r} is missing: {total:,} samples are published")
+            continue
+        names = [*labels, *(name for name in found[split] if name not in labels)]
+        differ = [name for name in names if found[split].get(name, 0) != labels.get(name, 0)]
+        if differ:
+            details = ", ".join(f"{name} {found[split].get(name, 0):,} for {labels.get(name, 0):,}" for name in differ)
+            number = sum(found[split].values())
+            warnings.append(f"split {split!r} has {number:,} samples, {total:,} are published: {details}")
+    if expected:
+        warnings += [f"split {split!r} is not among the published ones" for split in found if split not in expected]
+    return warnings
+
+
+def _canonical(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n").encode()

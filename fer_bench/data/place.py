@@ -1,0 +1,81 @@
+"""Where a data set lies below the data folder.
+
+``<data_dir>/manual/<name>/`` holds what the user put there, ``<data_dir>/prepared/<name>/<config>/<version>/`` what was
+made from it: ``config`` names the parameters that differ from their defaults, ``version`` is the builder's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from fer_bench.data.builder import FerBuilder
+from fer_bench.errors import PluginError
+from fer_bench.registry import Component
+from fer_bench.specs import DatasetSpec
+
+CONFIG_LENGTH = 60
+"""Longest readable part of a config's name."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a data set lies.
+
+    Attributes:
+        builder: its class.
+        manual: where the user puts it, or None if its package makes it.
+        prepared: the folder for its parameters and version.
+    """
+
+    builder: type[FerBuilder]
+    manual: Path | None
+    prepared: Path
+
+
+def locate(dataset: Component[DatasetSpec], data_dir: Path) -> Place:
+    """Return where ``dataset`` lies, whether it is there or not.
+
+    Raises:
+        PluginError: its builder cannot be loaded.
+    """
+    builder = cast("type[FerBuilder]", dataset.resolve(dataset.spec.builder))
+    if not (isinstance(builder, type) and issubclass(builder, FerBuilder)):
+        raise PluginError(
+            f"Plugin {dataset.plugin.name!r}: the builder {dataset.spec.builder!r} of {dataset.spec.name!r} is not "
+            "a subclass of fer_bench.data.builder.FerBuilder."
+        )
+    root = Path(data_dir).absolute()
+    manual = builder.manual_path(dataset.spec, cast("Any", dataset.params))
+    prepared = root / "prepared" / dataset.spec.name / config_name(dataset) / str(builder.VERSION)
+    return Place(builder, None if manual is None else root / "manual" / manual, prepared)
+
+
+def config_name(dataset: Component[DatasetSpec]) -> str:
+    """Return a file name for the parameters of ``dataset`` that choose what is prepared.
+
+    Example: ``default``, ``domain-lab_n-200``; with a hash where characters had to go.
+    """
+    defaults = type(dataset.params)().model_dump(mode="json")
+    changed = {name: value for name, value in stored_params(dataset).items() if value != defaults[name]}
+    if not changed:
+        return "default"
+    text = "_".join(f"{name}-{value}" for name, value in changed.items())
+    safe = re.sub(r"[^a-z0-9._-]+", "-", text.lower())[:CONFIG_LENGTH].rstrip("-._")
+    if safe == text:
+        return safe
+    digest = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()
+    return f"{safe}-{digest[:8]}"
+
+
+def stored_params(dataset: Component[DatasetSpec]) -> dict[str, Any]:
+    """Return the parameters of ``dataset`` that choose what is prepared: all but those that are marked as a view."""
+    values = dataset.params.model_dump(mode="json")
+    fields = type(dataset.params).model_fields
+    extras = {name: cast("dict[str, Any]", field.json_schema_extra or {}) for name, field in fields.items()}
+    views = {name for name, extra in extras.items() if extra.get("view")}
+    return {name: values[name] for name in sorted(values) if name not in views}

@@ -1,0 +1,182 @@
+"""Read a prepared data set: its table of samples, and its images by row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fer_bench.data.checks import THREADS
+from fer_bench.data.images import ImageError, decode
+from fer_bench.data.index import GROUP, fingerprint, read_index
+from fer_bench.data.records import Records
+from fer_bench.errors import DataError
+from fer_bench.specs import DatasetSpec
+
+SCHEMA = 1
+"""Version of the files in the folder of a prepared data set."""
+
+SUMMARY_FILE = "prepared.json"
+INDEX_FILE = "samples.parquet"
+BATCH = 256
+"""Records that are read at once."""
+
+
+class Prepared:
+    """A prepared data set on disk; opened lazily, so that it costs nothing to hold or to send to another process.
+
+    Attributes:
+        spec: the data set's description.
+        folder: where it lies.
+        summary: ``prepared.json``: schema, package, params, labels, fingerprint, counts, warnings, versions.
+    """
+
+    def __init__(self, spec: DatasetSpec, folder: Path):
+        """Open the data set in ``folder``.
+
+        Raises:
+            DataError: its summary cannot be read.
+        """
+        self.spec = spec
+        self.folder = folder
+        try:
+            self.summary: dict[str, Any] = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise self._damaged(f"{SUMMARY_FILE} cannot be read: {error}") from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Prepared, (self.spec, self.folder)
+
+    def __len__(self) -> int:
+        return int(self.summary["samples"])
+
+    @property
+    def name(self) -> str:
+        """The data set's name."""
+        return self.spec.name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Native label names; the column ``label`` of `samples` indexes them."""
+        return tuple(self.summary["labels"])
+
+    @property
+    def fingerprint(self) -> str:
+        """Sha256 of labels, rows and image hashes: two data sets with one fingerprint give the same results."""
+        return self.summary["fingerprint"]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know: how the data differ from the published ones, and the adapter's notices."""
+        return tuple(self.summary["warnings"])
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Split -> label -> number of samples; the split is empty where the data have none."""
+        return self.summary["counts"]
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """One row a sample, in record order.
+
+        Columns: id, label, split, subject, sequence, ``group:<name>`` …, sha256, width, height, channels.
+        """
+        try:
+            return read_index(self.folder / INDEX_FILE)
+        except (OSError, ValueError) as error:  # pyarrow's errors are both.
+            raise self._damaged(f"{INDEX_FILE} cannot be read: {error}") from None
+
+    def images(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Decode images.
+
+        Args:
+            rows: (n,) row numbers, in any order, repeated or not.
+
+        Returns:
+            n arrays (h, w, 1 or 3) uint8, each in its own size; see `fer_bench.data.images`.
+
+        Raises:
+            DataError: the records are damaged.
+        """
+        numbers = [int(row) for row in rows]
+        images: list[np.ndarray] = []
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="fer-bench-decode") as pool:
+            for start in range(0, len(numbers), BATCH):
+                encoded = self._encoded(numbers[start : start + BATCH])
+                try:
+                    images += pool.map(decode, encoded)
+                except ImageError as error:
+                    raise self._damaged(f"an image {error}") from None
+        return images
+
+    def verify(self) -> list[str]:
+        """Read everything again and return what is wrong with it: counts, every row and image, the fingerprint."""
+        try:
+            found = self._compare()
+            if not found and fingerprint(self.samples, self.labels) != self.fingerprint:
+                found.append(f"{INDEX_FILE}: its content does not give the fingerprint {self.fingerprint[:12]}…")
+        except DataError as error:
+            found = [str(error)]
+        return found
+
+    @cached_property
+    def _records(self) -> Records:
+        try:
+            return Records(self.folder)
+        except Exception as error:  # array_record, TFDS and pyarrow each raise their own.
+            raise self._damaged(f"the record files cannot be opened: {error}") from None
+
+    def _encoded(self, rows: list[int]) -> list[bytes]:
+        records = self._records
+        try:
+            return records.images(rows)
+        except Exception as error:
+            raise self._damaged(f"records cannot be read: {error}") from None
+
+    def _compare(self) -> list[str]:
+        """Return how the records differ from the table."""
+        records = self._records
+        if not len(records) == len(self.samples) == len(self):
+            return [
+                f"{len(records):,} records, {len(self.samples):,} rows in {INDEX_FILE} and {len(self):,} in "
+                f"{SUMMARY_FILE}: expected the same number"
+            ]
+        rows = self.samples.to_dict("records")
+        found: list[str] = []
+        for start in range(0, len(rows), BATCH):
+            batch = rows[start : start + BATCH]
+            try:
+                read = records.rows(range(start, start + len(batch)))
+            except Exception as error:
+                found.append(f"records {start} to {start + len(batch) - 1} cannot be read: {error}")
+                continue
+            for row, record in zip(batch, read, strict=True):
+                found += [f"{row['id']!r}: {what} differs from {INDEX_FILE}" for what in _differences(row, record)]
+        return found
+
+    def _damaged(self, what: str) -> DataError:
+        return DataError(
+            f"The prepared data set {self.spec.name!r} in {str(self.folder)!r} is damaged: {what}. "
+            f"Delete that folder and run 'fer-bench data prepare {self.spec.name}' again."
+        )
+
+
+def _differences(row: dict[str, Any], record: dict[str, Any]) -> Iterator[str]:
+    """Yield the names of what a record and its row in the table disagree on."""
+    if hashlib.sha256(record["image"]).hexdigest() != row["sha256"]:
+        yield "the image"
+    if record["label"] != row["label"]:
+        yield "the label"
+    for name in ("id", "split", "subject", "sequence"):
+        if record[name].decode() != row[name]:
+            yield f"the {name}"
+    groups = {GROUP + name: value for name, value in json.loads(record["groups"]).items()}
+    if any(groups.get(name, "") != value for name, value in row.items() if name.startswith(GROUP)):
+        yield "a group"

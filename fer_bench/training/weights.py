@@ -1,0 +1,224 @@
+"""Pre-trained weights of backbones: find, check, fetch and convert them, for any plugin's `WeightsSpec`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import urlparse
+
+from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
+from fer_bench.specs import BackboneSpec, WeightsSpec, resolve
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Tensors = dict[str, "np.ndarray"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvertedWeights:
+    """What `convert` wrote.
+
+    Attributes:
+        path: the safetensors file.
+        tensors: how many it holds.
+        size_bytes: its size.
+        sha256: of the file.
+        differences: what differs from the pinned digests; empty for the very weights that the plugin ships.
+    """
+
+    path: Path
+    tensors: int
+    size_bytes: int
+    sha256: str
+    differences: tuple[str, ...]
+
+
+def find_weights(backbone: BackboneSpec, name: str = "") -> WeightsSpec:
+    """Return the weights called ``name`` of ``backbone``, or its default weights.
+
+    Raises:
+        FerBenchError: it has no weights, or none of that name.
+    """
+    if not backbone.weights:
+        raise FerBenchError(f"Backbone {backbone.name!r} has no pre-trained weights.")
+    if not name:
+        return backbone.weights[0]
+    for weights in backbone.weights:
+        if weights.name == name:
+            return weights
+    known = [weights.name for weights in backbone.weights]
+    raise FerBenchError(f"Backbone {backbone.name!r} has no weights {name!r}. {did_you_mean(name, known)}")
+
+
+@contextmanager
+def packaged_file(reference: str) -> Iterator[Path]:
+    """Yield the path of ``"package:path"``, a file inside an installed package, wherever that is installed.
+
+    Raises:
+        FerBenchError: the package or the file is not there.
+    """
+    package, _, inner = reference.partition(":")
+    try:
+        found = resources.files(package).joinpath(*PurePosixPath(inner).parts)
+        missing = not found.is_file()
+    except ModuleNotFoundError:
+        raise FerBenchError(f"Cannot find {reference!r}: package {package!r} is not installed.") from None
+    if missing:
+        raise FerBenchError(f"Package {package!r} lacks its file {inner!r}. Reinstall the package.")
+    with resources.as_file(found) as path:
+        yield path
+
+
+def weights_digest(spec: WeightsSpec) -> str:
+    """Return the sha256 of the packaged weights file: the identity of the weights, part of a cell's id.
+
+    Raises:
+        FerBenchError: the file is not there.
+    """
+    with packaged_file(spec.file) as path:
+        return file_sha256(path)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_tensors(path: Path) -> Tensors:
+    """Return the tensors of a safetensors file.
+
+    Raises:
+        FerBenchError: it is not there, or it is not such a file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise FerBenchError(f"Cannot read {str(path)!r} as safetensors: {error}. Is the file complete?") from error
+
+
+def tensor_digests(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Return the sha256 of every tensor's little-endian bytes in row-major order, by name, sorted."""
+    return {name: _digest(tensors[name]) for name in sorted(tensors)}
+
+
+def _digest(tensor: np.ndarray) -> str:
+    little = tensor.astype(tensor.dtype.newbyteorder("<"), order="C", copy=False)
+    return hashlib.sha256(little.tobytes()).hexdigest()
+
+
+def compare_with_pinned(spec: WeightsSpec, tensors: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Return a line for each tensor that is missing, unexpected or different from what ``spec`` pins.
+
+    Raises:
+        FerBenchError: the file of digests is not there or not JSON.
+    """
+    with packaged_file(spec.digests) as path:
+        try:
+            pinned: dict[str, str] = dict(json.loads(path.read_text("utf-8")))
+        except ValueError as error:
+            raise FerBenchError(f"Cannot read the digests {str(path)!r}: {error}. Reinstall the package.") from error
+    found = tensor_digests(tensors)
+    lines = [f"missing: {name}" for name in pinned if name not in found]
+    lines += [f"unexpected: {name}" for name in found if name not in pinned]
+    lines += [f"different: {name}" for name in pinned if name in found and found[name] != pinned[name]]
+    return tuple(lines)
+
+
+def verify(spec: WeightsSpec, file: Path | None = None) -> int:
+    """Check every tensor of ``file``, or of the packaged weights, against the pinned digests.
+
+    Returns:
+        The number of tensors, all right.
+
+    Raises:
+        FerBenchError: the file cannot be read, or names every tensor that is missing, unexpected or different.
+    """
+    if file is None:
+        with packaged_file(spec.file) as path:
+            return verify(spec, path)
+    tensors = load_tensors(file)
+    differences = compare_with_pinned(spec, tensors)
+    if differences:
+        raise FerBenchError(
+            f"{str(file)!r} does not hold the weights {spec.name!r}: {len(differences)} tensors differ from the "
+            f"pinned digests. Reinstall the package, or convert the published file anew.\n"
+            f"{bullet_list(differences, len(differences))}"
+        )
+    return len(tensors)
+
+
+def fetch(spec: WeightsSpec, cache_dir: Path) -> Path:
+    """Download the published file into ``cache_dir``, or find it there; its sha256 is checked either way.
+
+    Raises:
+        FerBenchError: no connection, or another file than expected; it says how to go on by hand.
+    """
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        file = pooch.retrieve(
+            spec.url,
+            known_hash=f"sha256:{spec.sha256}",
+            fname=PurePosixPath(urlparse(spec.url).path).name,
+            path=cache_dir,
+        )
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
+        raise FerBenchError(
+            f"Cannot fetch {spec.url!r}: {error}\nExpected a file with sha256 {spec.sha256}. Download it by hand, "
+            "then run 'fer-bench weights convert BACKBONE FILE --output OUT.safetensors'."
+        ) from error
+    return Path(file)
+
+
+def convert(spec: WeightsSpec, source: Path, output: Path) -> ConvertedWeights:
+    """Convert a published file with the plugin's converter and write safetensors, atomically.
+
+    The converter returns every tensor in the type that it is to be stored in. The same tensors give the same bytes.
+
+    Raises:
+        FerBenchError: the converter lists what does not fit, or ``output`` cannot be written.
+    """
+    from safetensors.numpy import save
+
+    tensors: Tensors = resolve(spec.convert)(source)
+    content = save({name: tensors[name] for name in sorted(tensors)})
+    try:
+        _write_atomically(output, content)
+    except OSError as error:
+        raise FerBenchError(f"Cannot write {str(output)!r}: {error}") from error
+    return ConvertedWeights(
+        path=output,
+        tensors=len(tensors),
+        size_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        differences=compare_with_pinned(spec, tensors),
+    )
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,143 @@
+"""Any folder of images that a ``manifest.csv`` describes; and EMPATHIC, which is read in the same form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath, PurePosixPath
+
+from fer_bench.data.builder import Faults, FerBuilder
+from fer_bench.errors import DataError
+from fer_bench.labels import EXPRESSIONS, canonical
+from fer_bench.specs import DatasetParams, DatasetSpec, Sample
+
+from .csv_table import find_file, read_rows
+from .params import EmpathicParams, ManifestParams
+
+FILE = "manifest.csv"
+COLUMNS = ("path", "label", "subject", "split", "sequence")
+_DRIVE = re.compile(r"[A-Za-z]:|[\\/]")
+
+
+@dataclass
+class _Manifest:
+    """The rows of a manifest that can be used, and what is wrong with the others."""
+
+    samples: list[Sample] = field(default_factory=list[Sample])
+    faults: Faults = field(default_factory=Faults)
+
+
+class Manifest(FerBuilder):
+    """Reads ``manifest.csv``: columns path, label, optionally subject, split, sequence; all others are groups."""
+
+    required: tuple[str, ...] = ("path", "label")
+    """Columns that must be there and filled in."""
+
+    @classmethod
+    def manual_path(cls, spec: DatasetSpec, params: DatasetParams) -> PurePath:
+        """Return ``manifest``, or ``manifest/<name>`` where a name is set."""
+        assert isinstance(params, ManifestParams)
+        return PurePath(spec.name, params.name)
+
+    def labels(self, root: Path | None, faults: Faults) -> Sequence[str]:
+        """Return the labels of the rows: canonical ones in canonical order, all others sorted."""
+        assert root is not None, "a manifest has a manual folder"
+        self._manifest = _read_manifest(root, self.required, self.spec.access)
+        names = {sample.label for sample in self._manifest.samples if sample.label}
+        spelled = {name: canonical(name) for name in names}
+        if None in spelled.values():
+            return sorted(names)
+        for expression in EXPRESSIONS:
+            same = sorted(name for name in names if spelled[name] == expression)
+            if len(same) > 1:
+                self.notices.append(f"{len(same)} labels mean {expression!r}: {', '.join(map(repr, same))}")
+        return sorted(names, key=lambda name: (EXPRESSIONS.index(spelled[name] or ""), name))
+
+    def read(self, root: Path | None, faults: Faults) -> Iterator[Sample]:
+        """Yield the samples in the order of the rows."""
+        samples = self._manifest.samples
+        faults.extend(self._manifest.faults)
+        nameless = sum(not sample.subject for sample in samples)
+        if 0 < nameless < len(samples) and "subject" not in self.required:
+            self.notices.append(f"{nameless:,} of {len(samples):,} rows have no subject")
+        yield from samples
+
+    def count(self) -> int | None:
+        """Return the number of rows."""
+        return len(self._manifest.samples)
+
+
+class Empathic(Manifest):
+    """Reads a manifest of EMPATHIC: the subject is required, and labels are those that the data set declares."""
+
+    required = ("path", "label", "subject")
+
+    @classmethod
+    def manual_path(cls, spec: DatasetSpec, params: DatasetParams) -> PurePath:
+        """Return ``empathic``."""
+        del params
+        return PurePath(spec.name)
+
+    def labels(self, root: Path | None, faults: Faults) -> Sequence[str]:
+        """Return the declared labels; those of the rows are translated to them."""
+        assert root is not None, "EMPATHIC has a manual folder"
+        assert isinstance(self.params, EmpathicParams)
+        self._manifest = _read_manifest(root, self.required, self.spec.access)
+        return self.params.labels
+
+    def read(self, root: Path | None, faults: Faults) -> Iterator[Sample]:
+        """Yield the samples, each label in the declared spelling."""
+        spelled = {canonical(name): name for name in self.label_names}
+        spelled.pop(None, None)
+        for sample in super().read(root, faults):
+            label = sample.label
+            if label not in self.label_names:
+                label = spelled.get(canonical(label), label)
+            yield Sample(
+                id=sample.id,
+                image=sample.image,
+                label=label,
+                split=sample.split,
+                subject=sample.subject,
+                sequence=sample.sequence,
+                groups=sample.groups,
+            )
+
+
+def _read_manifest(root: Path, required: Sequence[str], access: str) -> _Manifest:
+    path = find_file(root, (FILE,))
+    if path is None:
+        raise DataError(f"{str(root)!r} has no {FILE!r}. {access}")
+    manifest = _Manifest()
+    lines: dict[str, int] = {}
+    for row in read_rows(path, required, manifest.faults, optional=COLUMNS):
+        where = f"{path.name}, line {row.line}"
+        # A path is taken as it stands: file names may begin or end with a space.
+        values = {name: text if name == "path" else text.strip() for name, text in row.values.items()}
+        for name in required:
+            if not values[name].strip() and name != "label":  # An empty label is found with the unknown ones.
+                manifest.faults.add(where, f"has an empty {name!r}")
+        if _DRIVE.match(values["path"]):
+            manifest.faults.add(
+                where, f"has the absolute path {values['path']!r}, expected one relative to the manifest's folder"
+            )
+        elif values["path"].strip():
+            # Not the text itself: "./a.png" and "a.png" are one file.
+            name = PurePosixPath(values["path"]).as_posix()
+            if name in lines:
+                manifest.faults.add(where, f"repeats the path {name!r} of line {lines[name]}; remove one")
+                continue
+            lines[name] = row.line
+            manifest.samples.append(
+                Sample(
+                    id=name,
+                    image=Path(name),
+                    label=values["label"],
+                    split=values.get("split", ""),
+                    subject=values.get("subject", ""),
+                    sequence=values.get("sequence", ""),
+                    groups={name: text for name, text in values.items() if name not in COLUMNS},
+                )
+            )
+    return manifest

@@ -1,0 +1,126 @@
+"""``fer-bench data`` with the data sets of this package."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from fer_bench.cli.data import app
+from fer_bench.errors import DataError, FerBenchError
+
+SMALL = "synthetic[n=7,size=16]"
+
+
+@pytest.fixture
+def call(component, tmp_path, monkeypatch):
+    """Run ``fer-bench data …`` on a data folder of its own; return what it prints, raise what it raises."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(app, list(arguments), env={"FER_BENCH_DATA_DIR": str(tmp_path)})
+        if isinstance(result.exception, FerBenchError):
+            raise result.exception
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return run
+
+
+def test_list(call):
+    assert "fer2013" in call("list")
+    rows = {row["name"]: row for row in json.loads(call("list", "--json"))}
+    assert rows["synthetic"]["synthetic"]
+    assert rows["synthetic"]["access"] == "built in"
+    assert rows["synthetic"]["params"]["domain"] == "wild"
+    assert rows["fer2013"]["labels"][0] == "angry"
+
+
+def test_names_stay_readable_in_a_narrow_terminal(call, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    assert "synthetic" in call("list")
+
+
+def test_prepare_status_verify(call, tmp_path):
+    states = {row["dataset"]: row["state"] for row in json.loads(call("status", "--json"))}
+    assert states == {
+        "empathic": "missing",
+        "fer2013": "missing",
+        "manifest": "missing",
+        "synthetic": "ready to prepare",
+    }
+    out = call("prepare", SMALL)
+    assert "7 images prepared, fingerprint " in out
+    (row,) = json.loads(call("status", "--json", SMALL))
+    assert row["state"] == "prepared"
+    assert row["samples"] == 7
+    assert row["fingerprint"][:12] in out
+    assert "synthetic[n=7,size=16]" in call("status", SMALL), "rich must not read the brackets as markup"
+    assert "7 images verified" in call("verify", SMALL)
+
+
+def test_status_says_what_to_do(call, tmp_path):
+    out = call("status", "fer2013").replace("\n", "")
+    assert str(tmp_path / "manual" / "fer2013") in out
+    assert "icml_face_data.csv" in out
+
+
+def test_data_dir_option_wins(call, tmp_path):
+    call("prepare", SMALL, "--data-dir", str(tmp_path / "other"))
+    assert (tmp_path / "other" / "prepared" / "synthetic").is_dir()
+
+
+def test_one_failure_does_not_hide_the_others(call, tmp_path):
+    with pytest.raises(DataError) as caught:
+        call("prepare", "empathic", SMALL, "manifest")
+    assert str(caught.value).startswith("2 of 3 data sets failed.")
+    assert "virtual coach" in str(caught.value)
+    assert "manifest.csv" in str(caught.value)
+    assert "7 images verified" in call("verify", SMALL)
+
+
+def test_verify_without_prepare(call):
+    with pytest.raises(
+        DataError, match=r"is not prepared in .*; run 'fer-bench data prepare synthetic\[n=7,size=16\]' first"
+    ):
+        call("verify", SMALL)
+
+
+def test_verify_damaged(call, tmp_path):
+    call("prepare", SMALL)
+    (shard,) = (tmp_path / "prepared").rglob("*array_record*")
+    shard.unlink()
+    with pytest.raises(DataError, match="has faults"):
+        call("verify", SMALL)
+
+
+def test_warnings_are_printed_and_status_shows_damage(call, tmp_path):
+    root = tmp_path / "manual" / "fer2013"
+    root.mkdir(parents=True)
+    (root / "fer2013.csv").write_text(f"emotion,pixels,Usage\n0,{' '.join(['7'] * 2304)},Training\n")
+    assert "Warning: fer2013: split 'training' has 1 samples, 28,709 are published" in call("prepare", "fer2013")
+    assert "split 'publictest' is missing" in call("status", "fer2013")
+    (summary,) = (tmp_path / "prepared").rglob("prepared.json")
+    summary.write_text("{")
+    (row,) = json.loads(call("status", "--json", "fer2013"))
+    assert row["state"] == "broken"
+    assert "damaged" in row["warnings"][0]
+
+
+def test_unknown_data_set(call):
+    with pytest.raises(FerBenchError, match="Did you mean 'fer2013'"):
+        call("status", "fer2031")
+
+
+def test_bar_only_on_a_terminal(monkeypatch):
+    from fer_bench.cli import data
+
+    with data._progress("x") as progress:
+        assert progress is None
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with data._progress("x") as progress:
+        assert progress is not None
+        progress(1, None)
+        progress(2, 2)

@@ -1,0 +1,44 @@
+"""Shared fixtures: plugins come from folders that a test writes, never from what is installed, unless a test asks for it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+WritePlugin = Callable[..., Path]
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty site folder that is the only place where entry points are looked for."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    real = importlib.metadata.distributions
+    monkeypatch.setattr(importlib.metadata, "distributions", lambda: real(path=[str(folder)]))
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delenv("FER_BENCH_PLUGINS", raising=False)
+    return folder
+
+
+@pytest.fixture
+def write_plugin(site: Path, monkeypatch: pytest.MonkeyPatch) -> WritePlugin:
+    """Return a function that installs a plugin: a module and its dist-info."""
+
+    def write(name: str, code: str, *, module: str = "", version: str = "1.0", distribution: str = "") -> Path:
+        module = module or name.replace("-", "_")
+        distribution = distribution or name
+        file = site / f"{module}.py"
+        file.write_text(textwrap.dedent(code), encoding="utf-8")
+        info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[fer_bench]\n{name} = {module}\n")
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        return file
+
+    return write

@@ -1,0 +1,77 @@
+"""The linear head against scikit-learn, which solves the same problem in float64 by other code."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fer_bench.specs import ConvexPhase
+from fer_bench.training import convex
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+
+def _task(n: int, f: int, classes: int, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, n)
+    centres = rng.normal(size=(classes, f))
+    features = np.maximum(rng.normal(size=(n, f)) + 0.3 * centres[labels], 0) * rng.exponential(size=f)
+    features[:, 0] = 3.0  # a feature that is dead on all samples
+    return features.astype(np.float32), labels
+
+
+def _objective(coefficients, log_probabilities, labels, c):
+    return -log_probabilities[np.arange(len(labels)), labels].mean() + (coefficients**2).sum() / (2 * c * len(labels))
+
+
+@pytest.mark.parametrize("classes", [2, 7])
+@pytest.mark.parametrize("c", [0.001, 0.01, 1.0])
+@pytest.mark.parametrize("standardize", [True, False])
+def test_agrees_with_scikit_learn(classes, c, standardize):
+    features, labels = _task(300, 40, classes)
+    train = np.stack([np.arange(300) % 5 != fold for fold in range(5)])
+    heads = convex.fit(features, labels, train, classes, ConvexPhase(c=c, standardize=standardize, max_iterations=2000, tolerance=1e-5))
+    for fold, part in enumerate(train):
+        scaler = StandardScaler(with_mean=standardize, with_std=standardize).fit(features[part].astype(np.float64))
+        scaled = scaler.transform(features.astype(np.float64))
+        peer = LogisticRegression(C=c if classes > 2 else 2 * c, max_iter=10_000, tol=1e-8).fit(scaled[part], labels[part])
+        expected = peer.predict_log_proba(scaled)
+        if classes > 2:  # for two classes scikit-learn fits one vector where we fit two opposite ones: half the penalty
+            loss = _objective(peer.coef_, expected[part], labels[part], c)
+            assert heads.loss[fold] == pytest.approx(loss, abs=1e-4)
+        np.testing.assert_allclose(np.exp(heads.log_probabilities[fold]), np.exp(expected), atol=0.01)
+        assert (heads.log_probabilities[fold].argmax(1) == expected.argmax(1)).mean() > 0.985
+
+
+def test_a_head_does_not_depend_on_those_beside_it():
+    features, labels = _task(200, 30, 3)
+    train = np.stack([np.arange(200) % 4 != fold for fold in range(4)])
+    phase = ConvexPhase(c=0.1, standardize=True, max_iterations=500, tolerance=1e-5)
+    together = convex.fit(features, labels, train, 3, phase)
+    alone = convex.fit(features, labels, train[2:3], 3, phase)
+    np.testing.assert_allclose(together.log_probabilities[2], alone.log_probabilities[0], atol=1e-4)
+
+
+def test_test_samples_do_not_leak_into_the_head():
+    features, labels = _task(200, 30, 3)
+    train = np.arange(200)[None] < 150
+    phase = ConvexPhase(c=0.1, standardize=True, max_iterations=500, tolerance=1e-5)
+    before = convex.fit(features, labels, train, 3, phase)
+    features[150:] = features[150:][::-1] * 2 + 1
+    after = convex.fit(features, np.where(np.arange(200) < 150, labels, 0), train, 3, phase)
+    np.testing.assert_allclose(before.log_probabilities[0, :150], after.log_probabilities[0, :150], atol=1e-3)
+
+
+def test_stops_at_the_iteration_limit():
+    features, labels = _task(200, 30, 3)
+    phase = ConvexPhase(c=100.0, standardize=True, max_iterations=3, tolerance=1e-9)
+    heads = convex.fit(features, labels, np.ones((2, 200), bool), 3, phase)
+    assert heads.iterations.tolist() == [3, 3]
+    assert (heads.gradient > 1e-9).all()
+
+
+def test_separable_data_is_learnt_and_probabilities_sum_to_one():
+    features = np.repeat(np.eye(4, dtype=np.float32), 10, axis=0)
+    labels = np.repeat(np.arange(4), 10)
+    heads = convex.fit(features, labels, np.ones((1, 40), bool), 4, ConvexPhase(c=10, standardize=False, max_iterations=200, tolerance=1e-6))
+    assert (heads.log_probabilities[0].argmax(1) == labels).all()
+    np.testing.assert_allclose(np.exp(heads.log_probabilities[0]).sum(1), 1, atol=1e-5)

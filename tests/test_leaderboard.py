@@ -1,0 +1,117 @@
+"""The leaderboard against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+
+import pytest
+from fer_bench.cli import app
+from fer_bench.reports import formats
+from fer_bench.reports.leaderboard import build
+from fer_bench.results.store import Store
+from test_results import failed, make_cell, make_result
+from typer.testing import CliRunner
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Two folds of one method, worked out in the comments, and one fold of a method that failed once."""
+    store = Store(tmp_path / "runs")
+    # Fold 0: accuracy 3/4; recalls 2/3 and 1 -> UAR 5/6; F1 0.8 and 2/3 -> macro-F1 11/15.
+    store.write(make_cell(0), make_result((0, 0, 0, 1), (0, 0, 1, 1), (2, 3), ids=["a", "b", "c", "d"], seconds=1), {})
+    # Fold 1: accuracy 1/2; recalls 1/2 and 1/2 -> UAR 1/2; F1 1/2 and 1/2.
+    store.write(make_cell(1), make_result((0, 0, 1, 1), (0, 1, 0, 1), (3, 1), ids=["e", "f", "g", "h"], seconds=2), {})
+    store.write(make_cell(0, strategy="other|<b>"), make_result((0, 0, 0, 1), (1, 1, 1, 1), (2, 3), ids=["a", "b", "c", "d"]), {})
+    store.write(make_cell(1, strategy="other|<b>"), failed("MemoryError: a|b"), {})
+    return store
+
+
+def test_scores_are_recomputed_from_predictions(store):
+    rows = {row.strategy: row for row in build(store.cells()[0])}
+    probe = rows["probe"]
+    assert probe.scores["accuracy"].mean == pytest.approx((3 / 4 + 1 / 2) / 2)
+    assert probe.scores["uar"].mean == pytest.approx((5 / 6 + 1 / 2) / 2)
+    assert probe.scores["macro_f1"].mean == pytest.approx((11 / 15 + 1 / 2) / 2)
+    assert probe.scores["uar"].std == pytest.approx((5 / 6 - 1 / 2) / 2**0.5)
+    assert (probe.n, probe.ok, probe.failed, probe.seconds) == (8, 2, 0, 5 + 1 + 2)
+    other = rows["other|<b>"]
+    assert (other.n, other.ok, other.failed, other.errors) == (4, 1, 1, ("MemoryError: a|b",))
+    assert other.scores["uar"].std is None
+
+
+def test_the_majority_baseline_names_the_commonest_class_of_training(store):
+    (baseline,) = [row for row in build(store.cells()[0]) if row.baseline]
+    # Fold 0 trains on 2 and 3 samples: class 1, right once in four. Fold 1 trains on 3 and 1: class 0, right in half.
+    assert baseline.scores["accuracy"].mean == pytest.approx((1 / 4 + 1 / 2) / 2)
+    assert baseline.scores["uar"].mean == pytest.approx(1 / 2)
+    assert baseline.strategy == "majority-class"
+
+
+def test_best_uar_comes_first_within_a_board(store):
+    assert [row.strategy for row in build(store.cells()[0])] == ["probe", "majority-class", "other|<b>"]
+
+
+def test_only_failed_cells_still_make_a_row(tmp_path):
+    store = Store(tmp_path)
+    store.write(make_cell(), failed(), {})
+    (row,) = build(store.cells()[0])
+    assert (row.ok, row.failed, row.scores) == (0, 1, {})
+    for make in formats.FORMATS.values():
+        assert "ValueError: no" in make([row], [])
+
+
+def test_rows_of_other_code_are_told_apart(tmp_path):
+    store = Store(tmp_path)
+    store.write(make_cell(fingerprint="1"), make_result(), {})
+    store.write(make_cell(fingerprint="2"), make_result(), {})
+    rows = [row for row in build(store.cells()[0]) if not row.baseline]
+    assert len({row.variant for row in rows}) == 2
+    assert "variant" in formats.to_terminal(rows, [])
+
+
+def test_json_has_the_documented_form(store):
+    document = json.loads(formats.to_json(build(store.cells()[0]), ["x: broken"]))
+    assert document["schema"] == 1
+    assert document["damaged"] == ["x: broken"]
+    row = document["rows"][0]
+    assert row["accuracy"] == {"mean": 0.625, "std": pytest.approx(0.1767767)}
+    assert row["cells"] == {"ok": 2, "failed": 0}
+    wanted = {"dataset", "protocol", "backbone", "strategy", "n", "accuracy", "uar", "macro_f1", "cells", "parameters", "seconds"}
+    assert wanted <= set(row)
+
+
+def test_csv_and_markdown_survive_hostile_names(store):
+    rows = build(store.cells()[0])
+    table = list(csv.DictReader(io.StringIO(formats.to_csv(rows, []))))
+    assert [row["strategy"] for row in table] == ["probe", "majority-class", "other|<b>"]
+    assert float(table[0]["uar_mean"]) == pytest.approx(2 / 3)
+    markdown = formats.to_markdown(rows, [])
+    assert r"other\|\<b\>" in markdown
+    assert "| net | probe | 62.5 ± 17.7 | 66.7 ± 23.6 | 61.7 ± 16.5 | 8 | 2/2 | 1.00 M | 10 | 8.0 |" in markdown
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_the_terminal_table_never_cuts_a_number(store, width):
+    text = formats.to_terminal(build(store.cells()[0]), [], width)
+    assert "…" not in text
+    for number in ("62.5 ± 17.7", "66.7 ± 23.6", "37.5 ± 17.7"):
+        assert number in text
+    if width >= 80:
+        assert max(map(len, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize("form", ["terminal", "md", "csv", "json"])
+def test_the_same_runs_give_the_same_bytes(store, tmp_path, form):
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(store.runs_dir, copy)
+    outputs = []
+    for number, folder in enumerate((store.runs_dir, store.runs_dir, copy)):
+        file = tmp_path / "out" / f"{number}.txt"
+        result = CliRunner().invoke(app, ["leaderboard", "--runs-dir", str(folder), "--format", form, "--output", str(file)])
+        assert result.exit_code == 0, result.output
+        outputs.append(file.read_bytes())
+    assert outputs[0] == outputs[1] == outputs[2]
+    assert b"probe" in outputs[0]

@@ -1,0 +1,152 @@
+"""Every way in which a plugin breaks becomes one row, and the others keep working."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from fer_bench.cli import app
+from fer_bench.errors import FerBenchError
+from fer_bench.plugins import load_plugins
+from fer_bench.registry import Registry
+from typer.testing import CliRunner
+
+HEAD = """
+    from fer_bench import hookimpl
+    from fer_bench.specs import BackboneSpec, StrategySpec
+"""
+GOOD = (
+    HEAD
+    + """
+    @hookimpl
+    def fer_bench_strategies():
+        return [StrategySpec(name="good", summary="works", plan="good:plan")]
+"""
+)
+BROKEN = {
+    "import-error": ("import there_is_no_such_module", "there_is_no_such_module"),
+    "system-exit": ("import sys; sys.exit('bye')", "SystemExit: bye"),
+    "misspelt-hook": (
+        HEAD + "    @hookimpl\n    def fer_bench_backbone(): return []\n",
+        "'fer_bench_backbone' is not a hook of fer-bench. Did you mean 'fer_bench_backbones'",
+    ),
+    "wrong-argument": (
+        HEAD + "    @hookimpl\n    def fer_bench_run_end(okay): pass\n",
+        "okay",
+    ),
+    "raising-hook": (
+        HEAD + "    @hookimpl\n    def fer_bench_backbones(): raise RuntimeError('no licence')\n",
+        "RuntimeError: no licence",
+    ),
+    "duplicate-item": (
+        HEAD
+        + "    @hookimpl\n    def fer_bench_strategies():\n"
+        + "        return [StrategySpec(name='twin', summary='', plan='a:b')] * 2\n",
+        "two items named 'twin'",
+    ),
+    "bad-item-name": (
+        HEAD
+        + "    @hookimpl\n    def fer_bench_strategies():\n"
+        + "        return [StrategySpec(name='Bad/Name', summary='', plan='a:b')]\n",
+        "'Bad/Name'; a name is lower-case",
+    ),
+    "undecorated-function": (
+        HEAD + "    def fer_bench_backbones(): return []\n",
+        "'fer_bench_backbones' is not decorated with @fer_bench.hookimpl",
+    ),
+    "wrong-return-type": (
+        HEAD + "    @hookimpl\n    def fer_bench_backbones(): return [{'name': 'net'}]\n",
+        "item of type dict, expected BackboneSpec",
+    ),
+    "returns-no-list": (
+        HEAD + "    @hookimpl\n    def fer_bench_backbones(): return None\n",
+        "returned NoneType, expected an iterable of BackboneSpec",
+    ),
+    "returns-generator-that-raises": (
+        HEAD + "    @hookimpl\n    def fer_bench_backbones():\n        yield 1 / 0\n",
+        "ZeroDivisionError",
+    ),
+    "no-hooks": ("x = 1", "implements no hook"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_plugin_is_one_row_and_the_others_work(kind, write_plugin):
+    code, message = BROKEN[kind]
+    write_plugin("a-broken", code)
+    write_plugin("good", GOOD)
+    rows = {plugin.name: plugin for plugin in load_plugins()}
+    assert rows["a-broken"].status == "failed"
+    assert message in rows["a-broken"].error
+    assert "\n" not in rows["a-broken"].error
+    assert rows["good"].status == "ok"
+    assert Registry.load().strategy("good").spec.name == "good"
+
+
+def test_a_duplicate_plugin_is_one_row_and_the_first_works(write_plugin):
+    write_plugin("good", GOOD, distribution="a-first")
+    write_plugin("good", GOOD, distribution="b-second")
+    first, second = load_plugins()
+    assert (first.distribution, first.status) == ("a-first", "ok")
+    assert (second.distribution, second.status) == ("b-second", "failed")
+    assert "'good' from 'a-first' is loaded already" in second.error
+    assert Registry.load().strategy("good").plugin.distribution == "a-first"
+
+
+def test_all_broken_kinds_at_once_leave_no_hook_behind(write_plugin):
+    for kind, (code, _) in BROKEN.items():
+        write_plugin(kind, code)
+    write_plugin("good", GOOD)
+    plugins = load_plugins()
+    assert [plugin.name for plugin in plugins if plugin.status == "ok"] == ["good"]
+    assert [name for name, _ in plugins.manager.list_name_plugin()] == ["good"]
+    assert plugins.notify("fer_bench_run_end", ok=1, failed=0, runs_dir=None) == []
+
+
+def test_plugins_list_shows_rows_and_exits_1_if_one_failed(write_plugin):
+    write_plugin("good", GOOD)
+    result = CliRunner().invoke(app, ["plugins", "list", "--json"])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == [
+        {
+            "name": "good",
+            "distribution": "good",
+            "version": "1.0",
+            "hooks": ["fer_bench_strategies"],
+            "items": [{"kind": "strategy", "name": "good"}],
+            "status": "ok",
+            "error": "",
+        }
+    ]
+    write_plugin("bad", "1 / 0")
+    result = CliRunner().invoke(app, ["plugins", "list", "--json"])
+    assert result.exit_code == 1
+    assert [row["status"] for row in json.loads(result.stdout)] == ["failed", "ok"]
+    table = CliRunner().invoke(app, ["plugins", "list"])
+    assert table.exit_code == 1
+    assert "ZeroDivisionError" in table.stdout
+
+
+def test_the_environment_selects_plugins(write_plugin, monkeypatch):
+    write_plugin("good", GOOD)
+    write_plugin("bad", "1 / 0")
+    monkeypatch.setenv("FER_BENCH_PLUGINS", " good ")
+    assert {plugin.name: plugin.status for plugin in load_plugins()} == {"bad": "off", "good": "ok"}
+    assert "bad" not in sys.modules
+    monkeypatch.setenv("FER_BENCH_PLUGINS", "godo")
+    with pytest.raises(FerBenchError, match="'godo' that is not installed. Did you mean 'good'"):
+        load_plugins()
+    monkeypatch.setenv("FER_BENCH_PLUGINS", "")
+    assert {plugin.status for plugin in load_plugins()} == {"off"}
+
+
+def test_an_event_hook_that_raises_is_told_and_the_others_are_called(write_plugin, monkeypatch):
+    write_plugin(
+        "listener", HEAD + "    seen = []\n    @hookimpl\n    def fer_bench_cell_done(cell): seen.append(cell['id'])\n"
+    )
+    write_plugin("raiser", HEAD + "    @hookimpl\n    def fer_bench_cell_done(): raise ValueError('disk on fire')\n")
+    plugins = load_plugins()
+    (error,) = plugins.notify("fer_bench_cell_done", cell={"id": "abc"})
+    assert error == "plugin 'raiser' failed in fer_bench_cell_done: ValueError: disk on fire"
+    assert sys.modules["listener"].seen == ["abc"]

@@ -1,0 +1,171 @@
+"""Cells survive anything: replaced whole or not at all, and never read when damaged."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from fer_bench.errors import FerBenchError
+from fer_bench.results.cell import Cell
+from fer_bench.results.store import Result, Store
+
+
+def make_cell(fold: int = 0, seed: int = 0, backbone: str = "net", strategy: str = "probe", **dataset) -> Cell:
+    return Cell(
+        dataset={"text": "faces", "limit": None, "synthetic": False, "classes": ["a", "b"], **dataset},
+        protocol={"name": "kfold", "folds": 2, "splits_sha256": f"{seed}"},
+        backbone={"text": backbone, "precision": "float32"},
+        strategy={"text": strategy},
+        fold=fold,
+        seed=seed,
+    )
+
+
+def make_result(labels=(0, 0, 1), predicted=(0, 1, 1), train_counts=(3, 1), ids=None, seconds=1.0) -> Result:
+    table = pd.DataFrame({"id": ids or [f"s{i}" for i in range(len(labels))], "group": "", "label": labels})
+    table["p0"] = np.where(np.array(predicted) == 0, 0.9, 0.2)
+    table["p1"] = 1 - table["p0"]
+    measures = {
+        "parameters": 1_000_000,
+        "trained_parameters": 10,
+        "converged": True,
+        "train_counts": list(train_counts),
+        "seconds": {"features": 5.0, "fit": seconds},
+    }
+    return Result("ok", "", measures, table, pd.DataFrame({"phase": ["head"]}))
+
+
+def failed(error: str = "ValueError: no") -> Result:
+    return Result("failed", error, {}, None, pd.DataFrame({"phase": []}))
+
+
+def test_a_cell_comes_back_as_it_was_written(tmp_path):
+    store, cell, result = Store(tmp_path), make_cell(), make_result()
+    assert store.status(cell) is None
+    stored = store.write(cell, result, {"python": "3"})
+    assert store.status(cell) == "ok"
+    assert stored.record == cell.record()
+    pd.testing.assert_frame_equal(stored.predictions(), result.predictions)
+    assert store.cells()[0][0].id == cell.id
+    assert sorted(file.name for file in stored.folder.iterdir()) == [
+        *("cell.json", "checksums.json", "history.csv", "predictions.parquet", "provenance.json", "result.json")
+    ]
+
+
+def test_the_id_is_the_hash_of_everything_that_decides_the_result():
+    ids = {make_cell().id, make_cell(fold=1).id, make_cell(seed=1).id, make_cell(backbone="x").id, make_cell(limit=7).id}
+    assert len(ids) == 5
+    assert make_cell().id == make_cell().id
+    assert len(make_cell().id) == 64
+
+
+def test_a_failed_cell_is_kept_and_replaced_when_it_succeeds(tmp_path):
+    store, cell = Store(tmp_path), make_cell()
+    store.write(cell, failed("ValueError: “ß”, 'quoted'"), {})
+    (stored,), _ = store.cells()
+    assert (stored.status, stored.error) == ("failed", "ValueError: “ß”, 'quoted'")
+    store.write(cell, make_result(), {})
+    (stored,), damaged = store.cells()
+    assert (stored.status, damaged) == ("ok", [])
+    assert [folder.name for folder in (tmp_path / "cells").iterdir()] == [cell.id[:16]]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "predictions.parquet").write_bytes((f / "predictions.parquet").read_bytes()[:-9]), "predictions.parquet"),
+        (lambda f: (f / "predictions.parquet").unlink(), "predictions.parquet is missing"),
+        (lambda f: (f / "checksums.json").unlink(), "checksums.json is missing"),
+        (lambda f: (f / "checksums.json").write_text("{"), "Expecting"),
+        (lambda f: (f / "checksums.json").write_text("[]"), "not a cell"),
+        (lambda f: (f / "result.json").write_text('{"status": "ok"}'), "result.json does not match"),
+        (lambda f: f.rename(f.with_name("0" * 16)), "not the hash"),
+    ],
+)
+def test_a_damaged_cell_is_left_out_and_named(tmp_path, damage, message):
+    store = Store(tmp_path)
+    store.write(make_cell(0), make_result(), {})
+    stored = store.write(make_cell(1), make_result(), {})
+    damage(stored.folder)
+    cells, (complaint,) = store.cells()
+    assert [cell.record["fold"] for cell in cells] == [0]
+    assert message in complaint
+    assert store.status(make_cell(1)) is None
+
+
+def test_a_newer_schema_is_refused_by_version(tmp_path, monkeypatch):
+    monkeypatch.setattr("fer_bench.results.cell.SCHEMA", 99)
+    stored = Store(tmp_path).write
+    with pytest.raises(ValueError, match="schema 99"):
+        stored(make_cell(), make_result(), {})
+    _, (complaint,) = Store(tmp_path).cells()
+    assert "written by a newer fer-bench (schema 99" in complaint
+
+
+def test_a_run_killed_while_writing_leaves_no_half_cell(tmp_path):
+    script = f"""
+import os, signal, sys
+sys.path.insert(0, {str(__file__.rsplit("/", 1)[0])!r})
+from pathlib import Path
+from test_results import make_cell, make_result
+from fer_bench.results import store
+real = store._sync
+def die(folder):
+    real(folder)
+    os.kill(os.getpid(), signal.SIGKILL)
+target = store.Store(Path({str(tmp_path)!r}))
+target.write(make_cell(0), make_result(), {{}})
+store._sync = die
+target.write(make_cell(1), make_result(), {{}})
+"""
+    assert subprocess.run([sys.executable, "-c", script]).returncode == -9
+    store = Store(tmp_path)
+    cells, damaged = store.cells()
+    assert ([cell.record["fold"] for cell in cells], damaged) == ([0], [])
+    store.write(make_cell(1), make_result(), {})
+    assert len(store.cells()[0]) == 2
+
+
+def test_a_full_disk_is_one_message_and_loses_nothing(tmp_path):
+    """A real write error: the process may write files of 4 kB at most, the predictions need more."""
+    script = f"""
+import resource, signal, sys
+sys.path.insert(0, {str(__file__.rsplit("/", 1)[0])!r})
+from pathlib import Path
+from test_results import make_cell, make_result
+from fer_bench.errors import FerBenchError
+from fer_bench.results.store import Store
+store = Store(Path({str(tmp_path)!r}))
+store.write(make_cell(0), make_result(), {{}})
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+import numpy as np
+labels = np.arange(9000) % 2
+try:
+    store.write(make_cell(1), make_result(labels, labels), {{}})
+except FerBenchError as error:
+    print(error)
+"""
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert out.startswith(f"Cannot write to the runs folder '{tmp_path}'")
+    assert "Cells stored before are untouched" in out
+    assert [folder.name for folder in (tmp_path / "cells").iterdir()] == [make_cell(0).id[:16]]
+
+
+def test_a_runs_folder_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FerBenchError, match="Cannot write to the runs folder"):
+        Store(tmp_path / "file" / "runs").ensure_writable()
+    with pytest.raises(FerBenchError, match="There is no runs folder"):
+        Store(tmp_path / "none").cells()
+
+
+def test_cell_json_is_readable_and_complete(tmp_path):
+    stored = Store(tmp_path).write(make_cell(dataset_note="naïve"), make_result(), {})
+    record = json.loads((stored.folder / "cell.json").read_text(encoding="utf-8"))
+    assert record["schema"] == 1
+    assert record["dataset"]["dataset_note"] == "naïve"

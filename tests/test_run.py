@@ -1,0 +1,350 @@
+"""From an image file to a row of the leaderboard, through the command line, with a data set and a backbone of a page each."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from fer_bench.cli import app, main
+from PIL import Image
+from typer.testing import CliRunner
+
+TINY = '''
+    """A data set of grey squares and a backbone of one convolution."""
+    import os, time
+    from fer_bench import hookimpl
+    from fer_bench.specs import BackboneParams, BackboneSpec, ConvexPhase, DatasetSpec, ImageInput, Params, Plan, StrategySpec
+    from pydantic import Field
+
+    class NetParams(BackboneParams):
+        input_size: int = Field(16, ge=4)
+        width: int = Field(8, ge=1)
+        fault: str = ""
+
+    @hookimpl
+    def fer_bench_datasets():
+        return [DatasetSpec(name="squares", title="squares", builder="tiny_data:Squares", labels=("dark", "light", "odd, \\\\n“ß”"),
+                            identity="maybe", licence="none", citation="none", synthetic=True)]
+
+    @hookimpl
+    def fer_bench_backbones():
+        return [BackboneSpec(name="net", summary="one convolution", build="tiny:build", stages=("stem", "last"), feature_size=8,
+                             image_input=ImageInput(), params=NetParams)]
+
+    class ProbeParams(Params):
+        c: float = 1.0
+
+    @hookimpl
+    def fer_bench_strategies():
+        return [StrategySpec(name="probe", summary="", plan="tiny:plan", params=ProbeParams)]
+
+    def plan(params):
+        return Plan(phases=(ConvexPhase(c=params.c, standardize=True, max_iterations=100, tolerance=1e-5),))
+
+    def build(params, *, rngs, compute_dtype):
+        import jax.numpy as jnp
+        from flax import nnx
+
+        class Stem(nnx.Module):
+            def __init__(self):
+                self.conv = nnx.Conv(3, params.width, (3, 3), rngs=rngs)
+            def __call__(self, x):
+                if params.fault == "nan":
+                    return self.conv(x) * jnp.nan
+                if params.fault == "trace":
+                    raise RuntimeError("stem fell off")
+                return nnx.relu(self.conv(x))
+
+        class Last(nnx.Module):
+            def __call__(self, x):
+                return x
+
+        class Net(nnx.Module):
+            def __init__(self):
+                self.stem = Stem()
+                if params.fault != "stages":
+                    self.last = Last()
+
+        if params.fault == "build":
+            raise OSError("weights are gone")
+        if params.fault == "slow":
+            time.sleep(float(os.environ.get("TINY_SLEEP", 0)))
+        return Net()
+'''
+TINY_DATA = '''
+    import io
+    import numpy as np
+    from PIL import Image
+    from fer_bench.data.builder import FerBuilder
+    from fer_bench.specs import Sample
+
+    class Squares(FerBuilder):
+        """Grey squares whose brightness and texture tell the class; nine subjects."""
+
+        @classmethod
+        def manual_path(cls, spec, params):
+            return None
+
+        def read(self, root, faults):
+            rng = np.random.default_rng(0)
+            for i in range(90):
+                label = i % 3
+                image = rng.integers(0, 60, (12, 12)) + (0, 150, 60)[label]
+                if label == 2:
+                    image[::2] = 0
+                file = io.BytesIO()
+                Image.fromarray(image.astype(np.uint8)).save(file, "png")
+                yield Sample(id=f"{i:03d}", image=file.getvalue(), label=self.spec.labels[label], subject=f"s{i // 3 % 9}",
+                             split="train" if i < 60 else "test")
+'''
+
+
+@pytest.fixture
+def tiny(write_plugin, site, tmp_path, monkeypatch):
+    """Install the tiny plugin and give it folders of its own."""
+    import textwrap
+
+    write_plugin("tiny", TINY)
+    (site / "tiny_data.py").write_text(textwrap.dedent(TINY_DATA), encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "tiny_data", raising=False)
+    monkeypatch.setenv("FER_BENCH_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("FER_BENCH_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+BASE = ["--backbone", "net", "--dataset", "squares", "--strategy", "probe"]
+
+
+def invoke(*arguments: str):
+    result = CliRunner().invoke(app, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_a_run_stores_cells_and_prints_an_honest_leaderboard(tiny):
+    result = invoke("run", *BASE, "--folds", "3", "--seeds", "0,1", "--json")
+    assert result.exit_code == 0
+    first, second = json.loads(result.stdout)["rows"]
+    assert (first["backbone"], first["strategy"], first["synthetic"], first["protocol"]) == ("net", "probe", True, "group-kfold")
+    assert first["cells"] == {"ok": 6, "failed": 0}
+    assert first["n"] == 90
+    assert first["accuracy"]["mean"] > 0.9 > second["accuracy"]["mean"]
+    assert second["strategy"] == "majority-class"
+    assert "subjects are known" in result.stderr
+    cells = sorted((tiny / "runs" / "cells").iterdir())
+    assert len(cells) == 6
+    tables = [pd.read_parquet(folder / "predictions.parquet") for folder in cells]
+    assert sum(map(len, tables)) == 180
+    for table in tables:
+        np.testing.assert_allclose(table[["p0", "p1", "p2"]].sum(axis=1), 1, atol=1e-5)
+    provenance = json.loads((cells[0] / "provenance.json").read_text())
+    assert provenance["distributions"].keys() >= {"tiny"}
+    assert str(tiny) not in json.dumps(provenance["distributions"])
+
+
+def test_no_subject_stands_in_training_and_test(tiny):
+    invoke("run", *BASE, "--folds", "3")
+    tested = {}
+    for folder in (tiny / "runs" / "cells").iterdir():
+        fold = json.loads((folder / "cell.json").read_text())["fold"]
+        for group in pd.read_parquet(folder / "predictions.parquet")["group"]:
+            assert tested.setdefault(group, fold) == fold
+    assert len(tested) == 9
+
+
+def test_repeating_a_command_resumes_it(tiny):
+    invoke("run", *BASE, "--folds", "3")
+    stamps = {file: file.stat().st_mtime_ns for file in (tiny / "runs").rglob("*.json")}
+    result = invoke("run", *BASE, "--folds", "3", "--seeds", "0,1")
+    assert "6 cells, 3 of them done before." in result.stderr
+    assert "features:" not in result.stderr  # they were computed once, for every fold and seed
+    assert {file: file.stat().st_mtime_ns for file in stamps} == stamps
+    plan = json.loads(invoke("plan", *BASE, "--folds", "3", "--seeds", "0,1,2", "--json").stdout)
+    assert [cell["status"] for cell in plan["cells"]] == ["done"] * 6 + ["to do"] * 3
+    assert plan["images"] == 0
+
+
+def test_plan_estimates_by_measured_speed_and_trains_nothing(tiny):
+    assert "no estimate yet" in invoke("plan", *BASE).stdout
+    assert not (tiny / "runs").exists()
+    invoke("run", *BASE, "--limit", "45")
+    assert "90 images go through a backbone: about 0 seconds" in invoke("plan", *BASE).stdout
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("build", "Plugin 'tiny' failed to build backbone 'net[fault=build]': OSError: weights are gone"),
+        ("stages", "lacks the stages ['last'] that it declares"),
+        ("trace", "RuntimeError: stem fell off"),
+        ("nan", "not finite, first for sample '000'"),
+    ],
+)
+def test_a_cell_that_fails_stays_visible_and_the_others_go_on(tiny, fault, message):
+    result = invoke("run", *BASE, "--backbone", f"net[fault={fault}]", "--folds", "3", "--json")
+    assert result.exit_code == 1
+    rows = {row["backbone"]: row for row in json.loads(result.stdout)["rows"]}
+    assert rows["net"]["cells"] == {"ok": 3, "failed": 0}
+    broken = rows[f"net[fault={fault}]"]
+    assert (broken["cells"], broken["accuracy"]) == ({"ok": 0, "failed": 3}, None)
+    assert message in broken["errors"][0]
+    assert result.stderr.count(message) == 3
+    assert invoke("leaderboard").exit_code == 0
+
+
+def test_a_backbone_of_another_width_than_declared_fails_its_cells(tiny):
+    result = invoke("run", *BASE[2:], "--backbone", "net[width=5]", "--folds", "3", "--json")
+    assert "returned features (8, 5) float32; it declares (8, 8)" in json.loads(result.stdout)["rows"][0]["errors"][0]
+
+
+def test_editing_a_plugin_runs_its_cells_again(tiny, site):
+    invoke("run", *BASE, "--folds", "3")
+    file = site / "tiny.py"
+    file.write_text(file.read_text(encoding="utf-8") + "\n# a change\n", encoding="utf-8")
+    assert "done before" not in invoke("run", *BASE, "--folds", "3").stderr
+    rows = json.loads(invoke("leaderboard", "--format", "json").stdout)["rows"]
+    assert len({row["variant"] for row in rows if not row["baseline"]}) == 2
+
+
+def test_a_damaged_feature_file_is_computed_again(tiny):
+    invoke("run", *BASE, "--folds", "3")
+    (features,) = (tiny / "cache" / "features").rglob("features.npy")
+    content = features.read_bytes()
+    features.write_bytes(content[:-4] + b"\0\0\0\0")
+    result = invoke("run", *BASE, "--folds", "2")
+    assert "features:" in result.stderr
+    assert features.read_bytes() == content
+
+
+def test_images_of_many_sizes_and_kinds_reach_the_backbone(tiny, write_plugin, site):
+    rng = np.random.default_rng(1)
+    folder = tiny / "pictures"
+    folder.mkdir()
+    rows = []
+    for i, (shape, mode) in enumerate([((12, 20), "L"), ((40, 8, 3), "RGB"), ((16, 16, 3), "RGB"), ((300, 200), "L")] * 4):
+        image = Image.fromarray(rng.integers(0, 255, shape).astype(np.uint8), mode)
+        image.save(folder / f"{i}.png")
+        rows.append(f"{i}.png")
+    code = f"""
+        from pathlib import Path
+        from fer_bench.data.builder import FerBuilder
+        from fer_bench.specs import Sample
+
+        class Mixed(FerBuilder):
+            "Pictures of many shapes."
+            @classmethod
+            def manual_path(cls, spec, params):
+                return None
+            def read(self, root, faults):
+                for i in range({len(rows)}):
+                    yield Sample(id=str(i), image=Path({str(folder)!r}, f"{{i}}.png").read_bytes(), label="ab"[i % 2])
+    """
+    write_plugin(
+        "mixed",
+        """
+        from fer_bench import hookimpl
+        from fer_bench.specs import DatasetSpec
+        @hookimpl
+        def fer_bench_datasets():
+            return [DatasetSpec(name="mixed", title="", builder="mixed_data:Mixed", labels=("a", "b"), identity="no",
+                                licence="", citation="")]
+        """,
+    )
+    import textwrap
+
+    (site / "mixed_data.py").write_text(textwrap.dedent(code), encoding="utf-8")
+    result = invoke("run", "--dataset", "mixed", *BASE[:2], *BASE[4:], "--folds", "2", "--json")
+    assert result.exit_code == 0
+    row = json.loads(result.stdout)["rows"][0]
+    assert (row["protocol"], row["n"]) == ("kfold", 16)
+
+
+def _process(tiny, *arguments: str, **environment: str) -> subprocess.Popen:
+    env = {**os.environ, "PYTHONPATH": str(tiny / "site"), "FER_BENCH_PLUGINS": "tiny", **environment}
+    return subprocess.Popen(
+        [sys.executable, "-c", "from fer_bench.cli import main; main()", *arguments],
+        env=env,
+        cwd=tiny,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was(tiny):
+    grid = ["run", *BASE, "--backbone", "net[fault=slow]", "--folds", "3"]
+    process = _process(tiny, *grid, TINY_SLEEP="60")
+    deadline = time.monotonic() + 60
+    while len(list(tiny.glob("runs/cells/[0-9a-f]*"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.kill()
+    process.wait()
+    assert len(list(tiny.glob("runs/cells/[0-9a-f]*"))) == 3
+    process = _process(tiny, *grid)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    assert "6 cells, 3 of them done before." in stderr
+    assert "net[fault=slow]" in stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--backbone", "nte"], "Unknown backbone 'nte'. Did you mean 'net'?"),
+        (["--dataset", "sqares"], "Unknown dataset 'sqares'. Did you mean 'squares'?"),
+        (["--strategy", "porbe"], "Unknown strategy 'porbe'. Did you mean 'probe'?"),
+        (["--folds", "1"], "folds: Input should be greater than or equal to 2, got 1"),
+        (["--folds", "10"], "--folds 10 is more than the 9 subjects"),
+        (["--folds", "31", "--protocol", "kfold"], "--folds 31 is more than the 30 samples of class 'dark'"),
+        (["--limit", "2"], "--limit 2 is below the 3 classes"),
+        (["--limit", "0"], "limit: Input should be greater than or equal to 2, got 0"),
+        (["--seeds", "0,x"], "--seeds '0,x' is not a list of whole numbers"),
+        (["--protocol", "loso"], "protocol: Input should be 'auto', 'kfold' or 'group-kfold', got 'loso'"),
+        (["--precision", "int8"], "precision: Input should be"),
+        (["--runs-dir", "file/runs"], "Cannot write to the runs folder 'file/runs'"),
+        (["--config", "bad.yaml"], "unknown key 'fold'. Did you mean 'folds'?"),
+        (["--backbone", "net[input_size=2]"], "input_size: Input should be greater than or equal to 4, got 2"),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_2(tiny, arguments, message, monkeypatch, capsys):
+    (tiny / "file").write_text("")
+    (tiny / "bad.yaml").write_text("fold: 3\n")
+    given = dict(zip(BASE[::2], BASE[1::2], strict=True)) | dict(zip(arguments[::2], arguments[1::2], strict=True))
+    monkeypatch.setattr(sys, "argv", ["fer-bench", "run", *(part for pair in given.items() for part in pair)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    captured = capsys.readouterr()
+    assert caught.value.code == 2
+    assert message in captured.err
+    assert captured.err.count("fer-bench: ") == 1
+    assert "Traceback" not in captured.err
+
+
+def test_a_config_file_says_the_same_as_options(tiny):
+    (tiny / "run.yaml").write_text("datasets: [squares]\nbackbones: [net]\nstrategies: [probe]\nfolds: 3\n")
+    assert invoke("run", "--config", "run.yaml").exit_code == 0
+    assert "9 cells, 3 of them done before." in invoke("run", *BASE, "--folds", "3", "--seeds", "0,1,2").stderr
+    assert "6 cells, 6 of them done before." in invoke("run", "--config", "run.yaml", "--seeds", "0,2").stderr
+
+
+def test_quiet_prints_the_leaderboard_alone(tiny):
+    result = invoke("run", *BASE, "--folds", "3", "--quiet")
+    assert result.stderr == ""
+    assert result.stdout.startswith("squares (synthetic): group-kfold, 3 folds x 1 seed, 3 classes (chance UAR 33.3 %)")
+
+
+def test_an_empty_runs_folder_says_what_to_run(tiny, monkeypatch, capsys):
+    (tiny / "runs").mkdir()
+    monkeypatch.setattr(sys, "argv", ["fer-bench", "leaderboard"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert "Run 'fer-bench run --runs-dir runs' first" in capsys.readouterr().err
