@@ -67,7 +67,10 @@ class RunConfig(BaseModel):
         Raises:
             FerBenchError: unreadable file, unknown key or a value that is not allowed; all faults at once.
         """
-        values = {**(_read_yaml(file) if file else {}), **{key: value for key, value in overrides.items() if value is not None}}
+        values = {
+            **(_read_yaml(file) if file else {}),
+            **{key: value for key, value in overrides.items() if value is not None},
+        }
         unknown = [key for key in values if key not in cls.model_fields]
         if unknown:
             faults = [f"unknown key {key!r}. {did_you_mean(str(key), cls.model_fields)}" for key in unknown]
@@ -76,7 +79,8 @@ class RunConfig(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             faults = [
-                f"{' '.join(str(part) for part in fault['loc'])}: {fault['msg']}, got {fault['input']!r}" for fault in error.errors()
+                f"{' '.join(str(part) for part in fault['loc'])}: {fault['msg']}, got {fault['input']!r}"
+                for fault in error.errors()
             ]
             raise FerBenchError(f"The run's settings are not valid:\n{bullet_list(faults)}") from None
 
@@ -91,5 +95,7 @@ def _read_yaml(file: Path) -> dict[Any, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise FerBenchError(f"{str(file)!r} holds a {type(values).__name__}; expected keys such as 'datasets: [synthetic]'.")
+        raise FerBenchError(
+            f"{str(file)!r} holds a {type(values).__name__}; expected keys such as 'datasets: [synthetic]'."
+        )
     return values

@@ -10,7 +10,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pluggy
@@ -93,31 +93,31 @@ def load_plugins() -> Plugins:
     selected = _selection(name for name, _ in entry_points)
     plugins: list[Plugin] = []
     for name, entry_point in entry_points:
-        distribution = entry_point.dist
-        identity = {
-            "name": name,
-            "distribution": distribution.name if distribution else "",
-            "version": distribution.version if distribution else "",
-        }
+        found = entry_point.dist
+        plugin = Plugin(name=name, distribution=found.name if found else "", version=found.version if found else "")
+        first = next((other for other in plugins if other.name == name), None)
         if selected is not None and name not in selected:
-            plugins.append(Plugin(**identity, status="off"))
-            continue
-        if any(other.name == name and other.status != "off" for other in plugins):
-            clash = next(other for other in plugins if other.name == name)
-            plugins.append(
-                Plugin(**identity, status="failed", error=f"a plugin {name!r} from {clash.distribution!r} is loaded already")
-            )
-            continue
-        # Broad on purpose: an entry point runs foreign code, and even SystemExit must not end the host.
-        try:
-            module = entry_point.load()
-            hooks = _register(manager, name, module)
-            plugins.append(Plugin(**identity, hooks=hooks, items=_items(module, hooks)))
-        except (Exception, SystemExit) as error:
-            if manager.has_plugin(name):
-                manager.unregister(name=name)
-            plugins.append(Plugin(**identity, status="failed", error=_describe(error)))
+            plugin = replace(plugin, status="off")
+        elif first is not None:
+            error = f"a plugin {name!r} from {first.distribution!r} is loaded already"
+            plugin = replace(plugin, status="failed", error=error)
+        else:
+            plugin = _load(manager, plugin, entry_point)
+        plugins.append(plugin)
     return Plugins(tuple(plugins), manager)
+
+
+def _load(manager: pluggy.PluginManager, plugin: Plugin, entry_point: importlib.metadata.EntryPoint) -> Plugin:
+    """Return ``plugin`` with what it brings, or with its error; a failed one leaves nothing in ``manager``."""
+    # Broad on purpose: an entry point runs foreign code, and even SystemExit must not end the host.
+    try:
+        module = entry_point.load()
+        hooks = _register(manager, plugin.name, module)
+        return replace(plugin, hooks=hooks, items=_items(module, hooks))
+    except (Exception, SystemExit) as error:
+        if manager.has_plugin(plugin.name):
+            manager.unregister(name=plugin.name)
+        return replace(plugin, status="failed", error=_describe(error))
 
 
 def _discover() -> list[tuple[str, importlib.metadata.EntryPoint]]:
@@ -140,7 +140,9 @@ def _selection(known: Iterable[str]) -> set[str] | None:
     names = {name.strip() for name in text.split(",") if name.strip()}
     known = set(known)
     for name in sorted(names - known):
-        raise FerBenchError(f"{SELECT_VARIABLE} names a plugin {name!r} that is not installed. {did_you_mean(name, known)}")
+        raise FerBenchError(
+            f"{SELECT_VARIABLE} names a plugin {name!r} that is not installed. {did_you_mean(name, known)}"
+        )
     return names
 
 
@@ -158,7 +160,9 @@ def _register(manager: pluggy.PluginManager, name: str, module: Any) -> tuple[st
         if hook not in known:
             raise TypeError(f"{hook!r} is not a hook of fer-bench. {did_you_mean(hook, known)}")
     if not hooks:
-        raise TypeError(f"{getattr(module, '__name__', module)!r} implements no hook of fer-bench: {', '.join(sorted(known))}")
+        raise TypeError(
+            f"{getattr(module, '__name__', module)!r} implements no hook of fer-bench: {', '.join(sorted(known))}"
+        )
     return hooks
 
 
@@ -178,7 +182,8 @@ def _items(module: Any, hooks: Iterable[str]) -> tuple[tuple[Kind, Item], ...]:
                 raise TypeError(f"{hook} returned an item of type {type(item).__name__}, expected {expected.__name__}")
             if not ITEM_NAME.fullmatch(item.name):
                 raise ValueError(
-                    f"{hook} returned a {kind} named {item.name!r}; a name is lower-case letters and digits, in words joined by '-'"
+                    f"{hook} returned a {kind} named {item.name!r}; "
+                    "a name is lower-case letters and digits, in words joined by '-'"
                 )
             if any((kind, item.name) == (other_kind, other.name) for other_kind, other in items):
                 raise ValueError(f"{hook} returned two items named {item.name!r}")

@@ -22,7 +22,7 @@ PLURALS: dict[Kind, str] = {"dataset": "data sets", "backbone": "backbones", "st
 
 @dataclass(frozen=True)
 class Component(Generic[SpecT]):
-    """A data set, backbone or strategy as a user asked for it: its spec, its parameters, and the plugin that brings it."""
+    """A data set, backbone or strategy as a user asked for it: spec, parameters, and the plugin that brings it."""
 
     spec: SpecT
     params: Params
@@ -58,7 +58,8 @@ class Component(Generic[SpecT]):
             return cast("Callable[..., Any]", resolve(reference))
         except Exception as error:
             raise PluginError(
-                f"Plugin {self.plugin.name!r} cannot load {reference!r} of {self.spec.name!r}: {type(error).__name__}: {error}"
+                f"Plugin {self.plugin.name!r} cannot load {reference!r} of {self.spec.name!r}: "
+                f"{type(error).__name__}: {error}"
             ) from error
 
 
@@ -118,7 +119,10 @@ class Registry:
         try:
             params = spec.params.model_validate(values)
         except ValidationError as error:
-            faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}" for fault in error.errors()]
+            faults = [
+                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}"
+                for fault in error.errors()
+            ]
             raise FerBenchError(f"Parameters of {kind} {spec.name!r} are not valid:\n{bullet_list(faults)}") from None
         return Component(spec, params, plugin)
 
@@ -130,7 +134,9 @@ class Registry:
         if len(matches) == 1:
             return items[matches[0]]
         if matches:
-            raise FerBenchError(f"{len(matches)} packages bring a {kind} {name!r}; say which: {', '.join(sorted(matches))}.")
+            raise FerBenchError(
+                f"{len(matches)} packages bring a {kind} {name!r}; say which: {', '.join(sorted(matches))}."
+            )
         known = {item.name for _, item in items.values()}
         message = f"Unknown {kind} {name!r}. {did_you_mean(name, known)}"
         broken = [plugin.name for plugin in self.plugins if plugin.status == "failed"]

@@ -38,7 +38,8 @@ def resolve(reference: str) -> Any:
 class Params(BaseModel):
     """The parameters of a component, as a frozen pydantic model with a default for every field.
 
-    Users set them as ``name[field=value,…]`` and in YAML; an unknown field or a value out of range is an error that names it.
+    Users set them as ``name[field=value,…]`` and in YAML; an unknown field or a value out of range is an error
+    that names it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -47,7 +48,8 @@ class Params(BaseModel):
 class DatasetParams(Params):
     """Parameters that every data set has.
 
-    Fields whose ``json_schema_extra`` is ``{"view": True}`` choose among prepared samples; all others choose what is prepared.
+    Fields whose ``json_schema_extra`` is ``{"view": True}`` choose among prepared samples; all others choose what
+    is prepared.
     """
 
     split: str = Field("", description="use only this official split", json_schema_extra={"view": True})
@@ -139,8 +141,8 @@ class WeightsSpec:
         name: as in ``backbone[weights=name]``.
         file: ``"package:path"`` of a safetensors file inside the plugin's wheel, or empty.
         digests: ``"package:path"`` of a JSON file that pins ``{tensor: sha256 of its little-endian bytes}``.
-        convert: reference to ``(path: Path) -> dict[str, numpy.ndarray]``, from a published file to the plugin's tensors;
-            raises FerBenchError that lists every mismatch at once.
+        convert: reference to ``(path: Path) -> dict[str, numpy.ndarray]``, from a published file to the plugin's
+            tensors; raises FerBenchError that lists every mismatch at once.
         url: the published file.
         sha256: of the published file.
         source: who trained it, on what.
@@ -161,10 +163,10 @@ class WeightsSpec:
 class BackboneSpec:
     """A backbone: named stages in order, from an image batch to features.
 
-    ``build(params, rngs=nnx.Rngs, compute_dtype=jnp.dtype)`` returns an ``nnx.Module`` in eval mode, weights loaded, that has
-    every stage as an attribute. The first stage takes (b, s, s, c) float32 in ``image_input.value_range`` with
-    s = ``params.input_size``; each takes what the one before returns; the last returns (b, h, w, ``feature_size``), which the
-    host averages over space, or (b, ``feature_size``), float32.
+    ``build(params, rngs=nnx.Rngs, compute_dtype=jnp.dtype)`` returns an ``nnx.Module`` in eval mode, weights loaded,
+    that has every stage as an attribute. The first stage takes (b, s, s, c) float32 in ``image_input.value_range`` with
+    s = ``params.input_size``; each takes what the one before returns; the last returns
+    (b, h, w, ``feature_size``), which the host averages over space, or (b, ``feature_size``), float32.
 
     Attributes:
         name: lower-case letters, digits and single hyphens.
@@ -191,7 +193,8 @@ class BackboneSpec:
 class ConvexPhase:
     """Fit the linear head to convergence on the features of the frozen backbone: multinomial logistic regression.
 
-    Minimises ``c * sum(cross-entropy) + ||W||^2 / 2`` as scikit-learn's ``LogisticRegression`` does, the intercept free.
+    Minimises ``c * sum(cross-entropy) + ||W||^2 / 2`` as scikit-learn's ``LogisticRegression`` does, the
+    intercept free.
 
     Attributes:
         c: inverse strength of the penalty, > 0.

@@ -1,4 +1,4 @@
-"""Shared fixtures: plugins come from folders that a test writes, never from what is installed, unless a test asks for it."""
+"""Shared fixtures: plugins come from folders that a test writes, not from what is installed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError
 
@@ -9,7 +10,12 @@ def test_command_line_beats_yaml_beats_defaults(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text("folds: 3\nseeds: [1, 2]\ndatasets: ['synthetic[n=70]']\n")
     config = RunConfig.build(file, {"folds": 4, "limit": None})
-    assert (config.folds, config.seeds, config.datasets, config.backbones) == (4, (1, 2), ("synthetic[n=70]",), ("xception",))
+    assert (config.folds, config.seeds, config.datasets, config.backbones) == (
+        4,
+        (1, 2),
+        ("synthetic[n=70]",),
+        ("xception",),
+    )
 
 
 def test_an_empty_file_is_all_defaults(tmp_path):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fer_bench.specs import ConvexPhase
-from fer_bench.training import convex
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+
+from fer_bench.specs import ConvexPhase
+from fer_bench.training import convex
 
 
 def _task(n: int, f: int, classes: int, seed: int = 0):
@@ -29,11 +30,15 @@ def _objective(coefficients, log_probabilities, labels, c):
 def test_agrees_with_scikit_learn(classes, c, standardize):
     features, labels = _task(300, 40, classes)
     train = np.stack([np.arange(300) % 5 != fold for fold in range(5)])
-    heads = convex.fit(features, labels, train, classes, ConvexPhase(c=c, standardize=standardize, max_iterations=2000, tolerance=1e-5))
+    heads = convex.fit(
+        features, labels, train, classes, ConvexPhase(c=c, standardize=standardize, max_iterations=2000, tolerance=1e-5)
+    )
     for fold, part in enumerate(train):
         scaler = StandardScaler(with_mean=standardize, with_std=standardize).fit(features[part].astype(np.float64))
         scaled = scaler.transform(features.astype(np.float64))
-        peer = LogisticRegression(C=c if classes > 2 else 2 * c, max_iter=10_000, tol=1e-8).fit(scaled[part], labels[part])
+        peer = LogisticRegression(C=c if classes > 2 else 2 * c, max_iter=10_000, tol=1e-8).fit(
+            scaled[part], labels[part]
+        )
         expected = peer.predict_log_proba(scaled)
         if classes > 2:  # for two classes scikit-learn fits one vector where we fit two opposite ones: half the penalty
             loss = _objective(peer.coef_, expected[part], labels[part], c)
@@ -72,6 +77,12 @@ def test_stops_at_the_iteration_limit():
 def test_separable_data_is_learnt_and_probabilities_sum_to_one():
     features = np.repeat(np.eye(4, dtype=np.float32), 10, axis=0)
     labels = np.repeat(np.arange(4), 10)
-    heads = convex.fit(features, labels, np.ones((1, 40), bool), 4, ConvexPhase(c=10, standardize=False, max_iterations=200, tolerance=1e-6))
+    heads = convex.fit(
+        features,
+        labels,
+        np.ones((1, 40), bool),
+        4,
+        ConvexPhase(c=10, standardize=False, max_iterations=200, tolerance=1e-6),
+    )
     assert (heads.log_probabilities[0].argmax(1) == labels).all()
     np.testing.assert_allclose(np.exp(heads.log_probabilities[0]).sum(1), 1, atol=1e-5)

@@ -8,12 +8,13 @@ import json
 import shutil
 
 import pytest
+from test_results import failed, make_cell, make_result
+from typer.testing import CliRunner
+
 from fer_bench.cli import app
 from fer_bench.reports import formats
 from fer_bench.reports.leaderboard import build
 from fer_bench.results.store import Store
-from test_results import failed, make_cell, make_result
-from typer.testing import CliRunner
 
 
 @pytest.fixture
@@ -24,7 +25,11 @@ def store(tmp_path):
     store.write(make_cell(0), make_result((0, 0, 0, 1), (0, 0, 1, 1), (2, 3), ids=["a", "b", "c", "d"], seconds=1), {})
     # Fold 1: accuracy 1/2; recalls 1/2 and 1/2 -> UAR 1/2; F1 1/2 and 1/2.
     store.write(make_cell(1), make_result((0, 0, 1, 1), (0, 1, 0, 1), (3, 1), ids=["e", "f", "g", "h"], seconds=2), {})
-    store.write(make_cell(0, strategy="other|<b>"), make_result((0, 0, 0, 1), (1, 1, 1, 1), (2, 3), ids=["a", "b", "c", "d"]), {})
+    store.write(
+        make_cell(0, strategy="other|<b>"),
+        make_result((0, 0, 0, 1), (1, 1, 1, 1), (2, 3), ids=["a", "b", "c", "d"]),
+        {},
+    )
     store.write(make_cell(1, strategy="other|<b>"), failed("MemoryError: a|b"), {})
     return store
 
@@ -79,7 +84,19 @@ def test_json_has_the_documented_form(store):
     row = document["rows"][0]
     assert row["accuracy"] == {"mean": 0.625, "std": pytest.approx(0.1767767)}
     assert row["cells"] == {"ok": 2, "failed": 0}
-    wanted = {"dataset", "protocol", "backbone", "strategy", "n", "accuracy", "uar", "macro_f1", "cells", "parameters", "seconds"}
+    wanted = {
+        "dataset",
+        "protocol",
+        "backbone",
+        "strategy",
+        "n",
+        "accuracy",
+        "uar",
+        "macro_f1",
+        "cells",
+        "parameters",
+        "seconds",
+    }
     assert wanted <= set(row)
 
 
@@ -110,7 +127,9 @@ def test_the_same_runs_give_the_same_bytes(store, tmp_path, form):
     outputs = []
     for number, folder in enumerate((store.runs_dir, store.runs_dir, copy)):
         file = tmp_path / "out" / f"{number}.txt"
-        result = CliRunner().invoke(app, ["leaderboard", "--runs-dir", str(folder), "--format", form, "--output", str(file)])
+        result = CliRunner().invoke(
+            app, ["leaderboard", "--runs-dir", str(folder), "--format", form, "--output", str(file)]
+        )
         assert result.exit_code == 0, result.output
         outputs.append(file.read_bytes())
     assert outputs[0] == outputs[1] == outputs[2]

@@ -6,11 +6,12 @@ import json
 import sys
 
 import pytest
+from typer.testing import CliRunner
+
 from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
 from fer_bench.plugins import load_plugins
 from fer_bench.registry import Registry
-from typer.testing import CliRunner
 
 HEAD = """
     from fer_bench import hookimpl
@@ -135,7 +136,7 @@ def test_the_environment_selects_plugins(write_plugin, monkeypatch):
     assert {plugin.name: plugin.status for plugin in load_plugins()} == {"bad": "off", "good": "ok"}
     assert "bad" not in sys.modules
     monkeypatch.setenv("FER_BENCH_PLUGINS", "godo")
-    with pytest.raises(FerBenchError, match="'godo' that is not installed. Did you mean 'good'"):
+    with pytest.raises(FerBenchError, match=r"'godo' that is not installed\. Did you mean 'good'"):
         load_plugins()
     monkeypatch.setenv("FER_BENCH_PLUGINS", "")
     assert {plugin.status for plugin in load_plugins()} == {"off"}

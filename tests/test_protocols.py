@@ -7,13 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.model_selection import StratifiedKFold
+
 from fer_bench.data import protocols
 from fer_bench.data.view import select
 from fer_bench.errors import FerBenchError
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component
 from fer_bench.specs import DatasetParams, DatasetSpec
-from sklearn.model_selection import StratifiedKFold
 
 SPEC = DatasetSpec(name="faces", title="", builder="", labels=(), identity="maybe", licence="", citation="")
 
@@ -106,5 +107,5 @@ def test_limit_takes_the_first_of_each_class_in_file_order():
 def test_split_keeps_an_official_part():
     splits = ["train", "train", "test", "train"]
     assert _view([0, 1, 0, 1], splits=splits, split="train").rows.tolist() == [0, 1, 3]
-    with pytest.raises(FerBenchError, match="has no split 'tset'. Did you mean 'test'"):
+    with pytest.raises(FerBenchError, match=r"has no split 'tset'\. Did you mean 'test'"):
         _view([0, 1, 0, 1], splits=splits, split="tset")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from fer_bench.errors import FerBenchError, PluginError
 from fer_bench.registry import Registry
 

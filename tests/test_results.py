@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+
 from fer_bench.errors import FerBenchError
 from fer_bench.results.cell import Cell
 from fer_bench.results.store import Result, Store
@@ -57,7 +58,13 @@ def test_a_cell_comes_back_as_it_was_written(tmp_path):
 
 
 def test_the_id_is_the_hash_of_everything_that_decides_the_result():
-    ids = {make_cell().id, make_cell(fold=1).id, make_cell(seed=1).id, make_cell(backbone="x").id, make_cell(limit=7).id}
+    ids = {
+        make_cell().id,
+        make_cell(fold=1).id,
+        make_cell(seed=1).id,
+        make_cell(backbone="x").id,
+        make_cell(limit=7).id,
+    }
     assert len(ids) == 5
     assert make_cell().id == make_cell().id
     assert len(make_cell().id) == 64
@@ -77,7 +84,10 @@ def test_a_failed_cell_is_kept_and_replaced_when_it_succeeds(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: (f / "predictions.parquet").write_bytes((f / "predictions.parquet").read_bytes()[:-9]), "predictions.parquet"),
+        (
+            lambda f: (f / "predictions.parquet").write_bytes((f / "predictions.parquet").read_bytes()[:-9]),
+            "predictions.parquet",
+        ),
         (lambda f: (f / "predictions.parquet").unlink(), "predictions.parquet is missing"),
         (lambda f: (f / "checksums.json").unlink(), "checksums.json is missing"),
         (lambda f: (f / "checksums.json").write_text("{"), "Expecting"),

@@ -1,4 +1,4 @@
-"""From an image file to a row of the leaderboard, through the command line, with a data set and a backbone of a page each."""
+"""From an image file to a row of the leaderboard, through the command line, with tiny plugins."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from fer_bench.cli import app, main
 from PIL import Image
 from typer.testing import CliRunner
+
+from fer_bench.cli import app, main
 
 TINY = '''
     """A data set of grey squares and a backbone of one convolution."""
     import os, time
     from fer_bench import hookimpl
-    from fer_bench.specs import BackboneParams, BackboneSpec, ConvexPhase, DatasetSpec, ImageInput, Params, Plan, StrategySpec
+    from fer_bench.specs import BackboneParams, BackboneSpec, DatasetSpec
+    from fer_bench.specs import ConvexPhase, ImageInput, Params, Plan, StrategySpec
     from pydantic import Field
 
     class NetParams(BackboneParams):
@@ -29,13 +31,14 @@ TINY = '''
 
     @hookimpl
     def fer_bench_datasets():
-        return [DatasetSpec(name="squares", title="squares", builder="tiny_data:Squares", labels=("dark", "light", "odd, \\\\n“ß”"),
+        return [DatasetSpec(name="squares", title="squares", builder="tiny_data:Squares",
+                            labels=("dark", "light", "odd, \\\\n“ß”"),
                             identity="maybe", licence="none", citation="none", synthetic=True)]
 
     @hookimpl
     def fer_bench_backbones():
-        return [BackboneSpec(name="net", summary="one convolution", build="tiny:build", stages=("stem", "last"), feature_size=8,
-                             image_input=ImageInput(), params=NetParams)]
+        return [BackboneSpec(name="net", summary="one convolution", build="tiny:build", stages=("stem", "last"),
+                             feature_size=8, image_input=ImageInput(), params=NetParams)]
 
     class ProbeParams(Params):
         c: float = 1.0
@@ -100,8 +103,8 @@ TINY_DATA = '''
                     image[::2] = 0
                 file = io.BytesIO()
                 Image.fromarray(image.astype(np.uint8)).save(file, "png")
-                yield Sample(id=f"{i:03d}", image=file.getvalue(), label=self.spec.labels[label], subject=f"s{i // 3 % 9}",
-                             split="train" if i < 60 else "test")
+                yield Sample(id=f"{i:03d}", image=file.getvalue(), label=self.spec.labels[label],
+                             subject=f"s{i // 3 % 9}", split="train" if i < 60 else "test")
 '''
 
 
@@ -133,7 +136,12 @@ def test_a_run_stores_cells_and_prints_an_honest_leaderboard(tiny):
     result = invoke("run", *BASE, "--folds", "3", "--seeds", "0,1", "--json")
     assert result.exit_code == 0
     first, second = json.loads(result.stdout)["rows"]
-    assert (first["backbone"], first["strategy"], first["synthetic"], first["protocol"]) == ("net", "probe", True, "group-kfold")
+    assert (first["backbone"], first["strategy"], first["synthetic"], first["protocol"]) == (
+        "net",
+        "probe",
+        True,
+        "group-kfold",
+    )
     assert first["cells"] == {"ok": 6, "failed": 0}
     assert first["n"] == 90
     assert first["accuracy"]["mean"] > 0.9 > second["accuracy"]["mean"]
@@ -229,7 +237,9 @@ def test_images_of_many_sizes_and_kinds_reach_the_backbone(tiny, write_plugin, s
     folder = tiny / "pictures"
     folder.mkdir()
     rows = []
-    for i, (shape, mode) in enumerate([((12, 20), "L"), ((40, 8, 3), "RGB"), ((16, 16, 3), "RGB"), ((300, 200), "L")] * 4):
+    for i, (shape, mode) in enumerate(
+        [((12, 20), "L"), ((40, 8, 3), "RGB"), ((16, 16, 3), "RGB"), ((300, 200), "L")] * 4
+    ):
         image = Image.fromarray(rng.integers(0, 255, shape).astype(np.uint8), mode)
         image.save(folder / f"{i}.png")
         rows.append(f"{i}.png")

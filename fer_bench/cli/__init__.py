@@ -11,7 +11,7 @@ from fer_bench.cli import data, leaderboard, plan, plugins, run, weights
 from fer_bench.errors import FerBenchError
 
 app = typer.Typer(
-    help="Honest benchmarks of facial-expression recognition: which way of adapting which backbone works best on which data?",
+    help="Honest benchmarks of facial-expression recognition: which adaptation of which backbone works best?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -34,7 +34,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and exit."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    ),
 ) -> None:
     del version
 

@@ -13,13 +13,14 @@ from fer_bench.errors import FerBenchError
 
 def leaderboard(
     runs_dir: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
-    form: Annotated[Literal["terminal", "md", "csv", "json"], typer.Option("--format", help="How to print it.")] = "terminal",
+    form: Annotated[
+        Literal["terminal", "md", "csv", "json"], typer.Option("--format", help="How to print it.")
+    ] = "terminal",
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
 ) -> None:
     """Print the leaderboard of everything in a runs folder. The same runs give the same bytes.
 
     Examples:
-
       fer-bench leaderboard
 
       fer-bench leaderboard --format md --output LEADERBOARD.md
@@ -31,7 +32,9 @@ def leaderboard(
 
     cells, damaged = Store(runs_dir).cells()
     if not cells and not damaged:
-        raise FerBenchError(f"The runs folder {str(runs_dir)!r} holds no cells yet. Run 'fer-bench run --runs-dir {runs_dir}' first.")
+        raise FerBenchError(
+            f"The runs folder {str(runs_dir)!r} holds no cells yet. Run 'fer-bench run --runs-dir {runs_dir}' first."
+        )
     for message in damaged:
         sys.stderr.write(f"fer-bench: left out, damaged: {message}\n")
     rows = build(cells)

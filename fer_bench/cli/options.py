@@ -13,15 +13,21 @@ from fer_bench.errors import FerBenchError
 
 Backbones = Annotated[
     list[str] | None,
-    typer.Option("--backbone", metavar="NAME[param=value,…]", help="Backbone; repeat for several.  [default: xception]"),
+    typer.Option(
+        "--backbone", metavar="NAME[param=value,…]", help="Backbone; repeat for several.  [default: xception]"
+    ),
 ]
 Datasets = Annotated[
     list[str] | None,
-    typer.Option("--dataset", metavar="NAME[param=value,…]", help="Data set; repeat for several.  [default: synthetic]"),
+    typer.Option(
+        "--dataset", metavar="NAME[param=value,…]", help="Data set; repeat for several.  [default: synthetic]"
+    ),
 ]
 Strategies = Annotated[
     list[str] | None,
-    typer.Option("--strategy", metavar="NAME[param=value,…]", help="Strategy; repeat for several.  [default: linear-probe]"),
+    typer.Option(
+        "--strategy", metavar="NAME[param=value,…]", help="Strategy; repeat for several.  [default: linear-probe]"
+    ),
 ]
 Protocol = Annotated[
     str | None,
@@ -29,17 +35,21 @@ Protocol = Annotated[
 ]
 Folds = Annotated[int | None, typer.Option(help="Number of folds, K.  [default: 5]")]
 Seeds = Annotated[str | None, typer.Option(help="Comma-separated; each draws its own folds.  [default: 0]")]
-Limit = Annotated[int | None, typer.Option(help="Balanced subset: the first N/classes images of each class, in file order.")]
-Precision = Annotated[
-    str | None, typer.Option(help="auto, float32 or bfloat16: of matrix products.  [default: auto]")
+Limit = Annotated[
+    int | None, typer.Option(help="Balanced subset: the first N/classes images of each class, in file order.")
 ]
+Precision = Annotated[str | None, typer.Option(help="auto, float32 or bfloat16: of matrix products.  [default: auto]")]
 RunsDir = Annotated[Path | None, typer.Option(help="Folder of results.  [default: runs]")]
-DataDir = Annotated[Path | None, typer.Option(envvar=paths.DATA_VARIABLE, help="Folder of data sets.  [default: the user's]")]
+DataDir = Annotated[
+    Path | None, typer.Option(envvar=paths.DATA_VARIABLE, help="Folder of data sets.  [default: the user's]")
+]
 CacheDir = Annotated[
     Path | None,
     typer.Option(envvar=paths.CACHE_VARIABLE, help="Folder of features and compiled programs.  [default: the user's]"),
 ]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file with these settings; options override it.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="YAML file with these settings; options override it.")
+]
 
 
 def parse_seeds(text: str | None) -> tuple[int, ...] | None:
@@ -59,7 +69,11 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
 def make_config(file: Path | None, **options: Any) -> RunConfig:
     """Return the configuration of ``file`` with the options laid over it; empty lists and None override nothing."""
     seeds = parse_seeds(options.pop("seeds"))
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items() if value not in (None, [])}
+    given = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in options.items()
+        if value not in (None, [])
+    }
     return RunConfig.build(file, {**given, "seeds": seeds})
 
 

@@ -27,7 +27,6 @@ def plan(
     """Print the cells of a run, whether each is done, and an estimate of what is left. Prepares data, trains nothing.
 
     Example:
-
       fer-bench plan --dataset fer2013 --limit 2100
     """
     settings = options.make_config(
@@ -61,7 +60,12 @@ def plan(
         return
     rows = [
         (
-            *(job.cell.dataset["text"], job.cell.protocol["name"], job.cell.backbone["text"], job.cell.strategy["text"]),
+            *(
+                job.cell.dataset["text"],
+                job.cell.protocol["name"],
+                job.cell.backbone["text"],
+                job.cell.strategy["text"],
+            ),
             *(str(job.cell.seed), str(job.cell.fold), status),
         )
         for job, status in forecast.jobs

@@ -21,7 +21,6 @@ def list_plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
     FER_BENCH_PLUGINS=a,b in the environment selects plugins by name.
 
     Example:
-
       fer-bench plugins list
     """
     from fer_bench.plugins import load_plugins

@@ -30,7 +30,6 @@ def run(
     What is stored already is not run again, so repeating a command resumes it. Exit code 1 if a cell failed.
 
     Examples:
-
       fer-bench run
 
       fer-bench run --backbone xception --dataset empathic

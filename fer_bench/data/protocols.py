@@ -55,7 +55,10 @@ def choose(protocol: Protocol, view: View) -> tuple[str, str]:
             return "group-kfold", "subjects are known, so none stands in both training and test"
         return "kfold", "no subject is known, so the same person may stand in training and test"
     if protocol == "group-kfold" and not known:
-        raise FerBenchError(f"Data set {name!r} does not say who is on its images, so 'group-kfold' cannot keep subjects apart; use 'kfold'.")
+        raise FerBenchError(
+            f"Data set {name!r} does not say who is on its images, so 'group-kfold' cannot "
+            "keep subjects apart; use 'kfold'."
+        )
     if protocol == "kfold" and known:
         return "kfold", "asked for: subjects are known but ignored, so scores flatter"
     return protocol, "asked for"
@@ -71,17 +74,20 @@ def split(protocol: str, view: View, folds: int, seed: int) -> Split:
         seed: of the shuffle.
 
     Raises:
-        FerBenchError: more folds than the smallest class has samples, or than there are subjects; an empty class or fold.
+        FerBenchError: more folds than the smallest class has samples, or than there are
+            subjects; an empty class or fold.
     """
     labels, groups, name = view.labels, view.groups, view.dataset.spec.name
     counts = np.bincount(labels, minlength=len(view.classes))
     smallest = int(counts.argmin())
     if counts[smallest] < folds:
         raise FerBenchError(
-            f"--folds {folds} is more than the {counts[smallest]} samples of class {view.classes[smallest]!r} in {name!r}; "
+            f"--folds {folds} is more than the {counts[smallest]} samples of class {view.classes[smallest]!r} "
+            f"in {name!r}; "
             f"take at most {counts[smallest]} folds or more samples."
             if counts[smallest] > 1
-            else f"Class {view.classes[smallest]!r} of {name!r} has {counts[smallest]} samples here; {folds} folds need at least {folds}."
+            else f"Class {view.classes[smallest]!r} of {name!r} has {counts[smallest]} samples here; "
+            f"{folds} folds need at least {folds}."
         )
     assignment = np.full(len(labels), -1)
     if protocol == "kfold":
@@ -90,7 +96,9 @@ def split(protocol: str, view: View, folds: int, seed: int) -> Split:
         assert groups is not None
         subjects = len(np.unique(groups))
         if subjects < folds:
-            raise FerBenchError(f"--folds {folds} is more than the {subjects} subjects of {name!r}; take at most {subjects} folds.")
+            raise FerBenchError(
+                f"--folds {folds} is more than the {subjects} subjects of {name!r}; take at most {subjects} folds."
+            )
         parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(labels, labels, groups)
     for fold, (train, test) in enumerate(parts):
         assignment[test] = fold

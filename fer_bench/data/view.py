@@ -89,13 +89,17 @@ def select(dataset: Component[DatasetSpec], prepared: Prepared, limit: int | Non
         splits = prepared.samples["split"].to_numpy().astype(str)
         rows = rows[splits == split]
         if not len(rows):
-            raise FerBenchError(f"Data set {dataset.spec.name!r} has no split {split!r}. {did_you_mean(split, set(splits.tolist()) - {''})}")
+            raise FerBenchError(
+                f"Data set {dataset.spec.name!r} has no split {split!r}. "
+                f"{did_you_mean(split, set(splits.tolist()) - {''})}"
+            )
     if limit is not None:
         labels = prepared.samples["label"].to_numpy()[rows]
         classes = len(prepared.labels)
         if limit < classes:
             raise FerBenchError(
-                f"--limit {limit} is below the {classes} classes of {dataset.spec.name!r}; at least one image of each is needed."
+                f"--limit {limit} is below the {classes} classes of {dataset.spec.name!r}; "
+                "at least one image of each is needed."
             )
         per_class = [np.flatnonzero(labels == label)[: limit // classes] for label in range(classes)]
         rows = rows[np.sort(np.concatenate(per_class))]

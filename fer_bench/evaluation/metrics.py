@@ -19,13 +19,13 @@ def accuracy(true: Array, predicted: Array) -> float:
 def uar(true: Array, predicted: Array) -> float:
     """Return the unweighted average recall (balanced accuracy), 0 to 1, over the classes that occur in ``true``."""
     present = np.unique(true)
-    return float(recall_score(true, predicted, labels=present, average="macro", zero_division=0))
+    return float(recall_score(true, predicted, labels=present, average="macro"))
 
 
 def macro_f1(true: Array, predicted: Array) -> float:
     """Return the mean F1 over the classes that occur in ``true``, 0 to 1; a class that is never predicted counts 0."""
     present = np.unique(true)
-    return float(f1_score(true, predicted, labels=present, average="macro", zero_division=0))
+    return float(f1_score(true, predicted, labels=present, average="macro", zero_division=0.0))  # pyright: ignore[reportArgumentType]  # its stubs say str
 
 
 METRICS: Mapping[str, Callable[[Array, Array], float]] = {"accuracy": accuracy, "uar": uar, "macro_f1": macro_f1}

@@ -61,7 +61,9 @@ class Grid:
         return [job for block in self.blocks for job in block.jobs]
 
 
-def expand(config: RunConfig, registry: Registry, data_dir: Path, progress: Callable[[Component[DatasetSpec]], None]) -> Grid:
+def expand(
+    config: RunConfig, registry: Registry, data_dir: Path, progress: Callable[[Component[DatasetSpec]], None]
+) -> Grid:
     """Resolve every name, prepare the data and enumerate the cells.
 
     Args:

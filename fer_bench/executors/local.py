@@ -23,7 +23,6 @@ from fer_bench.training import features as feature_cache
 from fer_bench.training.engine import Outcome, run_plan
 from fer_bench.training.features import Features
 
-
 T = TypeVar("T")
 
 
@@ -82,7 +81,12 @@ def execute(grid: Grid, store: Store, cache_dir: Path, plugins: Plugins, reporte
                 stored = store.write(job.cell, result, origin)
                 ok, failed = ok + (stored.status == "ok"), failed + (stored.status == "failed")
                 reporter.cell(stored, str(job.cell))
-                _notify(plugins, reporter, "fer_bench_cell_done", cell={"id": stored.id, "status": stored.status, **stored.record})
+                _notify(
+                    plugins,
+                    reporter,
+                    "fer_bench_cell_done",
+                    cell={"id": stored.id, "status": stored.status, **stored.record},
+                )
     _notify(plugins, reporter, "fer_bench_run_end", ok=ok, failed=failed, runs_dir=store.runs_dir)
     return Summary(ok, failed, done)
 

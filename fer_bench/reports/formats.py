@@ -66,7 +66,8 @@ def to_markdown(rows: Sequence[Row], damaged: Sequence[str]) -> str:
 def to_terminal(rows: Sequence[Row], damaged: Sequence[str], width: int | None = None) -> str:
     """Return the tables for a terminal, without colour.
 
-    Nothing is cut: long names wrap. Below 100 columns backbone and strategy share a column, and parameters are left out.
+    Nothing is cut: long names wrap. Below 100 columns backbone and strategy share a column, and parameters
+    are left out.
 
     Args:
         rows: of the leaderboard.
@@ -140,7 +141,8 @@ def _boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
         kind = " (synthetic)" if first.synthetic else ""
         seeds = max(row.seeds for row in board)
         title = (
-            f"{first.dataset}{kind}{subset}: {first.protocol}, {first.folds} folds x {seeds} seed{'s' if seeds > 1 else ''}, "
+            f"{first.dataset}{kind}{subset}: {first.protocol}, {first.folds} folds "
+            f"x {seeds} seed{'s' if seeds > 1 else ''}, "
             f"{first.classes} classes (chance UAR {100 / first.classes:.1f} %)"
         )
         boards.append((title, board))
@@ -179,12 +181,16 @@ def _narrow(columns: dict[str, Callable[[Row], str]]) -> dict[str, Callable[[Row
 
 def _notes(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
     """Return what the tables alone do not say."""
-    notes = ["Mean ± standard deviation over folds and seeds; a difference within that spread may be chance. Best UAR first."]
+    notes = [
+        "Mean ± standard deviation over folds and seeds; a difference within that spread may be chance. Best UAR first."
+    ]
     if any(row.synthetic for row in rows):
         notes.append("Synthetic faces are drawn by a program; their scores say nothing about real faces.")
     failed = [row for row in rows if row.failed]
     for row in failed:
-        notes.append(f"{row.failed} failed cells of {row.dataset} / {row.backbone} / {row.strategy}: {'; '.join(row.errors)}")
+        notes.append(
+            f"{row.failed} failed cells of {row.dataset} / {row.backbone} / {row.strategy}: {'; '.join(row.errors)}"
+        )
     for row in rows:
         if not row.converged:
             notes.append(f"{row.dataset} / {row.backbone} / {row.strategy}: training did not converge in every cell.")

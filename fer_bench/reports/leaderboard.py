@@ -1,4 +1,7 @@
-"""From stored cells to a table: one row for data set x protocol x backbone x strategy, scores recomputed from predictions."""
+"""From stored cells to a table: a row for each data set x protocol x backbone x strategy.
+
+Scores are recomputed from predictions, never read from a file.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,8 @@ class Score:
 
     Attributes:
         mean: over folds and seeds.
-        std: sample standard deviation over folds and seeds; None for a single cell. It is the spread of the folds, not the
-            standard error of the mean.
+        std: sample standard deviation over folds and seeds; None for a single cell. It is the spread of the folds,
+            not the standard error of the mean.
     """
 
     mean: float
@@ -47,7 +50,8 @@ class Row:
         scores: metric -> score; empty if no cell is ok.
         ok: cells that are done.
         failed: cells that failed.
-        parameters: of backbone and head, and ``trained_parameters``, those that the strategy trained; None if no cell is ok.
+        parameters: of backbone and head, and ``trained_parameters``, those that the strategy trained; None if
+            no cell is ok.
         seconds: to compute the row from nothing: features once, and all fits; None if no cell is ok.
         converged: whether the training of every cell met its stopping rule.
         errors: messages of the failed cells, each once.
@@ -84,7 +88,7 @@ class Row:
 
 
 def build(cells: Sequence[StoredCell]) -> list[Row]:
-    """Return the rows of a leaderboard, best UAR first within each data set and protocol, the majority class among them."""
+    """Return the rows of a leaderboard, best UAR first on each board, the majority class among them."""
     groups: dict[str, list[StoredCell]] = defaultdict(list)
     boards: dict[str, dict[tuple[int, int], StoredCell]] = defaultdict(dict)
     for cell in cells:
@@ -177,9 +181,12 @@ def _summarise(scores: Sequence[dict[str, float]]) -> dict[str, Score]:
     """Return mean and spread of each metric."""
     if not scores:
         return {}
-    values = {name: np.sort([score[name] for score in scores]) for name in METRICS}  # sorted: sums must not depend on order
+    values = {
+        name: np.sort([score[name] for score in scores]) for name in METRICS
+    }  # sorted: sums must not depend on order
     return {
-        name: Score(mean=float(v.mean()), std=float(v.std(ddof=1)) if len(v) > 1 else None) for name, v in values.items()
+        name: Score(mean=float(v.mean()), std=float(v.std(ddof=1)) if len(v) > 1 else None)
+        for name, v in values.items()
     }
 
 

@@ -1,4 +1,7 @@
-"""A cell: one fold and seed of one data set x protocol x backbone x strategy, named by the hash of all that decides its result."""
+"""A cell: one fold and seed of one data set x protocol x backbone x strategy.
+
+Its name is the hash of all that decides its result.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,8 @@ class Cell:
         return record_id(self.record())
 
     def __str__(self) -> str:
-        return f"{self.dataset['text']} / {self.backbone['text']} / {self.strategy['text']} / seed {self.seed} / fold {self.fold}"
+        method = f"{self.dataset['text']} / {self.backbone['text']} / {self.strategy['text']}"
+        return f"{method} / seed {self.seed} / fold {self.fold}"
 
 
 def record_id(record: dict[str, Any]) -> str:

@@ -33,10 +33,10 @@ class Result:
     Attributes:
         status: ``ok`` or ``failed``.
         error: why it failed; empty otherwise.
-        measures: numbers about the work: ``parameters``, ``trained_parameters``, ``seconds``, ``train_counts`` (samples per class
-            in the training part), and what the strategy adds.
-        predictions: one row a test sample: ``id``, ``group``, ``label``, then ``p0`` … for the probability of each class; None
-            unless ``ok``.
+        measures: numbers about the work: ``parameters``, ``trained_parameters``, ``seconds``, ``train_counts`` (samples
+            per class in the training part), and what the strategy adds.
+        predictions: one row a test sample: ``id``, ``group``, ``label``, then ``p0`` … for the probability of each
+            class; None unless ``ok``.
         history: one row a training step or phase; may be empty.
     """
 
@@ -120,7 +120,9 @@ class Store:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
             _write_json(temporary / CELL, cell.record())
-            _write_json(temporary / RESULT, {"status": result.status, "error": result.error, "measures": result.measures})
+            _write_json(
+                temporary / RESULT, {"status": result.status, "error": result.error, "measures": result.measures}
+            )
             _write_json(temporary / PROVENANCE, provenance)
             if result.predictions is not None:
                 result.predictions.to_parquet(temporary / PREDICTIONS, index=False)
@@ -147,7 +149,10 @@ class Store:
             FerBenchError: the folder does not exist.
         """
         if not self.runs_dir.is_dir():
-            raise FerBenchError(f"There is no runs folder {str(self.runs_dir)!r}. Run 'fer-bench run' first, or name another with --runs-dir.")
+            raise FerBenchError(
+                f"There is no runs folder {str(self.runs_dir)!r}. Run 'fer-bench run' first, "
+                "or name another with --runs-dir."
+            )
         cells, damaged = [], []
         for folder in self._folders():
             try:
@@ -159,7 +164,9 @@ class Store:
     def _folders(self) -> Iterator[Path]:
         cells = self.runs_dir / "cells"
         if cells.is_dir():
-            yield from sorted(folder for folder in cells.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+            yield from sorted(
+                folder for folder in cells.iterdir() if folder.is_dir() and not folder.name.startswith(".")
+            )
 
 
 def _read(folder: Path) -> StoredCell:
@@ -190,7 +197,9 @@ def _read(folder: Path) -> StoredCell:
 
 
 def _write_json(file: Path, value: object) -> None:
-    file.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    file.write_text(
+        json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
 
 
 def _sha256(file: Path) -> str:
@@ -207,6 +216,7 @@ def _sync(folder: Path) -> None:
 
 def _cannot_write(runs_dir: Path, error: OSError) -> FerBenchError:
     return FerBenchError(
-        f"Cannot write to the runs folder {str(runs_dir)!r}: {error.strerror or error}. Cells stored before are untouched; "
+        f"Cannot write to the runs folder {str(runs_dir)!r}: {error.strerror or error}. "
+        "Cells stored before are untouched; "
         "free some space or choose another folder with --runs-dir, then repeat the command to go on."
     )

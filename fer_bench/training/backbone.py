@@ -72,7 +72,8 @@ def identity(component: Component[BackboneSpec], precision: str) -> dict[str, An
 def code_digest(reference: str) -> str:
     """Return the sha256 of the Python source of the package that ``"package.module:attribute"`` lies in.
 
-    A plugin's author changes code without changing the version; stored results must not outlive the code that made them.
+    A plugin's author changes code without changing the version; stored results must not outlive the code that made
+    them.
     """
     found = importlib.util.find_spec(reference.partition(":")[0].partition(".")[0])
     digest = hashlib.sha256()
@@ -106,11 +107,14 @@ def build(component: Component[BackboneSpec], precision: str, seed: int) -> Back
         raise
     except Exception as error:
         raise PluginError(
-            f"Plugin {component.plugin.name!r} failed to build backbone {str(component)!r}: {type(error).__name__}: {error}"
+            f"Plugin {component.plugin.name!r} failed to build backbone {str(component)!r}: "
+            f"{type(error).__name__}: {error}"
         ) from error
     missing = [stage for stage in spec.stages if not callable(getattr(module, stage, None))]
     if missing:
-        raise PluginError(f"Backbone {spec.name!r} of plugin {component.plugin.name!r} lacks the stages {missing} that it declares.")
+        raise PluginError(
+            f"Backbone {spec.name!r} of plugin {component.plugin.name!r} lacks the stages {missing} that it declares."
+        )
     graph, state = nnx.split(module)
 
     def features(state: Any, images: jax.Array) -> jax.Array:

@@ -1,7 +1,8 @@
 """Linear heads of all folds and seeds at once: multinomial logistic regression, fitted to convergence.
 
-Every fold trains on rows of the same feature matrix, so a fold is a mask, and one matrix product serves all of them. Heads lie
-side by side in one (f, m, c) array; `jax.vmap` over whole fits would make XLA's CPU products many times slower.
+Every fold trains on rows of the same feature matrix, so a fold is a mask, and one matrix product serves all of them.
+Heads lie side by side in one (f, m, c) array; `jax.vmap` over whole fits would make XLA's CPU products
+many times slower.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def fit(features: Array, labels: Array, train: Array, classes: int, phase: Conve
     """Fit one head for each training part.
 
     Minimises the mean cross-entropy plus ``||W||^2 / (2 c n_train)``, whose minimiser is that of scikit-learn's
-    ``LogisticRegression(C=c)`` after ``StandardScaler``, by L-BFGS with backtracking (Nocedal & Wright 2006, ch. 7.2 and 3.1).
+    ``LogisticRegression(C=c)`` after ``StandardScaler``, by L-BFGS with backtracking (Nocedal & Wright 2006,
+    ch. 7.2 and 3.1).
 
     Args:
         features: (n, f) float32.
@@ -168,7 +170,9 @@ def _solve(
             return step, accepted(step), tries + 1
 
         step = search.active.astype(jnp.float32)
-        step, good, _ = jax.lax.while_loop(lambda c: ~c[1].all() & (c[2] < _BACKTRACKS), shorten, (step, accepted(step), 0))
+        step, good, _ = jax.lax.while_loop(
+            lambda c: ~c[1].all() & (c[2] < _BACKTRACKS), shorten, (step, accepted(step), 0)
+        )
         step = jnp.where(good, step, 0.0)
         head = _move(search.head, direction, step)
         value, gradient = _values_and_gradients(problem, head)

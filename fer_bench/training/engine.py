@@ -51,7 +51,9 @@ def make_plan(strategy: Component[StrategySpec]) -> Plan:
     if not isinstance(plan, Plan):
         raise PluginError(f"{where} returned {type(plan).__name__}; expected fer_bench.specs.Plan.")
     if len(plan.phases) != 1 or not isinstance(plan.phases[0], ConvexPhase):
-        raise PluginError(f"{where} plans {len(plan.phases)} phases; this version of fer-bench runs exactly one ConvexPhase.")
+        raise PluginError(
+            f"{where} plans {len(plan.phases)} phases; this version of fer-bench runs exactly one ConvexPhase."
+        )
     return plan
 
 

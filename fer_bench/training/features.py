@@ -1,4 +1,4 @@
-"""Features of a frozen backbone: computed once for all folds, seeds and strategies, and kept on disk under a content hash."""
+"""Features of a frozen backbone: computed once for all folds, seeds and strategies, kept under a content hash."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Features:
 
 
 def key(view: View, backbone_identity: dict[str, Any], feature_size: int) -> str:
-    """Return the content hash under which the features are kept: images, transform, code, weights, input size, precision."""
+    """Return the hash of what decides the features: images, transform, code, weights, input size, precision."""
     text = json.dumps(
         {
             "images": hashlib.sha256("".join(view.column("sha256")).encode()).hexdigest(),
@@ -105,11 +105,14 @@ def compute(
         out = np.asarray(step(backbone.state, images))
         if out.shape != (batch, feature_size) or out.dtype != np.float32:
             raise PluginError(
-                f"Backbone {backbone.name!r} returned features {out.shape} {out.dtype}; it declares {(batch, feature_size)} float32."
+                f"Backbone {backbone.name!r} returned features {out.shape} {out.dtype}; "
+                f"it declares {(batch, feature_size)} float32."
             )
         if not np.isfinite(out).all():
             sample = view.column("id")[at + int(np.flatnonzero(~np.isfinite(out[:count]).all(1))[:1].sum())]
-            raise PluginError(f"Backbone {backbone.name!r} returned features that are not finite, first for sample {sample!r}.")
+            raise PluginError(
+                f"Backbone {backbone.name!r} returned features that are not finite, first for sample {sample!r}."
+            )
         values[at : at + count] = out[:count]
         if at == 0:
             compiled = time.perf_counter()
