@@ -1,0 +1,319 @@
+"""The four operations that Xception is made of, in the formulation that is fast where they run.
+
+XLA's CPU backend is slow at three things that this network does all the time: grouped convolutions (10 to 30 times
+slower than nine shifted multiply-adds), the gradient of a max-pool (a scatter), and small dense convolutions. GPUs and
+TPUs have kernels for all of these. So every operation exists twice, and :func:`_by_platform` alone chooses, when the
+program is lowered for a device. Each has its own derivative rule, which keeps the choice out of automatic
+differentiation.
+
+All images are (b, h, w, c), channels last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import DTypeLike
+
+_IMAGE = ("NHWC", "HWIO", "NHWC")
+_TAPS = tuple((i, j) for i in range(3) for j in range(3))
+
+
+def _by_platform(cpu: Callable[..., Any], other: Callable[..., Any], *operands: Array) -> Any:
+    """Apply ``cpu`` to the operands where the program is lowered for a CPU, and ``other`` elsewhere."""
+    return lax.platform_dependent(*operands, cpu=cpu, default=other)
+
+
+# --- Products over channels ------------------------------------------------------------------------------------------
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def product(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
+    """Multiply the last axis of ``x`` by a matrix: a 1x1 convolution.
+
+    Args:
+        x: (..., c) of any float type.
+        kernel: (c, d) float32.
+        dtype: type of the operands; sums are float32 whatever it is.
+
+    Returns:
+        (..., d) float32. The two products of its gradient use operands of ``dtype`` too.
+    """
+    return _contract(x, kernel, x.ndim - 1, 0, dtype)
+
+
+def _contract(x: Array, y: Array, x_axis: int, y_axis: int, dtype: DTypeLike) -> Array:
+    axes = (((x_axis,), (y_axis,)), ((), ()))
+    return lax.dot_general(x.astype(dtype), y.astype(dtype), axes, preferred_element_type=jnp.float32)
+
+
+def _product_forward(x: Array, kernel: Array, dtype: DTypeLike) -> tuple[Array, tuple[Array, Array]]:
+    return product(x, kernel, dtype), (x, kernel)
+
+
+def _product_backward(dtype: DTypeLike, saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    rows, gradient_rows = x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
+    to_kernel = _contract(rows, gradient_rows, 0, 0, dtype)
+    to_x = _contract(gradient, kernel, gradient.ndim - 1, 1, dtype)
+    return to_x.astype(x.dtype), to_kernel.astype(kernel.dtype)
+
+
+product.defvjp(_product_forward, _product_backward)
+
+
+# --- Depthwise 3x3 convolution ---------------------------------------------------------------------------------------
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def depthwise(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
+    """Convolve every channel with its own 3x3 kernel; stride 1, zeros around the image.
+
+    Args:
+        x: (b, h, w, c) float32.
+        kernel: (3, 3, c) float32.
+        dtype: type of the result; sums are float32.
+
+    Returns:
+        (b, h, w, c) of ``dtype``.
+    """
+    return _by_platform(_depthwise_shifted, _depthwise_grouped, x, kernel).astype(dtype)
+
+
+def _pad(x: Array) -> Array:
+    """Return ``x`` with a pixel of zeros around it, in memory: fused into nine readers it is made nine times."""
+    return lax.optimization_barrier(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))))
+
+
+def _shifted(padded: Array, i: int, j: int) -> Array:
+    return padded[:, i : padded.shape[1] - 2 + i, j : padded.shape[2] - 2 + j]
+
+
+def _depthwise_shifted(x: Array, kernel: Array) -> Array:
+    padded = _pad(x)
+    total = _shifted(padded, 0, 0) * kernel[0, 0]
+    for i, j in _TAPS[1:]:
+        total = total + _shifted(padded, i, j) * kernel[i, j]
+    return total
+
+
+def _depthwise_grouped(x: Array, kernel: Array) -> Array:
+    return lax.conv_general_dilated(
+        x, kernel[:, :, None], (1, 1), "SAME", dimension_numbers=_IMAGE, feature_group_count=x.shape[-1]
+    )
+
+
+def _depthwise_forward(x: Array, kernel: Array, dtype: DTypeLike) -> tuple[Array, tuple[Array, Array]]:
+    return depthwise(x, kernel, dtype), (x, kernel)
+
+
+def _depthwise_backward(dtype: DTypeLike, saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    del dtype
+    return _by_platform(_depthwise_shifted_backward, _depthwise_grouped_backward, *saved, gradient.astype(jnp.float32))
+
+
+def _depthwise_shifted_backward(x: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:
+    b, h, w, c = x.shape
+    padded = _pad(x)
+
+    def add_row(row: Array, sums: tuple[Array, ...]) -> tuple[Array, ...]:
+        gradient_row = lax.dynamic_slice_in_dim(gradient, row, 1, axis=1)
+        rows = lax.dynamic_slice_in_dim(padded, row, 3, axis=1)
+        return tuple(
+            total + rows[:, i : i + 1, j : j + w] * gradient_row for total, (i, j) in zip(sums, _TAPS, strict=True)
+        )
+
+    # One pass over the image with nine running sums of a row each; nine reductions of the whole are four times slower.
+    sums = lax.fori_loop(0, h, add_row, (jnp.zeros((b, 1, w, c), x.dtype),) * 9)
+    to_kernel = jnp.stack([total.sum((0, 1, 2)) for total in sums])
+    return _depthwise_shifted(gradient, kernel[::-1, ::-1]), to_kernel.reshape(kernel.shape)
+
+
+def _depthwise_grouped_backward(x: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:
+    _, pull_back = jax.vjp(_depthwise_grouped, x, kernel)
+    return pull_back(gradient)
+
+
+depthwise.defvjp(_depthwise_forward, _depthwise_backward)
+
+
+# --- Max-pool 3x3, stride 2 ------------------------------------------------------------------------------------------
+
+
+@jax.custom_vjp
+def max_pool(x: Array) -> Array:
+    """Take the maximum of every 3x3 window at stride 2, padded with minus infinity as Keras's "same" is.
+
+    Args:
+        x: (b, h, w, c) float32.
+
+    Returns:
+        (b, ceil(h/2), ceil(w/2), c) float32. A gradient goes to the first maximum of its window in row-major order.
+    """
+    return _by_platform(_max_pool_shifted, _max_pool_windowed, x)
+
+
+def _same_padding(size: int) -> tuple[int, int]:
+    """Return the pixels to add before and after an axis, for windows of 3 at stride 2: the odd one goes after."""
+    total = max((-(-size // 2) - 1) * 2 + 3 - size, 0)
+    return total // 2, total - total // 2
+
+
+def _pool_padded(x: Array) -> Array:
+    padding = ((0, 0), _same_padding(x.shape[1]), _same_padding(x.shape[2]), (0, 0))
+    return lax.optimization_barrier(jnp.pad(x, padding, constant_values=-jnp.inf))
+
+
+def _pool_taps(padded: Array) -> list[Array]:
+    rows, columns = (padded.shape[1] - 3) // 2 + 1, (padded.shape[2] - 3) // 2 + 1
+    return [padded[:, i : i + 2 * rows - 1 : 2, j : j + 2 * columns - 1 : 2] for i, j in _TAPS]
+
+
+def _max_pool_shifted(x: Array) -> Array:
+    taps = _pool_taps(_pool_padded(x))
+    highest = taps[0]
+    for tap in taps[1:]:
+        highest = jnp.maximum(highest, tap)
+    return highest
+
+
+def _max_pool_windowed(x: Array) -> Array:
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "SAME")
+
+
+def _max_pool_forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
+    y = max_pool(x)
+    return y, (x, y)
+
+
+def _max_pool_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array]:
+    return (_by_platform(_max_pool_shifted_backward, _max_pool_windowed_backward, *saved, gradient),)
+
+
+def _max_pool_shifted_backward(x: Array, y: Array, gradient: Array) -> Array:
+    padded = _pool_padded(x)
+    winner = jnp.full(y.shape, 8, jnp.int32)
+    for number, tap in reversed(list(enumerate(_pool_taps(padded)))):
+        winner = jnp.where(tap == y, number, winner)
+    around = ((0, 0), (1, 1), (1, 1), (0, 0))
+    winner = lax.optimization_barrier(jnp.pad(winner, around, constant_values=-1))
+    gradient = _pad(gradient)
+    rows, columns = y.shape[1] + 1, y.shape[2] + 1
+
+    def phase(row: int, column: int) -> Array:
+        """Return the gradient of every second pixel: an even one is in two windows along an axis, an odd one in one."""
+        total = jnp.zeros((), x.dtype)
+        for i, top in ((1, 1),) if row else ((0, 1), (2, 0)):
+            for j, left in ((1, 1),) if column else ((0, 1), (2, 0)):
+                here = (slice(None), slice(top, top + rows), slice(left, left + columns))
+                total = total + jnp.where(winner[here] == 3 * i + j, gradient[here], 0)
+        return total
+
+    pairs = [jnp.stack([phase(row, 0), phase(row, 1)], axis=3) for row in (0, 1)]
+    whole = jnp.stack(pairs, axis=2).reshape(x.shape[0], 2 * rows, 2 * columns, x.shape[3])
+    top, left = _same_padding(x.shape[1])[0], _same_padding(x.shape[2])[0]
+    return whole[:, top : top + x.shape[1], left : left + x.shape[2]]
+
+
+def _max_pool_windowed_backward(x: Array, y: Array, gradient: Array) -> Array:
+    del y
+    _, pull_back = jax.vjp(_max_pool_windowed, x)
+    return pull_back(gradient)[0]
+
+
+max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+
+
+# --- Dense 3x3 convolution -------------------------------------------------------------------------------------------
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def convolve(x: Array, kernel: Array, stride: int, dtype: DTypeLike) -> Array:
+    """Convolve with a dense 3x3 kernel, without padding.
+
+    Args:
+        x: (b, h, w, c) float32.
+        kernel: (3, 3, c, d) float32.
+        stride: 1 or 2.
+        dtype: type of the operands; sums are float32 whatever it is.
+
+    Returns:
+        (b, (h-3)//stride+1, (w-3)//stride+1, d) float32.
+    """
+    return _by_platform(
+        partial(_convolve_rows, stride=stride, dtype=dtype),
+        partial(_convolve_whole, stride=stride, dtype=dtype),
+        x,
+        kernel,
+    )
+
+
+def _beside(x: Array, stride: int) -> Array:
+    """Put the three columns of a window side by side: three products with long rows replace nine with short ones."""
+    columns = (x.shape[2] - 3) // stride + 1
+    shifted = [x[:, :, j : j + stride * (columns - 1) + 1 : stride] for j in range(3)]
+    return lax.optimization_barrier(jnp.concatenate(shifted, axis=-1))
+
+
+def _bands(x: Array, stride: int) -> list[Array]:
+    """Return, for each of the three rows of a window, (b, h', w', 3 c): what it meets at every place of the window."""
+    rows = (x.shape[1] - 3) // stride + 1
+    beside = _beside(x, stride)
+    return [beside[:, i : i + stride * (rows - 1) + 1 : stride] for i in range(3)]
+
+
+def _convolve_rows(x: Array, kernel: Array, stride: int, dtype: DTypeLike) -> Array:
+    kernel_rows = kernel.reshape(3, -1, kernel.shape[-1])
+    total = jnp.zeros((), jnp.float32)
+    for band, kernel_row in zip(_bands(x.astype(dtype), stride), kernel_rows, strict=True):
+        total = total + _contract(band, kernel_row, 3, 0, dtype)
+    return total
+
+
+def _convolve_whole(x: Array, kernel: Array, stride: int, dtype: DTypeLike) -> Array:
+    return lax.conv_general_dilated(
+        x.astype(dtype),
+        kernel.astype(dtype),
+        (stride, stride),
+        "VALID",
+        dimension_numbers=_IMAGE,
+        preferred_element_type=jnp.float32,
+    )
+
+
+def _convolve_forward(x: Array, kernel: Array, stride: int, dtype: DTypeLike) -> tuple[Array, tuple[Array, Array]]:
+    return convolve(x, kernel, stride, dtype), (x, kernel)
+
+
+def _convolve_backward(
+    stride: int, dtype: DTypeLike, saved: tuple[Array, Array], gradient: Array
+) -> tuple[Array, Array]:
+    rows = partial(_convolve_rows_backward, stride=stride, dtype=dtype)
+    whole = partial(_convolve_whole_backward, stride=stride)
+    return _by_platform(rows, whole, *saved, gradient)
+
+
+def _convolve_rows_backward(
+    x: Array, kernel: Array, gradient: Array, stride: int, dtype: DTypeLike
+) -> tuple[Array, Array]:
+    gradient_rows = gradient.reshape(-1, gradient.shape[-1]).astype(dtype)
+    to_kernel = [
+        _contract(band.reshape(-1, band.shape[-1]), gradient_rows, 0, 0, dtype)
+        for band in _bands(x.astype(dtype), stride)
+    ]
+    # Towards the image XLA's own is the faster one; a program that needs no such gradient leaves it out.
+    to_x, _ = _convolve_whole_backward(x, kernel, gradient, stride)
+    return to_x, jnp.stack(to_kernel).reshape(kernel.shape)
+
+
+def _convolve_whole_backward(x: Array, kernel: Array, gradient: Array, stride: int) -> tuple[Array, Array]:
+    _, pull_back = jax.vjp(partial(_convolve_whole, stride=stride, dtype=jnp.float32), x, kernel)
+    return pull_back(gradient)
+
+
+convolve.defvjp(_convolve_forward, _convolve_backward)

@@ -1,0 +1,98 @@
+"""Keras on its JAX backend is the independent implementation that this package is held against."""
+
+import os
+
+os.environ["KERAS_BACKEND"] = "jax"
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from fer_bench_xception.model import Xception
+from flax import nnx
+
+
+@pytest.fixture(scope="session")
+def keras_model():
+    """Keras's Xception for any size, with weights and BatchNorm statistics that are drawn and fit each other."""
+    keras = pytest.importorskip("keras")
+    keras.utils.set_random_seed(7)
+    model = keras.applications.Xception(weights=None, include_top=False, input_shape=(None, None, 3))
+    rng = np.random.default_rng(7)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            size = layer.gamma.shape
+            layer.gamma.assign(rng.uniform(0.5, 1.5, size))
+            layer.beta.assign(rng.normal(0, 0.3, size))
+            layer.moving_mean.assign(rng.normal(0, 0.3, size))
+            layer.moving_variance.assign(rng.uniform(0.3, 3.0, size))
+    return model
+
+
+@pytest.fixture(scope="session")
+def keras_files(keras_model, tmp_path_factory):
+    """The same model as every kind of file that Keras 3 writes, by kind."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("keras")
+    image = keras.Input((71, 71, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras_model(image))
+    whole = keras.Model(image, keras.layers.Dense(7, name="expression")(pooled))
+    files = {
+        "weights": folder / "xception.weights.h5",
+        "legacy": folder / "xception.h5",
+        "archive": folder / "xception.keras",
+        "nested weights": folder / "whole.weights.h5",
+        "nested legacy": folder / "whole.h5",
+        "nested archive": folder / "whole.keras",
+    }
+    for kind, path in files.items():
+        model = whole if kind.startswith("nested") else keras_model
+        model.save_weights(path) if kind.endswith("weights") else model.save(path)
+    return files
+
+
+@pytest.fixture(scope="session")
+def apply():
+    """Return a function that applies a module the way the host does: split, jit of a pure function, merge."""
+
+    def run(module: nnx.Module, x):
+        graph, state = nnx.split(module)
+        pure = nnx.to_pure_dict(state)
+        return jax.jit(lambda state, x: nnx.merge(graph, state)(x))(pure, x)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def picture():
+    """Return a function from a side in pixels to a smooth (1, s, s, 3) picture in [-1, 1], the same everywhere."""
+
+    def draw(size: int, shift: float = 0.0):
+        y, x = np.mgrid[0:size, 0:size] / (size - 1)
+        channels = [np.sin(5 * x + 3 * y * y + c + shift) * np.cos(7 * y - 2 * x * c) for c in range(3)]
+        return jnp.asarray(np.stack(channels, axis=-1)[None], jnp.float32)
+
+    return draw
+
+
+@pytest.fixture
+def new_model():
+    """Return a function that builds an empty Xception in eval mode."""
+
+    def make(dtype: str = "float32") -> Xception:
+        model = Xception(rngs=nnx.Rngs(0), compute_dtype=jnp.dtype(dtype))
+        model.eval()
+        return model
+
+    return make
+
+
+def relative_error(actual, expected) -> float:
+    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+    return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))
+
+
+@pytest.fixture(scope="session", name="relative_error")
+def _relative_error():
+    return relative_error

@@ -1,0 +1,99 @@
+"""The kernels against lax's own operations, in value and gradient, on the platform at hand."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from fer_bench_xception import kernels
+
+SIZES = [(1, 7, 8, 3), (2, 9, 6, 5), (2, 4, 4, 16), (1, 3, 3, 1)]
+F32 = jnp.dtype("float32")
+
+
+def draw(seed, *shape):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+def check(ours, reference, *operands, tolerance=2e-5):
+    """Compare values, and gradients of a weighted sum, which reach every output differently."""
+    expected = reference(*operands)
+    actual = jax.jit(ours)(*operands)
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
+    weights = draw(9, *expected.shape)
+    every = tuple(range(len(operands)))
+    actual = jax.jit(jax.grad(lambda *o: jnp.sum(ours(*o) * weights), every))(*operands)
+    expected = jax.grad(lambda *o: jnp.sum(reference(*o) * weights), every)(*operands)
+    for mine, theirs in zip(actual, expected, strict=True):
+        assert mine.dtype == theirs.dtype
+        np.testing.assert_allclose(mine, theirs, rtol=tolerance, atol=tolerance * float(jnp.abs(theirs).max()) + 1e-6)
+
+
+@pytest.mark.parametrize("shape", SIZES)
+def test_depthwise_is_laxs_grouped_convolution(shape):
+    check(
+        lambda x, k: kernels.depthwise(x, k, F32), kernels._depthwise_grouped, draw(0, *shape), draw(1, 3, 3, shape[-1])
+    )
+
+
+@pytest.mark.parametrize("shape", SIZES)
+def test_max_pool_is_laxs_reduce_window(shape):
+    check(kernels.max_pool, kernels._max_pool_windowed, draw(0, *shape))
+
+
+@pytest.mark.parametrize("shape", SIZES)
+def test_ties_in_max_pool_go_where_lax_sends_them(shape):
+    x = jnp.floor(draw(3, *shape))
+    assert np.unique(x).size < x.size or x.size < 10, "there must be ties"
+    check(kernels.max_pool, kernels._max_pool_windowed, x)
+    check(kernels.max_pool, kernels._max_pool_windowed, jnp.zeros(shape))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("shape", [(1, 9, 9, 3), (2, 8, 11, 4), (1, 3, 3, 2), (1, 10, 10, 3)])
+def test_convolve_is_laxs_convolution(shape, stride):
+    ours = partial(kernels.convolve, stride=stride, dtype=F32)
+    reference = partial(kernels._convolve_whole, stride=stride, dtype=F32)
+    check(lambda x, k: ours(x, k), reference, draw(0, *shape), draw(1, 3, 3, shape[-1], 6))
+
+
+def test_product_is_a_matrix_product():
+    check(lambda x, k: kernels.product(x, k, F32), jnp.matmul, draw(0, 2, 5, 4, 7), draw(1, 7, 6))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_sums_are_float32_whatever_the_operands_are(dtype):
+    x, kernel = draw(0, 1, 4, 4, 512), draw(1, 512, 3)
+    y = kernels.product(x, kernel, jnp.dtype(dtype))
+    assert y.dtype == jnp.float32
+    rounded = [np.asarray(a.astype(dtype).astype(jnp.float32), np.float64) for a in (x, kernel)]
+    np.testing.assert_allclose(y, rounded[0] @ rounded[1], rtol=1e-4, atol=1e-4)
+    gradients = jax.grad(lambda x, k: kernels.product(x, k, jnp.dtype(dtype)).sum(), (0, 1))(x, kernel)
+    assert [g.dtype for g in gradients] == [jnp.float32, jnp.float32]
+
+
+def test_depthwise_result_has_the_type_asked_for():
+    y = kernels.depthwise(draw(0, 1, 5, 5, 4), draw(1, 3, 3, 4), jnp.dtype("bfloat16"))
+    assert y.dtype == jnp.bfloat16
+
+
+def test_a_cpu_program_has_no_grouped_convolution_and_no_window():
+    def loss(x, kernel):
+        return jnp.sum(kernels.max_pool(kernels.depthwise(x, kernel, F32)))
+
+    lowered = jax.jit(jax.grad(loss, (0, 1))).trace(draw(0, 1, 8, 8, 4), draw(1, 3, 3, 4))
+    on_cpu = lowered.lower(lowering_platforms=("cpu",)).as_text()
+    assert "stablehlo.convolution" not in on_cpu
+    assert "reduce_window" not in on_cpu
+    assert "select_and_scatter" not in on_cpu
+    on_gpu = lowered.lower(lowering_platforms=("cuda",)).as_text()
+    assert "stablehlo.convolution" in on_gpu
+    assert "select_and_scatter" in on_gpu
+
+
+def test_kernels_map_over_a_new_axis():
+    x, kernel = draw(0, 3, 1, 6, 6, 4), draw(1, 3, 3, 4)
+    both = jax.vmap(lambda x: kernels.max_pool(kernels.depthwise(x, kernel, F32)))(x)
+    one = kernels.max_pool(kernels.depthwise(x[1], kernel, F32))
+    np.testing.assert_allclose(both[1], one, rtol=1e-6)

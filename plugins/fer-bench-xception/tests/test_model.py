@@ -1,0 +1,125 @@
+"""The model: parity with Keras, the shipped weights, stages, modes and precision."""
+
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from fer_bench_xception import STAGES, XceptionParams, checkpoint, fer_bench_backbones
+from fer_bench_xception.model import build
+from flax import nnx
+from pydantic import ValidationError
+
+GOLDEN = json.loads((Path(__file__).parent / "data" / "golden_features.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return build(XceptionParams(), rngs=nnx.Rngs(0), compute_dtype=jnp.float32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [71, 97, 150, 299])
+def test_features_are_keras_features(size, keras_model, keras_files, new_model, apply, picture, relative_error):
+    model = new_model()
+    checkpoint.assign(model, checkpoint.read(keras_files["weights"]))
+    with jax.default_matmul_precision("highest"):
+        expected = np.asarray(keras_model(picture(size), training=False))
+        actual = apply(model, picture(size))
+    assert actual.shape == expected.shape
+    assert actual.dtype == jnp.float32
+    assert np.std(expected) > 0.01
+    assert relative_error(actual, expected) < 1e-5
+
+
+@pytest.mark.slow
+def test_float16_kernels_change_little(shipped, apply, picture, relative_error):
+    """The golden features are those of the float32 weights that the shipped ones were rounded from.
+
+    Measured: 2.1e-3 on this picture, pooled; up to 4e-3 on uniform noise, before pooling.
+    """
+    features = np.asarray(apply(shipped, picture(GOLDEN["size"])).mean((1, 2))[0])
+    assert relative_error(features, GOLDEN["features"]) < 3e-3
+
+
+@pytest.mark.slow
+def test_bfloat16_products_change_features_by_a_few_percent(shipped, apply, picture, relative_error):
+    """Measured: 2.9e-2 before pooling, 2.5e-2 after; the bound leaves room for other CPUs' order of summation."""
+    fast = build(XceptionParams(), rngs=nnx.Rngs(0), compute_dtype=jnp.bfloat16)
+    exact, rounded = apply(shipped, picture(150)), apply(fast, picture(150))
+    assert rounded.dtype == jnp.float32
+    assert 0 < relative_error(rounded, exact) < 4e-2
+
+
+def test_stages_in_order_are_the_model(shipped, apply, picture):
+    x = picture(71)
+    for stage in STAGES:
+        x = apply(getattr(shipped, stage), x)
+    assert x.shape == (1, 3, 3, 2048)
+    np.testing.assert_allclose(x, apply(shipped, picture(71)), rtol=1e-4, atol=1e-5)
+
+
+def test_eval_features_do_not_depend_on_the_batch(shipped, apply, picture):
+    both = apply(shipped, jnp.concatenate([picture(71), picture(71, 2.0)]))
+    np.testing.assert_allclose(both[1:], apply(shipped, picture(71, 2.0)), rtol=1e-4, atol=1e-5)
+
+
+def test_build_returns_eval_mode_and_the_shipped_weights(shipped):
+    norms = [m for _, m in nnx.iter_graph(shipped) if isinstance(m, nnx.BatchNorm)]
+    assert len(norms) == 40
+    assert all(norm.use_running_average for norm in norms)
+    parameters = nnx.state(shipped, nnx.Param)
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(parameters))
+    assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(shipped))) == 20_861_480
+
+
+def test_random_weights_come_from_the_seed():
+    params = XceptionParams(weights="random")
+    one, same, other = (build(params, rngs=nnx.Rngs(seed), compute_dtype=jnp.float32) for seed in (1, 1, 2))
+    kernel = [m.block1.conv1.kernel[...] for m in (one, same, other)]
+    assert jnp.array_equal(kernel[0], kernel[1])
+    assert not jnp.array_equal(kernel[0], kernel[2])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_training_moves_statistics_and_has_finite_gradients(dtype, picture):
+    model = build(XceptionParams(weights="random"), rngs=nnx.Rngs(0), compute_dtype=jnp.dtype(dtype))
+    model.train()
+    graph, params, rest = nnx.split(model, nnx.Param, ...)
+    params, rest = nnx.to_pure_dict(params), nnx.to_pure_dict(rest)
+    x = jnp.concatenate([picture(71), picture(71, 1.0)])
+
+    @jax.jit
+    def step(params, rest):
+        def loss(params):
+            merged = nnx.merge(graph, params, rest)
+            value = jnp.mean(merged(x) ** 2)
+            return value, nnx.to_pure_dict(nnx.split(merged, nnx.Param, ...)[2])
+
+        return jax.grad(loss, has_aux=True)(params)
+
+    gradients, updated = step(params, rest)
+    leaves = jax.tree.leaves(gradients)
+    assert len(leaves) == 154
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf in leaves)
+    assert float(jnp.abs(gradients["block1"]["conv1"]["kernel"]).max()) > 0
+    before, after = rest["block14"]["sepconv2"]["norm"]["mean"], updated["block14"]["sepconv2"]["norm"]["mean"]
+    assert not jnp.array_equal(before, after)
+
+
+def test_params_reject_what_does_not_work():
+    assert XceptionParams().input_size == 299
+    with pytest.raises(ValidationError, match="71"):
+        XceptionParams(input_size=70)
+    with pytest.raises(ValidationError, match="imagenet"):
+        XceptionParams(weights="imagnet")
+
+
+def test_the_spec_fits_the_model(shipped):
+    (spec,) = fer_bench_backbones()
+    assert all(isinstance(getattr(shipped, stage), nnx.Module) for stage in spec.stages)
+    assert set(nnx.to_pure_dict(nnx.state(shipped))) == set(spec.stages)
+    assert spec.weights[0].name == XceptionParams().weights
