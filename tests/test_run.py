@@ -210,7 +210,7 @@ def test_a_cell_that_fails_stays_visible_and_the_others_go_on(tiny, fault, messa
 
 def test_a_backbone_of_another_width_than_declared_fails_its_cells(tiny):
     result = invoke("run", *BASE[2:], "--backbone", "net[width=5]", "--folds", "3", "--json")
-    assert "returned features (8, 5) float32; it declares (8, 8)" in json.loads(result.stdout)["rows"][0]["errors"][0]
+    assert "returned features (32, 5) float32; it declares (32, 8)" in json.loads(result.stdout)["rows"][0]["errors"][0]
 
 
 def test_editing_a_plugin_runs_its_cells_again(tiny, site):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fer_bench.data import transforms
@@ -20,9 +21,13 @@ from fer_bench.data.view import View
 from fer_bench.errors import FerBenchError, PluginError
 from fer_bench.training.backbone import Backbone
 
-BATCH = {"cpu": 8}
-"""Images per step by platform; small ones keep a CPU's activations in cache."""
+BATCH = 32
+"""Images that go to a CPU at once."""
+MICRO_BATCH = 4
+"""Images that run together on a CPU, so that activations stay in cache: 125 images/s against 109 for whole batches of
+16 at 149 pixels (Xception, 2 cores with AMX), 30 against 22 at 299."""
 BATCH_ELSEWHERE = 256
+"""Images that go to a GPU or TPU at once, and run together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +102,13 @@ def compute(
     """
     start = time.perf_counter()
     backbone = build()
-    batch = BATCH.get(jax.default_backend(), BATCH_ELSEWHERE)
-    step = jax.jit(backbone.features)
+    batch, micro_batch = (BATCH, MICRO_BATCH) if jax.default_backend() == "cpu" else (BATCH_ELSEWHERE, BATCH_ELSEWHERE)
+
+    @jax.jit
+    def step(state: Any, images: jax.Array) -> jax.Array:
+        parts = images.reshape(-1, micro_batch, *images.shape[1:])
+        return jnp.concatenate(jax.lax.map(lambda part: backbone.features(state, part), parts))
+
     values = np.empty((len(view.rows), feature_size), np.float32)
     compiled = start
     for at, images, count in _batches(view, batch, input_size):
