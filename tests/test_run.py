@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -358,3 +359,15 @@ def test_an_empty_runs_folder_says_what_to_run(tiny, monkeypatch, capsys):
         main()
     assert caught.value.code == 2
     assert "Run 'fer-bench run --runs-dir runs' first" in capsys.readouterr().err
+
+
+def test_control_c_is_one_line_and_exit_130(tiny):
+    process = _process(tiny, "run", *BASE, "--backbone", "net[fault=slow]", "--folds", "3", TINY_SLEEP="60")
+    deadline = time.monotonic() + 60
+    while len(list(tiny.glob("runs/cells/[0-9a-f]*"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert len(list(tiny.glob("runs/cells/[0-9a-f]*"))) == 3

@@ -162,7 +162,7 @@ def _columns(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
     columns |= {
         "n": lambda row: f"{row.n:,}",
         "cells": lambda row: f"{row.ok}/{row.ok + row.failed}",
-        "parameters": lambda row: _count(row.parameters),
+        "params": lambda row: _count(row.parameters),
         "trained": lambda row: _count(row.trained_parameters),
         "seconds": lambda row: "-" if row.seconds is None else f"{row.seconds:,.1f}",
     }
@@ -172,7 +172,7 @@ def _columns(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
 def _narrow(columns: dict[str, Callable[[Row], str]]) -> dict[str, Callable[[Row], str]]:
     """Return the columns for a terminal of 80 columns."""
     backbone, strategy = columns["backbone"], columns["strategy"]
-    left_out = ("backbone", "strategy", "parameters", "trained")
+    left_out = ("backbone", "strategy", "params", "trained")
     return {
         "backbone, strategy": lambda row: f"{backbone(row)}, {strategy(row)}" if row.backbone else strategy(row),
         **{name: make for name, make in columns.items() if name not in left_out},
