@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
 
 from fer_bench import paths
+from fer_bench.cli.tables import print_table
 from fer_bench.errors import DataError, FerBenchError
 from fer_bench.registry import Component, Registry
 from fer_bench.specs import DatasetSpec
@@ -60,13 +59,16 @@ def list_datasets(as_json: AsJson = False) -> None:
     if as_json:
         _print_json(rows)
         return
-    table = Table(_whole("name"), "what it is", "labels", "subjects known", "data", "package")
-    for row in rows:
-        table.add_row(
-            *map(_plain, (row["name"], row["title"], len(row["labels"]) or "from the data", row["identity"])),
-            *map(_plain, (row["access"], row["package"])),
-        )
-    Console().print(table)
+    print_table(
+        ("name", "what it is", "labels", "subjects known", "data", "package"),
+        [
+            (
+                *(row["name"], row["title"], str(len(row["labels"]) or "from the data"), row["identity"]),
+                *(row["access"], row["package"]),
+            )
+            for row in rows
+        ],
+    )
 
 
 @app.command()
@@ -82,11 +84,16 @@ def status(
     if as_json:
         _print_json(rows)
         return
-    table = Table(_whole("data set"), "state", "images", "fingerprint", Column("folder for the data", overflow="fold"))
-    for row in rows:
-        images = f"{row['samples']:,}" if row["samples"] is not None else ""
-        table.add_row(*map(_plain, (row["dataset"], row["state"], images, row["fingerprint"][:12], row["manual_dir"])))
-    Console().print(table)
+    print_table(
+        ("data set", "state", "images", "fingerprint", "folder for the data"),
+        [
+            (
+                *(row["dataset"], row["state"], "" if row["samples"] is None else f"{row['samples']:,}"),
+                *(row["fingerprint"][:12], row["manual_dir"]),
+            )
+            for row in rows
+        ],
+    )
     for row in rows:
         for warning in row["warnings"]:
             print(f"Warning: {row['dataset']}: {warning}")
@@ -194,16 +201,6 @@ def _progress(title: str) -> Iterator[Callable[[int, int | None], None] | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _plain(value: object) -> Text:
-    """Return a table cell in which rich reads no markup: ``manifest[name=x]`` would look like one."""
-    return Text(str(value))
-
-
-def _whole(title: str) -> Column:
-    """Return a column whose cells stay on one line, because users copy them, however narrow the terminal is."""
-    return Column(title, no_wrap=True, min_width=len("synthetic"))
 
 
 def _print_json(value: object) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -66,8 +67,8 @@ def to_markdown(rows: Sequence[Row], damaged: Sequence[str]) -> str:
 def to_terminal(rows: Sequence[Row], damaged: Sequence[str], width: int | None = None) -> str:
     """Return the tables for a terminal, without colour.
 
-    Nothing is cut: long names wrap. Below 100 columns backbone and strategy share a column, and parameters
-    are left out.
+    Nothing is cut: long names wrap. Where the width does not suffice, backbone and strategy share a column
+    and parameters are left out.
 
     Args:
         rows: of the leaderboard.
@@ -76,15 +77,9 @@ def to_terminal(rows: Sequence[Row], damaged: Sequence[str], width: int | None =
     """
     console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
     for title, board in _boards(rows):
-        columns = _columns(board)
-        if console.width < 100:
-            columns = _narrow(columns)
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-        for name in columns:
-            is_text = name in TEXT_COLUMNS
-            table.add_column(name, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold")
-        for row in board:
-            table.add_row(*(Text(make(row)) for make in columns.values()))
+        table = _table(_columns(board), board)
+        if Measurement.get(console, console.options.update(max_width=1000), table).maximum > console.width:
+            table = _table(_narrow(_columns(board)), board)
         console.print(Text(title), table)
     for note in _notes(rows, damaged):
         console.print(Text(note))
@@ -169,8 +164,19 @@ def _columns(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
     return columns
 
 
+def _table(columns: dict[str, Callable[[Row], str]], board: Sequence[Row]) -> Table:
+    """Return a board for a terminal; numbers stay whole, names wrap."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for name in columns:
+        is_text = name in TEXT_COLUMNS
+        table.add_column(name, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold")
+    for row in board:
+        table.add_row(*(Text(make(row)) for make in columns.values()))
+    return table
+
+
 def _narrow(columns: dict[str, Callable[[Row], str]]) -> dict[str, Callable[[Row], str]]:
-    """Return the columns for a terminal of 80 columns."""
+    """Return the columns for a narrow terminal, such as one of 80 columns."""
     backbone, strategy = columns["backbone"], columns["strategy"]
     left_out = ("backbone", "strategy", "params", "trained")
     return {
