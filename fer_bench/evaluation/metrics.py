@@ -1,42 +1,169 @@
-"""Scores of one cell from its predictions."""
+"""The table of metrics: what each is called, which way is up, how it is computed from a cell's predictions.
+
+To add one is to write a ``Metric``; intervals, groups and tables take it from there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import accuracy_score, f1_score, recall_score
+
+from fer_bench.evaluation.calibration import adaptive_ece, brier, ece, nll, sample_brier, sample_nll
+from fer_bench.evaluation.checks import check_predictions
+from fer_bench.evaluation.classification import (
+    accuracy,
+    accuracy_of,
+    count_confusion,
+    kappa,
+    kappa_of,
+    macro_f1,
+    macro_f1_of,
+    uar,
+    uar_of,
+)
 
 Array = np.ndarray[Any, Any]
 
 
-def accuracy(true: Array, predicted: Array) -> float:
-    """Return the share of samples that were labelled right, 0 to 1."""
-    return float(accuracy_score(true, predicted))
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A number for the predictions of one cell.
+
+    Attributes:
+        name: how it is asked for, an identifier such as ``macro_f1``.
+        title: how tables print it.
+        compute: from true labels (n,) int and probabilities (n, c) float to a number.
+        higher_is_better: its direction.
+        lowest: the least it can be; likewise ``highest``. Either may be infinite.
+        from_confusion: the same metric from (…, c, c) confusion matrices, rows true, to (…); None if it needs more
+            than counts. It may assume nothing but non-negative counts and is what makes the bootstrap fast.
+        per_sample: the same metric as the mean of one number a sample, (n,); None if it is not a mean.
+
+    Example:
+        >>> Metric(name="hits", title="Hits", higher_is_better=True, lowest=0, highest=1,
+        ...        compute=lambda true, p: float((p.argmax(1) == true).mean())).name
+        'hits'
+    """
+
+    name: str
+    title: str
+    compute: Callable[[Array, Array], float]
+    higher_is_better: bool
+    lowest: float
+    highest: float
+    from_confusion: Callable[[Array], Array] | None = None
+    per_sample: Callable[[Array, Array], Array] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ValueError(f"metric name {self.name!r} is not an identifier; expected one such as 'macro_f1'")
+        if not self.lowest < self.highest:
+            raise ValueError(
+                f"metric {self.name!r} ranges from {self.lowest} to {self.highest}; expected lowest < highest"
+            )
 
 
-def uar(true: Array, predicted: Array) -> float:
-    """Return the unweighted average recall (balanced accuracy), 0 to 1, over the classes that occur in ``true``."""
-    present = np.unique(true)
-    return float(recall_score(true, predicted, labels=present, average="macro"))
+def _from_labels(compute: Callable[[Array, Array], float]) -> Callable[[Array, Array], float]:
+    """Return the metric of labels as one of probabilities; of equal probabilities, the first class is predicted."""
+
+    def compute_from_probabilities(true: Array, probabilities: Array) -> float:
+        true, probabilities = check_predictions(true, probabilities)
+        return compute(true, probabilities.argmax(axis=1))
+
+    return compute_from_probabilities
 
 
-def macro_f1(true: Array, predicted: Array) -> float:
-    """Return the mean F1 over the classes that occur in ``true``, 0 to 1; a class that is never predicted counts 0."""
-    present = np.unique(true)
-    return float(f1_score(true, predicted, labels=present, average="macro", zero_division=0.0))  # pyright: ignore[reportArgumentType]  # its stubs say str
+def _counted(
+    name: str,
+    title: str,
+    compute: Callable[[Array, Array], float],
+    tables: Callable[[Array], Array],
+    lowest: float = 0.0,
+) -> Metric:
+    return Metric(
+        name=name,
+        title=title,
+        compute=_from_labels(compute),
+        higher_is_better=True,
+        lowest=lowest,
+        highest=1.0,
+        from_confusion=tables,
+    )
 
+
+def _loss(
+    name: str,
+    title: str,
+    compute: Callable[[Array, Array], float],
+    highest: float,
+    per_sample: Callable[[Array, Array], Array] | None = None,
+) -> Metric:
+    return Metric(
+        name=name,
+        title=title,
+        compute=compute,
+        higher_is_better=False,
+        lowest=0.0,
+        highest=highest,
+        per_sample=per_sample,
+    )
+
+
+STANDARD: Mapping[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        _counted("accuracy", "Accuracy", accuracy, accuracy_of),
+        _counted("uar", "UAR", uar, uar_of),
+        _counted("macro_f1", "Macro-F1", macro_f1, macro_f1_of),
+        _counted("kappa", "Cohen's kappa", kappa, kappa_of, lowest=-1.0),
+        _loss("nll", "NLL (nats)", nll, math.inf, sample_nll),
+        _loss("brier", "Brier", brier, 2.0, sample_brier),
+        _loss("ece", "ECE", ece, 1.0),
+        _loss("adaptive_ece", "ECE (equal mass)", adaptive_ece, 1.0),
+    )
+}
+"""Every metric of the core, by name. It is not changed at run time: those of plugins are handed to ``evaluate``."""
 
 METRICS: Mapping[str, Callable[[Array, Array], float]] = {"accuracy": accuracy, "uar": uar, "macro_f1": macro_f1}
-"""Name -> (true (n,) int, predicted (n,) int) -> score; higher is better for each."""
+"""Name -> (true (n,) int, predicted (n,) int) -> score; higher is better for each. What needs labels alone."""
 
 
 def score(true: Array, predicted: Array) -> dict[str, float]:
-    """Return every metric of one cell.
+    """Return the metrics of one cell that need labels alone.
 
     Args:
         true: (n,) int labels.
         predicted: (n,) int labels.
     """
     return {name: metric(true, predicted) for name, metric in METRICS.items()}
+
+
+def evaluate(
+    true: Array, probabilities: Array, metrics: Iterable[Metric] = tuple(STANDARD.values())
+) -> dict[str, float]:
+    """Return name -> value of each metric for one cell.
+
+    Args:
+        true: (n,) int labels from 0.
+        probabilities: (n, c) float, rows sum to 1.
+        metrics: which; all of the core if not given.
+
+    Raises:
+        ValueError: the predictions are not valid, or a metric returned what lies outside its declared range.
+    """
+    true, probabilities = check_predictions(true, probabilities)
+    table = count_confusion(true, probabilities.argmax(axis=1), probabilities.shape[1])
+    values = {}
+    for metric in metrics:
+        counted = metric.from_confusion
+        value = float(metric.compute(true, probabilities) if counted is None else counted(table))
+        if not metric.lowest - 1e-9 <= value <= metric.highest + 1e-9:
+            raise ValueError(
+                f"metric {metric.name!r} returned {value}; it declares {metric.lowest} to {metric.highest}"
+            )
+        values[metric.name] = value
+    return values

@@ -1,0 +1,105 @@
+"""What every metric asks of its arguments; a ValueError says what was wrong with which."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+Array = np.ndarray[Any, Any]
+
+SUM_TOLERANCE = 1e-3
+"""How far the probabilities of a sample may sum from 1; a softmax in float32 stays well within it."""
+
+
+def check_labels(true: Array, predicted: Array, classes: int | None = None) -> tuple[Array, Array]:
+    """Return both label arrays as (n,) int64.
+
+    Args:
+        true: (n,) whole numbers from 0.
+        predicted: the same.
+        classes: how many there are; None: as many as the labels need.
+
+    Raises:
+        ValueError: an array is empty, not one-dimensional, of another length, not whole or out of range.
+    """
+    true, predicted = _whole("true labels", true), _whole("predicted labels", predicted)
+    if len(true) != len(predicted):
+        raise ValueError(f"there are {len(true)} true labels and {len(predicted)} predicted ones; expected as many")
+    if classes is not None:
+        for what, labels in (("true", true), ("predicted", predicted)):
+            if labels.max() >= classes:
+                raise ValueError(f"{what} label {labels.max()} is out of range; expected 0 to {classes - 1}")
+    return true, predicted
+
+
+def check_predictions(true: Array, probabilities: Array) -> tuple[Array, Array]:
+    """Return labels as (n,) int64 and probabilities as (n, c) float64.
+
+    Raises:
+        ValueError: shapes do not fit, a label is out of range, or a row is not a distribution: not finite, outside 0 to
+            1, or summing to something else than 1 within ``SUM_TOLERANCE``.
+    """
+    probabilities = check_distributions("probabilities", probabilities)
+    true = _whole("true labels", true)
+    if len(true) != len(probabilities):
+        raise ValueError(f"there are {len(true)} true labels and {len(probabilities)} rows of probabilities")
+    if true.max() >= probabilities.shape[1]:
+        raise ValueError(f"true label {true.max()} is out of range; expected 0 to {probabilities.shape[1] - 1}")
+    return true, probabilities
+
+
+def check_distributions(what: str, values: Array) -> Array:
+    """Return (n, c) float64 whose rows are distributions over at least two classes.
+
+    Raises:
+        ValueError: they are not; names ``what`` and the first row at fault.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] < 2:
+        raise ValueError(f"{what} have shape {values.shape}; expected (samples, classes) with two classes or more")
+    if not len(values):
+        raise ValueError(f"{what} are empty; expected one sample or more")
+    faults = (
+        ("is not finite", ~np.isfinite(values).all(axis=1)),
+        ("lies outside 0 to 1", ((values < 0) | (values > 1 + SUM_TOLERANCE)).any(axis=1)),
+        ("does not sum to 1", np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE),
+    )
+    for fault, rows in faults:
+        if rows.any():
+            first = int(rows.argmax())
+            raise ValueError(f"{what}: row {first} {fault}: {values[first].tolist()} ({rows.sum()} such rows)")
+    return values
+
+
+def group_codes(groups: Array | None, n: int) -> tuple[Array, int]:
+    """Return the unit of each sample, (n,) int64 from 0, and how many units there are; without groups, each its own.
+
+    Raises:
+        ValueError: there is not a group for each sample, or one is missing (None, NaN): give each such sample a
+            group of its own, or leave it out.
+    """
+    if groups is None:
+        return np.arange(n), n
+    if len(groups) != n:
+        raise ValueError(f"there are {len(groups)} groups and {n} samples; expected as many")
+    codes, names = pd.factorize(np.asarray(groups), use_na_sentinel=True)
+    if (codes < 0).any():
+        raise ValueError(f"{(codes < 0).sum()} of {n} samples have no group; give each of them a group or leave it out")
+    return codes.astype(np.int64), len(names)
+
+
+def _whole(what: str, labels: Array) -> Array:
+    labels = np.asarray(labels)
+    if labels.ndim != 1:
+        raise ValueError(f"{what} have shape {labels.shape}; expected (samples,)")
+    if not len(labels):
+        raise ValueError(f"{what} are empty; expected one sample or more")
+    if not (np.issubdtype(labels.dtype, np.number) or labels.dtype == bool):
+        raise ValueError(f"{what} are of type {labels.dtype}; expected whole numbers")
+    whole = labels.astype(np.float64)
+    bad = ~np.isfinite(whole) | (whole != np.floor(whole)) | (whole < 0)
+    if bad.any():
+        raise ValueError(f"{what}: {labels[bad.argmax()]!r} at {bad.argmax()} is not a class; expected 0, 1, …")
+    return labels.astype(np.int64)

@@ -1,0 +1,107 @@
+"""Metrics that are functions of the confusion matrix, for one table or many at once.
+
+A table is (c, c): rows are true classes, columns predicted ones; leading axes are free, so that a thousand
+bootstrap resamples are one call. Counts need not be whole.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fer_bench.evaluation.checks import check_labels
+
+Array = np.ndarray[Any, Any]
+
+
+def count_confusion(true: Array, predicted: Array, classes: int | None = None) -> Array:
+    """Return the (c, c) int64 confusion matrix of (n,) labels from 0; rows are true classes.
+
+    Raises:
+        ValueError: see ``check_labels``.
+    """
+    true, predicted = check_labels(true, predicted, classes)
+    c = classes if classes is not None else int(max(true.max(), predicted.max())) + 1
+    return np.bincount(true * c + predicted, minlength=c * c).reshape(c, c)
+
+
+def accuracy_of(tables: Array) -> Array:
+    """Return the share on the diagonal of (…, c, c) tables, (…) float in 0 to 1."""
+    return _diagonal(tables).sum(axis=-1) / tables.sum(axis=(-2, -1))
+
+
+def recall_of(tables: Array) -> Array:
+    """Return the recall of each class, (…, c) float in 0 to 1; NaN for a class that does not occur."""
+    return _divide(_diagonal(tables), tables.sum(axis=-1), np.nan)
+
+
+def precision_of(tables: Array) -> Array:
+    """Return the precision of each class, (…, c) float in 0 to 1; NaN for a class that is never predicted."""
+    return _divide(_diagonal(tables), tables.sum(axis=-2), np.nan)
+
+
+def uar_of(tables: Array) -> Array:
+    """Return the unweighted average recall, (…) float in 0 to 1, over the classes that occur.
+
+    B. Schuller, S. Steidl and A. Batliner, "The INTERSPEECH 2009 Emotion Challenge" (2009).
+    """
+    totals = tables.sum(axis=-1)
+    return _divide(_diagonal(tables), totals, 0.0).sum(axis=-1) / (totals > 0).sum(axis=-1)
+
+
+def macro_f1_of(tables: Array) -> Array:
+    """Return the mean F1 over the classes that occur, (…) float in 0 to 1; a class never predicted counts 0."""
+    totals = tables.sum(axis=-1)
+    f1 = _divide(2 * _diagonal(tables), totals + tables.sum(axis=-2), 0.0)
+    return (f1 * (totals > 0)).sum(axis=-1) / (totals > 0).sum(axis=-1)
+
+
+def kappa_of(tables: Array) -> Array:
+    """Return Cohen's kappa, (…) float in -1 to 1; 0 where all samples are and are called one class.
+
+    J. Cohen, "A coefficient of agreement for nominal scales", Educational and Psychological Measurement 20 (1960).
+    """
+    n = tables.sum(axis=(-2, -1))
+    chance = (tables.sum(axis=-1) * tables.sum(axis=-2)).sum(axis=-1) / n**2
+    return _divide(accuracy_of(tables) - chance, 1 - chance, 0.0)
+
+
+def accuracy(true: Array, predicted: Array) -> float:
+    """Return the share of samples that were labelled right, 0 to 1; both are (n,) labels from 0."""
+    return float(accuracy_of(count_confusion(true, predicted)))
+
+
+def uar(true: Array, predicted: Array) -> float:
+    """Return the unweighted average recall (balanced accuracy), 0 to 1, over the classes that occur in ``true``."""
+    return float(uar_of(count_confusion(true, predicted)))
+
+
+def macro_f1(true: Array, predicted: Array) -> float:
+    """Return the mean F1 over the classes that occur in ``true``, 0 to 1; a class that is never predicted counts 0."""
+    return float(macro_f1_of(count_confusion(true, predicted)))
+
+
+def kappa(true: Array, predicted: Array) -> float:
+    """Return Cohen's kappa, -1 to 1; 0 is what agreement by chance would give."""
+    return float(kappa_of(count_confusion(true, predicted)))
+
+
+def class_recall(true: Array, predicted: Array, classes: int) -> Array:
+    """Return the recall of each class, (classes,) float; NaN for one that does not occur in ``true``."""
+    return recall_of(count_confusion(true, predicted, classes))
+
+
+def class_precision(true: Array, predicted: Array, classes: int) -> Array:
+    """Return the precision of each class, (classes,) float; NaN for one that is never predicted."""
+    return precision_of(count_confusion(true, predicted, classes))
+
+
+def _diagonal(tables: Array) -> Array:
+    return np.diagonal(tables, axis1=-2, axis2=-1)
+
+
+def _divide(above: Array, below: Array, otherwise: float) -> Array:
+    """Return above / below, and ``otherwise`` where below is 0."""
+    above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
+    return np.divide(above, below, out=np.full(np.broadcast(above, below).shape, otherwise), where=below != 0)

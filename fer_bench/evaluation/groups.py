@@ -1,0 +1,75 @@
+"""How a metric differs between groups of samples, and how much of the data was predicted at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fer_bench.evaluation.checks import check_predictions
+from fer_bench.evaluation.metrics import Metric
+
+Array = np.ndarray[Any, Any]
+
+
+def score_groups(
+    metric: Metric, true: Array, probabilities: Array, groups: Array, *, min_samples: int = 1
+) -> dict[Any, float]:
+    """Return group -> value of the metric on its samples, in the order of first appearance.
+
+    Args:
+        metric: any.
+        true: (n,) int labels.
+        probabilities: (n, c) float.
+        groups: (n,) names, such as a subject, sex or source; samples without one (None, NaN) are left out.
+        min_samples: smaller groups are left out, since their values are mostly noise.
+
+    Raises:
+        ValueError: the predictions are not valid, or no group is left.
+    """
+    true, probabilities = check_predictions(true, probabilities)
+    if len(groups) != len(true):
+        raise ValueError(f"there are {len(groups)} groups and {len(true)} samples; expected as many")
+    codes, names = pd.factorize(np.asarray(groups), use_na_sentinel=True)
+    members = [np.flatnonzero(codes == code) for code in range(len(names))]
+    values = {
+        name: float(metric.compute(true[rows], probabilities[rows]))
+        for name, rows in zip(names.tolist(), members, strict=True)
+        if len(rows) >= min_samples
+    }
+    if not values:
+        raise ValueError(f"no group has {min_samples} samples or more; there are {len(names)} groups")
+    return values
+
+
+def find_worst_group(metric: Metric, values: dict[Any, float]) -> tuple[Any, float]:
+    """Return the group that the metric calls worst, and its value; of equals, the first.
+
+    Args:
+        metric: says which way is worse.
+        values: as ``score_groups`` returns them.
+    """
+    worst = (min if metric.higher_is_better else max)(values, key=lambda name: values[name])
+    return worst, values[worst]
+
+
+def measure_gap(values: dict[Any, float]) -> float:
+    """Return the largest difference between two groups, 0 or more, in the metric's unit."""
+    return max(values.values()) - min(values.values())
+
+
+def measure_coverage(predicted_ids: Iterable[str], expected_ids: Iterable[str]) -> float:
+    """Return the share of the expected samples that were predicted at least once, 0 to 1.
+
+    Raises:
+        ValueError: nothing is expected, or a sample was predicted that is not expected: the predictions are of other
+            data.
+    """
+    predicted, expected = set(predicted_ids), set(expected_ids)
+    if not expected:
+        raise ValueError("no samples are expected; expected one or more")
+    if strangers := predicted - expected:
+        raise ValueError(f"{len(strangers)} predicted samples are not in the data, such as {min(strangers)!r}")
+    return len(predicted) / len(expected)

@@ -1,0 +1,118 @@
+"""Confidence intervals of a metric, and of the difference between two methods on the same samples."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from fer_bench.evaluation.checks import group_codes
+from fer_bench.evaluation.metrics import Metric
+from fer_bench.evaluation.resampling import resample_metric
+
+Array = np.ndarray[Any, Any]
+
+FEW_UNITS = 10
+"""With fewer subjects than this an interval covers less often than it says, since they show too little of how subjects
+differ: see ``bootstrap_interval``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """An estimate with its confidence interval.
+
+    Attributes:
+        estimate: the metric on all samples; for a comparison, first minus second.
+        low: lower end; likewise ``high``.
+        level: nominal coverage, such as 0.95.
+        units: how many subjects or samples were resampled.
+        few_units: whether they are fewer than ``FEW_UNITS``, so that the interval is too narrow.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    level: float
+    units: int
+    few_units: bool
+
+
+def bootstrap_interval(
+    metric: Metric,
+    true: Array,
+    probabilities: Array,
+    groups: Array | None = None,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Return the bootstrap interval of a metric over subjects where they are given, else over samples.
+
+    It is the expanded percentile interval of T. C. Hesterberg, "What teachers should know about the bootstrap"
+    (The American Statistician 69, 2015): quantiles of the bootstrap values, moved outwards by what the
+    Student distribution and the n - 1 of a sample variance would add. It says how the metric would vary with other
+    samples (subjects) of the same kind; not with other training data or seeds.
+
+    Measured coverage at 0.95, accuracy and UAR (2,000 simulations, 2,000 resamples, four unbalanced classes): 0.954 to
+    0.958 and 0.950 to 0.956 over 100, 300 and 1,000 samples; 0.945 and 0.946 over 60 subjects of some 20 samples, 0.949
+    and 0.949 over 20, 0.948 and 0.941 over 10. It falls short of 0.93 with fewer subjects (0.915 for accuracy over 5)
+    and near the ceiling, where a resample has almost no errors to draw: with recalls of 0.97, 0.925 and 0.919 over 40
+    subjects. The plain percentile interval covers 0.88 over 8 subjects; BCa does no better, and as little as 0.88
+    where a class has two or three samples.
+
+    Args:
+        metric: any.
+        true: (n,) int labels.
+        probabilities: (n, c) float.
+        groups: (n,) names of subjects; or sample ids, if samples were tested once per seed.
+        level: nominal coverage.
+        resamples: how many.
+        seed: of the resamples.
+
+    Raises:
+        ValueError: predictions or groups are not valid, or there is but one unit.
+    """
+    values = resample_metric(metric, true, [probabilities], groups, resamples=resamples, seed=seed)[0]
+    return _interval(metric.compute(true, probabilities), values, group_codes(groups, len(true))[1], level, metric)
+
+
+def difference_interval(
+    metric: Metric,
+    true: Array,
+    first: Array,
+    second: Array,
+    groups: Array | None = None,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Return the interval of metric(first) - metric(second), both on the same samples in each resample.
+
+    The arguments are those of ``bootstrap_interval``; ``first`` and ``second`` are (n, c) probabilities.
+    """
+    values = resample_metric(metric, true, [first, second], groups, resamples=resamples, seed=seed)
+    estimate = metric.compute(true, first) - metric.compute(true, second)
+    return _interval(estimate, values[0] - values[1], group_codes(groups, len(true))[1], level, None)
+
+
+def _interval(estimate: float, values: Array, units: int, level: float, metric: Metric | None) -> Interval:
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}; expected a number between 0 and 1, such as 0.95")
+    t = stats.t.ppf((1 + level) / 2, units - 1)
+    tail = float(stats.norm.cdf(-math.sqrt(units / (units - 1)) * t))
+    low, high = np.quantile(values, [tail, 1 - tail])
+    if metric is not None:
+        low, high = max(low, metric.lowest), min(high, metric.highest)
+    return Interval(
+        estimate=float(estimate),
+        low=float(low),
+        high=float(high),
+        level=level,
+        units=units,
+        few_units=units < FEW_UNITS,
+    )

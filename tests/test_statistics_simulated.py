@@ -1,0 +1,271 @@
+"""What the tests and intervals promise, by simulation: seeded, so that a failure is a change of the code.
+
+With 1,000 simulations a rate of 0.05 is measured within 0.014 (two standard errors).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from fer_bench.evaluation.folds import adjust_holm, corrected_t_test, friedman_test
+from fer_bench.evaluation.intervals import bootstrap_interval, difference_interval
+from fer_bench.evaluation.metrics import STANDARD
+from fer_bench.evaluation.paired import mcnemar_test, permutation_test
+from fer_bench.evaluation.ranking import adjust_pairs, compare_pairs, find_rank_intervals, find_tiers
+
+pytestmark = pytest.mark.slow
+
+NOMINAL = (0.03, 0.07)
+PRIOR = np.array([0.4, 0.3, 0.2, 0.1])
+RECALL = np.array([0.9, 0.7, 0.5, 0.6])
+SIMULATIONS = 1000
+
+
+def rate(simulate: Callable[[np.random.Generator], bool], simulations: int = SIMULATIONS, seed: int = 0) -> float:
+    rng = np.random.default_rng(seed)
+    found = sum(simulate(rng) for _ in range(simulations)) / simulations
+    print(f"rate {found:.3f} of {simulations}")  # shown by pytest -rP
+    return found
+
+
+def answer(rng: np.random.Generator, true: np.ndarray, shift: np.ndarray | float) -> np.ndarray:
+    """Return labels, right with the recall of the class moved on the logit scale; wrong ones name the next class."""
+    logits = np.log(RECALL / (1 - RECALL))[true] + shift
+    return np.where(rng.uniform(size=len(true)) < 1 / (1 + np.exp(-logits)), true, (true + 1) % len(PRIOR))
+
+
+def draw_subjects(
+    rng: np.random.Generator, subjects: int, samples: int, methods: int
+) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    """Return labels, answers and subjects, who differ in size, labels, difficulty, and in which method suits them."""
+    sizes = rng.integers(samples // 2, samples * 3 // 2 + 1, size=subjects)
+    groups = np.repeat(np.arange(subjects), sizes)
+    mixes = rng.dirichlet(PRIOR * 10, size=subjects)
+    true = (rng.uniform(size=(len(groups), 1)) > mixes.cumsum(axis=1)[groups, :3]).sum(axis=1)
+    hard = rng.normal(0, 0.8, size=subjects)
+    suits = rng.normal(0, 0.6, size=(methods, subjects))
+    return true, [answer(rng, true, (hard + suit)[groups]) for suit in suits], groups
+
+
+def draw_samples(rng: np.random.Generator, n: int, methods: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return labels, and answers of methods that find the same samples hard."""
+    true, hard = rng.choice(4, p=PRIOR, size=n), rng.normal(0, 1, size=n)
+    return true, [answer(rng, true, hard) for _ in range(methods)]
+
+
+def expected(draw: Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]], name: str) -> float:
+    true, predicted = draw(np.random.default_rng(99))
+    return STANDARD[name].compute(true, np.eye(4)[predicted])
+
+
+# Type-I error
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "uar"])
+def test_permutation_over_samples_errs_as_often_as_it_says(metric):
+    def simulate(rng):
+        true, (first, second) = draw_samples(rng, 400, 2)
+        return permutation_test(true, first, second, metric=metric, resamples=999).p_value < 0.05
+
+    assert NOMINAL[0] <= rate(simulate) <= NOMINAL[1]
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "uar"])
+def test_permutation_over_subjects_errs_as_often_as_it_says(metric):
+    def simulate(rng):
+        true, (first, second), groups = draw_subjects(rng, 30, 20, 2)
+        return permutation_test(true, first, second, groups, metric=metric, resamples=999).p_value < 0.05
+
+    assert NOMINAL[0] <= rate(simulate) <= NOMINAL[1]
+
+
+def test_over_samples_of_the_same_subjects_it_errs_more_often():
+    def simulate(rng):
+        true, (first, second), _ = draw_subjects(rng, 30, 40, 2)
+        return permutation_test(true, first, second, resamples=499).p_value < 0.05
+
+    assert rate(simulate, 300) > 0.1, "this is why subjects are the units"
+
+
+def test_mcnemar_errs_as_often_as_it_says():
+    def simulate(rng):
+        return mcnemar_test(*flatten(draw_samples(rng, 400, 2))).p_value < 0.05
+
+    assert NOMINAL[0] <= rate(simulate) <= NOMINAL[1]
+
+
+def test_exact_mcnemar_errs_less_often():
+    def simulate(rng):
+        found = mcnemar_test(*flatten(draw_samples(rng, 50, 2)))
+        return found.p_value < 0.05
+
+    assert 0.01 <= rate(simulate) <= 0.05, "an exact test of a few pairs is conservative"
+
+
+def flatten(drawn: tuple[np.ndarray, list[np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    true, (first, second) = drawn
+    return true, first, second
+
+
+def split(rng: np.random.Generator, n: int, scheme: str) -> tuple[np.ndarray, float]:
+    """Return which samples each fold tests, (folds, n) bool, and the ratio of test to training part."""
+    parts = {"5-fold": [5], "10 x 10-fold": [10] * 10, "15 random tenths": [10] * 15}[scheme]
+    dealt = [rng.permutation(n) % k == np.arange(k)[:, None] for k in parts]
+    return np.concatenate([folds[:1] if "random" in scheme else folds for folds in dealt]), 1 / (parts[0] - 1)
+
+
+def name_by_centroid(x: np.ndarray, y: np.ndarray, tests: np.ndarray) -> np.ndarray:
+    """Return the label of the nearer class mean of each fold's training part: a learner as stable as a linear head."""
+    distances = []
+    for label in (0, 1):
+        inside = (~tests & (y == label)).astype(float)
+        means = inside @ x / inside.sum(axis=1, keepdims=True)
+        distances.append(((x[None] - means[:, None]) ** 2).sum(axis=-1))
+    return (distances[1] < distances[0]).astype(int)
+
+
+def name_by_neighbour(x: np.ndarray, y: np.ndarray, tests: np.ndarray) -> np.ndarray:
+    """Return the label of the nearest training sample: a learner that changes with every sample."""
+    distances = ((x[:, None] - x[None]) ** 2).sum(axis=-1)
+    np.fill_diagonal(distances, np.inf)
+    nearest = np.argsort(distances, axis=1)
+    return np.stack([y[nearest[np.arange(len(y)), (~test[nearest]).argmax(axis=1)]] for test in tests])
+
+
+def compare_over_folds(learn: Callable, scheme: str, corrected: bool = True) -> float:
+    """Return how often two learners that see other, equally good features are said to differ."""
+
+    def simulate(rng):
+        y = rng.permutation(np.arange(100) % 2)
+        tests, ratio = split(rng, 100, scheme)
+        right = [learn(rng.normal(size=(100, 2)) + 1.2 * (y[:, None] - 0.5), y, tests) == y for _ in range(2)]
+        differences = ((right[0].astype(float) - right[1]) * tests).sum(axis=1) / tests.sum(axis=1)
+        return corrected_t_test(differences, ratio if corrected else 0.0).p_value < 0.05
+
+    return rate(simulate)
+
+
+@pytest.mark.parametrize("scheme", ["10 x 10-fold", "15 random tenths"])
+def test_corrected_t_test_errs_as_often_as_it_says(scheme):
+    assert NOMINAL[0] <= compare_over_folds(name_by_centroid, scheme) <= NOMINAL[1]
+
+
+def test_corrected_t_test_of_one_5_fold_run_errs_less_often():
+    assert compare_over_folds(name_by_centroid, "5-fold") <= 0.03
+    assert NOMINAL[0] <= compare_over_folds(name_by_neighbour, "5-fold") <= NOMINAL[1], "folds of a less stable learner"
+
+
+def test_corrected_t_test_of_an_unstable_learner_errs_more_often():
+    assert 0.07 < compare_over_folds(name_by_neighbour, "15 random tenths") < 0.15
+
+
+def test_the_plain_t_test_errs_far_more_often():
+    assert compare_over_folds(name_by_centroid, "10 x 10-fold", corrected=False) > 0.3, "this is why it is corrected"
+
+
+@pytest.mark.parametrize("methods", [4, 8])
+def test_friedman_errs_as_often_as_it_says(methods):
+    def simulate(rng):
+        return friedman_test(rng.normal(size=(10, methods))).p_value < 0.05
+
+    assert NOMINAL[0] <= rate(simulate, 2000) <= NOMINAL[1]
+
+
+def test_critical_difference_errs_as_often_as_it_says():
+    def simulate(rng):
+        found = friedman_test(rng.normal(size=(20, 5)))
+        return np.ptp(found.average_ranks) > found.critical_difference
+
+    assert NOMINAL[0] <= rate(simulate, 1000) <= NOMINAL[1]
+
+
+def test_holm_keeps_the_error_of_all_questions_together():
+    def simulate(rng):
+        return adjust_holm(rng.uniform(size=20)).min() < 0.05
+
+    assert NOMINAL[0] <= rate(simulate, 2000) <= NOMINAL[1]
+
+
+def test_equal_methods_share_a_tier_and_every_rank():
+    def simulate(rng):
+        true, answers = draw_samples(rng, 300, 4)
+        p = compare_pairs(true, answers, resamples=999)
+        scores = np.array([STANDARD["uar"].compute(true, np.eye(4)[labels]) for labels in answers])
+        adjusted = adjust_pairs(p)
+        alike = find_rank_intervals(scores, adjusted) == [(1, 4)] * 4
+        assert alike == (len(find_tiers(scores, adjusted)) == 1)
+        return not alike
+
+    assert rate(simulate, 300) <= 0.07
+
+
+# Coverage
+
+
+@pytest.mark.parametrize("name", ["accuracy", "uar"])
+def test_intervals_over_samples_cover(name):
+    truth = expected(lambda rng: (lambda true, answers: (true, answers[0]))(*draw_samples(rng, 500_000, 1)), name)
+
+    def simulate(rng):
+        true, (predicted,) = draw_samples(rng, 300, 1)
+        found = bootstrap_interval(STANDARD[name], true, np.eye(4)[predicted], resamples=1000)
+        return found.low <= truth <= found.high
+
+    assert 0.93 <= rate(simulate) <= 0.97
+
+
+@pytest.mark.parametrize("name", ["accuracy", "uar"])
+@pytest.mark.parametrize("subjects", [20, 60])
+def test_intervals_over_subjects_cover(name, subjects):
+    truth = expected(lambda rng: one_method(draw_subjects(rng, 20_000, 20, 1)), name)
+
+    def simulate(rng):
+        true, (predicted,), groups = draw_subjects(rng, subjects, 20, 1)
+        found = bootstrap_interval(STANDARD[name], true, np.eye(4)[predicted], groups, resamples=1000)
+        return found.low <= truth <= found.high
+
+    assert 0.93 <= rate(simulate) <= 0.97
+
+
+def test_of_five_subjects_they_cover_less_often():
+    truth = expected(lambda rng: one_method(draw_subjects(rng, 20_000, 20, 1)), "accuracy")
+
+    def simulate(rng):
+        true, (predicted,), groups = draw_subjects(rng, 5, 20, 1)
+        found = bootstrap_interval(STANDARD["accuracy"], true, np.eye(4)[predicted], groups, resamples=1000)
+        assert found.few_units
+        return found.low <= truth <= found.high
+
+    assert 0.88 <= rate(simulate) < 0.935
+
+
+def test_over_samples_of_the_same_subjects_they_cover_far_less_often():
+    truth = expected(lambda rng: one_method(draw_subjects(rng, 20_000, 40, 1)), "uar")
+
+    def simulate(rng):
+        true, (predicted,), _ = draw_subjects(rng, 30, 40, 1)
+        found = bootstrap_interval(STANDARD["uar"], true, np.eye(4)[predicted], resamples=300)
+        return found.low <= truth <= found.high
+
+    assert rate(simulate, 300) < 0.85, "this is why subjects are the units"
+
+
+@pytest.mark.parametrize("subjects", [None, 30])
+def test_intervals_of_a_difference_cover(subjects):
+    def simulate(rng):
+        if subjects is None:
+            (true, (first, second)), groups = draw_samples(rng, 300, 2), None
+        else:
+            true, (first, second), groups = draw_subjects(rng, subjects, 20, 2)
+        found = difference_interval(STANDARD["uar"], true, np.eye(4)[first], np.eye(4)[second], groups, resamples=1000)
+        return found.low <= 0 <= found.high
+
+    assert 0.93 <= rate(simulate, 600) <= 0.97
+
+
+def one_method(drawn: tuple[np.ndarray, list[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    true, (predicted,), _ = drawn
+    return true, predicted
