@@ -6,6 +6,7 @@ from fer_bench import hookimpl
 from fer_bench.labels import BASIC_7
 from fer_bench.specs import DatasetSpec
 
+from . import catalogue_posed, catalogue_wild
 from .facts import EMPATHIC_LABELS, FER2013_COUNTS, FER2013_LABELS, FER2013_SPLITS
 from .params import EmpathicParams, ManifestParams, SyntheticParams
 
@@ -65,6 +66,8 @@ def fer_bench_datasets() -> list[DatasetSpec]:
             ),
             params=EmpathicParams,
         ),
+        *catalogue_wild.SPECS,
+        *catalogue_posed.SPECS,
         DatasetSpec(
             name="synthetic",
             title="faces drawn by this package, nobody's portrait",

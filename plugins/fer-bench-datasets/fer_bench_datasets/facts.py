@@ -23,3 +23,116 @@ FER2013_COUNTS: Mapping[str, Mapping[str, int]] = {
 
 EMPATHIC_LABELS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger")
 """The seven states of Nasri et al. 2020, taken to be AffectNet's seven; the paper's abstract does not name them."""
+
+
+def _counts(labels: tuple[str, ...], **splits: tuple[int, ...]) -> Mapping[str, Mapping[str, int]]:
+    """Return split -> label -> number."""
+    return {split: dict(zip(labels, numbers, strict=True)) for split, numbers in splits.items()}
+
+
+RAFDB_LABELS = ("surprise", "fear", "disgust", "happy", "sad", "anger", "neutral")
+"""RAF-DB's basic expressions; its files count them from 1."""
+
+RAFDB_COUNTS = _counts(
+    RAFDB_LABELS, train=(1290, 281, 717, 4772, 1982, 705, 2524), test=(329, 74, 160, 1185, 478, 162, 680)
+)
+"""12,271 and 3,068."""
+
+JAFFE_CODES = {
+    "AN": "anger",
+    "DI": "disgust",
+    "FE": "fear",
+    "HA": "happiness",
+    "NE": "neutral",
+    "SA": "sadness",
+    "SU": "surprise",
+}
+"""JAFFE's codes in file names."""
+
+JAFFE_COUNTS: Mapping[str, Mapping[str, int]] = {
+    "": dict(zip(JAFFE_CODES.values(), (30, 29, 32, 31, 30, 31, 30), strict=True))
+}
+"""213."""
+
+KDEF_CODES = {
+    "AF": "afraid",
+    "AN": "angry",
+    "DI": "disgusted",
+    "HA": "happy",
+    "NE": "neutral",
+    "SA": "sad",
+    "SU": "surprised",
+}
+"""KDEF's codes in file names."""
+
+KDEF_ANGLES = {"S": "straight", "HL": "half-left", "HR": "half-right", "FL": "full-left", "FR": "full-right"}
+KDEF_PEOPLE = 70
+
+CKPLUS_LABELS = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sad", "surprise")
+"""CK+'s emotions; its files hold the index."""
+
+CKPLUS_CSV_LABELS = ("anger", "disgust", "fear", "happy", "sad", "surprise", "neutral", "contempt")
+"""FER2013's order and contempt; the column ``emotion`` of ``ckextended.csv`` indexes them."""
+
+CKPLUS_SEQUENCES = dict(zip(CKPLUS_LABELS[1:], (45, 18, 59, 25, 69, 28, 83), strict=True))
+"""Label -> labelled sequences: 327."""
+
+CKPLUS_CSV_ROWS = 920
+
+AFFECTNET_LABELS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")
+"""AffectNet's expressions 0 to 7."""
+
+AFFECTNET_OTHERS = ("none", "uncertain", "no face")
+"""AffectNet's labels 8 to 10, which are no expressions."""
+
+AFFECTNET_SPLITS = ("training", "validation")
+
+AFFECTNET_COUNTS = _counts(
+    AFFECTNET_LABELS,
+    training=(74874, 134415, 25459, 14090, 6378, 3803, 24882, 3750),
+    validation=(500,) * 8,
+)
+"""287,651 and 4,000."""
+
+AFFECTNET_TOTALS = {
+    "2021": {"training": 287_651, "validation": 3_999},
+    "plus": {"training": 414_799, "validation": 5_500},
+}
+"""Of the later releases, with contempt."""
+
+EXPW_COUNTS: Mapping[str, Mapping[str, int]] = {
+    "": dict(zip(FER2013_LABELS, (3671, 3995, 1088, 30537, 10559, 7060, 34883), strict=True))
+}
+"""91,793; the labels are in FER2013's order."""
+
+MMAFEDB_LABELS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+MMAFEDB_TOTALS = {"train": 92_968, "valid": 17_356, "test": 17_356}
+
+SFEW_LABELS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+
+OULU_LABELS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+"""Oulu-CASIA's six folders, and neutral, which the first frames show."""
+
+OULU_SUBJECTS = 80
+
+AFFWILD2_LABELS = ("neutral", "anger", "disgust", "fear", "happy", "sad", "surprise", "other")
+"""Aff-Wild2's expressions 0 to 7; -1 is to be ignored."""
+
+FERPLUS_LABELS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
+"""FER+'s columns of votes that are expressions; then come unknown and NF (no face)."""
+
+FERPLUS_COUNTS = {
+    "majority": _counts(
+        FERPLUS_LABELS,
+        training=(8740, 7287, 3149, 3014, 2100, 119, 532, 119),
+        publictest=(1182, 865, 415, 351, 287, 24, 62, 13),
+        privatetest=(1090, 893, 396, 384, 273, 18, 83, 16),
+    ),
+    "argmax": _counts(
+        FERPLUS_LABELS,
+        training=(10388, 7539, 3588, 3549, 2478, 194, 656, 167),
+        publictest=(1347, 899, 459, 417, 320, 36, 75, 25),
+        privatetest=(1278, 929, 446, 448, 326, 23, 94, 29),
+    ),
+}
+"""25,060, 3,199 and 3,153; 28,559, 3,578 and 3,573."""

@@ -42,3 +42,55 @@ class SyntheticParams(DatasetParams):
     size: int = Field(64, ge=16, le=1024, description="side of the square images, pixels")
     subjects: int = Field(40, ge=1, description="number of people")
     seed: int = Field(0, ge=0, description="of everything that is drawn")
+
+
+class KdefParams(DatasetParams):
+    """Parameters of ``kdef``."""
+
+    angle: Literal["straight", "half-left", "half-right", "full-left", "full-right", "all"] = Field(
+        "straight", description="the direction of the face"
+    )
+
+
+class SequenceParams(DatasetParams):
+    """Parameters of data sets whose sequences go from neutral to the apex; they choose frames."""
+
+    last: int = Field(3, ge=1, description="frames at the end of each sequence that show its expression")
+    neutral: int = Field(1, ge=0, description="frames at the beginning of each sequence that are neutral")
+
+
+class OuluParams(SequenceParams):
+    """Parameters of ``oulu-casia``."""
+
+    spectrum: Literal["visible", "infrared"] = Field("visible", description="camera: visible light or near infrared")
+    illumination: Literal["strong", "weak", "dark"] = Field("strong", description="light on the face")
+
+
+class AffWild2Params(DatasetParams):
+    """Parameters of ``affwild2``."""
+
+    every: int = Field(1, ge=1, description="take every n-th frame of a video")
+
+
+class FerPlusParams(DatasetParams):
+    """Parameters of ``ferplus``."""
+
+    protocol: Literal["majority", "argmax"] = Field("majority", description="how ten votes become a label")
+
+
+class CropParams(DatasetParams):
+    """Parameters of data sets whose faces are cut out of larger pictures."""
+
+    max_side: int = Field(224, ge=0, description="faces are shrunk to this longest side, pixels; 0 for never")
+
+
+class AffectNetParams(CropParams):
+    """Parameters of ``affectnet``."""
+
+    release: Literal["auto", "original", "2021", "plus"] = Field("auto", description="which of the three releases")
+    classes: int = Field(8, ge=7, le=8, description="8 expressions, or 7 without contempt")
+
+    @field_validator("release", mode="before")
+    @classmethod
+    def _text(cls, release: object) -> str:
+        return str(release)

@@ -45,12 +45,9 @@ def test_names_stay_readable_in_a_narrow_terminal(call, monkeypatch):
 
 def test_prepare_status_verify(call, tmp_path):
     states = {row["dataset"]: row["state"] for row in json.loads(call("status", "--json"))}
-    assert states == {
-        "empathic": "missing",
-        "fer2013": "missing",
-        "manifest": "missing",
-        "synthetic": "ready to prepare",
-    }
+    assert states.pop("synthetic") == "ready to prepare"
+    assert {"empathic", "fer2013", "rafdb"} < set(states)
+    assert set(states.values()) == {"missing"}
     out = call("prepare", SMALL)
     assert "7 images prepared, fingerprint " in out
     (row,) = json.loads(call("status", "--json", SMALL))

@@ -197,7 +197,7 @@ def test_faults_of_folders_at_once(component, tmp_path):
     (root / "test" / "sad" / "Training_99.png").write_bytes((root / "train" / "sad" / "Training_4.png").read_bytes())
     lines = faults_of(component("fer2013"), tmp_path)
     assert len(lines) == 4
-    assert "'train/bored': is not a class of FER2013." in lines[0]
+    assert "'train/bored': is not a class of this data set." in lines[0]
     assert "'train/notes.txt': is a file, expected a folder named after a class" in lines[1]
     assert "'test/sad/Training_99.png': is named as a picture of 'training' but lies in 'test'" in lines[2]
     assert "'test/sad/readme.txt': is no picture" in lines[3]
@@ -206,11 +206,26 @@ def test_faults_of_folders_at_once(component, tmp_path):
 def test_both_layouts_at_once(component, tmp_path):
     write_csv(tmp_path)
     write_folders(tmp_path)
-    with pytest.raises(DataError, match=r"twice: as 'fer2013.csv' and as the folders 'test' and 'train'. Remove one"):
+    with pytest.raises(
+        DataError, match=r"more than once: 'fer2013.csv' \(fer2013\) and 'train' \(folders\). Leave one"
+    ):
         prepare(component("fer2013"), tmp_path)
 
 
 def test_neither_layout(component, tmp_path):
     (write_csv(tmp_path).parent / "fer2013.csv").rename(tmp_path / "manual" / "fer2013" / "faces.csv")
-    with pytest.raises(DataError, match=r"holds neither .fer2013\.csv. nor the folders"):
+    with pytest.raises(DataError, match=r"holds no fer2013 that can be read: expected .fer2013\.csv.; or "):
         prepare(component("fer2013"), tmp_path)
+
+
+def test_both_tables_at_once(component, tmp_path):
+    write_csv(tmp_path)
+    write_csv(tmp_path, name="icml_face_data.csv")
+    with pytest.raises(DataError, match=r"more than once: 'fer2013.csv' \(fer2013\) and 'icml_face_data.csv'"):
+        prepare(component("fer2013"), tmp_path)
+
+
+def test_a_class_that_is_missing(component, tmp_path):
+    root = write_folders(tmp_path)
+    (root / "test" / "sad").rename(tmp_path / "sad")
+    assert faults_of(component("fer2013"), tmp_path) == ["'test': has no folder for the class 'sad'"]

@@ -1,0 +1,80 @@
+"""Aff-Wild2 (Kollias & Zafeiriou 2019), expressions: frames of web videos, cut out and aligned by the data set."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from fer_bench.data.builder import Faults
+from fer_bench.specs import Sample
+
+from .class_folders import is_ignored
+from .facts import AFFWILD2_LABELS
+from .layout import Layout, LayoutBuilder, Source
+from .text_list import read_lines
+
+IMAGES = "cropped_aligned"
+PARTS = {"train": "Train_Set", "validation": "Validation_Set"}
+
+_SIDE = re.compile(r"_(left|right)$", re.IGNORECASE)
+
+
+def read_videos(source: Source, faults: Faults) -> Iterator[Sample]:
+    """Yield the labelled frames of every video that a text file labels."""
+    images = source.need(faults, IMAGES)
+    left_out: Counter[str] = Counter()
+    for split, name in PARTS.items():
+        labels = source.need(faults, name, f"expr*/{name}")
+        for path in sorted(labels.iterdir()) if labels else ():
+            if is_ignored(path.name) or path.suffix.lower() != ".txt" or images is None:
+                continue
+            video = images / path.stem
+            if video.is_dir():
+                yield from _read_video(source, video, path, split, left_out, faults)
+            else:
+                faults.add(source.name(path), f"labels a video that {IMAGES!r} does not hold: {path.stem!r}")
+    source.notices.append("subjects are videos: the data set does not say who is on its frames")
+    source.notices.extend(f"left out: {number:,} {what}" for what, number in sorted(left_out.items()))
+
+
+def _read_video(
+    source: Source, video: Path, path: Path, split: str, left_out: Counter[str], faults: Faults
+) -> Iterator[Sample]:
+    names = {entry.name for entry in os.scandir(video)}
+    codes = {str(code): label for code, label in enumerate(AFFWILD2_LABELS)}
+    for number, (where, text) in enumerate(read_lines(path, faults, source.name(path))):
+        name = f"{number:05d}.jpg"
+        if number == 0:  # The header names the classes.
+            if text in codes:
+                faults.add(where, f"reads {text!r}, expected a header with the names of the classes")
+        elif text == "-1":
+            left_out["frames with the label -1"] += 1
+        elif text not in codes:
+            faults.add(where, f"has the label {text!r}, expected -1 to {len(codes) - 1}")
+        elif name not in names:
+            left_out["labelled frames in which the data set found no face"] += 1
+        elif (number - 1) % source.params.every == 0:
+            yield Sample(
+                id=f"{video.name}/{name}",
+                image=(video / name).relative_to(source.root),
+                label=codes[text],
+                split=split,
+                subject=_SIDE.sub("", video.name),
+                sequence=video.name,
+            )
+
+
+class AffWild2(LayoutBuilder):
+    """Reads aligned frames and the expression labels."""
+
+    layouts = (
+        Layout(
+            "aligned",
+            "'cropped_aligned', 'Train_Set' and 'Validation_Set'",
+            (IMAGES, *PARTS.values(), *(f"expr*/{name}" for name in PARTS.values())),
+            read_videos,
+        ),
+    )

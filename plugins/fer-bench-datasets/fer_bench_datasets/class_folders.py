@@ -1,0 +1,83 @@
+"""Pictures in one folder a class, as many data sets lie on disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from fer_bench.data.builder import Faults
+from fer_bench.errors import did_you_mean
+from fer_bench.labels import canonical
+from fer_bench.specs import Sample
+
+from .layout import Source
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}
+
+Spelling = Callable[[str], str | None]
+"""From the name of a folder to the label it means, or None."""
+
+
+def spelling_of(labels: Sequence[str]) -> Spelling:
+    """Return what understands every spelling of ``labels`` that fer-bench knows, in upper or lower case."""
+    known = {canonical(label) or label: label for label in labels}
+    return lambda name: known.get(canonical(name) or name.strip().lower())
+
+
+def list_classes(
+    source: Source, part: Path, labels: Sequence[str], spell: Spelling, faults: Faults
+) -> Iterator[tuple[str, Path]]:
+    """Yield label and folder of each class in ``part``, in order of the folders' names.
+
+    Files, folders of no class, two folders of one class and classes without a folder are faults.
+    """
+    found: dict[str, str] = {}
+    for entry in sorted(os.scandir(part), key=lambda entry: entry.name):
+        if is_ignored(entry.name):
+            continue
+        where = source.name(Path(entry.path))
+        label = spell(entry.name)
+        if not entry.is_dir():
+            faults.add(where, "is a file, expected a folder named after a class")
+        elif label is None:
+            faults.add(where, f"is not a class of this data set. {did_you_mean(entry.name.lower(), labels)}")
+        elif label in found:
+            faults.add(where, f"is the class {label!r}, as is {found[label]!r}; remove or merge one of them")
+        else:
+            found[label] = entry.name
+            yield label, Path(entry.path)
+    for label in labels:
+        if label not in found:
+            faults.add(source.name(part), f"has no folder for the class {label!r}")
+
+
+def list_pictures(source: Source, folder: Path, faults: Faults) -> Iterator[Path]:
+    """Yield the picture files in ``folder``, sorted; other files, and no picture at all, are faults."""
+    empty = True
+    for name in sorted(entry.name for entry in os.scandir(folder)):  # Names alone: there may be 300,000.
+        if is_ignored(name):
+            continue
+        empty = False
+        path = folder / name
+        if path.suffix.lower() in SUFFIXES:
+            yield path
+        else:
+            faults.add(source.name(path), f"is no picture, expected one of {', '.join(sorted(SUFFIXES))}; remove it")
+    if empty:
+        faults.add(source.name(folder), "holds no picture")
+
+
+def read_classes(
+    source: Source, part: Path, labels: Sequence[str], faults: Faults, split: str = "", spell: Spelling | None = None
+) -> Iterator[Sample]:
+    """Yield the pictures of ``part``, a folder with one folder a class, without identity."""
+    for label, folder in list_classes(source, part, labels, spell or spelling_of(labels), faults):
+        for path in list_pictures(source, folder, faults):
+            yield Sample(id=source.name(path), image=path.relative_to(source.root), label=label, split=split)
+
+
+def is_ignored(name: str) -> bool:
+    """Return whether ``name`` is a file that operating systems leave behind."""
+    return name.startswith(".") or name.lower() in IGNORED

@@ -1,0 +1,217 @@
+"""Find out in which of its layouts a data set lies on disk, and refuse two copies at once.
+
+An adapter declares its layouts; `LayoutBuilder` finds the one that is there, in the manual folder or up to
+two folders below it, since archives often unpack into folders of their own::
+
+    class Jaffe(LayoutBuilder):
+        layouts = (Layout("pictures", "pictures such as 'KA.AN1.39.tiff'", ("*.tiff",), read_pictures),)
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from PIL import Image
+
+from fer_bench.data.builder import Faults, FerBuilder
+from fer_bench.errors import DataError
+from fer_bench.specs import Sample
+
+DEPTH = 2
+"""How many folders below the manual folder a layout may lie; further copies are looked for one less deep."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set as it was found.
+
+    Attributes:
+        root: the manual folder, out of which no file may lead.
+        base: the folder that holds the layout: ``root`` or one below it. Ids of samples are relative to it.
+        params: the data set's parameters.
+        notices: what the user should know; readers append.
+    """
+
+    root: Path
+    base: Path
+    params: Any
+    notices: list[str]
+
+    def name(self, path: Path) -> str:
+        """Return the name of a file below ``base`` as ids and messages show it."""
+        return path.relative_to(self.base).as_posix()
+
+    def find(self, *patterns: str) -> Path | None:
+        """Return the one file or folder below ``base`` that any of ``patterns`` names, in upper or lower case, or None.
+
+        Raises:
+            DataError: there are several, or it leads out of the manual folder.
+        """
+        found = [path for pattern in patterns for path in matches(self.base, pattern)]
+        if len(found) > 1:
+            names = " and ".join(repr(self.name(path)) for path in found)
+            raise DataError(
+                f"{str(self.base)!r} holds {names}, which are the same thing twice. Leave one of them there."
+            )
+        if found and not Path(os.path.realpath(found[0])).is_relative_to(os.path.realpath(self.root)):
+            raise DataError(
+                f"{str(found[0])!r} leads out of the data set's folder through a symbolic link; copy it, or make "
+                "the data set's folder itself the link."
+            )
+        return found[0] if found else None
+
+    def need(self, faults: Faults, *patterns: str) -> Path | None:
+        """Return what `find` returns; if there is nothing, that is a fault."""
+        found = self.find(*patterns)
+        if found is None:
+            others = "".join(f"; {pattern!r} will do as well" for pattern in patterns[1:])
+            faults.add(patterns[0], f"is missing in {str(self.base)!r}{others}")
+        return found
+
+
+Reader = Callable[[Source, Faults], Iterator[Sample]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One form in which a data set lies on disk.
+
+    Attributes:
+        name: short.
+        what: what the user puts there, for messages.
+        marks: paths with ``*``, any one of which shows that the layout is there.
+        read: yields the samples.
+        labels: label names, where this layout has not all of the data set's.
+        size: width and height that every picture file must have, where the layout says so.
+    """
+
+    name: str
+    what: str
+    marks: tuple[str, ...]
+    read: Reader
+    labels: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
+
+
+class LayoutBuilder(FerBuilder):
+    """Base class of adapters that read one of several layouts.
+
+    Attributes:
+        layouts: all that the adapter reads.
+        totals: split -> number of samples, where no numbers per label are published.
+    """
+
+    layouts: ClassVar[tuple[Layout, ...]] = ()
+    totals: ClassVar[Mapping[str, int]] = {}
+
+    def labels(self, root: Path | None, faults: Faults) -> Sequence[str]:
+        """Find the layout and return its labels."""
+        assert root is not None, f"{self.spec.name} has a manual folder"
+        self.layout, base = detect(root, self.layouts, self.wanted(), self.spec.name, self.spec.access)
+        self.source = Source(root, base, self.params, self.notices)
+        return self.layout.labels or self.spec.labels
+
+    def wanted(self) -> Sequence[str]:
+        """Return the names of the layouts that will do; override where a parameter chooses one."""
+        return [layout.name for layout in self.layouts]
+
+    def read(self, root: Path | None, faults: Faults) -> Iterator[Sample]:
+        """Yield the samples of the layout that was found."""
+        found: Counter[str] = Counter()
+        for sample in self.layout.read(self.source, faults):
+            found[sample.split] += 1
+            if self.layout.size is not None and isinstance(sample.image, Path):
+                check_size(self.source, sample.image, self.layout.size, faults)
+            yield sample
+        self.notices += compare_totals(found, self.published_totals())
+
+    def published_totals(self) -> Mapping[str, int]:
+        """Return split -> published number of samples; override where layout or parameters decide."""
+        return self.totals
+
+
+def detect(root: Path, layouts: Sequence[Layout], wanted: Sequence[str], name: str, access: str) -> tuple[Layout, Path]:
+    """Return the one layout of ``wanted`` that is there, and the folder that holds it.
+
+    Raises:
+        DataError: there is none, or more than one copy.
+    """
+    found: list[tuple[Layout, Path, Path]] = []
+    bases = [root]
+    for depth in range(DEPTH + 1):
+        if depth == DEPTH and any(layout.name in wanted for layout, _, _ in found):
+            break
+        claimed: set[Path] = set()
+        for base in bases:
+            for layout in layouts:
+                marks = [path for mark in layout.marks for path in matches(base, mark)]
+                if marks:
+                    found.append((layout, base, marks[0]))
+                    claimed |= {base / path.relative_to(base).parts[0] for path in marks}
+        # What a layout uses is not searched for further copies.
+        bases = [folder for base in bases for folder in _folders(base) if folder not in claimed]
+    found = [entry for entry in found if entry[0].name in wanted]
+    if len(found) == 1:
+        return found[0][:2]
+    if not found:
+        either = "; or ".join(layout.what for layout in layouts if layout.name in wanted)
+        there = ", ".join(repr(entry.name) for entry in _visible(root)[:8]) or "nothing"
+        raise DataError(
+            f"{str(root)!r} holds no {name} that can be read: expected {either}. There is {there}. {access}"
+        )
+    copies = " and ".join(f"{mark.relative_to(root).as_posix()!r} ({layout.name})" for layout, _, mark in found)
+    raise DataError(
+        f"{str(root)!r} holds {name} more than once: {copies}. Leave one of them there and remove the rest."
+    )
+
+
+def matches(base: Path, pattern: str) -> list[Path]:
+    """Return what ``pattern`` (parts separated by ``/``, with ``*``) names below ``base``, in upper or lower case."""
+    found = [base]
+    for part in pattern.lower().split("/"):
+        found = [
+            Path(entry.path)
+            for folder in found
+            if folder.is_dir()
+            for entry in _visible(folder)
+            if fnmatch.fnmatchcase(entry.name.lower(), part)
+        ]
+    return found
+
+
+def check_size(source: Source, path: Path, size: tuple[int, int], faults: Faults) -> None:
+    """Record a picture of another size; one that cannot be opened is left to the base class, which says why."""
+    full = source.root / path
+    if not full.is_file():
+        return
+    try:
+        with Image.open(full) as image:
+            found = image.size
+    except Exception:  # Pillow lets almost any exception out; the base class opens the file again and reports it.
+        return
+    if found != size:
+        faults.add(path.as_posix(), f"has {found[0]} x {found[1]} pixels, expected {size[0]} x {size[1]}")
+
+
+def compare_totals(found: Mapping[str, int], published: Mapping[str, int]) -> list[str]:
+    """Return one sentence for each split whose number of samples differs from the published one."""
+    return [
+        f"{f'split {split!r} has' if split else 'there are'} {found.get(split, 0):,} samples, {number:,} are published"
+        for split, number in published.items()
+        if found.get(split, 0) != number
+    ]
+
+
+def _folders(root: Path) -> list[Path]:
+    return [Path(entry.path) for entry in _visible(root) if entry.is_dir()]
+
+
+def _visible(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)

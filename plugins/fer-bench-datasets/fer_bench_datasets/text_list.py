@@ -1,0 +1,27 @@
+"""Read the plain-text label files of data sets, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fer_bench.data.builder import Faults
+
+
+def read_lines(path: Path, faults: Faults, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield where (for messages) and text of each line that is not empty; text that is not UTF-8 is a fault.
+
+    Args:
+        path: the file.
+        faults: collects what is wrong.
+        name: of the file in messages; its own where empty.
+    """
+    name = name or path.name
+    number = 0
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield f"{name}, line {number}", line.strip()
+    except UnicodeDecodeError as error:
+        faults.add(f"{name}, from line {number + 1} on", f"is not UTF-8 ({error.reason}); save the file as UTF-8")

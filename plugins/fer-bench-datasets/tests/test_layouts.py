@@ -1,0 +1,307 @@
+"""Every adapter on a drawn copy of every layout, whole and spoiled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fer_bench_datasets.crops import Box, crop
+from fer_bench_datasets.ferplus import decide_argmax, decide_majority
+
+from fer_bench.data.prepare import prepare
+from fer_bench.errors import DataError
+from fer_bench.labels import canonical
+from fer_bench.testing.layouts import DAMAGES, DEFECTS, LAYOUTS, Truth, count_files, draw_face, list_pictures, spoil
+
+PICTURES = [name for name in LAYOUTS if name.partition("/")[2] not in ("csv", "pixels")]
+
+THOROUGH = {"rafdb/original", "ckplus/ck48"}
+"""Layouts that are tried with every damage; the others with one, since the base class finds them all alike."""
+
+
+def manual(data_dir: Path, layout: str) -> Path:
+    return data_dir / "manual" / layout.partition("/")[0]
+
+
+def read(prepared) -> set[Truth]:
+    names = [canonical(label) or label for label in prepared.labels]
+    return {
+        Truth(row.id, names[row.label], row.split, row.subject, row.sequence)
+        for row in prepared.samples.itertuples(index=False)
+    }
+
+
+def refuse(component, data_dir: Path, name: str) -> str:
+    """Return the message that ``name`` cannot be prepared with, having checked that nothing stays."""
+    text = refuse_more(component, data_dir, name)
+    left = [path for path in (data_dir / "prepared").rglob("*") if path.is_file() and path.suffix != ".lock"]
+    assert left == []
+    return text
+
+
+def refuse_more(component, data_dir: Path, name: str) -> str:
+    with pytest.raises(DataError) as caught:
+        prepare(component(name), data_dir)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layout(component, tmp_path, layout):
+    truths = LAYOUTS[layout](manual(tmp_path, layout))
+    assert len(set(truths)) == len(truths)
+    before = count_files(tmp_path / "manual")
+    prepared = prepare(component(layout.partition("/")[0]), tmp_path)
+    assert read(prepared) == set(truths)
+    assert count_files(tmp_path / "manual") == before
+    spec = prepared.spec
+    assert {canonical(label) or label for label in prepared.labels} <= {canonical(name) or name for name in spec.labels}
+    assert set(prepared.samples["split"]) <= {*spec.splits, ""}
+    if spec.identity != "maybe":
+        assert all(bool(subject) == (spec.identity == "yes") for subject in prepared.samples["subject"])
+
+
+@pytest.mark.parametrize("layout", ["rafdb/folders", "kdef/folders", "jaffe/pictures"])
+def test_layout_below_folders_of_its_own(component, tmp_path, layout):
+    truths = LAYOUTS[layout](manual(tmp_path, layout) / "archive" / "DATASET")
+    assert read(prepare(component(layout.partition("/")[0]), tmp_path)) == set(truths)
+
+
+@pytest.mark.parametrize(
+    ("layout", "damage"),
+    [(layout, damage) for layout in PICTURES for damage in DAMAGES if damage == "link" or layout in THOROUGH],
+)
+def test_damaged_picture(component, tmp_path, layout, damage):
+    root = manual(tmp_path, layout)
+    LAYOUTS[layout](root)
+    name = list_pictures(root)[-1].name
+    message = DAMAGES[damage](root)
+    text = refuse(component, tmp_path, layout.partition("/")[0])
+    assert message in text
+    assert name in text
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_defect(component, tmp_path, name):
+    layout = DEFECTS[name].layout
+    messages = spoil(manual(tmp_path, layout), name)
+    text = refuse(component, tmp_path, layout.partition("/")[0])
+    for message in messages:
+        assert message in text
+
+
+@pytest.mark.parametrize("name", sorted({layout.partition("/")[0] for layout in LAYOUTS}))
+def test_two_copies(component, tmp_path, name):
+    layouts = [layout for layout in LAYOUTS if layout.startswith(f"{name}/")]
+    for number, layout in enumerate([layouts[0], layouts[-1]]):
+        LAYOUTS[layout](manual(tmp_path, layout) / f"copy{number}")
+    text = refuse(component, tmp_path, name)
+    assert f"holds {name} more than once: " in text
+    assert "copy0" in text
+    assert "copy1" in text
+    assert "remove the rest" in text
+
+
+@pytest.mark.parametrize("name", sorted({layout.partition("/")[0] for layout in LAYOUTS}))
+def test_wrong_archive(component, tmp_path, name):
+    root = tmp_path / "manual" / name
+    root.mkdir(parents=True)
+    (root / "something.zip").write_bytes(b"PK")
+    text = refuse(component, tmp_path, name)
+    assert f"holds no {name} that can be read: expected " in text
+    assert "There is 'something.zip'." in text
+    assert component(name).spec.access in text
+
+
+def test_folders_that_differ_in_case(component, tmp_path):
+    root = manual(tmp_path, "rafdb")
+    LAYOUTS["rafdb/folders"](root)
+    (root / "TRAIN").mkdir()
+    assert "'TRAIN' and 'train', which are the same thing twice" in refuse(component, tmp_path, "rafdb")
+
+
+def test_list_that_leads_out(component, tmp_path):
+    root = manual(tmp_path, "rafdb")
+    LAYOUTS["rafdb/original"](root)
+    (root / "EmoLabel").rename(tmp_path / "EmoLabel")
+    (root / "EmoLabel").symlink_to(tmp_path / "EmoLabel")
+    assert "leads out of the data set's folder" in refuse(component, tmp_path, "rafdb")
+
+
+def test_rafdb_attributes(component, tmp_path):
+    root = manual(tmp_path, "rafdb")
+    LAYOUTS["rafdb/original"](root)
+    samples = prepare(component("rafdb"), tmp_path).samples
+    row = samples[samples["id"] == "train_00002.jpg"].iloc[0]
+    assert [row[f"group:{name}"] for name in ("gender", "race", "age")] == ["unsure", "Asian", "20-39"]
+
+
+def test_rafdb_without_attributes(component, tmp_path):
+    root = manual(tmp_path, "rafdb")
+    LAYOUTS["rafdb/original"](root)
+    (root / "Annotation").rename(tmp_path / "Annotation")
+    assert any("gender, race and age are not known" in text for text in prepare(component("rafdb"), tmp_path).warnings)
+
+
+@pytest.mark.parametrize(("angle", "number"), [("half-left", 28), ("full-right", 0), ("all", 56)])
+def test_kdef_angles(component, tmp_path, angle, number):
+    LAYOUTS["kdef/folders"](manual(tmp_path, "kdef"))
+    dataset = component(f"kdef[angle={angle}]")
+    if number:
+        prepared = prepare(dataset, tmp_path)
+        assert len(prepared) == number
+        assert prepared.samples["subject"].nunique() == 2
+        assert set(prepared.samples["group:session"]) == {"A", "B"}
+    else:
+        assert "no sample at all" in refuse(component, tmp_path, f"kdef[angle={angle}]")
+
+
+def test_kdef_leaves_out_incomplete_names(component, tmp_path):
+    root = manual(tmp_path, "kdef")
+    LAYOUTS["kdef/folders"](root)
+    (root / "AF01" / "AF01H.JPG").write_bytes((root / "AF01" / "AF01ANS.JPG").read_bytes())
+    assert "'AF01/AF01H.JPG' names no expression and angle" in prepare(component("kdef"), tmp_path).warnings[0]
+
+
+@pytest.mark.parametrize(("params", "number", "neutrals"), [("last=1", 14, 7), ("neutral=0", 21, 0), ("last=9", 35, 7)])
+def test_ckplus_frames(component, tmp_path, params, number, neutrals):
+    LAYOUTS["ckplus/raw"](manual(tmp_path, "ckplus"))
+    prepared = prepare(component(f"ckplus[{params}]"), tmp_path)
+    assert len(prepared) == number
+    assert prepared.counts[""]["neutral"] == neutrals
+    assert "2 of 9 sequences have no label and are left out" in prepared.warnings
+    assert ("and the last 9" in " ".join(prepared.warnings)) == (params == "last=9")
+
+
+def test_ckplus_csv_cannot_keep_people_apart(component, tmp_path):
+    LAYOUTS["ckplus/csv"](manual(tmp_path, "ckplus"))
+    prepared = prepare(component("ckplus"), tmp_path)
+    assert "no folds can keep people" in prepared.warnings[0]
+    assert set(prepared.samples["subject"]) == {""}
+    assert set(prepared.samples["group:usage"]) == {"training", "publictest", "privatetest"}
+    assert set(prepared.samples["sequence"]) == {""}
+
+
+def test_affectnet_cuts_faces_and_says_what_it_leaves_out(component, tmp_path):
+    LAYOUTS["affectnet/original"](manual(tmp_path, "affectnet"))
+    prepared = prepare(component("affectnet"), tmp_path)
+    np.testing.assert_array_equal(prepared.images(np.array([0]))[0][..., 0], draw_face("neutral", 0, 40))
+    assert prepared.warnings[:6] == (
+        "left out: 'training.csv, line 14': has 3 fields, expected 9 as in the header",
+        "left out: 2 faces with the label 'no face'",
+        "left out: 2 faces with the label 'none'",
+        "left out: 2 faces with the label 'uncertain'",
+        "left out: 2 faces without a box (face_width < 0)",
+        prepared.warnings[5],
+    )
+    assert prepared.warnings[5].startswith("split 'training' has 8 samples, 287,651 are published")
+
+
+def test_affectnet_seven_classes_and_smaller_faces(component, tmp_path):
+    LAYOUTS["affectnet/nested"](manual(tmp_path, "affectnet"))
+    prepared = prepare(component("affectnet[classes=7,max_side=20]"), tmp_path)
+    assert prepared.labels == ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger")
+    assert len(prepared) == 14
+    assert set(prepared.samples["width"]) == {20}
+    assert "left out: 2 faces with the label 'contempt'" in prepared.warnings
+    assert any("283,901 are published" in text for text in prepared.warnings)
+
+
+def test_affectnet_release(component, tmp_path):
+    root = manual(tmp_path, "affectnet")
+    LAYOUTS["affectnet/2021"](root)
+    truths = LAYOUTS["affectnet/plus"](root)
+    assert "holds affectnet more than once" in refuse(component, tmp_path, "affectnet")
+    prepared = prepare(component("affectnet[release=plus]"), tmp_path)
+    assert read(prepared) == set(truths)
+    assert set(prepared.samples["group:subset"]) == {"easy", "challenging"}
+    assert "group:pose" not in prepared.samples
+    assert len(prepare(component("affectnet[release=2021]"), tmp_path)) == 16
+    assert "holds no affectnet" in refuse_more(component, tmp_path, "affectnet[release=original]")
+
+
+@pytest.mark.parametrize("value", [np.array([1, 2]), np.array("happy"), np.array({}), np.array(8.5), np.array(-1)])
+def test_affectnet_annotations_that_are_no_label(component, tmp_path, value):
+    root = manual(tmp_path, "affectnet")
+    LAYOUTS["affectnet/2021"](root)
+    np.save(root / "train_set" / "annotations" / "0_exp.npy", value, allow_pickle=True)
+    assert "'train_set/annotations/0_exp.npy': " in refuse(component, tmp_path, "affectnet")
+
+
+def test_expw_faces_of_one_picture(component, tmp_path):
+    LAYOUTS["expw/list"](manual(tmp_path, "expw"))
+    prepared = prepare(component("expw"), tmp_path)
+    rows = prepared.samples[prepared.samples["sequence"] == "scene_3.png"]
+    assert rows["id"].tolist() == ["scene_3.png#0", "scene_3.png#1"]
+    assert rows["width"].tolist() == [40, 39]
+    np.testing.assert_array_equal(prepared.images(rows.index.to_numpy())[0][..., 0], draw_face("happiness", 3, 40))
+
+
+def test_crop():
+    picture = np.arange(60, dtype=np.uint8).reshape(6, 10, 1)
+    np.testing.assert_array_equal(crop(picture, Box(-3, 4, 2, 99), 0), picture[4:, :2])
+    assert crop(picture, Box(0, 0, 10, 5), 4).shape[:2] == (2, 4)
+    assert crop(np.repeat(picture, 3, axis=2), Box(0, 0, 10, 6), 5).shape == (3, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("params", "number", "neutrals"),
+    [("last=2,neutral=2", 48, 24), ("neutral=0", 36, 0), ("spectrum=infrared,illumination=dark", 48, 12)],
+)
+def test_oulu_casia_frames(component, tmp_path, params, number, neutrals):
+    LAYOUTS["oulu-casia/sequences"](manual(tmp_path, "oulu-casia"))
+    prepared = prepare(component(f"oulu-casia[{params}]"), tmp_path)
+    assert len(prepared) == number
+    assert prepared.counts[""]["neutral"] == neutrals
+
+
+def test_affwild2_says_what_it_leaves_out(component, tmp_path):
+    LAYOUTS["affwild2/aligned"](manual(tmp_path, "affwild2"))
+    warnings = prepare(component("affwild2"), tmp_path).warnings
+    assert "left out: 3 frames with the label -1" in warnings
+    assert "left out: 3 labelled frames in which the data set found no face" in warnings
+    samples = prepare(component("affwild2[every=4]"), tmp_path).samples
+    assert samples["id"].str[-9:].unique().tolist() == ["00001.jpg", "00005.jpg", "00009.jpg"]
+
+
+def test_ferplus_protocols(component, tmp_path):
+    LAYOUTS["ferplus/csv"](manual(tmp_path, "ferplus"))
+    prepared = prepare(component("ferplus[protocol=argmax]"), tmp_path)
+    assert sum(prepared.counts["publictest"].values()) == 6
+    assert "left out: 3 faces without a label by the protocol 'argmax'" in prepared.warnings
+    assert any("28,559 are published" in text for text in prepared.warnings)
+
+
+@pytest.mark.parametrize(
+    ("votes", "majority", "argmax"),
+    [
+        ((4, 0, 0, 1, 3, 2, 0, 0, 0, 0), None, "neutral"),
+        ((5, 1, 1, 1, 1, 1, 0, 0, 0, 0), "neutral", "neutral"),
+        ((0, 5, 5, 0, 0, 0, 0, 0, 0, 0), None, "happiness"),
+        ((0, 3, 0, 0, 0, 0, 0, 0, 7, 0), None, "happiness"),
+        ((0, 4, 0, 0, 0, 0, 0, 0, 0, 6), None, None),
+        ((0, 0, 0, 0, 0, 0, 0, 0, 10, 0), None, None),
+        ((0, 0, 0, 0, 0, 0, 0, 6, 3, 1), "contempt", "contempt"),
+    ],
+)
+def test_votes(votes, majority, argmax):
+    assert decide_majority(votes) == majority
+    assert decide_argmax(votes) == argmax
+
+
+def test_ferplus_in_another_order(component, tmp_path):
+    root = manual(tmp_path, "ferplus")
+    LAYOUTS["ferplus/csv"](root)
+    header, *rows = (root / "fer2013new.csv").read_text().splitlines()
+    (root / "fer2013new.csv").write_text("\n".join([header, *reversed(rows)]) + "\n")
+    text = refuse(component, tmp_path, "ferplus")
+    assert "row 1': has the Usage 'privatetest', but 'fer2013.csv' has 'training' there" in text
+
+
+def test_ferplus_takes_its_neighbour_by_its_other_name(component, tmp_path):
+    root = manual(tmp_path, "ferplus")
+    LAYOUTS["ferplus/csv"](root)
+    (root / "icml_face_data.csv").write_text("")
+    assert "holds 'fer2013.csv' and 'icml_face_data.csv'" in refuse(component, tmp_path, "ferplus")
+    (root / "fer2013.csv").rename(root / "icml_face_data.csv")
+    assert len(prepare(component("ferplus"), tmp_path)) == 15
