@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-PIPE_WIDTH = 120
+PIPE_WIDTH = 140
 
 
 def width() -> int | None:

@@ -15,12 +15,14 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from fer_bench.evaluation.intervals import FEW_UNITS
 from fer_bench.evaluation.metrics import METRICS
 from fer_bench.reports.leaderboard import Row, Score
 
 SCHEMA = 1
 """Version of the JSON format."""
 
+INTERVAL = "95 % interval"
 TEXT_COLUMNS = ("backbone", "strategy", "backbone, strategy", "variant")
 TITLES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro-F1"}
 
@@ -41,7 +43,9 @@ def to_csv(rows: Sequence[Row], damaged: Sequence[str]) -> str:
         for name in METRICS:
             value: dict[str, Any] = record.pop(name) or {"mean": None, "std": None}
             record |= {f"{name}_{key}": value[key] for key in ("mean", "std")}
+        interval: dict[str, Any] = record.pop("uar_interval") or {"low": None, "high": None}
         cells = record.pop("cells")
+        record |= {"uar_low": interval["low"], "uar_high": interval["high"]}
         record |= {"cells_ok": cells["ok"], "cells_failed": cells["failed"], "errors": "; ".join(row.errors)}
         records.append(record)
     writer = csv.DictWriter(text, list(records[0]) if records else ["dataset"], lineterminator="\n")
@@ -113,12 +117,25 @@ def _record(row: Row) -> dict[str, Any]:
         "classes": row.classes,
         "n": row.n,
         **scores,
+        "uar_interval": _interval_record(row),
+        "tier": row.tier,
         "cells": {"ok": row.ok, "failed": row.failed},
         "parameters": row.parameters,
         "trained_parameters": row.trained_parameters,
         "seconds": None if row.seconds is None else round(row.seconds, 3),
         "converged": row.converged,
         "errors": list(row.errors),
+    }
+
+
+def _interval_record(row: Row) -> dict[str, float | int] | None:
+    if row.interval is None:
+        return None
+    return {
+        "low": row.interval.low,
+        "high": row.interval.high,
+        "level": row.interval.level,
+        "units": row.interval.units,
     }
 
 
@@ -154,6 +171,8 @@ def _columns(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
         columns["variant"] = lambda row: row.variant or "-"
     for name, title in TITLES.items():
         columns[f"{title} %"] = lambda row, name=name: _percent(row.scores.get(name))
+        if name == "uar":
+            columns |= {INTERVAL: _interval, "tier": lambda row: row.tier or "-"}
     columns |= {
         "n": lambda row: f"{row.n:,}",
         "cells": lambda row: f"{row.ok}/{row.ok + row.failed}",
@@ -178,7 +197,7 @@ def _table(columns: dict[str, Callable[[Row], str]], board: Sequence[Row]) -> Ta
 def _narrow(columns: dict[str, Callable[[Row], str]]) -> dict[str, Callable[[Row], str]]:
     """Return the columns for a narrow terminal, such as one of 80 columns."""
     backbone, strategy = columns["backbone"], columns["strategy"]
-    left_out = ("backbone", "strategy", "params", "trained")
+    left_out = ("backbone", "strategy", "params", "trained", "seconds", f"{TITLES['macro_f1']} %")
     return {
         "backbone, strategy": lambda row: f"{backbone(row)}, {strategy(row)}" if row.backbone else strategy(row),
         **{name: make for name, make in columns.items() if name not in left_out},
@@ -188,8 +207,12 @@ def _narrow(columns: dict[str, Callable[[Row], str]]) -> dict[str, Callable[[Row
 def _notes(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
     """Return what the tables alone do not say."""
     notes = [
-        "Mean ± standard deviation over folds and seeds; a difference within that spread may be chance. Best UAR first."
+        "Mean ± standard deviation over folds and seeds, best UAR first. Interval: of the UAR of all predictions, by "
+        "resampling subjects, or images where no subject is known. Rows that share a tier letter cannot be told apart "
+        "(paired permutation tests, Holm, 5 %)."
     ]
+    if any(row.interval is not None and row.interval.few_units for row in rows):
+        notes.append(f"An interval over fewer than {FEW_UNITS} subjects is too narrow.")
     if any(row.synthetic for row in rows):
         notes.append("Synthetic faces are drawn by a program; their scores say nothing about real faces.")
     failed = [row for row in rows if row.failed]
@@ -208,6 +231,10 @@ def _percent(score: Score | None) -> str:
     if score is None:
         return "-"
     return f"{100 * score.mean:.1f}" + ("" if score.std is None else f" ± {100 * score.std:.1f}")
+
+
+def _interval(row: Row) -> str:
+    return "-" if row.interval is None else f"{100 * row.interval.low:.1f} to {100 * row.interval.high:.1f}"
 
 
 def _count(value: int | None) -> str:

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from fer_bench.evaluation.intervals import Interval
 from fer_bench.evaluation.metrics import METRICS, score
+from fer_bench.reports import comparison
 from fer_bench.results.cell import record_id
 from fer_bench.results.store import StoredCell
 
@@ -48,6 +52,8 @@ class Row:
         precision: of the products; empty for the baseline.
         n: distinct samples that were tested.
         scores: metric -> score; empty if no cell is ok.
+        interval: of the UAR of all predictions pooled; None if it cannot be told.
+        tier: letters; rows of a board that share one cannot be told apart. Empty where cells are missing.
         ok: cells that are done.
         failed: cells that failed.
         parameters: of backbone and head, and ``trained_parameters``, those that the strategy trained; None if
@@ -71,6 +77,8 @@ class Row:
     precision: str
     n: int
     scores: dict[str, Score]
+    interval: Interval | None
+    tier: str
     ok: int
     failed: int
     parameters: int | None
@@ -97,9 +105,16 @@ def build(cells: Sequence[StoredCell]) -> list[Row]:
             record = cell.record
             task = {"dataset": record["dataset"], "protocol": {**record["protocol"], "splits_sha256": None}}
             boards[record_id(task)].setdefault((record["seed"], record["fold"]), cell)
-    rows = [_row(group) for group in groups.values()]
-    rows += [_baseline(list(board.values())) for board in boards.values()]
-    return sorted(_tell_apart(rows, [*groups, *boards]), key=_order)
+    made = [_row(group) for group in groups.values()]
+    made += [_baseline(list(board.values())) for board in boards.values()]
+    apart = _tell_apart([row for row, _ in made], [*groups, *boards])
+    pairs = sorted(zip(apart, (table for _, table in made), strict=True), key=lambda pair: _order(pair[0]))
+    rows: list[Row] = []
+    for _, board in groupby(pairs, key=lambda pair: pair[0].subject):
+        members = list(board)
+        letters = comparison.tiers([table for _, table in members])
+        rows += [replace(row, tier=letter) for (row, _), letter in zip(members, letters, strict=True)]
+    return rows
 
 
 def _shared(record: dict[str, Any]) -> dict[str, Any]:
@@ -109,21 +124,17 @@ def _shared(record: dict[str, Any]) -> dict[str, Any]:
     return shared
 
 
-def _row(cells: Sequence[StoredCell]) -> Row:
+def _row(cells: Sequence[StoredCell]) -> tuple[Row, pd.DataFrame | None]:
+    """Return the row of a method, and its predictions pooled over folds and seeds, if it has any."""
     done = [cell for cell in cells if cell.status == "ok"]
-    tables = [cell.predictions() for cell in done]
-    scores = []
-    for table in tables:
-        probabilities = table.filter(regex=r"^p\d+$").to_numpy()
-        scores.append(score(table["label"].to_numpy(), probabilities.argmax(axis=1)))
     measures = [cell.measures for cell in done]
-    return Row(
+    scores, pooled = _evaluate(done, [cell.predictions() for cell in done])
+    row = Row(
         **_task(cells),
+        **scores,
         backbone=cells[0].record["backbone"]["text"],
         strategy=cells[0].record["strategy"]["text"],
         precision=cells[0].record["backbone"]["precision"],
-        n=len(set().union(*(table["id"] for table in tables))),
-        scores=_summarise(scores),
         ok=len(done),
         failed=len(cells) - len(done),
         parameters=measures[0]["parameters"] if measures else None,
@@ -131,26 +142,27 @@ def _row(cells: Sequence[StoredCell]) -> Row:
         seconds=_seconds(measures) if measures else None,
         converged=all(measure["converged"] for measure in measures),
         errors=tuple(sorted({cell.error for cell in cells if cell.status == "failed"})),
-        variant="",
         baseline=False,
     )
+    return row, pooled
 
 
-def _baseline(cells: Sequence[StoredCell]) -> Row:
+def _baseline(cells: Sequence[StoredCell]) -> tuple[Row, pd.DataFrame | None]:
     """Return the row of always naming the commonest class of the training part; of equals, the first."""
-    scores, ids = [], set[str]()
+    tables = []
     for cell in cells:
         table = cell.predictions()
         majority = int(np.argmax(cell.measures["train_counts"]))
-        scores.append(score(table["label"].to_numpy(), np.full(len(table), majority)))
-        ids.update(table["id"])
-    return Row(
+        for index in range(len(cell.measures["train_counts"])):
+            table[f"p{index}"] = float(index == majority)
+        tables.append(table)
+    scores, pooled = _evaluate(cells, tables)
+    row = Row(
         **_task(cells),
+        **scores,
         backbone="",
         strategy=BASELINE,
         precision="",
-        n=len(ids),
-        scores=_summarise(scores),
         ok=len(cells),
         failed=0,
         parameters=0,
@@ -158,9 +170,25 @@ def _baseline(cells: Sequence[StoredCell]) -> Row:
         seconds=0.0,
         converged=True,
         errors=(),
-        variant="",
         baseline=True,
     )
+    return row, pooled
+
+
+def _evaluate(
+    cells: Sequence[StoredCell], tables: Sequence[pd.DataFrame]
+) -> tuple[dict[str, Any], pd.DataFrame | None]:
+    """Return the fields of a row that its predictions decide, and the predictions pooled."""
+    blank = {"variant": "", "tier": ""}
+    if not tables:
+        return {"n": 0, "scores": {}, "interval": None, **blank}, None
+    scores = []
+    for table in tables:
+        probabilities = table.filter(regex=r"^p\d+$").to_numpy()
+        scores.append(score(table["label"].to_numpy(), probabilities.argmax(axis=1)))
+    pooled = comparison.pool(tables, [cell.record["seed"] for cell in cells])
+    interval = comparison.uar_interval(pooled)
+    return {"n": pooled["id"].nunique(), "scores": _summarise(scores), "interval": interval, **blank}, pooled
 
 
 def _task(cells: Sequence[StoredCell]) -> dict[str, Any]:
@@ -179,8 +207,6 @@ def _task(cells: Sequence[StoredCell]) -> dict[str, Any]:
 
 def _summarise(scores: Sequence[dict[str, float]]) -> dict[str, Score]:
     """Return mean and spread of each metric."""
-    if not scores:
-        return {}
     values = {
         name: np.sort([score[name] for score in scores]) for name in METRICS
     }  # sorted: sums must not depend on order
@@ -202,8 +228,7 @@ def _tell_apart(rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:
     for row in rows:
         seen[_looks(row)] += 1
     return [
-        Row(**{**row.__dict__, "variant": key[:6]}) if seen[_looks(row)] > 1 else row
-        for row, key in zip(rows, keys, strict=True)
+        replace(row, variant=key[:6]) if seen[_looks(row)] > 1 else row for row, key in zip(rows, keys, strict=True)
     ]
 
 
