@@ -6,9 +6,22 @@ This module imports neither jax nor TFDS.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from fer_bench.errors import DataError, FerBenchError, PluginError
-from fer_bench.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from fer_bench.hookspecs import hookimpl
 
 __version__ = "0.1.0"
 
 __all__ = ["DataError", "FerBenchError", "PluginError", "__version__", "hookimpl"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the marker when a plugin asks for it: pluggy and pydantic would double the time of ``--help``."""
+    if name == "hookimpl":
+        from fer_bench.hookspecs import hookimpl
+
+        return hookimpl
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -71,6 +71,15 @@ def test_light_modules_import_nothing_heavy(unit):
     assert not heavy
 
 
+def test_help_imports_no_pydantic():
+    code = (
+        "import sys; from fer_bench.cli import main;"
+        "print(sorted({'pydantic', 'pluggy', 'yaml', 'numpy'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
 def test_listing_and_help_import_neither_jax_nor_tfds():
     code = (
         "import sys; from fer_bench.cli import app; from typer.testing import CliRunner;"

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from fer_bench import paths
 from fer_bench.cli.tables import print_table
 from fer_bench.errors import DataError, FerBenchError
-from fer_bench.registry import Component, Registry
-from fer_bench.specs import DatasetSpec
 
 if TYPE_CHECKING:
     from fer_bench.data.prepared import Prepared
+    from fer_bench.registry import Component
+    from fer_bench.specs import DatasetSpec
 
 app = typer.Typer(help="List, prepare and verify data sets.", no_args_is_help=True)
 
@@ -39,6 +38,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 @app.command("list")
 def list_datasets(as_json: AsJson = False) -> None:
     """List the data sets that the installed plugins bring."""
+    from fer_bench.registry import Registry
+    from fer_bench.specs import DatasetSpec
+
     rows = [
         {
             "name": name,
@@ -78,6 +80,8 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Say which data sets are prepared, where their data go, and what is missing."""
+    from fer_bench.registry import Registry
+
     registry = Registry.load()
     names = datasets or [name for name, _, _ in registry.specs("dataset")]
     rows = [_status(registry.dataset(name), data_dir) for name in names]
@@ -175,6 +179,8 @@ def _report(dataset: Component[DatasetSpec], prepared: Prepared, done: str) -> N
 
 def _each(names: list[str], work: Callable[[Component[DatasetSpec]], None]) -> None:
     """Do ``work`` for every data set; errors are raised together at the end, so that one does not hide the others."""
+    from fer_bench.registry import Registry
+
     registry = Registry.load()
     datasets = [registry.dataset(name) for name in names]
     errors: list[FerBenchError] = []
@@ -195,6 +201,7 @@ def _progress(title: str) -> Iterator[Callable[[int, int | None], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fer_bench import paths
-from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError
+
+if TYPE_CHECKING:
+    from fer_bench.config import RunConfig
 
 Backbones = Annotated[
     list[str] | None,
@@ -68,6 +70,8 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
 
 def make_config(file: Path | None, **options: Any) -> RunConfig:
     """Return the configuration of ``file`` with the options laid over it; empty lists and None override nothing."""
+    from fer_bench.config import RunConfig
+
     seeds = parse_seeds(options.pop("seeds"))
     given = {
         key: tuple(value) if isinstance(value, list) else value
