@@ -117,6 +117,29 @@ def verify(datasets: Names, data_dir: DataDir) -> None:
     _each(datasets, lambda dataset: _verify(dataset, data_dir))
 
 
+@app.command()
+def audit(datasets: Names, data_dir: DataDir, as_json: AsJson = False) -> None:
+    """Report exact copies, within and across official splits, conflicting labels, blank and tiny images.
+
+    Example: ``fer-bench data audit fer2013``
+    """
+    records: dict[str, Any] = {}
+    _each(datasets, lambda dataset: records.update(_audit(dataset, data_dir, as_json)))
+    if as_json:
+        _print_json(records)
+
+
+def _audit(dataset: Component[DatasetSpec], data_dir: Path, as_json: bool) -> dict[str, Any]:
+    from fer_bench.data.audit import audit as audit_images
+    from fer_bench.data.prepare import prepare as prepare_dataset
+
+    with _progress(f"Auditing {dataset}") as progress:
+        found = audit_images(prepare_dataset(dataset, data_dir), progress)
+    if not as_json:
+        print_table((str(dataset), "number"), [(what, f"{number:,}") for what, number in found.summary()])
+    return {str(dataset): found.record()}
+
+
 def _status(dataset: Component[DatasetSpec], data_dir: Path) -> dict[str, Any]:
     from fer_bench.data.place import locate
     from fer_bench.data.prepare import find_prepared
