@@ -58,6 +58,17 @@ def test_samples_without_a_subject_stay_with_their_sequence():
     assert view.groups.tolist() == ["subject:anna", "sequence:v1", "sequence:v1", "sample:s3"]
 
 
+def test_sequences_stay_whole_where_no_subject_is_known():
+    view = _view([0, 1] * 8, sequences=[f"v{i // 4}" for i in range(16)])
+    protocol, why = protocols.choose("auto", view)
+    assert (protocol, why.split(";")[0]) == ("group-kfold", "sequences stay whole")
+    assignment = protocols.split(protocol, view, 2, 0).assignment.reshape(4, 4)
+    assert (assignment == assignment[:, :1]).all()
+    assert "sequences are known but ignored" in protocols.choose("kfold", view)[1]
+    with pytest.raises(FerBenchError, match="more than the 4 sequences"):
+        protocols.split(protocol, view, 5, 0)
+
+
 def test_auto_groups_where_identity_exists_and_says_so():
     assert protocols.choose("auto", _view([0, 1], ["a", "b"])) == (
         "group-kfold",
@@ -65,7 +76,7 @@ def test_auto_groups_where_identity_exists_and_says_so():
     )
     assert protocols.choose("auto", _view([0, 1]))[0] == "kfold"
     assert "flatter" in protocols.choose("kfold", _view([0, 1], ["a", "b"]))[1]
-    with pytest.raises(FerBenchError, match="does not say who is on its images"):
+    with pytest.raises(FerBenchError, match="does not say which images show one person or sequence"):
         protocols.choose("group-kfold", _view([0, 1]))
 
 

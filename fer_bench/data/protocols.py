@@ -49,18 +49,20 @@ def choose(protocol: Protocol, view: View) -> tuple[str, str]:
     Raises:
         FerBenchError: ``group-kfold`` on data without identity.
     """
-    name, known = view.dataset.spec.name, view.groups is not None
+    name, unit = view.dataset.spec.name, view.unit
     if protocol == "auto":
-        if known:
+        if unit == "subject":
             return "group-kfold", "subjects are known, so none stands in both training and test"
+        if unit == "sequence":
+            return "group-kfold", "sequences stay whole; no subject is known, so one may stand in training and test"
         return "kfold", "no subject is known, so the same person may stand in training and test"
-    if protocol == "group-kfold" and not known:
+    if protocol == "group-kfold" and not unit:
         raise FerBenchError(
-            f"Data set {name!r} does not say who is on its images, so 'group-kfold' cannot "
-            "keep subjects apart; use 'kfold'."
+            f"Data set {name!r} does not say which images show one person or sequence, so 'group-kfold' has nothing to "
+            "keep apart; use 'kfold'."
         )
-    if protocol == "kfold" and known:
-        return "kfold", "asked for: subjects are known but ignored, so scores flatter"
+    if protocol == "kfold" and unit:
+        return "kfold", f"asked for: {unit}s are known but ignored, so scores flatter"
     return protocol, "asked for"
 
 
@@ -68,14 +70,15 @@ def split(protocol: str, view: View, folds: int, seed: int) -> Split:
     """Deal the samples of ``view`` to ``folds`` folds, stratified by label.
 
     Args:
-        protocol: ``kfold`` (scikit-learn's StratifiedKFold) or ``group-kfold`` (StratifiedGroupKFold over subjects).
+        protocol: ``kfold`` (scikit-learn's StratifiedKFold) or ``group-kfold`` (StratifiedGroupKFold over
+            subjects, or sequences where no subject is known).
         view: the samples.
         folds: K.
         seed: of the shuffle.
 
     Raises:
         FerBenchError: more folds than the smallest class has samples, or than there are
-            subjects; an empty class or fold.
+            subjects or sequences; an empty class or fold.
     """
     labels, groups, name = view.labels, view.groups, view.dataset.spec.name
     counts = np.bincount(labels, minlength=len(view.classes))
@@ -94,10 +97,10 @@ def split(protocol: str, view: View, folds: int, seed: int) -> Split:
         parts = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
     else:
         assert groups is not None
-        subjects = len(np.unique(groups))
-        if subjects < folds:
+        units = len(np.unique(groups))
+        if units < folds:
             raise FerBenchError(
-                f"--folds {folds} is more than the {subjects} subjects of {name!r}; take at most {subjects} folds."
+                f"--folds {folds} is more than the {units} {view.unit}s of {name!r}; take at most {units} folds."
             )
         parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(labels, labels, groups)
     for fold, (train, test) in enumerate(parts):
@@ -105,6 +108,6 @@ def split(protocol: str, view: View, folds: int, seed: int) -> Split:
         if not len(test) or len(np.unique(labels[train])) < len(view.classes):
             raise FerBenchError(
                 f"Fold {fold} of {folds} of {name!r} (seed {seed}) would train without some class or test nothing: "
-                "too few subjects show every class; take fewer folds."
+                f"too few {view.unit or 'image'}s show every class; take fewer folds."
             )
     return Split(protocol, folds, seed, assignment, hashlib.sha256(assignment.astype("<i8").tobytes()).hexdigest())

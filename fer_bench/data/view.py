@@ -41,16 +41,20 @@ class View:
         return self.column("label").astype(np.int64)
 
     @property
-    def groups(self) -> np.ndarray[Any, Any] | None:
-        """(n,) str: what must not be torn apart: the subject; None where no sample has one.
+    def unit(self) -> str:
+        """What is known of images that belong together: ``subject``, else ``sequence``, else empty."""
+        known = [name for name in ("subject", "sequence") if (self.column(name).astype(str) != "").any()]
+        return known[0] if known else ""
 
-        A sample without a subject in a data set with subjects is a group of its own sequence, or of its own.
+    @property
+    def groups(self) -> np.ndarray[Any, Any] | None:
+        """(n,) str: what must not be torn apart: the subject, or the sequence; None where no sample has either.
+
+        A sample without them, in a data set that has them, is a group of its own.
         """
-        subjects = self.column("subject").astype(str)
-        if not (subjects != "").any():
+        if not self.unit:
             return None
-        sequences = self.column("sequence").astype(str)
-        ids = self.column("id").astype(str)
+        subjects, sequences, ids = (self.column(name).astype(str) for name in ("subject", "sequence", "id"))
         alone = np.where(sequences != "", np.char.add("sequence:", sequences), np.char.add("sample:", ids))
         return np.where(subjects != "", np.char.add("subject:", subjects), alone)
 
