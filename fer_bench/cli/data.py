@@ -121,7 +121,7 @@ def verify(datasets: Names, data_dir: DataDir) -> None:
 def audit(datasets: Names, data_dir: DataDir, as_json: AsJson = False) -> None:
     """Report exact copies, within and across official splits, conflicting labels, blank and tiny images.
 
-    Example: ``fer-bench data audit fer2013``
+    Example: fer-bench data audit fer2013
     """
     records: dict[str, Any] = {}
     _each(datasets, lambda dataset: records.update(_audit(dataset, data_dir, as_json)))

@@ -10,6 +10,12 @@ import typer
 
 from fer_bench.errors import FerBenchError
 
+EXAMPLES = """\b
+Examples:
+  fer-bench leaderboard
+  fer-bench leaderboard --format md --output LEADERBOARD.md
+"""
+
 
 def leaderboard(
     runs_dir: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
@@ -18,13 +24,7 @@ def leaderboard(
     ] = "terminal",
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
 ) -> None:
-    """Print the leaderboard of everything in a runs folder. The same runs give the same bytes.
-
-    Examples:
-      fer-bench leaderboard
-
-      fer-bench leaderboard --format md --output LEADERBOARD.md
-    """
+    """Print the leaderboard of everything in a runs folder. The same runs give the same bytes."""
     from fer_bench.cli.tables import width
     from fer_bench.reports.formats import FORMATS, to_terminal
     from fer_bench.reports.leaderboard import build

@@ -1,7 +1,11 @@
-"""Options that several subcommands share, and the configuration they make."""
+"""Options that several subcommands share, and the configuration they make.
+
+A command's parameters are named as the fields of `RunConfig`, so that they can be handed on as they are.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,11 +47,13 @@ Limit = Annotated[
 Precision = Annotated[str | None, typer.Option(help="auto, float32 or bfloat16: of matrix products.  [default: auto]")]
 RunsDir = Annotated[Path | None, typer.Option(help="Folder of results.  [default: runs]")]
 DataDir = Annotated[
-    Path | None, typer.Option(envvar=paths.DATA_VARIABLE, help="Folder of data sets.  [default: the user's]")
+    Path | None, typer.Option(envvar=paths.DATA_VARIABLE, help="Folder of data sets.  [default: the user's own]")
 ]
 CacheDir = Annotated[
     Path | None,
-    typer.Option(envvar=paths.CACHE_VARIABLE, help="Folder of features and compiled programs.  [default: the user's]"),
+    typer.Option(
+        envvar=paths.CACHE_VARIABLE, help="Folder of features and compiled programs.  [default: the user's own]"
+    ),
 ]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="YAML file with these settings; options override it.")
@@ -68,17 +74,17 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
         raise FerBenchError(f"--seeds {text!r} is not a list of whole numbers; write it as 0,1,2.") from None
 
 
-def make_config(file: Path | None, **options: Any) -> RunConfig:
-    """Return the configuration of ``file`` with the options laid over it; empty lists and None override nothing."""
+def make_config(given: Mapping[str, Any]) -> RunConfig:
+    """Return the configuration of a command: its ``--config`` file with its options laid over it.
+
+    Args:
+        given: the command's parameters by name. Those that `RunConfig` has count; None and empty ones override nothing.
+    """
     from fer_bench.config import RunConfig
 
-    seeds = parse_seeds(options.pop("seeds"))
-    given = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in options.items()
-        if value not in (None, [])
-    }
-    return RunConfig.build(file, {**given, "seeds": seeds})
+    unset = (None, (), [])
+    options = {name: value for name, value in given.items() if name in RunConfig.model_fields and value not in unset}
+    return RunConfig.build(given["config"], {**options, "seeds": parse_seeds(given["seeds"])})
 
 
 def data_folder(config: RunConfig) -> Path:

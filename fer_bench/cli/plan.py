@@ -8,11 +8,17 @@ import typer
 
 from fer_bench.cli import options
 
+EXAMPLES = """\b
+Examples:
+  fer-bench plan --dataset fer2013 --limit 2100
+"""
+
 
 def plan(
-    backbone: options.Backbones = None,
-    dataset: options.Datasets = None,
-    strategy: options.Strategies = None,
+    context: typer.Context,
+    backbones: options.Backbones = None,
+    datasets: options.Datasets = None,
+    strategies: options.Strategies = None,
     protocol: options.Protocol = None,
     folds: options.Folds = None,
     seeds: options.Seeds = None,
@@ -24,25 +30,11 @@ def plan(
     config: options.ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print the cells of a run, whether each is done, and an estimate of what is left. Prepares data, trains nothing.
+    """Print the cells of a run, whether each is done, and an estimate of what is left.
 
-    Example:
-      fer-bench plan --dataset fer2013 --limit 2100
+    Prepares data, trains nothing.
     """
-    settings = options.make_config(
-        config,
-        backbones=backbone,
-        datasets=dataset,
-        strategies=strategy,
-        protocol=protocol,
-        folds=folds,
-        seeds=seeds,
-        limit=limit,
-        precision=precision,
-        runs_dir=runs_dir,
-        data_dir=data_dir,
-        cache_dir=cache_dir,
-    )
+    settings = options.make_config(context.params)
     from fer_bench.registry import Registry
 
     registry = Registry.load()

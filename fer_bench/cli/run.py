@@ -8,11 +8,20 @@ import typer
 
 from fer_bench.cli import options
 
+EXAMPLES = """\b
+Examples:
+  fer-bench run
+  fer-bench run --backbone xception --dataset empathic
+  fer-bench run --backbone 'xception[input_size=149]' --dataset 'fer2013[split=training]' \\
+      --limit 2100 --seeds 0,1
+"""
+
 
 def run(
-    backbone: options.Backbones = None,
-    dataset: options.Datasets = None,
-    strategy: options.Strategies = None,
+    context: typer.Context,
+    backbones: options.Backbones = None,
+    datasets: options.Datasets = None,
+    strategies: options.Strategies = None,
     protocol: options.Protocol = None,
     folds: options.Folds = None,
     seeds: options.Seeds = None,
@@ -28,28 +37,8 @@ def run(
     """Run a grid of data sets, backbones and strategies, and print the leaderboard of this grid.
 
     What is stored already is not run again, so repeating a command resumes it. Exit code 1 if a cell failed.
-
-    Examples:
-      fer-bench run
-
-      fer-bench run --backbone xception --dataset empathic
-
-      fer-bench run --backbone 'xception[input_size=149]' --dataset 'fer2013[split=training]' --limit 2100 --seeds 0,1
     """
-    settings = options.make_config(
-        config,
-        backbones=backbone,
-        datasets=dataset,
-        strategies=strategy,
-        protocol=protocol,
-        folds=folds,
-        seeds=seeds,
-        limit=limit,
-        precision=precision,
-        runs_dir=runs_dir,
-        data_dir=data_dir,
-        cache_dir=cache_dir,
-    )
+    settings = options.make_config(context.params)
     from fer_bench.registry import Registry
 
     registry = Registry.load()

@@ -23,7 +23,7 @@ Name = Annotated[str, typer.Option("--weights", metavar="NAME", help="which weig
 def list_weights(as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
     """List the weights of all backbones.
 
-    Example: ``fer-bench weights list``
+    Example: fer-bench weights list
     """
     from fer_bench.registry import Registry
     from fer_bench.specs import BackboneSpec
@@ -68,7 +68,7 @@ def fetch(
 ) -> None:
     """Download the published file of some weights, check its sha256, and print its path.
 
-    Example: ``fer-bench weights fetch xception``
+    Example: fer-bench weights fetch xception
     """
     from fer_bench.training.weights import fetch
 
@@ -84,7 +84,7 @@ def convert(
 ) -> None:
     """Convert a published file to the tensors of a backbone, as safetensors, and compare them with the pinned ones.
 
-    Example: ``fer-bench weights convert xception xception_notop.h5 --output xception.safetensors``
+    Example: fer-bench weights convert xception xception_notop.h5 --output xception.safetensors
     """
     from fer_bench.training.weights import convert
 
@@ -107,7 +107,7 @@ def verify(
 ) -> None:
     """Check every tensor against the digests that the plugin pins.
 
-    Example: ``fer-bench weights verify xception``
+    Example: fer-bench weights verify xception
     """
     from fer_bench.training.weights import verify
 
