@@ -278,10 +278,19 @@ def test_images_of_many_sizes_and_kinds_reach_the_backbone(tiny, write_plugin, s
     assert (row["protocol"], row["n"]) == ("kfold", 16)
 
 
+PROCESS = """
+import signal
+# A runner in the background ignores SIGINT and hands that on; a user at a terminal does not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from fer_bench.cli import main
+main()
+"""
+
+
 def _process(tiny, *arguments: str, **environment: str) -> subprocess.Popen:
     env = {**os.environ, "PYTHONPATH": str(tiny / "site"), "FER_BENCH_PLUGINS": "tiny", **environment}
     return subprocess.Popen(
-        [sys.executable, "-c", "from fer_bench.cli import main; main()", *arguments],
+        [sys.executable, "-c", PROCESS, *arguments],
         env=env,
         cwd=tiny,
         stdout=subprocess.PIPE,
