@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from fer_bench.cli import app
 from fer_bench.data import protocols
 from fer_bench.data.prepare import prepare
+from fer_bench.data.task import Task
 from fer_bench.data.view import select
 from fer_bench.registry import Registry
 
@@ -29,7 +30,8 @@ def _raw_pixels(dataset: str, data_dir) -> float:
     n, size, _ = images.shape
     pixels = images.reshape(n, 32, size // 32, 32, size // 32).mean(axis=(2, 4)).reshape(n, -1)
     predicted = np.empty(n, int)
-    for _, test in protocols.split("group-kfold", view, 5, 0):
+    for fold in protocols.split("group-kfold", Task((view,)), 5, 0).folds:
+        test = fold.test
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
         predicted[test] = probe.fit(pixels[~test], view.labels[~test]).predict(pixels[test])
     return float(accuracy_score(view.labels, predicted))

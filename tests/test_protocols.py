@@ -10,6 +10,7 @@ import pytest
 from sklearn.model_selection import StratifiedKFold
 
 from fer_bench.data import protocols
+from fer_bench.data.task import Task
 from fer_bench.data.view import select
 from fer_bench.errors import FerBenchError
 from fer_bench.plugins import Plugin
@@ -35,19 +36,31 @@ def _view(labels, subjects=None, splits=None, sequences=None, limit=None, split=
     return select(component, prepared, limit)  # pyright: ignore[reportArgumentType]
 
 
+def _task(*args, **kwargs):
+    return Task((_view(*args, **kwargs),))
+
+
+def _assignment(split):
+    """Return the fold in which each sample is tested; every sample is, once, and trains in all others."""
+    tests = np.stack([fold.test for fold in split.folds])
+    assert (tests.sum(0) == 1).all()
+    assert all((fold.train == ~fold.test).all() for fold in split.folds)
+    return tests.argmax(0)
+
+
 def test_kfold_is_scikit_learns():
-    view = _view([0, 1] * 20)
-    split = protocols.split("kfold", view, 5, 3)
-    expected = [test for _, test in StratifiedKFold(5, shuffle=True, random_state=3).split(view.labels, view.labels)]
-    for (fold, mask), test in zip(split, expected, strict=True):
-        assert np.flatnonzero(mask).tolist() == test.tolist(), fold
-    assert split.sha256 == protocols.split("kfold", view, 5, 3).sha256 != protocols.split("kfold", view, 5, 4).sha256
+    task = _task([0, 1] * 20)
+    split = protocols.split("kfold", task, 5, 3)
+    expected = [test for _, test in StratifiedKFold(5, shuffle=True, random_state=3).split(task.labels, task.labels)]
+    for fold, test in zip(split.folds, expected, strict=True):
+        assert np.flatnonzero(fold.test).tolist() == test.tolist(), fold.number
+    assert split.sha256 == protocols.split("kfold", task, 5, 3).sha256 != protocols.split("kfold", task, 5, 4).sha256
 
 
 def test_group_kfold_never_tears_a_subject_apart():
     subjects = [f"p{i % 11}" for i in range(88)]
-    view = _view([i // 11 % 2 for i in range(88)], subjects)
-    assignment = protocols.split("group-kfold", view, 4, 0).assignment
+    task = _task([i // 11 % 2 for i in range(88)], subjects)
+    assignment = _assignment(protocols.split("group-kfold", task, 4, 0))
     for subject in set(subjects):
         assert len(set(assignment[np.array(subjects) == subject])) == 1
     assert sorted(set(assignment)) == [0, 1, 2, 3]
@@ -59,25 +72,25 @@ def test_samples_without_a_subject_stay_with_their_sequence():
 
 
 def test_sequences_stay_whole_where_no_subject_is_known():
-    view = _view([0, 1] * 8, sequences=[f"v{i // 4}" for i in range(16)])
-    protocol, why = protocols.choose("auto", view)
+    task = _task([0, 1] * 8, sequences=[f"v{i // 4}" for i in range(16)])
+    protocol, why = protocols.choose("auto", task)
     assert (protocol, why.split(";")[0]) == ("group-kfold", "sequences stay whole")
-    assignment = protocols.split(protocol, view, 2, 0).assignment.reshape(4, 4)
+    assignment = _assignment(protocols.split(protocol, task, 2, 0)).reshape(4, 4)
     assert (assignment == assignment[:, :1]).all()
-    assert "sequences are known but ignored" in protocols.choose("kfold", view)[1]
+    assert "sequences are known but ignored" in protocols.choose("kfold", task)[1]
     with pytest.raises(FerBenchError, match="more than the 4 sequences"):
-        protocols.split(protocol, view, 5, 0)
+        protocols.split(protocol, task, 5, 0)
 
 
 def test_auto_groups_where_identity_exists_and_says_so():
-    assert protocols.choose("auto", _view([0, 1], ["a", "b"])) == (
+    assert protocols.choose("auto", _task([0, 1], ["a", "b"])) == (
         "group-kfold",
         "subjects are known, so none stands in both training and test",
     )
-    assert protocols.choose("auto", _view([0, 1]))[0] == "kfold"
-    assert "flatter" in protocols.choose("kfold", _view([0, 1], ["a", "b"]))[1]
+    assert protocols.choose("auto", _task([0, 1]))[0] == "kfold"
+    assert "flatter" in protocols.choose("kfold", _task([0, 1], ["a", "b"]))[1]
     with pytest.raises(FerBenchError, match="does not say which images show one person or sequence"):
-        protocols.choose("group-kfold", _view([0, 1]))
+        protocols.choose("group-kfold", _task([0, 1]))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +114,7 @@ def test_auto_groups_where_identity_exists_and_says_so():
 )
 def test_folds_that_cannot_be_are_refused(protocol, folds, view, message):
     with pytest.raises(FerBenchError) as caught:
-        protocols.split(protocol, _view(**view), folds, 0)
+        protocols.split(protocol, _task(**view), folds, 0)
     assert message in str(caught.value)
 
 

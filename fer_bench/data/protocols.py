@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +10,23 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from fer_bench.config import Protocol
-from fer_bench.data.view import View
+from fer_bench.data.task import Task
 from fer_bench.errors import FerBenchError
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One division of a task's samples; a sample may be in neither part.
+
+    Attributes:
+        number: from 0.
+        train: (n,) bool.
+        test: (n,) bool; shares no sample with ``train``.
+    """
+
+    number: int
+    train: np.ndarray[Any, Any]
+    test: np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,35 +35,34 @@ class Split:
 
     Attributes:
         protocol: ``kfold`` or ``group-kfold``.
-        folds: K.
         seed: drew the folds.
-        assignment: (n,) int64, the fold in which each sample of the view is tested, once.
-        sha256: of the assignment.
+        folds: in order.
     """
 
     protocol: str
-    folds: int
     seed: int
-    assignment: np.ndarray[Any, Any]
-    sha256: str
+    folds: tuple[Fold, ...]
 
-    def __iter__(self) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
-        """Yield (fold, (n,) bool mask of its test part)."""
-        for fold in range(self.folds):
-            yield fold, self.assignment == fold
+    @property
+    def sha256(self) -> str:
+        """Hash of which sample is where in each fold."""
+        digest = hashlib.sha256()
+        for fold in self.folds:
+            digest.update((fold.train + 2 * fold.test.astype(np.uint8)).tobytes())
+        return digest.hexdigest()
 
     def identity(self) -> dict[str, Any]:
         """Return what a cell records of it."""
-        return {"name": self.protocol, "folds": self.folds, "splits_sha256": self.sha256}
+        return {"name": self.protocol, "folds": len(self.folds), "splits_sha256": self.sha256}
 
 
-def choose(protocol: Protocol, view: View) -> tuple[str, str]:
+def choose(protocol: Protocol, task: Task) -> tuple[str, str]:
     """Return (protocol, why) for ``protocol``, which may be ``auto``.
 
     Raises:
         FerBenchError: ``group-kfold`` on data without identity.
     """
-    name, unit = view.dataset.spec.name, view.unit
+    name, unit = task.name, task.unit
     if protocol == "auto":
         if unit == "subject":
             return "group-kfold", "subjects are known, so none stands in both training and test"
@@ -66,13 +79,13 @@ def choose(protocol: Protocol, view: View) -> tuple[str, str]:
     return protocol, "asked for"
 
 
-def split(protocol: str, view: View, folds: int, seed: int) -> Split:
-    """Deal the samples of ``view`` to ``folds`` folds, stratified by label.
+def split(protocol: str, task: Task, folds: int, seed: int) -> Split:
+    """Deal the samples of ``task`` to ``folds`` folds, stratified by label.
 
     Args:
         protocol: ``kfold`` (scikit-learn's StratifiedKFold) or ``group-kfold`` (StratifiedGroupKFold over
             subjects, or sequences where no subject is known).
-        view: the samples.
+        task: the samples.
         folds: K.
         seed: of the shuffle.
 
@@ -80,19 +93,18 @@ def split(protocol: str, view: View, folds: int, seed: int) -> Split:
         FerBenchError: more folds than the smallest class has samples, or than there are
             subjects or sequences; an empty class or fold.
     """
-    labels, groups, name = view.labels, view.groups, view.dataset.spec.name
-    counts = np.bincount(labels, minlength=len(view.classes))
+    labels, groups, name = task.labels, task.groups, task.name
+    counts = np.bincount(labels, minlength=len(task.classes))
     smallest = int(counts.argmin())
     if counts[smallest] < folds:
         raise FerBenchError(
-            f"--folds {folds} is more than the {counts[smallest]} samples of class {view.classes[smallest]!r} "
+            f"--folds {folds} is more than the {counts[smallest]} samples of class {task.classes[smallest]!r} "
             f"in {name!r}; "
             f"take at most {counts[smallest]} folds or more samples."
             if counts[smallest] > 1
-            else f"Class {view.classes[smallest]!r} of {name!r} has {counts[smallest]} samples here; "
+            else f"Class {task.classes[smallest]!r} of {name!r} has {counts[smallest]} samples here; "
             f"{folds} folds need at least {folds}."
         )
-    assignment = np.full(len(labels), -1)
     if protocol == "kfold":
         parts = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
     else:
@@ -100,14 +112,21 @@ def split(protocol: str, view: View, folds: int, seed: int) -> Split:
         units = len(np.unique(groups))
         if units < folds:
             raise FerBenchError(
-                f"--folds {folds} is more than the {units} {view.unit}s of {name!r}; take at most {units} folds."
+                f"--folds {folds} is more than the {units} {task.unit}s of {name!r}; take at most {units} folds."
             )
         parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(labels, labels, groups)
+    made: list[Fold] = []
     for fold, (train, test) in enumerate(parts):
-        assignment[test] = fold
-        if not len(test) or len(np.unique(labels[train])) < len(view.classes):
+        if not len(test) or len(np.unique(labels[train])) < len(task.classes):
             raise FerBenchError(
                 f"Fold {fold} of {folds} of {name!r} (seed {seed}) would train without some class or test nothing: "
-                f"too few {view.unit or 'image'}s show every class; take fewer folds."
+                f"too few {task.unit or 'image'}s show every class; take fewer folds."
             )
-    return Split(protocol, folds, seed, assignment, hashlib.sha256(assignment.astype("<i8").tobytes()).hexdigest())
+        made.append(Fold(fold, _mask(train, len(labels)), _mask(test, len(labels))))
+    return Split(protocol, seed, tuple(made))
+
+
+def _mask(rows: np.ndarray[Any, Any], n: int) -> np.ndarray[Any, Any]:
+    mask = np.zeros(n, dtype=bool)
+    mask[rows] = True
+    return mask

@@ -62,6 +62,25 @@ class View:
         """Return a column of the samples table, (n,)."""
         return self.prepared.samples[name].to_numpy()[self.rows]
 
+    def images(self, positions: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
+        """Decode the images at ``positions`` of the view: arrays (h, w, 1 or 3) uint8, each in its own size."""
+        return self.prepared.images(self.rows[positions])
+
+    @property
+    def channels(self) -> int:
+        """The most channels that an image has: 1 or 3."""
+        return int(self.column("channels").max())
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Height and width in pixels where all images share them, else None."""
+        shapes = set(zip(self.column("height").tolist(), self.column("width").tolist(), strict=True))
+        return shapes.pop() if len(shapes) == 1 else None
+
+    def content_sha256(self) -> str:
+        """Return a hash of everything that `images` returns, in order."""
+        return hashlib.sha256("".join(self.column("sha256")).encode()).hexdigest()
+
     def identity(self) -> dict[str, Any]:
         """Return what a cell records of the data: content, not location."""
         ids = "\0".join(self.column("id").astype(str))

@@ -57,13 +57,16 @@ def estimate(grid: Grid, store: Store, cache_dir: Path) -> Forecast:
     jobs = tuple((job, names[store.status(job.cell)]) for job in grid.jobs)
     todo = {id(job) for job, status in jobs if status != "done"}
     images, seconds = 0, 0.0
-    for _, group in itertools.groupby(grid.blocks, key=lambda block: (id(block.view), id(block.backbone))):
+    for _, group in itertools.groupby(grid.blocks, key=lambda block: (id(block.task), id(block.backbone))):
         blocks = list(group)
         block = blocks[0]
-        key = feature_cache.key(block.view, block.backbone_identity, block.backbone.spec.feature_size)
-        if not any(id(job) in todo for b in blocks for job in b.jobs) or feature_cache.load(cache_dir, key) is not None:
+        if not any(id(job) in todo for b in blocks for job in b.jobs):
             continue
-        images += len(block.view.rows)
-        rate = feature_cache.known_rate(cache_dir, block.backbone_identity)
-        seconds += len(block.view.rows) / rate if rate else float("nan")
+        for view in block.task.parts:
+            key = feature_cache.key(view, block.backbone_identity, block.backbone.spec.feature_size)
+            if feature_cache.load(cache_dir, key) is not None:
+                continue
+            images += len(view.rows)
+            rate = feature_cache.known_rate(cache_dir, block.backbone_identity)
+            seconds += len(view.rows) / rate if rate else float("nan")
     return Forecast(jobs, images, None if seconds != seconds else seconds)

@@ -10,7 +10,9 @@ from typing import Any
 from fer_bench.config import RunConfig
 from fer_bench.data import protocols
 from fer_bench.data.prepare import prepare
-from fer_bench.data.view import View, select
+from fer_bench.data.protocols import Fold
+from fer_bench.data.task import Task
+from fer_bench.data.view import select
 from fer_bench.registry import Component, Registry
 from fer_bench.results.cell import Cell
 from fer_bench.specs import BackboneSpec, DatasetSpec, Plan, StrategySpec
@@ -24,18 +26,18 @@ class Job:
 
     Attributes:
         cell: its identity.
-        test: (n,) bool mask over the view; the rest trains.
+        fold: the samples that train and that are tested.
     """
 
     cell: Cell
-    test: Any
+    fold: Fold
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
     """All folds and seeds of one data set x backbone x strategy: they share features and are trained together."""
 
-    view: View
+    task: Task
     backbone: Component[BackboneSpec]
     backbone_identity: dict[str, Any]
     strategy: Component[StrategySpec]
@@ -85,12 +87,12 @@ def expand(
     notes: list[str] = []
     for dataset in datasets:
         progress(dataset)
-        view = select(dataset, prepare(dataset, data_dir), config.limit)
-        protocol, why = protocols.choose(config.protocol, view)
-        splits = [protocols.split(protocol, view, config.folds, seed) for seed in config.seeds]
-        notes.append(f"{dataset}: {len(view.rows)} images, {protocol} with {config.folds} folds ({why}).")
-        notes.extend(f"{dataset}: {warning}" for warning in view.prepared.warnings)
-        data_identity = {"text": str(dataset), **view.identity()}
+        task = Task((select(dataset, prepare(dataset, data_dir), config.limit),))
+        protocol, why = protocols.choose(config.protocol, task)
+        splits = [protocols.split(protocol, task, config.folds, seed) for seed in config.seeds]
+        notes.append(f"{dataset}: {len(task)} images, {protocol} with {config.folds} folds ({why}).")
+        notes.extend(f"{dataset}: {warning}" for view in task.parts for warning in view.prepared.warnings)
+        data_identity = task.identity()
         for backbone, backbone_identity in zip(backbones, identities, strict=True):
             for strategy, plan in strategies:
                 strategy_identity = {
@@ -105,13 +107,13 @@ def expand(
                             protocol=split.identity(),
                             backbone=backbone_identity,
                             strategy=strategy_identity,
-                            fold=fold,
+                            fold=fold.number,
                             seed=split.seed,
                         ),
-                        test,
+                        fold,
                     )
                     for split in splits
-                    for fold, test in split
+                    for fold in split.folds
                 ]
-                blocks.append(Block(view, backbone, backbone_identity, strategy, plan, tuple(jobs)))
+                blocks.append(Block(task, backbone, backbone_identity, strategy, plan, tuple(jobs)))
     return Grid(tuple(blocks), tuple(notes))

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pandas as pd
 
+from fer_bench.data.view import View
 from fer_bench.errors import FerBenchError, PluginError
 from fer_bench.executors.grid import Block, Grid, Job
 from fer_bench.plugins import Plugins
@@ -70,7 +71,7 @@ def execute(grid: Grid, store: Store, cache_dir: Path, plugins: Plugins, reporte
     ok, failed = done, 0
     reporter.begin(len(pending), done)
     _notify(plugins, reporter, "fer_bench_run_start", cells=len(pending), done=done, runs_dir=store.runs_dir)
-    for _, group in itertools.groupby(grid.blocks, key=lambda block: (id(block.view), id(block.backbone))):
+    for _, group in itertools.groupby(grid.blocks, key=lambda block: (id(block.task), id(block.backbone))):
         blocks = [block for block in group if any(pending[id(job)] for job in block.jobs)]
         if not blocks:
             continue
@@ -91,16 +92,20 @@ def execute(grid: Grid, store: Store, cache_dir: Path, plugins: Plugins, reporte
     return Summary(ok, failed, done)
 
 
-def _features(block: Block, cache_dir: Path, reporter: Reporter) -> Features:
-    """Return the features of a block's images: from the cache, or computed."""
+def _features(block: Block, cache_dir: Path, reporter: Reporter) -> list[Features]:
+    """Return the features of each part of a block's task: from the cache, or computed."""
+    return [_features_of(view, block, cache_dir, reporter) for view in block.task.parts]
+
+
+def _features_of(view: View, block: Block, cache_dir: Path, reporter: Reporter) -> Features:
     spec, params = block.backbone.spec, block.backbone.params
     assert isinstance(params, BackboneParams)
-    key = feature_cache.key(block.view, block.backbone_identity, spec.feature_size)
+    key = feature_cache.key(view, block.backbone_identity, spec.feature_size)
     if (found := feature_cache.load(cache_dir, key)) is not None:
         return found
-    reporter.step(f"features: {block.view.dataset} through {block.backbone}", len(block.view.rows))
+    reporter.step(f"features: {view.dataset} through {block.backbone}", len(view.rows))
     features = feature_cache.compute(
-        block.view,
+        view,
         lambda: backbones.build(block.backbone, block.backbone_identity["precision"], seed=0),
         params.input_size,
         spec.feature_size,
@@ -112,15 +117,14 @@ def _features(block: Block, cache_dir: Path, reporter: Reporter) -> Features:
     return features
 
 
-def _results(block: Block, jobs: Sequence[Job], features: Features | str) -> Iterable[tuple[Job, Result]]:
+def _results(block: Block, jobs: Sequence[Job], features: list[Features] | str) -> Iterable[tuple[Job, Result]]:
     """Yield the result of every job of a block."""
     if isinstance(features, str):
         yield from ((job, _failure(features)) for job in jobs)
         return
-    classes = len(block.view.classes)
-    outcomes = _guarded(
-        lambda: run_plan(block.plan, features.values, block.view.labels, classes, [job.test for job in jobs])
-    )
+    classes = len(block.task.classes)
+    values = np.concatenate([part.values for part in features]) if len(features) > 1 else features[0].values
+    outcomes = _guarded(lambda: run_plan(block.plan, values, block.task.labels, classes, [job.fold for job in jobs]))
     if isinstance(outcomes, str):
         yield from ((job, _failure(outcomes)) for job in jobs)
         return
@@ -128,26 +132,27 @@ def _results(block: Block, jobs: Sequence[Job], features: Features | str) -> Ite
         yield job, _success(block, job, features, outcome)
 
 
-def _success(block: Block, job: Job, features: Features, outcome: Outcome) -> Result:
+def _success(block: Block, job: Job, features: list[Features], outcome: Outcome) -> Result:
     """Return the result of a fold that was trained and tested."""
-    labels, groups = block.view.labels, block.view.groups
-    tested = np.flatnonzero(job.test)
+    task = block.task
+    labels, groups = task.labels, task.groups
+    tested = np.flatnonzero(job.fold.test)
     predictions = pd.DataFrame(
         {
-            "id": block.view.column("id")[tested].astype(str),
+            "id": task.ids[tested],
             "group": groups[tested] if groups is not None else "",
             "label": labels[tested],
         }
     )
-    for index in range(len(block.view.classes)):
+    for index in range(len(task.classes)):
         predictions[f"p{index}"] = outcome.probabilities[:, index]
     measures = {
-        "parameters": features.parameters + outcome.trained_parameters,
+        "parameters": features[0].parameters + outcome.trained_parameters,
         "trained_parameters": outcome.trained_parameters,
         "converged": outcome.converged,
-        "train_counts": np.bincount(labels[~job.test], minlength=len(block.view.classes)).tolist(),
-        "seconds": {"features": features.seconds, "fit": outcome.seconds},
-        "images_per_second": features.images_per_second,
+        "train_counts": np.bincount(labels[job.fold.train], minlength=len(task.classes)).tolist(),
+        "seconds": {"features": sum(part.seconds for part in features), "fit": outcome.seconds},
+        "images_per_second": min(part.images_per_second for part in features),
     }
     return Result("ok", "", measures, predictions, outcome.history)
 

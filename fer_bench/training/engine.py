@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from fer_bench.data.protocols import Fold
 from fer_bench.errors import PluginError
 from fer_bench.registry import Component
 from fer_bench.specs import ConvexPhase, Plan, StrategySpec
@@ -57,26 +59,26 @@ def make_plan(strategy: Component[StrategySpec]) -> Plan:
     return plan
 
 
-def run_plan(plan: Plan, features: Array, labels: Array, classes: int, tests: list[Array]) -> list[Outcome]:
-    """Train and predict for each test part; what is not tested trains.
+def run_plan(plan: Plan, features: Array, labels: Array, classes: int, folds: Sequence[Fold]) -> list[Outcome]:
+    """Train on the training part of each fold and predict its test part.
 
     Args:
         plan: from `make_plan`.
         features: (n, f) float32, of the frozen backbone.
         labels: (n,) int.
         classes: number of classes, c.
-        tests: masks (n,) bool, one an outcome.
+        folds: one an outcome.
 
     Raises:
         FloatingPointError: a head ended in values that are not finite.
     """
     start = time.perf_counter()
     (phase,) = plan.phases
-    heads = convex.fit(features, labels, ~np.stack(tests), classes, phase)
-    seconds = (time.perf_counter() - start) / len(tests)
+    heads = convex.fit(features, labels, np.stack([fold.train for fold in folds]), classes, phase)
+    seconds = (time.perf_counter() - start) / len(folds)
     outcomes = []
-    for i, test in enumerate(tests):
-        probabilities = np.exp(heads.log_probabilities[i, test])
+    for i, fold in enumerate(folds):
+        probabilities = np.exp(heads.log_probabilities[i, fold.test])
         if not (np.isfinite(probabilities).all() and np.isfinite(heads.loss[i])):
             raise FloatingPointError(f"the head's loss is {heads.loss[i]} after {heads.iterations[i]} iterations")
         history = pd.DataFrame(

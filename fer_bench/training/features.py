@@ -53,7 +53,7 @@ def key(view: View, backbone_identity: dict[str, Any], feature_size: int) -> str
     """Return the hash of what decides the features: images, transform, code, weights, input size, precision."""
     text = json.dumps(
         {
-            "images": hashlib.sha256("".join(view.column("sha256")).encode()).hexdigest(),
+            "images": view.content_sha256(),
             "transform": transforms.VERSION,
             "backbone": backbone_identity,
             "feature_size": feature_size,
@@ -159,14 +159,13 @@ def _batches(view: View, batch: int, input_size: int) -> Iterator[tuple[int, np.
 
     The next batch is decoded while the device works on this one.
     """
-    shapes = view.prepared.samples[["height", "width", "channels"]].iloc[view.rows].drop_duplicates()
-    channels = int(shapes["channels"].max())
-    uniform = len(shapes) == 1 and int(shapes[["height", "width"]].to_numpy().max()) <= 2 * input_size
+    shape, channels = view.shape, view.channels
+    side = None if shape is not None and max(shape) <= 2 * input_size else input_size
 
     def read(at: int) -> tuple[int, np.ndarray[Any, Any], int]:
-        rows = view.rows[at : at + batch]
-        images = transforms.to_batch(view.prepared.images(rows), None if uniform else input_size, channels)
-        return at, np.concatenate([images, np.repeat(images[-1:], batch - len(rows), axis=0)]), len(rows)
+        positions = np.arange(at, min(at + batch, len(view.rows)))
+        images = transforms.to_batch(view.images(positions), side, channels)
+        return at, np.concatenate([images, np.repeat(images[-1:], batch - len(positions), axis=0)]), len(positions)
 
     starts = range(0, len(view.rows), batch)
     with ThreadPoolExecutor(1) as reader:
