@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from fer_bench.data.view import select
 from fer_bench.registry import Component, Registry
 from fer_bench.results.cell import Cell
 from fer_bench.specs import BackboneSpec, DatasetSpec, Plan, StrategySpec
-from fer_bench.training.backbone import code_digest, identity, resolve_precision
+from fer_bench.training.backbone import BACKBONE_SEED, code_digest, identity, resolve_precision
 from fer_bench.training.engine import make_plan
 
 
@@ -27,10 +27,17 @@ class Job:
     Attributes:
         cell: its identity.
         fold: the samples that train and that are tested.
+        config: settings of a `RunConfig` that make this cell again, as plain JSON; see `config_of`.
     """
 
     cell: Cell
     fold: Fold
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def seeds(self) -> dict[str, int]:
+        """Every seed that this cell's result depends on."""
+        return {"folds": self.cell.seed, "training": self.cell.seed, "random_backbone_weights": BACKBONE_SEED}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +92,7 @@ def expand(
     identities = [{"text": str(backbone), **identity(backbone, precision)} for backbone in backbones]
     blocks: list[Block] = []
     notes: list[str] = []
-    for dataset in datasets:
+    for typed, dataset in zip(config.datasets, datasets, strict=True):
         progress(dataset)
         task = Task((select(dataset, prepare(dataset, data_dir), config.limit),))
         protocol, why = protocols.choose(config.protocol, task)
@@ -93,8 +100,9 @@ def expand(
         notes.append(f"{dataset}: {len(task)} images, {protocol} with {config.folds} folds ({why}).")
         notes.extend(f"{dataset}: {warning}" for view in task.parts for warning in view.prepared.warnings)
         data_identity = task.identity()
-        for backbone, backbone_identity in zip(backbones, identities, strict=True):
-            for strategy, plan in strategies:
+        for typed_backbone, backbone, backbone_identity in zip(config.backbones, backbones, identities, strict=True):
+            for typed_strategy, (strategy, plan) in zip(config.strategies, strategies, strict=True):
+                texts = {"datasets": typed, "backbones": typed_backbone, "strategies": typed_strategy}
                 strategy_identity = {
                     "text": str(strategy),
                     **strategy.identity(),
@@ -111,9 +119,23 @@ def expand(
                             seed=split.seed,
                         ),
                         fold,
+                        config_of(config, texts, split.seed, precision),
                     )
                     for split in splits
                     for fold in split.folds
                 ]
                 blocks.append(Block(task, backbone, backbone_identity, strategy, plan, tuple(jobs)))
     return Grid(tuple(blocks), tuple(notes))
+
+
+def config_of(config: RunConfig, texts: Mapping[str, str], seed: int, precision: str) -> dict[str, Any]:
+    """Return the settings that make one cell of ``config`` again, on any machine: no folders, and nothing automatic.
+
+    Args:
+        config: of the whole run.
+        texts: field of `RunConfig` -> the one component that the cell uses, as the user typed it.
+        seed: of the cell.
+        precision: ``float32`` or ``bfloat16``, what ``auto`` came to.
+    """
+    settings = config.model_dump(mode="json", exclude={"runs_dir", "data_dir", "cache_dir"})
+    return {**settings, **{name: [text] for name, text in texts.items()}, "seeds": [seed], "precision": precision}

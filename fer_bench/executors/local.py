@@ -65,7 +65,7 @@ def execute(grid: Grid, store: Store, cache_dir: Path, plugins: Plugins, reporte
     """
     store.ensure_writable()
     _keep_compiled_programs(cache_dir)
-    origin = provenance.collect()
+    origin = provenance.collect(plugins)
     pending = {id(job): store.status(job.cell) != "ok" for job in grid.jobs}
     done = sum(not todo for todo in pending.values())
     ok, failed = done, 0
@@ -79,7 +79,7 @@ def execute(grid: Grid, store: Store, cache_dir: Path, plugins: Plugins, reporte
         for block in blocks:
             jobs = [job for job in block.jobs if pending[id(job)]]
             for job, result in _results(block, jobs, features):
-                stored = store.write(job.cell, result, origin)
+                stored = store.write(job.cell, result, {**origin, "seeds": job.seeds, "config": job.config})
                 ok, failed = ok + (stored.status == "ok"), failed + (stored.status == "failed")
                 reporter.cell(stored, str(job.cell))
                 _notify(
@@ -106,7 +106,7 @@ def _features_of(view: View, block: Block, cache_dir: Path, reporter: Reporter) 
     reporter.step(f"features: {view.dataset} through {block.backbone}", len(view.rows))
     features = feature_cache.compute(
         view,
-        lambda: backbones.build(block.backbone, block.backbone_identity["precision"], seed=0),
+        lambda: backbones.build(block.backbone, block.backbone_identity["precision"], seed=backbones.BACKBONE_SEED),
         params.input_size,
         spec.feature_size,
         cache_dir,

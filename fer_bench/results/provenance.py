@@ -1,4 +1,7 @@
-"""Where a result comes from: versions, device and command; no user names and no home folders."""
+"""Where a result comes from: code, versions, device and command; no secrets, user names or home folders.
+
+The hashes of data, splits, weights and plugin code are parts of the cell itself, in ``cell.json``.
+"""
 
 from __future__ import annotations
 
@@ -6,35 +9,78 @@ import importlib.metadata
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import psutil
 
+import fer_bench
+from fer_bench.plugins import Plugins
+from fer_bench.results import source
+from fer_bench.results.privacy import anonymise, anonymise_command, clean_flags
 
-def collect() -> dict[str, Any]:
-    """Return what this process runs on, as plain JSON."""
+SCHEMA = 2
+"""Version of ``provenance.json``."""
+
+ENVIRONMENT = ("JAX_PLATFORMS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION", "OMP_NUM_THREADS")
+"""Variables that change results or speed, beside ``XLA_FLAGS``."""
+
+
+def collect(plugins: Plugins) -> dict[str, Any]:
+    """Return what this process runs on, as plain JSON.
+
+    Args:
+        plugins: those whose code is described; the broken ones are left out.
+    """
     device = jax.devices()[0]
     return {
-        "command": [_anonymous(argument) for argument in ["fer-bench", *sys.argv[1:]]],
-        "python": platform.python_version(),
+        "schema": SCHEMA,
+        "command": [Path(sys.argv[0]).name or "python", *anonymise_command(sys.argv[1:])],
+        "code": _code(plugins),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "distributions": _distributions(),
+        "jax": {
+            "backend": jax.default_backend(),
+            "x64": bool(jax.config.values["jax_enable_x64"]),
+            "matmul_precision": jax.config.values["jax_default_matmul_precision"],
+        },
+        "xla_flags": clean_flags(os.environ.get("XLA_FLAGS", "")),
+        "environment": {name: clean_flags(os.environ[name]) for name in ENVIRONMENT if name in os.environ},
+        "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": {"model": _cpu_model(), "count": os.cpu_count()},
         "memory_bytes": psutil.virtual_memory().total,
-        "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "distributions": {
-            distribution.name: distribution.version
-            for distribution in sorted(importlib.metadata.distributions(), key=lambda d: d.name.lower())
-        },
     }
 
 
-def _anonymous(text: str) -> str:
-    """Return ``text`` with the home folder, which holds the user's name, written as ``~``."""
-    home = str(Path.home())
-    return text.replace(home, "~") if len(home) > 1 else text
+def _code(plugins: Plugins) -> dict[str, Any]:
+    """Return distribution -> its source, for fer-bench and each plugin that works."""
+    found = {"fer-bench": source.describe("fer-bench", fer_bench.__version__, fer_bench.__file__)}
+    for plugin in plugins:
+        if plugin.status == "ok" and plugin.distribution not in found:
+            module = plugins.manager.get_plugin(plugin.name)
+            file = getattr(module, "__file__", None)
+            found[plugin.distribution] = source.describe(plugin.distribution, plugin.version, file)
+    return {name: found[name] for name in sorted(found)}
+
+
+def _distributions() -> dict[str, str]:
+    """Return name -> version of all installed packages; of two of a name, the one that is imported."""
+    versions: dict[str, str] = {}
+    for name, version in _installed():
+        versions.setdefault(name, version)
+    return {name: versions[name] for name in sorted(versions, key=str.lower)}
+
+
+def _installed() -> Iterator[tuple[str, str]]:
+    for distribution in importlib.metadata.distributions():
+        # The metadata of a package that was half removed may lack either.
+        metadata = distribution.metadata
+        name, version = metadata["Name"], metadata["Version"]
+        if name:
+            yield anonymise(str(name)), anonymise(str(version or "unknown"))
 
 
 def _cpu_model() -> str:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from fer_bench.errors import FerBenchError
 from fer_bench.results.cell import SCHEMA, Cell, record_id
+from fer_bench.results.privacy import anonymise
 
 CELL, RESULT, PREDICTIONS, HISTORY, PROVENANCE, CHECKSUMS = (
     "cell.json",
@@ -69,6 +70,10 @@ class StoredCell:
         """Read the predictions, one row a test sample."""
         return pd.read_parquet(self.folder / PREDICTIONS)
 
+    def provenance(self) -> dict[str, Any]:
+        """Read where it comes from: see `fer_bench.results.provenance.collect`."""
+        return json.loads((self.folder / PROVENANCE).read_text(encoding="utf-8"))
+
 
 class Store:
     """The folder of a set of runs.
@@ -120,9 +125,8 @@ class Store:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
             _write_json(temporary / CELL, cell.record())
-            _write_json(
-                temporary / RESULT, {"status": result.status, "error": result.error, "measures": result.measures}
-            )
+            error = anonymise(result.error)
+            _write_json(temporary / RESULT, {"status": result.status, "error": error, "measures": result.measures})
             _write_json(temporary / PROVENANCE, provenance)
             if result.predictions is not None:
                 result.predictions.to_parquet(temporary / PREDICTIONS, index=False)
@@ -187,13 +191,17 @@ def _read(folder: Path) -> StoredCell:
             raise ValueError(f"written by a newer fer-bench (schema {schema}, this one reads up to {SCHEMA})")
         if record_id(record)[:16] != folder.name:
             raise ValueError("the folder's name is not the hash of its cell.json")
-        if result["status"] == "ok" and PREDICTIONS not in checksums:
-            raise ValueError(f"{PREDICTIONS} is missing")
+        if missing := [name for name in _needed(result["status"]) if name not in checksums]:
+            raise ValueError(f"{' and '.join(missing)} is missing")
         return StoredCell(record_id(record), record, result["status"], result["error"], result["measures"], folder)
     except OSError as error:
         raise ValueError(f"{Path(error.filename or CHECKSUMS).name} is missing or cannot be read") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a cell of fer-bench: {type(error).__name__} {error}") from None
+
+
+def _needed(status: str) -> tuple[str, ...]:
+    return (PROVENANCE, HISTORY, PREDICTIONS) if status == "ok" else (PROVENANCE, HISTORY)
 
 
 def _write_json(file: Path, value: object) -> None:

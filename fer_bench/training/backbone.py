@@ -20,6 +20,9 @@ from fer_bench.registry import Component
 from fer_bench.specs import BackboneParams, BackboneSpec
 from fer_bench.training.weights import weights_digest
 
+BACKBONE_SEED = 0
+"""Of the initial values where weights are random: one set of weights, whatever the seed of the folds."""
+
 
 @dataclass(frozen=True, eq=False)
 class Backbone:

@@ -1,0 +1,47 @@
+"""One cell by the start of its id."""
+
+from __future__ import annotations
+
+from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
+from fer_bench.results.store import Store, StoredCell
+
+
+def describe(cell: StoredCell) -> str:
+    """Return a cell in words: data set, protocol, backbone, strategy, seed and fold."""
+    record = cell.record
+    method = " / ".join(record[part]["text"] for part in ("dataset", "backbone", "strategy"))
+    return f"{method} / {record['protocol']['name']} / seed {record['seed']} / fold {record['fold']}"
+
+
+def find_cell(store: Store, prefix: str) -> StoredCell:
+    """Return the intact cell of ``store`` whose id starts with ``prefix``.
+
+    Args:
+        store: where to look.
+        prefix: the first letters of an id, or the name of a cell's folder.
+
+    Raises:
+        FerBenchError: no cell or more than one starts so, it is damaged, or the store is empty.
+    """
+    cells, damaged = store.cells()
+    if not cells and not damaged:
+        raise FerBenchError(
+            f"The runs folder {str(store.runs_dir)!r} holds no cells yet. "
+            f"Run 'fer-bench run --runs-dir {store.runs_dir}' first."
+        )
+    text = prefix.strip().lower()
+    found = [cell for cell in cells if text and cell.id.startswith(text)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        lines = [f"{cell.id[:16]}  {describe(cell)}" for cell in found]
+        raise FerBenchError(
+            f"{len(found)} cells start with {prefix!r}; write more of the id:\n{bullet_list(lines, 20)}"
+        )
+    for message in damaged:
+        if text and message.startswith(text):
+            raise FerBenchError(f"Cell {message}. Delete its folder and repeat the run to make it again.")
+    hint = did_you_mean(text, [cell.id[: max(len(text), 8)] for cell in cells])
+    if not hint.startswith("Did"):
+        hint = f"Cells are named in {str(store.runs_dir / 'cells')!r}, such as {cells[0].id[:8]}." if cells else ""
+    raise FerBenchError(f"No cell in {str(store.runs_dir)!r} starts with {prefix!r}. {hint}".rstrip())
