@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
+from fer_bench.sizes import parse_size
 
 Protocol = Literal["auto", "kfold", "group-kfold"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -28,6 +29,8 @@ class RunConfig(BaseModel):
         runs_dir: where cells are stored.
         data_dir: where data sets lie; None is the user's data folder.
         cache_dir: where features and compiled programs are kept; None is the user's cache folder.
+        cache_limit: bytes, or text such as ``20GB``, that features may take; None is half of what they take and what is
+            free.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +46,7 @@ class RunConfig(BaseModel):
     runs_dir: Path = Path("runs")
     data_dir: Path | None = None
     cache_dir: Path | None = None
+    cache_limit: int | None = None
 
     @field_validator("datasets", "backbones", "strategies", "seeds")
     @classmethod
@@ -52,6 +56,14 @@ class RunConfig(BaseModel):
         if len(set(values)) < len(values):
             raise ValueError("a value is given twice")
         return values
+
+    @field_validator("cache_limit", mode="before")
+    @classmethod
+    def _size(cls, value: Any) -> Any:
+        try:
+            return parse_size(value) if isinstance(value, str) else value
+        except FerBenchError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("seeds")
     @classmethod

@@ -164,9 +164,9 @@ class BackboneSpec:
     """A backbone: named stages in order, from an image batch to features.
 
     ``build(params, rngs=nnx.Rngs, compute_dtype=jnp.dtype)`` returns an ``nnx.Module`` in eval mode, weights loaded,
-    that has every stage as an attribute. The first stage takes (b, s, s, c) float32 in ``image_input.value_range`` with
-    s = ``params.input_size``; each takes what the one before returns; the last returns
-    (b, h, w, ``feature_size``), which the host averages over space, or (b, ``feature_size``), float32.
+    that has every stage as an attribute, each an ``nnx.Module`` itself. The first stage takes (b, s, s, c) float32 in
+    ``image_input.value_range`` with s = ``params.input_size``; each takes what the one before returns, one array; the
+    last returns (b, h, w, ``feature_size``), which the host averages over space, or (b, ``feature_size``), float32.
 
     Attributes:
         name: lower-case letters, digits and single hyphens.

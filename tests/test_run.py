@@ -225,7 +225,7 @@ def test_editing_a_plugin_runs_its_cells_again(tiny, site):
 
 def test_a_damaged_feature_file_is_computed_again(tiny):
     invoke("run", *BASE, "--folds", "3")
-    (features,) = (tiny / "cache" / "features").rglob("features.npy")
+    (features,) = (tiny / "cache" / "prefix").rglob("values.npy")
     content = features.read_bytes()
     features.write_bytes(content[:-4] + b"\0\0\0\0")
     result = invoke("run", *BASE, "--folds", "2")
@@ -380,3 +380,34 @@ def test_control_c_is_one_line_and_exit_130(tiny):
     assert process.returncode == 130
     assert "Traceback" not in stderr
     assert len(list(tiny.glob("runs/cells/[0-9a-f]*"))) == 3
+
+
+def test_the_cache_says_what_it_holds_and_is_cleared(tiny):
+    assert "0 stage outputs, 0 bytes of at most" in invoke("cache", "status").stdout
+    invoke("run", *BASE, "--folds", "3")
+    text = invoke("cache", "status", "--cache-limit", "5MB").stdout
+    assert "squares" in text
+    assert "net, " in text
+    assert "1 stage outputs" in text
+    assert "of at most 5.0 MB" in text
+    record = json.loads(invoke("cache", "status", "--json").stdout)
+    (entry,) = record["entries"]
+    assert (entry["dataset"], entry["images"], entry["backbone"], entry["holds"], entry["type"]) == (
+        *("squares", 90, "net", "features"),
+        "float16",
+    )
+    assert record["total_bytes"] == entry["size_bytes"] > 90 * 8 * 2
+    assert json.loads(invoke("plan", *BASE, "--json").stdout)["images"] == 0
+    assert len(json.loads(invoke("cache", "clear", "--json").stdout)["removed"]) == 1
+    assert json.loads(invoke("plan", *BASE, "--json").stdout)["images"] == 90
+    assert "Removed 0 stage outputs" in invoke("cache", "clear", "--all").stdout
+    assert not (tiny / "cache" / "rates").exists()
+
+
+def test_a_cache_limit_that_is_too_small_ends_the_run_with_what_to_do(tiny, monkeypatch, capsys):
+    for limit, message in {"100": "1.4 kB do not fit the cache", "many": "'many' is not a size; write"}.items():
+        monkeypatch.setattr(sys, "argv", ["fer-bench", "run", *BASE, "--cache-limit", limit])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert caught.value.code == 2
+        assert message in capsys.readouterr().err

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from fer_bench.cli import data, leaderboard, plan, plugins, run, show, weights
+from fer_bench.cli import cache, data, leaderboard, plan, plugins, run, show, weights
 from fer_bench.errors import FerBenchError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command("run", epilog=run.EXAMPLES)(run.run)
 app.command("plan", epilog=plan.EXAMPLES)(plan.plan)
 app.command("leaderboard", epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
 app.command("show", epilog=show.EXAMPLES)(show.show)
+app.add_typer(cache.app, name="cache")
 app.add_typer(data.app, name="data")
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(weights.app, name="weights")

@@ -55,6 +55,14 @@ CacheDir = Annotated[
         envvar=paths.CACHE_VARIABLE, help="Folder of features and compiled programs.  [default: the user's own]"
     ),
 ]
+CacheLimit = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        envvar=paths.CACHE_LIMIT_VARIABLE,
+        help="What features may take on disk, as in 20GB.  [default: half of what they take and what is free]",
+    ),
+]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="YAML file with these settings; options override it.")
 ]

@@ -30,6 +30,7 @@ def run(
     runs_dir: options.RunsDir = None,
     data_dir: options.DataDir = None,
     cache_dir: options.CacheDir = None,
+    cache_limit: options.CacheLimit = None,
     config: options.ConfigFile = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the leaderboard and warnings alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the leaderboard as JSON.")] = False,
@@ -56,7 +57,7 @@ def run(
         grid = expand(settings, registry, options.data_folder(settings), lambda name: reporter.say(f"data: {name}"))
         for note in grid.notes:
             reporter.say(note)
-        summary = execute(grid, store, options.cache_folder(settings), registry.plugins, reporter)
+        summary = execute(grid, store, options.cache_folder(settings), registry.plugins, reporter, settings.cache_limit)
         reporter.say(f"{summary.ok} cells ok, {summary.failed} failed; stored in {settings.runs_dir}.")
     wanted = {job.cell.id for job in grid.jobs}
     cells, damaged = store.cells()

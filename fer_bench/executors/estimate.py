@@ -9,7 +9,7 @@ from typing import Any
 
 from fer_bench.executors.grid import Grid, Job
 from fer_bench.results.store import Store
-from fer_bench.training import features as feature_cache
+from fer_bench.training.prefix import Source, cache_of, is_cached
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +62,11 @@ def estimate(grid: Grid, store: Store, cache_dir: Path) -> Forecast:
         block = blocks[0]
         if not any(id(job) in todo for b in blocks for job in b.jobs):
             continue
+        source, stages = Source(block.backbone, block.backbone_identity, cache_dir), len(block.backbone.spec.stages)
         for view in block.task.parts:
-            key = feature_cache.key(view, block.backbone_identity, block.backbone.spec.feature_size)
-            if feature_cache.load(cache_dir, key) is not None:
+            if is_cached(cache_of(cache_dir), view, source, stages, variants=1):
                 continue
             images += len(view.rows)
-            rate = feature_cache.known_rate(cache_dir, block.backbone_identity)
+            rate = source.known_rate(stages)
             seconds += len(view.rows) / rate if rate else float("nan")
     return Forecast(jobs, images, None if seconds != seconds else seconds)

@@ -12,17 +12,15 @@ import jax
 import numpy as np
 import pandas as pd
 
-from fer_bench.data.view import View
 from fer_bench.errors import FerBenchError, PluginError
 from fer_bench.executors.grid import Block, Grid, Job
 from fer_bench.plugins import Plugins
 from fer_bench.results import provenance
 from fer_bench.results.store import Result, Store, StoredCell
-from fer_bench.specs import BackboneParams
-from fer_bench.training import backbone as backbones
-from fer_bench.training import features as feature_cache
+from fer_bench.training.cache import Cache
 from fer_bench.training.engine import Outcome, run_plan
-from fer_bench.training.features import Features
+from fer_bench.training.outputs import Outputs
+from fer_bench.training.prefix import Prefix, Source, cache_of, fetch
 
 T = TypeVar("T")
 
@@ -55,16 +53,27 @@ class Summary:
     done_before: int
 
 
-def execute(grid: Grid, store: Store, cache_dir: Path, plugins: Plugins, reporter: Reporter) -> Summary:
+def execute(
+    grid: Grid, store: Store, cache_dir: Path, plugins: Plugins, reporter: Reporter, cache_limit: int | None = None
+) -> Summary:
     """Run every cell that is not stored as ``ok`` yet.
 
     A cell that fails is stored with its error and the others go on.
+
+    Args:
+        grid: what to run.
+        store: of results.
+        cache_dir: where stage outputs and compiled programs are kept.
+        plugins: are told of events.
+        reporter: is told how it goes.
+        cache_limit: bytes that stage outputs may take; None is half of what they take and what is free.
 
     Raises:
         FerBenchError: the runs or the cache folder cannot be written; what was stored stays.
     """
     store.ensure_writable()
     _keep_compiled_programs(cache_dir)
+    cache = cache_of(cache_dir, cache_limit)
     origin = provenance.collect(plugins)
     pending = {id(job): store.status(job.cell) != "ok" for job in grid.jobs}
     done = sum(not todo for todo in pending.values())
@@ -75,7 +84,8 @@ def execute(grid: Grid, store: Store, cache_dir: Path, plugins: Plugins, reporte
         blocks = [block for block in group if any(pending[id(job)] for job in block.jobs)]
         if not blocks:
             continue
-        features = _guarded(lambda block=blocks[0]: _features(block, cache_dir, reporter))
+        source = Source(blocks[0].backbone, blocks[0].backbone_identity, cache_dir)
+        features = _guarded(lambda block=blocks[0], source=source: _features(block, cache, source, reporter))
         for block in blocks:
             jobs = [job for job in block.jobs if pending[id(job)]]
             for job, result in _results(block, jobs, features):
@@ -92,39 +102,33 @@ def execute(grid: Grid, store: Store, cache_dir: Path, plugins: Plugins, reporte
     return Summary(ok, failed, done)
 
 
-def _features(block: Block, cache_dir: Path, reporter: Reporter) -> list[Features]:
+def _features(block: Block, cache: Cache, source: Source, reporter: Reporter) -> list[Prefix]:
     """Return the features of each part of a block's task: from the cache, or computed."""
-    return [_features_of(view, block, cache_dir, reporter) for view in block.task.parts]
+    return [
+        fetch(
+            cache,
+            source,
+            view,
+            stop=len(block.backbone.spec.stages),
+            variants=1,
+            begin=lambda images, view=view: reporter.step(f"features: {view.dataset} through {block.backbone}", images),
+            advance=reporter.advance,
+            waiting=lambda view=view: reporter.step(
+                f"waiting for another process: {view.dataset} through {block.backbone}", len(view.rows)
+            ),
+        )
+        for view in block.task.parts
+    ]
 
 
-def _features_of(view: View, block: Block, cache_dir: Path, reporter: Reporter) -> Features:
-    spec, params = block.backbone.spec, block.backbone.params
-    assert isinstance(params, BackboneParams)
-    key = feature_cache.key(view, block.backbone_identity, spec.feature_size)
-    if (found := feature_cache.load(cache_dir, key)) is not None:
-        return found
-    reporter.step(f"features: {view.dataset} through {block.backbone}", len(view.rows))
-    features = feature_cache.compute(
-        view,
-        lambda: backbones.build(block.backbone, block.backbone_identity["precision"], seed=backbones.BACKBONE_SEED),
-        params.input_size,
-        spec.feature_size,
-        cache_dir,
-        key,
-        reporter.advance,
-    )
-    feature_cache.record_rate(cache_dir, block.backbone_identity, features)
-    return features
-
-
-def _results(block: Block, jobs: Sequence[Job], features: list[Features] | str) -> Iterable[tuple[Job, Result]]:
+def _results(block: Block, jobs: Sequence[Job], features: list[Prefix] | str) -> Iterable[tuple[Job, Result]]:
     """Yield the result of every job of a block."""
     if isinstance(features, str):
         yield from ((job, _failure(features)) for job in jobs)
         return
     classes = len(block.task.classes)
-    values = np.concatenate([part.values for part in features]) if len(features) > 1 else features[0].values
-    outcomes = _guarded(lambda: run_plan(block.plan, values, block.task.labels, classes, [job.fold for job in jobs]))
+    outputs = Outputs([part.values for part in features])
+    outcomes = _guarded(lambda: run_plan(block.plan, outputs, block.task.labels, classes, [job.fold for job in jobs]))
     if isinstance(outcomes, str):
         yield from ((job, _failure(outcomes)) for job in jobs)
         return
@@ -132,7 +136,7 @@ def _results(block: Block, jobs: Sequence[Job], features: list[Features] | str) 
         yield job, _success(block, job, features, outcome)
 
 
-def _success(block: Block, job: Job, features: list[Features], outcome: Outcome) -> Result:
+def _success(block: Block, job: Job, features: list[Prefix], outcome: Outcome) -> Result:
     """Return the result of a fold that was trained and tested."""
     task = block.task
     labels, groups = task.labels, task.groups

@@ -1,23 +1,23 @@
-"""A built backbone as a pure function from stored images to features."""
+"""A built backbone as pure functions: from stored images to the output of any stage, and from there to features."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from fer_bench.config import Precision
 from fer_bench.data.transforms import to_input
 from fer_bench.errors import PluginError
 from fer_bench.registry import Component
-from fer_bench.specs import BackboneParams, BackboneSpec
+from fer_bench.specs import BackboneParams, BackboneSpec, ImageInput
 from fer_bench.training.weights import weights_digest
 
 BACKBONE_SEED = 0
@@ -26,19 +26,50 @@ BACKBONE_SEED = 0
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """A backbone in memory.
+    """A backbone in memory; its functions are pure, to be jitted.
+
+    A function of some stages reads the state of these alone, so that nothing else can change what it returns.
 
     Attributes:
         name: as the user typed it.
+        stages: names, in order.
         parameters: how many numbers its trainable parameters have; BatchNorm statistics do not count.
-        state: pytree of its arrays.
-        features: (state, images (b, h, w, 1 or 3) uint8) -> (b, feature_size) float32; pure, to be jitted.
+        state: stage name -> pytree of the stage's arrays.
+        input_size: side of the input, pixels.
+        image_input: what the first stage expects.
+        graphs: stage name -> the stage without its arrays.
     """
 
     name: str
+    stages: tuple[str, ...]
     parameters: int
-    state: Any
-    features: Callable[[Any, jax.Array], jax.Array]
+    state: dict[str, Any]
+    input_size: int
+    image_input: ImageInput
+    graphs: dict[str, Any]
+
+    def prefix(self, state: dict[str, Any], images: jax.Array, stop: int) -> jax.Array:
+        """Return what the first ``stop`` stages make of images.
+
+        Args:
+            state: as the attribute; the first ``stop`` stages are enough.
+            images: (b, h, w, 1 or 3) uint8.
+            stop: 0 gives the prepared input, ``len(stages)`` the features (b, feature_size) float32.
+        """
+        return self._run(state, to_input(images, self.input_size, self.image_input), 0, stop)
+
+    def rest(self, state: dict[str, Any], x: jax.Array, start: int) -> jax.Array:
+        """Return the features (b, feature_size) float32 that follow from ``x``, the output of `prefix` at ``start``."""
+        return self._run(state, x, start, len(self.stages)) if start < len(self.stages) else x
+
+    def digests(self) -> tuple[str, ...]:
+        """Return for each stage a sha256 of its arrays."""
+        return tuple(_digest(self.state[stage]) for stage in self.stages)
+
+    def _run(self, state: dict[str, Any], x: jax.Array, start: int, stop: int) -> jax.Array:
+        for stage in self.stages[start:stop]:
+            x = nnx.merge(self.graphs[stage], state[stage])(x)
+        return jnp.mean(x, axis=(1, 2)) if stop == len(self.stages) and x.ndim == 4 else x
 
 
 def resolve_precision(precision: Precision) -> str:
@@ -113,19 +144,28 @@ def build(component: Component[BackboneSpec], precision: str, seed: int) -> Back
             f"Plugin {component.plugin.name!r} failed to build backbone {str(component)!r}: "
             f"{type(error).__name__}: {error}"
         ) from error
-    missing = [stage for stage in spec.stages if not callable(getattr(module, stage, None))]
+    missing = [stage for stage in spec.stages if not isinstance(getattr(module, stage, None), nnx.Module)]
     if missing:
         raise PluginError(
-            f"Backbone {spec.name!r} of plugin {component.plugin.name!r} lacks the stages {missing} that it declares."
+            f"Backbone {spec.name!r} of plugin {component.plugin.name!r} lacks the stages {missing} that it declares; "
+            "each is an attribute that holds an nnx.Module."
         )
-    graph, state = nnx.split(module)
+    split = {stage: nnx.split(getattr(module, stage)) for stage in spec.stages}
+    return Backbone(
+        name=str(component),
+        stages=spec.stages,
+        parameters=sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param))),
+        state={stage: nnx.to_pure_dict(state) for stage, (_, state) in split.items()},
+        input_size=params.input_size,
+        image_input=spec.image_input,
+        graphs={stage: graph for stage, (graph, _) in split.items()},
+    )
 
-    def features(state: Any, images: jax.Array) -> jax.Array:
-        stages = nnx.merge(graph, state)
-        x = to_input(images, params.input_size, spec.image_input)
-        for stage in spec.stages:
-            x = getattr(stages, stage)(x)
-        return jnp.mean(x, axis=(1, 2)) if x.ndim == 4 else x
 
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
-    return Backbone(name=str(component), parameters=parameters, state=state, features=features)
+def _digest(state: Any) -> str:
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        array = np.asarray(jax.random.key_data(leaf) if key else leaf)
+        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\n".encode() + array.tobytes())
+    return digest.hexdigest()

@@ -15,6 +15,7 @@ from fer_bench.errors import PluginError
 from fer_bench.registry import Component
 from fer_bench.specs import ConvexPhase, Plan, StrategySpec
 from fer_bench.training import convex
+from fer_bench.training.outputs import Outputs
 
 Array = np.ndarray[Any, Any]
 
@@ -59,12 +60,12 @@ def make_plan(strategy: Component[StrategySpec]) -> Plan:
     return plan
 
 
-def run_plan(plan: Plan, features: Array, labels: Array, classes: int, folds: Sequence[Fold]) -> list[Outcome]:
+def run_plan(plan: Plan, features: Outputs, labels: Array, classes: int, folds: Sequence[Fold]) -> list[Outcome]:
     """Train on the training part of each fold and predict its test part.
 
     Args:
         plan: from `make_plan`.
-        features: (n, f) float32, of the frozen backbone.
+        features: (f,) each, of the frozen backbone.
         labels: (n,) int.
         classes: number of classes, c.
         folds: one an outcome.
@@ -74,7 +75,9 @@ def run_plan(plan: Plan, features: Array, labels: Array, classes: int, folds: Se
     """
     start = time.perf_counter()
     (phase,) = plan.phases
-    heads = convex.fit(features, labels, np.stack([fold.train for fold in folds]), classes, phase)
+    heads = convex.fit(
+        features.take(np.arange(len(features))), labels, np.stack([fold.train for fold in folds]), classes, phase
+    )
     seconds = (time.perf_counter() - start) / len(folds)
     outcomes = []
     for i, fold in enumerate(folds):
@@ -91,5 +94,5 @@ def run_plan(plan: Plan, features: Array, labels: Array, classes: int, folds: Se
         )
         # float32 cannot always reach the tolerance; ten times it still agrees with float64 to 1e-3 in loss.
         converged = bool(heads.gradient[i] <= 10 * phase.tolerance)
-        outcomes.append(Outcome(probabilities, classes * (features.shape[1] + 1), converged, seconds, history))
+        outcomes.append(Outcome(probabilities, classes * (features.shape[0] + 1), converged, seconds, history))
     return outcomes

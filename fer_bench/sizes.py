@@ -1,0 +1,30 @@
+"""Numbers of bytes, as people write and read them."""
+
+from __future__ import annotations
+
+import re
+
+from fer_bench.errors import FerBenchError
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+
+
+def parse_size(text: str) -> int:
+    """Return the number of bytes in ``"20 GB"``, ``"1.5TiB"`` or ``"1000000"``.
+
+    Raises:
+        FerBenchError: it is something else.
+    """
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]i?b|b?)", text.strip().lower())
+    if match is None:
+        raise FerBenchError(f"{text!r} is not a size; write a number with kB, MB, GB or TB, as in 20GB.")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def format_size(size: int) -> str:
+    """Return ``size`` bytes in the largest unit that it fills, as in ``"1.5 GB"``."""
+    for unit, length in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= length:
+            return f"{size / length:.1f} {unit}"
+    return f"{size} bytes"

@@ -1,0 +1,67 @@
+"""Stage outputs of all samples of a task, read from the maps of the cache a few rows at a time."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+_KEPT_BYTES = 64 << 20
+"""Pages of the maps stay with this process until so many bytes were read; then the operating system may have them back
+(they stay in its file cache). Otherwise the process would seem to grow as large as the files."""
+
+
+class Outputs:
+    """Outputs of a stage for every sample of a task, in the order of its parts.
+
+    Args:
+        parts: each (n_i, variants, …) floating point, as `fer_bench.training.prefix.Prefix.values`; of one shape but
+            for n_i.
+    """
+
+    def __init__(self, parts: Sequence[Array]):
+        shapes = {part.shape[1:] for part in parts}
+        if len(shapes) != 1:
+            raise ValueError(f"parts of {len(shapes)} shapes: {sorted(shapes)}")
+        self._parts = tuple(parts)
+        self._ends = np.cumsum([len(part) for part in parts])
+        self._read = 0
+        self.variants: int = parts[0].shape[1]
+        self.shape: tuple[int, ...] = parts[0].shape[2:]
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def take(self, rows: Array, variant: int | Array = 0) -> Array:
+        """Return the outputs of some samples.
+
+        Args:
+            rows: (k,) int, of the task, in any order; in rising order they are read fastest.
+            variant: 0 for the image, 1 for the mirrored one; one number, or (k,) of them.
+
+        Returns:
+            (k, …) float32.
+        """
+        rows, variant = np.asarray(rows), np.broadcast_to(np.asarray(variant), np.shape(rows))
+        taken = np.empty((len(rows), *self.shape), np.float32)
+        which = np.searchsorted(self._ends, rows, side="right")
+        for number, part in enumerate(self._parts):
+            here = which == number
+            if here.all():
+                taken[...] = part[rows - (self._ends[number] - len(part)), variant]
+            elif here.any():
+                taken[here] = part[rows[here] - (self._ends[number] - len(part)), variant[here]]
+        self._read += taken.nbytes
+        if self._read > _KEPT_BYTES:
+            self._give_pages_back()
+        return taken
+
+    def _give_pages_back(self) -> None:
+        self._read = 0
+        for part in self._parts:
+            if isinstance(part.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+                part.base.madvise(mmap.MADV_DONTNEED)

@@ -1,0 +1,346 @@
+"""What the frozen stages of a backbone make of every image: computed once for all folds, epochs, seeds and strategies.
+
+An entry of the cache holds the output of one stage for all images of a view, under a hash of what decides it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fer_bench.data import transforms
+from fer_bench.data.view import View
+from fer_bench.errors import PluginError
+from fer_bench.registry import Component
+from fer_bench.specs import BackboneSpec
+from fer_bench.training import backbone as backbones
+from fer_bench.training.backbone import Backbone
+from fer_bench.training.cache import Cache, Entry, Writer
+
+Array = np.ndarray[Any, Any]
+
+VERSION = 1
+"""Part of every key; grows when any number that this module stores changes."""
+BATCH = 32
+"""Images that go to a CPU at once."""
+MICRO_BATCH = 4
+"""Images that run together on a CPU, so that activations stay in cache: 125 images/s against 109 for whole batches of
+16 at 149 pixels (Xception, 2 cores with AMX), 30 against 22 at 299."""
+BATCH_ELSEWHERE = 256
+"""Images that go to a GPU or TPU at once, and run together."""
+_ROUNDING = 2.0**-10
+"""Half precision is given up where its rounding takes more than this share of the values (root mean squares): numbers
+within its range lose at most 2**-11, smaller ones up to all."""
+
+
+class Source:
+    """A frozen backbone that is built when it is needed first.
+
+    Attributes:
+        component: the backbone.
+        identity: from `fer_bench.training.backbone.identity`.
+        cache_dir: where digests and speeds are remembered.
+    """
+
+    def __init__(self, component: Component[BackboneSpec], identity: dict[str, Any], cache_dir: Path):
+        self.component, self.identity, self.cache_dir = component, identity, cache_dir
+
+    @cached_property
+    def built(self) -> Backbone:
+        """The backbone in memory."""
+        return backbones.build(self.component, self.identity["precision"], seed=backbones.BACKBONE_SEED)
+
+    @property
+    def known_digests(self) -> tuple[str, ...] | None:
+        """A sha256 of each stage's arrays as remembered from an earlier build, or None."""
+        try:
+            digests = json.loads(self._memo("stages", {}).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        stages = len(self.component.spec.stages)
+        return tuple(map(str, digests)) if isinstance(digests, list) and len(digests) == stages else None
+
+    def digests(self) -> tuple[str, ...]:
+        """Return a sha256 of each stage's arrays; builds the backbone once on a machine."""
+        if (known := self.known_digests) is not None:
+            return known
+        digests = self.built.digests()
+        _remember(self._memo("stages", {}), json.dumps(digests))
+        return digests
+
+    def known_rate(self, stop: int) -> float | None:
+        """Return images per second through the first ``stop`` stages when they last ran on this machine, or None."""
+        try:
+            return float(self._memo("rates", {"stop": stop}).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+
+    def record_rate(self, stop: int, images_per_second: float) -> None:
+        """Remember a speed for `known_rate`."""
+        _remember(self._memo("rates", {"stop": stop}), f"{images_per_second:.3f}\n")
+
+    def _memo(self, kind: str, more: dict[str, Any]) -> Path:
+        return self.cache_dir / kind / f"{_hash({**self.identity, **more})[:16]}.txt"
+
+
+@dataclass(frozen=True, eq=False)
+class Prefix:
+    """The output of a stage for every image of a view.
+
+    Attributes:
+        values: (n, variants, …) float16, or float32 where half precision does not hold them; mapped from the cache.
+            Variant 1 is of the image mirrored left to right.
+        parameters: trainable parameters of the whole backbone.
+        seconds: that computing them took, whenever that was.
+        images_per_second: of that computation, without compilation; a mirrored image counts.
+        entry: keeps them from being evicted.
+    """
+
+    values: Array
+    parameters: int
+    seconds: float
+    images_per_second: float
+    entry: Entry
+
+
+def cache_of(cache_dir: Path, limit: int | None = None) -> Cache:
+    """Return the cache of stage outputs below ``cache_dir``; ``limit`` in bytes, None for the default."""
+    return Cache(cache_dir / "prefix", limit)
+
+
+def key(view: View, source: Source, digests: tuple[str, ...], stop: int, variants: int) -> str:
+    """Return the hash of what decides an entry: images, transform, code, the first stages' weights, size, precision.
+
+    Weights of later stages do not count, nor does the name under which weights were found.
+    """
+    identity = {name: value for name, value in source.identity.items() if name not in ("text", "weights_sha256")}
+    identity["params"] = {name: value for name, value in identity["params"].items() if name != "weights"}
+    stages = list(zip(source.component.spec.stages[:stop], digests[:stop], strict=True))
+    end = stop == len(source.component.spec.stages)  # where values are averaged over space
+    return _hash(
+        {
+            "version": VERSION,
+            "images": view.content_sha256(),
+            "transform": transforms.VERSION,
+            "backbone": identity,
+            "stages": stages,
+            "end": end,
+            "variants": variants,
+            "type": "float16",
+        }
+    )
+
+
+def is_cached(cache: Cache, view: View, source: Source, stop: int, variants: int) -> bool:
+    """Return whether `fetch` would find its entry; neither builds the backbone nor reads the values."""
+    digests = source.known_digests
+    return digests is not None and any(
+        cache.has(key(view, source, digests, stop, number)) for number in range(variants, 3)
+    )
+
+
+def fetch(
+    cache: Cache,
+    source: Source,
+    view: View,
+    stop: int,
+    variants: int,
+    *,
+    begin: Callable[[int], None],
+    advance: Callable[[int], None],
+    waiting: Callable[[], None],
+) -> Prefix:
+    """Return the output of the first ``stop`` stages for every image of ``view``: from the cache, or computed now.
+
+    Of processes that want the same, one computes and the others wait.
+
+    Args:
+        cache: from `cache_of`.
+        source: the backbone.
+        view: the images.
+        stop: number of stages that run; all of them give the features, averaged over space.
+        variants: 1, or 2 for the mirrored image beside each; two serve whoever wants one.
+        begin: called with the number of images if they must be computed.
+        advance: called with the number of images done since the last call.
+        waiting: called if another process computes them.
+
+    Raises:
+        PluginError: the backbone returns something else than it declares, or values that are not finite.
+        FerBenchError: the cache cannot be written, or is too small.
+    """
+    if variants not in (1, 2) or not 0 <= stop <= len(source.component.spec.stages):
+        raise ValueError(f"no {variants} variants after {stop} stages")
+    digests = source.digests()
+    if variants == 1 and cache.has(both := key(view, source, digests, stop, 2)):
+        with cache.locked(both, waiting):
+            if (entry := cache.open(both)) is not None:
+                return _prefix(entry)
+    name = key(view, source, digests, stop, variants)
+    with cache.locked(name, waiting):
+        entry = cache.open(name)
+        if entry is None:
+            begin(len(view.rows))
+            _compute(cache, name, source, view, stop, variants, advance)
+            entry = cache.open(name)
+            assert entry is not None, "an entry that was just written is there"
+            source.record_rate(stop, entry.facts["images_per_second"])
+    return _prefix(entry)
+
+
+def _prefix(entry: Entry) -> Prefix:
+    facts = entry.facts
+    return Prefix(entry.values, facts["parameters"], facts["seconds"], facts["images_per_second"], entry)
+
+
+class _DoesNotFit(Exception):
+    """Half precision does not hold the values."""
+
+
+def _compute(
+    cache: Cache, name: str, source: Source, view: View, stop: int, variants: int, advance: Callable[[int], None]
+) -> None:
+    """Write an entry, batch by batch; in half precision unless a value does not fit."""
+    start = time.perf_counter()
+    done = 0
+
+    def count(images: int) -> None:
+        nonlocal done
+        done += images
+        advance(images)
+
+    try:
+        _write(cache, name, source, view, stop, variants, np.dtype(np.float16), start, count)
+    except _DoesNotFit:
+        advance(-done)
+        _write(cache, name, source, view, stop, variants, np.dtype(np.float32), start, advance)
+
+
+def _write(
+    cache: Cache,
+    name: str,
+    source: Source,
+    view: View,
+    stop: int,
+    variants: int,
+    dtype: np.dtype[Any],
+    start: float,
+    advance: Callable[[int], None],
+) -> None:
+    backbone, n = source.built, len(view.rows)
+    batch, micro_batch = (BATCH, MICRO_BATCH) if jax.default_backend() == "cpu" else (BATCH_ELSEWHERE, BATCH_ELSEWHERE)
+    state = {stage: backbone.state[stage] for stage in backbone.stages[:stop]}
+
+    def run(state: Any, images: jax.Array) -> jax.Array:
+        mirrored = (images, images[:, :, ::-1])[:variants]
+        return jnp.stack([backbone.prefix(state, pictures, stop) for pictures in mirrored], axis=1)
+
+    @jax.jit
+    def step(state: Any, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        parts = images.reshape(-1, micro_batch, *images.shape[1:])
+        values = jnp.concatenate(jax.lax.map(lambda part: run(state, part), parts))
+        stored = values.astype(dtype)
+        error, size = (jnp.sum(jnp.square(x.astype(jnp.float32))) for x in (values - stored, values))
+        finite = jnp.isfinite(values).reshape(len(values), -1).all(1)
+        return stored, finite, jnp.isfinite(stored).all() & (error <= size * _ROUNDING**2)
+
+    batches = _batches(view, batch, backbone.input_size)
+    first = next(batches)
+    shape = _output_shape(source, stop, jax.eval_shape(partial(backbone.prefix, stop=stop), state, first[1]))
+    with cache.writer(name, (n, variants, *shape), dtype) as writer:
+        compiled = start
+        for at, images, count in itertools.chain([first], batches):
+            values, finite, fits = map(np.asarray, step(state, images))
+            if not finite.all():
+                sample = view.column("id")[at + int(np.flatnonzero(~finite[:count])[:1].sum())]
+                raise PluginError(
+                    f"Backbone {backbone.name!r} returned {_words(backbone, stop)} that are not finite, first for "
+                    f"sample {sample!r}."
+                )
+            if not fits and dtype == np.float16:
+                raise _DoesNotFit
+            writer.append(values[:count])
+            if at == 0:
+                compiled = time.perf_counter()
+            advance(count)
+        end = time.perf_counter()
+        rate = (n - batch) / (end - compiled) if n > batch else n / (end - start)
+        _describe(writer, source, view, stop, dtype)
+        writer.facts |= {"seconds": end - start, "images_per_second": rate * variants, "variants": variants}
+
+
+def _output_shape(source: Source, stop: int, out: Any) -> tuple[int, ...]:
+    """Return the shape of one image's output; raise PluginError if it cannot be stored or is not as declared."""
+    name, spec = str(source.component), source.component.spec
+    if not isinstance(out, jax.ShapeDtypeStruct) or not jnp.issubdtype(out.dtype, jnp.floating):
+        raise PluginError(
+            f"Stage {spec.stages[stop - 1]!r} of backbone {name!r} returns {out}; expected one array of "
+            "floating-point numbers."
+        )
+    declared = (*out.shape[:1], spec.feature_size)
+    if stop == len(spec.stages) and (out.shape != declared or out.dtype != np.float32):
+        raise PluginError(
+            f"Backbone {name!r} returned features {out.shape} {out.dtype}; it declares {declared} float32."
+        )
+    return out.shape[1:]
+
+
+def _words(backbone: Backbone, stop: int) -> str:
+    if stop == len(backbone.stages):
+        return "features"
+    return f"outputs of stage {backbone.stages[stop - 1]!r}" if stop else "input images"
+
+
+def _describe(writer: Writer, source: Source, view: View, stop: int, dtype: np.dtype[Any]) -> None:
+    """Say what an entry is, for `fer-bench cache status`."""
+    writer.facts |= {
+        "dataset": str(view.dataset),
+        "images": len(view.rows),
+        "backbone": str(source.component),
+        "precision": source.identity["precision"],
+        "holds": _words(source.built, stop),
+        "type": dtype.name,
+        "parameters": source.built.parameters,
+    }
+
+
+def _batches(view: View, batch: int, input_size: int) -> Iterator[tuple[int, Array, int]]:
+    """Yield (first index, (batch, h, w, c) uint8, images that count); the last batch is filled up by its last image.
+
+    The next batch is decoded while the device works on this one.
+    """
+    shape, channels = view.shape, view.channels
+    side = None if shape is not None and max(shape) <= 2 * input_size else input_size
+
+    def read(at: int) -> tuple[int, Array, int]:
+        positions = np.arange(at, min(at + batch, len(view.rows)))
+        images = transforms.to_batch(view.images(positions), side, channels)
+        return at, np.concatenate([images, np.repeat(images[-1:], batch - len(positions), axis=0)]), len(positions)
+
+    with ThreadPoolExecutor(1) as reader:
+        pending = reader.submit(read, 0)
+        for at in range(0, len(view.rows), batch):
+            ready = pending.result()
+            if at + batch < len(view.rows):
+                pending = reader.submit(read, at + batch)
+            yield ready
+
+
+def _hash(record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def _remember(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")

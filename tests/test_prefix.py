@@ -1,0 +1,238 @@
+"""Stage outputs: of the images, of mirrored images, in half precision where it holds, computed once."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from fer_bench.data.prepare import prepare
+from fer_bench.data.view import select
+from fer_bench.errors import FerBenchError, PluginError
+from fer_bench.registry import Registry
+from fer_bench.training import backbone, cache, prefix
+from fer_bench.training.outputs import Outputs
+
+PLUGIN = """
+    from fer_bench import hookimpl
+    from fer_bench.specs import BackboneParams, BackboneSpec, DatasetSpec
+
+    class NetParams(BackboneParams):
+        input_size: int = 8
+        gain: float = 1.0
+        fault: str = ""
+
+    @hookimpl
+    def fer_bench_datasets():
+        return [DatasetSpec(name="noise", title="", builder="staged_data:Noise", labels=("a", "b"), identity="no",
+                            licence="", citation="", synthetic=True)]
+
+    @hookimpl
+    def fer_bench_backbones():
+        return [BackboneSpec(name="staged", summary="", build="staged:build", stages=("one", "two", "three"),
+                             feature_size=5, params=NetParams)]
+
+    def build(params, *, rngs, compute_dtype):
+        import jax.numpy as jnp
+        from flax import nnx
+
+        class Stage(nnx.Module):
+            def __init__(self, inputs, outputs, gain=1.0):
+                self.conv, self.gain = nnx.Conv(inputs, outputs, (3, 3), rngs=rngs), gain
+                self.norm = nnx.BatchNorm(outputs, rngs=rngs)
+                self.dropout = nnx.Dropout(0.5, rngs=rngs)
+            def __call__(self, x):
+                x = self.dropout(self.norm(nnx.relu(self.conv(x)))) * self.gain
+                return (x, x) if params.fault == "pair" else x
+
+        class Net(nnx.Module):
+            def __init__(self):
+                self.one, self.two, self.three = Stage(3, 4, params.gain), Stage(4, 4), Stage(4, 5)
+                if params.fault == "method":
+                    self.two = lambda x: x
+
+        return Net()
+"""
+DATA = """
+    import numpy as np
+    from fer_bench.data.builder import FerBuilder, encode_png
+    from fer_bench.specs import Sample
+
+    class Noise(FerBuilder):
+        "Seventy grey pictures of noise."
+        @classmethod
+        def manual_path(cls, spec, params):
+            return None
+        def read(self, root, faults):
+            rng = np.random.default_rng(0)
+            for i in range(70):
+                yield Sample(id=str(i), image=encode_png(rng.integers(0, 256, (10, 12), np.uint8)), label="ab"[i % 2])
+"""
+
+
+@pytest.fixture
+def registry(write_plugin, site, monkeypatch):
+    write_plugin("staged", PLUGIN)
+    (site / "staged_data.py").write_text(textwrap.dedent(DATA), encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "staged_data", raising=False)
+    return Registry.load()
+
+
+@pytest.fixture
+def view(registry, tmp_path):
+    dataset = registry.dataset("noise")
+    return select(dataset, prepare(dataset, tmp_path / "data"), None)
+
+
+def _source(registry, folder: Path, text="staged"):
+    component = registry.backbone(text)
+    return prefix.Source(component, {"text": text, **backbone.identity(component, "float32")}, folder)
+
+
+def _fetch(source, view, stop, variants=1, begin=lambda _: None):
+    store = prefix.cache_of(source.cache_dir)
+    return prefix.fetch(store, source, view, stop, variants, begin=begin, advance=lambda _: None, waiting=pytest.fail)
+
+
+def _not_again(_):
+    pytest.fail("computed again")
+
+
+@pytest.mark.parametrize("stop", [0, 1, 2, 3])
+def test_prefix_and_rest_make_the_whole_and_halves_are_close(registry, view, tmp_path, stop):
+    source = _source(registry, tmp_path)
+    found, built = _fetch(source, view, stop), source.built
+    images = np.stack(view.images(np.arange(70)))
+    exact = built.prefix(built.state, images, stop)
+    assert found.values.dtype == np.float16
+    assert found.values.shape == (70, 1, *exact.shape[1:])
+    np.testing.assert_allclose(found.values[:, 0], exact, rtol=1e-3, atol=1e-4)
+    whole = built.prefix(built.state, images, 3)
+    assert whole.shape == (70, 5)
+    rest = {stage: built.state[stage] for stage in built.stages[stop:]}
+    np.testing.assert_allclose(built.rest(rest, exact, stop), whole, rtol=1e-5, atol=1e-6)
+
+
+def test_the_second_variant_is_of_the_mirrored_image_and_serves_who_wants_one(registry, view, tmp_path):
+    source = _source(registry, tmp_path)
+    both = _fetch(source, view, 2, variants=2)
+    mirrored = np.stack(view.images(np.arange(70)))[:, :, ::-1]
+    expected = source.built.prefix(source.built.state, mirrored, 2)
+    np.testing.assert_allclose(both.values[:, 1], expected, rtol=1e-3, atol=1e-4)
+    assert not np.allclose(both.values[:, 0], both.values[:, 1], atol=0.01)
+    np.testing.assert_array_equal(_fetch(source, view, 2, begin=_not_again).values, both.values)
+    store = prefix.cache_of(tmp_path)
+    assert prefix.is_cached(store, view, source, 2, variants=1)
+    assert not prefix.is_cached(store, view, source, 1, variants=1)
+
+
+def test_values_beyond_half_precision_are_kept_in_float32(registry, view, tmp_path):
+    ordinary = _fetch(_source(registry, tmp_path), view, 1).values
+    for gain in (1e6, 1e-8):
+        large = _fetch(_source(registry, tmp_path, f"staged[gain={gain}]"), view, 1)
+        assert large.values.dtype == np.float32
+        np.testing.assert_allclose(large.values[:, 0] / gain, ordinary[:, 0], rtol=1e-3, atol=1e-4)
+
+
+def test_values_that_are_not_finite_name_stage_and_sample(registry, view, tmp_path):
+    message = "'staged.gain=NaN.' returned outputs of stage 'one' that are not finite, first for sample '0'"
+    with pytest.raises(PluginError, match=message):
+        _fetch(_source(registry, tmp_path, "staged[gain=nan]"), view, 1)
+    assert prefix.cache_of(tmp_path).rows() == []
+
+
+def test_a_stage_that_cannot_be_stored_or_trained_is_an_error_of_the_plugin(registry, view, tmp_path):
+    with pytest.raises(PluginError, match=r"Stage 'one' .* expected one array"):
+        _fetch(_source(registry, tmp_path, "staged[fault=pair]"), view, 1)
+    with pytest.raises(PluginError, match=r"lacks the stages \['two'\] that it declares; each is .* nnx.Module"):
+        _fetch(_source(registry, tmp_path, "staged[fault=method]"), view, 1)
+
+
+def test_only_the_weights_of_the_stages_below_count(registry, view, tmp_path):
+    source = _source(registry, tmp_path)
+    names = {stop: prefix.key(view, source, source.digests(), stop, 1) for stop in (1, 2, 3)}
+    kernel = source.built.state["three"]["conv"]["kernel"]
+    source.built.state["three"]["conv"]["kernel"] = kernel + 1e-6
+    changed = source.built.digests()
+    for stop, name in names.items():
+        assert (prefix.key(view, source, changed, stop, 1) == name) == (stop < 3)
+    assert len(set(names.values())) == 3
+
+
+@pytest.mark.parametrize("text", ["staged[input_size=9]", "staged[gain=2]"])
+def test_input_size_and_parameters_count(registry, view, tmp_path, text):
+    one, other = _source(registry, tmp_path), _source(registry, tmp_path, text)
+    digests = one.digests()
+    assert prefix.key(view, one, digests, 1, 1) != prefix.key(view, other, digests, 1, 1)
+
+
+def test_a_backbone_is_not_built_again_for_what_is_cached(registry, view, tmp_path):
+    _fetch(_source(registry, tmp_path), view, 3)
+    again = _source(registry, tmp_path)
+    _fetch(again, view, 3, begin=_not_again)
+    assert "built" not in vars(again)
+
+
+def test_the_images_count_and_not_their_place(registry, view, tmp_path):
+    source = _source(registry, tmp_path)
+    digests = source.digests()
+    fewer = select(view.dataset, view.prepared, 30)
+    assert prefix.key(view, source, digests, 1, 1) != prefix.key(fewer, source, digests, 1, 1)
+    assert _fetch(source, fewer, 1).values.shape[0] == 30
+
+
+def test_a_cache_that_is_too_small_says_so_before_any_work(registry, view, tmp_path):
+    source, done = _source(registry, tmp_path), []
+    with pytest.raises(FerBenchError, match="do not fit the cache"):
+        prefix.fetch(
+            prefix.cache_of(tmp_path, 1000), source, view, 1, 1, begin=int, advance=done.append, waiting=pytest.fail
+        )
+    assert done == []
+
+
+def test_rows_are_taken_in_any_order_over_the_parts_and_variants(tmp_path):
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=(n, 2, 3, 4)).astype(np.float16) for n in (5, 0, 7)]
+    whole = np.concatenate(parts)
+    outputs = Outputs(parts)
+    assert (len(outputs), outputs.variants, outputs.shape) == (12, 2, (3, 4))
+    rows = np.array([11, 0, 4, 5, 5, 3])
+    np.testing.assert_array_equal(outputs.take(rows), whole[rows, 0])
+    np.testing.assert_array_equal(outputs.take(rows, 1), whole[rows, 1])
+    variant = np.array([0, 1, 1, 0, 1, 0])
+    np.testing.assert_array_equal(outputs.take(rows, variant), whole[rows, variant])
+    assert outputs.take(rows).dtype == np.float32
+    assert outputs.take(rows[:0]).shape == (0, 3, 4)
+    with pytest.raises(ValueError, match="parts of 2 shapes"):
+        Outputs([whole, whole[:, :1]])
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's /proc")
+def test_reading_a_map_does_not_hold_its_pages(tmp_path):
+    store, rows = cache.Cache(tmp_path), np.zeros((1 << 12, 1, 1 << 12), np.float32)
+    with store.locked("a", pytest.fail):
+        with store.writer("a", (1 << 14, 1, 1 << 12), rows.dtype) as writer:  # 268 MB
+            for _ in range(4):
+                writer.append(rows)
+        entry = store.open("a")
+    outputs = Outputs([entry.values])
+
+    def resident():
+        return next(
+            int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "RssFile" in line
+        )
+
+    before = resident()
+    for start in range(0, 1 << 14, 512):
+        assert outputs.take(np.arange(start, start + 512)).sum() == 0
+        assert resident() - before < 140_000, "kB; the file has 262,144"
+
+
+def test_a_stage_runs_under_jit_with_its_own_state_alone(registry, tmp_path):
+    built = _source(registry, tmp_path).built
+    run = jax.jit(lambda state, images: built.prefix(state, images, 1))
+    assert run({"one": built.state["one"]}, np.zeros((2, 8, 8, 1), np.uint8)).shape == (2, 8, 8, 4)
