@@ -128,12 +128,12 @@ def _results(block: Block, jobs: Sequence[Job], features: list[Prefix] | str) ->
         return
     classes = len(block.task.classes)
     outputs = Outputs([part.values for part in features])
-    outcomes = _guarded(lambda: run_plan(block.plan, outputs, block.task.labels, classes, [job.fold for job in jobs]))
-    if isinstance(outcomes, str):
-        yield from ((job, _failure(outcomes)) for job in jobs)
-        return
-    for job, outcome in zip(jobs, outcomes, strict=True):
-        yield job, _success(block, job, features, outcome)
+    outcomes = run_plan(block.plan, outputs, block.task.labels, classes, [job.fold for job in jobs])
+    outcome = None
+    for job in jobs:
+        if not isinstance(outcome, str):  # After a failure there is nothing more to come.
+            outcome = _guarded(lambda: next(outcomes))
+        yield job, _failure(outcome) if isinstance(outcome, str) else _success(block, job, features, outcome)
 
 
 def _success(block: Block, job: Job, features: list[Prefix], outcome: Outcome) -> Result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,8 +60,8 @@ def make_plan(strategy: Component[StrategySpec]) -> Plan:
     return plan
 
 
-def run_plan(plan: Plan, features: Outputs, labels: Array, classes: int, folds: Sequence[Fold]) -> list[Outcome]:
-    """Train on the training part of each fold and predict its test part.
+def run_plan(plan: Plan, features: Outputs, labels: Array, classes: int, folds: Sequence[Fold]) -> Iterator[Outcome]:
+    """Train on the training part of each fold, all at once, and yield the predictions of its test part, one by one.
 
     Args:
         plan: from `make_plan`.
@@ -75,13 +75,10 @@ def run_plan(plan: Plan, features: Outputs, labels: Array, classes: int, folds: 
     """
     start = time.perf_counter()
     (phase,) = plan.phases
-    heads = convex.fit(
-        features.take(np.arange(len(features))), labels, np.stack([fold.train for fold in folds]), classes, phase
-    )
+    heads = convex.fit(features, labels, np.stack([fold.train for fold in folds]), classes, phase)
     seconds = (time.perf_counter() - start) / len(folds)
-    outcomes = []
     for i, fold in enumerate(folds):
-        probabilities = np.exp(heads.log_probabilities[i, fold.test])
+        probabilities = np.exp(heads.log_probabilities(i, features, np.flatnonzero(fold.test)))
         if not (np.isfinite(probabilities).all() and np.isfinite(heads.loss[i])):
             raise FloatingPointError(f"the head's loss is {heads.loss[i]} after {heads.iterations[i]} iterations")
         history = pd.DataFrame(
@@ -94,5 +91,4 @@ def run_plan(plan: Plan, features: Outputs, labels: Array, classes: int, folds: 
         )
         # float32 cannot always reach the tolerance; ten times it still agrees with float64 to 1e-3 in loss.
         converged = bool(heads.gradient[i] <= 10 * phase.tolerance)
-        outcomes.append(Outcome(probabilities, classes * (features.shape[0] + 1), converged, seconds, history))
-    return outcomes
+        yield Outcome(probabilities, classes * (features.shape[0] + 1), converged, seconds, history)
