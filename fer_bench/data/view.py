@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from fer_bench.data.prepared import Prepared
 from fer_bench.errors import FerBenchError, did_you_mean
+from fer_bench.labels import LABEL_SETS, NATIVE, map_labels
 from fer_bench.registry import Component
 from fer_bench.specs import DatasetParams, DatasetSpec
 
@@ -23,40 +25,27 @@ class View:
         prepared: the data on disk.
         rows: (n,) int64, rows of ``prepared``.
         limit: as asked for, or None.
+        label_set: ``native`` or a name in `fer_bench.labels.LABEL_SETS`.
+        dropped: native label -> samples left out because the label set has no place for it.
     """
 
     dataset: Component[DatasetSpec]
     prepared: Prepared
     rows: np.ndarray[Any, Any]
     limit: int | None
+    label_set: str
+    dropped: dict[str, int]
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Native label names, in the data set's order."""
-        return self.prepared.labels
+        """Names of the label set, or native label names in the data set's order."""
+        return self.prepared.labels if self.label_set == NATIVE else LABEL_SETS[self.label_set]
 
-    @property
+    @cached_property
     def labels(self) -> np.ndarray[Any, Any]:
         """(n,) int64 indices into `classes`."""
-        return self.column("label").astype(np.int64)
-
-    @property
-    def unit(self) -> str:
-        """What is known of images that belong together: ``subject``, else ``sequence``, else empty."""
-        known = [name for name in ("subject", "sequence") if (self.column(name).astype(str) != "").any()]
-        return known[0] if known else ""
-
-    @property
-    def groups(self) -> np.ndarray[Any, Any] | None:
-        """(n,) str: what must not be torn apart: the subject, or the sequence; None where no sample has either.
-
-        A sample without them, in a data set that has them, is a group of its own.
-        """
-        if not self.unit:
-            return None
-        subjects, sequences, ids = (self.column(name).astype(str) for name in ("subject", "sequence", "id"))
-        alone = np.where(sequences != "", np.char.add("sequence:", sequences), np.char.add("sample:", ids))
-        return np.where(subjects != "", np.char.add("subject:", subjects), alone)
+        codes = _codes(self.prepared.labels, self.classes, self.label_set)
+        return codes[self.column("label").astype(np.int64)]
 
     def column(self, name: str) -> np.ndarray[Any, Any]:
         """Return a column of the samples table, (n,)."""
@@ -88,23 +77,35 @@ class View:
             **self.dataset.identity(),
             "fingerprint": self.prepared.fingerprint,
             "classes": list(self.classes),
+            "labels": {"set": self.label_set, "map": map_labels(self.prepared.labels, self.label_set)},
             "limit": self.limit,
             "n": len(self.rows),
             "samples_sha256": hashlib.sha256(ids.encode()).hexdigest(),
             "synthetic": self.dataset.spec.synthetic,
         }
 
+    def describe_labels(self) -> str:
+        """Return the mapping of labels in words, with what it drops; empty for native labels."""
+        if self.label_set == NATIVE:
+            return ""
+        kept = [f"{old} -> {new}" for old, new in map_labels(self.prepared.labels, self.label_set).items() if new]
+        lost = [f"{name} ({n:,} images)" for name, n in self.dropped.items()]
+        return f"labels {self.label_set}: {', '.join(kept)}; drops {', '.join(lost) or 'nothing'}."
 
-def select(dataset: Component[DatasetSpec], prepared: Prepared, limit: int | None) -> View:
+
+def select(
+    dataset: Component[DatasetSpec], prepared: Prepared, limit: int | None, label_set: str = NATIVE
+) -> View:
     """Return the view of ``prepared`` that the parameters of ``dataset`` and ``limit`` choose.
 
     Args:
         dataset: its ``split`` parameter, if set, keeps one official split.
         prepared: the data on disk.
         limit: keep the first ``limit // classes`` samples of each class, in file order; None keeps all.
+        label_set: ``native`` or a name in `fer_bench.labels.LABEL_SETS`; samples that it has no place for are left out.
 
     Raises:
-        FerBenchError: no such split, or a limit below the number of classes.
+        FerBenchError: no such split, a class of the label set without a sample, or a limit below the number of classes.
     """
     assert isinstance(dataset.params, DatasetParams)
     rows = np.arange(len(prepared.samples))
@@ -116,14 +117,34 @@ def select(dataset: Component[DatasetSpec], prepared: Prepared, limit: int | Non
                 f"Data set {dataset.spec.name!r} has no split {split!r}. "
                 f"{did_you_mean(split, set(splits.tolist()) - {''})}"
             )
+    native = prepared.samples["label"].to_numpy().astype(np.int64)
+    classes = prepared.labels if label_set == NATIVE else LABEL_SETS[label_set]
+    labels = _codes(prepared.labels, classes, label_set)[native[rows]]
+    counts = np.bincount(native[rows][labels < 0], minlength=len(prepared.labels)).tolist()
+    mapping = map_labels(prepared.labels, label_set)
+    dropped = {name: n for name, n in zip(prepared.labels, counts, strict=True) if mapping[name] is None}
+    rows, labels = rows[labels >= 0], labels[labels >= 0]
+    empty = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
+    if label_set != NATIVE and len(empty):
+        present = {classes[label] for label in labels}
+        fits = [name for name, members in LABEL_SETS.items() if set(members) <= present]
+        raise FerBenchError(
+            f"Data set {str(dataset)!r} has no image of {', '.join(repr(classes[label]) for label in empty)} of the "
+            f"label set {label_set!r}. Its labels: {', '.join(map(repr, prepared.labels))}. "
+            f"Take --labels {' or '.join([*reversed(fits), NATIVE])}."
+        )
     if limit is not None:
-        labels = prepared.samples["label"].to_numpy()[rows]
-        classes = len(prepared.labels)
-        if limit < classes:
+        if limit < len(classes):
             raise FerBenchError(
-                f"--limit {limit} is below the {classes} classes of {dataset.spec.name!r}; "
+                f"--limit {limit} is below the {len(classes)} classes of {dataset.spec.name!r}; "
                 "at least one image of each is needed."
             )
-        per_class = [np.flatnonzero(labels == label)[: limit // classes] for label in range(classes)]
+        per_class = [np.flatnonzero(labels == label)[: limit // len(classes)] for label in range(len(classes))]
         rows = rows[np.sort(np.concatenate(per_class))]
-    return View(dataset, prepared, rows, limit)
+    return View(dataset, prepared, rows, limit, label_set, dropped)
+
+
+def _codes(native: tuple[str, ...], classes: tuple[str, ...], label_set: str) -> np.ndarray[Any, Any]:
+    """Return the class of each native label, (len(native),) int64; -1 where it has none."""
+    mapping = map_labels(native, label_set)
+    return np.array([-1 if (name := mapping[label]) is None else classes.index(name) for label in native], np.int64)
