@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
 from fer_bench.sizes import parse_size
 
-Protocol = Literal["auto", "kfold", "group-kfold"]
+Protocol = Literal["auto", "kfold", "group-kfold", "repeated-kfold", "loso", "official", "cross"]
+Labels = Literal["native", "basic-6", "basic-7", "basic-8"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -22,7 +23,13 @@ class RunConfig(BaseModel):
     Attributes:
         datasets: component texts, ``name[param=value]``; likewise ``backbones`` and ``strategies``.
         protocol: ``auto`` groups by identity where a data set has it.
+        labels: label set that native labels are mapped to; see `fer_bench.labels`.
         folds: K, at least 2.
+        repeats: of ``repeated-kfold``.
+        test_split: that ``official`` tests; None takes the test split, or where there is none the validation split.
+        train_on: data sets that ``cross`` trains on, in place of those that are tested.
+        train_with: data sets that are added to every training part, never tested.
+        leak_free: whether copies that an audit found stay in one fold; None: where an audit is stored.
         seeds: each draws its own folds and starts its own training.
         limit: use the first ``limit / classes`` samples of each class, in file order; None uses all.
         precision: of the matrix products; ``auto`` takes bfloat16 where the device multiplies it natively.
@@ -39,7 +46,13 @@ class RunConfig(BaseModel):
     backbones: tuple[str, ...] = ("xception",)
     strategies: tuple[str, ...] = ("linear-probe",)
     protocol: Protocol = "auto"
+    labels: Labels = "native"
     folds: int = Field(5, ge=2)
+    repeats: int = Field(5, ge=2)
+    test_split: str | None = None
+    train_on: tuple[str, ...] = ()
+    train_with: tuple[str, ...] = ()
+    leak_free: bool | None = None
     seeds: tuple[int, ...] = (0,)
     limit: int | None = Field(None, ge=2)
     precision: Precision = "auto"
@@ -50,9 +63,14 @@ class RunConfig(BaseModel):
 
     @field_validator("datasets", "backbones", "strategies", "seeds")
     @classmethod
-    def _not_empty_nor_repeated(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _not_empty(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         if not values:
             raise ValueError("at least one is needed")
+        return values
+
+    @field_validator("datasets", "backbones", "strategies", "seeds", "train_on", "train_with")
+    @classmethod
+    def _not_repeated(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         if len(set(values)) < len(values):
             raise ValueError("a value is given twice")
         return values
@@ -72,6 +90,56 @@ class RunConfig(BaseModel):
             raise ValueError("seeds lie in 0 to 4294967295")
         return seeds
 
+    @model_validator(mode="after")
+    def _protocol_has_what_it_needs(self) -> Self:
+        faults: list[str] = []
+        if self.protocol == "cross" and not self.train_on:
+            faults.append("protocol 'cross' needs --train-on, the data sets to train on")
+        if self.train_on and self.protocol not in ("auto", "cross"):
+            faults.append(f"--train-on trains on other data sets alone, so it goes with 'cross', not {self.protocol!r}")
+        if self.train_on and self.train_with:
+            faults.append(
+                "--train-on and --train-with exclude each other; name all data sets to train on with --train-on"
+            )
+        if self.test_split is not None and self.protocol != "official":
+            faults.append(f"--test-split belongs to the protocol 'official', not {self.protocol!r}")
+        if self.leak_free and self.protocol in ("kfold", "repeated-kfold"):
+            faults.append(f"--leak-free contradicts {self.protocol!r}, which keeps nothing apart; use 'group-kfold'")
+        both = sorted({*self.train_on, *self.train_with} & set(self.datasets))
+        faults += [f"{name!r} is tested and added to training; name it once" for name in both]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @classmethod
+    def read(cls, file: Path | None, overrides: Mapping[str, Any]) -> tuple[Self, ...]:
+        """Return the runs of ``file`` with ``overrides`` laid over each: one, or those that its ``runs`` list.
+
+        Each entry of ``runs`` has keys of its own; all other keys of the file are defaults for every run. Folders
+        are the same for all.
+
+        Raises:
+            FerBenchError: as `build`; the faults of all runs at once.
+        """
+        values = _read_yaml(file) if file else {}
+        if "runs" not in values:
+            return (cls.build(file, overrides),)
+        entries = values.pop("runs")
+        if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+            raise FerBenchError(f"'runs' of {str(file)!r} is not a list of settings, such as '- protocol: kfold'.")
+        made: list[Self] = []
+        faults: list[str] = []
+        for number, entry in enumerate(entries, 1):
+            placed = sorted({"runs_dir", "data_dir", "cache_dir"} & set(entry))
+            faults += [f"run {number}: {key!r} is the same for all runs; move it to the top" for key in placed]
+            try:
+                made.append(cls._check({**values, **entry}, overrides, file))
+            except FerBenchError as error:
+                faults.append(f"run {number}: {error}")
+        if faults:
+            raise FerBenchError(f"Runs of {str(file)!r} are not valid:\n{bullet_list(faults)}")
+        return tuple(made)
+
     @classmethod
     def build(cls, file: Path | None, overrides: Mapping[str, Any]) -> Self:
         """Return the configuration of ``file`` (YAML) with ``overrides`` laid over it; None values override nothing.
@@ -79,8 +147,12 @@ class RunConfig(BaseModel):
         Raises:
             FerBenchError: unreadable file, unknown key or a value that is not allowed; all faults at once.
         """
+        return cls._check(_read_yaml(file) if file else {}, overrides, file)
+
+    @classmethod
+    def _check(cls, settings: Mapping[Any, Any], overrides: Mapping[str, Any], file: Path | None) -> Self:
         values = {
-            **(_read_yaml(file) if file else {}),
+            **settings,
             **{key: value for key, value in overrides.items() if value is not None},
         }
         unknown = [key for key in values if key not in cls.model_fields]
@@ -92,6 +164,8 @@ class RunConfig(BaseModel):
         except ValidationError as error:
             faults = [
                 f"{' '.join(str(part) for part in fault['loc'])}: {fault['msg']}, got {fault['input']!r}"
+                if fault["loc"]
+                else fault["msg"].removeprefix("Value error, ")
                 for fault in error.errors()
             ]
             raise FerBenchError(f"The run's settings are not valid:\n{bullet_list(faults)}") from None

@@ -211,9 +211,15 @@ class ConvexPhase:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What a strategy wants done, phase by phase; the host's engine does it."""
+    """What a strategy wants done, phase by phase; the host's engine does it.
+
+    Attributes:
+        phases: in order.
+        validation: share of the training part of each fold that is cut out as ``Fold.valid``, 0 to 0.5.
+    """
 
     phases: tuple[ConvexPhase, ...]
+    validation: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,7 +34,14 @@ def test_an_empty_file_is_all_defaults(tmp_path):
         ("seeds: []\n", "at least one is needed"),
         ("seeds: [1, 1]\n", "given twice"),
         ("seeds: [-1]\n", "seeds lie in 0 to 4294967295"),
-        ("protocol: loocv\n", "protocol: Input should be 'auto', 'kfold' or 'group-kfold', got 'loocv'"),
+        ("protocol: loocv\n", "protocol: Input should be 'auto', 'kfold', 'group-kfold', 'repeated-kfold', 'loso'"),
+        (
+            "protocol: cross\ntest_split: test\n",
+            "'cross' needs --train-on, the data sets to train on; --test-split belongs",
+        ),
+        ("train_on: [a]\nprotocol: loso\n", "so it goes with 'cross', not 'loso'"),
+        ("datasets: [a, b]\ntrain_with: [b]\n", "'b' is tested and added to training; name it once"),
+        ("protocol: kfold\nleak_free: true\n", "--leak-free contradicts 'kfold'"),
         ("- folds\n", "holds a list; expected keys"),
         ("folds: [\n", "is not valid YAML"),
     ],
@@ -54,3 +61,22 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path):
     file.write_bytes(b"\xff\xfe\x00folds")
     with pytest.raises(FerBenchError, match="is not valid YAML"):
         RunConfig.build(file, {})
+
+
+def test_a_file_may_hold_several_runs_that_share_defaults(tmp_path):
+    file = tmp_path / "runs.yaml"
+    file.write_text("folds: 3\nruns:\n- {protocol: kfold}\n- {protocol: group-kfold, folds: 4}\n")
+    runs = RunConfig.read(file, {"seeds": (7,)})
+    assert [(run.protocol, run.folds, run.seeds) for run in runs] == [("kfold", 3, (7,)), ("group-kfold", 4, (7,))]
+
+
+def test_the_faults_of_all_runs_are_named_at_once(tmp_path):
+    file = tmp_path / "runs.yaml"
+    file.write_text("runs:\n- {fold: 3}\n- {runs_dir: here}\n- {folds: 1}\n")
+    with pytest.raises(FerBenchError) as caught:
+        RunConfig.read(file, {})
+    for message in ("run 1:", "unknown key 'fold'", "run 2: 'runs_dir' is the same", "run 3:", "folds: Input"):
+        assert message in str(caught.value)
+    file.write_text("runs: {folds: 3}\n")
+    with pytest.raises(FerBenchError, match="is not a list of settings"):
+        RunConfig.read(file, {})

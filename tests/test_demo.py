@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
+from fer_bench.config import RunConfig
 from fer_bench.data import protocols
 from fer_bench.data.prepare import prepare
 from fer_bench.data.task import Task
@@ -30,7 +31,7 @@ def _raw_pixels(dataset: str, data_dir) -> float:
     n, size, _ = images.shape
     pixels = images.reshape(n, 32, size // 32, 32, size // 32).mean(axis=(2, 4)).reshape(n, -1)
     predicted = np.empty(n, int)
-    for fold in protocols.split("group-kfold", Task((view,)), 5, 0).folds:
+    for fold in protocols.split("group-kfold", Task((view,)), RunConfig(folds=5), 0).folds:
         test = fold.test
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
         predicted[test] = probe.fit(pixels[~test], view.labels[~test]).predict(pixels[test])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedKFold
 
+from fer_bench.config import RunConfig
 from fer_bench.data import protocols
-from fer_bench.data.task import Task
+from fer_bench.data.task import Task, check_classes
 from fer_bench.data.view import select
 from fer_bench.errors import FerBenchError
 from fer_bench.plugins import Plugin
@@ -20,20 +22,35 @@ from fer_bench.specs import DatasetParams, DatasetSpec
 SPEC = DatasetSpec(name="faces", title="", builder="", labels=(), identity="maybe", licence="", citation="")
 
 
-def _view(labels, subjects=None, splits=None, sequences=None, limit=None, split="", classes=("a", "b")):
+def _view(
+    labels,
+    subjects=None,
+    splits=None,
+    sequences=None,
+    limit=None,
+    split="",
+    classes=("a", "b"),
+    labels_as="native",
+    name="faces",
+    sha256=None,
+    first=0,
+):
     n = len(labels)
     samples = pd.DataFrame(
         {
-            "id": [f"s{i}" for i in range(n)],
+            "id": [f"s{first + i}" for i in range(n)],
             "label": labels,
             "subject": subjects or [""] * n,
             "sequence": sequences or [""] * n,
             "split": splits or [""] * n,
+            "sha256": [f"{name}{first + i}" for i in range(n)] if sha256 is None else sha256,
         }
     )
     prepared = SimpleNamespace(samples=samples, labels=tuple(classes), fingerprint="f", warnings=())
-    component = Component(SPEC, DatasetParams(split=split), Plugin(name="p", distribution="p", version="1"))
-    return select(component, prepared, limit)  # pyright: ignore[reportArgumentType]
+    component = Component(
+        replace(SPEC, name=name), DatasetParams(split=split), Plugin(name="p", distribution="p", version="1")
+    )
+    return select(component, prepared, limit, labels_as)  # pyright: ignore[reportArgumentType]
 
 
 def _task(*args, **kwargs):
@@ -50,47 +67,51 @@ def _assignment(split):
 
 def test_kfold_is_scikit_learns():
     task = _task([0, 1] * 20)
-    split = protocols.split("kfold", task, 5, 3)
+    split = protocols.split("kfold", task, RunConfig(folds=5), 3)
     expected = [test for _, test in StratifiedKFold(5, shuffle=True, random_state=3).split(task.labels, task.labels)]
     for fold, test in zip(split.folds, expected, strict=True):
         assert np.flatnonzero(fold.test).tolist() == test.tolist(), fold.number
-    assert split.sha256 == protocols.split("kfold", task, 5, 3).sha256 != protocols.split("kfold", task, 5, 4).sha256
+    assert (
+        split.sha256
+        == protocols.split("kfold", task, RunConfig(folds=5), 3).sha256
+        != protocols.split("kfold", task, RunConfig(folds=5), 4).sha256
+    )
 
 
 def test_group_kfold_never_tears_a_subject_apart():
     subjects = [f"p{i % 11}" for i in range(88)]
     task = _task([i // 11 % 2 for i in range(88)], subjects)
-    assignment = _assignment(protocols.split("group-kfold", task, 4, 0))
+    assignment = _assignment(protocols.split("group-kfold", task, RunConfig(folds=4), 0))
     for subject in set(subjects):
         assert len(set(assignment[np.array(subjects) == subject])) == 1
     assert sorted(set(assignment)) == [0, 1, 2, 3]
 
 
 def test_samples_without_a_subject_stay_with_their_sequence():
-    view = _view([0, 1, 0, 1], ["anna", "", "", ""], sequences=["", "v1", "v1", ""])
-    assert view.groups.tolist() == ["subject:anna", "sequence:v1", "sequence:v1", "sample:s3"]
+    task = _task([0, 1, 0, 1], ["anna", "", "", ""], sequences=["", "v1", "v1", ""])
+    assert task.groups.tolist() == ["subject:anna", "sequence:v1", "sequence:v1", "sample:s3"]
 
 
 def test_sequences_stay_whole_where_no_subject_is_known():
     task = _task([0, 1] * 8, sequences=[f"v{i // 4}" for i in range(16)])
-    protocol, why = protocols.choose("auto", task)
+    protocol, why = protocols.choose(RunConfig(protocol="auto"), task)
     assert (protocol, why.split(";")[0]) == ("group-kfold", "sequences stay whole")
-    assignment = _assignment(protocols.split(protocol, task, 2, 0)).reshape(4, 4)
+    assignment = _assignment(protocols.split(protocol, task, RunConfig(folds=2), 0)).reshape(4, 4)
     assert (assignment == assignment[:, :1]).all()
-    assert "sequences are known but ignored" in protocols.choose("kfold", task)[1]
+    assert "sequences are known but ignored" in protocols.choose(RunConfig(protocol="kfold"), task)[1]
     with pytest.raises(FerBenchError, match="more than the 4 sequences"):
-        protocols.split(protocol, task, 5, 0)
+        protocols.split(protocol, task, RunConfig(folds=5), 0)
 
 
 def test_auto_groups_where_identity_exists_and_says_so():
-    assert protocols.choose("auto", _task([0, 1], ["a", "b"])) == (
+    assert protocols.choose(RunConfig(protocol="auto"), _task([0, 1], ["a", "b"])) == (
         "group-kfold",
         "subjects are known, so none stands in both training and test",
     )
-    assert protocols.choose("auto", _task([0, 1]))[0] == "kfold"
-    assert "flatter" in protocols.choose("kfold", _task([0, 1], ["a", "b"]))[1]
+    assert protocols.choose(RunConfig(protocol="auto"), _task([0, 1]))[0] == "kfold"
+    assert "flatter" in protocols.choose(RunConfig(protocol="kfold"), _task([0, 1], ["a", "b"]))[1]
     with pytest.raises(FerBenchError, match="does not say which images show one person or sequence"):
-        protocols.choose("group-kfold", _task([0, 1]))
+        protocols.choose(RunConfig(protocol="group-kfold"), _task([0, 1]))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +135,7 @@ def test_auto_groups_where_identity_exists_and_says_so():
 )
 def test_folds_that_cannot_be_are_refused(protocol, folds, view, message):
     with pytest.raises(FerBenchError) as caught:
-        protocols.split(protocol, _task(**view), folds, 0)
+        protocols.split(protocol, _task(**view), RunConfig(folds=folds), 0)
     assert message in str(caught.value)
 
 
@@ -133,3 +154,171 @@ def test_split_keeps_an_official_part():
     assert _view([0, 1, 0, 1], splits=splits, split="train").rows.tolist() == [0, 1, 3]
     with pytest.raises(FerBenchError, match=r"has no split 'tset'\. Did you mean 'test'"):
         _view([0, 1, 0, 1], splits=splits, split="tset")
+
+
+def _split(config, task, seed=0):
+    return protocols.split(protocols.choose(config, task)[0], task, config, seed)
+
+
+def test_repeated_kfold_is_scikit_learns_and_says_what_it_ignores():
+    task = _task([0, 1] * 10, [f"p{i}" for i in range(20)])
+    split = _split(RunConfig(protocol="repeated-kfold", folds=2, repeats=3), task, 5)
+    peer = RepeatedStratifiedKFold(n_splits=2, n_repeats=3, random_state=5)
+    assert [np.flatnonzero(fold.test).tolist() for fold in split.folds] == [
+        test.tolist() for _, test in peer.split(task.labels, task.labels)
+    ]
+    assert split.identity()["text"] == "repeated-kfold[repeats=3]"
+    assert split.identity()["ignores"] == ["subject"]
+
+
+def test_loso_tests_each_subject_alone_with_what_is_joined_to_it():
+    task = _task([0, 1] * 4, ["a", "a", "b", "b", "c", "c", "", ""], sequences=["", "", "", "v", "", "", "v", ""])
+    split = _split(RunConfig(protocol="loso"), task)
+    assert [np.flatnonzero(fold.test).tolist() for fold in split.folds] == [[7], [0, 1], [2, 3, 6], [4, 5]]
+    with pytest.raises(FerBenchError, match="knows no subject to leave out; use 'group-kfold'"):
+        protocols.choose(RunConfig(protocol="loso"), _task([0, 1], sequences=["v", "w"]))
+
+
+def test_official_trains_on_train_keeps_validation_apart_and_tests_the_test_split():
+    splits = ["training"] * 4 + ["publictest"] * 2 + ["privatetest"] * 2
+    task = _task([0, 1] * 4, splits=splits)
+    (fold,) = _split(RunConfig(protocol="official"), task).folds
+    assert [np.flatnonzero(part).tolist() for part in (fold.train, fold.valid, fold.test)] == [
+        [0, 1, 2, 3],
+        [4, 5],
+        [6, 7],
+    ]
+    split = _split(RunConfig(protocol="official", test_split="publictest"), task)
+    (fold,) = split.folds
+    assert (fold.train.sum(), fold.valid.sum(), np.flatnonzero(fold.test).tolist()) == (4, 0, [4, 5])
+    assert split.text == "official[test=publictest]"
+    (fold,) = _split(RunConfig(protocol="official"), _task([0, 1, 0, 1], splits=["train", "train", "val", "val"])).folds
+    assert np.flatnonzero(fold.test).tolist() == [2, 3]
+
+
+def test_official_keeps_its_leaks_unless_asked_otherwise():
+    task = _task([0, 1] * 4, list("abcdabcd"), splits=["train"] * 6 + ["test"] * 2)
+    as_published, mended = (_split(RunConfig(protocol="official", leak_free=free), task) for free in (None, True))
+    assert as_published.ignores == ("subject",)
+    assert np.flatnonzero(as_published.folds[0].train).tolist() == [0, 1, 2, 3, 4, 5]
+    assert np.flatnonzero(mended.folds[0].train).tolist() == [0, 1, 4, 5]  # c and d are tested
+    assert (mended.ignores, mended.text) == ((), "official[test=test,leak_free=true]")
+
+
+@pytest.mark.parametrize(
+    ("splits", "wanted", "message"),
+    [
+        ([""] * 4, None, "has no official splits"),
+        (["train"] * 4, None, "only the official split 'train'"),
+        (["train", "train", "test", "test"], "tset", "has no split 'tset'. Did you mean 'test'"),
+        (["x", "x", "y", "y"], None, "Say it with --test-split: x, y"),
+        (["val", "val", "test", "test"], None, "no split to train on beside the tested 'test'"),
+    ],
+)
+def test_official_splits_that_are_not_there(splits, wanted, message):
+    with pytest.raises(FerBenchError) as caught:
+        _split(RunConfig(protocol="official", test_split=wanted), _task([0, 1, 0, 1], splits=splits))
+    assert message in str(caught.value)
+
+
+def test_added_data_train_in_every_fold_without_whom_the_fold_tests():
+    own = _view([0, 1] * 4, list("aabbccdd"))
+    other = _view([0, 1] * 3, ["a", "a", "x", "x", "b", "b"], first=8)  # the same data set, so the same people
+    foreign = _view([0, 1], ["a", "a"], name="others")  # another one's a is somebody else
+    task = Task((own, other, foreign))
+    split = _split(RunConfig(folds=4), task)
+    for fold in split.folds:
+        people = set(own.column("subject")[np.flatnonzero(fold.test)])
+        trained = set(other.column("subject")[fold.train[8:14]])
+        assert trained == {"a", "x", "b"} - people
+        assert fold.train[14:].all()
+        assert not fold.test[8:].any()
+    ignoring = _split(RunConfig(protocol="kfold", folds=4), task)
+    assert all(fold.train[8:].all() for fold in ignoring.folds)
+    assert len(set(task.ids)) == len(task)
+    assert task.ids[:8].tolist() == own.column("id").tolist()
+    assert [part["n"] for part in task.identity()["trained_with"]] == [6, 2]
+
+
+def test_cross_trains_on_the_others_alone_without_identical_images():
+    own = _view([0, 1, 0, 1], sha256=["1", "2", "3", "4"])
+    other = _view([0, 1] * 3, name="others", sha256=["4", "5", "6", "7", "8", "9"])
+    (fold,) = _split(RunConfig(train_on=("others",)), Task((own, other))).folds
+    assert np.flatnonzero(fold.test).tolist() == [0, 1, 2, 3]
+    assert np.flatnonzero(fold.train).tolist() == [5, 6, 7, 8, 9]  # one is an image that is tested
+
+
+def test_copies_of_an_audit_stay_together_and_chains_join():
+    keys = np.array(["1", "1", "2", "2", "3", "4", "5", "6"])
+    task = Task((_view([0, 1] * 4, ["", "p", "p", "", "", "", "", ""]),), (keys,))
+    assert task.known == ("subject", "copy")
+    assert [np.flatnonzero(task.groups == name).tolist() for name in dict.fromkeys(task.groups)] == [
+        [0, 1, 2, 3],
+        [4],
+        [5],
+        [6],
+        [7],
+    ]
+    alone = Task((_view([0, 1] * 4),), (keys,))
+    assert protocols.choose(RunConfig(), alone)[0] == "group-kfold"
+    assert protocols.choose(RunConfig(), Task((_view([0, 1] * 4),), (None,)))[0] == "kfold"
+
+
+@pytest.mark.parametrize("protocol", ["kfold", "group-kfold"])
+def test_validation_is_cut_from_training_alone(protocol):
+    rng = np.random.default_rng(0)
+    subjects = [f"p{i}" for i in rng.integers(0, 30, 600)]
+    task = _task(rng.choice(2, 600, p=[0.8, 0.2]).tolist(), subjects)
+    split = _split(RunConfig(protocol=protocol), task)
+    cut = protocols.cut_validation(split, task, 0.1)
+    for before, after in zip(split.folds, cut.folds, strict=True):
+        assert not before.valid.any()
+        assert (after.test == before.test).all()
+        assert (after.train ^ after.valid == before.train).all()
+        assert not (after.train & after.valid).any()
+        assert 0.05 < after.valid.sum() / before.train.sum() < 0.16
+        assert abs(task.labels[after.valid].mean() - task.labels[before.train].mean()) < 0.08
+        if protocol == "group-kfold":
+            assert not set(task.groups[after.valid]) & set(task.groups[after.train])
+    assert cut.sha256 == protocols.cut_validation(split, task, 0.1).sha256 != split.sha256
+
+
+def test_validation_needs_samples_and_groups_to_spare():
+    split = _split(RunConfig(folds=2), _task([0, 1] * 4, list("aaaabbbb")))
+    with pytest.raises(FerBenchError, match="trains on one subject, so none can be spared"):
+        protocols.cut_validation(split, _task([0, 1] * 4, list("aaaabbbb")), 0.1)
+    rare = _task([0] * 10 + [1] * 2)
+    with pytest.raises(FerBenchError, match="a class with 1 training samples"):
+        protocols.cut_validation(_split(RunConfig(folds=2), rare), rare, 0.1)
+
+
+NAMES = ("Angry", "disgust", "fear", "happy", "sad", "surprised", "neutral", "other")
+
+
+def test_labels_are_mapped_by_name_and_what_is_dropped_is_counted():
+    view = _view([0, 1, 2, 3, 4, 5, 6, 7, 7], classes=NAMES, labels_as="basic-7")
+    assert [view.classes[label] for label in view.labels] == [
+        "anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral",
+    ]  # fmt: skip
+    assert view.dropped == {"other": 2}
+    assert "Angry -> anger" in view.describe_labels()
+    assert view.describe_labels().endswith("drops other (2 images).")
+    assert view.identity()["labels"]["map"]["Angry"] == "anger"
+    assert view.identity() != _view([0, 1, 2, 3, 4, 5, 6, 7, 7], classes=NAMES).identity()
+    limited = _view([7, 0, 1, 2, 3, 4, 5, 6, 0], classes=NAMES, labels_as="basic-6", limit=6)
+    assert limited.rows.tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_class_without_images_is_refused_with_the_set_that_fits():
+    with pytest.raises(FerBenchError) as caught:
+        _view(list(range(8)), classes=NAMES, labels_as="basic-8")
+    assert "no image of 'contempt' of the label set 'basic-8'" in str(caught.value)
+    assert "Take --labels basic-7 or basic-6 or native." in str(caught.value)
+
+
+def test_data_sets_meet_only_in_a_common_label_set():
+    first, second = _view(list(range(8)), classes=NAMES), _view(list(range(7)), classes=NAMES[:7], name="others")
+    with pytest.raises(FerBenchError, match="Take --labels basic-7 or basic-6"):
+        check_classes([first, second])
+    check_classes([_view(list(range(8)), classes=NAMES, labels_as="basic-6"),
+                   _view(list(range(7)), classes=NAMES[:7], labels_as="basic-6")])  # fmt: skip

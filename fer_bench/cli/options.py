@@ -37,7 +37,30 @@ Strategies = Annotated[
 ]
 Protocol = Annotated[
     str | None,
-    typer.Option(help="auto, kfold or group-kfold; auto keeps subjects apart where they are known.  [default: auto]"),
+    typer.Option(
+        help="auto, kfold, group-kfold, repeated-kfold, loso, official or cross; auto keeps subjects apart where they "
+        "are known.  [default: auto]"
+    ),
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(help="native, basic-6, basic-7 or basic-8: label set that labels are mapped to.  [default: native]"),
+]
+Repeats = Annotated[int | None, typer.Option(help="Repetitions of repeated-kfold.  [default: 5]")]
+TestSplit = Annotated[
+    str | None, typer.Option(metavar="SPLIT", help="Split that 'official' tests.  [default: the test split]")
+]
+TrainOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--train-on", metavar="NAME[param=value,…]", help="Train on this data set alone (cross); repeat for several."
+    ),
+]
+TrainWith = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--train-with", metavar="NAME[param=value,…]", help="Add this data set to every training part; repeatable."
+    ),
 ]
 Folds = Annotated[int | None, typer.Option(help="Number of folds, K.  [default: 5]")]
 Seeds = Annotated[str | None, typer.Option(help="Comma-separated; each draws its own folds.  [default: 0]")]
@@ -82,8 +105,8 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
         raise FerBenchError(f"--seeds {text!r} is not a list of whole numbers; write it as 0,1,2.") from None
 
 
-def make_config(given: Mapping[str, Any]) -> RunConfig:
-    """Return the configuration of a command: its ``--config`` file with its options laid over it.
+def make_config(given: Mapping[str, Any]) -> tuple[RunConfig, ...]:
+    """Return the runs of a command: those of its ``--config`` file with its options laid over each.
 
     Args:
         given: the command's parameters by name. Those that `RunConfig` has count; None and empty ones override nothing.
@@ -92,7 +115,7 @@ def make_config(given: Mapping[str, Any]) -> RunConfig:
 
     unset = (None, (), [])
     options = {name: value for name, value in given.items() if name in RunConfig.model_fields and value not in unset}
-    return RunConfig.build(given["config"], {**options, "seeds": parse_seeds(given["seeds"])})
+    return RunConfig.read(given.get("config"), {**options, "seeds": parse_seeds(given.get("seeds"))})
 
 
 def data_folder(config: RunConfig) -> Path:

@@ -20,7 +20,12 @@ def plan(
     datasets: options.Datasets = None,
     strategies: options.Strategies = None,
     protocol: options.Protocol = None,
+    labels: options.Labels = None,
     folds: options.Folds = None,
+    repeats: options.Repeats = None,
+    test_split: options.TestSplit = None,
+    train_on: options.TrainOn = None,
+    train_with: options.TrainWith = None,
     seeds: options.Seeds = None,
     limit: options.Limit = None,
     precision: options.Precision = None,
@@ -34,7 +39,8 @@ def plan(
 
     Prepares data, trains nothing.
     """
-    settings = options.make_config(context.params)
+    runs = options.make_config(context.params)
+    settings = runs[0]
     from fer_bench.registry import Registry
 
     registry = Registry.load()
@@ -45,7 +51,7 @@ def plan(
     from fer_bench.executors.grid import expand
     from fer_bench.results.store import Store
 
-    grid = expand(settings, registry, options.data_folder(settings), lambda _: None)
+    grid = expand(runs, registry, options.data_folder(settings), lambda _: None)
     forecast = estimate(grid, Store(settings.runs_dir), options.cache_folder(settings))
     if as_json:
         typer.echo(json.dumps(forecast.record(), indent=1, ensure_ascii=False))
@@ -54,7 +60,7 @@ def plan(
         (
             *(
                 job.cell.dataset["text"],
-                job.cell.protocol["name"],
+                job.cell.protocol["text"],
                 job.cell.backbone["text"],
                 job.cell.strategy["text"],
             ),

@@ -23,7 +23,12 @@ def run(
     datasets: options.Datasets = None,
     strategies: options.Strategies = None,
     protocol: options.Protocol = None,
+    labels: options.Labels = None,
     folds: options.Folds = None,
+    repeats: options.Repeats = None,
+    test_split: options.TestSplit = None,
+    train_on: options.TrainOn = None,
+    train_with: options.TrainWith = None,
     seeds: options.Seeds = None,
     limit: options.Limit = None,
     precision: options.Precision = None,
@@ -39,7 +44,8 @@ def run(
 
     What is stored already is not run again, so repeating a command resumes it. Exit code 1 if a cell failed.
     """
-    settings = options.make_config(context.params)
+    runs = options.make_config(context.params)
+    settings = runs[0]
     from fer_bench.registry import Registry
 
     registry = Registry.load()
@@ -54,7 +60,7 @@ def run(
     store = Store(settings.runs_dir)
     store.ensure_writable()
     with TerminalReporter(quiet) as reporter:
-        grid = expand(settings, registry, options.data_folder(settings), lambda name: reporter.say(f"data: {name}"))
+        grid = expand(runs, registry, options.data_folder(settings), lambda name: reporter.say(f"data: {name}"))
         for note in grid.notes:
             reporter.say(note)
         summary = execute(grid, store, options.cache_folder(settings), registry.plugins, reporter, settings.cache_limit)

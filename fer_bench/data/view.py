@@ -93,9 +93,7 @@ class View:
         return f"labels {self.label_set}: {', '.join(kept)}; drops {', '.join(lost) or 'nothing'}."
 
 
-def select(
-    dataset: Component[DatasetSpec], prepared: Prepared, limit: int | None, label_set: str = NATIVE
-) -> View:
+def select(dataset: Component[DatasetSpec], prepared: Prepared, limit: int | None, label_set: str = NATIVE) -> View:
     """Return the view of ``prepared`` that the parameters of ``dataset`` and ``limit`` choose.
 
     Args:

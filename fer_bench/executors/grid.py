@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ from typing import Any
 from fer_bench.config import RunConfig
 from fer_bench.data import protocols
 from fer_bench.data.prepare import prepare
-from fer_bench.data.protocols import Fold
-from fer_bench.data.task import Task
-from fer_bench.data.view import select
+from fer_bench.data.protocols import Fold, Split
+from fer_bench.data.task import Task, check_classes
+from fer_bench.data.view import View, select
 from fer_bench.registry import Component, Registry
 from fer_bench.results.cell import Cell
 from fer_bench.specs import BackboneSpec, DatasetSpec, Plan, StrategySpec
@@ -71,12 +71,15 @@ class Grid:
 
 
 def expand(
-    config: RunConfig, registry: Registry, data_dir: Path, progress: Callable[[Component[DatasetSpec]], None]
+    configs: RunConfig | Sequence[RunConfig],
+    registry: Registry,
+    data_dir: Path,
+    progress: Callable[[Component[DatasetSpec]], None],
 ) -> Grid:
-    """Resolve every name, prepare the data and enumerate the cells.
+    """Resolve every name, prepare the data and enumerate the cells; one that several runs ask for is listed once.
 
     Args:
-        config: the run's settings.
+        configs: the settings of one run or several.
         registry: of the installed plugins.
         data_dir: where data sets lie.
         progress: called before a data set is prepared.
@@ -84,48 +87,110 @@ def expand(
     Raises:
         FerBenchError: anything about the settings or the data that a user can mend; nothing has been trained by then.
     """
+    runs = [configs] if isinstance(configs, RunConfig) else list(configs)
     # Cheap faults come before slow work: names first, then data.
-    datasets = [registry.dataset(text) for text in config.datasets]
-    backbones = [registry.backbone(text) for text in config.backbones]
-    strategies = [(strategy, make_plan(strategy)) for strategy in map(registry.strategy, config.strategies)]
-    precision = resolve_precision(config.precision)
-    identities = [{"text": str(backbone), **identity(backbone, precision)} for backbone in backbones]
+    for config in runs:
+        for text in (*config.datasets, *config.train_on, *config.train_with):
+            registry.dataset(text)
+    methods = [_methods(config, registry) for config in runs]
+    views: dict[tuple[str, int | None, str], View] = {}
     blocks: list[Block] = []
     notes: list[str] = []
-    for typed, dataset in zip(config.datasets, datasets, strict=True):
-        progress(dataset)
-        task = Task((select(dataset, prepare(dataset, data_dir), config.limit),))
-        protocol, why = protocols.choose(config.protocol, task)
-        splits = [protocols.split(protocol, task, config.folds, seed) for seed in config.seeds]
-        notes.append(f"{dataset}: {len(task)} images, {protocol} with {config.folds} folds ({why}).")
-        notes.extend(f"{dataset}: {warning}" for view in task.parts for warning in view.prepared.warnings)
-        data_identity = task.identity()
-        for typed_backbone, backbone, backbone_identity in zip(config.backbones, backbones, identities, strict=True):
-            for typed_strategy, (strategy, plan) in zip(config.strategies, strategies, strict=True):
-                texts = {"datasets": typed, "backbones": typed_backbone, "strategies": typed_strategy}
-                strategy_identity = {
-                    "text": str(strategy),
-                    **strategy.identity(),
-                    "code_sha256": code_digest(strategy.spec.plan),
-                }
-                jobs = [
-                    Job(
-                        Cell(
-                            dataset=data_identity,
-                            protocol=split.identity(),
-                            backbone=backbone_identity,
-                            strategy=strategy_identity,
-                            fold=fold.number,
-                            seed=split.seed,
-                        ),
-                        fold,
-                        config_of(config, texts, split.seed, precision),
-                    )
-                    for split in splits
-                    for fold in split.folds
-                ]
-                blocks.append(Block(task, backbone, backbone_identity, strategy, plan, tuple(jobs)))
-    return Grid(tuple(blocks), tuple(notes))
+    seen: set[str] = set()
+    for config, (backbones, strategies, precision) in zip(runs, methods, strict=True):
+        for typed in config.datasets:
+            task = _task(config, typed, registry, data_dir, progress, views)
+            protocol, why = protocols.choose(config, task)
+            splits = [protocols.split(protocol, task, config, seed) for seed in config.seeds]
+            notes += _notes(task, splits[0], why)
+            data_identity = task.identity()
+            # A validation part is the strategy's wish, so it is cut for each; the test parts stay the same.
+            dealt = {
+                share: [protocols.cut_validation(split, task, share) if share else split for split in splits]
+                for share in {plan.validation for *_, plan in strategies}
+            }
+            for typed_backbone, backbone, backbone_identity in backbones:
+                for typed_strategy, strategy, strategy_identity, plan in strategies:
+                    texts = {"datasets": typed, "backbones": typed_backbone, "strategies": typed_strategy}
+                    jobs = [
+                        Job(
+                            Cell(
+                                dataset=data_identity,
+                                protocol=split.identity(),
+                                backbone=backbone_identity,
+                                strategy=strategy_identity,
+                                fold=fold.number,
+                                seed=split.seed,
+                            ),
+                            fold,
+                            config_of(config, texts, split.seed, precision),
+                        )
+                        for split in dealt[plan.validation]
+                        for fold in split.folds
+                    ]
+                    new = tuple(job for job in jobs if job.cell.id not in seen)
+                    seen.update(job.cell.id for job in new)
+                    if new:
+                        blocks.append(Block(task, backbone, backbone_identity, strategy, plan, new))
+    return Grid(tuple(blocks), tuple(dict.fromkeys(notes)))
+
+
+def _methods(config: RunConfig, registry: Registry) -> tuple[list[Any], list[Any], str]:
+    """Return (typed, backbone, identity) of each backbone, (typed, strategy, identity, plan) of each strategy, and the
+    precision that ``auto`` came to.
+    """
+    precision = resolve_precision(config.precision)
+    backbones = []
+    for text in config.backbones:
+        backbone = registry.backbone(text)
+        backbones.append((text, backbone, {"text": str(backbone), **identity(backbone, precision)}))
+    strategies = []
+    for text in config.strategies:
+        strategy = registry.strategy(text)
+        plan = make_plan(strategy)
+        code = code_digest(strategy.spec.plan)
+        strategies.append((text, strategy, {"text": str(strategy), **strategy.identity(), "code_sha256": code}, plan))
+    return backbones, strategies, precision
+
+
+def _task(
+    config: RunConfig,
+    typed: str,
+    registry: Registry,
+    data_dir: Path,
+    progress: Callable[[Component[DatasetSpec]], None],
+    views: dict[tuple[str, int | None, str], View],
+) -> Task:
+    """Return the task of one tested data set; ``views`` keeps what is open already."""
+    parts: list[View] = []
+    for text in (typed, *config.train_on, *config.train_with):
+        key = (text, config.limit, config.labels)
+        if key not in views:
+            dataset = registry.dataset(text)
+            progress(dataset)
+            views[key] = select(dataset, prepare(dataset, data_dir), config.limit, config.labels)
+        parts.append(views[key])
+    check_classes(parts)
+    return Task(tuple(parts))
+
+
+def _notes(task: Task, split: Split, why: str) -> list[str]:
+    """Return what a user should know of a data set's protocol, its labels and its preparation."""
+    first, *others = task.parts
+    folds = f"{len(split.folds)} fold{'s' if len(split.folds) > 1 else ''}"
+    notes = [f"{first.dataset}: {len(first.rows)} images, {split.text} with {folds} ({why})."]
+    if others:
+        added = " and ".join(f"{view.dataset} ({len(view.rows)} images)" for view in others)
+        notes.append(f"{first.dataset}: {'trained on' if split.protocol == 'cross' else 'trained also on'} {added}.")
+        dropped = sum(int((~(fold.train | fold.test | fold.valid)[task.part > 0]).sum()) for fold in split.folds)
+        if dropped:
+            notes.append(
+                f"{first.dataset}: {dropped} images of other data sets that share a person, sequence or copy with a "
+                f"tested image are left out of training, summed over {folds}."
+            )
+    notes += [f"{view.dataset}: {text}" for view in task.parts if (text := view.describe_labels())]
+    notes += [f"{view.dataset}: {warning}" for view in task.parts for warning in view.prepared.warnings]
+    return notes
 
 
 def config_of(config: RunConfig, texts: Mapping[str, str], seed: int, precision: str) -> dict[str, Any]:

@@ -23,7 +23,8 @@ SCHEMA = 1
 """Version of the JSON format."""
 
 INTERVAL = "95 % interval"
-TEXT_COLUMNS = ("backbone", "strategy", "backbone, strategy", "variant")
+TRAINED_ON = "trained on"
+TEXT_COLUMNS = (TRAINED_ON, "backbone", "strategy", "backbone, strategy", "variant")
 TITLES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro-F1"}
 
 
@@ -107,6 +108,9 @@ def _record(row: Row) -> dict[str, Any]:
         "limit": row.limit,
         "synthetic": row.synthetic,
         "protocol": row.protocol,
+        "ignores": list(row.ignores),
+        "labels": row.labels,
+        "trained_on": row.trained_on,
         "folds": row.folds,
         "seeds": row.seeds,
         "backbone": row.backbone,
@@ -152,13 +156,22 @@ def _boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
         subset = f", balanced subset of {first.limit}" if first.limit else ""
         kind = " (synthetic)" if first.synthetic else ""
         seeds = max(row.seeds for row in board)
+        classes = "classes" if first.labels == "native" else f"classes of {first.labels}"
         title = (
-            f"{first.dataset}{kind}{subset}: {first.protocol}, {first.folds} folds "
-            f"x {seeds} seed{'s' if seeds > 1 else ''}, "
-            f"{first.classes} classes (chance UAR {100 / first.classes:.1f} %)"
+            f"{first.dataset}{kind}{subset}: {first.protocol}{_ignored(first)}, {first.folds} "
+            f"fold{'s' if first.folds > 1 else ''} x {seeds} seed{'s' if seeds > 1 else ''}, "
+            f"{first.classes} {classes} (chance UAR {100 / first.classes:.1f} %)"
         )
         boards.append((title, board))
     return boards
+
+
+def _ignored(row: Row) -> str:
+    """Return what the protocol of a board ignores, in words."""
+    if not row.ignores:
+        return ""
+    names = " and ".join("copies" if name == "copy" else f"{name}s" for name in row.ignores)
+    return f" (ignores {names} that are known: scores flatter)"
 
 
 def _columns(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
@@ -167,6 +180,8 @@ def _columns(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
         "backbone": lambda row: row.backbone or "-",
         "strategy": lambda row: row.strategy,
     }
+    if any(row.trained_on for row in board):
+        columns[TRAINED_ON] = lambda row: row.trained_on or row.dataset
     if any(row.variant for row in board):
         columns["variant"] = lambda row: row.variant or "-"
     for name, title in TITLES.items():

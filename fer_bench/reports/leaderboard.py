@@ -45,7 +45,10 @@ class Row:
         dataset: as the user typed it; likewise ``backbone`` and ``strategy``. The baseline's backbone is empty.
         limit: of the class-balanced subset, or None.
         synthetic: whether a program drew the images.
-        protocol: its name.
+        protocol: its name, with what else decides its folds.
+        ignores: what is known to belong together but may stand in training and test: subject, sequence, copy.
+        labels: the label set, ``native`` for a data set's own labels.
+        trained_on: where other data sets train too, or alone: what trains. Empty for the tested data set alone.
         folds: K.
         seeds: how many.
         classes: how many.
@@ -69,6 +72,9 @@ class Row:
     limit: int | None
     synthetic: bool
     protocol: str
+    ignores: tuple[str, ...]
+    labels: str
+    trained_on: str
     folds: int
     seeds: int
     classes: int
@@ -92,7 +98,7 @@ class Row:
     @property
     def subject(self) -> tuple[Any, ...]:
         """What is the same for all rows that may be compared."""
-        return self.dataset, self.limit or 0, self.protocol, self.folds
+        return self.dataset, self.limit or 0, self.labels, self.protocol, self.folds
 
 
 def build(cells: Sequence[StoredCell]) -> list[Row]:
@@ -126,7 +132,7 @@ def _shared(record: dict[str, Any]) -> dict[str, Any]:
 
 def _row(cells: Sequence[StoredCell]) -> tuple[Row, pd.DataFrame | None]:
     """Return the row of a method, and its predictions pooled over folds and seeds, if it has any."""
-    done = [cell for cell in cells if cell.status == "ok"]
+    done = sorted((cell for cell in cells if cell.status == "ok"), key=lambda cell: cell.record["fold"])
     measures = [cell.measures for cell in done]
     scores, pooled = _evaluate(done, [cell.predictions() for cell in done])
     row = Row(
@@ -150,6 +156,7 @@ def _row(cells: Sequence[StoredCell]) -> tuple[Row, pd.DataFrame | None]:
 def _baseline(cells: Sequence[StoredCell]) -> tuple[Row, pd.DataFrame | None]:
     """Return the row of always naming the commonest class of the training part; of equals, the first."""
     tables = []
+    cells = sorted(cells, key=lambda cell: cell.record["fold"])  # rows of repeated folds line up
     for cell in cells:
         table = cell.predictions()
         majority = int(np.argmax(cell.measures["train_counts"]))
@@ -199,10 +206,19 @@ def _task(cells: Sequence[StoredCell]) -> dict[str, Any]:
         "limit": dataset["limit"],
         "synthetic": dataset["synthetic"],
         "classes": len(dataset["classes"]),
-        "protocol": protocol["name"],
+        "protocol": protocol.get("text", protocol["name"]),
+        "ignores": tuple(protocol.get("ignores", ())),
+        "labels": dataset.get("labels", {}).get("set", "native"),
+        "trained_on": _trained_on(dataset, protocol),
         "folds": protocol["folds"],
         "seeds": len({cell.record["seed"] for cell in cells}),
     }
+
+
+def _trained_on(dataset: dict[str, Any], protocol: dict[str, Any]) -> str:
+    others = [other["text"] for other in dataset.get("trained_with", ())]
+    own = [dataset["text"]] if others and protocol["name"] != "cross" else []
+    return " + ".join(own + others)
 
 
 def _summarise(scores: Sequence[dict[str, float]]) -> dict[str, Score]:
@@ -233,9 +249,9 @@ def _tell_apart(rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:
 
 
 def _looks(row: Row) -> tuple[Any, ...]:
-    return *row.subject, row.backbone, row.strategy
+    return *row.subject, row.trained_on, row.backbone, row.strategy
 
 
 def _order(row: Row) -> tuple[Any, ...]:
     uar = row.scores["uar"].mean if row.scores else -1.0
-    return *row.subject, -uar, row.backbone, row.strategy, row.variant
+    return *row.subject, -uar, row.backbone, row.strategy, row.trained_on, row.variant
