@@ -327,7 +327,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(tiny):
         (["--limit", "2"], "--limit 2 is below the 3 classes"),
         (["--limit", "0"], "limit: Input should be greater than or equal to 2, got 0"),
         (["--seeds", "0,x"], "--seeds '0,x' is not a list of whole numbers"),
-        (["--protocol", "loso"], "protocol: Input should be 'auto', 'kfold' or 'group-kfold', got 'loso'"),
+        (["--protocol", "loocv"], "protocol: Input should be 'auto', 'kfold', 'group-kfold'"),
         (["--precision", "int8"], "precision: Input should be"),
         (["--runs-dir", "file/runs"], "Cannot write to the runs folder 'file/runs'"),
         (["--config", "bad.yaml"], "unknown key 'fold'. Did you mean 'folds'?"),
