@@ -15,6 +15,8 @@ from fer_bench.sizes import parse_size
 Protocol = Literal["auto", "kfold", "group-kfold", "repeated-kfold", "loso", "official", "cross"]
 Labels = Literal["native", "basic-6", "basic-7", "basic-8"]
 Precision = Literal["auto", "float32", "bfloat16"]
+FaceCrop = Literal["none", "align", "box"]
+Missed = Literal["error", "exclude"]
 
 
 class RunConfig(BaseModel):
@@ -32,6 +34,9 @@ class RunConfig(BaseModel):
         leak_free: whether copies that an audit found stay in one fold; None: where an audit is stored.
         seeds: each draws its own folds and starts its own training.
         limit: use the first ``limit / classes`` samples of each class, in file order; None uses all.
+        faces: ``align`` turns and scales each face into place, ``box`` cuts a square around it, ``none`` takes whole
+            images.
+        missed: what an image is in which no face was found: an ``error`` in the score, or left out (``exclude``).
         precision: of the matrix products; ``auto`` takes bfloat16 where the device multiplies it natively.
         runs_dir: where cells are stored.
         data_dir: where data sets lie; None is the user's data folder.
@@ -55,6 +60,8 @@ class RunConfig(BaseModel):
     leak_free: bool | None = None
     seeds: tuple[int, ...] = (0,)
     limit: int | None = Field(None, ge=2)
+    faces: FaceCrop = "none"
+    missed: Missed = "error"
     precision: Precision = "auto"
     runs_dir: Path = Path("runs")
     data_dir: Path | None = None

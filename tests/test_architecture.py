@@ -19,10 +19,10 @@ LAYERS = [
     ("plugins",),
     ("registry",),
     ("config",),
-    ("data", "evaluation", "training", "results", "reports", "executors", "testing"),
+    ("faces", "data", "evaluation", "training", "results", "reports", "executors", "testing"),
     ("cli",),
 ]
-ORDER_INSIDE = ["data", "training", "evaluation", "results", "reports", "executors", "testing"]
+ORDER_INSIDE = ["faces", "data", "training", "evaluation", "results", "reports", "executors", "testing"]
 """Within the middle layer a package imports only those before it."""
 LIGHT = [name for layer in LAYERS[:6] for name in layer]
 HEAVY = {"jax", "jaxlib", "flax", "optax", "sklearn", "pandas", "tensorflow_datasets", "numpy", "tensorflow"}

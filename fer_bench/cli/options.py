@@ -67,6 +67,14 @@ Seeds = Annotated[str | None, typer.Option(help="Comma-separated; each draws its
 Limit = Annotated[
     int | None, typer.Option(help="Balanced subset: the first N/classes images of each class, in file order.")
 ]
+FaceCrop = Annotated[
+    str | None,
+    typer.Option(help="align, box or none: cut images down to the face, which is looked for.  [default: none]"),
+]
+Missed = Annotated[
+    str | None,
+    typer.Option(help="error or exclude: what an image counts as in which no face was found.  [default: error]"),
+]
 Precision = Annotated[str | None, typer.Option(help="auto, float32 or bfloat16: of matrix products.  [default: auto]")]
 RunsDir = Annotated[Path | None, typer.Option(help="Folder of results.  [default: runs]")]
 DataDir = Annotated[

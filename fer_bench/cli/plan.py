@@ -28,6 +28,8 @@ def plan(
     train_with: options.TrainWith = None,
     seeds: options.Seeds = None,
     limit: options.Limit = None,
+    faces: options.FaceCrop = None,
+    missed: options.Missed = None,
     precision: options.Precision = None,
     runs_dir: options.RunsDir = None,
     data_dir: options.DataDir = None,
@@ -46,12 +48,14 @@ def plan(
     registry = Registry.load()
     import json
 
+    from fer_bench.cli.progress import TerminalReporter
     from fer_bench.cli.tables import print_table
     from fer_bench.executors.estimate import estimate
     from fer_bench.executors.grid import expand
     from fer_bench.results.store import Store
 
-    grid = expand(runs, registry, options.data_folder(settings), lambda _: None)
+    with TerminalReporter(quiet=as_json) as reporter:
+        grid = expand(runs, registry, options.data_folder(settings), options.cache_folder(settings), reporter)
     forecast = estimate(grid, Store(settings.runs_dir), options.cache_folder(settings))
     if as_json:
         typer.echo(json.dumps(forecast.record(), indent=1, ensure_ascii=False))

@@ -31,6 +31,8 @@ def run(
     train_with: options.TrainWith = None,
     seeds: options.Seeds = None,
     limit: options.Limit = None,
+    faces: options.FaceCrop = None,
+    missed: options.Missed = None,
     precision: options.Precision = None,
     runs_dir: options.RunsDir = None,
     data_dir: options.DataDir = None,
@@ -60,7 +62,7 @@ def run(
     store = Store(settings.runs_dir)
     store.ensure_writable()
     with TerminalReporter(quiet) as reporter:
-        grid = expand(runs, registry, options.data_folder(settings), lambda name: reporter.say(f"data: {name}"))
+        grid = expand(runs, registry, options.data_folder(settings), options.cache_folder(settings), reporter)
         for note in grid.notes:
             reporter.say(note)
         summary = execute(grid, store, options.cache_folder(settings), registry.plugins, reporter, settings.cache_limit)

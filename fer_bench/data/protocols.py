@@ -306,6 +306,24 @@ def _check_folds(task: Task, labels: Array, folds: int) -> None:
         )
 
 
+def leave_out_of_training(split: Split, task: Task, useless: Array) -> Split:
+    """Return ``split`` without the ``useless`` samples (n,) bool in its training parts; what is tested stays.
+
+    Raises:
+        FerBenchError: a fold would train without some class.
+    """
+    folds = tuple(replace(fold, train=fold.train & ~useless) for fold in split.folds)
+    for before, fold in zip(split.folds, folds, strict=True):
+        counts = [np.bincount(task.labels[mask], minlength=len(task.classes)) for mask in (before.train, fold.train)]
+        lost = np.flatnonzero((counts[0] > 0) & (counts[1] == 0))
+        if len(lost):
+            raise FerBenchError(
+                f"Fold {fold.number} of {task.name!r} would train without class {task.classes[lost[0]]!r}: a face was "
+                "found in none of its images. Take more samples or fewer folds, or leave out --faces."
+            )
+    return replace(split, folds=folds)
+
+
 def _plural(nouns: Iterable[str]) -> str:
     """Return ``subjects and copies``."""
     return " and ".join("copies" if noun == "copy" else f"{noun}s" for noun in nouns)

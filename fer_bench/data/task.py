@@ -33,7 +33,7 @@ class Task:
     @property
     def name(self) -> str:
         """Name of the data set that is tested, as the user asked for it."""
-        return str(self.parts[0].dataset)
+        return str(self.parts[0])
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -87,12 +87,17 @@ class Task:
         own = [view.column("id").astype(str) for view in self.parts]
         return np.concatenate([own[0], *(np.char.add(f"part {i}: ", ids) for i, ids in enumerate(own[1:], 1))])
 
+    @cached_property
+    def found(self) -> Array:
+        """(n,) bool: whether an image shows what the model is to see; False where a face was looked for in vain."""
+        return np.concatenate([view.found for view in self.parts])
+
     def __len__(self) -> int:
         return len(self.labels)
 
     def identity(self) -> dict[str, Any]:
         """Return what a cell records of the data: content, not location."""
-        first, *others = ({"text": str(view.dataset), **view.identity()} for view in self.parts)
+        first, *others = ({"text": str(view), **view.identity()} for view in self.parts)
         return {**first, "trained_with": others} if others else first
 
     def _scoped(self, column: str) -> Array:

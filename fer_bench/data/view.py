@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from fer_bench.data.crops import Faces
 from fer_bench.data.prepared import Prepared
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.labels import LABEL_SETS, NATIVE, map_labels
@@ -27,6 +29,7 @@ class View:
         limit: as asked for, or None.
         label_set: ``native`` or a name in `fer_bench.labels.LABEL_SETS`.
         dropped: native label -> samples left out because the label set has no place for it.
+        faces: the faces to which images are cut down; None takes whole images.
     """
 
     dataset: Component[DatasetSpec]
@@ -35,6 +38,10 @@ class View:
     limit: int | None
     label_set: str
     dropped: dict[str, int]
+    faces: Faces | None = None
+
+    def __str__(self) -> str:
+        return f"{self.dataset} {self.faces}" if self.faces else str(self.dataset)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -52,8 +59,20 @@ class View:
         return self.prepared.samples[name].to_numpy()[self.rows]
 
     def images(self, positions: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
-        """Decode the images at ``positions`` of the view: arrays (h, w, 1 or 3) uint8, each in its own size."""
-        return self.prepared.images(self.rows[positions])
+        """Decode the images at ``positions`` of the view, cut down to their faces if the view has them.
+
+        Returns:
+            Arrays (h, w, 1 or 3) uint8, each in its own size; crops share theirs.
+        """
+        images = self.prepared.images(self.rows[positions])
+        if (faces := self.faces) is None:
+            return images
+        return [faces.cut(image, position) for image, position in zip(images, positions.tolist(), strict=True)]
+
+    @property
+    def found(self) -> np.ndarray[Any, Any]:
+        """(n,) bool: whether an image shows what the model is to see; all True for whole images."""
+        return np.ones(len(self.rows), dtype=bool) if self.faces is None else self.faces.found
 
     @property
     def channels(self) -> int:
@@ -63,12 +82,17 @@ class View:
     @property
     def shape(self) -> tuple[int, int] | None:
         """Height and width in pixels where all images share them, else None."""
+        if self.faces is not None:
+            return self.faces.crop.size, self.faces.crop.size
         shapes = set(zip(self.column("height").tolist(), self.column("width").tolist(), strict=True))
         return shapes.pop() if len(shapes) == 1 else None
 
     def content_sha256(self) -> str:
         """Return a hash of everything that `images` returns, in order."""
-        return hashlib.sha256("".join(self.column("sha256")).encode()).hexdigest()
+        text = "".join(self.column("sha256"))
+        if self.faces is not None:
+            text += json.dumps(self.faces.crop.identity(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def identity(self) -> dict[str, Any]:
         """Return what a cell records of the data: content, not location."""
@@ -82,6 +106,7 @@ class View:
             "n": len(self.rows),
             "samples_sha256": hashlib.sha256(ids.encode()).hexdigest(),
             "synthetic": self.dataset.spec.synthetic,
+            **({"faces": self.faces.identity()} if self.faces else {}),
         }
 
     def describe_labels(self) -> str:

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from fer_bench.config import RunConfig
 from fer_bench.data import protocols
+from fer_bench.data.crops import with_faces
 from fer_bench.data.prepare import prepare
 from fer_bench.data.protocols import Fold, Split
 from fer_bench.data.task import Task, check_classes
 from fer_bench.data.view import View, select
+from fer_bench.faces.parameters import Crop
 from fer_bench.registry import Component, Registry
 from fer_bench.results.cell import Cell
-from fer_bench.specs import BackboneSpec, DatasetSpec, Plan, StrategySpec
+from fer_bench.specs import BackboneSpec, Plan, StrategySpec
 from fer_bench.training.backbone import BACKBONE_SEED, code_digest, identity, resolve_precision
 from fer_bench.training.engine import make_plan
+
+
+class PreparationReporter(Protocol):
+    """Who is told how preparing a run goes."""
+
+    def say(self, message: str) -> None:
+        """Something begins, or is worth knowing."""
+
+    def step(self, what: str, total: int) -> None:
+        """A long step begins that has ``total`` parts."""
+
+    def advance(self, parts: int) -> None:
+        """``parts`` more of the step are done."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +89,8 @@ def expand(
     configs: RunConfig | Sequence[RunConfig],
     registry: Registry,
     data_dir: Path,
-    progress: Callable[[Component[DatasetSpec]], None],
+    cache_dir: Path,
+    reporter: PreparationReporter,
 ) -> Grid:
     """Resolve every name, prepare the data and enumerate the cells; one that several runs ask for is listed once.
 
@@ -82,7 +98,8 @@ def expand(
         configs: the settings of one run or several.
         registry: of the installed plugins.
         data_dir: where data sets lie.
-        progress: called before a data set is prepared.
+        cache_dir: where it is kept what faces were found.
+        reporter: is told before a data set is prepared, and how looking for faces goes.
 
     Raises:
         FerBenchError: anything about the settings or the data that a user can mend; nothing has been trained by then.
@@ -93,15 +110,18 @@ def expand(
         for text in (*config.datasets, *config.train_on, *config.train_with):
             registry.dataset(text)
     methods = [_methods(config, registry) for config in runs]
-    views: dict[tuple[str, int | None, str], View] = {}
+    views: dict[tuple[Any, ...], View] = {}
     blocks: list[Block] = []
     notes: list[str] = []
     seen: set[str] = set()
     for config, (backbones, strategies, precision) in zip(runs, methods, strict=True):
         for typed in config.datasets:
-            task = _task(config, typed, registry, data_dir, progress, views)
+            task = _task(config, typed, registry, data_dir, cache_dir, reporter, views)
             protocol, why = protocols.choose(config, task)
-            splits = [protocols.split(protocol, task, config, seed) for seed in config.seeds]
+            splits = [
+                protocols.leave_out_of_training(protocols.split(protocol, task, config, seed), task, ~task.found)
+                for seed in config.seeds
+            ]
             notes += _notes(task, splits[0], why)
             data_identity = task.identity()
             # A validation part is the strategy's wish, so it is cut for each; the test parts stay the same.
@@ -158,17 +178,19 @@ def _task(
     typed: str,
     registry: Registry,
     data_dir: Path,
-    progress: Callable[[Component[DatasetSpec]], None],
-    views: dict[tuple[str, int | None, str], View],
+    cache_dir: Path,
+    reporter: PreparationReporter,
+    views: dict[tuple[Any, ...], View],
 ) -> Task:
     """Return the task of one tested data set; ``views`` keeps what is open already."""
     parts: list[View] = []
     for text in (typed, *config.train_on, *config.train_with):
-        key = (text, config.limit, config.labels)
+        key = (text, config.limit, config.labels, config.faces, config.missed)
         if key not in views:
             dataset = registry.dataset(text)
-            progress(dataset)
-            views[key] = select(dataset, prepare(dataset, data_dir), config.limit, config.labels)
+            reporter.say(f"data: {dataset}")
+            view = select(dataset, prepare(dataset, data_dir), config.limit, config.labels)
+            views[key] = _find_faces(view, config, cache_dir, reporter)
         parts.append(views[key])
     check_classes(parts)
     return Task(tuple(parts))
@@ -189,8 +211,20 @@ def _notes(task: Task, split: Split, why: str) -> list[str]:
                 f"tested image are left out of training, summed over {folds}."
             )
     notes += [f"{view.dataset}: {text}" for view in task.parts if (text := view.describe_labels())]
+    notes += [f"{view}: {view.faces.note()}" for view in task.parts if view.faces]
     notes += [f"{view.dataset}: {warning}" for view in task.parts for warning in view.prepared.warnings]
     return notes
+
+
+def _find_faces(view: View, config: RunConfig, cache_dir: Path, reporter: PreparationReporter) -> View:
+    """Return the view with its images cut down to their faces, if that is wanted."""
+    if config.faces == "none":
+        return view
+
+    def begin(images: int) -> None:
+        reporter.step(f"faces: {view.dataset}", images)
+
+    return with_faces(view, Crop(method=config.faces), config.missed, cache_dir, begin, reporter.advance)
 
 
 def config_of(config: RunConfig, texts: Mapping[str, str], seed: int, precision: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pandas as pd
 
+from fer_bench.data.crops import as_errors
 from fer_bench.errors import FerBenchError, PluginError
 from fer_bench.executors.grid import Block, Grid, Job
 from fer_bench.plugins import Plugins
@@ -111,10 +112,10 @@ def _features(block: Block, cache: Cache, source: Source, reporter: Reporter) ->
             view,
             stop=len(block.backbone.spec.stages),
             variants=1,
-            begin=lambda images, view=view: reporter.step(f"features: {view.dataset} through {block.backbone}", images),
+            begin=lambda images, view=view: reporter.step(f"features: {view} through {block.backbone}", images),
             advance=reporter.advance,
             waiting=lambda view=view: reporter.step(
-                f"waiting for another process: {view.dataset} through {block.backbone}", len(view.rows)
+                f"waiting for another process: {view} through {block.backbone}", len(view.rows)
             ),
         )
         for view in block.task.parts
@@ -148,8 +149,9 @@ def _success(block: Block, job: Job, features: list[Prefix], outcome: Outcome) -
             "label": labels[tested],
         }
     )
+    probabilities = as_errors(outcome.probabilities, labels[tested], task.found[tested])
     for index in range(len(task.classes)):
-        predictions[f"p{index}"] = outcome.probabilities[:, index]
+        predictions[f"p{index}"] = probabilities[:, index]
     measures = {
         "parameters": features[0].parameters + outcome.trained_parameters,
         "trained_parameters": outcome.trained_parameters,
@@ -158,6 +160,9 @@ def _success(block: Block, job: Job, features: list[Prefix], outcome: Outcome) -
         "seconds": {"features": sum(part.seconds for part in features), "fit": outcome.seconds},
         "images_per_second": min(part.images_per_second for part in features),
     }
+    if (faces := task.parts[0].faces) is not None:
+        predictions["found"] = task.found[tested]
+        measures["faces"] = {"coverage": faces.coverage, "tested": len(tested), "found": int(task.found[tested].sum())}
     return Result("ok", "", measures, predictions, outcome.history)
 
 

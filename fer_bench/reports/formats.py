@@ -120,6 +120,7 @@ def _record(row: Row) -> dict[str, Any]:
         "precision": row.precision,
         "classes": row.classes,
         "n": row.n,
+        "faces": row.faces,
         **scores,
         "uar_interval": _interval_record(row),
         "tier": row.tier,
@@ -190,6 +191,7 @@ def _columns(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
             columns |= {INTERVAL: _interval, "tier": lambda row: row.tier or "-"}
     columns |= {
         "n": lambda row: f"{row.n:,}",
+        **({"faces %": _found} if any(row.faces is not None and row.faces < 1 for row in board) else {}),
         "cells": lambda row: f"{row.ok}/{row.ok + row.failed}",
         "params": lambda row: _count(row.parameters),
         "trained": lambda row: _count(row.trained_parameters),
@@ -246,6 +248,10 @@ def _percent(score: Score | None) -> str:
     if score is None:
         return "-"
     return f"{100 * score.mean:.1f}" + ("" if score.std is None else f" ± {100 * score.std:.1f}")
+
+
+def _found(row: Row) -> str:
+    return "-" if row.faces is None else f"{100 * row.faces:.1f}"
 
 
 def _interval(row: Row) -> str:

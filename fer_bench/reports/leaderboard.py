@@ -54,6 +54,7 @@ class Row:
         classes: how many.
         precision: of the products; empty for the baseline.
         n: distinct samples that were tested.
+        faces: share of the images in which a face was found; None where none was looked for.
         scores: metric -> score; empty if no cell is ok.
         interval: of the UAR of all predictions pooled; None if it cannot be told.
         tier: letters; rows of a board that share one cannot be told apart. Empty where cells are missing.
@@ -82,6 +83,7 @@ class Row:
     strategy: str
     precision: str
     n: int
+    faces: float | None
     scores: dict[str, Score]
     interval: Interval | None
     tier: str
@@ -205,6 +207,7 @@ def _task(cells: Sequence[StoredCell]) -> dict[str, Any]:
         "dataset": dataset["text"],
         "limit": dataset["limit"],
         "synthetic": dataset["synthetic"],
+        "faces": next((cell.measures["faces"]["coverage"] for cell in cells if "faces" in cell.measures), None),
         "classes": len(dataset["classes"]),
         "protocol": protocol.get("text", protocol["name"]),
         "ignores": tuple(protocol.get("ignores", ())),

@@ -37,7 +37,8 @@ class Result:
         measures: numbers about the work: ``parameters``, ``trained_parameters``, ``seconds``, ``train_counts`` (samples
             per class in the training part), and what the strategy adds.
         predictions: one row a test sample: ``id``, ``group``, ``label``, then ``p0`` … for the probability of each
-            class; None unless ``ok``.
+            class; ``found`` where faces were looked for (False: the true class has probability 0, so that every metric
+            counts an error); None unless ``ok``.
         history: one row a training step or phase; may be empty.
     """
 
