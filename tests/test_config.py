@@ -28,7 +28,7 @@ def test_an_empty_file_is_all_defaults(tmp_path):
     ("text", "message"),
     [
         ("fold: 3\nseed: 1\n", "unknown key 'fold'. Did you mean 'folds'?"),
-        ("fold: 3\nseed: 1\n", "unknown key 'seed'. Did you mean 'seeds'?"),
+        ("fold: 3\nseed: 1\n", "unknown key 'seed'. Did you mean 'seeds'"),
         ("folds: 1\n", "folds: Input should be greater than or equal to 2, got 1"),
         ("folds: many\nlimit: -3\n", "limit: Input should be greater than or equal to 2"),
         ("seeds: []\n", "at least one is needed"),
