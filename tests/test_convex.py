@@ -46,7 +46,7 @@ CASES = [
 
 @pytest.mark.parametrize(("classes", "c", "standardize", "pieces"), CASES)
 def test_agrees_with_scikit_learn(classes, c, standardize, pieces, monkeypatch):
-    monkeypatch.setattr(convex, "PIECE_BYTES", 4 * 40 * 300 // pieces)
+    monkeypatch.setattr(convex, "PIECE_BYTES", 4 * 300 * (2 * 40 + 6 * 5 * classes) // pieces)
     features, labels = _task(300, 40, classes)
     train = np.stack([np.arange(300) % 5 != fold for fold in range(5)])
     heads = convex.fit(
@@ -125,7 +125,7 @@ def test_pieces_change_rounding_alone(monkeypatch):
     taken = []
     take = Outputs.take
     monkeypatch.setattr(Outputs, "take", lambda self, rows, variant=0: taken.append(len(rows)) or take(self, rows))
-    monkeypatch.setattr(convex, "PIECE_BYTES", 4 * 30 * 50)
+    monkeypatch.setattr(convex, "PIECE_BYTES", 4 * 50 * (2 * 30 + 6 * 4 * 3))
     pieces = convex.fit(_outputs(features), labels, train, 3, phase)
     assert max(taken) <= 50
     np.testing.assert_allclose(pieces.centre, features.mean(0), rtol=1e-6)

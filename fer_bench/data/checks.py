@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fer_bench.data.faults import Faults
 from fer_bench.data.files import FileError, ImageFolder
+from fer_bench.data.first_seen import FirstSeen
 from fer_bench.data.images import ImageError, decode
 from fer_bench.errors import did_you_mean
 from fer_bench.specs import Sample
@@ -55,7 +56,8 @@ def check_samples(
     """
     folder = ImageFolder(root) if root is not None else None
     codes = {name: code for code, name in enumerate(labels)}
-    first: dict[str, int] = {}
+    first = FirstSeen()
+    number = 0
     waiting: deque[tuple[Sample, int | None, list[str], Future[CheckedSample | str]]] = deque()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="fer-bench-decode") as pool:
         try:
@@ -70,18 +72,17 @@ def check_samples(
                 yield from _finish(waiting.popleft(), faults)
         finally:
             pool.shutdown(cancel_futures=True)
-    if not first and not faults:
+    if not number and not faults:
         faults.add("", "there is no sample at all")
 
 
-def _complain(sample: Sample, number: int, codes: dict[str, int], first: dict[str, int]) -> list[str]:
+def _complain(sample: Sample, number: int, codes: dict[str, int], first: FirstSeen) -> list[str]:
     """Return what is wrong with the text of ``sample``."""
     complaints: list[str] = []
     if not sample.id:
         complaints.append(f"sample {number} has an empty id")
-    elif sample.id in first:
-        complaints.append(f"comes twice, as sample {first[sample.id]} and {number}; remove one (duplicate id)")
-    first.setdefault(sample.id, number)
+    elif (earlier := first.add(sample.id, number)) is not None:
+        complaints.append(f"comes twice, as sample {earlier} and {number}; remove one (duplicate id)")
     if not sample.label:
         complaints.append("has an empty label")
     elif sample.label not in codes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,27 @@ GROUP = "group:"
 """Prefix of the columns with a sample's groups."""
 
 TEXT_COLUMNS = ("id", "split", "subject", "sequence", "sha256")
+BLOCK = 4096
+"""Rows that are Python objects at a time."""
+
+_TEXT = "string[pyarrow]"
+
 NUMBER_COLUMNS = ("label", "width", "height", "channels")
 
 
 class IndexWriter:
-    """Collects what is known of each sample except its image, in record order."""
+    """Collects what is known of each sample except its image, in record order.
+
+    Rows become columns block by block: as Python objects they would take six times the memory.
+    """
 
     def __init__(self) -> None:
         self._rows: list[tuple[Any, ...]] = []
         self._groups: list[Mapping[str, str]] = []
+        self._blocks: list[pd.DataFrame] = []
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._blocks) * BLOCK + len(self._rows)
 
     def add(self, checked: CheckedSample) -> None:
         """Add one sample."""
@@ -36,18 +44,25 @@ class IndexWriter:
         sizes = (checked.label, checked.width, checked.height, checked.channels)
         self._rows.append((sample.id, sample.split, sample.subject, sample.sequence, checked.sha256, *sizes))
         self._groups.append(sample.groups)
+        if len(self._rows) == BLOCK:
+            self._blocks.append(self._block())
+            self._rows, self._groups = [], []
 
     def table(self) -> pd.DataFrame:
         """Return one row a sample: id, label (its code), split, subject, sequence, ``group:<name>`` …, sha256, size."""
-        frame = pd.DataFrame(self._rows, columns=[*TEXT_COLUMNS, *NUMBER_COLUMNS])
-        for name in NUMBER_COLUMNS:
-            frame[name] = frame[name].astype("int32")
-        names = sorted({name for groups in self._groups for name in groups})
-        for name in names:
-            frame[GROUP + name] = [groups.get(name, "") for groups in self._groups]
-        groups = [GROUP + name for name in names]
+        frame = pd.concat([*self._blocks, self._block()], ignore_index=True)
+        groups = sorted(name for name in frame.columns if name.startswith(GROUP))
+        for name in groups:  # A block without a group has no such column.
+            frame[name] = frame[name].fillna("")
         order = ["id", "label", "split", "subject", "sequence", *groups, "sha256", "width", "height", "channels"]
         return frame.loc[:, order]
+
+    def _block(self) -> pd.DataFrame:
+        frame = pd.DataFrame(self._rows, columns=[*TEXT_COLUMNS, *NUMBER_COLUMNS])
+        frame = frame.astype({**dict.fromkeys(TEXT_COLUMNS, _TEXT), **dict.fromkeys(NUMBER_COLUMNS, "int32")})
+        for name in sorted({name for groups in self._groups for name in groups}):
+            frame[GROUP + name] = pd.Series([groups.get(name, "") for groups in self._groups], dtype=_TEXT)
+        return frame
 
 
 def write_index(frame: pd.DataFrame, path: Path) -> None:
@@ -68,22 +83,24 @@ def fingerprint(frame: pd.DataFrame, labels: Sequence[str]) -> str:
     digest = hashlib.sha256(_canonical({"labels": list(labels)}))
     groups = sorted(name for name in frame.columns if name.startswith(GROUP))
     columns = ["id", "label", "split", "subject", "sequence", "sha256", *groups]
-    for row in zip(*(frame[name].tolist() for name in columns), strict=True):
-        values = dict(zip(columns, row, strict=True))
-        values["label"] = labels[values["label"]]
-        # An empty group says as much as a missing one.
-        empty = [name for name in groups if not values[name]]
-        digest.update(_canonical({name: value for name, value in values.items() if name not in empty}))
+    for start in range(0, len(frame), BLOCK):
+        block = frame.iloc[start : start + BLOCK]
+        for row in zip(*(block[name].tolist() for name in columns), strict=True):
+            values = dict(zip(columns, row, strict=True))
+            values["label"] = labels[values["label"]]
+            # An empty group says as much as a missing one.
+            empty = [name for name in groups if not values[name]]
+            digest.update(_canonical({name: value for name, value in values.items() if name not in empty}))
     return digest.hexdigest()
 
 
 def count_labels(frame: pd.DataFrame, labels: Sequence[str]) -> dict[str, dict[str, int]]:
     """Return split -> label -> number of samples, in the order of the data and of ``labels``; zeros included."""
-    counts: dict[str, dict[str, int]] = {}
-    numbers = Counter(zip(frame["split"].tolist(), frame["label"].tolist(), strict=True))
-    for split in dict.fromkeys(frame["split"].tolist()):
-        counts[split] = {name: numbers[split, code] for code, name in enumerate(labels)}
-    return counts
+    numbers: dict[Any, Any] = frame.groupby(["split", "label"]).size().to_dict()
+    return {
+        split: {name: int(numbers.get((split, code), 0)) for code, name in enumerate(labels)}
+        for split in frame["split"].unique().tolist()
+    }
 
 
 def compare_counts(found: Mapping[str, Mapping[str, int]], expected: Mapping[str, Mapping[str, int]]) -> list[str]:

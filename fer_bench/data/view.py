@@ -84,15 +84,19 @@ class View:
         """Height and width in pixels where all images share them, else None."""
         if self.faces is not None:
             return self.faces.crop.size, self.faces.crop.size
-        shapes = set(zip(self.column("height").tolist(), self.column("width").tolist(), strict=True))
-        return shapes.pop() if len(shapes) == 1 else None
+        height, width = self.column("height"), self.column("width")
+        same = (height == height[:1]).all() and (width == width[:1]).all()
+        return (int(height[0]), int(width[0])) if same else None
 
     def content_sha256(self) -> str:
         """Return a hash of everything that `images` returns, in order."""
-        text = "".join(self.column("sha256"))
+        digest = hashlib.sha256()
+        column = self.prepared.samples["sha256"]
+        for start in range(0, len(self.rows), 4096):
+            digest.update("".join(column.iloc[self.rows[start : start + 4096]]).encode())
         if self.faces is not None:
-            text += json.dumps(self.faces.crop.identity(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+            digest.update(json.dumps(self.faces.crop.identity(), sort_keys=True).encode())
+        return digest.hexdigest()
 
     def identity(self) -> dict[str, Any]:
         """Return what a cell records of the data: content, not location."""

@@ -26,7 +26,8 @@ from fer_bench.training.outputs import Outputs
 Array = np.ndarray[Any, Any]
 
 PIECE_BYTES = 64 << 20
-"""What the features of a piece take, and the logits of all heads on it, in the memory of a CPU."""
+"""What a piece takes in the memory of a CPU: features twice, since the next piece is read meanwhile, and six arrays of
+logits of all heads."""
 PIECE_BYTES_ELSEWHERE = 2 << 30
 """Likewise of a GPU or TPU."""
 _MEMORY = 10
@@ -114,7 +115,7 @@ def fit(features: Outputs, labels: Array, train: Array, classes: int, phase: Con
 
 def _rows_of_a_piece(f: int, m: int, c: int) -> int:
     limit = PIECE_BYTES if jax.default_backend() == "cpu" else PIECE_BYTES_ELSEWHERE
-    return max(1, limit // (4 * max(f, m * c)))
+    return max(1, limit // (4 * (2 * f + 6 * m * c)))
 
 
 def _bounds(n: int, rows: int) -> list[tuple[int, int]]:
