@@ -53,6 +53,6 @@ def test_the_linear_probe_lands_in_its_band_and_raw_pixels_clearly_below(dataset
     assert result.exit_code == 0, result.output
     probe, majority = json.loads(result.stdout)["rows"]
     assert (probe["protocol"], probe["synthetic"], probe["converged"]) == ("group-kfold", True, True)
-    assert 0.45 < probe["accuracy"]["mean"] < 0.85
-    assert majority["uar"]["mean"] == pytest.approx(1 / 7)
-    assert _raw_pixels(dataset, tmp_path / "data") < probe["accuracy"]["mean"] - 0.1
+    assert 0.45 < probe["scores"]["accuracy"]["mean"] < 0.85
+    assert majority["scores"]["uar"]["mean"] == pytest.approx(1 / 7)
+    assert _raw_pixels(dataset, tmp_path / "data") < probe["scores"]["accuracy"]["mean"] - 0.1

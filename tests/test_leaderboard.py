@@ -14,6 +14,8 @@ from test_results import failed, make_cell, make_result
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
+from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports import formats
 from fer_bench.reports.leaderboard import build
 from fer_bench.results.store import Store
@@ -81,10 +83,10 @@ def test_rows_of_other_code_are_told_apart(tmp_path):
 
 def test_json_has_the_documented_form(store):
     document = json.loads(formats.to_json(build(store.cells()[0]), ["x: broken"]))
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert document["damaged"] == ["x: broken"]
     row = document["rows"][0]
-    assert row["accuracy"] == {"mean": 0.625, "std": pytest.approx(0.1767767)}
+    assert row["scores"]["accuracy"] == {"mean": 0.625, "std": pytest.approx(0.1767767)}
     assert row["cells"] == {"ok": 2, "failed": 0}
     wanted = {
         "dataset",
@@ -92,9 +94,11 @@ def test_json_has_the_documented_form(store):
         "backbone",
         "strategy",
         "n",
-        "accuracy",
-        "uar",
-        "macro_f1",
+        "scores",
+        "metric",
+        "interval",
+        "ranks",
+        "best",
         "cells",
         "parameters",
         "seconds",
@@ -123,7 +127,7 @@ def test_the_terminal_table_never_cuts_a_number(store, width):
         assert max(map(len, text.splitlines())) <= width
 
 
-@pytest.mark.parametrize("form", ["terminal", "md", "csv", "json"])
+@pytest.mark.parametrize("form", ["terminal", "md", "csv", "json", "latex"])
 def test_the_same_runs_give_the_same_bytes(store, tmp_path, form):
     copy = tmp_path / "elsewhere"
     shutil.copytree(store.runs_dir, copy)
@@ -190,3 +194,47 @@ def test_a_row_with_missing_cells_has_no_tier(tmp_path):
     rows = {row.strategy: row for row in build(store.cells()[0])}
     assert rows["part"].tier == ""
     assert rows["whole"].tier == "a"
+
+
+def test_standings_hold_ranks_and_the_chance_of_being_best(tmp_path):
+    store = Store(tmp_path)
+    _many(store, "good", range(190))
+    _many(store, "good too", range(2, 191))
+    _many(store, "poor", range(130))
+    rows = {row.strategy: row for row in build(store.cells()[0])}
+    assert rows["good"].standing.ranks == rows["good too"].standing.ranks == (1, 2)
+    assert rows["poor"].standing.ranks == (3, 3)
+    assert rows["majority-class"].standing.ranks == (4, 4)
+    assert rows["good"].standing.best + rows["good too"].standing.best == pytest.approx(1)
+
+
+@pytest.mark.parametrize("metric", STANDARD)
+def test_every_metric_orders_the_rows_by_its_direction(store, metric):
+    rows = build(store.cells()[0], by=STANDARD[metric])
+    means = [row.scores[metric].mean for row in rows]
+    assert means == sorted(means, reverse=STANDARD[metric].higher_is_better)
+    result = CliRunner().invoke(app, ["leaderboard", "--runs-dir", str(store.runs_dir), "--metric", metric])
+    assert result.exit_code == 0, result.output
+    assert f"best {STANDARD[metric].title} first" in " ".join(result.output.split())
+
+
+def test_an_unknown_metric_is_named_with_what_was_meant(store):
+    with pytest.raises(FerBenchError, match=r"Unknown metric 'macro-f1'.*macro_f1"):
+        CliRunner().invoke(
+            app, ["leaderboard", "--runs-dir", str(store.runs_dir), "--metric", "macro-f1"], catch_exceptions=False
+        )
+
+
+def test_latex_escapes_what_it_would_read_as_commands(tmp_path):
+    store = Store(tmp_path)
+    store.write(make_cell(strategy=r"50%_$x$ \input{a} [b] #&~^<|>"), make_result(), {})
+    text = formats.to_latex(build(store.cells()[0]), [])
+    escaped = (
+        r"50\%\_\$x\$ \textbackslash{}input\{a\} {[}b{]} "
+        r"\#\&\textasciitilde{}\textasciicircum{}\textless{}\textbar{}\textgreater{}"
+    )
+    assert escaped in text
+    (table,) = re.findall(r"\\toprule\n(.*?)\\bottomrule", text, re.DOTALL)
+    lines = [line for line in table.splitlines() if line.endswith(r"\\")]
+    assert len(lines) == 3
+    assert len({len(re.findall(r"(?<!\\)&", line)) for line in lines}) == 1

@@ -145,7 +145,7 @@ def test_a_run_stores_cells_and_prints_an_honest_leaderboard(tiny):
     )
     assert first["cells"] == {"ok": 6, "failed": 0}
     assert first["n"] == 90
-    assert first["accuracy"]["mean"] > 0.9 > second["accuracy"]["mean"]
+    assert first["scores"]["accuracy"]["mean"] > 0.9 > second["scores"]["accuracy"]["mean"]
     assert second["strategy"] == "majority-class"
     assert "subjects are known" in result.stderr
     cells = sorted((tiny / "runs" / "cells").iterdir())

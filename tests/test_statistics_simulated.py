@@ -14,7 +14,14 @@ from fer_bench.evaluation.folds import adjust_holm, corrected_t_test, friedman_t
 from fer_bench.evaluation.intervals import bootstrap_interval, difference_interval
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.evaluation.paired import mcnemar_test, permutation_test
-from fer_bench.evaluation.ranking import adjust_pairs, compare_pairs, find_rank_intervals, find_tiers
+from fer_bench.evaluation.ranking import (
+    adjust_pairs,
+    compare_pairs,
+    compare_resampled,
+    find_rank_intervals,
+    find_tiers,
+)
+from fer_bench.evaluation.resampling import resample_metric
 
 pytestmark = pytest.mark.slow
 
@@ -88,6 +95,22 @@ def test_over_samples_of_the_same_subjects_it_errs_more_often():
         return permutation_test(true, first, second, resamples=499).p_value < 0.05
 
     assert rate(simulate, 300) > 0.1, "this is why subjects are the units"
+
+
+@pytest.mark.parametrize("subjects", [None, 30])
+def test_bootstrap_test_of_macro_f1_errs_as_often_as_it_says(subjects):
+    def simulate(rng):
+        if subjects is None:
+            (true, answers), groups, units = draw_samples(rng, 300, 2), None, 300
+        else:
+            true, answers, groups = draw_subjects(rng, subjects, 20, 2)
+            units = subjects
+        methods, metric = [np.eye(4)[labels] for labels in answers], STANDARD["macro_f1"]
+        estimates = np.array([metric.compute(true, method) for method in methods])
+        values = resample_metric(metric, true, methods, groups, resamples=500)
+        return compare_resampled(estimates, values, units)[0, 1] < 0.05
+
+    assert NOMINAL[0] <= rate(simulate, 600) <= NOMINAL[1]
 
 
 def test_mcnemar_errs_as_often_as_it_says():

@@ -8,28 +8,33 @@ from typing import Annotated, Literal
 
 import typer
 
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, did_you_mean
 
 EXAMPLES = """\b
 Examples:
   fer-bench leaderboard
   fer-bench leaderboard --format md --output LEADERBOARD.md
+  fer-bench leaderboard --metric macro_f1 --format latex
 """
 
 
 def leaderboard(
     runs_dir: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
     form: Annotated[
-        Literal["terminal", "md", "csv", "json"], typer.Option("--format", help="How to print it.")
+        Literal["terminal", "md", "csv", "json", "latex"], typer.Option("--format", help="How to print it.")
     ] = "terminal",
+    metric: Annotated[str, typer.Option(help="Metric that orders, ranks and tells apart the rows.")] = "uar",
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
 ) -> None:
     """Print the leaderboard of everything in a runs folder. The same runs give the same bytes."""
     from fer_bench.cli.tables import width
+    from fer_bench.evaluation.metrics import STANDARD
     from fer_bench.reports.formats import FORMATS, to_terminal
     from fer_bench.reports.leaderboard import build
     from fer_bench.results.store import Store
 
+    if metric not in STANDARD:
+        raise FerBenchError(f"Unknown metric {metric!r}. {did_you_mean(metric, STANDARD)}")
     cells, damaged = Store(runs_dir).cells()
     if not cells and not damaged:
         raise FerBenchError(
@@ -37,7 +42,7 @@ def leaderboard(
         )
     for message in damaged:
         sys.stderr.write(f"fer-bench: left out, damaged: {message}\n")
-    rows = build(cells)
+    rows = build(cells, by=STANDARD[metric])
     if form == "terminal" and output is None:
         typer.echo(to_terminal(rows, damaged, width()), nl=False)
         return

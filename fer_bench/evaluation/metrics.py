@@ -128,19 +128,6 @@ STANDARD: Mapping[str, Metric] = {
 }
 """Every metric of the core, by name. It is not changed at run time: those of plugins are handed to ``evaluate``."""
 
-METRICS: Mapping[str, Callable[[Array, Array], float]] = {"accuracy": accuracy, "uar": uar, "macro_f1": macro_f1}
-"""Name -> (true (n,) int, predicted (n,) int) -> score; higher is better for each. What needs labels alone."""
-
-
-def score(true: Array, predicted: Array) -> dict[str, float]:
-    """Return the metrics of one cell that need labels alone.
-
-    Args:
-        true: (n,) int labels.
-        predicted: (n,) int labels.
-    """
-    return {name: metric(true, predicted) for name, metric in METRICS.items()}
-
 
 def evaluate(
     true: Array, probabilities: Array, metrics: Iterable[Metric] = tuple(STANDARD.values())

@@ -43,6 +43,30 @@ def compare_pairs(
     return p
 
 
+def compare_resampled(estimates: Array, values: Array, units: int) -> Array:
+    """Return p-values between all methods from bootstrap values of any metric, (m, m) symmetric, 1 on the diagonal.
+
+    The difference over its bootstrap standard error, against Student's distribution with ``units`` - 1 degrees of
+    freedom (B. Efron and R. J. Tibshirani, "An introduction to the bootstrap", 1993, chapter 12): for metrics whose
+    difference is not a sum over samples, which ``permutation_test`` cannot take.
+
+    Args:
+        estimates: (m,) the metric of each method on all samples.
+        values: (m, resamples) of the same resamples, see ``resample_metric``.
+        units: how many were resampled.
+    """
+    estimates, values = np.asarray(estimates, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    p = np.ones((len(estimates), len(estimates)))
+    for first in range(len(estimates)):
+        for second in range(first):
+            difference = abs(estimates[first] - estimates[second])
+            error = (values[first] - values[second]).std(ddof=1)
+            if difference > 1e-12:
+                t = difference / error if error > 1e-12 else np.inf
+                p[first, second] = p[second, first] = 2 * stats.t.sf(t, units - 1)
+    return p
+
+
 def adjust_pairs(p_values: Array) -> Array:
     """Return a (m, m) symmetric table of p-values adjusted by Holm over all its pairs; the diagonal becomes 1.
 

@@ -1,22 +1,34 @@
-"""How sure a row's UAR is, and which rows of a board cannot be told apart: from the pooled predictions of all folds."""
+"""How sure a row's score is, and which rows cannot be told apart: from the pooled predictions of all folds."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
 from collections.abc import Sequence, Sized
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from fer_bench.evaluation.intervals import Interval, bootstrap_interval
-from fer_bench.evaluation.metrics import STANDARD
-from fer_bench.evaluation.ranking import adjust_pairs, compare_pairs, find_tiers, name_tiers
+from fer_bench.evaluation.metrics import Metric
+from fer_bench.evaluation.ranking import (
+    adjust_pairs,
+    compare_pairs,
+    compare_resampled,
+    find_rank_intervals,
+    find_tiers,
+    measure_best,
+    name_tiers,
+)
+from fer_bench.evaluation.resampling import resample_metric
 
 Array = np.ndarray[Any, Any]
 
 ALPHA = 0.05
+RESAMPLES = 1000
+"""Of a board, for the probability of being best."""
 
 
 def pool(tables: Sequence[pd.DataFrame], seeds: Sequence[int]) -> pd.DataFrame:
@@ -30,47 +42,78 @@ def pool(tables: Sequence[pd.DataFrame], seeds: Sequence[int]) -> pd.DataFrame:
     return pooled.sort_values(["seed", "id"], kind="stable", ignore_index=True)
 
 
-def uar_interval(pooled: pd.DataFrame) -> Interval | None:
-    """Return the 95 % bootstrap interval of the pooled UAR over subjects, or images where no subject is known.
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where a row stands on its board.
+
+    Attributes:
+        tier: letters; rows that share one cannot be told apart.
+        ranks: best and worst rank that the row may have, from 1, all of a board together with 95 %.
+        best: share of resamples in which the row is best, 0 to 1.
+    """
+
+    tier: str
+    ranks: tuple[int, int]
+    best: float
+
+
+def interval(metric: Metric, pooled: pd.DataFrame) -> Interval | None:
+    """Return the 95 % bootstrap interval of a pooled metric over subjects, or images where no subject is known.
 
     None if there is but one of them.
     """
-    true, probabilities, units = _arrays(pooled)
+    true, probabilities, units = arrays(pooled)
     if _count(units, pooled) < 2:
         return None
-    return bootstrap_interval(STANDARD["uar"], true, probabilities, units, level=1 - ALPHA)
+    return bootstrap_interval(metric, true, probabilities, units, level=1 - ALPHA)
 
 
-def tiers(board: Sequence[pd.DataFrame | None]) -> list[str]:
-    """Return the letters of each row: rows that share one cannot be told apart.
+def rank(metric: Metric, board: Sequence[pd.DataFrame | None]) -> list[Standing | None]:
+    """Return where each row of a board stands.
 
-    Paired permutation tests of the UAR over subjects, or images where no subject is known; Holm's correction over all
-    pairs of the board, at 5 %. Only rows that tested the same images with the same labels and seeds are paired; what
-    differs from most (a row with missing cells) has no letter.
+    Tests between all pairs, over subjects, or images where no subject is known: paired permutation tests for accuracy
+    and UAR, ``compare_resampled`` for other metrics; Holm's correction over all pairs of the board, at 5 %. Only rows
+    that tested the same images with the same labels and seeds are paired; what differs from most (a row with missing
+    cells) has no standing.
 
     Args:
+        metric: by which.
         board: the pooled predictions of each row; None for a row without any.
     """
     keys = [None if table is None else _key(table) for table in board]
     counts = Counter(key for key in keys if key is not None)
+    standings: list[Standing | None] = [None] * len(board)
     if not counts:
-        return [""] * len(board)
+        return standings
     common = max(counts, key=lambda key: (counts[key], key))
     members = [index for index, key in enumerate(keys) if key == common]
-    arrays = [_arrays(table) for index in members if (table := board[index]) is not None]
-    true, _, units = arrays[0]
-    letters = [""] * len(board)
+    parts = [arrays(table) for index in members if (table := board[index]) is not None]
+    true, _, units = parts[0]
     if _count(units, true) < 2:
-        return letters
-    predicted = [probabilities.argmax(axis=1) for _, probabilities, _ in arrays]
-    scores = np.array([STANDARD["uar"].compute(true, probabilities) for _, probabilities, _ in arrays])
-    p_values = adjust_pairs(compare_pairs(true, predicted, units, metric="uar"))
-    for index, name in zip(members, name_tiers(find_tiers(scores, p_values, alpha=ALPHA), len(members)), strict=True):
-        letters[index] = name
-    return letters
+        return standings
+    methods, up = [probabilities for _, probabilities, _ in parts], metric.higher_is_better
+    scores = np.array([metric.compute(true, probabilities) for probabilities in methods])
+    values = resample_metric(metric, true, methods, units, resamples=RESAMPLES)
+    if metric.name in ("accuracy", "uar"):
+        predicted = [probabilities.argmax(axis=1) for probabilities in methods]
+        name: Literal["accuracy", "uar"] = "accuracy" if metric.name == "accuracy" else "uar"
+        p_values = compare_pairs(true, predicted, units, metric=name)
+    else:
+        p_values = compare_resampled(scores, values, _count(units, true))
+    adjusted = adjust_pairs(p_values)
+    tiers = find_tiers(scores, adjusted, higher_is_better=up, alpha=ALPHA)
+    for index, letters, ranks, best in zip(
+        members,
+        name_tiers(tiers, len(members)),
+        find_rank_intervals(scores, adjusted, higher_is_better=up, alpha=ALPHA),
+        measure_best(values, higher_is_better=up).tolist(),
+        strict=True,
+    ):
+        standings[index] = Standing(tier=letters, ranks=ranks, best=best)
+    return standings
 
 
-def _arrays(pooled: pd.DataFrame) -> tuple[Array, Array, Array | None]:
+def arrays(pooled: pd.DataFrame) -> tuple[Array, Array, Array | None]:
     """Return true labels (n,), probabilities (n, c) and what is resampled: subject or, if unknown, sample id.
 
     None stands for the rows themselves, where each image was tested once.

@@ -16,10 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from fer_bench.evaluation.intervals import FEW_UNITS
-from fer_bench.evaluation.metrics import METRICS
+from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports.leaderboard import Row, Score
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the JSON format."""
 
 INTERVAL = "95 % interval"
@@ -29,7 +29,7 @@ TITLES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro-F1"}
 
 
 def to_json(rows: Sequence[Row], damaged: Sequence[str]) -> str:
-    """Return ``{"schema": 1, "rows": […], "damaged": […]}``; scores lie in 0 to 1."""
+    """Return ``{"schema": 2, "rows": […], "damaged": […]}``; scores lie in 0 to 1."""
     document = {"schema": SCHEMA, "rows": [_record(row) for row in rows], "damaged": list(damaged)}
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -41,12 +41,15 @@ def to_csv(rows: Sequence[Row], damaged: Sequence[str]) -> str:
     records = []
     for row in rows:
         record = _record(row)
-        for name in METRICS:
-            value: dict[str, Any] = record.pop(name) or {"mean": None, "std": None}
+        scores = record.pop("scores")
+        for name in sorted({*STANDARD, *scores}):
+            value: dict[str, Any] = scores.get(name) or {"mean": None, "std": None}
             record |= {f"{name}_{key}": value[key] for key in ("mean", "std")}
-        interval: dict[str, Any] = record.pop("uar_interval") or {"low": None, "high": None}
+        interval: dict[str, Any] = record.pop("interval") or {"low": None, "high": None}
         cells = record.pop("cells")
-        record |= {"uar_low": interval["low"], "uar_high": interval["high"]}
+        record |= {"interval_low": interval["low"], "interval_high": interval["high"]}
+        low, high = record.pop("ranks") or (None, None)
+        record |= {"rank_low": low, "rank_high": high}
         record |= {"cells_ok": cells["ok"], "cells_failed": cells["failed"], "errors": "; ".join(row.errors)}
         records.append(record)
     writer = csv.DictWriter(text, list(records[0]) if records else ["dataset"], lineterminator="\n")
@@ -58,14 +61,29 @@ def to_csv(rows: Sequence[Row], damaged: Sequence[str]) -> str:
 def to_markdown(rows: Sequence[Row], damaged: Sequence[str]) -> str:
     """Return one markdown table a data set and protocol, with notes below."""
     parts = ["# Leaderboard\n"]
-    for title, board in _boards(rows):
+    for title, board in boards(rows):
         parts.append(f"## {_escape(title)}\n")
         columns = _columns(board)
         parts.append("| " + " | ".join(columns) + " |")
         parts.append("|" + " --- |" * 2 + " ---: |" * (len(columns) - 2))
         parts += ["| " + " | ".join(_escape(make(row)) for make in columns.values()) + " |" for row in board]
         parts.append("")
-    parts += [f"- {_escape(note)}" for note in _notes(rows, damaged)]
+    parts += [f"- {_escape(note)}" for note in notes(rows, damaged)]
+    return "\n".join(parts) + "\n"
+
+
+def to_latex(rows: Sequence[Row], damaged: Sequence[str]) -> str:
+    """Return one ``table`` a board; the document needs the package booktabs and UTF-8."""
+    parts = []
+    for title, board in boards(rows):
+        columns = _columns(board)
+        parts.append("\\begin{table}\n\\centering\n\\caption{" + _latex(title) + "}")
+        parts.append("\\begin{tabular}{ll" + "r" * (len(columns) - 2) + "}\n\\toprule")
+        parts.append(" & ".join(map(_latex, columns)) + r" \\")
+        parts.append("\\midrule")
+        parts += [" & ".join(_latex(make(row)) for make in columns.values()) + r" \\" for row in board]
+        parts.append("\\bottomrule\n\\end{tabular}\n\\end{table}\n")
+    parts += [f"% {' '.join(note.split())}" for note in notes(rows, damaged)]
     return "\n".join(parts) + "\n"
 
 
@@ -81,12 +99,12 @@ def to_terminal(rows: Sequence[Row], damaged: Sequence[str], width: int | None =
         width: columns; None is the terminal's own.
     """
     console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
-    for title, board in _boards(rows):
+    for title, board in boards(rows):
         table = _table(_columns(board), board)
         if Measurement.get(console, console.options.update(max_width=1000), table).maximum > console.width:
             table = _table(_narrow(_columns(board)), board)
         console.print(Text(title), table)
-    for note in _notes(rows, damaged):
+    for note in notes(rows, damaged):
         console.print(Text(note))
     assert isinstance(console.file, io.StringIO)
     return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
@@ -97,12 +115,13 @@ FORMATS: Mapping[str, Callable[[Sequence[Row], Sequence[str]], str]] = {
     "md": to_markdown,
     "csv": to_csv,
     "json": to_json,
+    "latex": to_latex,
 }
 
 
 def _record(row: Row) -> dict[str, Any]:
     """Return a row as plain JSON."""
-    scores = {name: _score_record(row.scores.get(name)) for name in METRICS}
+    scores = {name: {"mean": score.mean, "std": score.std} for name, score in row.scores.items()}
     return {
         "dataset": row.dataset,
         "limit": row.limit,
@@ -121,9 +140,12 @@ def _record(row: Row) -> dict[str, Any]:
         "classes": row.classes,
         "n": row.n,
         "faces": row.faces,
-        **scores,
-        "uar_interval": _interval_record(row),
+        "scores": scores,
+        "metric": row.metric.name,
+        "interval": _interval_record(row),
         "tier": row.tier,
+        "ranks": list(row.standing.ranks) if row.standing else None,
+        "best": round(row.standing.best, 4) if row.standing else None,
         "cells": {"ok": row.ok, "failed": row.failed},
         "parameters": row.parameters,
         "trained_parameters": row.trained_parameters,
@@ -144,11 +166,7 @@ def _interval_record(row: Row) -> dict[str, float | int] | None:
     }
 
 
-def _score_record(score: Score | None) -> dict[str, float | None] | None:
-    return None if score is None else {"mean": score.mean, "std": score.std}
-
-
-def _boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+def boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     """Return (title, rows) of what may be compared."""
     boards = []
     for _, group in groupby(rows, key=lambda row: row.subject):
@@ -185,10 +203,13 @@ def _columns(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
         columns[TRAINED_ON] = lambda row: row.trained_on or row.dataset
     if any(row.variant for row in board):
         columns["variant"] = lambda row: row.variant or "-"
-    for name, title in TITLES.items():
-        columns[f"{title} %"] = lambda row, name=name: _percent(row.scores.get(name))
-        if name == "uar":
-            columns |= {INTERVAL: _interval, "tier": lambda row: row.tier or "-"}
+    by = board[0].metric
+    titles = TITLES if by.name in TITLES else {by.name: by.title, **TITLES}
+    for name, title in titles.items():
+        unit = " %" if name in TITLES else ""
+        columns[title + unit] = lambda row, name=name: _score(row.scores.get(name), name in TITLES)
+        if name == by.name:
+            columns |= {INTERVAL: _interval, "tier": lambda row: row.tier or "-", "ranks": _ranks, "best %": _best}
     columns |= {
         "n": lambda row: f"{row.n:,}",
         **({"faces %": _found} if any(row.faces is not None and row.faces < 1 for row in board) else {}),
@@ -214,40 +235,44 @@ def _table(columns: dict[str, Callable[[Row], str]], board: Sequence[Row]) -> Ta
 def _narrow(columns: dict[str, Callable[[Row], str]]) -> dict[str, Callable[[Row], str]]:
     """Return the columns for a narrow terminal, such as one of 80 columns."""
     backbone, strategy = columns["backbone"], columns["strategy"]
-    left_out = ("backbone", "strategy", "params", "trained", "seconds", f"{TITLES['macro_f1']} %")
+    left_out = ("backbone", "strategy", "params", "trained", "seconds", f"{TITLES['macro_f1']} %", "ranks", "best %")
     return {
         "backbone, strategy": lambda row: f"{backbone(row)}, {strategy(row)}" if row.backbone else strategy(row),
         **{name: make for name, make in columns.items() if name not in left_out},
     }
 
 
-def _notes(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
+def notes(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
     """Return what the tables alone do not say."""
-    notes = [
-        "Mean ± standard deviation over folds and seeds, best UAR first. Interval: of the UAR of all predictions, by "
-        "resampling subjects, or images where no subject is known. Rows that share a tier letter cannot be told apart "
-        "(paired permutation tests, Holm, 5 %)."
+    by = rows[0].metric.title if rows else "UAR"
+    test = "paired permutation tests" if by in ("UAR", "Accuracy") else "bootstrap tests of the difference"
+    said = [
+        f"Mean ± standard deviation over folds and seeds, best {by} first. Interval: of the {by} of all predictions, "
+        "by resampling subjects, or images where no subject is known. Rows that share a tier letter cannot be told "
+        f"apart ({test}, Holm, 5 %). Ranks: those a row may have; best: share of resamples in which it is."
     ]
     if any(row.interval is not None and row.interval.few_units for row in rows):
-        notes.append(f"An interval over fewer than {FEW_UNITS} subjects is too narrow.")
+        said.append(f"An interval over fewer than {FEW_UNITS} subjects is too narrow.")
     if any(row.synthetic for row in rows):
-        notes.append("Synthetic faces are drawn by a program; their scores say nothing about real faces.")
+        said.append("Synthetic faces are drawn by a program; their scores say nothing about real faces.")
     failed = [row for row in rows if row.failed]
     for row in failed:
-        notes.append(
+        said.append(
             f"{row.failed} failed cells of {row.dataset} / {row.backbone} / {row.strategy}: {'; '.join(row.errors)}"
         )
     for row in rows:
         if not row.converged:
-            notes.append(f"{row.dataset} / {row.backbone} / {row.strategy}: training did not converge in every cell.")
-    notes += [f"Left out, damaged: {message}" for message in damaged]
-    return notes
+            said.append(f"{row.dataset} / {row.backbone} / {row.strategy}: training did not converge in every cell.")
+    said += [f"Left out, damaged: {message}" for message in damaged]
+    return said
 
 
-def _percent(score: Score | None) -> str:
+def _score(score: Score | None, percent: bool) -> str:
     if score is None:
         return "-"
-    return f"{100 * score.mean:.1f}" + ("" if score.std is None else f" ± {100 * score.std:.1f}")
+    factor, digits = (100, 1) if percent else (1, 3)
+    mean = f"{factor * score.mean:.{digits}f}"
+    return mean + ("" if score.std is None else f" ± {factor * score.std:.{digits}f}")
 
 
 def _found(row: Row) -> str:
@@ -255,7 +280,21 @@ def _found(row: Row) -> str:
 
 
 def _interval(row: Row) -> str:
-    return "-" if row.interval is None else f"{100 * row.interval.low:.1f} to {100 * row.interval.high:.1f}"
+    if row.interval is None:
+        return "-"
+    factor, digits = (100, 1) if row.metric.name in TITLES else (1, 3)
+    return f"{factor * row.interval.low:.{digits}f} to {factor * row.interval.high:.{digits}f}"
+
+
+def _ranks(row: Row) -> str:
+    if row.standing is None:
+        return "-"
+    low, high = row.standing.ranks
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _best(row: Row) -> str:
+    return "-" if row.standing is None else f"{100 * row.standing.best:.0f}"
 
 
 def _count(value: int | None) -> str:
@@ -272,3 +311,22 @@ def _escape(text: str) -> str:
     for sign in "\\`*_[]<>|":
         text = text.replace(sign, f"\\{sign}")
     return text
+
+
+_LATEX = {
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "[": "{[}",
+    "]": "{]}",
+}
+
+
+def _latex(text: str) -> str:
+    """Return ``text`` as one line that LaTeX prints as it is; a bracket is never read as an option."""
+    return "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split()))

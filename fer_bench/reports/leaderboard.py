@@ -5,9 +5,10 @@ Scores are recomputed from predictions, never read from a file.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from fer_bench.evaluation.intervals import Interval
-from fer_bench.evaluation.metrics import METRICS, score
+from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate
 from fer_bench.reports import comparison
 from fer_bench.results.cell import record_id
 from fer_bench.results.store import StoredCell
@@ -56,8 +57,9 @@ class Row:
         n: distinct samples that were tested.
         faces: share of the images in which a face was found; None where none was looked for.
         scores: metric -> score; empty if no cell is ok.
-        interval: of the UAR of all predictions pooled; None if it cannot be told.
-        tier: letters; rows of a board that share one cannot be told apart. Empty where cells are missing.
+        metric: the metric that orders the rows.
+        interval: of that metric over all predictions pooled; None if it cannot be told.
+        standing: tier, rank interval and chance of being best; None where cells are missing.
         ok: cells that are done.
         failed: cells that failed.
         parameters: of backbone and head, and ``trained_parameters``, those that the strategy trained; None if
@@ -67,6 +69,8 @@ class Row:
         errors: messages of the failed cells, each once.
         variant: tells rows apart that look alike but come from other code, weights, data or versions; else empty.
         baseline: whether it is the majority class of the training part.
+        cells: the stored cells of the row, those of the methods beside it for the baseline.
+        pooled: predictions of all its cells, as `fer_bench.reports.comparison.pool` returns them; None without any.
     """
 
     dataset: str
@@ -85,8 +89,9 @@ class Row:
     n: int
     faces: float | None
     scores: dict[str, Score]
+    metric: Metric
     interval: Interval | None
-    tier: str
+    standing: comparison.Standing | None
     ok: int
     failed: int
     parameters: int | None
@@ -96,6 +101,13 @@ class Row:
     errors: tuple[str, ...]
     variant: str
     baseline: bool
+    cells: tuple[StoredCell, ...] = field(repr=False, compare=False)
+    pooled: pd.DataFrame | None = field(repr=False, compare=False)
+
+    @property
+    def tier(self) -> str:
+        """Letters of the row; empty without a standing."""
+        return self.standing.tier if self.standing else ""
 
     @property
     def subject(self) -> tuple[Any, ...]:
@@ -103,8 +115,16 @@ class Row:
         return self.dataset, self.limit or 0, self.labels, self.protocol, self.folds
 
 
-def build(cells: Sequence[StoredCell]) -> list[Row]:
-    """Return the rows of a leaderboard, best UAR first on each board, the majority class among them."""
+def build(
+    cells: Sequence[StoredCell], metrics: Sequence[Metric] = tuple(STANDARD.values()), by: Metric = STANDARD["uar"]
+) -> list[Row]:
+    """Return the rows of a leaderboard, the best first on each board, the majority class among them.
+
+    Args:
+        cells: stored cells.
+        metrics: to compute of every cell.
+        by: one of them, which orders the rows.
+    """
     groups: dict[str, list[StoredCell]] = defaultdict(list)
     boards: dict[str, dict[tuple[int, int], StoredCell]] = defaultdict(dict)
     for cell in cells:
@@ -113,15 +133,14 @@ def build(cells: Sequence[StoredCell]) -> list[Row]:
             record = cell.record
             task = {"dataset": record["dataset"], "protocol": {**record["protocol"], "splits_sha256": None}}
             boards[record_id(task)].setdefault((record["seed"], record["fold"]), cell)
-    made = [_row(group) for group in groups.values()]
-    made += [_baseline(list(board.values())) for board in boards.values()]
-    apart = _tell_apart([row for row, _ in made], [*groups, *boards])
-    pairs = sorted(zip(apart, (table for _, table in made), strict=True), key=lambda pair: _order(pair[0]))
+    made = [_row(group, metrics, by) for group in groups.values()]
+    made += [_baseline(list(board.values()), metrics, by) for board in boards.values()]
+    ordered = sorted(_tell_apart(made, [*groups, *boards]), key=_order)
     rows: list[Row] = []
-    for _, board in groupby(pairs, key=lambda pair: pair[0].subject):
+    for _, board in groupby(ordered, key=lambda row: row.subject):
         members = list(board)
-        letters = comparison.tiers([table for _, table in members])
-        rows += [replace(row, tier=letter) for (row, _), letter in zip(members, letters, strict=True)]
+        standings = comparison.rank(by, [row.pooled for row in members])
+        rows += [replace(row, standing=standing) for row, standing in zip(members, standings, strict=True)]
     return rows
 
 
@@ -132,14 +151,13 @@ def _shared(record: dict[str, Any]) -> dict[str, Any]:
     return shared
 
 
-def _row(cells: Sequence[StoredCell]) -> tuple[Row, pd.DataFrame | None]:
-    """Return the row of a method, and its predictions pooled over folds and seeds, if it has any."""
+def _row(cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric) -> Row:
+    """Return the row of a method."""
     done = sorted((cell for cell in cells if cell.status == "ok"), key=lambda cell: cell.record["fold"])
     measures = [cell.measures for cell in done]
-    scores, pooled = _evaluate(done, [cell.predictions() for cell in done])
-    row = Row(
+    return Row(
         **_task(cells),
-        **scores,
+        **_evaluate(done, [cell.predictions() for cell in done], metrics, by),
         backbone=cells[0].record["backbone"]["text"],
         strategy=cells[0].record["strategy"]["text"],
         precision=cells[0].record["backbone"]["precision"],
@@ -151,11 +169,11 @@ def _row(cells: Sequence[StoredCell]) -> tuple[Row, pd.DataFrame | None]:
         converged=all(measure["converged"] for measure in measures),
         errors=tuple(sorted({cell.error for cell in cells if cell.status == "failed"})),
         baseline=False,
+        cells=tuple(cells),
     )
-    return row, pooled
 
 
-def _baseline(cells: Sequence[StoredCell]) -> tuple[Row, pd.DataFrame | None]:
+def _baseline(cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric) -> Row:
     """Return the row of always naming the commonest class of the training part; of equals, the first."""
     tables = []
     cells = sorted(cells, key=lambda cell: cell.record["fold"])  # rows of repeated folds line up
@@ -165,10 +183,9 @@ def _baseline(cells: Sequence[StoredCell]) -> tuple[Row, pd.DataFrame | None]:
         for index in range(len(cell.measures["train_counts"])):
             table[f"p{index}"] = float(index == majority)
         tables.append(table)
-    scores, pooled = _evaluate(cells, tables)
-    row = Row(
+    return Row(
         **_task(cells),
-        **scores,
+        **_evaluate(cells, tables, metrics, by),
         backbone="",
         strategy=BASELINE,
         precision="",
@@ -180,24 +197,29 @@ def _baseline(cells: Sequence[StoredCell]) -> tuple[Row, pd.DataFrame | None]:
         converged=True,
         errors=(),
         baseline=True,
+        cells=tuple(cells),
     )
-    return row, pooled
 
 
 def _evaluate(
-    cells: Sequence[StoredCell], tables: Sequence[pd.DataFrame]
-) -> tuple[dict[str, Any], pd.DataFrame | None]:
-    """Return the fields of a row that its predictions decide, and the predictions pooled."""
-    blank = {"variant": "", "tier": ""}
+    cells: Sequence[StoredCell], tables: Sequence[pd.DataFrame], metrics: Sequence[Metric], by: Metric
+) -> dict[str, Any]:
+    """Return the fields of a row that its predictions decide."""
+    blank: dict[str, Any] = {"variant": "", "standing": None, "metric": by}
     if not tables:
-        return {"n": 0, "scores": {}, "interval": None, **blank}, None
+        return {"n": 0, "scores": {}, "interval": None, "pooled": None, **blank}
     scores = []
     for table in tables:
-        probabilities = table.filter(regex=r"^p\d+$").to_numpy()
-        scores.append(score(table["label"].to_numpy(), probabilities.argmax(axis=1)))
+        true, probabilities, _ = comparison.arrays(table)
+        scores.append(evaluate(true, probabilities, metrics))
     pooled = comparison.pool(tables, [cell.record["seed"] for cell in cells])
-    interval = comparison.uar_interval(pooled)
-    return {"n": pooled["id"].nunique(), "scores": _summarise(scores), "interval": interval, **blank}, pooled
+    return {
+        "n": pooled["id"].nunique(),
+        "scores": _summarise(scores),
+        "interval": comparison.interval(by, pooled),
+        "pooled": pooled,
+        **blank,
+    }
 
 
 def _task(cells: Sequence[StoredCell]) -> dict[str, Any]:
@@ -227,7 +249,7 @@ def _trained_on(dataset: dict[str, Any], protocol: dict[str, Any]) -> str:
 def _summarise(scores: Sequence[dict[str, float]]) -> dict[str, Score]:
     """Return mean and spread of each metric."""
     values = {
-        name: np.sort([score[name] for score in scores]) for name in METRICS
+        name: np.sort([score[name] for score in scores]) for name in scores[0]
     }  # sorted: sums must not depend on order
     return {
         name: Score(mean=float(v.mean()), std=float(v.std(ddof=1)) if len(v) > 1 else None)
@@ -256,5 +278,6 @@ def _looks(row: Row) -> tuple[Any, ...]:
 
 
 def _order(row: Row) -> tuple[Any, ...]:
-    uar = row.scores["uar"].mean if row.scores else -1.0
-    return *row.subject, -uar, row.backbone, row.strategy, row.trained_on, row.variant
+    score = row.scores[row.metric.name].mean if row.scores else math.nan
+    strength = -math.inf if math.isnan(score) else score if row.metric.higher_is_better else -score
+    return *row.subject, -strength, row.backbone, row.strategy, row.trained_on, row.variant
