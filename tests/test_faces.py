@@ -379,7 +379,7 @@ def test_missed_faces_count_as_errors_train_nothing_and_are_shown(fake):
     answers = table[["p0", "p1", "p2"]].to_numpy()
     right = answers.argmax(1) == table["label"]
     assert not right[~table["found"]].any()
-    assert right.mean() == pytest.approx(row["accuracy"]["mean"], abs=0.02)
+    assert right.mean() == pytest.approx(row["scores"]["accuracy"]["mean"], abs=0.02)
     assert trained == 2 * table["found"].sum()
     np.testing.assert_allclose(answers.sum(1), 1, atol=1e-5)
     text = invoke("leaderboard").stdout

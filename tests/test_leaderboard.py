@@ -127,7 +127,7 @@ def test_the_terminal_table_never_cuts_a_number(store, width):
         assert max(map(len, text.splitlines())) <= width
 
 
-@pytest.mark.parametrize("form", ["terminal", "md", "csv", "json", "latex"])
+@pytest.mark.parametrize("form", ["terminal", "md", "csv", "json", "latex", "html"])
 def test_the_same_runs_give_the_same_bytes(store, tmp_path, form):
     copy = tmp_path / "elsewhere"
     shutil.copytree(store.runs_dir, copy)

@@ -203,7 +203,7 @@ def test_a_cell_that_fails_stays_visible_and_the_others_go_on(tiny, fault, messa
     rows = {row["backbone"]: row for row in json.loads(result.stdout)["rows"]}
     assert rows["net"]["cells"] == {"ok": 3, "failed": 0}
     broken = rows[f"net[fault={fault}]"]
-    assert (broken["cells"], broken["accuracy"]) == ({"ok": 0, "failed": 3}, None)
+    assert (broken["cells"], broken["scores"]) == ({"ok": 0, "failed": 3}, {})
     assert message in broken["errors"][0]
     assert result.stderr.count(message) == 3
     assert invoke("leaderboard").exit_code == 0

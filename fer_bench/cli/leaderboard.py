@@ -14,6 +14,7 @@ EXAMPLES = """\b
 Examples:
   fer-bench leaderboard
   fer-bench leaderboard --format md --output LEADERBOARD.md
+  fer-bench leaderboard --format html --output leaderboard.html
   fer-bench leaderboard --metric macro_f1 --format latex
 """
 
@@ -21,7 +22,7 @@ Examples:
 def leaderboard(
     runs_dir: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
     form: Annotated[
-        Literal["terminal", "md", "csv", "json", "latex"], typer.Option("--format", help="How to print it.")
+        Literal["terminal", "md", "csv", "json", "latex", "html"], typer.Option("--format", help="How to print it.")
     ] = "terminal",
     metric: Annotated[str, typer.Option(help="Metric that orders, ranks and tells apart the rows.")] = "uar",
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
@@ -46,7 +47,12 @@ def leaderboard(
     if form == "terminal" and output is None:
         typer.echo(to_terminal(rows, damaged, width()), nl=False)
         return
-    text = FORMATS[form](rows, damaged)
+    if form == "html":
+        from fer_bench.reports.page import to_html
+
+        text = to_html(rows, damaged)
+    else:
+        text = FORMATS[form](rows, damaged)
     if output is None:
         typer.echo(text, nl=False)
         return

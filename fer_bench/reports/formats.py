@@ -63,7 +63,7 @@ def to_markdown(rows: Sequence[Row], damaged: Sequence[str]) -> str:
     parts = ["# Leaderboard\n"]
     for title, board in boards(rows):
         parts.append(f"## {_escape(title)}\n")
-        columns = _columns(board)
+        columns = columns_of(board)
         parts.append("| " + " | ".join(columns) + " |")
         parts.append("|" + " --- |" * 2 + " ---: |" * (len(columns) - 2))
         parts += ["| " + " | ".join(_escape(make(row)) for make in columns.values()) + " |" for row in board]
@@ -76,7 +76,7 @@ def to_latex(rows: Sequence[Row], damaged: Sequence[str]) -> str:
     """Return one ``table`` a board; the document needs the package booktabs and UTF-8."""
     parts = []
     for title, board in boards(rows):
-        columns = _columns(board)
+        columns = columns_of(board)
         parts.append("\\begin{table}\n\\centering\n\\caption{" + _latex(title) + "}")
         parts.append("\\begin{tabular}{ll" + "r" * (len(columns) - 2) + "}\n\\toprule")
         parts.append(" & ".join(map(_latex, columns)) + r" \\")
@@ -100,9 +100,9 @@ def to_terminal(rows: Sequence[Row], damaged: Sequence[str], width: int | None =
     """
     console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
     for title, board in boards(rows):
-        table = _table(_columns(board), board)
+        table = _table(columns_of(board), board)
         if Measurement.get(console, console.options.update(max_width=1000), table).maximum > console.width:
-            table = _table(_narrow(_columns(board)), board)
+            table = _table(_narrow(columns_of(board)), board)
         console.print(Text(title), table)
     for note in notes(rows, damaged):
         console.print(Text(note))
@@ -193,7 +193,7 @@ def _ignored(row: Row) -> str:
     return f" (ignores {names} that are known: scores flatter)"
 
 
-def _columns(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
+def columns_of(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
     """Return title -> text of a row, for the columns that this board needs."""
     columns: dict[str, Callable[[Row], str]] = {
         "backbone": lambda row: row.backbone or "-",

@@ -1,0 +1,204 @@
+"""The leaderboard as one offline page: a table to sort and filter, and for each row what its predictions show.
+
+Everything is inside the file; a content security policy forbids all requests and all code but its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shlex
+from collections import defaultdict
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from fer_bench.evaluation.classification import count_confusion, precision_of, recall_of
+from fer_bench.evaluation.folds import FriedmanTest, friedman_test
+from fer_bench.reports import comparison, formats
+from fer_bench.reports.leaderboard import Row
+from fer_bench.results.store import HISTORY, PROVENANCE
+
+BINS = 10
+MAX_CURVES = 20
+"""Cells of a row whose learning curves are drawn."""
+
+
+def to_html(rows: Sequence[Row], damaged: Sequence[str]) -> str:
+    """Return the page; every name is escaped, nothing is fetched."""
+    environment = Environment(
+        loader=PackageLoader("fer_bench.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    folder = files("fer_bench.reports") / "templates"
+    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    boards = []
+    for title, board in formats.boards(rows):
+        columns = formats.columns_of(board)
+        lines = [
+            {"cells": [_cell(name, make(row), row) for name, make in columns.items()], **_details(row)} for row in board
+        ]
+        low, high = _range(board)
+        boards.append({"title": title, "columns": [*columns], "rows": lines, "low": low, "high": high})
+    return environment.get_template("page.html").render(
+        boards=boards,
+        interval=formats.INTERVAL,
+        metric=rows[0].metric.title if rows else "",
+        ranking=_rank_across(rows),
+        notes=formats.notes(rows, damaged),
+        style=style,
+        script=script,
+        policy=f"default-src 'none'; style-src {_pin(style)}; script-src {_pin(script)}; "
+        "base-uri 'none'; form-action 'none'",
+    )
+
+
+def _pin(text: str) -> str:
+    """Return the hash by which a content security policy allows an inline text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _cell(column: str, text: str, row: Row) -> dict[str, Any]:
+    """Return a cell's text and what it is sorted by: a number, or the text."""
+    number = text.replace(",", "").split(" ")[0].split("/")[0]
+    if column == "params":
+        number = str(row.parameters)
+    elif column == "trained":
+        number = str(row.trained_parameters)
+    try:
+        return {"text": text, "key": float(number), "numeric": True}
+    except ValueError:
+        return {"text": text, "key": text, "numeric": text == "-" and column not in formats.TEXT_COLUMNS}
+
+
+def _range(board: Sequence[Row]) -> tuple[float, float]:
+    """Return the ends of the axis on which a board's intervals are drawn."""
+    ends = [end for row in board if row.interval for end in (row.interval.low, row.interval.high)]
+    low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
+    margin = 0.05 * (high - low) or 0.01
+    return low - margin, high + margin
+
+
+def _details(row: Row) -> dict[str, Any]:
+    """Return what a row shows when it is opened, as plain numbers and text."""
+    details: dict[str, Any] = {
+        "name": " / ".join(filter(None, (row.backbone, row.strategy, row.trained_on, row.variant))),
+        "interval": row.interval,
+        "score": row.scores.get(row.metric.name),
+        "baseline": row.baseline,
+        "errors": [
+            (str(cell.record["seed"]), str(cell.record["fold"]), cell.error)
+            for cell in row.cells
+            if cell.status == "failed"
+        ],
+        "classes": [],
+        "confusion": [],
+        "recall": [],
+        "precision": [],
+        "reliability": [],
+        "curves": [],
+        "command": "",
+        "provenance": {},
+        "cells_stored": [] if row.baseline else [cell.id[:16] for cell in row.cells],
+    }
+    if row.pooled is not None:
+        true, probabilities, _ = comparison.arrays(row.pooled)
+        table = count_confusion(true, probabilities.argmax(axis=1), probabilities.shape[1])
+        shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+        details |= {
+            "classes": list(row.cells[0].record["dataset"]["classes"]),
+            "confusion": [
+                list(zip(counts, part, strict=True))
+                for counts, part in zip(table.tolist(), shares.tolist(), strict=True)
+            ],
+            "recall": _numbers(recall_of(table)),
+            "precision": _numbers(precision_of(table)),
+            "reliability": _reliability(true, probabilities),
+        }
+    if not row.baseline:
+        details |= {"curves": _curves(row), **_origin(row)}
+    return details
+
+
+def _numbers(values: Any) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]
+
+
+def _reliability(true: Any, probabilities: Any) -> list[dict[str, float]]:
+    """Return mean confidence, share right and share of samples of each bin of confidence that holds any."""
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == true
+    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    return [
+        {
+            "confidence": float(confidence[bins == b].mean()),
+            "right": float(right[bins == b].mean()),
+            "share": float((bins == b).mean()),
+        }
+        for b in np.unique(bins)
+    ]
+
+
+def _curves(row: Row) -> list[dict[str, Any]]:
+    """Return the numeric columns of the cells' histories that have two points or more, scaled to 0 to 1."""
+    found: dict[str, list[list[float]]] = defaultdict(list)
+    for cell in row.cells[:MAX_CURVES]:
+        try:
+            history = pd.read_csv(cell.folder / HISTORY)
+        except (OSError, ValueError):
+            continue
+        for name in history.select_dtypes("number"):
+            values = history[name].dropna().to_numpy(np.float64)
+            if len(values) > 1 and np.isfinite(values).all() and name not in ("epoch", "step"):
+                found[str(name)].append(values.tolist())
+    curves = []
+    for name, series in found.items():
+        low, high = min(map(min, series)), max(map(max, series))
+        lines = [[(i / (len(s) - 1), (v - low) / (high - low or 1)) for i, v in enumerate(s)] for s in series]
+        curves.append({"name": name, "low": low, "high": high, "lines": lines})
+    return curves
+
+
+def _origin(row: Row) -> dict[str, Any]:
+    """Return the command and the provenance of a row's first cell."""
+    try:
+        provenance = json.loads((row.cells[0].folder / PROVENANCE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {"command": "", "provenance": {}}
+    command = provenance.pop("command", [])
+    text = shlex.join(map(str, command)) if isinstance(command, list) else str(command)
+    return {
+        "command": text,
+        "provenance": {
+            key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+            for key, value in sorted(provenance.items())
+        },
+    }
+
+
+def _rank_across(rows: Sequence[Row]) -> dict[str, Any] | None:
+    """Return Friedman's test of the methods that stand on every board, and their ranks; None below two of either."""
+    scores: dict[tuple[str, ...], dict[Any, float]] = defaultdict(dict)
+    for row in rows:
+        if row.scores and not row.failed:
+            scores[row.backbone, row.strategy][row.subject, row.trained_on] = row.scores[row.metric.name].mean
+    subjects = sorted({subject for found in scores.values() for subject in found}, key=str)
+    methods = [method for method, found in scores.items() if len(found) == len(subjects)]
+    if len(subjects) < 2 or len(methods) < 2:
+        return None
+    table = np.array([[scores[method][subject] for method in methods] for subject in subjects])
+    found: FriedmanTest = friedman_test(table, higher_is_better=rows[0].metric.higher_is_better)
+    order = np.argsort(found.average_ranks, kind="stable")
+    return {
+        "methods": [(" / ".join(filter(None, methods[i])), float(found.average_ranks[i])) for i in order],
+        "difference": found.critical_difference,
+        "p_value": found.p_value,
+        "boards": len(subjects),
+    }

@@ -1,0 +1,70 @@
+"""Varied runs in the real store format, from random predictions: for the page, its screenshots and the benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fer_bench.results.cell import Cell
+from fer_bench.results.store import Result, Store
+
+CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+
+
+def write_runs(
+    runs_dir: Path,
+    *,
+    datasets: int = 2,
+    methods: int = 4,
+    folds: int = 5,
+    seeds: int = 1,
+    n: int = 300,
+    failed: int = 1,
+) -> Store:
+    """Store ``datasets`` x ``methods`` x ``seeds`` x ``folds`` cells; ``failed`` of each last method fail."""
+    store, rng = Store(runs_dir), np.random.default_rng(0)
+    for d in range(datasets):
+        true = rng.choice(7, size=n, p=(0.14, 0.03, 0.14, 0.25, 0.16, 0.11, 0.17))
+        people = np.array([f"s{i}" for i in rng.integers(0, 40, size=n)])
+        for m in range(methods):
+            for seed in range(seeds):
+                parts = np.array_split(np.random.default_rng(seed).permutation(n), folds)
+                for fold, part in enumerate(parts):
+                    cell = Cell(
+                        dataset={"text": f"faces-{d}", "limit": None, "synthetic": True, "classes": list(CLASSES)},
+                        protocol={"name": "group-kfold", "folds": folds, "splits_sha256": f"{seed}"},
+                        backbone={"text": f"net-{m // 2}", "precision": "float32"},
+                        strategy={"text": ("linear-probe", "fine-tune")[m % 2]},
+                        fold=fold,
+                        seed=seed,
+                    )
+                    if m == methods - 1 and fold < failed and not seed:
+                        blank = pd.DataFrame({"phase": []})
+                        result = Result("failed", "MemoryError: out of memory <b>here</b>", {}, None, blank)
+                    else:
+                        result = _result(rng, true, people, part, skill=0.8 + 0.5 * m + 0.3 * d)
+                    store.write(
+                        cell, result, {"command": ["fer-bench", "run", "--dataset", f"faces-{d}"], "python": "3"}
+                    )
+    return store
+
+
+def _result(rng: np.random.Generator, true: np.ndarray, people: np.ndarray, part: np.ndarray, skill: float) -> Result:
+    logits = rng.normal(size=(len(part), len(CLASSES))) + skill * np.eye(len(CLASSES))[true[part]]
+    probabilities = np.exp(1.5 * logits)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    table = pd.DataFrame({"id": [f"i{i}" for i in part], "group": people[part], "label": true[part]})
+    for index in range(len(CLASSES)):
+        table[f"p{index}"] = probabilities[:, index].astype(np.float32)
+    epochs = np.arange(12)
+    loss = 1.9 * np.exp(-epochs * skill / 6) + rng.normal(0, 0.03, size=12)
+    measures = {
+        "parameters": 21_000_000,
+        "trained_parameters": 14_343,
+        "converged": True,
+        "train_counts": np.bincount(true, minlength=len(CLASSES)).tolist(),
+        "seconds": {"features": 60.0, "fit": 2.0},
+    }
+    return Result("ok", "", measures, table, pd.DataFrame({"epoch": epochs, "loss": loss}))
