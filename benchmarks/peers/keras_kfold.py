@@ -57,33 +57,38 @@ def load(base: keras.Model, path: Path) -> None:
 
 def cross_validate(work: Work, clock: Clock) -> None:
     """Train a network in every fold and predict its test part."""
-    options = work.options
     for train, test in work.folds():
-        keras.utils.clear_session()
-        model, base = build(work)
+        run_fold(work, clock, train, test)
 
-        def phase(epochs: int, rate: float) -> None:
-            model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
-            once = 1 if options.sample else epochs
-            fit = {"batch_size": options.batch, "epochs": once, "verbose": 0}
-            clock.time(lambda: model.fit(work.images[train], work.labels[train], **fit), epochs)
 
-        if options.kind == "full":
-            base.trainable = True
-            phase(options.tail_epochs, TAIL_RATE)
-        else:
-            phase(options.epochs, HEAD_RATE)
-        if options.kind == "finetune":
-            base.trainable = True
-            for layer in base.layers:
-                layer.trainable = layer.name.startswith(("block13", "block14")) or tail_shortcut(layer)
-            phase(options.tail_epochs, TAIL_RATE)
+def run_fold(work: Work, clock: Clock, train: np.ndarray, test: np.ndarray) -> None:
+    """Train a new network on the rows ``train`` and predict the rows ``test``."""
+    options = work.options
+    keras.utils.clear_session()
+    model, base = build(work)
 
-        def predict() -> None:
-            scores = model.predict(work.images[test], batch_size=options.batch, verbose=0)
-            work.predictions[test] = scores.argmax(1)
+    def phase(epochs: int, rate: float) -> None:
+        model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
+        once = 1 if options.sample else epochs
+        fit = {"batch_size": options.batch, "epochs": once, "verbose": 0}
+        clock.time(lambda: model.fit(work.images[train], work.labels[train], **fit), epochs)
 
-        clock.time(predict)
+    if options.kind == "full":
+        base.trainable = True
+        phase(options.tail_epochs, TAIL_RATE)
+    else:
+        phase(options.epochs, HEAD_RATE)
+    if options.kind == "finetune":
+        base.trainable = True
+        for layer in base.layers:
+            layer.trainable = layer.name.startswith(("block13", "block14")) or tail_shortcut(layer)
+        phase(options.tail_epochs, TAIL_RATE)
+
+    def predict() -> None:
+        scores = model.predict(work.images[test], batch_size=options.batch, verbose=0)
+        work.predictions[test] = scores.argmax(1)
+
+    clock.time(predict)
 
 
 def tail_shortcut(layer: keras.layers.Layer) -> bool:

@@ -1,4 +1,4 @@
-"""K-fold transfer learning as a PyTorch user writes it: eager, channels_last, autocast; everything is run again in every fold.
+"""K-fold transfer learning as a PyTorch user writes it: eager, channels_last, autocast; each fold starts afresh.
 
 ``--cached`` is the careful user's linear probe: features once, then scikit-learn. ``--compile`` wraps the backbone in
 ``torch.compile``. BatchNorm keeps its ImageNet statistics throughout.
@@ -48,7 +48,12 @@ class Trainer:
             return torch.cat([network(self.batch(part)).float() for part in parts]).cpu()
 
     def epochs(
-        self, number: int, rows: np.ndarray, backbone: Callable[[Tensor], Tensor], head: nn.Module, optimizer: torch.optim.Optimizer
+        self,
+        number: int,
+        rows: np.ndarray,
+        backbone: Callable[[Tensor], Tensor],
+        head: nn.Module,
+        optimizer: torch.optim.Optimizer,
     ) -> None:
         """Train for ``number`` epochs."""
         for _ in range(number):
@@ -62,31 +67,36 @@ class Trainer:
 
 def cross_validate(trainer: Trainer, clock: Clock) -> None:
     """Train a network in every fold and predict its test part."""
+    for train, test in trainer.work.folds():
+        run_fold(trainer, clock, train, test)
+
+
+def run_fold(trainer: Trainer, clock: Clock, train: np.ndarray, test: np.ndarray) -> None:
+    """Train a new network on the rows ``train`` and predict the rows ``test``."""
     work, options = trainer.work, trainer.options
-    for train, test in work.folds():
-        base, backbone = trainer.base()
-        head = nn.Linear(2048, work.classes).to(trainer.device)
+    base, backbone = trainer.base()
+    head = nn.Linear(2048, work.classes).to(trainer.device)
 
-        def phase(epochs: int, params: Iterable[nn.Parameter], rate: float) -> None:
-            optimizer = torch.optim.Adam(params, rate)
-            once = 1 if options.sample else epochs
-            clock.time(lambda: trainer.epochs(once, train, backbone, head, optimizer), epochs)
+    def phase(epochs: int, params: Iterable[nn.Parameter], rate: float) -> None:
+        optimizer = torch.optim.Adam(params, rate)
+        once = 1 if options.sample else epochs
+        clock.time(lambda: trainer.epochs(once, train, backbone, head, optimizer), epochs)
 
-        if options.kind == "full":
-            base.requires_grad_(True)
-            phase(options.tail_epochs, [*base.parameters(), *head.parameters()], TAIL_RATE)
-        else:
-            phase(options.epochs, head.parameters(), HEAD_RATE)
-        if options.kind == "finetune":
-            tail = base.tail()
-            for parameter in tail:
-                parameter.requires_grad_(True)
-            phase(options.tail_epochs, [*tail, *head.parameters()], TAIL_RATE)
+    if options.kind == "full":
+        base.requires_grad_(True)
+        phase(options.tail_epochs, [*base.parameters(), *head.parameters()], TAIL_RATE)
+    else:
+        phase(options.epochs, head.parameters(), HEAD_RATE)
+    if options.kind == "finetune":
+        tail = base.tail()
+        for parameter in tail:
+            parameter.requires_grad_(True)
+        phase(options.tail_epochs, [*tail, *head.parameters()], TAIL_RATE)
 
-        def predict() -> None:
-            work.predictions[test] = trainer.outputs(lambda x: head(backbone(x)), test).argmax(1).numpy()
+    def predict() -> None:
+        work.predictions[test] = trainer.outputs(lambda x: head(backbone(x)), test).argmax(1).numpy()
 
-        clock.time(predict)
+    clock.time(predict)
 
 
 def probe_cached_features(trainer: Trainer, clock: Clock) -> None:

@@ -1,8 +1,8 @@
 """What every program of the comparison is given and gives back, so that only the program differs.
 
-The runner writes one npz: ``images`` (n, h, w, 1 or 3) uint8, ``labels`` (n,) int64 and ``fold`` (n,) int64, the fold in
-which an image is tested. A program answers with one JSON file: what it is, its seconds, and the class that it predicts for
-each image (null where it was not asked to do the whole work).
+The runner writes one npz: ``images`` (n, h, w, 1 or 3) uint8, ``labels`` (n,) int64 and ``fold`` (n,) int64, the
+fold in which an image is tested. A program answers with one JSON file: what it is, its seconds, and the class that it
+predicts for each image (null where it was not asked to do the whole work).
 """
 
 from __future__ import annotations
