@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from fer_bench.cli import cache, data, leaderboard, plan, plugins, run, show, weights
+from fer_bench.cli import cache, data, inflation, leaderboard, matrix, plan, plugins, run, show, weights
 from fer_bench.errors import FerBenchError
 
 app = typer.Typer(
@@ -20,6 +20,8 @@ app = typer.Typer(
 app.command("run", epilog=run.EXAMPLES)(run.run)
 app.command("plan", epilog=plan.EXAMPLES)(plan.plan)
 app.command("leaderboard", epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
+app.command("inflation", epilog=inflation.EXAMPLES)(inflation.inflation)
+app.command("matrix", epilog=matrix.EXAMPLES)(matrix.matrix)
 app.command("show", epilog=show.EXAMPLES)(show.show)
 app.add_typer(cache.app, name="cache")
 app.add_typer(data.app, name="data")

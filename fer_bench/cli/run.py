@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fer_bench.cli import options
 
+if TYPE_CHECKING:
+    from fer_bench.config import RunConfig
+    from fer_bench.executors.local import Summary
+    from fer_bench.registry import Registry
+    from fer_bench.results.store import StoredCell
+
 EXAMPLES = """\b
 Examples:
   fer-bench run
   fer-bench run --backbone xception --dataset empathic
+  fer-bench run --config recipes/nasri2020-synthetic.yaml
   fer-bench run --backbone 'xception[input_size=149]' --dataset 'fer2013[split=training]' \\
       --limit 2100 --seeds 0,1
 """
@@ -47,18 +55,31 @@ def run(
     What is stored already is not run again, so repeating a command resumes it. Exit code 1 if a cell failed.
     """
     runs = options.make_config(context.params)
-    settings = runs[0]
     from fer_bench.registry import Registry
 
     registry = Registry.load()
-    from fer_bench.cli.progress import TerminalReporter
     from fer_bench.cli.tables import width
-    from fer_bench.executors.grid import expand
-    from fer_bench.executors.local import execute
+    from fer_bench.reports import inflation
     from fer_bench.reports.formats import to_json, to_terminal
     from fer_bench.reports.leaderboard import build
+
+    summary, cells, damaged = run_grid(runs, registry, quiet)
+    rows = build(cells)
+    typer.echo(to_json(rows, damaged) if as_json else to_terminal(rows, damaged, width()), nl=False)
+    if not as_json and (twins := inflation.measure(cells)):
+        typer.echo("\n" + inflation.to_terminal(twins, width()), nl=False)
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+def run_grid(runs: Sequence[RunConfig], registry: Registry, quiet: bool) -> tuple[Summary, list[StoredCell], list[str]]:
+    """Run every cell of ``runs`` that is not stored; return what came of it, their cells, and what is damaged."""
+    from fer_bench.cli.progress import TerminalReporter
+    from fer_bench.executors.grid import expand
+    from fer_bench.executors.local import execute
     from fer_bench.results.store import Store
 
+    settings = runs[0]
     store = Store(settings.runs_dir)
     store.ensure_writable()
     with TerminalReporter(quiet) as reporter:
@@ -69,7 +90,4 @@ def run(
         reporter.say(f"{summary.ok} cells ok, {summary.failed} failed; stored in {settings.runs_dir}.")
     wanted = {job.cell.id for job in grid.jobs}
     cells, damaged = store.cells()
-    rows = build([cell for cell in cells if cell.id in wanted])
-    typer.echo(to_json(rows, damaged) if as_json else to_terminal(rows, damaged, width()), nl=False)
-    if summary.failed:
-        raise typer.Exit(1)
+    return summary, [cell for cell in cells if cell.id in wanted], damaged

@@ -179,6 +179,11 @@ def split(protocol: str, task: Task, config: RunConfig, seed: int) -> Split:
             text = f"official[test={name},leak_free=true]"
     folds = _folds(task, parts, valid, drop_own=bool(config.leak_free), drop_others=protocol not in IGNORING)
     for fold in folds:
+        if protocol in ("official", "cross") and len(np.unique(task.labels[fold.train])) < len(task.classes):
+            raise FerBenchError(
+                f"{text!r} of {task.name!r} would train without some class: the training part has no image of it, or "
+                "none that shares no person, sequence or copy with a tested image."
+            )
         if not fold.test.any() or len(np.unique(task.labels[fold.train])) < len(task.classes):
             raise FerBenchError(
                 f"Fold {fold.number} of {len(folds)} of {task.name!r} (seed {seed}) would train without some class or "

@@ -63,7 +63,7 @@ def interval(metric: Metric, pooled: pd.DataFrame) -> Interval | None:
     None if there is but one of them.
     """
     true, probabilities, units = arrays(pooled)
-    if _count(units, pooled) < 2:
+    if count_units(units, pooled) < 2:
         return None
     return bootstrap_interval(metric, true, probabilities, units, level=1 - ALPHA)
 
@@ -89,7 +89,7 @@ def rank(metric: Metric, board: Sequence[pd.DataFrame | None]) -> list[Standing 
     members = [index for index, key in enumerate(keys) if key == common]
     parts = [arrays(table) for index in members if (table := board[index]) is not None]
     true, _, units = parts[0]
-    if _count(units, true) < 2:
+    if count_units(units, true) < 2:
         return standings
     methods, up = [probabilities for _, probabilities, _ in parts], metric.higher_is_better
     scores = np.array([metric.compute(true, probabilities) for probabilities in methods])
@@ -99,7 +99,7 @@ def rank(metric: Metric, board: Sequence[pd.DataFrame | None]) -> list[Standing 
         name: Literal["accuracy", "uar"] = "accuracy" if metric.name == "accuracy" else "uar"
         p_values = compare_pairs(true, predicted, units, metric=name)
     else:
-        p_values = compare_resampled(scores, values, _count(units, true))
+        p_values = compare_resampled(scores, values, count_units(units, true))
     adjusted = adjust_pairs(p_values)
     tiers = find_tiers(scores, adjusted, higher_is_better=up, alpha=ALPHA)
     for index, letters, ranks, best in zip(
@@ -124,7 +124,8 @@ def arrays(pooled: pd.DataFrame) -> tuple[Array, Array, Array | None]:
     return pooled["label"].to_numpy(), probabilities, None if units.is_unique else units.to_numpy(str)
 
 
-def _count(units: Array | None, rows: Sized) -> int:
+def count_units(units: Array | None, rows: Sized) -> int:
+    """Return how many units there are, where None stands for the rows themselves."""
     return len(rows) if units is None else len(np.unique(units))
 
 

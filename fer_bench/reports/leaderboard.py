@@ -234,13 +234,14 @@ def _task(cells: Sequence[StoredCell]) -> dict[str, Any]:
         "protocol": protocol.get("text", protocol["name"]),
         "ignores": tuple(protocol.get("ignores", ())),
         "labels": dataset.get("labels", {}).get("set", "native"),
-        "trained_on": _trained_on(dataset, protocol),
+        "trained_on": trained_on(dataset, protocol),
         "folds": protocol["folds"],
         "seeds": len({cell.record["seed"] for cell in cells}),
     }
 
 
-def _trained_on(dataset: dict[str, Any], protocol: dict[str, Any]) -> str:
+def trained_on(dataset: dict[str, Any], protocol: dict[str, Any]) -> str:
+    """Return what trains, as records of a cell say it, where other data sets do; else nothing."""
     others = [other["text"] for other in dataset.get("trained_with", ())]
     own = [dataset["text"]] if others and protocol["name"] != "cross" else []
     return " + ".join(own + others)

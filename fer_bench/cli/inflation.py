@@ -1,0 +1,75 @@
+"""``fer-bench inflation``: what random and official folds add to the score by leaking."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fer_bench.cli import options
+from fer_bench.errors import FerBenchError
+
+EXAMPLES = """\b
+Examples:
+  fer-bench inflation --dataset 'synthetic[domain=lab]' --backbone xception --strategy linear-probe
+"""
+
+
+def inflation(
+    context: typer.Context,
+    backbones: options.Backbones = None,
+    datasets: options.Datasets = None,
+    strategies: options.Strategies = None,
+    labels: options.Labels = None,
+    folds: options.Folds = None,
+    test_split: options.TestSplit = None,
+    train_with: options.TrainWith = None,
+    seeds: options.Seeds = None,
+    limit: options.Limit = None,
+    precision: options.Precision = None,
+    runs_dir: options.RunsDir = None,
+    data_dir: options.DataDir = None,
+    cache_dir: options.CacheDir = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the table and warnings alone.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Run random, official and leak-free folds side by side, and print by how many points each flatters.
+
+    Cells are those of 'fer-bench run', so what is stored is not run again. Exit code 1 if a cell failed.
+    """
+    given = {name: value for name, value in context.params.items() if name != "test_split"}
+    (settings,) = options.make_config(given)
+    from fer_bench.registry import Registry
+
+    registry = Registry.load()
+    import json
+
+    from fer_bench.cli.run import run_grid
+    from fer_bench.cli.tables import width
+    from fer_bench.config import RunConfig
+    from fer_bench.data.prepare import prepare
+    from fer_bench.reports.inflation import NOTES, measure, to_terminal
+
+    common = settings.model_dump()
+    runs: list[RunConfig] = []
+    for text in settings.datasets:
+        dataset = registry.dataset(text)
+        protocols = [{"protocol": "kfold"}, {"protocol": "group-kfold"}]
+        splits = set(prepare(dataset, options.data_folder(settings)).counts) - {""}
+        if len(splits) > 1 and not dict(dataset.params).get("split"):
+            official = {"protocol": "official", "test_split": test_split}
+            protocols += [official, {**official, "leak_free": True}]
+        elif test_split is not None:
+            raise FerBenchError(
+                f"Data set {text!r} has no official splits here; leave out --test-split {test_split!r}."
+            )
+        runs += [RunConfig.model_validate({**common, "datasets": (text,), **protocol}) for protocol in protocols]
+    summary, cells, _ = run_grid(runs, registry, quiet)
+    rows = measure(cells)
+    if as_json:
+        record = {"schema": 1, "rows": [row.record() for row in rows], "notes": list(NOTES)}
+        typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
+    else:
+        typer.echo(to_terminal(rows, width()), nl=False)
+    if summary.failed:
+        raise typer.Exit(1)

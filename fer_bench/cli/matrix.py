@@ -1,0 +1,89 @@
+"""``fer-bench matrix``: train on each data set, test on each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from fer_bench.cli import options
+from fer_bench.errors import FerBenchError
+
+EXAMPLES = """\b
+Examples:
+  fer-bench matrix --dataset 'synthetic[domain=lab]' --dataset 'synthetic[domain=wild]' --heat-map matrix.svg
+"""
+
+
+def matrix(
+    context: typer.Context,
+    backbones: options.Backbones = None,
+    datasets: options.Datasets = None,
+    strategies: options.Strategies = None,
+    labels: options.Labels = None,
+    folds: options.Folds = None,
+    seeds: options.Seeds = None,
+    limit: options.Limit = None,
+    precision: options.Precision = None,
+    runs_dir: options.RunsDir = None,
+    data_dir: options.DataDir = None,
+    cache_dir: options.CacheDir = None,
+    config: options.ConfigFile = None,
+    form: Annotated[
+        Literal["terminal", "md", "csv", "json"], typer.Option("--format", help="How to print it.")
+    ] = "terminal",
+    heat_map: Annotated[
+        Path | None, typer.Option("--heat-map", metavar="FILE", help="Draw it into this .svg or .png file too.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the table and warnings alone.")] = False,
+) -> None:
+    """Train on each of two or more data sets, test on each, and print the table of scores.
+
+    All must have one list of classes, or a common label set: --labels basic-7. Exit code 1 if a cell failed.
+    """
+    (settings,) = options.make_config(context.params)[:1]
+    faults: list[str] = []
+    if len(settings.datasets) < 2:
+        faults.append(f"a matrix needs two data sets or more, got {', '.join(settings.datasets)}; repeat --dataset")
+    if heat_map is not None and heat_map.suffix not in (".svg", ".png"):
+        faults.append(f"--heat-map {str(heat_map)!r} ends in neither .svg nor .png")
+    if settings.train_on or settings.train_with or settings.protocol not in ("auto", "kfold", "group-kfold"):
+        faults.append(
+            "a matrix trains on each data set alone and chooses its protocols; leave out train_on, train_with"
+        )
+    if faults:
+        raise FerBenchError(" ".join(f"{fault[0].upper()}{fault[1:]}." for fault in faults))
+    from fer_bench.registry import Registry
+
+    registry = Registry.load()
+    from fer_bench.cli.run import run_grid
+    from fer_bench.cli.tables import width
+    from fer_bench.config import RunConfig
+    from fer_bench.reports import leaderboard
+    from fer_bench.reports import matrix as report
+
+    common = settings.model_dump()
+    # Pairs come first: they are what may lack a common label set.
+    runs = [
+        RunConfig.model_validate({**common, "datasets": (tested,), "train_on": (trained,), "protocol": "cross"})
+        for tested in settings.datasets
+        for trained in settings.datasets
+        if tested != trained
+    ]
+    names = [str(registry.dataset(text)) for text in settings.datasets]
+    summary, cells, _ = run_grid([*runs, settings], registry, quiet)
+    matrices = report.build(leaderboard.build(cells), names)
+    if heat_map is not None:
+        try:
+            heat_map.parent.mkdir(parents=True, exist_ok=True)
+            report.draw(matrices, heat_map)
+        except OSError as error:
+            raise FerBenchError(f"Cannot write the heat map to {str(heat_map)!r}: {error.strerror}.") from None
+    if form == "terminal":
+        typer.echo(report.to_terminal(matrices, width()), nl=False)
+    else:
+        write = {"md": report.to_markdown, "csv": report.to_csv, "json": report.to_json}[form]
+        typer.echo(write(matrices), nl=False)
+    if summary.failed:
+        raise typer.Exit(1)

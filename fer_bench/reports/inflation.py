@@ -1,0 +1,146 @@
+"""By how many points a protocol that lets people, sequences or copies into both parts flatters."""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fer_bench.evaluation.intervals import Interval, difference_interval
+from fer_bench.evaluation.metrics import STANDARD
+from fer_bench.reports import comparison
+from fer_bench.reports.leaderboard import trained_on
+from fer_bench.results.cell import record_id
+from fer_bench.results.store import StoredCell
+
+NOTES = (
+    "UAR of all predictions pooled, in percent. Both protocols test the same images with the same seeds; the interval "
+    "is of the difference, by resampling subjects, or groups of images that belong together (paired bootstrap, 95 %). "
+    "It says how the difference would vary with other people; more seeds show how it varies with other folds.",
+    "Leak-free official parts train without the images that share a subject, sequence or copy with a test image, so "
+    "that a part of their difference may come from less training data.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inflation:
+    """One method under a protocol that leaks and under its leak-free twin.
+
+    Attributes:
+        dataset: that is tested; ``trained_on``: where other data train too; ``backbone`` and ``strategy``: the method.
+        protocol: that leaks; ``ignores``: what it lets into both parts.
+        twin: the protocol that does not.
+        images: that both tested.
+        leaky: UAR of the protocol, 0 to 1; ``honest``: of its twin.
+        interval: of the difference of the UAR.
+        accuracy: interval of the difference of the accuracy.
+    """
+
+    dataset: str
+    trained_on: str
+    backbone: str
+    strategy: str
+    protocol: str
+    ignores: tuple[str, ...]
+    twin: str
+    images: int
+    leaky: float
+    honest: float
+    interval: Interval
+    accuracy: Interval
+
+    def record(self) -> dict[str, Any]:
+        """Return it as plain JSON."""
+        return asdict(self)
+
+
+def measure(cells: Sequence[StoredCell]) -> list[Inflation]:
+    """Return the inflation of each method that was run under a protocol that ignores groups and under its twin.
+
+    The twin of ``kfold`` is ``group-kfold``; that of ``official`` is ``official`` with leaked
+    training images left out. Predictions are paired by seed and sample; those that only one has do not count.
+    """
+    methods: dict[str, dict[tuple[str, bool], list[StoredCell]]] = defaultdict(lambda: defaultdict(list))
+    for cell in cells:
+        record = cell.record
+        if cell.status == "ok":
+            key = record_id({name: record[name] for name in ("dataset", "backbone", "strategy")})
+            protocol = record["protocol"]
+            methods[key][protocol["name"], bool(protocol["ignores"])].append(cell)
+    found: list[Inflation] = []
+    for protocols in methods.values():
+        for leaky, honest in (("kfold", "group-kfold"), ("official", "official")):
+            if (leaky, True) in protocols and (honest, False) in protocols:
+                pair = _compare(protocols[leaky, True], protocols[honest, False])
+                found += [pair] if pair else []
+    return sorted(found, key=lambda row: (row.dataset, row.protocol, row.trained_on, row.backbone, row.strategy))
+
+
+def to_terminal(rows: Sequence[Inflation], width: int | None = None) -> str:
+    """Return a table of what flatters by how much, without colour."""
+    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for name in ("data set", "backbone, strategy", "protocol", "lets in"):
+        table.add_column(name, overflow="fold")
+    for name in ("its UAR %", "leak-free UAR %", "flatters by", "95 % interval", "images"):
+        table.add_column(name, justify="right", overflow="fold")
+    for row in rows:
+        low, high = 100 * row.interval.low, 100 * row.interval.high
+        cells = (
+            (row.trained_on and f"{row.dataset}, trained on {row.trained_on}") or row.dataset,
+            f"{row.backbone}, {row.strategy}",
+            row.protocol,
+            ", ".join("copies" if name == "copy" else f"{name}s" for name in row.ignores),
+            f"{100 * row.leaky:.1f}",
+            f"{100 * row.honest:.1f}",
+            f"{100 * row.interval.estimate:+.1f}",
+            f"{low:+.1f} to {high:+.1f}",
+            f"{row.images:,}",
+        )
+        table.add_row(*map(Text, cells))
+    console.print(Text("By how many points each protocol flatters"), table, *map(Text, NOTES))
+    assert isinstance(console.file, io.StringIO)
+    return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
+
+
+def _compare(leaky: Sequence[StoredCell], honest: Sequence[StoredCell]) -> Inflation | None:
+    """Return the inflation, or None where the two share no two groups of images."""
+    first, second = _pool(leaky), _pool(honest)
+    keys = ["seed", "id"]
+    common = first[keys].merge(second[keys], on=keys)
+    first, second = (table.merge(common, on=keys) for table in (first, second))
+    true, one, units = comparison.arrays(first)
+    _, other, _ = comparison.arrays(second)
+    if comparison.count_units(units, first) < 2:
+        return None
+    uar, accuracy = (
+        difference_interval(STANDARD[name], true, one, other, units, level=1 - comparison.ALPHA)
+        for name in ("uar", "accuracy")
+    )
+    record, twin = leaky[0].record, honest[0].record
+    return Inflation(
+        dataset=record["dataset"]["text"],
+        trained_on=trained_on(record["dataset"], record["protocol"]),
+        backbone=record["backbone"]["text"],
+        strategy=record["strategy"]["text"],
+        protocol=record["protocol"]["text"],
+        ignores=tuple(record["protocol"]["ignores"]),
+        twin=twin["protocol"]["text"],
+        images=len(set(first["id"].tolist())),
+        leaky=STANDARD["uar"].compute(true, one),
+        honest=STANDARD["uar"].compute(true, other),
+        interval=uar,
+        accuracy=accuracy,
+    )
+
+
+def _pool(cells: Sequence[StoredCell]) -> pd.DataFrame:
+    return comparison.pool([cell.predictions() for cell in cells], [cell.record["seed"] for cell in cells])

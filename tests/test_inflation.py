@@ -1,0 +1,97 @@
+"""What leaking folds add to the score, and the table of who trains on whom, through the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_run import invoke, tiny  # noqa: F401
+
+from fer_bench.config import RunConfig
+from fer_bench.evaluation.metrics import uar
+from fer_bench.reports import inflation
+from fer_bench.results.store import Store
+
+METHOD = ["--backbone", "net", "--strategy", "probe"]
+OWN = [*METHOD, "--dataset", "squares", "--folds", "3"]
+
+
+def test_inflation_pairs_each_protocol_with_its_twin(tiny, site):  # noqa: F811
+    file = site / "tiny_data.py"
+    file.write_text(file.read_text(encoding="utf-8").replace("% 9", "% 25"), encoding="utf-8")  # some stand in both
+    result = invoke("inflation", *OWN, "--json")
+    assert result.exit_code == 0
+    rows = json.loads(result.stdout)["rows"]
+    assert [(row["protocol"], row["twin"], row["ignores"]) for row in rows] == [
+        ("kfold", "group-kfold", ["subject"]),
+        ("official[test=test]", "official[test=test,leak_free=true]", ["subject"]),
+    ]
+    assert [row["images"] for row in rows] == [90, 30]
+    counts = {
+        cell.record["protocol"]["text"]: sum(cell.measures["train_counts"])
+        for cell in Store(tiny / "runs").cells()[0]
+        if cell.record["protocol"]["name"] == "official"
+    }
+    assert counts == {"official[test=test]": 60, "official[test=test,leak_free=true]": 45}  # five of twenty leave
+
+
+def test_inflation_of_kfold_is_the_difference_of_pooled_scores(tiny):  # noqa: F811
+    for protocol in ("kfold", "group-kfold"):
+        assert invoke("run", *OWN, "--protocol", protocol).exit_code == 0
+    cells, _ = Store(tiny / "runs").cells()
+    (row,) = inflation.measure(cells)
+    scores = {}
+    for protocol in ("kfold", "group-kfold"):
+        tables = [cell.predictions() for cell in cells if cell.record["protocol"]["name"] == protocol]
+        true = np.concatenate([table["label"] for table in tables])
+        guess = np.concatenate([table[["p0", "p1", "p2"]].to_numpy().argmax(1) for table in tables])
+        scores[protocol] = uar(true, guess)
+    assert (row.leaky, row.honest) == pytest.approx((scores["kfold"], scores["group-kfold"]))
+    assert row.interval.estimate == pytest.approx(scores["kfold"] - scores["group-kfold"])
+    assert (row.images, row.interval.units) == (90, 9)
+    assert inflation.measure([cell for cell in cells if cell.record["protocol"]["name"] == "kfold"]) == []
+    assert "(ignores subjects that are known: scores flatter)" in invoke("leaderboard").stdout
+
+
+def test_the_matrix_trains_on_rows_and_tests_on_columns(tiny, site):  # noqa: F811
+    file = site / "tiny_data.py"
+    file.write_text(file.read_text(encoding="utf-8").replace(" % 9", ""), encoding="utf-8")  # nobody stands in both
+    names = ["squares[split=train]", "squares[split=test]"]
+    given = [*METHOD, "--folds", "2", "--dataset", names[0], "--dataset", names[1]]
+    result = invoke("matrix", *given, "--format", "json", "--heat-map", "map.svg")
+    assert result.exit_code == 0
+    (matrix,) = json.loads(result.stdout)["matrices"]
+    found = {(cell["trained_on"], cell["tested_on"]): cell for cell in matrix["cells"]}
+    assert [found[a, b]["n"] for a in names for b in names] == [60, 30, 60, 30]
+    assert {pair: cell["protocol"] for pair, cell in found.items() if cell["protocol"] != "cross"} == {
+        (name, name): "group-kfold" for name in names
+    }
+    assert "<svg" in (tiny / "map.svg").read_text(encoding="utf-8")
+    assert invoke("matrix", *given, "--format", "md", "--heat-map", "map.png").stdout.count("| squares") == 3 - 1
+    assert Image.open(tiny / "map.png").width > 100
+    rows = list(csv.DictReader(io.StringIO(invoke("matrix", *given, "--format", "csv").stdout)))
+    assert len(rows) == 4
+    assert rows[0]["tested_on"] == names[0]
+
+
+def test_a_recipe_runs_all_its_runs_and_prints_the_twins(tiny):  # noqa: F811
+    (tiny / "recipe.yaml").write_text(
+        "backbones: [net]\nstrategies: [probe]\nfolds: 3\ndatasets: [squares]\n"
+        "runs:\n- protocol: kfold\n- protocol: group-kfold\n"
+    )
+    out = invoke("run", "--config", "recipe.yaml").stdout
+    assert "squares (synthetic): kfold (ignores subjects" in out
+    assert "By how many points each protocol flatters" in out
+
+
+@pytest.mark.parametrize("name", ["nasri2020", "nasri2020-synthetic"])
+def test_shipped_recipes_are_valid(name):
+    from pathlib import Path
+
+    runs = RunConfig.read(Path(__file__).parents[1] / "recipes" / f"{name}.yaml", {})
+    assert {run.protocol for run in runs} == {"kfold", "group-kfold", "cross"}
+    assert {run.labels for run in runs} == {"basic-7"}
