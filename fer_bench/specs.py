@@ -210,16 +210,108 @@ class ConvexPhase:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ReadoutPhase:
+    """Fit a scikit-learn classifier on the features of the frozen backbone, one a fold.
+
+    Attributes:
+        estimator: reference to ``(**options) -> estimator`` with ``fit``, ``predict_proba`` and ``classes_``.
+        options: plain values.
+    """
+
+    estimator: str
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """How fast some of the parameters learn.
+
+    Without ``head``, a rule is about the stages of the backbone from ``start`` to before ``stop``, each a name or a
+    position as in a Python slice (``-2`` is the last but one), and there about the parameters whose path below the
+    stage (``sepconv1/pointwise``) ``leaves`` matches as a whole.
+
+    Attributes:
+        rate: factor of the phase's learning rate; 0 keeps the parameters as they are, to the bit.
+        start: first stage; None is the first of all.
+        stop: the stage after the last; None goes to the end.
+        leaves: regular expression.
+        head: the rule is about the linear head instead (``kernel``, ``bias``).
+        rank: above 0, the parameters stay and every matrix among them gets a trained change of this rank; what is no
+            matrix stays. Kernels of 1x1 convolutions are matrices (Hu et al., arXiv:2106.09685, sec. 4.1).
+    """
+
+    rate: float = 1.0
+    start: str | int | None = None
+    stop: str | int | None = None
+    leaves: str = ".*"
+    head: bool = False
+    rank: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GradientPhase:
+    """Train by mini-batch gradients of the cross-entropy.
+
+    Every parameter of the model must be matched by exactly one rule. What lies below the first stage that learns runs
+    once and comes from the cache.
+
+    Attributes:
+        name: for the history.
+        rules: which parameters learn, and how fast.
+        epochs: passes over the training part, >= 1.
+        batch: samples a step, >= 1; the rest of an epoch that fills no batch is left out of it.
+        learning_rate: the highest, > 0.
+        optimizer: ``adamw`` (Loshchilov & Hutter, arXiv:1711.05101) or ``sgd`` with momentum 0.9; both decay weights
+            apart from the gradient, kernels alone.
+        schedule: after the warm-up, ``cosine`` to 0 or ``constant``.
+        warmup: share of the steps in which the rate grows linearly, 0 to below 1.
+        weight_decay: >= 0.
+        clip: largest norm of the gradient over all parameters, > 0.
+        label_smoothing: share of the target that is spread over all classes, 0 to below 1.
+        balance: ``weights`` weighs each class by its rarity, ``sampling`` draws all classes equally often.
+        flip: mirror half of the images; the cache holds them.
+        dropout: share of the features that the head does not see, 0 to below 1.
+        batch_norm: ``frozen`` normalises by stored statistics, ``train`` by those of the batch in the stages that
+            learn, and updates what is stored.
+        patience: stop after so many epochs without a lower loss on the validation part, and take the best; 0 trains to
+            the end. Needs ``Plan.validation``.
+    """
+
+    name: str
+    rules: tuple[Rule, ...]
+    epochs: int
+    batch: int = 32
+    learning_rate: float = 1e-3
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup: float = 0.1
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    label_smoothing: float = 0.0
+    balance: Literal["none", "weights", "sampling"] = "none"
+    flip: bool = False
+    dropout: float = 0.0
+    batch_norm: Literal["frozen", "train"] = "frozen"
+    patience: int = 0
+
+
+Phase = ConvexPhase | ReadoutPhase | GradientPhase
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
     """What a strategy wants done, phase by phase; the host's engine does it.
 
     Attributes:
-        phases: in order.
+        phases: in order. A ReadoutPhase stands alone; a ConvexPhase comes first, and its head is where gradient phases
+            go on.
         validation: share of the training part of each fold that is cut out as ``Fold.valid``, 0 to 0.5.
+        pretrained: False starts from random weights, drawn by the cell's seed.
     """
 
-    phases: tuple[ConvexPhase, ...]
+    phases: tuple[Phase, ...]
     validation: float = 0.0
+    pretrained: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

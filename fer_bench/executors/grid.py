@@ -20,6 +20,7 @@ from fer_bench.results.cell import Cell
 from fer_bench.specs import BackboneSpec, Plan, StrategySpec
 from fer_bench.training.backbone import BACKBONE_SEED, code_digest, identity, resolve_precision
 from fer_bench.training.engine import make_plan
+from fer_bench.training.rules import check
 
 
 class PreparationReporter(Protocol):
@@ -170,6 +171,8 @@ def _methods(config: RunConfig, registry: Registry) -> tuple[list[Any], list[Any
         plan = make_plan(strategy)
         code = code_digest(strategy.spec.plan)
         strategies.append((text, strategy, {"text": str(strategy), **strategy.identity(), "code_sha256": code}, plan))
+        for _, backbone, _ in backbones:
+            check(plan, str(strategy), backbone)
     return backbones, strategies, precision
 
 

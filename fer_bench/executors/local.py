@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from fer_bench.plugins import Plugins
 from fer_bench.results import provenance
 from fer_bench.results.store import Result, Store, StoredCell
 from fer_bench.training.cache import Cache
-from fer_bench.training.engine import Outcome, run_plan
+from fer_bench.training.engine import Material, Outcome, run_plan
+from fer_bench.training.gradient import Inputs
 from fer_bench.training.outputs import Outputs
+from fer_bench.training.pictures import Pictures
 from fer_bench.training.prefix import Prefix, Source, cache_of, fetch
 
 T = TypeVar("T")
@@ -86,10 +89,9 @@ def execute(
         if not blocks:
             continue
         source = Source(blocks[0].backbone, blocks[0].backbone_identity, cache_dir)
-        features = _guarded(lambda block=blocks[0], source=source: _features(block, cache, source, reporter))
         for block in blocks:
             jobs = [job for job in block.jobs if pending[id(job)]]
-            for job, result in _results(block, jobs, features):
+            for job, result in _results(block, jobs, cache, source, reporter):
                 stored = store.write(job.cell, result, {**origin, "seeds": job.seeds, "config": job.config})
                 ok, failed = ok + (stored.status == "ok"), failed + (stored.status == "failed")
                 reporter.cell(stored, str(job.cell))
@@ -103,16 +105,18 @@ def execute(
     return Summary(ok, failed, done)
 
 
-def _features(block: Block, cache: Cache, source: Source, reporter: Reporter) -> list[Prefix]:
-    """Return the features of each part of a block's task: from the cache, or computed."""
+def _fetch(block: Block, cache: Cache, source: Source, stop: int, variants: int, reporter: Reporter) -> list[Prefix]:
+    """Return what the first ``stop`` stages make of each part of a block's task: from the cache, or computed."""
+    stages = block.backbone.spec.stages
+    what = "features" if stop == len(stages) else f"stages to {stages[stop - 1]}"
     return [
         fetch(
             cache,
             source,
             view,
-            stop=len(block.backbone.spec.stages),
-            variants=1,
-            begin=lambda images, view=view: reporter.step(f"features: {view} through {block.backbone}", images),
+            stop=stop,
+            variants=variants,
+            begin=lambda images, view=view: reporter.step(f"{what}: {view} through {block.backbone}", images),
             advance=reporter.advance,
             waiting=lambda view=view: reporter.step(
                 f"waiting for another process: {view} through {block.backbone}", len(view.rows)
@@ -122,22 +126,60 @@ def _features(block: Block, cache: Cache, source: Source, reporter: Reporter) ->
     ]
 
 
-def _results(block: Block, jobs: Sequence[Job], features: list[Prefix] | str) -> Iterable[tuple[Job, Result]]:
+@dataclass
+class _Spent:
+    """What the frozen stages of a block cost, whenever they ran."""
+
+    seconds: float = 0.0
+    images_per_second: float | None = None
+
+    def add(self, parts: Sequence[Prefix]) -> None:
+        """Count one stage's outputs."""
+        self.seconds += sum(part.seconds for part in parts)
+        self.images_per_second = min(part.images_per_second for part in parts)
+
+
+def _material(block: Block, cache: Cache, source: Source, reporter: Reporter, spent: _Spent) -> Material:
+    """Return what the engine works on; each part is fetched when a phase needs it first."""
+    stages = block.backbone.spec.stages
+
+    @functools.cache
+    def outputs(stop: int, variants: int) -> Outputs:
+        parts = _fetch(block, cache, source, stop, variants, reporter)
+        spent.add(parts)
+        return Outputs([part.values for part in parts])
+
+    def inputs(stop: int, flip: bool) -> Inputs:
+        return Pictures(block.task, source.built.input_size) if stop == 0 else outputs(stop, 1 + flip)
+
+    method = f"{block.task.name} / {block.backbone} / {block.strategy}"
+    return Material(
+        labels=block.task.labels,
+        classes=len(block.task.classes),
+        features=lambda: outputs(len(stages), 1),
+        inputs=inputs,
+        backbone=lambda seed: source.built if seed is None else source.afresh(seed),
+        begin=lambda phase, samples: reporter.step(f"phase {phase}: {method}", samples),
+        advance=reporter.advance,
+    )
+
+
+def _results(
+    block: Block, jobs: Sequence[Job], cache: Cache, source: Source, reporter: Reporter
+) -> Iterable[tuple[Job, Result]]:
     """Yield the result of every job of a block."""
-    if isinstance(features, str):
-        yield from ((job, _failure(features)) for job in jobs)
-        return
-    classes = len(block.task.classes)
-    outputs = Outputs([part.values for part in features])
-    outcomes = run_plan(block.plan, outputs, block.task.labels, classes, [job.fold for job in jobs])
-    outcome = None
-    for job in jobs:
-        if not isinstance(outcome, str):  # After a failure there is nothing more to come.
-            outcome = _guarded(lambda: next(outcomes))
-        yield job, _failure(outcome) if isinstance(outcome, str) else _success(block, job, features, outcome)
+    spent = _Spent()
+    material = _material(block, cache, source, reporter, spent)
+    trainings = run_plan(block.plan, material, [job.fold for job in jobs], [job.cell.seed for job in jobs])
+    for job, training in zip(jobs, trainings, strict=True):
+        outcome = _guarded(training)
+        if isinstance(outcome, str):
+            yield job, _failure(outcome)
+        else:
+            yield job, _success(block, job, source.built.parameters, spent, outcome)
 
 
-def _success(block: Block, job: Job, features: list[Prefix], outcome: Outcome) -> Result:
+def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Outcome) -> Result:
     """Return the result of a fold that was trained and tested."""
     task = block.task
     labels, groups = task.labels, task.groups
@@ -153,12 +195,12 @@ def _success(block: Block, job: Job, features: list[Prefix], outcome: Outcome) -
     for index in range(len(task.classes)):
         predictions[f"p{index}"] = probabilities[:, index]
     measures = {
-        "parameters": features[0].parameters + outcome.trained_parameters,
+        "parameters": parameters + outcome.head_parameters,
         "trained_parameters": outcome.trained_parameters,
         "converged": outcome.converged,
         "train_counts": np.bincount(labels[job.fold.train], minlength=len(task.classes)).tolist(),
-        "seconds": {"features": sum(part.seconds for part in features), "fit": outcome.seconds},
-        "images_per_second": min(part.images_per_second for part in features),
+        "seconds": {"features": spent.seconds, "fit": outcome.seconds},
+        "images_per_second": spent.images_per_second,
     }
     if (faces := task.parts[0].faces) is not None:
         predictions["found"] = task.found[tested]

@@ -38,6 +38,7 @@ class Backbone:
         input_size: side of the input, pixels.
         image_input: what the first stage expects.
         graphs: stage name -> the stage without its arrays.
+        feature_size: length of the feature vector.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Backbone:
     input_size: int
     image_input: ImageInput
     graphs: dict[str, Any]
+    feature_size: int
 
     def prefix(self, state: dict[str, Any], images: jax.Array, stop: int) -> jax.Array:
         """Return what the first ``stop`` stages make of images.
@@ -159,6 +161,7 @@ def build(component: Component[BackboneSpec], precision: str, seed: int) -> Back
         input_size=params.input_size,
         image_input=spec.image_input,
         graphs={stage: graph for stage, (graph, _) in split.items()},
+        feature_size=spec.feature_size,
     )
 
 

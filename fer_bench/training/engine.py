@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
 from fer_bench.data.protocols import Fold
-from fer_bench.errors import PluginError
+from fer_bench.errors import PluginError, bullet_list
 from fer_bench.registry import Component
-from fer_bench.specs import ConvexPhase, Plan, StrategySpec
-from fer_bench.training import convex
+from fer_bench.specs import ConvexPhase, GradientPhase, Plan, ReadoutPhase, StrategySpec, resolve
+from fer_bench.training import convex, rules
+from fer_bench.training.backbone import Backbone
+from fer_bench.training.gradient import Inputs, Model, Trainer
 from fer_bench.training.outputs import Outputs
+from fer_bench.training.parameters import divide
 
 Array = np.ndarray[Any, Any]
 
@@ -27,16 +33,41 @@ class Outcome:
     Attributes:
         probabilities: (n_test, c) float32, rows sum to 1.
         trained_parameters: numbers that were trained.
-        converged: whether the stopping rule was met.
+        head_parameters: numbers of the head.
+        converged: whether the stopping rule was met; a gradient phase has none and counts as converged.
         seconds: this fold's share of the time.
-        history: one row a phase.
+        history: one row a phase, or an epoch of it.
     """
 
     probabilities: Array
     trained_parameters: int
+    head_parameters: int
     converged: bool
     seconds: float
     history: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a plan works on.
+
+    Attributes:
+        labels: (n,) int.
+        classes: number of classes, c.
+        features: gives the features of the frozen backbone; computed or read when they are needed.
+        inputs: (stages that are frozen, whether mirrored images are needed) -> what the stages after them take.
+        backbone: builds the backbone; None is with its weights, a seed starts afresh.
+        begin: called with the name of a phase and the samples that it will see at most.
+        advance: called with the number of samples that a training step saw.
+    """
+
+    labels: Array
+    classes: int
+    features: Callable[[], Outputs]
+    inputs: Callable[[int, bool], Inputs]
+    backbone: Callable[[int | None], Backbone]
+    begin: Callable[[str, int], None]
+    advance: Callable[[int], None]
 
 
 def make_plan(strategy: Component[StrategySpec]) -> Plan:
@@ -53,42 +84,166 @@ def make_plan(strategy: Component[StrategySpec]) -> Plan:
         raise PluginError(f"{where} failed to make its plan: {type(error).__name__}: {error}") from error
     if not isinstance(plan, Plan):
         raise PluginError(f"{where} returned {type(plan).__name__}; expected fer_bench.specs.Plan.")
-    if len(plan.phases) != 1 or not isinstance(plan.phases[0], ConvexPhase):
+    first, rest = plan.phases[:1], plan.phases[1:]
+    known = all(isinstance(phase, ConvexPhase | ReadoutPhase | GradientPhase) for phase in first)
+    if not first or not known or not all(isinstance(phase, GradientPhase) for phase in rest):
+        kinds = [type(phase).__name__ for phase in plan.phases]
         raise PluginError(
-            f"{where} plans {len(plan.phases)} phases; this version of fer-bench runs exactly one ConvexPhase."
+            f"{where} plans the phases {kinds}; expected one phase, or a ConvexPhase or GradientPhase followed by "
+            "GradientPhases."
         )
+    faults = rules.describe(plan)
+    if rest and isinstance(first[0], ReadoutPhase):
+        faults.append("a ReadoutPhase leaves no head that other phases could go on with")
+    if faults:
+        raise PluginError(f"{where} has a plan that cannot run:\n{bullet_list(faults, len(faults))}")
     return plan
 
 
-def run_plan(plan: Plan, features: Outputs, labels: Array, classes: int, folds: Sequence[Fold]) -> Iterator[Outcome]:
-    """Train on the training part of each fold, all at once, and yield the predictions of its test part, one by one.
+def run_plan(
+    plan: Plan, material: Material, folds: Sequence[Fold], seeds: Sequence[int]
+) -> list[Callable[[], Outcome]]:
+    """Return one call a fold, which trains on its training part and predicts its test part.
+
+    What folds share (a convex head of all of them, a compiled step) is made by the first call that needs it. A call may
+    raise anything; the others still work.
 
     Args:
-        plan: from `make_plan`.
-        features: (f,) each, of the frozen backbone.
-        labels: (n,) int.
-        classes: number of classes, c.
+        plan: from `make_plan`, fitting the backbone.
+        material: what it works on.
         folds: one an outcome.
-
-    Raises:
-        FloatingPointError: a head ended in values that are not finite.
+        seeds: of each.
     """
+
+    @functools.cache
+    def heads() -> tuple[convex.Heads, float]:
+        start, phase = time.perf_counter(), plan.phases[0]
+        assert isinstance(phase, ConvexPhase)
+        train = np.stack([fold.train for fold in folds])
+        found = convex.fit(material.features(), material.labels, train, material.classes, phase)
+        return found, (time.perf_counter() - start) / len(folds)
+
+    first = plan.phases[0]
+    if isinstance(first, ReadoutPhase):
+        return [functools.partial(_read_out, first, material, fold) for fold in folds]
+
+    def read_head(i: int) -> Outcome:
+        assert isinstance(first, ConvexPhase)
+        return _convex_outcome(first, material, folds[i], i, *heads())
+
+    if len(plan.phases) == 1 and isinstance(first, ConvexPhase):
+        return [functools.partial(read_head, i) for i in range(len(folds))]
+
+    @functools.cache
+    def trainers(pretrained: bool) -> list[Trainer]:
+        backbone = material.backbone(None if pretrained else 0)
+        shapes = {name: leaf.shape for name, leaf in _model(backbone, material).parameters.items()}
+        phases = [phase for phase in plan.phases if isinstance(phase, GradientPhase)]
+        return [Trainer(backbone, phase, material.classes, shapes) for phase in phases]
+
+    def train(i: int) -> Outcome:
+        model = _model(material.backbone(None if plan.pretrained else seeds[i]), material)
+        shared, history = 0.0, []
+        if isinstance(plan.phases[0], ConvexPhase):
+            found, shared = heads()
+            _check_head(found, i)
+            model = replace(model, parameters=model.parameters | _raw_head(found, i))
+            history = [_convex_row(found, i)]
+        return _gradient_outcome(trainers(plan.pretrained), model, material, folds[i], seeds[i], history, shared)
+
+    return [functools.partial(train, i) for i in range(len(folds))]
+
+
+def _gradient_outcome(
+    trainers: Sequence[Trainer],
+    model: Model,
+    material: Material,
+    fold: Fold,
+    seed: int,
+    history: list[dict[str, Any]],
+    shared: float,
+) -> Outcome:
+    seconds = shared
+    trained = {f"head/{name}" for name in ("kernel", "bias")} if history else set()
+    changed = sum(model.parameters[name].size for name in trained)
+    probabilities = np.empty(0)
+    for number, trainer in enumerate(trainers):
+        inputs = material.inputs(trainer.start, trainer.phase.flip)
+        material.begin(trainer.phase.name, trainer.phase.epochs * int(fold.train.sum()))
+        start = time.perf_counter()
+        try:
+            # A seed of its own for each phase: two phases must not see the same order of samples.
+            model, rows = trainer.fit(
+                model, inputs, material.labels, fold, seed * len(trainers) + number, material.advance
+            )
+            if number == len(trainers) - 1:
+                probabilities = np.exp(trainer.predict(model, inputs, np.flatnonzero(fold.test)))
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            batch = trainer.phase.batch
+            raise MemoryError(
+                f"the device has too little memory for batches of {batch} in phase {trainer.phase.name!r}; "
+                f"try batch={max(1, batch // 2)}"
+            ) from error
+        seconds += time.perf_counter() - start
+        history = history + rows
+        changed = max(changed, trainer.trained(model))
+    if not np.isfinite(probabilities).all():
+        raise FloatingPointError("the trained model predicts values that are not finite")
+    head = sum(model.parameters[name].size for name in rules.HEAD)
+    return Outcome(probabilities, changed, head, True, seconds, pd.DataFrame(history))
+
+
+def _model(backbone: Backbone, material: Material) -> Model:
+    """Return the numbers of a backbone and of a head that begins at 0."""
+    parameters, others = divide(backbone)
+    head = {
+        "head/kernel": jnp.zeros((backbone.feature_size, material.classes)),
+        "head/bias": jnp.zeros(material.classes),
+    }
+    return Model(parameters | head, others)
+
+
+def _raw_head(heads: convex.Heads, i: int) -> dict[str, jax.Array]:
+    """Return head ``i`` as a function of features as they are."""
+    kernel = heads.weights[:, i] / heads.spread[:, None]
+    bias = heads.bias[i] - heads.centre @ kernel
+    return {"head/kernel": jnp.asarray(kernel), "head/bias": jnp.asarray(bias)}
+
+
+def _check_head(heads: convex.Heads, i: int) -> None:
+    if not (np.isfinite(heads.loss[i]) and np.isfinite(heads.weights[:, i]).all()):
+        raise FloatingPointError(f"the head's loss is {heads.loss[i]} after {heads.iterations[i]} iterations")
+
+
+def _convex_row(heads: convex.Heads, i: int) -> dict[str, Any]:
+    return {
+        "phase": "head",
+        "iterations": int(heads.iterations[i]),
+        "loss": float(heads.loss[i]),
+        "largest_gradient": float(heads.gradient[i]),
+    }
+
+
+def _convex_outcome(
+    phase: ConvexPhase, material: Material, fold: Fold, i: int, heads: convex.Heads, seconds: float
+) -> Outcome:
+    _check_head(heads, i)
+    probabilities = np.exp(heads.log_probabilities(i, material.features(), np.flatnonzero(fold.test)))
+    # float32 cannot always reach the tolerance; ten times it still agrees with float64 to 1e-3 in loss.
+    converged = bool(heads.gradient[i] <= 10 * phase.tolerance)
+    size = heads.weights[:, i].size + heads.bias[i].size
+    return Outcome(probabilities, size, size, converged, seconds, pd.DataFrame([_convex_row(heads, i)]))
+
+
+def _read_out(phase: ReadoutPhase, material: Material, fold: Fold) -> Outcome:
     start = time.perf_counter()
-    (phase,) = plan.phases
-    heads = convex.fit(features, labels, np.stack([fold.train for fold in folds]), classes, phase)
-    seconds = (time.perf_counter() - start) / len(folds)
-    for i, fold in enumerate(folds):
-        probabilities = np.exp(heads.log_probabilities(i, features, np.flatnonzero(fold.test)))
-        if not (np.isfinite(probabilities).all() and np.isfinite(heads.loss[i])):
-            raise FloatingPointError(f"the head's loss is {heads.loss[i]} after {heads.iterations[i]} iterations")
-        history = pd.DataFrame(
-            {
-                "phase": ["head"],
-                "iterations": [int(heads.iterations[i])],
-                "loss": [float(heads.loss[i])],
-                "largest_gradient": [float(heads.gradient[i])],
-            }
-        )
-        # float32 cannot always reach the tolerance; ten times it still agrees with float64 to 1e-3 in loss.
-        converged = bool(heads.gradient[i] <= 10 * phase.tolerance)
-        yield Outcome(probabilities, classes * (features.shape[0] + 1), converged, seconds, history)
+    features, rows = material.features(), np.flatnonzero(fold.train)
+    estimator = resolve(phase.estimator)(**phase.options)
+    estimator.fit(features.take(rows), material.labels[rows])
+    said = estimator.predict_proba(features.take(np.flatnonzero(fold.test)))
+    probabilities = np.zeros((len(said), material.classes), np.float32)
+    probabilities[:, np.asarray(estimator.classes_)] = said
+    history = pd.DataFrame({"phase": ["readout"], "samples": [len(rows)]})
+    return Outcome(probabilities, 0, 0, True, time.perf_counter() - start, history)

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,12 @@ class Source:
     def built(self) -> Backbone:
         """The backbone in memory."""
         return backbones.build(self.component, self.identity["precision"], seed=backbones.BACKBONE_SEED)
+
+    def afresh(self, seed: int) -> Backbone:
+        """Return the backbone with random weights, drawn by ``seed``."""
+        component = self.component
+        params = component.params.model_copy(update={"weights": "random"})
+        return backbones.build(replace(component, params=params), self.identity["precision"], seed)
 
     @property
     def known_digests(self) -> tuple[str, ...] | None:

@@ -1,0 +1,263 @@
+"""Training by mini-batch gradients: one plain loop over the stages that learn and the head.
+
+Everything random is a function of seed, phase, epoch and step.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from fer_bench.data.protocols import Fold
+from fer_bench.specs import GradientPhase, Rule
+from fer_bench.training import rules
+from fer_bench.training.backbone import Backbone
+from fer_bench.training.parameters import Table, run
+
+Array = np.ndarray[Any, Any]
+
+
+class Inputs(Protocol):
+    """What the first stage that runs takes: `Outputs` of the stage before, or `Pictures`."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: Array, variant: int | Array = 0) -> Array:
+        """Return the inputs of some samples, (k, …); ``variant`` 1 is of the mirrored image."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """All numbers of one fold's model.
+
+    Attributes:
+        parameters: of backbone and head, float32, by name.
+        others: BatchNorm statistics and random states, by name.
+    """
+
+    parameters: Table
+    others: Table
+
+
+class Trainer:
+    """One gradient phase on one backbone, compiled once for all folds and seeds.
+
+    Args:
+        backbone: its graphs; the numbers come with each `Model`.
+        phase: what to do.
+        classes: c.
+        shapes: of all parameters, by name.
+    """
+
+    def __init__(self, backbone: Backbone, phase: GradientPhase, classes: int, shapes: Mapping[str, tuple[int, ...]]):
+        self.phase, self.classes, self._backbone = phase, classes, backbone
+        self.rules = rules.assign(phase, backbone.stages, shapes)
+        self.start = rules.boundary(self.rules, backbone.stages, shapes)
+        self._learning = {name: rule for name, rule in self.rules.items() if rules.learns(rule, shapes[name])}
+        self._optimizer = _optimizer(phase)
+        self._step = jax.jit(self._make_step)
+        self._predict = jax.jit(lambda table, x: self._logits(table, x, None, False)[0])
+
+    def trained(self, model: Model) -> int:
+        """Return how many numbers the phase changes."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self._start_values(model, 0)))
+
+    def fit(
+        self, model: Model, inputs: Inputs, labels: Array, fold: Fold, seed: int, advance: Callable[[int], None]
+    ) -> tuple[Model, list[dict[str, Any]]]:
+        """Train on the training part of a fold.
+
+        Args:
+            model: where it begins; unchanged.
+            inputs: n of them.
+            labels: (n,) int.
+            fold: its parts.
+            seed: of everything random.
+            advance: called with the number of samples that a step saw.
+
+        Returns:
+            The trained model, and one row of history an epoch.
+
+        Raises:
+            FloatingPointError: the loss is not a finite number.
+        """
+        phase, rows = self.phase, np.flatnonzero(fold.train)
+        batch = min(phase.batch, len(rows))
+        steps = len(rows) // batch
+        learning = self._start_values(model, seed)
+        frozen = {name: leaf for name, leaf in model.parameters.items() if _kept(self._learning.get(name))}
+        memory, others = self._optimizer.init(learning), model.others
+        counts = np.bincount(labels[rows], minlength=self.classes)
+        weight = jnp.asarray(len(rows) / (self.classes * np.maximum(counts, 1)), jnp.float32)
+        weight = weight if phase.balance == "weights" else jnp.ones_like(weight)
+        key = jax.random.key(seed)
+        history: list[dict[str, Any]] = []
+        best, waited, last = (math.inf, learning, others), 0, math.nan
+        valid = np.flatnonzero(fold.valid)
+        for epoch in range(phase.epochs):
+            begun = time.perf_counter()
+            rng = np.random.default_rng((seed, epoch))
+            order = self._order(rows, labels, counts, steps * batch, rng)
+            losses: list[jax.Array] = []
+            for number in range(steps):
+                taken = order[number * batch : (number + 1) * batch]
+                variant = rng.integers(0, 2, batch) if phase.flip else 0
+                step = epoch * steps + number
+                learning, memory, others, loss = self._step(
+                    learning,
+                    memory,
+                    others,
+                    frozen,
+                    inputs.take(taken, variant),
+                    labels[taken],
+                    weight,
+                    self._rate(step, phase.epochs * steps),
+                    jax.random.fold_in(key, step),
+                )
+                losses.append(loss)
+                advance(batch)
+            values = np.asarray(jnp.stack(losses))
+            last = _check_finite(values, epoch * steps, phase, last)
+            row = {"phase": phase.name, "epoch": epoch + 1, "loss": float(values.mean())}
+            if len(valid):
+                now = Model({**frozen, **self._merged(learning, frozen)}, others)
+                row["valid_loss"] = _loss(self.predict(now, inputs, valid), labels[valid])
+                waited = 0 if row["valid_loss"] < best[0] else waited + 1
+                if not waited:
+                    best = (row["valid_loss"], learning, others)
+            history.append({**row, "seconds": time.perf_counter() - begun})
+            if phase.patience and waited >= phase.patience:
+                break
+        if phase.patience and len(valid):
+            _, learning, others = best
+        return Model({**frozen, **self._merged(learning, frozen)}, others), history
+
+    def predict(self, model: Model, inputs: Inputs, rows: Array) -> Array:
+        """Return log-probabilities of some samples, (k, c) float32."""
+        table = {**model.parameters, **model.others}
+        size, found = min(max(self.phase.batch, 32), len(rows)), []
+        for at in range(0, len(rows), size):
+            taken = rows[at : at + size]
+            filled = np.concatenate([taken, np.repeat(taken[-1:], size - len(taken))])
+            found.append(np.asarray(self._predict(table, inputs.take(filled)))[: len(taken)])
+        logits = np.concatenate(found).astype(np.float64)
+        logits -= logits.max(1, keepdims=True)
+        return (logits - np.log(np.exp(logits).sum(1, keepdims=True))).astype(np.float32)
+
+    def _order(self, rows: Array, labels: Array, counts: Array, size: int, rng: np.random.Generator) -> Array:
+        if self.phase.balance == "sampling":
+            share = 1.0 / counts[labels[rows]]
+            return rng.choice(rows, size, p=share / share.sum())
+        return rng.permutation(rows)[:size]
+
+    def _start_values(self, model: Model, seed: int) -> dict[str, jax.Array | tuple[jax.Array, jax.Array]]:
+        """Return what the optimizer changes: parameters, or the two factors of a change, of which one begins at 0."""
+        values: dict[str, Any] = {}
+        for number, (name, rule) in enumerate(sorted(self._learning.items())):
+            value = model.parameters[name]
+            if rule.rank:
+                shape = rules.matrix_shape(value.shape)
+                assert shape is not None
+                key = jax.random.fold_in(jax.random.key(seed), number)
+                a = jax.random.normal(key, (shape[0], rule.rank)) / math.sqrt(shape[0])
+                values[name] = (a, jnp.zeros((rule.rank, shape[1])))
+            else:
+                values[name] = value
+        return values
+
+    def _merged(self, learning: Mapping[str, Any], frozen: Mapping[str, jax.Array]) -> Table:
+        """Return the parameters that learn as the model uses them."""
+        return {
+            name: frozen[name] + (value[0] @ value[1]).reshape(frozen[name].shape)
+            if isinstance(value, tuple)
+            else value
+            for name, value in learning.items()
+        }
+
+    def _logits(
+        self, table: Mapping[str, jax.Array], x: jax.Array, key: jax.Array | None, train_norm: bool
+    ) -> tuple[jax.Array, Table]:
+        if self.start == 0:
+            x = self._backbone.prefix({}, x, 0)
+        features, statistics = run(self._backbone, table, x, self.start, train_norm)
+        if key is not None and self.phase.dropout:
+            keep = 1 - self.phase.dropout
+            features = jnp.where(jax.random.bernoulli(key, keep, features.shape), features / keep, 0)
+        return features @ table["head/kernel"] + table["head/bias"], statistics
+
+    def _make_step(
+        self,
+        learning: Any,
+        memory: Any,
+        others: Table,
+        frozen: Table,
+        x: jax.Array,
+        y: jax.Array,
+        weight: jax.Array,
+        rate: jax.Array,
+        key: jax.Array,
+    ) -> tuple[Any, Any, Table, jax.Array]:
+        phase = self.phase
+
+        def loss_of(learning: Any) -> tuple[jax.Array, Table]:
+            table = {**others, **frozen, **self._merged(learning, frozen)}
+            logits, statistics = self._logits(table, x, key, phase.batch_norm == "train")
+            target = optax.smooth_labels(jax.nn.one_hot(y, self.classes), phase.label_smoothing)
+            losses = optax.softmax_cross_entropy(logits, target) * weight[y]
+            return losses.mean(), statistics
+
+        (loss, statistics), gradient = jax.value_and_grad(loss_of, has_aux=True)(learning)
+        updates, memory = self._optimizer.update(gradient, memory, learning)
+        updates = {
+            name: jax.tree.map(lambda update, own=rate * self._learning[name].rate: -own * update, update)
+            for name, update in dict[str, Any](cast("Any", updates)).items()
+        }
+        return optax.apply_updates(learning, updates), memory, {**others, **statistics}, loss
+
+    def _rate(self, step: int, steps: int) -> np.float32:
+        """Return the learning rate of a step: linear warm-up, then cosine (arXiv:1608.03983, eq. 5) or constant."""
+        phase, warm = self.phase, math.ceil(self.phase.warmup * steps)
+        if step < warm:
+            return np.float32(phase.learning_rate * (step + 1) / warm)
+        if phase.schedule == "constant":
+            return np.float32(phase.learning_rate)
+        return np.float32(phase.learning_rate * (1 + math.cos(math.pi * (step - warm) / (steps - warm))) / 2)
+
+
+def _kept(rule: Rule | None) -> bool:
+    """Return whether a parameter itself stays: no rule lets it learn, or a change beside it learns."""
+    return rule is None or rule.rank > 0
+
+
+def _optimizer(phase: GradientPhase) -> optax.GradientTransformation:
+    """Return the direction of a step; the rate is applied outside, where each parameter has its own."""
+    direction = optax.scale_by_adam() if phase.optimizer == "adamw" else optax.trace(decay=0.9)
+    decay = optax.add_decayed_weights(phase.weight_decay, mask=partial(jax.tree.map, lambda leaf: leaf.ndim > 1))
+    return optax.chain(optax.clip_by_global_norm(phase.clip), direction, decay)
+
+
+def _check_finite(losses: Array, first: int, phase: GradientPhase, last: float) -> float:
+    """Return the last loss of an epoch; raise FloatingPointError at the first that is not finite."""
+    broken = np.flatnonzero(~np.isfinite(losses))
+    if len(broken):
+        at = int(broken[0])
+        good = float(losses[at - 1]) if at else last
+        raise FloatingPointError(
+            f"the loss is {losses[at]} at step {first + at + 1} of phase {phase.name!r}; the last good value was "
+            f"{good:.4g}. Try a learning rate below {phase.learning_rate:g}."
+        )
+    return float(losses[-1])
+
+
+def _loss(log_probabilities: Array, labels: Array) -> float:
+    return float(-log_probabilities[np.arange(len(labels)), labels].mean())

@@ -1,0 +1,59 @@
+"""The numbers of a model in one flat table by name, and back into the modules that use them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from flax import nnx, traverse_util
+
+from fer_bench.training.backbone import Backbone
+
+Table = dict[str, jax.Array]
+
+
+def named(stage: str, state: Any) -> dict[str, Any]:
+    """Return the leaves of a stage's pure dict as ``stage/path/to/leaf``."""
+    return {"/".join(map(str, (stage, *path))): leaf for path, leaf in traverse_util.flatten_dict(state).items()}
+
+
+def divide(backbone: Backbone) -> tuple[Table, Table]:
+    """Return the parameters of a backbone, and its other arrays: statistics and random states."""
+    parameters: Table = {}
+    others: Table = {}
+    for stage in backbone.stages:
+        module = nnx.merge(backbone.graphs[stage], backbone.state[stage])
+        _, weights, rest = nnx.split(module, nnx.Param, ...)
+        parameters |= named(stage, nnx.to_pure_dict(weights))
+        others |= named(stage, nnx.to_pure_dict(rest))
+    return parameters, others
+
+
+def run(
+    backbone: Backbone, table: Mapping[str, jax.Array], x: jax.Array, start: int, train_norm: bool
+) -> tuple[jax.Array, Table]:
+    """Run the stages from ``start`` on.
+
+    Args:
+        backbone: its graphs.
+        table: parameters and other arrays of these stages, by name.
+        x: output of the stage before.
+        start: position of the first stage that runs.
+        train_norm: normalise by the statistics of the batch.
+
+    Returns:
+        Features (b, feature_size), and the statistics after the run, by name; empty without ``train_norm``.
+    """
+    statistics: Table = {}
+    for stage in backbone.stages[start:]:
+        paths = traverse_util.flatten_dict(backbone.state[stage])
+        state = traverse_util.unflatten_dict({path: table["/".join(map(str, (stage, *path)))] for path in paths})
+        module = nnx.merge(backbone.graphs[stage], state)
+        if train_norm:
+            # Not ``module.train()``: a backbone's own dropout would want random numbers that nobody gives it.
+            module.set_attributes(nnx.BatchNorm, use_running_average=False, raise_if_not_found=False)
+        x = module(x)
+        if train_norm:
+            statistics |= named(stage, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat)))
+    return (x.mean(axis=(1, 2)) if x.ndim == 4 else x), statistics

@@ -1,0 +1,94 @@
+"""Every strategy plans what its name says, and runs from the command line on real images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fer_bench.cli import app
+from fer_bench.registry import Registry
+from fer_bench.specs import ConvexPhase, GradientPhase, Rule
+from fer_bench.training import rules
+from fer_bench.training.engine import make_plan
+
+STAGES = ("a", "b", "c", "d")
+SHAPES = {f"{stage}/{leaf}": shape for stage in STAGES for leaf, shape in (("kernel", (8, 8)), ("norm/scale", (8,)))}
+SHAPES |= {"head/kernel": (8, 2), "head/bias": (2,)}
+GRADIENT = ["finetune", "gradual-unfreeze", "discriminative-lr", "full", "bitfit", "lora", "lp-ft", "scratch"]
+
+
+def plan(text: str):
+    return make_plan(Registry.load().strategy(text))
+
+
+def rates(phase: GradientPhase) -> dict[str, float]:
+    found = rules.assign(phase, STAGES, SHAPES)
+    return {name: rule.rate if rules.learns(rule, SHAPES[name]) else 0 for name, rule in found.items()}
+
+
+@pytest.mark.parametrize("name", GRADIENT)
+def test_each_covers_every_parameter_and_trains_the_head(name):
+    for phase in plan(name).phases:
+        if isinstance(phase, GradientPhase):
+            assert rates(phase)["head/kernel"] > 0
+
+
+def test_finetune_trains_the_head_and_then_the_last_stages_too():
+    head, phase = plan("finetune").phases
+    assert isinstance(head, ConvexPhase)
+    assert [rates(phase)[f"{stage}/kernel"] for stage in STAGES] == [0, 0, 1, 1]
+    _, phase = plan("finetune[from_stage=b]").phases
+    assert [rates(phase)[f"{stage}/kernel"] for stage in STAGES] == [0, 1, 1, 1]
+
+
+def test_gradual_unfreezing_moves_the_boundary_down():
+    _, *phases = plan("gradual-unfreeze[stages=3]").phases
+    found = [rules.boundary(rules.assign(phase, STAGES, SHAPES), STAGES, SHAPES) for phase in phases]
+    assert found == [3, 2, 1]
+
+
+def test_lower_stages_learn_more_slowly():
+    _, phase = plan("discriminative-lr[stages=3,decay=2]").phases
+    assert [rates(phase)[f"{stage}/kernel"] for stage in STAGES] == [0, 0.25, 0.5, 1]
+
+
+def test_bitfit_trains_norms_and_biases_alone():
+    _, phase = plan("bitfit").phases
+    assert {name.partition("/")[2] for name, rate in rates(phase).items() if rate == 1} == {"norm/scale"}
+
+
+def test_lora_and_scratch():
+    _, phase = plan("lora[rank=4]").phases
+    assert {rule.rank for rule in phase.rules if not rule.head} == {0, 4}
+    assert not plan("scratch").pretrained
+    assert plan("full[patience=2]").validation == 0.1
+    assert plan("full").validation == 0
+    assert Rule(head=True, rate=10.0) in phase.rules
+
+
+@pytest.mark.slow
+def test_all_run_from_an_image_to_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FER_BENCH_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("FER_BENCH_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    names = ("knn[k=5]", "svm", "finetune[epochs=2,batch=16]", "finetune[epochs=2,batch=16,patience=1]")
+    arguments = [part for name in names for part in ("--strategy", name)]
+    options = ("--backbone", "xception[input_size=71]", "--dataset", "synthetic", "--limit", "105", "--folds", "3")
+    result = CliRunner().invoke(app, ["run", *options, *arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    rows = {row["strategy"]: row for row in json.loads(result.stdout)["rows"]}
+    for name in names:
+        assert rows[name]["cells"] == {"ok": 3, "failed": 0}, name
+    assert rows[names[2]]["accuracy"]["mean"] > rows["majority-class"]["accuracy"]["mean"] + 0.2
+
+
+def test_a_stage_that_is_not_there_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FER_BENCH_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["run", "--strategy", "finetune[from_stage=block99]"])
+    assert result.exit_code == 2 or "no stage 'block99'" in str(result.exception)
+    assert "there is no stage 'block99'" in result.output + str(result.exception)
+    assert not list((tmp_path / "runs").glob("cells/*"))

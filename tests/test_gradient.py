@@ -1,0 +1,235 @@
+"""The gradient engine on a tiny backbone: what stays, what learns, and a plain optax loop beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from fer_bench.data.protocols import Fold
+from fer_bench.specs import GradientPhase, ImageInput, Rule
+from fer_bench.training import rules
+from fer_bench.training.backbone import Backbone
+from fer_bench.training.gradient import Model, Trainer
+from fer_bench.training.outputs import Outputs
+from fer_bench.training.parameters import divide
+
+FROM_LAST = (Rule(rate=0, stop=-1), Rule(start=-1), Rule(head=True, rate=10))
+EVERYTHING = (Rule(), Rule(head=True))
+
+
+class Block(nnx.Module):
+    def __init__(self, inputs: int, outputs: int, rngs: nnx.Rngs):
+        self.conv = nnx.Conv(inputs, outputs, (3, 3), rngs=rngs)
+        self.point = nnx.Conv(outputs, outputs, (1, 1), rngs=rngs)
+        self.norm = nnx.BatchNorm(outputs, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return nnx.relu(self.norm(self.point(self.conv(x))))
+
+
+def backbone(features: int = 8) -> Backbone:
+    rngs = nnx.Rngs(0)
+    split = {}
+    for name, block in {"low": Block(3, 4, rngs), "high": Block(4, features, rngs)}.items():
+        block.eval()
+        split[name] = nnx.split(block)
+    return Backbone(
+        name="tiny",
+        stages=("low", "high"),
+        parameters=0,
+        state={name: nnx.to_pure_dict(state) for name, (_, state) in split.items()},
+        input_size=8,
+        image_input=ImageInput(),
+        graphs={name: graph for name, (graph, _) in split.items()},
+        feature_size=features,
+    )
+
+
+def start(tiny: Backbone, classes: int) -> Model:
+    parameters, others = divide(tiny)
+    head: dict[str, Any] = {"head/kernel": jnp.zeros((8, classes)), "head/bias": jnp.zeros(classes)}
+    return Model(parameters | head, others)
+
+
+def trainer(tiny: Backbone, phase: GradientPhase, classes: int) -> Trainer:
+    shapes = {name: leaf.shape for name, leaf in start(tiny, classes).parameters.items()}
+    return Trainer(tiny, phase, classes, shapes)
+
+
+def problem(classes: int, stop: int, n: int = 48):
+    """Return inputs of the stage at ``stop`` that tell the classes apart, labels, and a fold that trains on all."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(n) % classes
+    shape = {0: (8, 8, 3), 1: (8, 8, 4)}[stop]
+    centres = rng.normal(size=(classes, *shape)) if stop else rng.integers(0, 255, (classes, 1, 1, 3))
+    x = centres[labels] + rng.normal(size=(n, *shape)) * (0.1 if stop else 5)
+    if stop == 0:
+        x = x.clip(0, 255).astype(np.uint8)
+
+    class Stored:
+        def __len__(self):
+            return n
+
+        def take(self, rows, variant=0):
+            return x[rows]
+
+    inputs = Stored() if stop == 0 else Outputs([x[:, None].astype(np.float32)])
+    mask = np.ones(n, bool)
+    return inputs, labels, Fold(0, mask, mask)
+
+
+def nothing(samples: int) -> None:
+    pass
+
+
+@pytest.mark.parametrize("classes", [2, 8])
+def test_a_separable_set_is_learnt_and_frozen_numbers_stay_to_the_bit(classes):
+    tiny = backbone()
+    phase = GradientPhase(name="p", rules=FROM_LAST, epochs=30, batch=16, learning_rate=1e-2)
+    fitter, (inputs, labels, fold) = trainer(tiny, phase, classes), problem(classes, 1)
+    before = start(tiny, classes)
+    copies = {name: np.array(value) for name, value in before.parameters.items()}
+    after, history = fitter.fit(before, inputs, labels, fold, 0, nothing)
+    assert fitter.start == 1
+    assert history[-1]["loss"] < history[0]["loss"] / 2
+    assert (fitter.predict(after, inputs, np.arange(48)).argmax(1) == labels).mean() > 0.9
+    for name, value in copies.items():
+        assert (np.array_equal(value, after.parameters[name])) == name.startswith("low/"), name
+        np.testing.assert_array_equal(value, before.parameters[name])
+    for name, value in before.others.items():
+        np.testing.assert_array_equal(value, after.others[name])
+    again, _ = fitter.fit(before, inputs, labels, fold, 0, nothing)
+    other, _ = fitter.fit(before, inputs, labels, fold, 1, nothing)
+    np.testing.assert_array_equal(after.parameters["head/kernel"], again.parameters["head/kernel"])
+    assert not np.array_equal(after.parameters["head/kernel"], other.parameters["head/kernel"])
+
+
+def test_agrees_with_a_plain_optax_loop_on_the_module_itself():
+    tiny = backbone()
+    phase = GradientPhase(
+        name="p",
+        rules=EVERYTHING,
+        epochs=3,
+        batch=48,
+        learning_rate=1e-2,
+        warmup=0,
+        schedule="constant",
+        weight_decay=0.01,
+        label_smoothing=0.1,
+        clip=1e9,
+    )
+    inputs, labels, fold = problem(3, 0)
+    after, history = trainer(tiny, phase, 3).fit(start(tiny, 3), inputs, labels, fold, 0, nothing)
+
+    low, high = (nnx.merge(tiny.graphs[name], tiny.state[name]) for name in tiny.stages)
+    graph, params, rest = nnx.split((low, high), nnx.Param, ...)
+    weights = {"net": params, "kernel": jnp.zeros((8, 3)), "bias": jnp.zeros(3)}
+    x = jnp.asarray(inputs.take(np.arange(48)), jnp.float32) / 127.5 - 1
+    target = 0.9 * jax.nn.one_hot(labels, 3) + 0.1 / 3
+
+    def loss_of(weights):
+        first, second = nnx.merge(graph, weights["net"], rest)
+        features = second(first(x)).mean((1, 2))
+        return -(target * jax.nn.log_softmax(features @ weights["kernel"] + weights["bias"])).sum(1).mean()
+
+    optimizer = optax.adamw(1e-2, weight_decay=0.01, mask=lambda tree: jax.tree.map(lambda leaf: leaf.ndim > 1, tree))
+    memory, losses = optimizer.init(weights), []
+    for _ in range(3):
+        loss, gradient = jax.value_and_grad(loss_of)(weights)
+        updates, memory = optimizer.update(gradient, memory, weights)
+        weights = optax.apply_updates(weights, updates)
+        losses.append(float(loss))
+    np.testing.assert_allclose([row["loss"] for row in history], losses, rtol=1e-4)
+    np.testing.assert_allclose(after.parameters["head/kernel"], weights["kernel"], atol=1e-3)
+
+
+def test_statistics_move_in_train_mode_alone_and_only_where_stages_learn():
+    inputs, labels, fold = problem(2, 1)
+    phase = GradientPhase(name="p", rules=FROM_LAST, epochs=1, batch=16, batch_norm="train")
+    tiny = backbone()
+    before = start(tiny, 2)
+    after, _ = trainer(tiny, phase, 2).fit(before, inputs, labels, fold, 0, nothing)
+    assert not np.array_equal(before.others["high/norm/mean"], after.others["high/norm/mean"])
+    np.testing.assert_array_equal(before.others["low/norm/mean"], after.others["low/norm/mean"])
+
+
+def test_a_low_rank_change_has_its_rank_and_leaves_what_is_no_matrix():
+    tiny = backbone()
+    phase = GradientPhase(name="p", rules=(Rule(rank=2), Rule(head=True)), epochs=2, batch=16, learning_rate=1e-2)
+    inputs, labels, fold = problem(3, 0)
+    before = start(tiny, 3)
+    fitter = trainer(tiny, phase, 3)
+    after, _ = fitter.fit(before, inputs, labels, fold, 0, nothing)
+    change = np.asarray(after.parameters["high/point/kernel"] - before.parameters["high/point/kernel"]).reshape(8, 8)
+    values = np.linalg.svd(change, compute_uv=False)
+    assert values[1] > 1e-5 > values[2] * 10
+    np.testing.assert_array_equal(before.parameters["high/conv/kernel"], after.parameters["high/conv/kernel"])
+    assert fitter.trained(before) == 2 * (4 + 4) + 2 * (8 + 8) + 8 * 3 + 3
+
+
+def test_early_stopping_takes_the_epoch_with_the_lowest_validation_loss():
+    inputs, labels, _ = problem(3, 1)
+    train = np.arange(48) < 32
+    wrong = np.where(train, labels, (labels + 1) % 3)  # the better it learns, the worse it does in validation
+    fold = Fold(0, train, ~train, valid=~train)
+    phase = GradientPhase(name="p", rules=FROM_LAST, epochs=50, batch=8, learning_rate=3e-3, patience=2)
+    tiny = backbone()
+    fitter = trainer(tiny, phase, 3)
+    after, history = fitter.fit(start(tiny, 3), inputs, wrong, fold, 0, nothing)
+    losses = [row["valid_loss"] for row in history]
+    assert len(history) < 50
+    assert losses.index(min(losses)) == len(losses) - 3
+    said = fitter.predict(after, inputs, np.flatnonzero(~train))
+    assert -said[np.arange(16), wrong[~train]].mean() == pytest.approx(min(losses), abs=1e-5)
+
+
+def test_a_loss_that_is_no_number_names_the_step_and_the_last_good_value():
+    tiny = backbone()
+    phase = GradientPhase(name="head", rules=FROM_LAST, epochs=3, batch=16)
+    inputs, labels, fold = problem(2, 1)
+    takes = []
+
+    class Breaks:
+        def __len__(self):
+            return len(inputs)
+
+        def take(self, rows, variant=0):
+            takes.append(len(rows))
+            return inputs.take(rows) * (np.nan if len(takes) > 4 else 1)
+
+    with pytest.raises(FloatingPointError, match=r"nan at step [56] of phase 'head'; the last good value was 0\.\d"):
+        trainer(tiny, phase, 2).fit(start(tiny, 2), Breaks(), labels, fold, 0, nothing)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((Rule(start=-1), Rule(head=True)), "no rule matches low/conv/kernel"),
+        ((Rule(), Rule(leaves=".*bias"), Rule(head=True)), "2 rules match low/conv/bias"),
+        ((Rule(),), "no rule matches head/kernel"),
+        ((Rule(rate=0), Rule(head=True, rate=0)), "trains nothing"),
+        ((Rule(start="middle"), Rule(head=True)), "no stage 'middle'; the stages are low, high"),
+    ],
+)
+def test_each_parameter_obeys_exactly_one_rule(given, message):
+    tiny = backbone()
+    shapes = {name: leaf.shape for name, leaf in start(tiny, 2).parameters.items()}
+    with pytest.raises(ValueError, match=message):
+        rules.assign(GradientPhase(name="p", rules=given, epochs=1), tiny.stages, shapes)
+
+
+def test_rare_classes_are_drawn_as_often_as_others():
+    tiny = backbone()
+    _, _, fold = problem(2, 1)
+    labels = (np.arange(48) < 6).astype(int)
+    phase = GradientPhase(name="p", rules=FROM_LAST, epochs=1, balance="sampling")
+    order = trainer(tiny, phase, 2)._order(
+        np.flatnonzero(fold.train), labels, np.bincount(labels), 2000, np.random.default_rng(0)
+    )
+    assert 0.45 < labels[order].mean() < 0.55
