@@ -1,0 +1,41 @@
+"""The precision of products changes what a run costs, not what it finds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_bench.evaluation.intervals import bootstrap_interval
+from fer_bench.evaluation.metrics import STANDARD
+from fer_bench.results.store import Store
+
+CLASSES = [f"p{index}" for index in range(7)]
+
+
+def predictions(folder, precision):
+    """Run a linear probe of drawn faces at 71 pixels; return one row an image, ordered by id."""
+    command = [sys.executable, "-c", "from fer_bench.cli import main; main()", "run", "--quiet", "--limit", "140"]
+    command += ["--backbone", "xception[input_size=71]", "--folds", "2", "--precision", precision]
+    command += ["--runs-dir", folder / precision, "--cache-dir", folder / "cache"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    cells, _ = Store(folder / precision).cells()
+    assert {cell.record["backbone"]["precision"] for cell in cells} == {precision}
+    return pd.concat([cell.predictions() for cell in cells]).sort_values("id", ignore_index=True)
+
+
+@pytest.mark.slow
+def test_accuracy_in_bfloat16_lies_within_the_interval_of_float32(tmp_path):
+    exact, rounded = (predictions(tmp_path, precision) for precision in ("float32", "bfloat16"))
+    np.testing.assert_array_equal(exact["id"], rounded["id"])
+    labels, groups = exact["label"].to_numpy(), exact["group"].to_numpy()
+    scores, rounded_scores = exact[CLASSES].to_numpy(), rounded[CLASSES].to_numpy()
+    assert not np.array_equal(scores, rounded_scores), "bfloat16 rounds: equal bits mean that the option does nothing"
+    accuracy = STANDARD["accuracy"]
+    interval = bootstrap_interval(accuracy, labels, scores, groups)
+    assert interval.low > 1 / 7, "a probe at chance would pass whatever the precision does"
+    assert interval.low <= accuracy.compute(labels, rounded_scores) <= interval.high
