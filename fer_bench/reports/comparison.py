@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass
@@ -23,23 +24,33 @@ from fer_bench.evaluation.ranking import (
     name_tiers,
 )
 from fer_bench.evaluation.resampling import resample_metric
+from fer_bench.results.store import StoredCell, read_predictions
 
 Array = np.ndarray[Any, Any]
 
 ALPHA = 0.05
+PROBABILITY = re.compile(r"p\d+")
+"""Columns of predictions that hold the probability of a class."""
 RESAMPLES = 1000
 """Of a board, for the probability of being best."""
 
 
-def pool(tables: Sequence[pd.DataFrame], seeds: Sequence[int]) -> pd.DataFrame:
+def pool(cells: Sequence[StoredCell]) -> pd.DataFrame:
     """Return the predictions of a row's cells as one table, sorted by seed and sample, so that rows line up.
 
-    Args:
-        tables: predictions of each cell.
-        seeds: of each cell.
+    Returns:
+        Columns ``id`` and ``group`` (categories), ``label``, ``p0`` … (float32), ``seed``, and ``cell``, the place of a
+        row's cell among ``cells``. A name is held once, since a row of the leaderboard may hold millions of samples.
     """
-    pooled = pd.concat([table.assign(seed=seed) for table, seed in zip(tables, seeds, strict=True)])
-    return pooled.sort_values(["seed", "id"], kind="stable", ignore_index=True)
+    table = read_predictions(cells)
+    names = [name for name in table.column_names if PROBABILITY.fullmatch(name)]
+    pooled = pd.DataFrame({name: pd.Categorical(table[name].to_pandas()) for name in ("id", "group")})
+    for name in ("label", *names, "cell"):
+        column = table[name].to_numpy()
+        pooled[name] = column.astype(np.float32) if name in names else column
+    pooled["seed"] = np.array([cell.record["seed"] for cell in cells], dtype=np.int64)[table["cell"].to_numpy()]
+    order = np.lexsort((pooled["id"].cat.codes, pooled["seed"]))
+    return pooled.iloc[order].reset_index(drop=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,14 +125,16 @@ def rank(metric: Metric, board: Sequence[pd.DataFrame | None]) -> list[Standing 
 
 
 def arrays(pooled: pd.DataFrame) -> tuple[Array, Array, Array | None]:
-    """Return true labels (n,), probabilities (n, c) and what is resampled: subject or, if unknown, sample id.
+    """Return true labels (n,), probabilities (n, c) and codes of what is resampled: subject or, if unknown, sample.
 
     None stands for the rows themselves, where each image was tested once.
     """
-    probabilities = pooled.filter(regex=r"^p\d+$").to_numpy(np.float64)
-    groups = pooled["group"].astype(str)
-    units = groups.where(groups != "", pooled["id"].astype(str))
-    return pooled["label"].to_numpy(), probabilities, None if units.is_unique else units.to_numpy(str)
+    probabilities = np.stack([pooled[name] for name in pooled if PROBABILITY.fullmatch(str(name))], axis=1)
+    groups, ids = pooled["group"].astype("category"), pooled["id"].astype("category")
+    alone = ids.cat.codes.to_numpy(np.int64) + len(groups.cat.categories)
+    units = np.where(groups == "", alone, groups.cat.codes)
+    labels = pooled["label"].to_numpy()
+    return labels, probabilities.astype(np.float64), None if len(np.unique(units)) == len(units) else units
 
 
 def count_units(units: Array | None, rows: Sized) -> int:
@@ -131,7 +144,7 @@ def count_units(units: Array | None, rows: Sized) -> int:
 
 def _key(pooled: pd.DataFrame) -> str:
     """Return a hash of what was tested: seeds, sample ids and labels."""
-    digest = hashlib.sha256("\0".join(pooled["id"].astype(str)).encode())
-    for column in ("seed", "label"):
-        digest.update(pooled[column].to_numpy("<i8").tobytes())
+    digest = hashlib.sha256("\0".join(pooled["id"].cat.categories).encode())
+    for column in (pooled["id"].cat.codes, pooled["seed"], pooled["label"]):
+        digest.update(column.to_numpy("<i8").tobytes())
     return digest.hexdigest()

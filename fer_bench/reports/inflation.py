@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -113,7 +112,7 @@ def to_terminal(rows: Sequence[Inflation], width: int | None = None) -> str:
 
 def _compare(leaky: Sequence[StoredCell], honest: Sequence[StoredCell]) -> Inflation | None:
     """Return the inflation, or None where the two share no two groups of images."""
-    first, second = _pool(leaky), _pool(honest)
+    first, second = comparison.pool(leaky), comparison.pool(honest)
     keys = ["seed", "id"]
     common = first[keys].merge(second[keys], on=keys)
     first, second = (table.merge(common, on=keys) for table in (first, second))
@@ -140,7 +139,3 @@ def _compare(leaky: Sequence[StoredCell], honest: Sequence[StoredCell]) -> Infla
         interval=uar,
         accuracy=accuracy,
     )
-
-
-def _pool(cells: Sequence[StoredCell]) -> pd.DataFrame:
-    return comparison.pool([cell.predictions() for cell in cells], [cell.record["seed"] for cell in cells])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from fer_bench.evaluation.intervals import Interval
-from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate
+from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate_parts
 from fer_bench.reports import comparison
 from fer_bench.results.cell import record_id
 from fer_bench.results.store import StoredCell
@@ -157,7 +157,7 @@ def _row(cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric) -> 
     measures = [cell.measures for cell in done]
     return Row(
         **_task(cells),
-        **_evaluate(done, [cell.predictions() for cell in done], metrics, by),
+        **_evaluate(comparison.pool(done) if done else None, metrics, by),
         backbone=cells[0].record["backbone"]["text"],
         strategy=cells[0].record["strategy"]["text"],
         precision=cells[0].record["backbone"]["precision"],
@@ -175,17 +175,15 @@ def _row(cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric) -> 
 
 def _baseline(cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric) -> Row:
     """Return the row of always naming the commonest class of the training part; of equals, the first."""
-    tables = []
     cells = sorted(cells, key=lambda cell: cell.record["fold"])  # rows of repeated folds line up
-    for cell in cells:
-        table = cell.predictions()
-        majority = int(np.argmax(cell.measures["train_counts"]))
-        for index in range(len(cell.measures["train_counts"])):
-            table[f"p{index}"] = float(index == majority)
-        tables.append(table)
+    pooled = comparison.pool(cells)
+    counts = np.array([cell.measures["train_counts"] for cell in cells])
+    majority = counts.argmax(axis=1)[pooled["cell"]]
+    for index in range(counts.shape[1]):
+        pooled[f"p{index}"] = (majority == index).astype(np.float32)
     return Row(
         **_task(cells),
-        **_evaluate(cells, tables, metrics, by),
+        **_evaluate(pooled, metrics, by),
         backbone="",
         strategy=BASELINE,
         precision="",
@@ -201,21 +199,15 @@ def _baseline(cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric
     )
 
 
-def _evaluate(
-    cells: Sequence[StoredCell], tables: Sequence[pd.DataFrame], metrics: Sequence[Metric], by: Metric
-) -> dict[str, Any]:
-    """Return the fields of a row that its predictions decide."""
+def _evaluate(pooled: pd.DataFrame | None, metrics: Sequence[Metric], by: Metric) -> dict[str, Any]:
+    """Return the fields of a row that its predictions decide; None if it has none."""
     blank: dict[str, Any] = {"variant": "", "standing": None, "metric": by}
-    if not tables:
+    if pooled is None:
         return {"n": 0, "scores": {}, "interval": None, "pooled": None, **blank}
-    scores = []
-    for table in tables:
-        true, probabilities, _ = comparison.arrays(table)
-        scores.append(evaluate(true, probabilities, metrics))
-    pooled = comparison.pool(tables, [cell.record["seed"] for cell in cells])
+    true, probabilities, _ = comparison.arrays(pooled)
     return {
-        "n": pooled["id"].nunique(),
-        "scores": _summarise(scores),
+        "n": len(pooled["id"].cat.categories),
+        "scores": _summarise(evaluate_parts(true, probabilities, pooled["cell"].to_numpy(), metrics)),
         "interval": comparison.interval(by, pooled),
         "pooled": pooled,
         **blank,
@@ -247,11 +239,9 @@ def trained_on(dataset: dict[str, Any], protocol: dict[str, Any]) -> str:
     return " + ".join(own + others)
 
 
-def _summarise(scores: Sequence[dict[str, float]]) -> dict[str, Score]:
+def _summarise(scores: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Score]:
     """Return mean and spread of each metric."""
-    values = {
-        name: np.sort([score[name] for score in scores]) for name in scores[0]
-    }  # sorted: sums must not depend on order
+    values = {name: np.sort(score) for name, score in scores.items()}  # sorted: sums must not depend on order
     return {
         name: Score(mean=float(v.mean()), std=float(v.std(ddof=1)) if len(v) > 1 else None)
         for name, v in values.items()
