@@ -20,7 +20,7 @@ LAYERS = [
     ("registry",),
     ("config",),
     ("faces", "data", "evaluation", "training", "results", "reports", "executors", "testing"),
-    ("cli",),
+    ("cli", "pytest_plugin"),
 ]
 ORDER_INSIDE = ["faces", "data", "training", "evaluation", "results", "reports", "executors", "testing"]
 """Within the middle layer a package imports only those before it."""

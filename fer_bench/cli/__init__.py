@@ -7,7 +7,20 @@ import sys
 
 import typer
 
-from fer_bench.cli import cache, data, inflation, leaderboard, matrix, plan, plugins, run, show, weights
+from fer_bench.cli import (
+    baseline,
+    cache,
+    check,
+    data,
+    inflation,
+    leaderboard,
+    matrix,
+    plan,
+    plugins,
+    run,
+    show,
+    weights,
+)
 from fer_bench.errors import FerBenchError
 
 app = typer.Typer(
@@ -22,7 +35,9 @@ app.command("plan", epilog=plan.EXAMPLES)(plan.plan)
 app.command("leaderboard", epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
 app.command("inflation", epilog=inflation.EXAMPLES)(inflation.inflation)
 app.command("matrix", epilog=matrix.EXAMPLES)(matrix.matrix)
+app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("show", epilog=show.EXAMPLES)(show.show)
+app.add_typer(baseline.app, name="baseline")
 app.add_typer(cache.app, name="cache")
 app.add_typer(data.app, name="data")
 app.add_typer(plugins.app, name="plugins")

@@ -1,0 +1,214 @@
+"""Has a method got worse by more than a margin? A paired test with three answers, of which one is "too few data"."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import sparse, stats
+
+from fer_bench.evaluation.checks import check_predictions, group_codes
+from fer_bench.evaluation.classification import count_confusion
+from fer_bench.evaluation.metrics import Metric
+from fer_bench.evaluation.resampling import resample_metric
+
+Array = np.ndarray[Any, Any]
+Verdict = Literal["PASS", "FAIL", "UNDERPOWERED"]
+
+STEP = 1e-4
+"""Of the numeric derivative, in samples; metrics of counts are smooth over whole samples."""
+POWER = 0.9
+"""Of the smallest drop that data are said to show."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NonInferiority:
+    """What a non-inferiority test found. All differences are in the metric's unit, positive where the second is better.
+
+    Attributes:
+        verdict: ``PASS``: a drop of the margin or more is excluded. ``FAIL``: it is not, and there is a drop.
+            ``UNDERPOWERED``: neither can be told from these data.
+        difference: second minus first.
+        low: one-sided lower bound; likewise ``high``, the upper one. Each is wrong in a share ``alpha`` of cases.
+        standard_error: of the difference.
+        p_value: of the hypothesis that the drop is as large as the margin or larger.
+        detectable_drop: the smallest true drop for which data like these give a ``high`` below 0 in 9 of 10 cases.
+        units: subjects or samples that were compared.
+        units_needed: how many would settle it: with so many, ``high - low`` is the margin, and either answer holds.
+        margin: of the test; likewise ``alpha``.
+    """
+
+    verdict: Verdict
+    difference: float
+    low: float
+    high: float
+    standard_error: float
+    p_value: float
+    detectable_drop: float
+    units: int
+    units_needed: int
+    margin: float
+    alpha: float
+
+
+def noninferiority_test(
+    metric: Metric,
+    true: Array,
+    first: Array,
+    second: Array,
+    groups: Array | None = None,
+    *,
+    margin: float = 0.02,
+    alpha: float = 0.05,
+) -> NonInferiority:
+    """Test whether the second method is worse than the first by ``margin`` or more, on the same samples.
+
+    The one-sided bounds are Student's, on what each unit adds to the difference: its influence value, the derivative
+    of metric(second) - metric(first) by the unit's weight (the infinitesimal jackknife: B. Efron, "The jackknife, the
+    bootstrap and other resampling plans", 1982, chapter 6). It serves UAR, which is no mean of samples, as well as
+    accuracy, and whole subjects as well as samples. PASS is the test of W. C. Blackwelder, "Proving the null
+    hypothesis in clinical trials" (Controlled Clinical Trials 3, 1982). FAIL asks that a drop is shown as well, so that
+    a method that did not get worse fails in at most ``alpha`` of cases, however few the data.
+
+    Where no answer changed, a variance from the data would be 0 and ten samples as good as ten thousand. So the
+    standard error has a floor for which the bound is then the rule of three, -ln(alpha) / n (J. A. Hanley and A.
+    Lippman-Hand, "If nothing goes wrong, is everything all right?", JAMA 249, 1983), n being the samples of the class
+    in which one answer counts most. A metric that is neither of counts nor a mean is bootstrapped instead.
+
+    It speaks of these two trained models on other samples (subjects) of the same kind. How much another training of
+    the same method would differ is no part of it; a margin must leave room for that.
+
+    Args:
+        metric: any; a gain is positive also where lower is better.
+        true: (n,) int labels.
+        first: (n, c) probabilities, of the baseline.
+        second: (n, c) probabilities.
+        groups: (n,) names of subjects; or sample ids, if samples were tested once per seed. None: each row is a unit.
+        margin: above 0, in the metric's unit.
+        alpha: above 0 and below 0.5.
+
+    Raises:
+        ValueError: predictions, groups, margin or alpha are not valid, or there is but one unit.
+    """
+    if not (margin > 0 and math.isfinite(margin)):
+        raise ValueError(f"margin is {margin}; expected a number above 0, such as 0.02")
+    if not 0 < alpha < 0.5:
+        raise ValueError(f"alpha is {alpha}; expected a number between 0 and 0.5, such as 0.05")
+    labels, first = check_predictions(true, first)
+    _, second = check_predictions(true, second)
+    units, n = group_codes(groups, len(labels))
+    if n < 2:
+        raise ValueError("there is one subject (or sample); expected two or more to compare")
+    sign = 1.0 if metric.higher_is_better else -1.0
+    difference = sign * (metric.compute(labels, second) - metric.compute(labels, first))
+    variance = _variance(metric, labels, first, second, units, n)
+    floor = (-math.log(alpha) / float(stats.norm.isf(alpha)) * _largest_step(metric, labels, first, units, n)) ** 2
+    error = math.sqrt(variance + floor)
+    t = float(stats.t.isf(alpha, n - 1))
+    low, high = difference - t * error, difference + t * error
+    verdict: Verdict = "PASS" if low > -margin else "FAIL" if high < 0 else "UNDERPOWERED"
+    shortfall = (difference + margin) / error if error else math.inf * (difference + margin)
+    return NonInferiority(
+        verdict=verdict,
+        difference=difference,
+        low=low,
+        high=high,
+        standard_error=error,
+        p_value=float(stats.t.sf(shortfall, n - 1)),
+        detectable_drop=(t + float(stats.norm.ppf(POWER))) * error,
+        units=n,
+        units_needed=_units_needed(n, variance, floor, margin, alpha),
+        margin=margin,
+        alpha=alpha,
+    )
+
+
+def show_equivalence(
+    metric: Metric,
+    true: Array,
+    first: Array,
+    second: Array,
+    groups: Array | None = None,
+    *,
+    margin: float = 0.02,
+    alpha: float = 0.05,
+) -> tuple[bool, NonInferiority]:
+    """Return whether the two differ by less than ``margin`` either way, and the test of the second against the first.
+
+    Two one-sided tests at ``alpha`` (D. J. Schuirmann, "A comparison of the two one-sided tests procedure and the
+    power approach", Journal of Pharmacokinetics and Biopharmaceutics 15, 1987). Arguments: ``noninferiority_test``.
+    """
+    found = noninferiority_test(metric, true, first, second, groups, margin=margin, alpha=alpha)
+    return -margin < found.low and found.high < margin, found
+
+
+def _variance(metric: Metric, true: Array, first: Array, second: Array, units: Array, n: int) -> float:
+    """Return the variance of metric(second) - metric(first) from ``n`` units."""
+    if metric.from_confusion is not None:
+        influence = _influence(metric, true, second, units, n) - _influence(metric, true, first, units, n)
+    elif metric.per_sample is not None:
+        change = metric.per_sample(true, second) - metric.per_sample(true, first)
+        influence = np.bincount(units, weights=(change - change.mean()) / len(true), minlength=n)
+    else:
+        values = resample_metric(metric, true, [first, second], units, resamples=1000)
+        return float((values[1] - values[0]).var(ddof=1))
+    return float((influence**2).sum() * n / (n - 1))
+
+
+def _influence(metric: Metric, true: Array, probabilities: Array, units: Array, n: int) -> Array:
+    """Return the derivative of a metric of counts by the weight of each unit, (n,); it sums to 0."""
+    classes = probabilities.shape[1]
+    gradient = _gradient(metric, true, probabilities)
+    entries = true * classes + probabilities.argmax(axis=1)
+    counts = sparse.csr_array((np.ones(len(true)), (units, entries)), shape=(n, classes**2))
+    return counts @ gradient.ravel()
+
+
+def _gradient(metric: Metric, true: Array, probabilities: Array) -> Array:
+    """Return the derivative of a metric of counts by each entry of the confusion matrix, (c, c)."""
+    assert metric.from_confusion is not None
+    classes = probabilities.shape[1]
+    table = count_confusion(true, probabilities.argmax(axis=1), classes).astype(np.float64)
+    occurs = np.repeat(table.sum(axis=1) > 0, classes).reshape(table.shape)
+    steps = (STEP * np.eye(classes**2)).reshape(-1, classes, classes) * occurs  # a new class is not a small step
+    upper, lower = (metric.from_confusion(np.maximum(table + way * steps, 0)) for way in (1, -1))
+    reach = np.minimum(table.ravel(), STEP) + STEP  # nothing can be taken from an entry of 0
+    return ((upper - lower) / reach).reshape(classes, classes)
+
+
+def _largest_step(metric: Metric, true: Array, probabilities: Array, units: Array, n: int) -> float:
+    """Return by how much one sample's answer moves a metric of counts, at most; 0 for metrics of other kinds."""
+    if metric.from_confusion is None:
+        return 0.0
+    gradient = _gradient(metric, true, probabilities)
+    present = np.unique(true)
+    step = float((gradient.max(axis=1) - gradient.min(axis=1))[present].max())
+    # A sample that was tested once per seed is one sample.
+    repeats = pd.Series(units).value_counts().min() if n < len(true) and _once_per_seed(true, units, n) else 1
+    return step * float(repeats)
+
+
+def _once_per_seed(true: Array, units: Array, n: int) -> bool:
+    """Whether units look like samples under several seeds: all of one size, each with one label."""
+    sizes = np.bincount(units, minlength=n)
+    labels = np.zeros(n, dtype=np.int64)
+    labels[units] = true
+    return bool((sizes == sizes[0]).all() and (labels[units] == true).all())
+
+
+def _units_needed(n: int, variance: float, floor: float, margin: float, alpha: float) -> int:
+    """Return how many units make the two bounds lie ``margin`` apart: variance falls with n, the floor with n squared.
+
+    Student's quantile is that of the number returned.
+    """
+    needed = n
+    for _ in range(20):
+        aim = (margin / (2 * float(stats.t.isf(alpha, max(needed - 1, 1))))) ** 2
+        root = math.sqrt(variance**2 + 4 * floor * aim)
+        previous, needed = needed, max(2, math.ceil(n * (variance + root) / (2 * aim)))
+        if needed == previous:
+            break
+    return needed

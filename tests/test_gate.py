@@ -1,0 +1,239 @@
+"""The gate through the command line and through pytest: frozen, compared, refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_results import failed, make_cell
+from typer.testing import CliRunner
+
+from fer_bench.cli import app
+from fer_bench.results.baseline import load, round_predictions
+from fer_bench.results.store import Result, Store
+
+DATA = {"fingerprint": "f" * 64, "samples_sha256": "a" * 64, "n": 1600}
+
+
+def write_runs(folder: Path, lost: float = 0.0, n: int = 1600, seed: int = 1, code: str = "1", **dataset) -> Store:
+    """Write two folds of one method that answers 80 % right, less ``lost``; subjects are four samples each."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(n) % 2
+    right = rng.random(n) < 0.8
+    right &= np.random.default_rng(seed).random(n) >= lost
+    top = np.round(rng.uniform(0.51, 0.99, n), 7)
+    store = Store(folder)
+    for fold in (0, 1):
+        rows = np.arange(n) % 4 // 2 == fold
+        p0 = np.where(right == (labels == 0), top, 1 - top)[rows]
+        table = pd.DataFrame({"id": [f"s{i:05d}" for i in np.flatnonzero(rows)], "group": "", "label": labels[rows]})
+        table["p0"], table["p1"] = p0, 1 - p0
+        measures = {"parameters": 1, "trained_parameters": 1, "converged": True, "train_counts": [1, 1]}
+        cell = make_cell(fold, backbone="net", **{**DATA, **dataset})
+        cell.backbone["code_sha256"] = code
+        result = Result(
+            "ok", "", measures | {"seconds": {"features": 1, "fit": 1}}, table, pd.DataFrame({"phase": ["a"]})
+        )
+        store.write(cell, result, {"python": "3"})
+    return store
+
+
+@pytest.fixture
+def frozen(tmp_path):
+    write_runs(tmp_path / "old")
+    assert invoke("baseline", "freeze", "--runs-dir", tmp_path / "old", "--output", tmp_path / "base").exit_code == 0
+    return tmp_path
+
+
+def invoke(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def gate(folder: Path, *options: object, runs: str = "new"):
+    return invoke("check", "--baseline", folder / "base", "--runs-dir", folder / runs, *options)
+
+
+def test_a_baseline_is_small_sorted_and_the_same_bytes_every_time(frozen):
+    files = {file.relative_to(frozen / "base"): file.read_bytes() for file in (frozen / "base").rglob("*.*")}
+    assert len(files) == 2
+    invoke("baseline", "freeze", "--runs-dir", frozen / "old", "--output", frozen / "base")
+    assert {file.relative_to(frozen / "base"): file.read_bytes() for file in (frozen / "base").rglob("*.*")} == files
+    assert sum(map(len, files.values())) < 60_000
+    (row,) = load(frozen / "base").values()
+    keys = list(zip(row.predictions["seed"], row.predictions["fold"], row.predictions["id"], strict=True))
+    assert keys == sorted(keys)
+    assert len(keys) == 1600
+
+
+def test_rounding_turns_no_answer():
+    exact = np.array([[0.333333, 0.333334, 0.333333], [0.45671, 0.45674, 0.08655], [1e-9, 0.5, 0.499999999]])
+    table = pd.DataFrame(exact, columns=["p0", "p1", "p2"]).assign(id="x")
+    rounded = round_predictions(table)[["p0", "p1", "p2"]].to_numpy()
+    assert rounded.argmax(axis=1).tolist() == exact.argmax(axis=1).tolist()
+    np.testing.assert_allclose(rounded, exact, rtol=3e-4)
+
+
+@pytest.mark.parametrize(
+    ("lost", "n", "code", "verdict"),
+    [(0.0, 1600, 0, "PASS"), (0.002, 1600, 0, "PASS"), (0.08, 1600, 1, "FAIL")],
+)
+def test_the_verdict_is_the_exit_code(frozen, lost, n, code, verdict):
+    write_runs(frozen / "new", lost, n, code="2")
+    result = gate(frozen)
+    assert result.exit_code == code, result.output
+    assert result.stdout.splitlines()[-1].startswith(f"{verdict}: 1 {verdict} (paired non-inferiority of UAR")
+
+
+def test_a_gain_passes(frozen):
+    write_runs(frozen / "new", 0.3)
+    invoke("baseline", "freeze", "--runs-dir", frozen / "new", "--output", frozen / "base")
+    assert gate(frozen, runs="old").exit_code == 0
+    assert gate(frozen, "--metric", "nll", runs="old").exit_code == 0
+
+
+def test_too_few_data_are_told_with_what_would_settle_it(tmp_path):
+    write_runs(tmp_path / "old", n=40)
+    invoke("baseline", "freeze", "--runs-dir", tmp_path / "old", "--output", tmp_path / "base")
+    result = gate(tmp_path, runs="old")
+    assert result.exit_code == 3
+    assert "these 40 samples can show a drop of" in result.stdout
+    assert "samples would settle a margin of 2" in result.stdout
+
+
+def test_reports_for_machines(frozen, monkeypatch):
+    write_runs(frozen / "new", 0.08)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(frozen / "summary.md"))
+    result = gate(frozen, "--junit", frozen / "out" / "gate.xml", "--markdown", frozen / "gate.md")
+    assert "::error title=fer-bench FAIL::faces / kfold x 2 / net / probe: " in result.stdout
+    (failure,) = ElementTree.parse(frozen / "out" / "gate.xml").getroot().iter("failure")
+    assert failure.get("type") == "FAIL"
+    page = (frozen / "gate.md").read_text()
+    assert "| FAIL | faces / kfold x 2 / net / probe |" in page
+    assert (frozen / "summary.md").read_text() == page
+
+
+def test_failed_cells_fail_the_gate(frozen):
+    store = write_runs(frozen / "new")
+    cell = make_cell(1, backbone="net", **DATA)
+    cell.backbone["code_sha256"] = "1"
+    store.write(cell, failed("MemoryError: <b>"), {})
+    result = gate(frozen, "--junit", frozen / "gate.xml")
+    assert result.exit_code == 1
+    assert "cells failed: MemoryError: <b>" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fingerprint": "e" * 64}, "other data: ffffffffffff then, eeeeeeeeeeee now"),
+        ({"classes": ["a", "c"]}, "other labels: ['a', 'b'] then, ['a', 'c'] now"),
+        ({"samples_sha256": "b" * 64}, "other samples: aaaaaaaaaaaa then, bbbbbbbbbbbb now"),
+        ({"text": "faecs"}, "there is no such row. Did you mean 'faecs / kfold x 2 / net / probe'?"),
+    ],
+)
+def test_a_baseline_of_other_data_is_refused_with_what_differs(frozen, change, message):
+    write_runs(frozen / "new", **change)
+    result = gate(frozen)
+    assert message in str(result.exception)
+
+
+def test_other_splits_and_tested_labels_are_refused(frozen):
+    index = frozen / "base" / "baseline.json"
+    write_runs(frozen / "new")
+    original = index.read_text()
+    index.write_text(original.replace('"0": "0"', '"0": "1"'))
+    assert "other splits for seed 0" in str(gate(frozen).exception)
+    index.write_text(original.replace('"0": "0"', '"5": "0"'))
+    assert "other seeds: [5] then, [0] now" in str(gate(frozen).exception)
+
+
+def test_missing_cells_and_two_states_of_the_code_are_refused(frozen):
+    store = write_runs(frozen / "new")
+    first = store.cells()[0][0]
+    (first.folder / "history.csv").write_text("changed")
+    message = str(gate(frozen).exception)
+    assert "is missing" in message
+    assert "history.csv does not match its checksum" in message
+    write_runs(frozen / "new", code="2")
+    write_runs(frozen / "new", code="1")
+    assert "2 variants" in str(gate(frozen).exception)
+
+
+def test_damaged_and_newer_baselines_are_refused(frozen):
+    write_runs(frozen / "new")
+    (row,) = (frozen / "base" / "rows").iterdir()
+    text = row.read_text()
+    row.write_text(text.replace("\n", "\r\n"), newline="")
+    assert gate(frozen).exit_code == 0  # git may change the ends of lines
+    row.write_text(text[:-20])
+    assert "does not match its hash" in str(gate(frozen).exception)
+    row.unlink()
+    assert "is missing or cannot be read" in str(gate(frozen).exception)
+    index = frozen / "base" / "baseline.json"
+    record = json.loads(index.read_text())
+    index.write_text(json.dumps({**record, "schema": 99}))
+    assert "newer fer-bench (schema 99" in str(gate(frozen).exception)
+    index.write_text("{")
+    assert "cannot be read" in str(gate(frozen).exception)
+
+
+def test_what_is_not_there_says_what_to_run(frozen):
+    (frozen / "empty").mkdir()
+    assert "Run 'fer-bench run" in str(gate(frozen, runs="empty").exception)
+    assert "fer-bench baseline freeze" in str(invoke("check", "--baseline", frozen / "empty").exception)
+    assert "Did you mean 'uar'" in str(gate(frozen, "--metric", "war").exception)
+    assert "expected a margin above 0" in str(gate(frozen, "--margin", "0", runs="old").exception)
+    assert gate(frozen, "--margin", "x").exit_code == 2
+
+
+def test_only_whole_rows_are_frozen_and_nothing_else_is_overwritten(frozen):
+    write_runs(frozen / "new").write(make_cell(1, backbone="net", strategy="other", **DATA), failed("no"), {})
+    message = str(invoke("baseline", "freeze", "--runs-dir", frozen / "new", "--output", frozen / "b").exception)
+    assert "failed: no" in message
+    assert "fold 0 is missing" in message
+    assert not (frozen / "b").exists()
+    (frozen / "mine").mkdir()
+    (frozen / "mine" / "thesis.txt").write_text("")
+    message = str(invoke("baseline", "freeze", "--runs-dir", frozen / "old", "--output", frozen / "mine").exception)
+    assert "something else than a baseline" in message
+
+
+def run_pytest(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    (folder / "test_own.py").write_text("def test_own():\n    assert True\n")
+    command = [sys.executable, "-m", "pytest", "-p", "fer_bench.pytest_plugin", "-p", "no:cacheprovider", "test_own.py"]
+    environment = {**os.environ, "PYTEST_ADDOPTS": ""}
+    return subprocess.run([*command, *map(str, arguments)], cwd=folder, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize(("lost", "code", "outcome"), [(0.0, 0, "2 passed"), (0.08, 1, "1 failed, 1 passed")])
+def test_the_gate_is_a_pytest_plugin(frozen, lost, code, outcome):
+    write_runs(frozen / "new", lost)
+    done = run_pytest(frozen, "--fer-baseline", "base", "--fer-runs-dir", "new")
+    assert done.returncode == code, done.stdout
+    assert outcome in done.stdout
+    assert ("FAIL: faces / kfold x 2 / net / probe" in done.stdout) == (code == 1)
+    assert "Traceback" not in done.stdout
+
+
+def test_pytest_without_the_option_loads_nothing_and_a_wrong_one_is_a_usage_error(frozen):
+    code = (
+        "import sys, pytest; assert pytest.main(['-q', '-p', 'fer_bench.pytest_plugin', 'test_own.py']) == 0;"
+        "print(sorted({'jax', 'numpy', 'pandas', 'scipy', 'pydantic', 'typer'} & set(sys.modules)))"
+    )
+    (frozen / "test_own.py").write_text("def test_own():\n    assert True\n")
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    out = subprocess.run(
+        [sys.executable, "-c", code], cwd=frozen, capture_output=True, text=True, check=True, env=environment
+    ).stdout
+    assert out.splitlines()[-1] == "[]"
+    done = run_pytest(frozen, "--fer-baseline", "none")
+    assert done.returncode == 4
+    assert "holds no baseline" in done.stderr

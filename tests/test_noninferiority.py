@@ -1,0 +1,183 @@
+"""The gate's test against hand-computed numbers, and by simulation: does it catch what it says, and nothing else?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fer_bench.evaluation.metrics import STANDARD
+from fer_bench.evaluation.noninferiority import NonInferiority, _variance, noninferiority_test, show_equivalence
+
+UAR, ACCURACY = STANDARD["uar"], STANDARD["accuracy"]
+
+
+def one_hot(labels, classes):
+    return np.eye(classes)[labels]
+
+
+def answer(rng, labels, right, classes):
+    """Return labels where ``right``, else another class."""
+    return np.where(right, labels, (labels + rng.integers(1, classes, len(labels))) % classes)
+
+
+def test_accuracy_by_hand():
+    # 100 samples, 5 lost and 2 won: d = -0.03, variance of the mean (7 - 100 * 0.03 ** 2) / 99 / 100.
+    true = np.zeros(100, int)
+    first, second = np.zeros(100, int), np.zeros(100, int)
+    second[:5] = 1
+    first[5:7] = 1
+    found = noninferiority_test(ACCURACY, true, one_hot(first, 2), one_hot(second, 2), margin=0.05)
+    floor = (-np.log(0.05) / stats.norm.isf(0.05) / 100) ** 2
+    error = np.sqrt((7 - 100 * 0.03**2) / 99 / 100 + floor)
+    t = stats.t.isf(0.05, 99)
+    assert found.difference == pytest.approx(-0.03)
+    assert found.standard_error == pytest.approx(error, rel=1e-6)
+    assert (found.low, found.high) == (pytest.approx(-0.03 - t * error), pytest.approx(-0.03 + t * error))
+    assert found.p_value == pytest.approx(stats.t.sf(0.02 / error, 99))
+
+
+def test_uar_by_hand():
+    # Class 0: 4 samples, one lost; class 1: 40 samples, none changed. UAR falls by 1/4 / 2.
+    true = np.repeat([0, 1], [4, 40])
+    second = true.copy()
+    second[0] = 1
+    found = noninferiority_test(UAR, true, one_hot(true, 2), one_hot(second, 2))
+    # influence: weight 1 / (2 * 4) times (x - mean of the class): -3/4 once and 1/4 three times
+    variance = ((3 / 4) ** 2 + 3 * (1 / 4) ** 2) / 8**2 * 44 / 43
+    floor = (-np.log(0.05) / stats.norm.isf(0.05) / 8) ** 2
+    assert found.difference == pytest.approx(-1 / 8)
+    assert found.standard_error == pytest.approx(np.sqrt(variance + floor), rel=1e-4)
+
+
+def test_the_standard_error_agrees_with_an_independent_jackknife():
+    rng = np.random.default_rng(0)
+    true = rng.choice(4, 900, p=[0.5, 0.3, 0.15, 0.05])
+    groups = rng.integers(0, 60, 900)
+    first = answer(rng, true, rng.random(900) < 0.7, 4)
+    second = np.where(rng.random(900) < 0.8, first, answer(rng, true, rng.random(900) < 0.6, 4))
+    for name in ("uar", "macro_f1", "kappa", "accuracy"):
+        metric = STANDARD[name]
+        variance = _variance(metric, true, one_hot(first, 4), one_hot(second, 4), groups, 60)
+        left_out = []
+        for unit in range(60):
+            keep = groups != unit
+            values = [metric.compute(true[keep], one_hot(labels[keep], 4)) for labels in (first, second)]
+            left_out.append(values[1] - values[0])
+        jackknife = np.sqrt(59 / 60 * ((np.array(left_out) - np.mean(left_out)) ** 2).sum())
+        assert np.sqrt(variance) == pytest.approx(jackknife, rel=0.06), name
+
+
+def test_a_gain_never_fails_and_loss_metrics_point_the_other_way():
+    rng = np.random.default_rng(1)
+    true = rng.integers(0, 3, 3000)
+    worse, better = (np.clip(one_hot(true, 3) * gap + 0.2, 0, None) for gap in (0.3, 0.9))
+    worse, better = (p / p.sum(axis=1, keepdims=True) for p in (worse, better))
+    for name in ("nll", "brier"):
+        assert noninferiority_test(STANDARD[name], true, worse, better).verdict == "PASS"
+        assert noninferiority_test(STANDARD[name], true, better, worse).verdict == "FAIL"
+    poor, good = (one_hot(answer(rng, true, rng.random(3000) < share, 3), 3) for share in (0.5, 0.9))
+    assert noninferiority_test(UAR, true, poor, good).difference > 0.3
+    assert noninferiority_test(UAR, true, poor, good).verdict == "PASS"
+    assert noninferiority_test(UAR, true, good, poor).verdict == "FAIL"
+
+
+@pytest.mark.parametrize(("n", "verdict"), [(20, "UNDERPOWERED"), (140, "UNDERPOWERED"), (160, "PASS"), (5000, "PASS")])
+def test_no_change_passes_only_where_a_drop_would_have_shown(n, verdict):
+    # The rule of three: without a changed answer among n, the drop is below 3 / n with 95 % confidence.
+    true = np.arange(n) % 2
+    same = one_hot(true, 2)
+    found = noninferiority_test(ACCURACY, true, same, same)
+    assert (found.verdict, found.difference) == (verdict, 0.0)
+    assert found.low == pytest.approx(np.log(0.05) / n, rel=0.06)
+
+
+def test_samples_tested_under_several_seeds_are_not_more_samples():
+    true = np.arange(200) % 2
+    ids = np.arange(200).astype(str)
+    once = noninferiority_test(UAR, true, one_hot(true, 2), one_hot(true, 2), margin=0.005)
+    thrice = noninferiority_test(
+        UAR, np.tile(true, 3), *[one_hot(np.tile(true, 3), 2)] * 2, np.tile(ids, 3), margin=0.005
+    )
+    assert (thrice.units, thrice.low) == (200, pytest.approx(once.low))
+
+
+def test_equivalence_is_shown_both_ways():
+    rng = np.random.default_rng(2)
+    true = rng.integers(0, 2, 5000)
+    first = answer(rng, true, rng.random(5000) < 0.8, 2)
+    second = np.where(rng.random(5000) < 0.98, first, answer(rng, true, rng.random(5000) < 0.8, 2))
+    better = np.where(rng.random(5000) < 0.5, first, true)
+    assert show_equivalence(UAR, true, one_hot(first, 2), one_hot(second, 2))[0]
+    equivalent, found = show_equivalence(UAR, true, one_hot(first, 2), one_hot(better, 2))
+    assert not equivalent
+    assert found.verdict == "PASS"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"margin": 0}, "margin is 0"), ({"alpha": 0.5}, "alpha is 0.5"), ({"groups": np.zeros(4)}, "one subject")],
+)
+def test_bad_arguments(arguments, message):
+    true = np.arange(4) % 2
+    with pytest.raises(ValueError, match=message):
+        noninferiority_test(UAR, true, one_hot(true, 2), one_hot(true, 2), **arguments)
+
+
+def simulate(rng, n, classes, *, drop, agreement, subjects=0, weights=None, recall=0.7) -> NonInferiority:
+    """Return the test on ``n`` samples: two methods that agree in a share ``agreement`` of their answers beyond chance.
+
+    The second's recall is lower by ``drop`` in every class; subjects differ in how well each method knows them.
+    """
+    true = rng.choice(classes, n, p=weights)
+    groups = rng.integers(0, subjects, n) if subjects else None
+    luck = rng.random(n)
+    other = np.where(rng.random(n) < agreement, luck, rng.random(n))
+    shift = [rng.normal(0, 0.05, subjects)[groups] if subjects else 0.0 for _ in range(2)]
+    first = answer(rng, true, luck < recall + shift[0], classes)
+    second = answer(rng, true, other < recall - drop + shift[1], classes)
+    return noninferiority_test(UAR, true, one_hot(first, classes), one_hot(second, classes), groups, margin=MARGIN)
+
+
+MARGIN, TRIALS = 0.06, 400
+SETTINGS = {
+    "independent": {"classes": 3, "agreement": 0.0},
+    "correlated": {"classes": 7, "agreement": 0.8},
+    "two classes": {"classes": 2, "agreement": 0.5},
+    "rare class": {"classes": 3, "agreement": 0.5, "weights": [0.6, 0.32, 0.08]},
+    "near the ceiling": {"classes": 3, "agreement": 0.5, "recall": 0.97},
+    "subjects": {"classes": 3, "agreement": 0.5, "subjects": 40},
+}
+
+
+def _size(name: str, rng) -> int:
+    """Return the samples that the gate asks for, from pilots of 600: the median of what they say."""
+    pilots = [simulate(rng, 600, drop=0.0, **SETTINGS[name]) for _ in range(15)]
+    return int(np.median([600 * pilot.units_needed / pilot.units for pilot in pilots]))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_at_the_size_that_the_gate_asks_for_it_catches_a_drop_and_raises_no_alarm(name):
+    rng = np.random.default_rng(7)
+    n = _size(name, rng)
+    setting = dict(SETTINGS[name])
+    if "subjects" in setting:  # more samples are more subjects
+        setting["subjects"] = round(setting["subjects"] * n / 600)
+    verdicts = {
+        drop: [simulate(rng, n, drop=drop, **setting).verdict for _ in range(TRIALS)]
+        for drop in (0.0, MARGIN, 2 * MARGIN)
+    }
+    rate = {drop: {v: found.count(v) / TRIALS for v in set(found)} for drop, found in verdicts.items()}
+    noise = 2.6 * np.sqrt(0.05 * 0.95 / TRIALS)
+    assert rate[2 * MARGIN].get("FAIL", 0) >= 0.9, rate
+    assert rate[0.0].get("FAIL", 0) <= 0.05 + noise, rate
+    assert rate[0.0].get("PASS", 0) >= 0.85, rate
+    assert rate[MARGIN].get("PASS", 0) <= 0.05 + noise, rate
+
+
+@pytest.mark.parametrize("n", [30, 100, 300])
+def test_few_data_raise_no_alarm_and_pass_no_drop(n):
+    rng = np.random.default_rng(n)
+    for name in ("correlated", "rare class", "near the ceiling"):
+        found = [simulate(rng, n, drop=0.0, **SETTINGS[name]).verdict for _ in range(TRIALS)]
+        assert found.count("FAIL") / TRIALS <= 0.05 + 2.6 * np.sqrt(0.05 * 0.95 / TRIALS), name
