@@ -1,4 +1,4 @@
-"""The audit on pictures whose copies are known; its figures on FER2013 stand in docs/results."""
+"""The audit on pictures whose copies are known; its figures on FER2013 stand in docs/audit.md."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
+from fer_bench.data import copies, signatures
+from fer_bench.data.prepare import prepare
+from fer_bench.registry import Registry
 
 
 @pytest.fixture
@@ -36,10 +39,14 @@ def data_dir(tmp_path):
     return tmp_path / "data"
 
 
-def test_every_kind_of_finding(data_dir):
+def _audit(data_dir):
     result = CliRunner().invoke(app, ["data", "audit", "manifest", "--data-dir", str(data_dir), "--json"])
     assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)["manifest"]
+    return json.loads(result.stdout)["manifest"]
+
+
+def test_every_kind_of_finding(data_dir):
+    found = _audit(data_dir)
     assert found["samples"] == 8
     assert found["duplicates"] == [["one.png", "one in colour.bmp", "one again.tiff"], ["two.png", "two again.png"]]
     assert found["redundant"] == 3
@@ -64,3 +71,110 @@ def test_the_table_counts_them(data_dir):
     assert ["redundant", "exact", "copies", "3"] in lines
     assert ["images", "of", "train", "with", "an", "exact", "copy", "in", "test", "2"] in lines
     assert ["blank", "images", "2"] in lines
+
+
+def test_near_copies_are_pairs_of_one_picture(data_dir):
+    folder = data_dir / "manual" / "manifest"
+    rng = np.random.default_rng(1)
+    face = Image.fromarray(rng.integers(0, 255, (6, 6), np.uint8)).resize((60, 60), Image.Resampling.BICUBIC)
+    face.save(folder / "face.png")
+    face.save(folder / "compressed.jpg", quality=30)
+    face.point(lambda value: min(255, value + 20)).save(folder / "brighter.png")
+    face.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "mirrored.png")
+    names = ("face.png", "compressed.jpg", "brighter.png", "mirrored.png")
+    rows = "".join(f"{name},happy,{('test', 'train')[i % 2]},\n" for i, name in enumerate(names))
+    with (folder / "manifest.csv").open("a", encoding="utf-8") as file:
+        file.write(rows)
+    found = _audit(data_dir)
+    near = {frozenset(pair) for pair in found["near"]}
+    assert {frozenset(("face.png", "compressed.jpg")), frozenset(("face.png", "brighter.png"))} <= near
+    assert not any("mirrored.png" in pair or "one.png" in pair for pair in near)
+    copies = {(entry["split"], entry["in"]): entry["images"] for entry in found["near_copies"]}
+    assert (copies["test", "train"], copies["train", "test"]) == (3, 3)
+
+
+def test_a_hundred_pictures_against_every_correlation():
+    rng = np.random.default_rng(2)
+    coarse = rng.integers(0, 255, (100, 8, 8), np.uint8)
+    pictures = [Image.fromarray(one).resize((48, 48), Image.Resampling.BICUBIC) for one in coarse]
+    noisy = [np.clip(np.asarray(p) + rng.normal(0, s, (48, 48)), 0, 255) for p in pictures for s in (4, 40)]
+    thumbnails = np.stack([*map(np.asarray, pictures), *noisy]).astype(np.uint8)
+    correlations = np.corrcoef(thumbnails.reshape(300, -1))
+    expected = {(i, j) for i in range(300) for j in range(i) if correlations[i, j] >= 0.97}
+    found = {(int(b), int(a)) for a, b in copies.near_pairs(thumbnails, np.arange(300))}
+    assert found == expected
+    assert len(found) >= 100
+
+
+def test_the_audit_is_kept_and_keeps_copies_together(data_dir):
+    component = Registry.load().dataset("manifest")
+    prepared = prepare(component, data_dir)
+    assert signatures.duplicate_clusters([prepared]) == (None,)
+    _audit(data_dir)
+    (clusters,) = signatures.duplicate_clusters([prepared])
+    names = dict(zip(prepared.samples["id"], clusters, strict=True))
+    assert names["one.png"] == names["one in colour.bmp"] == names["one again.tiff"] != ""
+    assert names["two.png"] == names["two again.png"] not in ("", names["one.png"])
+    assert names["brown.png"] == names["tiny.png"] == ""
+    # Half a file is no audit, and neither is one of other data.
+    file = prepared.folder / signatures.FILE
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    assert signatures.load(prepared) is None
+    file.write_bytes(whole)
+    prepared.summary["fingerprint"] = "0" * 64
+    assert signatures.load(prepared) is None
+
+
+def test_copies_in_another_data_set_are_one_cluster(data_dir, tmp_path):
+    component = Registry.load().dataset("manifest")
+    other = tmp_path / "other"
+    folder = other / "manual" / "manifest"
+    folder.mkdir(parents=True)
+    Image.open(data_dir / "manual" / "manifest" / "two.png").save(folder / "stolen.bmp")
+    Image.fromarray(np.arange(900, dtype=np.uint8).reshape(30, 30)).save(folder / "new.png")
+    (folder / "manifest.csv").write_text("path,label\nstolen.bmp,sad\nnew.png,happy\n", encoding="utf-8")
+    both = [prepare(component, place) for place in (data_dir, other)]
+    for prepared in both:
+        signatures.store(signatures.compute(prepared), prepared)
+    first, second = signatures.duplicate_clusters(both)
+    assert second.tolist() == [first[both[0].samples["id"].tolist().index("two.png")], ""]
+
+
+def test_known_issues_fail_when_new_or_stale(data_dir, tmp_path):
+    folders = ["--data-dir", str(data_dir)]
+    known = tmp_path / "known.json"
+    known.write_text(CliRunner().invoke(app, ["data", "audit", "manifest", "--json", *folders]).stdout)
+    check = ["data", "audit", "manifest", "--known", str(known), *folders]
+    assert CliRunner().invoke(app, check).exit_code == 0
+    listed = json.loads(known.read_text())
+    listed["manifest"]["blank"] = ["black.png", "gone.png"]
+    known.write_text(json.dumps(listed))
+    result = CliRunner().invoke(app, check)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "manifest: blank: not listed: brown.png",
+        "manifest: blank: listed but not found: gone.png",
+    ]
+    known.write_text("[1, 2]")
+    assert "does not list data sets" in str(CliRunner().invoke(app, check).exception)
+
+
+def test_the_sheet_shows_every_group(data_dir, tmp_path):
+    file = tmp_path / "sheet.png"
+    result = CliRunner().invoke(app, ["data", "audit", "manifest", "--sheet", str(file), "--data-dir", str(data_dir)])
+    assert result.exit_code == 0, result.output
+    with Image.open(file) as picture:
+        pixels = np.asarray(picture)
+    assert pixels.shape[1] > 3 * 96  # three images abreast
+    assert pixels.std() > 10
+
+
+def test_leak_free_asks_for_an_audit_where_nothing_is_known(data_dir, tmp_path):
+    manifest = data_dir / "manual" / "manifest" / "manifest.csv"
+    lines = [line.rpartition(",")[0] for line in manifest.read_text().splitlines() if "tiny" not in line]
+    manifest.write_text("\n".join(lines) + "\n")
+    folders = [*("--data-dir", str(data_dir)), *("--cache-dir", str(tmp_path / "cache"))]
+    plan = ["plan", "--dataset", "manifest", "--folds", "2", "--labels", "native", *folders]
+    refused = CliRunner().invoke(app, [*plan, "--leak-free"]).exception
+    assert "Run 'fer-bench data audit manifest' first" in str(refused)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_bench import paths
+from fer_bench.cli import audit
+from fer_bench.cli.data_options import AsJson, DataDir, Names, each, print_json, show_progress
 from fer_bench.cli.tables import print_table
 from fer_bench.errors import DataError, FerBenchError
 
@@ -21,18 +19,7 @@ if TYPE_CHECKING:
     from fer_bench.specs import DatasetSpec
 
 app = typer.Typer(help="List, prepare and verify data sets.", no_args_is_help=True)
-
-Names = Annotated[list[str], typer.Argument(metavar="DATASET...", help="as in 'fer2013' or 'synthetic[domain=lab]'")]
-DataDir = Annotated[
-    Path,
-    typer.Option(
-        envvar=paths.DATA_VARIABLE,
-        default_factory=paths.data_dir,
-        show_default="the user's data folder",
-        help="folder of manual and prepared data",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+app.command("audit", epilog=audit.EXAMPLES)(audit.audit)
 
 
 @app.command("list")
@@ -59,7 +46,7 @@ def list_datasets(as_json: AsJson = False) -> None:
         if isinstance(spec, DatasetSpec)
     ]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     print_table(
         ("name", "what it is", "labels", "subjects known", "data", "package"),
@@ -86,7 +73,7 @@ def status(
     names = datasets or [name for name, _, _ in registry.specs("dataset")]
     rows = [_status(registry.dataset(name), data_dir) for name in names]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     print_table(
         ("data set", "state", "images", "fingerprint", "folder for the data"),
@@ -108,36 +95,13 @@ def status(
 @app.command()
 def prepare(datasets: Names, data_dir: DataDir) -> None:
     """Check data sets and write them in the form that runs read; does nothing where that is done."""
-    _each(datasets, lambda dataset: _prepare(dataset, data_dir))
+    each(datasets, lambda dataset: _prepare(dataset, data_dir))
 
 
 @app.command()
 def verify(datasets: Names, data_dir: DataDir) -> None:
     """Read prepared data sets again: every row, every image, the fingerprint."""
-    _each(datasets, lambda dataset: _verify(dataset, data_dir))
-
-
-@app.command()
-def audit(datasets: Names, data_dir: DataDir, as_json: AsJson = False) -> None:
-    """Report exact copies, within and across official splits, conflicting labels, blank and tiny images.
-
-    Example: fer-bench data audit fer2013
-    """
-    records: dict[str, Any] = {}
-    _each(datasets, lambda dataset: records.update(_audit(dataset, data_dir, as_json)))
-    if as_json:
-        _print_json(records)
-
-
-def _audit(dataset: Component[DatasetSpec], data_dir: Path, as_json: bool) -> dict[str, Any]:
-    from fer_bench.data.audit import audit as audit_images
-    from fer_bench.data.prepare import prepare as prepare_dataset
-
-    with _progress(f"Auditing {dataset}") as progress:
-        found = audit_images(prepare_dataset(dataset, data_dir), progress)
-    if not as_json:
-        print_table((str(dataset), "number"), [(what, f"{number:,}") for what, number in found.summary()])
-    return {str(dataset): found.record()}
+    each(datasets, lambda dataset: _verify(dataset, data_dir))
 
 
 def _status(dataset: Component[DatasetSpec], data_dir: Path) -> dict[str, Any]:
@@ -168,7 +132,7 @@ def _status(dataset: Component[DatasetSpec], data_dir: Path) -> dict[str, Any]:
 def _prepare(dataset: Component[DatasetSpec], data_dir: Path) -> None:
     from fer_bench.data.prepare import prepare as prepare_dataset
 
-    with _progress(f"Preparing {dataset}") as progress:
+    with show_progress(f"Preparing {dataset}") as progress:
         prepared = prepare_dataset(dataset, data_dir, progress)
     _report(dataset, prepared, "prepared")
 
@@ -198,40 +162,3 @@ def _report(dataset: Component[DatasetSpec], prepared: Prepared, done: str) -> N
     print(f"{dataset}: {len(prepared):,} images {done}, fingerprint {prepared.fingerprint[:12]}, in {prepared.folder}")
     for warning in prepared.warnings:
         print(f"Warning: {dataset}: {warning}", file=sys.stderr)
-
-
-def _each(names: list[str], work: Callable[[Component[DatasetSpec]], None]) -> None:
-    """Do ``work`` for every data set; errors are raised together at the end, so that one does not hide the others."""
-    from fer_bench.registry import Registry
-
-    registry = Registry.load()
-    datasets = [registry.dataset(name) for name in names]
-    errors: list[FerBenchError] = []
-    for dataset in datasets:
-        try:
-            work(dataset)
-        except FerBenchError as error:
-            errors.append(error)
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise DataError(f"{len(errors)} of {len(names)} data sets failed.\n\n" + "\n\n".join(map(str, errors)))
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int | None], None] | None]:
-    """Show a bar on stderr, if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=1))

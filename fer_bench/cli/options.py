@@ -42,6 +42,13 @@ Protocol = Annotated[
         "are known.  [default: auto]"
     ),
 ]
+LeakFree = Annotated[
+    bool | None,
+    typer.Option(
+        "--leak-free/--no-leak-free",
+        help="Keep copies of an image, as 'data audit' found them, in one fold.  [default: where an audit is stored]",
+    ),
+]
 Labels = Annotated[
     str | None,
     typer.Option(help="native, basic-6, basic-7 or basic-8: label set that labels are mapped to.  [default: native]"),

@@ -32,6 +32,7 @@ def run(
     strategies: options.Strategies = None,
     protocol: options.Protocol = None,
     labels: options.Labels = None,
+    leak_free: options.LeakFree = None,
     folds: options.Folds = None,
     repeats: options.Repeats = None,
     test_split: options.TestSplit = None,

@@ -77,8 +77,6 @@ def _lines(cell: StoredCell) -> list[str]:
     lines += [f"  {name}: {_source(known)}" for name, known in provenance.get("code", {}).items()]
     lines.append(f"  {len(provenance.get('distributions', {}))} distributions: see provenance.json or --json")
     lines += ["", f"Files: {cell.folder}"]
-    if provenance.get("config"):
-        lines.append(f"Repeat it: fer-bench replay {cell.id[:8]} --runs-dir {cell.folder.parent.parent}")
     return lines
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from fer_bench.data.copies import exact_ids
 from fer_bench.data.prepared import Prepared
+from fer_bench.data.signatures import Signatures
 
-BATCH = 1024
+Array = np.ndarray[Any, Any]
+
 TINY = 24
 """Below this side, in pixels, hardly an expression can be seen."""
 
@@ -25,7 +27,9 @@ class Audit:
         samples: images that were read.
         duplicates: groups of ids with exactly the same pixels, each in file order.
         conflicting: those groups whose members carry different labels.
+        near: pairs of ids that are near copies of each other; of exact copies the first alone is named.
         copies: (split, other split) -> images of ``split`` that have an exact copy in ``other split``.
+        near_copies: the same for copies that are exact or near.
         blank: ids of images of a single colour.
         tiny: ids of images with a side below ``TINY`` pixels.
         subjects_in_splits: subject -> the official splits it stands in, where these are several.
@@ -34,7 +38,9 @@ class Audit:
     samples: int
     duplicates: list[list[str]]
     conflicting: list[list[str]]
+    near: list[list[str]]
     copies: dict[tuple[str, str], int]
+    near_copies: dict[tuple[str, str], int]
     blank: list[str]
     tiny: list[str]
     subjects_in_splits: dict[str, list[str]]
@@ -46,12 +52,17 @@ class Audit:
 
     def summary(self) -> list[tuple[str, int]]:
         """Return (what, how many) of every kind of finding, zeros included."""
-        copies = [(f"images of {split} with an exact copy in {other}", n) for (split, other), n in self.copies.items()]
+        copies = [
+            (f"images of {split} with {kind} copy in {other}", n)
+            for kind, counts in (("an exact", self.copies), ("an exact or near", self.near_copies))
+            for (split, other), n in counts.items()
+        ]
         return [
             ("images", self.samples),
             ("groups of exact copies", len(self.duplicates)),
             ("redundant exact copies", self.redundant),
             ("groups of copies with conflicting labels", len(self.conflicting)),
+            ("pairs of near copies", len(self.near)),
             *copies,
             ("blank images", len(self.blank)),
             (f"images smaller than {TINY} pixels", len(self.tiny)),
@@ -61,72 +72,76 @@ class Audit:
     def record(self) -> dict[str, Any]:
         """Return everything as plain JSON."""
         return {
-            "schema": 1,
+            "schema": 2,
             "samples": self.samples,
             "redundant": self.redundant,
             "duplicates": self.duplicates,
             "conflicting": self.conflicting,
+            "near": self.near,
             "copies": [{"split": a, "in": b, "images": n} for (a, b), n in self.copies.items()],
+            "near_copies": [{"split": a, "in": b, "images": n} for (a, b), n in self.near_copies.items()],
             "blank": self.blank,
             "tiny": self.tiny,
             "subjects_in_splits": self.subjects_in_splits,
         }
 
 
-def audit(prepared: Prepared, progress: Callable[[int, int | None], None] | None = None) -> Audit:
-    """Read every image of a prepared data set once and report what is wrong.
-
-    Images are compared by their pixels, so that a PNG and a BMP of one picture are copies, and a grey picture is a
-    copy of itself stored in colour. Only hashes are held in memory.
+def audit(prepared: Prepared, signatures: Signatures) -> Audit:
+    """Report what is wrong with a prepared data set.
 
     Args:
         prepared: the data set.
-        progress: called with the number of images done, and of all.
+        signatures: of its images, see `fer_bench.data.signatures.compute`.
     """
     samples = prepared.samples
     ids, labels = samples["id"].astype(str).to_numpy(), samples["label"].to_numpy()
     splits = samples["split"].astype(str).to_numpy()
-    rows_of: dict[bytes, list[int]] = defaultdict(list)
-    blank: list[str] = []
-    for start in range(0, len(samples), BATCH):
-        rows = np.arange(start, min(start + BATCH, len(samples)))
-        for row, image in zip(rows, prepared.images(rows), strict=True):
-            rows_of[_pixel_hash(image)].append(int(row))
-            if (image == image[0, 0]).all():
-                blank.append(str(ids[row]))
-        if progress is not None:
-            progress(int(rows[-1]) + 1, len(samples))
-    groups = [rows for rows in rows_of.values() if len(rows) > 1]
+    exact = exact_ids(signatures.pixels)
+    members = np.split(np.argsort(exact, kind="stable"), np.cumsum(np.bincount(exact))[:-1])
+    groups = sorted((rows for rows in members if len(rows) > 1), key=lambda rows: rows[0])
     sides = samples[["height", "width"]].to_numpy().min(axis=1)
     return Audit(
         samples=len(samples),
         duplicates=[ids[group].tolist() for group in groups],
         conflicting=[ids[group].tolist() for group in groups if len(set(labels[group])) > 1],
-        copies=_copies(groups, splits),
-        blank=blank,
+        near=ids[signatures.near].tolist(),
+        copies=_copies(splits, exact, np.empty((0, 2), np.int64)),
+        near_copies=_copies(splits, exact, signatures.near),
+        blank=ids[signatures.blank].tolist(),
         tiny=ids[sides < TINY].tolist(),
         subjects_in_splits=_subjects_in_splits(samples["subject"].astype(str).to_numpy(), splits),
     )
 
 
-def _pixel_hash(image: np.ndarray[Any, Any]) -> bytes:
-    """Return a hash of shape and pixels; a colour image whose channels are equal counts as grey."""
-    if image.shape[2] == 3 and (image == image[..., :1]).all():
-        image = image[..., :1]
-    return hashlib.sha256(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes()).digest()
+def compare(datasets: Mapping[str, Signatures]) -> list[tuple[str, str, int]]:
+    """Return (name, other name, images of the one that have an exact copy in the other) of every two data sets."""
+    pixels = {name: {row.tobytes() for row in found.pixels} for name, found in datasets.items()}
+    return [
+        (name, other, sum(row.tobytes() in pixels[other] for row in found.pixels))
+        for name, found in datasets.items()
+        for other in datasets
+        if other != name
+    ]
 
 
-def _copies(groups: list[list[int]], splits: np.ndarray[Any, Any]) -> dict[tuple[str, str], int]:
-    """Return, for each pair of official splits, how many images of the one have a copy in the other."""
+def _copies(splits: Array, exact: Array, near: Array) -> dict[tuple[str, str], int]:
+    """Return, for each pair of official splits, how many images of the one have a copy in the other.
+
+    Args:
+        splits: (n,) str.
+        exact: (n,) int64, equal for exact copies.
+        near: (m, 2) int64 rows that are near copies.
+    """
     names = sorted(set(splits[splits != ""].tolist()))
-    counts = {(a, b): 0 for a in names for b in names if a != b}
-    for group in groups:
-        of_group = splits[group].tolist()
-        for split in of_group:
-            for other in set(of_group) - {split}:
-                if (split, other) in counts:
-                    counts[split, other] += 1
-    return counts
+    # Where the copies of each picture stand: its own and those that are near to it.
+    present = np.zeros((exact.max(initial=-1) + 1, len(names)), bool)
+    for column, name in enumerate(names):
+        present[exact[splits == name], column] = True
+    reached = present.copy()
+    for a, b in exact[near]:
+        reached[a] |= present[b]
+        reached[b] |= present[a]
+    return {(a, b): int(reached[exact[splits == a], names.index(b)].sum()) for a in names for b in names if a != b}
 
 
 def _subjects_in_splits(subjects: np.ndarray[Any, Any], splits: np.ndarray[Any, Any]) -> dict[str, list[str]]:

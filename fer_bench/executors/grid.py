@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from fer_bench.config import RunConfig
 from fer_bench.data import protocols
 from fer_bench.data.crops import with_faces
 from fer_bench.data.prepare import prepare
 from fer_bench.data.protocols import Fold, Split
+from fer_bench.data.signatures import duplicate_clusters
 from fer_bench.data.task import Task, check_classes
 from fer_bench.data.view import View, select
+from fer_bench.errors import FerBenchError
 from fer_bench.faces.parameters import Crop
 from fer_bench.registry import Component, Registry
 from fer_bench.results.cell import Cell
@@ -21,6 +25,8 @@ from fer_bench.specs import BackboneSpec, Plan, StrategySpec
 from fer_bench.training.backbone import BACKBONE_SEED, code_digest, identity, resolve_precision
 from fer_bench.training.engine import make_plan
 from fer_bench.training.rules import check
+
+Array = np.ndarray[Any, Any]
 
 
 class PreparationReporter(Protocol):
@@ -196,7 +202,25 @@ def _task(
             views[key] = _find_faces(view, config, cache_dir, reporter)
         parts.append(views[key])
     check_classes(parts)
-    return Task(tuple(parts))
+    return Task(tuple(parts), _clusters(parts, config))
+
+
+def _clusters(parts: Sequence[View], config: RunConfig) -> tuple[Array | None, ...]:
+    """Return the clusters of copies of each part that is audited, (n,) str; nothing if copies are not to be kept apart.
+
+    Raises:
+        FerBenchError: that is asked for, and nothing is known of the tested data set.
+    """
+    if config.leak_free is False:
+        return ()
+    found = duplicate_clusters([view.prepared for view in parts])
+    clusters = tuple(None if keys is None else keys[view.rows] for keys, view in zip(found, parts, strict=True))
+    if config.leak_free and not Task(tuple(parts), clusters).known:
+        raise FerBenchError(
+            f"--leak-free: nothing says which images of {parts[0]} belong together. "
+            f"Run 'fer-bench data audit {parts[0].dataset}' first, which finds copies."
+        )
+    return clusters
 
 
 def _notes(task: Task, split: Split, why: str) -> list[str]:

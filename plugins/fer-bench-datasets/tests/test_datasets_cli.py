@@ -112,12 +112,12 @@ def test_unknown_data_set(call):
 
 
 def test_bar_only_on_a_terminal(monkeypatch):
-    from fer_bench.cli import data
+    from fer_bench.cli.data_options import show_progress
 
-    with data._progress("x") as progress:
+    with show_progress("x") as progress:
         assert progress is None
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with data._progress("x") as progress:
+    with show_progress("x") as progress:
         assert progress is not None
         progress(1, None)
         progress(2, 2)
