@@ -72,6 +72,7 @@ def test_names_stay_text_and_nothing_is_fetched(page_file):
     assert not re.search(r'(src|href)="(?!#)|url\(|@import|style="|\son\w+=', text)
 
 
+@pytest.mark.slow
 def test_a_hundred_rows_stay_under_three_megabytes(tmp_path):
     rows = build(write_runs(tmp_path, datasets=10, methods=9, folds=2, n=120).cells()[0])
     assert len(rows) == 100

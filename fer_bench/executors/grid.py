@@ -22,7 +22,7 @@ from fer_bench.faces.parameters import Crop
 from fer_bench.registry import Component, Registry
 from fer_bench.results.cell import Cell
 from fer_bench.specs import BackboneSpec, Plan, StrategySpec
-from fer_bench.training.backbone import BACKBONE_SEED, code_digest, identity, resolve_precision
+from fer_bench.training.backbone import BACKBONE_SEED, code_digest, engine_digest, identity, resolve_precision
 from fer_bench.training.engine import make_plan
 from fer_bench.training.rules import check
 
@@ -175,8 +175,8 @@ def _methods(config: RunConfig, registry: Registry) -> tuple[list[Any], list[Any
     for text in config.strategies:
         strategy = registry.strategy(text)
         plan = make_plan(strategy)
-        code = code_digest(strategy.spec.plan)
-        strategies.append((text, strategy, {"text": str(strategy), **strategy.identity(), "code_sha256": code}, plan))
+        code = {"code_sha256": code_digest(strategy.spec.plan), "engine_sha256": engine_digest()}
+        strategies.append((text, strategy, {"text": str(strategy), **strategy.identity(), **code}, plan))
         for _, backbone, _ in backbones:
             check(plan, str(strategy), backbone)
     return backbones, strategies, precision

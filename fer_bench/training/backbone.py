@@ -112,12 +112,22 @@ def code_digest(reference: str) -> str:
     them.
     """
     found = importlib.util.find_spec(reference.partition(":")[0].partition(".")[0])
-    digest = hashlib.sha256()
     if found is None or found.origin is None:
-        return digest.hexdigest()
+        return _source_digest([])
     roots = list(found.submodule_search_locations or [])
-    files = sorted(file for root in roots for file in Path(root).rglob("*.py")) if roots else [Path(found.origin)]
-    for file in files:
+    return _source_digest(
+        [file for root in roots for file in Path(root).rglob("*.py")] if roots else [Path(found.origin)]
+    )
+
+
+def engine_digest() -> str:
+    """Return the sha256 of the Python source of this package, which decides what a plan comes to."""
+    return _source_digest(list(Path(__file__).parent.glob("*.py")))
+
+
+def _source_digest(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(files):
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()
 
