@@ -39,6 +39,13 @@ def test_inflation_pairs_each_protocol_with_its_twin(tiny, site):  # noqa: F811
     assert counts == {"official[test=test]": 60, "official[test=test,leak_free=true]": 45}  # five of twenty leave
 
 
+def test_inflation_does_without_official_folds_where_one_part_is_left(tiny):  # noqa: F811
+    result = invoke("inflation", *METHOD, "--dataset", "squares[split=train]", "--folds", "3", "--json")
+    assert result.exit_code == 0
+    assert [row["protocol"] for row in json.loads(result.stdout)["rows"]] == ["kfold"]
+    assert "no official folds, since the data set's parameters left the split 'train' alone" in result.stderr
+
+
 def test_inflation_of_kfold_is_the_difference_of_pooled_scores(tiny):  # noqa: F811
     for protocol in ("kfold", "group-kfold"):
         assert invoke("run", *OWN, "--protocol", protocol).exit_code == 0

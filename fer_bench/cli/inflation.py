@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -48,6 +49,7 @@ def inflation(
     from fer_bench.cli.tables import width
     from fer_bench.config import RunConfig
     from fer_bench.data.prepare import prepare
+    from fer_bench.data.view import select
     from fer_bench.reports.inflation import NOTES, measure, to_terminal
 
     common = settings.model_dump()
@@ -55,14 +57,18 @@ def inflation(
     for text in settings.datasets:
         dataset = registry.dataset(text)
         protocols = [{"protocol": "kfold"}, {"protocol": "group-kfold"}]
-        splits = set(prepare(dataset, options.data_folder(settings)).counts) - {""}
-        if len(splits) > 1 and not dict(dataset.params).get("split"):
+        prepared = prepare(dataset, options.data_folder(settings))
+        splits = set(select(dataset, prepared, settings.limit, settings.labels).column("split").tolist()) - {""}
+        if len(splits) > 1:
             official = {"protocol": "official", "test_split": test_split}
             protocols += [official, {**official, "leak_free": True}]
         elif test_split is not None:
             raise FerBenchError(
                 f"Data set {text!r} has no official splits here; leave out --test-split {test_split!r}."
             )
+        elif splits and len(set(prepared.counts) - {""}) > 1 and not quiet:
+            what = "--limit" if settings.limit else "the data set's parameters"
+            sys.stderr.write(f"{text}: no official folds, since {what} left the split {min(splits)!r} alone.\n")
         runs += [RunConfig.model_validate({**common, "datasets": (text,), **protocol}) for protocol in protocols]
     summary, cells, _ = run_grid(runs, registry, quiet)
     rows = measure(cells)
