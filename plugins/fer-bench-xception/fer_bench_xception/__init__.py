@@ -1,4 +1,4 @@
-"""The Xception backbone of fer-bench, in Flax NNX, with ImageNet weights. Importing this module imports no jax."""
+"""Xception with ImageNet weights, and mini-Xception, in Flax NNX. Importing this module imports no jax."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pydantic import Field
 from fer_bench import hookimpl
 from fer_bench.specs import BackboneParams, BackboneSpec, ImageInput, WeightsSpec
 
-__all__ = ["STAGES", "XceptionParams", "fer_bench_backbones"]
+__all__ = ["MINI_STAGES", "STAGES", "MiniXceptionParams", "XceptionParams", "fer_bench_backbones"]
 
 STAGES = tuple(f"block{number}" for number in range(1, 15))
-"""Attribute names of the stages, in order."""
+"""Attribute names of Xception's stages, in order."""
+MINI_STAGES = ("stem", "block1", "block2", "block3", "block4", "neighbours")
+"""Attribute names of mini-Xception's stages, in order."""
 
 
 class XceptionParams(BackboneParams):
@@ -22,6 +24,15 @@ class XceptionParams(BackboneParams):
     # Narrower than in the base class, which is sound because parameters are frozen.
     weights: Literal["imagenet", "random"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
         "imagenet", description="'imagenet', or 'random' to start afresh"
+    )
+
+
+class MiniXceptionParams(BackboneParams):
+    """Parameters of mini-Xception."""
+
+    input_size: int = Field(48, ge=32, description="side of the square input, pixels")
+    weights: Literal["random"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        "random", description="there are no trained weights; use the strategy 'scratch'"
     )
 
 
@@ -40,7 +51,7 @@ IMAGENET = WeightsSpec(
 
 @hookimpl
 def fer_bench_backbones() -> list[BackboneSpec]:
-    """Return the backbone of this package."""
+    """Return the backbones of this package."""
     return [
         BackboneSpec(
             name="xception",
@@ -51,5 +62,14 @@ def fer_bench_backbones() -> list[BackboneSpec]:
             image_input=ImageInput(channels=3, value_range=(-1.0, 1.0), resize="linear"),
             weights=(IMAGENET,),
             params=XceptionParams,
-        )
+        ),
+        BackboneSpec(
+            name="mini-xception",
+            summary="mini-Xception (Arriaga et al. 2017), 57 thousand parameters, to train from scratch",
+            build="fer_bench_xception.mini:build",
+            stages=MINI_STAGES,
+            feature_size=9 * 128,
+            image_input=ImageInput(channels=1, value_range=(-1.0, 1.0), resize="linear"),
+            params=MiniXceptionParams,
+        ),
     ]

@@ -125,7 +125,7 @@ def test_params_reject_what_does_not_work():
 
 
 def test_the_spec_fits_the_model(shipped):
-    (spec,) = fer_bench_backbones()
+    spec = next(spec for spec in fer_bench_backbones() if spec.name == "xception")
     assert all(isinstance(getattr(shipped, stage), nnx.Module) for stage in spec.stages)
     assert set(nnx.to_pure_dict(nnx.state(shipped))) == set(spec.stages)
     assert spec.weights[0].name == XceptionParams().weights
