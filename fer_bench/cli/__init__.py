@@ -17,6 +17,7 @@ from fer_bench.cli import (
     matrix,
     plan,
     plugins,
+    replay,
     run,
     show,
     weights,
@@ -36,6 +37,7 @@ app.command("leaderboard", epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
 app.command("inflation", epilog=inflation.EXAMPLES)(inflation.inflation)
 app.command("matrix", epilog=matrix.EXAMPLES)(matrix.matrix)
 app.command("check", epilog=check.EXAMPLES)(check.check)
+app.command("replay", epilog=replay.EXAMPLES)(replay.replay)
 app.command("show", epilog=show.EXAMPLES)(show.show)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(cache.app, name="cache")

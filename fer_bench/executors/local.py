@@ -58,7 +58,13 @@ class Summary:
 
 
 def execute(
-    grid: Grid, store: Store, cache_dir: Path, plugins: Plugins, reporter: Reporter, cache_limit: int | None = None
+    grid: Grid,
+    store: Store,
+    cache_dir: Path,
+    plugins: Plugins,
+    reporter: Reporter,
+    cache_limit: int | None = None,
+    only: Job | None = None,
 ) -> Summary:
     """Run every cell that is not stored as ``ok`` yet.
 
@@ -71,6 +77,7 @@ def execute(
         plugins: are told of events.
         reporter: is told how it goes.
         cache_limit: bytes that stage outputs may take; None is half of what they take and what is free.
+        only: store this job alone, trained as it is among those of its block, and tell plugins nothing: a replay.
 
     Raises:
         FerBenchError: the runs or the cache folder cannot be written; what was stored stays.
@@ -82,8 +89,9 @@ def execute(
     pending = {id(job): store.status(job.cell) != "ok" for job in grid.jobs}
     done = sum(not todo for todo in pending.values())
     ok, failed = done, 0
-    reporter.begin(len(pending), done)
-    _notify(plugins, reporter, "fer_bench_run_start", cells=len(pending), done=done, runs_dir=store.runs_dir)
+    told = plugins if only is None else None
+    reporter.begin(len(pending) if only is None else 1, done)
+    _notify(told, reporter, "fer_bench_run_start", cells=len(pending), done=done, runs_dir=store.runs_dir)
     for _, group in itertools.groupby(grid.blocks, key=lambda block: (id(block.task), id(block.backbone))):
         blocks = [block for block in group if any(pending[id(job)] for job in block.jobs)]
         if not blocks:
@@ -91,17 +99,19 @@ def execute(
         source = Source(blocks[0].backbone, blocks[0].backbone_identity, cache_dir)
         for block in blocks:
             jobs = [job for job in block.jobs if pending[id(job)]]
-            for job, result in _results(block, jobs, cache, source, reporter):
-                stored = store.write(job.cell, result, {**origin, "seeds": job.seeds, "config": job.config})
+            together = [[job.cell.seed, job.cell.fold] for job in jobs]
+            for job, result in _results(block, jobs, cache, source, reporter, only):
+                made = {"seeds": job.seeds, "config": job.config, "together": together}
+                stored = store.write(job.cell, result, {**origin, **made})
                 ok, failed = ok + (stored.status == "ok"), failed + (stored.status == "failed")
                 reporter.cell(stored, str(job.cell))
                 _notify(
-                    plugins,
+                    told,
                     reporter,
                     "fer_bench_cell_done",
                     cell={"id": stored.id, "status": stored.status, **stored.record},
                 )
-    _notify(plugins, reporter, "fer_bench_run_end", ok=ok, failed=failed, runs_dir=store.runs_dir)
+    _notify(told, reporter, "fer_bench_run_end", ok=ok, failed=failed, runs_dir=store.runs_dir)
     return Summary(ok, failed, done)
 
 
@@ -165,13 +175,15 @@ def _material(block: Block, cache: Cache, source: Source, reporter: Reporter, sp
 
 
 def _results(
-    block: Block, jobs: Sequence[Job], cache: Cache, source: Source, reporter: Reporter
+    block: Block, jobs: Sequence[Job], cache: Cache, source: Source, reporter: Reporter, only: Job | None
 ) -> Iterable[tuple[Job, Result]]:
-    """Yield the result of every job of a block."""
+    """Yield the result of every job of a block, or of one."""
     spent = _Spent()
     material = _material(block, cache, source, reporter, spent)
     trainings = run_plan(block.plan, material, [job.fold for job in jobs], [job.cell.seed for job in jobs])
     for job, training in zip(jobs, trainings, strict=True):
+        if only is not None and job is not only:
+            continue
         outcome = _guarded(training)
         if isinstance(outcome, str):
             yield job, _failure(outcome)
@@ -225,8 +237,8 @@ def _guarded(work: Callable[[], T]) -> T | str:
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _notify(plugins: Plugins, reporter: Reporter, hook: str, **arguments: object) -> None:
-    for message in plugins.notify(hook, **arguments):
+def _notify(plugins: Plugins | None, reporter: Reporter, hook: str, **arguments: object) -> None:
+    for message in plugins.notify(hook, **arguments) if plugins else ():
         reporter.warn(message)
 
 

@@ -64,6 +64,11 @@ def clean_flags(text: str) -> str:
     )
 
 
+def clean_word(text: str) -> str:
+    """Return what a variable such as ``JAX_PLATFORMS`` holds if that is a few plain words or a number, else hide it."""
+    return anonymise(text) if re.fullmatch(r"[A-Za-z]{1,12}(,[A-Za-z]{1,12})*|[0-9]{1,5}", text) else HIDDEN
+
+
 def _flag_name(flag: str) -> str:
     name, equals, _ = flag.partition("=")
     return f"{anonymise(name)}=" if equals and _FLAG.fullmatch(name) else ""

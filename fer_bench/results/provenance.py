@@ -19,7 +19,7 @@ import psutil
 import fer_bench
 from fer_bench.plugins import Plugins
 from fer_bench.results import source
-from fer_bench.results.privacy import anonymise, anonymise_command, clean_flags
+from fer_bench.results.privacy import anonymise, anonymise_command, clean_flags, clean_word
 
 SCHEMA = 2
 """Version of ``provenance.json``."""
@@ -47,7 +47,7 @@ def collect(plugins: Plugins) -> dict[str, Any]:
             "matmul_precision": jax.config.values["jax_default_matmul_precision"],
         },
         "xla_flags": clean_flags(os.environ.get("XLA_FLAGS", "")),
-        "environment": {name: clean_flags(os.environ[name]) for name in ENVIRONMENT if name in os.environ},
+        "environment": {name: clean_word(os.environ[name]) for name in ENVIRONMENT if name in os.environ},
         "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": {"model": _cpu_model(), "count": os.cpu_count()},

@@ -1,0 +1,107 @@
+"""``fer-bench replay``: repeat a stored cell and say how near the repetition comes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from fer_bench.cli import options
+from fer_bench.cli.show import Cell, RunsDir
+from fer_bench.errors import FerBenchError
+
+EXAMPLES = """\b
+Examples:
+  fer-bench replay 3f2a
+  fer-bench replay 3f2a --require bit-identical
+  fer-bench replay 3f2a --precision bfloat16 --json
+
+Answers, from the best: bit-identical, numerically equal, statistically equivalent, different.
+Exit codes: 0 as good as --require or better, 1 worse, 2 cannot be repeated here.
+"""
+SHOWN = 12
+
+
+def replay(
+    cell: Cell,
+    runs_dir: RunsDir = Path("runs"),
+    require: Annotated[
+        Literal["bit-identical", "numerically-equal", "statistically-equivalent"],
+        typer.Option(help="The least answer that ends in exit code 0."),
+    ] = "statistically-equivalent",
+    tolerance: Annotated[
+        float, typer.Option(help="Largest difference of a probability that is numerically equal.")
+    ] = 1e-3,
+    metric: Annotated[str, typer.Option(help="Metric whose equivalence is tested.")] = "uar",
+    margin: Annotated[float, typer.Option(help="Smallest difference that matters; 0.02 is 2 points.")] = 0.02,
+    alpha: Annotated[float, typer.Option(help="Of each of the two one-sided tests.")] = 0.05,
+    precision: Annotated[str | None, typer.Option(help="float32 or bfloat16, in place of the cell's own.")] = None,
+    reuse_cache: Annotated[
+        bool, typer.Option("--reuse-cache", help="Take features from the cache rather than compute them anew.")
+    ] = False,
+    data_dir: options.DataDir = None,
+    cache_dir: options.CacheDir = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the answer and warnings alone.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Rebuild a cell from its own record, repeat it in a temporary place, and compare the predictions.
+
+    Data are taken from the data folder, features computed anew. Nothing in the runs folder is changed.
+    """
+    from fer_bench import paths
+    from fer_bench.cli.progress import TerminalReporter
+    from fer_bench.executors.replay import ANSWERS, Terms
+    from fer_bench.executors.replay import replay as repeat
+    from fer_bench.registry import Registry
+    from fer_bench.reports.gate import find_metric
+    from fer_bench.results.find import describe, find_cell
+    from fer_bench.results.store import Store
+
+    if not (tolerance >= 0 and 0 < margin < float("inf") and 0 < alpha < 0.5):
+        raise FerBenchError(
+            f"--tolerance {tolerance:g}, --margin {margin:g} and --alpha {alpha:g}: expected a tolerance from 0, a "
+            "margin above 0, such as 0.02 (2 points), and alpha between 0 and 0.5."
+        )
+    terms = Terms(tolerance=tolerance, metric=find_metric(metric), margin=margin, alpha=alpha)
+    found = find_cell(Store(runs_dir), cell)
+    cache = (cache_dir or paths.cache_dir()) if reuse_cache else None
+    with TerminalReporter(quiet) as reporter:
+        registry = Registry.load()
+        done = repeat(found, registry, data_dir or paths.data_dir(), cache, terms, reporter, precision)
+    if as_json:
+        record = {
+            "schema": 1,
+            "id": found.id,
+            "answer": done.answer,
+            "why": done.why,
+            "largest_difference": done.largest,
+            "tolerance": tolerance,
+            "differences": [{"field": name, "then": then, "now": now} for name, then, now in done.differences],
+        }
+        typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
+    else:
+        typer.echo(f"{describe(found)}\n{done.answer}: {done.why}")
+        for line in difference_lines(done.differences):
+            typer.echo(line)
+    if ANSWERS.index(done.answer) > [answer.replace(" ", "-") for answer in ANSWERS].index(require):
+        raise typer.Exit(1)
+
+
+def difference_lines(found: tuple[tuple[str, object, object], ...]) -> list[str]:
+    """Return what differs in lines, the first of them by itself."""
+    if not found:
+        return ["Cell and provenance are the same in every field but command and memory."]
+    lines = [f"first difference: {_line(*found[0])}"]
+    lines += [f"                  {_line(*difference)}" for difference in found[1:SHOWN]]
+    return [*lines, f"                  and {len(found) - SHOWN} more; see --json"] if len(found) > SHOWN else lines
+
+
+def _line(name: str, then: object, now: object) -> str:
+    return f"{name}: {_short(then)} then, {_short(now)} now"
+
+
+def _short(value: object) -> str:
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,195 @@
+"""Repeat a stored cell from its own record, and say how near the repetition comes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol, get_args
+
+import numpy as np
+
+from fer_bench.config import RunConfig
+from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.metrics import Metric
+from fer_bench.evaluation.noninferiority import NonInferiority, show_equivalence
+from fer_bench.executors import local
+from fer_bench.executors.grid import Grid, Job, PreparationReporter, expand
+from fer_bench.registry import Registry
+from fer_bench.results.rows import arrays, differences
+from fer_bench.results.store import Store, StoredCell
+
+Answer = Literal["bit-identical", "numerically equal", "statistically equivalent", "different"]
+ANSWERS: tuple[Answer, ...] = get_args(Answer)
+"""From the best to the worst."""
+TOLERANCE = 1e-3
+"""Of probabilities, for ``numerically equal``: another order of float32 sums moves those of a linear probe by 1e-4."""
+
+ORDER = ("cell", "code", "python", "jax", "device", "cpu", "platform", "xla_flags", "environment", "distributions")
+"""What explains a difference, the likeliest first; the command and the memory of a machine explain none."""
+
+
+class Reporter(PreparationReporter, local.Reporter, Protocol):
+    """Who is told how a replay goes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """When two cells count as alike.
+
+    Attributes:
+        tolerance: largest difference of a probability that is ``numerically equal``.
+        metric: whose equivalence is tested.
+        margin: of that test, in the metric's unit.
+        alpha: of each of its two sides.
+    """
+
+    tolerance: float
+    metric: Metric
+    margin: float
+    alpha: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """What came of repeating a cell.
+
+    Attributes:
+        answer: how near the repetition came.
+        why: the finding in words.
+        largest: largest difference of two probabilities; None where the two did not test the same samples.
+        test: of equivalence; None where it was not needed or not possible.
+        differences: (dotted name, then, now) of every field of cell and provenance that differs, in ``ORDER``.
+    """
+
+    answer: Answer
+    why: str
+    largest: float | None
+    test: NonInferiority | None
+    differences: tuple[tuple[str, object, object], ...]
+
+
+def replay(
+    cell: StoredCell,
+    registry: Registry,
+    data_dir: Path,
+    cache_dir: Path | None,
+    terms: Terms,
+    reporter: Reporter,
+    precision: str | None = None,
+) -> Replay:
+    """Rebuild ``cell`` from the settings in its provenance, repeat it in a temporary place and compare.
+
+    Args:
+        cell: a stored cell that is ``ok``.
+        registry: of the installed plugins.
+        data_dir: where data sets lie.
+        cache_dir: whose stage outputs may be used; None computes them anew, which is the whole question.
+        terms: when two cells count as alike.
+        reporter: is told how it goes.
+        precision: in place of the cell's own.
+
+    Raises:
+        FerBenchError: the cell failed, or does not say how to make it again, or something that it needs is not here.
+    """
+    if cell.status != "ok":
+        raise FerBenchError(
+            f"Cell {cell.id[:8]} failed ({cell.error}), so it has nothing to compare with. Repeat the run instead."
+        )
+    provenance = cell.provenance()
+    together = _together(cell, provenance)
+    settings = {**provenance["config"], "seeds": list(dict.fromkeys(seed for seed, _ in together))}
+    config = RunConfig.build(None, {**settings, "precision": precision or settings["precision"]})
+    with tempfile.TemporaryDirectory(prefix="fer-bench-replay-") as folder:
+        place = Path(folder)
+        cache = cache_dir or place / "cache"
+        grid, job = _narrow(expand(config, registry, data_dir, cache, reporter), cell, together)
+        store = Store(place / "runs")
+        local.execute(grid, store, cache, registry.plugins, reporter, only=job)
+        (now,), _ = store.cells()
+        return compare(cell, now, terms)
+
+
+def _together(cell: StoredCell, provenance: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Return (seed, fold) of the cells that were trained at once with this one, in their order.
+
+    Heads of all folds and seeds are fitted in one array, and sums of a wider array come in another order.
+    """
+    config = provenance.get("config")
+    if not config:
+        raise FerBenchError(
+            f"Cell {cell.id[:8]} does not hold the settings that make it again ('config' in provenance.json): it was "
+            "written by an older fer-bench. Repeat the run into a fresh folder and use 'fer-bench compare'."
+        )
+    own = cell.record["seed"], cell.record["fold"]
+    return [(seed, fold) for seed, fold in provenance.get("together", [own])]
+
+
+def _narrow(grid: Grid, cell: StoredCell, together: list[tuple[int, int]]) -> tuple[Grid, Job]:
+    """Return the grid with the jobs that were trained together alone, and the one that is asked for."""
+    block, *more = grid.blocks
+    assert not more, "one data set, backbone and strategy make one block"
+    jobs = {(job.cell.seed, job.cell.fold): job for job in block.jobs}
+    own = cell.record["seed"], cell.record["fold"]
+    if own not in jobs:
+        raise FerBenchError(
+            f"Cell {cell.id[:8]} is fold {own[1]} of seed {own[0]}; the data here make only {len(jobs)} folds. "
+            "They are not the data of the cell: see 'fer-bench show'."
+        )
+    kept = tuple(jobs[pair] for pair in together if pair in jobs)
+    return Grid((replace(block, jobs=kept),), grid.notes), jobs[own]
+
+
+def compare(then: StoredCell, now: StoredCell, terms: Terms) -> Replay:
+    """Compare a cell with its repetition."""
+    found = _differences(then, now)
+    if now.status != "ok":
+        return Replay(
+            answer="different", why=f"the repetition failed: {now.error}", largest=None, test=None, differences=found
+        )
+    first, second = then.predictions(), now.predictions()
+    if (other := _other_samples(first, second)) is not None:
+        return Replay(answer="different", why=other, largest=None, test=None, differences=found)
+    true, p, units = arrays(first)
+    _, q, _ = arrays(second)
+    largest = float(np.abs(p - q).max())
+    test = None
+    if first.equals(second):
+        answer, why = "bit-identical", f"all {p.size:,} probabilities of {len(p):,} images are the same bits"
+    elif largest <= terms.tolerance:
+        turned = int((p.argmax(axis=1) != q.argmax(axis=1)).sum())
+        answer = "numerically equal"
+        why = f"probabilities differ by {largest:.2g} at most, tolerance {terms.tolerance:g}; {turned} answers turned"
+    else:
+        alike, test = show_equivalence(terms.metric, true, p, q, units, margin=terms.margin, alpha=terms.alpha)
+        answer = "statistically equivalent" if alike else "different"
+        shown = "is excluded" if alike else "is not excluded"
+        if not alike and test.low < 0 < test.high:
+            shown += ", and so few data cannot tell"
+        why = (
+            f"probabilities differ by up to {largest:.2g}; {terms.metric.title} {test.difference:+.4f} "
+            f"[{test.low:+.4f}, {test.high:+.4f}] over {test.units:,} units: a difference of {terms.margin:g} {shown}"
+        )
+    return Replay(answer=answer, why=why, largest=largest, test=test, differences=found)
+
+
+def _other_samples(first: Any, second: Any) -> str | None:
+    """Return how the tested samples of two tables differ, or None."""
+    a, b = set(first["id"]), set(second["id"])
+    if a != b:
+        return f"other samples are tested: {len(a - b)} of {len(a)} are gone, {len(b - a)} are new"
+    if list(first.columns) != list(second.columns):
+        return f"other columns: {', '.join(first.columns)} then, {', '.join(second.columns)} now"
+    labels = first.set_index("id")["label"], second.set_index("id")["label"]
+    if changed := int((labels[0] != labels[1].loc[labels[0].index]).sum()):
+        return f"{changed} of {len(a)} samples have another label"
+    return None if first["id"].equals(second["id"]) else "the samples are the same in another order"
+
+
+def _differences(then: StoredCell, now: StoredCell) -> tuple[tuple[str, object, object], ...]:
+    """Return what differs between two cells and their provenance."""
+    old, new = ({"cell": cell.record, **cell.provenance()} for cell in (then, now))
+    return tuple(
+        difference for part in ORDER for difference in differences({part: old.get(part)}, {part: new.get(part)})
+    )

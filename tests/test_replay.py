@@ -1,0 +1,120 @@
+"""A stored cell is made again from its own record, and told from one that was changed or has other inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_results import failed, make_cell, make_result
+from test_run import BASE, invoke, tiny  # noqa: F401 - a fixture
+
+from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.metrics import STANDARD
+from fer_bench.executors.replay import Terms, compare
+from fer_bench.results.store import Result, Store, StoredCell
+
+TERMS = Terms(tolerance=1e-3, metric=STANDARD["uar"], margin=0.02, alpha=0.05)
+
+
+@pytest.fixture
+def cell(tiny) -> StoredCell:  # noqa: F811
+    invoke("run", *BASE, "--folds", "3", "--seeds", "0,1", "--precision", "float32")
+    return next(cell for cell in Store(tiny / "runs").cells()[0] if cell.record["seed"] == 1)
+
+
+def rewrite(cell: StoredCell, name: str, content: bytes) -> None:
+    """Replace a file of a cell and its checksum, as somebody would who forges a result."""
+    (cell.folder / name).write_bytes(content)
+    sums = json.loads((cell.folder / "checksums.json").read_text())
+    sums[name] = hashlib.sha256(content).hexdigest()
+    (cell.folder / "checksums.json").write_text(json.dumps(sums))
+
+
+def tamper(cell: StoredCell, change) -> None:
+    table = cell.predictions()
+    columns = ["p0", "p1", "p2"]
+    table[columns] = change(table[columns].to_numpy()).astype(np.float32)
+    rewrite(cell, "predictions.parquet", table.to_parquet(index=False))
+
+
+def test_the_same_machine_gives_the_same_bits_and_the_runs_stay_as_they_are(cell, tiny):  # noqa: F811
+    before = {file: file.stat().st_mtime_ns for file in (tiny / "runs").rglob("*")}
+    done = invoke("replay", cell.id[:8], "--require", "bit-identical")
+    assert done.exit_code == 0, done.output
+    assert "bit-identical: all 90 probabilities of 30 images" in done.stdout
+    assert "the same in every field" in done.stdout
+    assert {file: file.stat().st_mtime_ns for file in (tiny / "runs").rglob("*")} == before
+
+
+def test_changed_predictions_are_found(cell):
+    tamper(cell, lambda p: p + np.array([2e-4, -2e-4, 0]))
+    done = invoke("replay", cell.id, "--require", "bit-identical")
+    assert done.exit_code == 1
+    assert "numerically equal: probabilities differ by 0.0002 at most, tolerance 0.001" in done.stdout
+    assert invoke("replay", cell.id).exit_code == 0
+    tamper(cell, lambda p: p[:, ::-1])
+    done = invoke("replay", cell.id, "--json")
+    assert done.exit_code == 1
+    record = json.loads(done.stdout)
+    assert (record["answer"], record["differences"]) == ("different", [])
+
+
+def test_another_precision_is_the_first_difference(cell):
+    record = json.loads(invoke("replay", cell.id, "--precision", "bfloat16", "--json").stdout)
+    assert record["differences"][0] == {"field": "cell.backbone.precision", "then": "float32", "now": "bfloat16"}
+
+
+def test_other_data_are_the_first_difference(cell, tiny, monkeypatch):  # noqa: F811
+    source = tiny / "site" / "tiny_data.py"
+    source.write_text(source.read_text().replace("default_rng(0)", "default_rng(1)"))
+    monkeypatch.delitem(sys.modules, "tiny_data")
+    monkeypatch.setenv("FER_BENCH_DATA_DIR", str(tiny / "other"))
+    record = json.loads(invoke("replay", cell.id, "--json").stdout)
+    assert record["answer"] != "bit-identical"
+    assert record["differences"][0]["field"] == "cell.dataset.fingerprint"
+
+
+def test_what_cannot_be_repeated_is_refused(cell, tiny):  # noqa: F811
+    store = Store(tiny / "runs")
+    bad = store.write(make_cell(), failed(), {})
+    with pytest.raises(FerBenchError, match=r"failed \(ValueError: no\), so it has nothing to compare"):
+        invoke("replay", bad.id)
+    old = store.write(make_cell(1), make_result(), {"python": "3"})
+    with pytest.raises(FerBenchError, match="does not hold the settings that make it again"):
+        invoke("replay", old.id)
+    with pytest.raises(FerBenchError, match="expected a tolerance from 0"):
+        invoke("replay", cell.id, "--alpha", "0.7")
+
+
+@pytest.mark.parametrize(
+    ("turned", "answer", "why"),
+    [(4, "statistically equivalent", "a difference of 0.02 is excluded"), (400, "different", "is not excluded")],
+)
+def test_equivalence_is_tested_where_probabilities_differ(tmp_path, turned, answer, why):
+    labels = np.arange(4000) % 2
+    cells = []
+    for index, n in enumerate((0, turned)):
+        wrong = np.isin(np.arange(4000), np.arange(0, 4000, 10)) ^ (np.arange(4000) < n)
+        table = pd.DataFrame({"id": [f"s{i:04d}" for i in range(4000)], "group": "", "label": labels})
+        table["p0"] = np.where(wrong ^ (labels == 0), 0.9, 0.2)
+        table["p1"] = 1 - table["p0"]
+        measures = {"parameters": 1}
+        cells.append(
+            Store(tmp_path / str(index)).write(make_cell(), Result("ok", "", measures, table, pd.DataFrame()), {})
+        )
+    found = compare(*cells, TERMS)
+    assert found.answer == answer
+    assert why in found.why
+
+
+def test_other_samples_and_labels_are_told(tmp_path):
+    first = Store(tmp_path / "a").write(make_cell(), make_result(), {})
+    fewer = Store(tmp_path / "b").write(make_cell(), make_result(ids=["s0", "s1", "x"]), {})
+    other = Store(tmp_path / "c").write(make_cell(), make_result(labels=(0, 1, 1)), {})
+    assert compare(first, fewer, TERMS).why == "other samples are tested: 1 of 3 are gone, 1 are new"
+    assert compare(first, other, TERMS).why == "1 of 3 samples have another label"
+    assert compare(first, Store(tmp_path / "d").write(make_cell(), failed(), {}), TERMS).answer == "different"
