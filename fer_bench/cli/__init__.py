@@ -65,6 +65,8 @@ def _options(
 
 def main() -> None:
     """Run the command line; exit 2 with one message for what a user can mend, 130 when interrupted."""
+    # Arrow's own allocator keeps megabytes for every thread that ever read a file.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         app()
     except FerBenchError as error:

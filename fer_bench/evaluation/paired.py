@@ -17,6 +17,8 @@ EXACT_OUTCOMES = 100_000
 """Up to so many outcomes a permutation test enumerates all of them."""
 EXACT_DISCORDANT = 25
 """McNemar's test is the exact binomial one below so many discordant pairs."""
+CHUNK = 500_000
+"""Coins that are held in memory at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,7 @@ def permutation_test(
         p_value = float(chances[np.abs(totals) >= observed].sum())
     else:
         rng = np.random.default_rng(seed)
-        step = max(1, 4_000_000 // len(counts))
+        step = max(1, CHUNK // len(counts))
         extreme = 0
         for start in range(0, resamples, step):
             kept = rng.binomial(counts, 0.5, size=(min(step, resamples - start), len(counts)))

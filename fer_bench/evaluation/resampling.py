@@ -17,7 +17,7 @@ from fer_bench.evaluation.metrics import Metric
 
 Array = np.ndarray[Any, Any]
 
-CHUNK = 4_000_000
+CHUNK = 500_000
 """Weights that are held in memory at once."""
 
 
@@ -49,20 +49,19 @@ def resample_metric(
     """
     if not methods:
         raise ValueError("there are no methods; expected the probabilities of one or more")
-    checked = [check_predictions(true, probabilities) for probabilities in methods]
-    labels, methods = checked[0][0], [probabilities for _, probabilities in checked]
+    labels = check_predictions(true, methods[0])[0]
     units, n_units = group_codes(groups, len(labels))
     if n_units < 2:
         raise ValueError("there is one subject (or sample); expected two or more to resample")
     rng = np.random.default_rng(seed)
     if metric.from_confusion is not None:
-        predicted = np.stack([probabilities.argmax(axis=1) for probabilities in methods])
-        classes = max(probabilities.shape[1] for probabilities in methods)
+        predicted = np.stack([check_predictions(true, method)[1].argmax(axis=1) for method in methods])
+        classes = max(np.shape(method)[1] for method in methods)
         return _resample_tables(
             metric, labels, predicted, units if groups is not None else None, classes, resamples, rng
         )
     if metric.per_sample is not None:
-        values = np.stack([metric.per_sample(labels, probabilities) for probabilities in methods])
+        values = np.stack([metric.per_sample(*check_predictions(true, method)) for method in methods])
         sums = [sparse.csr_array((row, (np.zeros_like(units), units)), shape=(1, n_units)) for row in values]
         sizes = np.bincount(units, minlength=n_units)
         drawn = [
@@ -70,7 +69,8 @@ def resample_metric(
             for weights in _draw(rng, np.ones(n_units, dtype=np.int64), resamples)
         ]
         return np.concatenate(drawn, axis=1)
-    return _resample_rows(metric, labels, methods, units, n_units, resamples, rng)
+    checked = [check_predictions(true, method)[1] for method in methods]
+    return _resample_rows(metric, labels, checked, units, n_units, resamples, rng)
 
 
 def _resample_tables(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections import Counter
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import pandas as pd
 
 from fer_bench.evaluation.intervals import Interval, bootstrap_interval
 from fer_bench.evaluation.metrics import Metric
@@ -24,33 +21,11 @@ from fer_bench.evaluation.ranking import (
     name_tiers,
 )
 from fer_bench.evaluation.resampling import resample_metric
-from fer_bench.results.store import StoredCell, read_predictions
-
-Array = np.ndarray[Any, Any]
+from fer_bench.reports.pooled import Pooled
 
 ALPHA = 0.05
-PROBABILITY = re.compile(r"p\d+")
-"""Columns of predictions that hold the probability of a class."""
 RESAMPLES = 1000
 """Of a board, for the probability of being best."""
-
-
-def pool(cells: Sequence[StoredCell]) -> pd.DataFrame:
-    """Return the predictions of a row's cells as one table, sorted by seed and sample, so that rows line up.
-
-    Returns:
-        Columns ``id`` and ``group`` (categories), ``label``, ``p0`` … (float32), ``seed``, and ``cell``, the place of a
-        row's cell among ``cells``. A name is held once, since a row of the leaderboard may hold millions of samples.
-    """
-    table = read_predictions(cells)
-    names = [name for name in table.column_names if PROBABILITY.fullmatch(name)]
-    pooled = pd.DataFrame({name: pd.Categorical(table[name].to_pandas()) for name in ("id", "group")})
-    for name in ("label", *names, "cell"):
-        column = table[name].to_numpy()
-        pooled[name] = column.astype(np.float32) if name in names else column
-    pooled["seed"] = np.array([cell.record["seed"] for cell in cells], dtype=np.int64)[table["cell"].to_numpy()]
-    order = np.lexsort((pooled["id"].cat.codes, pooled["seed"]))
-    return pooled.iloc[order].reset_index(drop=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,18 +43,17 @@ class Standing:
     best: float
 
 
-def interval(metric: Metric, pooled: pd.DataFrame) -> Interval | None:
+def interval(metric: Metric, pooled: Pooled) -> Interval | None:
     """Return the 95 % bootstrap interval of a pooled metric over subjects, or images where no subject is known.
 
     None if there is but one of them.
     """
-    true, probabilities, units = arrays(pooled)
-    if count_units(units, pooled) < 2:
+    if pooled.n_units < 2:
         return None
-    return bootstrap_interval(metric, true, probabilities, units, level=1 - ALPHA)
+    return bootstrap_interval(metric, pooled.labels, pooled.probabilities, pooled.units, level=1 - ALPHA)
 
 
-def rank(metric: Metric, board: Sequence[pd.DataFrame | None]) -> list[Standing | None]:
+def rank(metric: Metric, board: Sequence[Pooled | None]) -> list[Standing | None]:
     """Return where each row of a board stands.
 
     Tests between all pairs, over subjects, or images where no subject is known: paired permutation tests for accuracy
@@ -91,18 +65,18 @@ def rank(metric: Metric, board: Sequence[pd.DataFrame | None]) -> list[Standing 
         metric: by which.
         board: the pooled predictions of each row; None for a row without any.
     """
-    keys = [None if table is None else _key(table) for table in board]
+    keys = [None if pooled is None else pooled.key for pooled in board]
     counts = Counter(key for key in keys if key is not None)
     standings: list[Standing | None] = [None] * len(board)
     if not counts:
         return standings
     common = max(counts, key=lambda key: (counts[key], key))
     members = [index for index, key in enumerate(keys) if key == common]
-    parts = [arrays(table) for index in members if (table := board[index]) is not None]
-    true, _, units = parts[0]
-    if count_units(units, true) < 2:
+    parts = [pooled for index in members if (pooled := board[index]) is not None]
+    true, units, n_units = parts[0].labels, parts[0].units, parts[0].n_units
+    if n_units < 2:
         return standings
-    methods, up = [probabilities for _, probabilities, _ in parts], metric.higher_is_better
+    methods, up = [pooled.probabilities for pooled in parts], metric.higher_is_better
     scores = np.array([metric.compute(true, probabilities) for probabilities in methods])
     values = resample_metric(metric, true, methods, units, resamples=RESAMPLES)
     if metric.name in ("accuracy", "uar"):
@@ -110,7 +84,7 @@ def rank(metric: Metric, board: Sequence[pd.DataFrame | None]) -> list[Standing 
         name: Literal["accuracy", "uar"] = "accuracy" if metric.name == "accuracy" else "uar"
         p_values = compare_pairs(true, predicted, units, metric=name)
     else:
-        p_values = compare_resampled(scores, values, count_units(units, true))
+        p_values = compare_resampled(scores, values, n_units)
     adjusted = adjust_pairs(p_values)
     tiers = find_tiers(scores, adjusted, higher_is_better=up, alpha=ALPHA)
     for index, letters, ranks, best in zip(
@@ -122,29 +96,3 @@ def rank(metric: Metric, board: Sequence[pd.DataFrame | None]) -> list[Standing 
     ):
         standings[index] = Standing(tier=letters, ranks=ranks, best=best)
     return standings
-
-
-def arrays(pooled: pd.DataFrame) -> tuple[Array, Array, Array | None]:
-    """Return true labels (n,), probabilities (n, c) and codes of what is resampled: subject or, if unknown, sample.
-
-    None stands for the rows themselves, where each image was tested once.
-    """
-    probabilities = np.stack([pooled[name] for name in pooled if PROBABILITY.fullmatch(str(name))], axis=1)
-    groups, ids = pooled["group"].astype("category"), pooled["id"].astype("category")
-    alone = ids.cat.codes.to_numpy(np.int64) + len(groups.cat.categories)
-    units = np.where(groups == "", alone, groups.cat.codes)
-    labels = pooled["label"].to_numpy()
-    return labels, probabilities.astype(np.float64), None if len(np.unique(units)) == len(units) else units
-
-
-def count_units(units: Array | None, rows: Sized) -> int:
-    """Return how many units there are, where None stands for the rows themselves."""
-    return len(rows) if units is None else len(np.unique(units))
-
-
-def _key(pooled: pd.DataFrame) -> str:
-    """Return a hash of what was tested: seeds, sample ids and labels."""
-    digest = hashlib.sha256("\0".join(pooled["id"].cat.categories).encode())
-    for column in (pooled["id"].cat.codes, pooled["seed"], pooled["label"]):
-        digest.update(column.to_numpy("<i8").tobytes())
-    return digest.hexdigest()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +18,7 @@ from fer_bench.evaluation.intervals import Interval, difference_interval
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports import comparison
 from fer_bench.reports.leaderboard import trained_on
+from fer_bench.reports.pooled import Pooled, compute, pool
 from fer_bench.results.cell import record_id
 from fer_bench.results.store import StoredCell
 
@@ -112,16 +114,12 @@ def to_terminal(rows: Sequence[Inflation], width: int | None = None) -> str:
 
 def _compare(leaky: Sequence[StoredCell], honest: Sequence[StoredCell]) -> Inflation | None:
     """Return the inflation, or None where the two share no two groups of images."""
-    first, second = comparison.pool(leaky), comparison.pool(honest)
-    keys = ["seed", "id"]
-    common = first[keys].merge(second[keys], on=keys)
-    first, second = (table.merge(common, on=keys) for table in (first, second))
-    true, one, units = comparison.arrays(first)
-    _, other, _ = comparison.arrays(second)
-    if comparison.count_units(units, first) < 2:
+    first, second = _pair(pool(leaky), pool(honest))
+    if not len(first) or first.n_units < 2:
         return None
+    one, other = first.probabilities, second.probabilities
     uar, accuracy = (
-        difference_interval(STANDARD[name], true, one, other, units, level=1 - comparison.ALPHA)
+        difference_interval(STANDARD[name], first.labels, one, other, first.units, level=1 - comparison.ALPHA)
         for name in ("uar", "accuracy")
     )
     record, twin = leaky[0].record, honest[0].record
@@ -133,9 +131,19 @@ def _compare(leaky: Sequence[StoredCell], honest: Sequence[StoredCell]) -> Infla
         protocol=record["protocol"]["text"],
         ignores=tuple(record["protocol"]["ignores"]),
         twin=twin["protocol"]["text"],
-        images=len(set(first["id"].tolist())),
-        leaky=STANDARD["uar"].compute(true, one),
-        honest=STANDARD["uar"].compute(true, other),
+        images=len(np.unique(first.sample)),
+        leaky=STANDARD["uar"].compute(first.labels, one),
+        honest=STANDARD["uar"].compute(first.labels, other),
         interval=uar,
         accuracy=accuracy,
     )
+
+
+def _pair(first: Pooled, second: Pooled) -> tuple[Pooled, Pooled]:
+    """Return of both the predictions of images that both tested with the same seed, row by row."""
+    place = compute.index_in(second.ids, first.ids).to_numpy(zero_copy_only=False)  # NaN where the first lacks it
+    n = len(first.ids)
+    known = np.flatnonzero(~np.isnan(place[second.sample]))
+    keys = second.seed[known].astype(np.int64) * n + place[second.sample[known]].astype(np.int64)
+    _, mine, theirs = np.intersect1d(first.seed.astype(np.int64) * n + first.sample, keys, return_indices=True)
+    return first.take(mine), second.take(known[theirs])

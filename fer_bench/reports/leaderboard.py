@@ -13,11 +13,11 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from fer_bench.evaluation.intervals import Interval
 from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate_parts
 from fer_bench.reports import comparison
+from fer_bench.reports.pooled import Pooled, pool
 from fer_bench.results.cell import record_id
 from fer_bench.results.store import StoredCell
 
@@ -70,7 +70,7 @@ class Row:
         variant: tells rows apart that look alike but come from other code, weights, data or versions; else empty.
         baseline: whether it is the majority class of the training part.
         cells: the stored cells of the row, those of the methods beside it for the baseline.
-        pooled: predictions of all its cells, as `fer_bench.reports.comparison.pool` returns them; None without any.
+        pooled: predictions of all its cells; None without any.
     """
 
     dataset: str
@@ -102,7 +102,7 @@ class Row:
     variant: str
     baseline: bool
     cells: tuple[StoredCell, ...] = field(repr=False, compare=False)
-    pooled: pd.DataFrame | None = field(repr=False, compare=False)
+    pooled: Pooled | None = field(repr=False, compare=False)
 
     @property
     def tier(self) -> str:
@@ -157,7 +157,7 @@ def _row(cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric) -> 
     measures = [cell.measures for cell in done]
     return Row(
         **_task(cells),
-        **_evaluate(comparison.pool(done) if done else None, metrics, by),
+        **_evaluate(pool(done) if done else None, metrics, by),
         backbone=cells[0].record["backbone"]["text"],
         strategy=cells[0].record["strategy"]["text"],
         precision=cells[0].record["backbone"]["precision"],
@@ -176,11 +176,10 @@ def _row(cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric) -> 
 def _baseline(cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric) -> Row:
     """Return the row of always naming the commonest class of the training part; of equals, the first."""
     cells = sorted(cells, key=lambda cell: cell.record["fold"])  # rows of repeated folds line up
-    pooled = comparison.pool(cells)
+    pooled = pool(cells)
     counts = np.array([cell.measures["train_counts"] for cell in cells])
-    majority = counts.argmax(axis=1)[pooled["cell"]]
-    for index in range(counts.shape[1]):
-        pooled[f"p{index}"] = (majority == index).astype(np.float32)
+    certain = np.eye(counts.shape[1], dtype=np.float32)
+    pooled = replace(pooled, probabilities=certain[counts.argmax(axis=1)[pooled.cell]])
     return Row(
         **_task(cells),
         **_evaluate(pooled, metrics, by),
@@ -199,15 +198,14 @@ def _baseline(cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric
     )
 
 
-def _evaluate(pooled: pd.DataFrame | None, metrics: Sequence[Metric], by: Metric) -> dict[str, Any]:
+def _evaluate(pooled: Pooled | None, metrics: Sequence[Metric], by: Metric) -> dict[str, Any]:
     """Return the fields of a row that its predictions decide; None if it has none."""
     blank: dict[str, Any] = {"variant": "", "standing": None, "metric": by}
     if pooled is None:
         return {"n": 0, "scores": {}, "interval": None, "pooled": None, **blank}
-    true, probabilities, _ = comparison.arrays(pooled)
     return {
-        "n": len(pooled["id"].cat.categories),
-        "scores": _summarise(evaluate_parts(true, probabilities, pooled["cell"].to_numpy(), metrics)),
+        "n": len(pooled.ids),
+        "scores": _summarise(evaluate_parts(pooled.labels, pooled.probabilities, pooled.cell, metrics)),
         "interval": comparison.interval(by, pooled),
         "pooled": pooled,
         **blank,

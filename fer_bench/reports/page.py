@@ -20,7 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fer_bench.evaluation.classification import count_confusion, precision_of, recall_of
 from fer_bench.evaluation.folds import FriedmanTest, friedman_test
-from fer_bench.reports import comparison, formats
+from fer_bench.reports import formats
 from fer_bench.reports.leaderboard import Row
 from fer_bench.results.store import HISTORY, PROVENANCE
 
@@ -110,7 +110,7 @@ def _details(row: Row) -> dict[str, Any]:
         "cells_stored": [] if row.baseline else [cell.id[:16] for cell in row.cells],
     }
     if row.pooled is not None:
-        true, probabilities, _ = comparison.arrays(row.pooled)
+        true, probabilities = row.pooled.labels, row.pooled.probabilities
         table = count_confusion(true, probabilities.argmax(axis=1), probabilities.shape[1])
         shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
         details |= {

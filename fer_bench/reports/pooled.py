@@ -1,0 +1,99 @@
+"""The predictions of all cells of a row in one set of arrays: rows of one board line up, and a name is held once."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+
+from fer_bench.results.store import StoredCell, read_predictions
+
+Array = np.ndarray[Any, Any]
+compute: Any = pyarrow.compute  # Its functions are made at import, so that type checkers do not see them.
+
+PROBABILITY = re.compile(r"p\d+")
+"""Columns of predictions that hold the probability of a class."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """n predictions, sorted by seed and id.
+
+    A leaderboard holds one of each row, perhaps of millions of samples: numbers are small and names are Arrow's.
+
+    Attributes:
+        ids: distinct, in order.
+        sample: (n,) int32, place among ``ids``.
+        seed: (n,) int32.
+        cell: (n,) int32, place among the cells of the row.
+        labels: (n,) int32, the true classes.
+        probabilities: (n, c) float32.
+        units: (n,) int32, what is resampled: subject or, if unknown, sample. None stands for the rows themselves, where
+            each image was tested once.
+    """
+
+    ids: pa.LargeStringArray
+    sample: Array
+    seed: Array
+    cell: Array
+    labels: Array
+    probabilities: Array
+    units: Array | None
+
+    def __len__(self) -> int:
+        return len(self.sample)
+
+    @property
+    def n_units(self) -> int:
+        """How many units there are."""
+        return len(self) if self.units is None else len(np.unique(self.units))
+
+    @property
+    def key(self) -> str:
+        """A hash of what was tested: seeds, sample ids and labels."""
+        digest = hashlib.sha256()
+        for start in range(0, len(self.ids), 4096):
+            digest.update("".join(f"{name}\0" for name in self.ids.slice(start, 4096).to_pylist()).encode())
+        for column in (self.sample, self.seed, self.labels):
+            digest.update(column.astype("<i4").tobytes())
+        return digest.hexdigest()
+
+    def take(self, rows: Array) -> Pooled:
+        """Return some of the predictions."""
+        columns = {name: getattr(self, name)[rows] for name in ("sample", "seed", "cell", "labels", "probabilities")}
+        return replace(self, **columns, units=None if self.units is None else self.units[rows])
+
+
+def pool(cells: Sequence[StoredCell]) -> Pooled:
+    """Return the predictions of a row's cells."""
+    table = read_predictions(cells)
+    names = [name for name in table.column_names if PROBABILITY.fullmatch(name)]
+    ids, sample = _encode(table["id"])
+    groups, group = _encode(table["group"])
+    cell = table["cell"].to_numpy()
+    seed = np.array([cell.record["seed"] for cell in cells], np.int32)[cell]
+    order = np.lexsort((sample, seed))
+    # An image without a group is a unit of its own.
+    alone = groups.to_numpy(zero_copy_only=False) == ""
+    units = np.where(alone[group], len(groups) + sample, group)
+    probabilities = np.empty((len(table), len(names)), np.float32)
+    for column, name in enumerate(names):
+        probabilities[:, column] = table[name].to_numpy()
+    labels = table["label"].to_numpy().astype(np.int32)
+    own = len(np.unique(units)) == len(units)
+    return Pooled(ids, sample, seed, cell, labels, probabilities, None if own else units).take(order)
+
+
+def _encode(column: pa.ChunkedArray) -> tuple[pa.LargeStringArray, Array]:
+    """Return the distinct texts of a column, in order, and of each row its place among them, int32."""
+    encoded = column.cast(pa.large_string()).combine_chunks().dictionary_encode()
+    order = compute.array_sort_indices(encoded.dictionary)
+    place = np.empty(len(order), np.int32)
+    place[order.to_numpy()] = np.arange(len(order), dtype=np.int32)
+    return encoded.dictionary.take(order), place[encoded.indices.to_numpy()]
