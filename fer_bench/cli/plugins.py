@@ -1,17 +1,25 @@
-"""``fer-bench plugins``: what is installed, what it brings, and what is broken."""
+"""``fer-bench plugins``: what is installed, what it brings, what is broken, and whether it keeps the rules."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(help="List plugins.", no_args_is_help=True)
+from fer_bench import paths
 
+if TYPE_CHECKING:
+    from fer_bench.testing.conformance import Finding
 
-@app.callback()
-def _group() -> None:
-    """Keep ``list`` a subcommand: Typer drops the name of a lone command."""
+app = typer.Typer(help="List and check plugins.", no_args_is_help=True)
+
+EXAMPLES = """\b
+Examples:
+  fer-bench plugins check strategies
+  fer-bench plugins check 'xception[input_size=71]'
+"""
 
 
 @app.command("list")
@@ -57,3 +65,54 @@ def list_plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
         )
     if any(plugin.status == "failed" for plugin in plugins):
         raise typer.Exit(1)
+
+
+@app.command("check", epilog=EXAMPLES)
+def check(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A plugin, or an item as in 'xception[input_size=71]'.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(envvar=paths.DATA_VARIABLE, help="Folder of data sets.  [default: the user's own]"),
+    ] = None,
+) -> None:
+    """Hold a plugin, or one item that it brings, against the rules of its kind. Exit code 1 if it breaks one.
+
+    Each broken rule says what was found and expected, and how to mend it.
+    """
+    from fer_bench.cli.progress import TerminalReporter
+    from fer_bench.testing.conformance import find_suites
+
+    suites = find_suites(name, data_dir=data_dir)
+    findings: list[Finding] = []
+    with TerminalReporter(quiet=as_json) as reporter:
+        for suite in suites:
+            reporter.say(f"checking {suite.kind} {suite.item} …")
+            findings += (case.run() for case in suite.cases())
+    if as_json:
+        import dataclasses
+        import json
+
+        typer.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1, ensure_ascii=False))
+    else:
+        _print(findings)
+    if any(finding.status == "failed" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _print(findings: list[Finding]) -> None:
+    from fer_bench.cli.tables import print_table
+
+    rows = [
+        (
+            *(finding.kind, finding.item, finding.rule, finding.status),
+            finding.found.strip() if finding.status == "skipped" else "",
+        )
+        for finding in findings
+    ]
+    print_table(("kind", "item", "rule", "status", "why"), rows)
+    for finding in findings:
+        if finding.status == "failed":
+            typer.echo(f"{finding}\n")
+    counts = Counter(finding.status for finding in findings)
+    typer.echo(f"{counts['passed']} rules kept, {counts['failed']} broken, {counts['skipped']} had nothing to check.")

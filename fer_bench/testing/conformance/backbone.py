@@ -1,0 +1,397 @@
+"""Rules for backbones, on float32 and drawn images; nothing is downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from fer_bench.registry import Component
+from fer_bench.specs import BackboneParams, BackboneSpec
+from fer_bench.testing.conformance.rules import NotApplicable, Rule, rule
+from fer_bench.testing.conformance.spec import pickle_faults
+from fer_bench.training import backbone as backbones
+from fer_bench.training.backbone import Backbone
+from fer_bench.training.parameters import divide, run
+from fer_bench.training.weights import verify
+
+Array = np.ndarray[Any, Any]
+BATCH = 3
+TOLERANCE = 1e-3
+"""Largest difference of what should be equal, relative to the largest value: programs that are compiled apart sum in
+other orders."""
+
+
+class BackboneSubject:
+    """A backbone that is built, run and differentiated once for all rules.
+
+    Args:
+        component: with the parameters to be checked.
+    """
+
+    def __init__(self, component: Component[BackboneSpec]):
+        assert isinstance(component.params, BackboneParams)
+        self.component, self.spec, self.params = component, component.spec, component.params
+
+    def build(self, seed: int = 0, precision: str = "float32", **params: Any) -> Backbone:
+        """Return the backbone as the host builds it, with some parameters changed."""
+        component = replace(self.component, params=self.params.model_copy(update=params))
+        return backbones.build(component, precision, seed)
+
+    @cached_property
+    def module(self) -> nnx.Module:
+        """The backbone as its author returns it."""
+        factory = self.component.resolve(self.spec.build)
+        return factory(self.params, rngs=nnx.Rngs(0), compute_dtype=jnp.dtype("float32"))
+
+    @cached_property
+    def built(self) -> Backbone:
+        """The backbone in the host's hands."""
+        return self.build()
+
+    @cached_property
+    def other(self) -> Backbone:
+        """The backbone with weights that another seed drew."""
+        return self.build(seed=1, weights="random")
+
+    @cached_property
+    def images(self) -> Array:
+        """(BATCH, s, s, 3) uint8, noise."""
+        side = self.params.input_size
+        return np.random.default_rng(0).integers(0, 256, (BATCH, side, side, 3), dtype=np.uint8)
+
+    @cached_property
+    def run(self) -> Any:
+        """Compiled (state, images) -> features (b, feature_size)."""
+        return jax.jit(partial(self.built.prefix, stop=len(self.spec.stages)))
+
+    @cached_property
+    def features(self) -> Array:
+        """(BATCH, feature_size) of `images`."""
+        return np.asarray(self.run(self.built.state, self.images))
+
+    @cached_property
+    def chain(self) -> tuple[Array, list[str]]:
+        """Features from stages that are compiled one by one, and what these changed in their own state."""
+        x, changed = jax.jit(partial(self.built.prefix, stop=0))({}, self.images), []
+        for stage in self.spec.stages:
+            graph = self.built.graphs[stage]
+
+            @jax.jit
+            def step(state: Any, x: jax.Array, graph: Any = graph) -> tuple[jax.Array, Any]:
+                module = nnx.merge(graph, state)
+                return module(x), nnx.to_pure_dict(nnx.state(module))
+
+            before = self.built.state[stage]
+            x, after = step(before, x)
+            changed += [f"{stage}{path}" for path in _differences(before, after)]
+        features = np.asarray(x)
+        return (features.mean((1, 2)) if features.ndim == 4 else features), changed
+
+    @cached_property
+    def gradients(self) -> tuple[dict[str, Array], Array]:
+        """Gradients of a cross-entropy: of every parameter by name, and of the input (BATCH, s, s, c)."""
+        parameters, others = divide(self.built)
+        x = self.built.prefix({}, jnp.asarray(self.images), 0)
+        head = jnp.asarray(np.random.default_rng(1).normal(size=(self.spec.feature_size, 2)) * 0.1, jnp.float32)
+
+        @jax.jit
+        def gradients(parameters: Any, x: jax.Array) -> Any:
+            def loss(parameters: Any, x: jax.Array) -> jax.Array:
+                features, _ = run(self.built, {**others, **parameters}, x, 0, train_norm=False)
+                return -jax.nn.log_softmax(features @ head)[:, 0].mean()
+
+            return jax.grad(loss, argnums=(0, 1))(parameters, x)
+
+        of_parameters, of_input = gradients(parameters, x)
+        return {name: np.asarray(value) for name, value in of_parameters.items()}, np.asarray(of_input)
+
+
+RULES: list[Rule[BackboneSubject]] = []
+
+
+@rule(
+    RULES,
+    expected="the spec, its parameters and its Params class can be pickled, since runs may go to other processes",
+    mend="define the Params class at the top of a module, and name functions as 'package.module:attribute'",
+)
+def spec_pickles(subject: BackboneSubject) -> Iterator[str]:
+    """Yield what is lost in pickling."""
+    yield from pickle_faults(subject.component)
+
+
+@rule(
+    RULES,
+    expected="stages are distinct Python identifiers, and 'build' returns a module that has each as an attribute",
+    mend="name in BackboneSpec.stages the attributes of the module, each an nnx.Module, in the order in which they run",
+)
+def builds(subject: BackboneSubject) -> Iterator[str]:
+    """Yield what is wrong with the stages; building raises where it fails."""
+    stages = subject.spec.stages
+    if not stages:
+        yield "stages is empty"
+    yield from (f"{stage!r} is not a Python identifier" for stage in stages if not stage.isidentifier())
+    yield from (f"{stage!r} is named twice" for stage in sorted(set(stages)) if stages.count(stage) > 1)
+    _ = subject.built
+
+
+@rule(
+    RULES,
+    needs=["builds"],
+    expected="every stage returns one floating-point array that keeps the batch axis, and the last features as "
+    "declared, (b, h, w, feature_size) or (b, feature_size) in float32, for every batch size and both precisions",
+    mend="return x alone from each stage, cast the last to float32, and set BackboneSpec.feature_size",
+)
+def shapes(subject: BackboneSubject) -> Iterator[str]:
+    """Yield each stage whose output has another form."""
+    for precision in ("float32", "bfloat16"):
+        built = subject.built if precision == "float32" else subject.build(precision=precision)
+        yield from (f"in {precision}: {fault}" for fault in _shape_faults(subject, built, subject.params.input_size))
+
+
+@rule(
+    RULES,
+    needs=["shapes"],
+    expected="the smallest input_size that the parameters allow gives features too",
+    mend="raise the lower bound: input_size: int = Field(224, ge=SMALLEST) in your BackboneParams",
+)
+def smallest_input(subject: BackboneSubject) -> Iterator[str]:
+    """Yield what goes wrong at the smallest size."""
+    bounds = type(subject.params).model_fields["input_size"].metadata
+    low = max([int(b.ge) for b in bounds if hasattr(b, "ge")] + [int(b.gt) + 1 for b in bounds if hasattr(b, "gt")])
+    try:
+        faults = list(_shape_faults(subject, subject.build(input_size=low, weights="random"), low))
+    except Exception as error:
+        faults = [f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"]
+    yield from (f"at input_size={low}: {fault}" for fault in faults)
+
+
+@rule(
+    RULES,
+    needs=["builds"],
+    expected="every parameter belongs to exactly one stage, since the host trains and keeps stages apart",
+    mend="move what lies beside the stages into one of them, and let no two stages hold the same variable",
+)
+def stages_hold_all_parameters(subject: BackboneSubject) -> Iterator[str]:
+    """Yield each parameter outside of the stages or in two of them."""
+    owners: dict[int, list[str]] = {}
+    for stage in subject.spec.stages:
+        for path, variable in nnx.graph.iter_graph(getattr(subject.module, stage)):
+            if isinstance(variable, nnx.Param):
+                owners.setdefault(id(variable), []).append("/".join(map(str, (stage, *path))))
+    yield from (f"{' and '.join(names)} are one parameter" for names in owners.values() if len(names) > 1)
+    for path, variable in nnx.graph.iter_graph(subject.module):
+        if isinstance(variable, nnx.Param) and id(variable) not in owners:
+            yield f"{'/'.join(map(str, path))} lies in no stage"
+
+
+@rule(
+    RULES,
+    needs=["shapes"],
+    expected="the stages one after the other compute what the module itself does when it is called",
+    mend="let __call__ apply the stages in the declared order, and nothing else before, between or after them",
+)
+def stages_compose(subject: BackboneSubject) -> Iterator[str]:
+    """Yield how far the module is from its stages."""
+    subject.module.eval()
+    module: Any = subject.module
+    if not callable(module):
+        raise NotApplicable("the module has no __call__ to compare with")
+    x = subject.built.prefix({}, jnp.asarray(subject.images), 0)
+    graph, state = nnx.split(module)
+    whole = np.asarray(jax.jit(lambda state, x: nnx.merge(graph, state)(x))(state, x))
+    whole = whole.mean((1, 2)) if whole.ndim == 4 else whole
+    if whole.shape != subject.features.shape:
+        yield f"the module returns features {whole.shape}, its stages {subject.features.shape}"
+    elif fault := _apart(whole, subject.features):
+        yield fault
+
+
+@rule(
+    RULES,
+    needs=["shapes"],
+    expected="stages that are compiled one by one compute what all of them compute together, so that the first ones "
+    "can be frozen and their output kept",
+    mend="hand everything on through the one array that a stage returns: no globals, no shared modules, no attributes",
+)
+def prefix_splits(subject: BackboneSubject) -> Iterator[str]:
+    """Yield how far the stages are from the whole."""
+    features, _ = subject.chain
+    if fault := _apart(features, subject.features):
+        yield fault
+
+
+@rule(
+    RULES,
+    needs=["shapes"],
+    expected="one seed gives the same weights and the same features to the bit; another seed draws other weights",
+    mend="draw every initial value from 'rngs' and nothing from global random states, the time or the id of an object",
+)
+def deterministic(subject: BackboneSubject) -> Iterator[str]:
+    """Yield what differs between two builds or two runs."""
+    again = subject.build()
+    yield from (
+        f"stage {stage!r} has other weights when it is built again"
+        for stage, one, two in zip(again.stages, subject.built.digests(), again.digests(), strict=True)
+        if one != two
+    )
+    features = np.asarray(subject.run(subject.built.state, subject.images))
+    if not np.array_equal(features, subject.features, equal_nan=True):
+        yield "the same images have other features in a second run"
+    drawn = subject.build(weights="random")
+    if drawn.parameters and drawn.digests() == subject.other.digests():
+        yield "seeds 0 and 1 draw the same weights where weights=random"
+
+
+@rule(
+    RULES,
+    needs=["shapes"],
+    expected="in eval mode the features of an image do not depend on the others of its batch, and no state changes",
+    mend="let eval() reach every BatchNorm and Dropout (lists of modules are nnx.List); compute nothing over axis 0",
+)
+def batch_independent(subject: BackboneSubject) -> Iterator[str]:
+    """Yield how far the neighbours of an image move its features."""
+    images = subject.images.copy()
+    images[1:] = 255 - images[1:] // 4
+    features = np.asarray(subject.run(subject.built.state, images))
+    if fault := _apart(features[:1], subject.features[:1]):
+        yield f"with other neighbours in the batch, an image's features change: {fault}"
+    _, changed = subject.chain
+    yield from (f"a run changes the state {name}" for name in changed)
+
+
+@rule(
+    RULES,
+    needs=["shapes"],
+    expected="the gradient of every trainable parameter is finite, and no stage is cut off from the loss",
+    mend="guard divisions, square roots and logarithms near 0, and keep stop_gradient and rounding out of the stages",
+)
+def gradients(subject: BackboneSubject) -> Iterator[str]:
+    """Yield each parameter with a gradient that is not finite, and each stage with none but zeros."""
+    of_parameters, _ = subject.gradients
+    yield from (
+        f"the gradient of {name} is not finite" for name, g in of_parameters.items() if not np.isfinite(g).all()
+    )
+    for stage in subject.spec.stages:
+        own = [g for name, g in of_parameters.items() if name.startswith(f"{stage}/")]
+        if own and not any(np.any(g) for g in own):
+            yield f"every gradient of stage {stage!r} is 0"
+
+
+@rule(
+    RULES,
+    needs=["shapes"],
+    expected="images of one shape are compiled once, whatever their content and whatever seed drew the weights",
+    mend="let shapes and types depend on the parameters alone, and give every variable an explicit float32",
+)
+def one_compilation(subject: BackboneSubject) -> Iterator[str]:
+    """Yield how often the backbone was compiled."""
+    fresh: Any = jax.jit(partial(subject.built.prefix, stop=len(subject.spec.stages)))
+    for state in (subject.built.state, subject.other.state):
+        for images in (subject.images, 255 - subject.images):
+            jax.block_until_ready(fresh(state, images))
+    if (times := fresh._cache_size()) != 1:
+        yield f"{times} compilations for 2 batches of one shape and weights of 2 seeds"
+
+
+@rule(
+    RULES,
+    needs=["shapes"],
+    expected="value_range is two rising finite numbers; black, white and grey images have finite features, which "
+    "differ; every channel of the input reaches the features",
+    mend="declare in ImageInput what the first stage takes; do not scale or drop channels so that images are lost",
+)
+def input_is_honoured(subject: BackboneSubject) -> Iterator[str]:
+    """Yield what is wrong with the declared input, and what of it has no effect."""
+    declared = subject.spec.image_input
+    low, high = declared.value_range
+    if not (np.isfinite([low, high]).all() and low < high):
+        yield f"value_range is {declared.value_range}"
+    if declared.channels not in (1, 3):
+        yield f"channels is {declared.channels}"
+    flat = np.broadcast_to(np.array([0, 255, 128], np.uint8)[:, None, None, None], subject.images.shape)
+    features = np.asarray(subject.run(subject.built.state, flat))
+    if not np.isfinite(features).all():
+        yield "features of black, white or grey images are not finite"
+    elif np.array_equal(features[0], features[1]):
+        yield "a black image and a white one have the same features"
+    _, of_input = subject.gradients
+    yield from (
+        f"channel {i} of the input has no effect" for i in range(of_input.shape[-1]) if not of_input[..., i].any()
+    )
+
+
+@rule(
+    RULES,
+    expected="the 'weights' parameter is 'random' or the name of a WeightsSpec; every packaged file matches its "
+    "digests; source and licence are stated",
+    mend="run 'fer-bench weights verify NAME', pin the digests anew if the file was meant to change, fill the spec in",
+)
+def weights_match_their_hash(subject: BackboneSubject) -> Iterator[str]:
+    """Yield what is wrong with the declared weights."""
+    declared = subject.spec.weights
+    names = [weights.name for weights in declared]
+    if subject.params.weights not in (*names, "random"):
+        yield f"weights={subject.params.weights}; declared: {', '.join(names) or 'none'}"
+    for weights in declared:
+        if weights.file:
+            verify(weights)
+        yield from (
+            f"weights {weights.name!r} have no {name}" for name in ("source", "licence") if not getattr(weights, name)
+        )
+    if not declared and subject.params.weights == "random":
+        raise NotApplicable("the backbone declares no weights")
+
+
+def _shape_faults(subject: BackboneSubject, built: Backbone, size: int) -> Iterator[str]:
+    """Yield each stage whose output has another form than the contract says; nothing is computed."""
+    spec = subject.spec
+    for batch in (1, 5):
+        images = jax.ShapeDtypeStruct((batch, size, size, 3), jnp.uint8)
+        x: Any = jax.eval_shape(partial(built.prefix, stop=0), {}, images)
+        for stage in spec.stages:
+            x = jax.eval_shape(
+                lambda state, x, graph=built.graphs[stage]: nnx.merge(graph, state)(x), built.state[stage], x
+            )
+            if not isinstance(x, jax.ShapeDtypeStruct):
+                yield f"stage {stage!r} returns {type(x).__name__}, not one array"
+                return
+            if not jnp.issubdtype(x.dtype, jnp.floating) or x.shape[:1] != (batch,):
+                yield f"stage {stage!r} returns {x.shape} {x.dtype} for a batch of {batch}"
+                return
+        if x.ndim not in (2, 4) or x.shape[-1] != spec.feature_size or x.dtype != jnp.float32 or 0 in x.shape:
+            yield f"the last stage returns {x.shape} {x.dtype}; declared are {spec.feature_size} features in float32"
+            return
+
+
+def _apart(one: Array, two: Array) -> str:
+    """Return in words how far two arrays of one shape are apart, or nothing if they agree."""
+    scale = max(float(np.abs(two).max(initial=0)), 1e-6)
+    gap = float(np.abs(one - two).max(initial=0)) / scale
+    return "" if gap <= TOLERANCE else f"they differ by {gap:.3g} of the largest feature"
+
+
+def _differences(before: Any, after: Any) -> list[str]:
+    """Return the paths of the leaves that differ."""
+    old, new = (dict(jax.tree_util.tree_leaves_with_path(tree)) for tree in (before, after))
+    return [
+        jax.tree_util.keystr(path)
+        for path in sorted({*old, *new}, key=str)
+        if path not in old or path not in new or not _equal(old[path], new[path])
+    ]
+
+
+def _equal(one: Any, two: Any) -> bool:
+    if jnp.issubdtype(one.dtype, jax.dtypes.prng_key):
+        one, two = jax.random.key_data(one), jax.random.key_data(two)
+    return (
+        np.array_equal(one, two, equal_nan=True)
+        if jnp.issubdtype(one.dtype, jnp.floating)
+        else np.array_equal(one, two)
+    )

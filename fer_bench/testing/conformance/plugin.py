@@ -1,0 +1,21 @@
+"""Rules for a plugin as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fer_bench.plugins import Plugin
+from fer_bench.testing.conformance.rules import Rule, rule
+
+RULES: list[Rule[Plugin]] = []
+
+
+@rule(
+    RULES,
+    expected="the entry point loads, implements at least one hook, and its hooks return specs",
+    mend="import what is missing, or mend what the error names; 'fer-bench plugins list' shows it too",
+)
+def loads(plugin: Plugin) -> Iterator[str]:
+    """Yield why the plugin did not load."""
+    if plugin.status == "failed":
+        yield plugin.error
