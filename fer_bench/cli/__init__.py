@@ -11,6 +11,7 @@ from fer_bench.cli import (
     baseline,
     cache,
     check,
+    compare,
     data,
     inflation,
     leaderboard,
@@ -37,6 +38,7 @@ app.command("leaderboard", epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
 app.command("inflation", epilog=inflation.EXAMPLES)(inflation.inflation)
 app.command("matrix", epilog=matrix.EXAMPLES)(matrix.matrix)
 app.command("check", epilog=check.EXAMPLES)(check.check)
+app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command("replay", epilog=replay.EXAMPLES)(replay.replay)
 app.command("show", epilog=show.EXAMPLES)(show.show)
 app.add_typer(baseline.app, name="baseline")

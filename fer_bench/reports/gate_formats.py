@@ -31,11 +31,11 @@ def notes(report: GateReport) -> list[str]:
 
 def to_markdown(report: GateReport) -> str:
     """Return the report as a markdown section; names cannot break out of their cells."""
-    lines = [f"### fer-bench check: {_cell(summary(report))}", ""]
+    lines = [f"### fer-bench check: {escape_cell(summary(report))}", ""]
     lines += [f"| {' | '.join(COLUMNS)} |", f"| {' | '.join('---' for _ in COLUMNS)} |"]
-    lines += [f"| {' | '.join(map(_cell, line))} |" for line in table(report)]
+    lines += [f"| {' | '.join(map(escape_cell, line))} |" for line in table(report)]
     if said := notes(report):
-        lines += ["", *(f"- {_cell(note)}" for note in said)]
+        lines += ["", *(f"- {escape_cell(note)}" for note in said)]
     return "\n".join(lines) + "\n"
 
 
@@ -86,7 +86,7 @@ def _terms(report: GateReport) -> str:
     return f"margin {report.margin:g}, alpha {report.alpha:g}"
 
 
-def _cell(text: str) -> str:
+def escape_cell(text: str) -> str:
     """Escape what markdown or HTML would read as markup."""
     text = re.sub(r"([\\`*_{}\[\]|#])", r"\\\1", " ".join(text.split()))
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

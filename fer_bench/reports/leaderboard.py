@@ -19,6 +19,7 @@ from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate_parts
 from fer_bench.reports import comparison
 from fer_bench.reports.pooled import Pooled, pool
 from fer_bench.results.cell import record_id
+from fer_bench.results.rows import shared_part
 from fer_bench.results.store import StoredCell
 
 BASELINE = "majority-class"
@@ -128,7 +129,7 @@ def build(
     groups: dict[str, list[StoredCell]] = defaultdict(list)
     boards: dict[str, dict[tuple[int, int], StoredCell]] = defaultdict(dict)
     for cell in cells:
-        groups[record_id(_shared(cell.record))].append(cell)
+        groups[record_id(shared_part(cell.record))].append(cell)
         if cell.status == "ok":
             record = cell.record
             task = {"dataset": record["dataset"], "protocol": {**record["protocol"], "splits_sha256": None}}
@@ -142,13 +143,6 @@ def build(
         standings = comparison.rank(by, [row.pooled for row in members])
         rows += [replace(row, standing=standing) for row, standing in zip(members, standings, strict=True)]
     return rows
-
-
-def _shared(record: dict[str, Any]) -> dict[str, Any]:
-    """Return what all cells of a row have in common: everything but fold, seed and the splits that the seed drew."""
-    shared = {key: value for key, value in record.items() if key not in ("fold", "seed")}
-    shared["protocol"] = {key: value for key, value in record["protocol"].items() if key != "splits_sha256"}
-    return shared
 
 
 def _row(cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric) -> Row:

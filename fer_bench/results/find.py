@@ -1,8 +1,9 @@
-"""One cell by the start of its id."""
+"""One cell by the start of its id; one cell or row by id or by name."""
 
 from __future__ import annotations
 
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
+from fer_bench.results.rows import MethodRow, group
 from fer_bench.results.store import Store, StoredCell
 
 
@@ -45,3 +46,40 @@ def find_cell(store: Store, prefix: str) -> StoredCell:
     if not hint.startswith("Did"):
         hint = f"Cells are named in {str(store.runs_dir / 'cells')!r}, such as {cells[0].id[:8]}." if cells else ""
     raise FerBenchError(f"No cell in {str(store.runs_dir)!r} starts with {prefix!r}. {hint}".rstrip())
+
+
+def find_row(store: Store, text: str) -> MethodRow:
+    """Return the row of ``store`` that ``text`` means, or a cell as a row of its own.
+
+    Args:
+        store: where to look.
+        text: a row's name; or the start of the id of a row (its variant in the leaderboard) or a cell; or words that
+            one row alone has in its name.
+
+    Raises:
+        FerBenchError: nothing or more than one thing is meant, or the store is empty.
+    """
+    cells, _ = store.cells()
+    rows = group(cells)
+    if not rows:
+        raise FerBenchError(
+            f"The runs folder {str(store.runs_dir)!r} holds no intact cells. Run 'fer-bench run' first."
+        )
+    wanted = text.strip().lower()
+    named = [row for row in rows if row.name.lower() == wanted]
+    by_id = [row for row in rows if wanted and row.id.startswith(wanted)]
+    by_id += [_alone(cell) for cell in cells if wanted and cell.id.startswith(wanted)]
+    by_words = [row for row in rows if wanted and all(word in row.name.lower() for word in wanted.split())]
+    for found in (named, by_id, by_words):
+        if len(found) == 1:
+            return found[0]
+        if found:
+            lines = [f"{row.id[:8]}  {row.name}" for row in found]
+            raise FerBenchError(f"{text!r} may mean {len(found)} things; write an id:\n{bullet_list(lines, 20)}")
+    lines = [f"{row.id[:8]}  {row.name}" for row in rows]
+    raise FerBenchError(f"Nothing in {str(store.runs_dir)!r} is called {text!r}. There are:\n{bullet_list(lines, 20)}")
+
+
+def _alone(cell: StoredCell) -> MethodRow:
+    row = group([cell])[0]
+    return MethodRow(cell.id, describe(cell), row.shared, row.splits, row.cells)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,12 +23,14 @@ class MethodRow:
     """All folds and seeds of a data set x protocol x backbone x strategy.
 
     Attributes:
+        id: hash of what its cells have in common; two states of the code make two rows of one name.
         name: how it is called; rows of two runs with one name are the same question.
         shared: what its cells have in common: ``dataset``, ``protocol`` without its splits, ``backbone``, ``strategy``.
         splits: seed -> hash of its splits.
         cells: by seed and fold.
     """
 
+    id: str
     name: str
     shared: dict[str, Any]
     splits: dict[int, str]
@@ -72,29 +74,36 @@ def arrays(table: pd.DataFrame) -> tuple[Array, Array, Array | None]:
     return table["label"].to_numpy(np.int64), probabilities, None if units.is_unique else units.to_numpy(str)
 
 
+def group(cells: Iterable[StoredCell]) -> list[MethodRow]:
+    """Return the rows of ``cells``, by name and id."""
+    groups: dict[str, list[StoredCell]] = defaultdict(list)
+    for cell in cells:
+        groups[record_id(shared_part(cell.record))].append(cell)
+    rows = []
+    for key, members in groups.items():
+        members.sort(key=lambda cell: (cell.record["seed"], cell.record["fold"]))
+        shared = shared_part(members[0].record)
+        splits = {cell.record["seed"]: cell.record["protocol"].get("splits_sha256", "") for cell in members}
+        rows.append(MethodRow(key, _name(shared), shared, splits, tuple(members)))
+    return sorted(rows, key=lambda row: (row.name, row.id))
+
+
 def gather(cells: Sequence[StoredCell]) -> dict[str, MethodRow]:
     """Return name -> row.
 
     Raises:
         FerBenchError: two rows have one name, as when a runs folder holds the results of two states of the code.
     """
-    groups: dict[str, dict[str, list[StoredCell]]] = defaultdict(lambda: defaultdict(list))
-    for cell in cells:
-        shared = _shared(cell.record)
-        groups[_name(shared)][record_id(shared)].append(cell)
-    clashes = [f"{name}: {_first_difference(list(found.values()))}" for name, found in groups.items() if len(found) > 1]
+    groups: dict[str, list[MethodRow]] = defaultdict(list)
+    for row in group(cells):
+        groups[row.name].append(row)
+    clashes = [f"{name}: {_first_difference(found)}" for name, found in groups.items() if len(found) > 1]
     if clashes:
         raise FerBenchError(
             f"The runs hold several results under one name, so it is unclear which is meant:\n{bullet_list(clashes)}\n"
-            "Delete the old cells, or run into a fresh folder with --runs-dir."
+            "Delete the old cells, or run into a fresh folder with --runs-dir. 'fer-bench compare' holds them together."
         )
-    rows = {}
-    for name, found in sorted(groups.items()):
-        ((_, members),) = found.items()
-        members.sort(key=lambda cell: (cell.record["seed"], cell.record["fold"]))
-        splits = {cell.record["seed"]: cell.record["protocol"].get("splits_sha256", "") for cell in members}
-        rows[name] = MethodRow(name, _shared(members[0].record), splits, tuple(members))
-    return rows
+    return {name: found[0] for name, found in groups.items()}
 
 
 def read_rows(runs_dir: Any) -> tuple[dict[str, MethodRow], list[str]]:
@@ -136,7 +145,7 @@ def differences(first: dict[str, Any], second: dict[str, Any]) -> list[tuple[str
     ]
 
 
-def _shared(record: dict[str, Any]) -> dict[str, Any]:
+def shared_part(record: dict[str, Any]) -> dict[str, Any]:
     """Return a cell's record without fold, seed and the splits that the seed drew."""
     shared = {key: value for key, value in record.items() if key not in ("fold", "seed", "schema")}
     protocol = {key: value for key, value in record["protocol"].items() if key != "splits_sha256"}
@@ -161,9 +170,6 @@ def _plain(value: object) -> str:
     return "+".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _first_difference(groups: list[list[StoredCell]]) -> str:
-    found = differences(_shared(groups[0][0].record), _shared(groups[1][0].record))
-    name, first, second = found[0]
-    return (
-        f"{len(groups)} variants ({', '.join(group[0].id[:8] for group in groups)} …), {name} {first!r} and {second!r}"
-    )
+def _first_difference(rows: list[MethodRow]) -> str:
+    name, first, second = differences(rows[0].shared, rows[1].shared)[0]
+    return f"{len(rows)} variants ({', '.join(row.id[:8] for row in rows)}), {name} {first!r} and {second!r}"

@@ -1,0 +1,113 @@
+"""Two rows side by side: numbers worked out by hand, what is paired, what differs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from test_results import failed, make_cell, make_result
+from typer.testing import CliRunner
+
+from fer_bench.cli import app
+from fer_bench.errors import FerBenchError
+from fer_bench.reports.pair import compare
+from fer_bench.results.find import find_row
+from fer_bench.results.store import Store
+
+IDS = [f"i{n:02d}" for n in range(40)]
+LABELS = [n % 2 for n in range(40)]
+
+
+def answers(wrong: int) -> list[int]:
+    """Answers of which the first ``wrong`` are wrong."""
+    return [label ^ (n < wrong) for n, label in enumerate(LABELS)]
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "runs")
+    for name, wrong in (("probe", 12), ("tune", 2)):
+        for seed in (0, 1):
+            result = make_result(LABELS, answers(wrong), ids=IDS)
+            store.write(make_cell(0, seed, strategy=name), result, {"python": f"3 for {name}", "memory_bytes": seed})
+    return store
+
+
+def invoke(*arguments: object):
+    result = CliRunner().invoke(app, ["compare", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_differences_are_paired_and_tested(store):
+    document = json.loads(invoke("probe", "tune", "--runs-dir", store.runs_dir, "--format", "json").stdout)
+    accuracy = document["metrics"]["accuracy"]
+    assert (accuracy["first"], accuracy["second"]) == (28 / 40, 38 / 40)
+    assert accuracy["difference"] == pytest.approx(0.25)
+    # Ten samples, each tested under two seeds, that only the second gets right: p = 2 / 2^10.
+    assert accuracy["p_value"] == pytest.approx(2 / 2**10)
+    assert accuracy["low"] > 0.1
+    assert document["metrics"]["nll"]["difference"] < 0 < document["metrics"]["nll"]["p_value"] < 0.01
+    assert (document["paired"], document["units"], document["unit"]) == (80, 40, "samples")
+    assert document["right"] == {"only_first": 0, "only_second": 20}
+    assert document["spec"] == [{"field": "strategy.text", "first": "probe", "second": "tune"}]
+    assert document["provenance"] == [{"field": "python", "first": "3 for probe", "second": "3 for tune"}]
+
+
+def test_the_terminal_and_markdown_say_which_is_better(store):
+    told = invoke("probe", "tune", "--runs-dir", store.runs_dir).stdout
+    accuracy = next(line for line in told.splitlines() if "Accuracy" in line)
+    assert accuracy.split()[:4] == ["Accuracy", "0.7000", "0.9500", "+0.2500"]
+    assert accuracy.split()[-1] == "B"
+    loss = next(
+        line for line in invoke("tune", "probe", "--runs-dir", store.runs_dir).stdout.splitlines() if "NLL" in line
+    )
+    assert loss.split()[-1] == "A"
+    page = invoke("probe", "tune", "--runs-dir", store.runs_dir, "--format", "md").stdout
+    assert "| strategy.text | probe | tune |" in page
+
+
+def test_a_cell_with_itself_differs_in_nothing(store):
+    cell = store.cells()[0][0]
+    document = json.loads(invoke(cell.id[:9], cell.id, "--runs-dir", store.runs_dir, "--format", "json").stdout)
+    assert {line["difference"] for line in document["metrics"].values()} == {0}
+    assert {line["p_value"] for line in document["metrics"].values()} == {1}
+    assert (document["spec"], document["provenance"]) == ([], [])
+
+
+def test_two_states_of_the_code_are_told_by_id_and_folders_can_differ(store, tmp_path):
+    cell = make_cell(strategy="probe")
+    cell.backbone["code_sha256"] = "2"
+    other = Store(tmp_path / "other")
+    for target in (store, other):
+        target.write(cell, make_result(LABELS, answers(3), ids=IDS), {})
+    with pytest.raises(FerBenchError, match=r"'probe' may mean 2 things; write an id:\n  - \w{8}  faces / kfold x 2"):
+        find_row(store, "probe")
+    found = compare(find_row(store, "tune"), find_row(other, "probe"))
+    assert found.samples == 40  # of the seed that both have
+    assert found.only == (40, 0)
+    assert ("backbone.code_sha256", None, "2") in found.spec
+
+
+@pytest.mark.parametrize(
+    ("dataset", "labels", "why"),
+    [
+        ({"fingerprint": "other"}, LABELS, "other data"),
+        ({"classes": ["a", "c"]}, LABELS, "other classes: a, b and a, c"),
+        ({}, [1 - LABELS[0], *LABELS[1:]], "1 samples have another label in the second"),
+    ],
+)
+def test_what_cannot_be_paired_is_told_and_scored_alone(store, dataset, labels, why):
+    store.write(make_cell(strategy="else", **dataset), make_result(labels, answers(2), ids=IDS), {})
+    found = compare(find_row(store, "probe"), find_row(store, "else"))
+    assert (found.unpaired, found.samples) == (why, 0)
+    assert found.metrics[0].first == 28 / 40
+    assert found.metrics[0].p_value is None
+
+
+def test_failed_rows_and_unknown_names_are_told(store):
+    store.write(make_cell(strategy="broken"), failed(), {})
+    assert "has no predictions: ValueError: no" in compare(find_row(store, "broken"), find_row(store, "tune")).unpaired
+    with pytest.raises(FerBenchError, match=r"is called 'nothing'. There are:\n  - \w{8}  faces"):
+        find_row(store, "nothing")
