@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import subprocess
 import sys
 from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,30 +17,35 @@ import pytest
 PEERS = Path(__file__).parents[1] / "benchmarks" / "peers"
 
 
-@pytest.fixture
-def table(monkeypatch):
+def load(monkeypatch, name):
     monkeypatch.syspath_prepend(str(PEERS))
-    spec = importlib.util.spec_from_file_location("peers_table", PEERS / "table.py")
+    spec = importlib.util.spec_from_file_location(f"peers_{name}", PEERS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, module)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def table(monkeypatch):
+    return load(monkeypatch, "table")
 
 
 @pytest.fixture
 def work(monkeypatch):
-    spec = importlib.util.spec_from_file_location("peers_work", PEERS / "work.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
+    return load(monkeypatch, "work")
+
+
+@pytest.fixture
+def runner(monkeypatch):
+    return load(monkeypatch, "run")
 
 
 def rounds_of(table, seconds, predictions=None):
     """Return rounds from program -> its seconds in each round."""
     count = len(next(iter(seconds.values())))
     return [
-        {name: table.Run(name, values[i], False, (predictions or {}).get(name)) for name, values in seconds.items()}
+        {name: table.Run(name, values[i], 0, (predictions or {}).get(name)) for name, values in seconds.items()}
         for i in range(count)
     ]
 
@@ -49,6 +56,19 @@ def test_the_ratio_is_the_median_of_ratios_within_rounds(table):
     assert table.median_ratio(rounds, "peer", "ours") == 4.0
 
 
+def test_a_round_in_which_a_program_failed_does_not_count(table):
+    rounds = rounds_of(table, {"ours": [1.0, 1.0, 1.0], "peer": [4.0, None, 8.0]})
+    assert table.median_ratio(rounds, "peer", "ours") == 6.0
+    rounds[1]["peer"] = table.Run("peer", None, 0, None, "failed in round 1: no memory")
+    text = table.to_markdown("probe", rounds, ["ours"], np.arange(4), None)
+    assert text.splitlines()[3] == "| peer | 6.0 | 6.00 | 2 | - | - | - |"
+    assert text.splitlines()[-1] == "peer: failed in round 1: no memory"
+    failed = [{"ours": rounds[0]["ours"], "peer": rounds[1]["peer"]}]
+    assert (
+        table.to_markdown("x", failed, ["ours"], np.arange(4), None).splitlines()[3].startswith("| peer | failed | - |")
+    )
+
+
 def test_the_table_holds_medians_ratios_and_accuracies(table):
     labels = np.arange(400) % 4
     half = np.where(np.arange(400) < 200, labels, (labels + 1) % 4)
@@ -56,48 +76,102 @@ def test_the_table_holds_medians_ratios_and_accuracies(table):
     rounds = rounds_of(table, seconds, {"ours": labels, "peer": half})
     head, _, ours, peer = table.to_markdown("probe", rounds, ["ours"], labels, None).splitlines()
     assert head.split(" | ")[0] == "| probe"
-    assert ours == "| ours | 2.0 | 1.00 | 100.0 | 100.0 to 100.0 | - |"
+    assert ours == "| ours | 2.0 | 1.00 | 3 | 100.0 | 100.0 to 100.0 | - |"
     cells = [cell.strip() for cell in peer.split("|")[1:-1]]
-    assert cells[:4] == ["peer", "30.0", "20.00", "50.0"]
-    low, high = map(float, cells[4].split(" to "))
-    # The normal interval of 200 hits in 400 is 50 +- 4.9 points.
+    assert cells[:5] == ["peer", "30.0", "20.00", "3", "50.0"]
+    low, high = map(float, cells[5].split(" to "))
+    # The normal interval of 200 hits in 400 is 50 +- 4.9 points; equal rounds make it no narrower.
     assert low == pytest.approx(45.1, abs=0.6)
     assert high == pytest.approx(54.9, abs=0.6)
-    assert re.fullmatch(r"-50\.0 \(-5[45]\.\d to -4[56]\.\d\)", cells[5])
+    assert re.fullmatch(r"-50\.0 \(-5[45]\.\d to -4[56]\.\d\)", cells[6])
 
 
-def test_scaled_seconds_are_marked_and_have_no_accuracy(table):
-    rounds = [{"ours": table.Run("ours", 1.0, False, None), "peer": table.Run("peer", 9.0, True, None)}]
-    assert table.to_markdown("x", rounds, ["ours"], np.arange(4), None).splitlines()[3] == (
-        "| peer | ~9.0 | 9.00 | - | - | - |"
-    )
+def test_accuracy_is_the_mean_of_all_rounds(table):
+    labels = np.arange(8) % 2
+    rounds = [{"ours": table.Run("ours", 1.0, 0, p)} for p in (labels, 1 - labels)]
+    assert "| 50.0 |" in table.to_markdown("x", rounds, ["ours"], labels, None)
 
 
-@pytest.mark.parametrize(("sample", "whole"), [(False, 7.0), (True, 7.0 * 3 * 5)])
-def test_the_clock_scales_a_sample_to_all_epochs_and_folds(work, monkeypatch, sample, whole):
-    now = iter([100.0, 107.0])
-    monkeypatch.setattr(work.time, "perf_counter", lambda: next(now))
-    clock = work.Clock(sample, folds=5)
-    clock.time(lambda: None, epochs=3)
-    assert (clock.measured, clock.whole) == (7.0, whole)
+def test_a_sample_is_extrapolated_and_marked(table):
+    phases = [
+        {"name": "head", "images": 64, "seconds": 2.0, "whole_images": 6400},
+        {"name": "predict", "images": 32, "seconds": 0.5, "whole_images": 320},
+    ]
+    answer = {"program": "1.0", "start_s": 3.0, "phases": phases, "predictions": None}
+    run = table.run_of(answer, "Peer", elapsed=11.0)
+    assert (run.program, run.seconds, run.timed) == ("Peer (1.0)", 3 + 200 + 5, 96)
+    text = table.to_markdown("x", [{"ours": table.Run("ours", 2.0, 0, None), "p": run}], ["ours"], np.arange(4), None)
+    assert text.splitlines()[3] == "| p | ~208.0 | 104.00 | 1 | - | - | - |"
+    assert text.splitlines()[-1] == "~ p: extrapolated from 96 images, compilation left out."
+
+
+def test_a_whole_run_counts_all_of_its_process(table):
+    phases = [{"name": "head", "images": 64, "seconds": 2.0, "whole_images": 64}]
+    answer = {"program": "1.0", "start_s": 3.0, "phases": phases, "predictions": [0, 1]}
+    run = table.run_of(answer, "Peer", elapsed=11.0)
+    assert (run.seconds, run.timed) == (11.0, 0)
+
+
+def test_a_sample_warms_up_outside_of_its_timing(work, monkeypatch):
+    # A batch of 4 takes 2 s, so 7 s hold 14 images: three batches, after one that compiles and one that sets the pace.
+    options = SimpleNamespace(seconds=7.0, started=0.0, batch=4)
+    task = work.Work(np.zeros((100, 1, 1, 1)), np.arange(100) % 2, np.arange(100) % 5, options)
+    clock, seen = [0.0], []
+    monkeypatch.setattr(work.time, "perf_counter", lambda: clock[0])
+
+    def run(rows, epochs):
+        seen.append((len(rows), epochs))
+        clock[0] += len(rows) / 2
+
+    train = np.flatnonzero(task.fold != 0)
+    task.time("head", train, run, epochs=10)
+    assert seen == [(4, 1), (4, 1), (12, 1)]
+    assert task.phases == [work.Phase("head", 12, 6.0, 80 * 10 * 5)]
+
+
+def test_every_second_round_runs_backwards_and_a_warm_run_follows_its_cold_one(runner):
+    programs = ["ours", "ours-again", "keras", "torch"]
+    assert runner.order_of(programs, 0) == programs
+    assert runner.order_of(programs, 1) == ["torch", "keras", "ours", "ours-again"]
+
+
+def test_a_round_that_would_pass_the_budget_is_not_begun(runner, monkeypatch):
+    clock = iter(range(0, 10_000, 40))
+    monkeypatch.setattr(runner.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(runner, "start", lambda name, *_: runner.Run(name, 1.0, 0, None))
+    options = runner.parse(["--budget-minutes", "2", "--rounds", "9", "--programs", "ours"])
+    # Each look at the clock is 40 s later, and a round has two: the third would end after 120 s.
+    assert len(runner.run_rounds(options, None)) == 1
+
+
+def test_a_program_that_fails_is_a_run_and_not_the_end(runner, monkeypatch, tmp_path):
+    from programs import Place, start
+
+    options = runner.parse(["--programs", "ours", "--dataset", "no-such-data"])
+    run = start("ours", options, Place(tmp_path, None, 7), 0)
+    assert run.seconds is None
+    assert "no-such-data" in run.note
 
 
 def run(*arguments):
     return subprocess.run([sys.executable, PEERS / "run.py", *arguments], capture_output=True, text=True, timeout=500)
 
 
-def test_a_peer_that_does_not_exist_is_named():
-    done = run("--peers", "caffe")
+def test_a_program_that_does_not_exist_is_named():
+    done = run("--programs", "caffe")
     assert done.returncode == 2
-    assert "no such peers: ['caffe']" in done.stderr
+    assert "no such programs: ['caffe']" in done.stderr
 
 
 @pytest.mark.slow
-def test_the_runner_prints_fer_bench_alone_where_no_peer_is_installed():
-    done = run("--limit", "21", "--size", "71", "--folds", "2", "--peers", "")
+def test_the_runner_prints_fer_bench_alone_where_no_peer_is_installed(tmp_path):
+    size = ("--limit", "21", "--size", "71", "--folds", "2", "--rounds", "1")
+    done = run(*size, "--programs", "ours,ours-again", "--results", tmp_path / "runs.jsonl")
     assert done.returncode == 0, done.stderr
     rows = [line.split(" | ")[0] for line in done.stdout.splitlines()]
     assert rows[2:4] == ["| fer-bench, empty cache", "| fer-bench, again"]
+    records = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
+    assert [record["program"] for record in records] == ["fer-bench, empty cache", "fer-bench, again"]
     cold, warm = (line.split(" | ")[-3] for line in done.stdout.splitlines()[2:4])
     assert cold == warm, "both runs predict the same"
     assert 0 <= float(cold) <= 100

@@ -1,11 +1,12 @@
 """Run fer-bench and what users write today on the same images and folds, in turn, and print one table.
 
     tox run -e peers        # 140 drawn faces at 71 pixels, a linear probe in two folds
-    tox run -e peers -- --data-dir DIR --dataset 'fer2013[split=training]' --limit 2100 --kind probe --rounds 3
+    tox run -e peers -- --data-dir DIR --dataset 'fer2013[split=training]' --limit 2100 --row probe --budget-minutes 20
 
-Any data set that fer-bench knows will do, ``--data-dir`` as in ``fer-bench run``. Seconds are those of whole processes.
-``--sample`` times one epoch of the first fold of the plain scripts and multiplies. That epoch compiles, too, so the
-seconds, marked with a ``~``, are more than the script would take; they have no accuracy.
+Any data set that fer-bench knows will do, ``--data-dir`` as in ``fer-bench run``. A row is one piece of work; without
+``--budget-minutes`` every program does all of it, and seconds are those of whole processes. With it, the plain scripts
+are timed on samples after a warm-up, and the table says of how many images (`work.py`); their accuracies then come from
+the same training with what stays frozen computed once. Every run is printed and written to ``--results`` at once.
 """
 
 from __future__ import annotations
@@ -14,18 +15,17 @@ import argparse
 import importlib.util
 import json
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from importlib import resources
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-from table import Run, to_markdown
-from work import KINDS
+from programs import OURS, PACKAGES, TITLES, Place, accuracy_of, start
+from table import Round, Run, to_markdown
+from work import KINDS, native_bfloat16
 
 from fer_bench import paths
 from fer_bench.cli.progress import TerminalReporter
@@ -33,59 +33,65 @@ from fer_bench.config import RunConfig
 from fer_bench.data.task import Task
 from fer_bench.executors.grid import expand
 from fer_bench.registry import Registry
-from fer_bench.results.store import Store
 
-HERE = Path(__file__).parent
-COLD, WARM = "fer-bench, empty cache", "fer-bench, again"
-PEERS = {
-    "keras": ("Keras", "keras_kfold.py", []),
-    "torch": ("PyTorch", "torch_kfold.py", []),
-    "torch-float32": ("PyTorch float32", "torch_kfold.py", ["--precision", "float32"]),
-    "torch-bfloat16": ("PyTorch bfloat16", "torch_kfold.py", ["--precision", "bfloat16"]),
-    "torch-compile": ("torch.compile", "torch_kfold.py", ["--compile"]),
-    "torch-cached": ("PyTorch, features once", "torch_kfold.py", ["--cached"]),
+PROGRAMS = {
+    "probe": "ours,ours-again,keras,torch,torch-cached",
+    "finetune": "ours,torch,keras",
+    "full": "ours-steps,torch-float32,keras",
+    "forward": "ours-steps,torch-float32,keras" + (",torch-bfloat16" if native_bfloat16() else ""),
 }
-STRATEGIES = {
-    "probe": "linear-probe",
-    "finetune": "finetune[epochs={tail_epochs}]",
-    "full": "full[epochs={tail_epochs}]",
-    "forward": "linear-probe",
-}
+"""What runs in a row unless ``--programs`` says otherwise."""
+PHASES = {"probe": 2, "finetune": 3, "full": 2, "forward": 1}
+LONGEST_SAMPLE_S = 60.0
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--row", dest="kind", choices=KINDS, default="probe", help="the piece of work")
     parser.add_argument("--dataset", default="synthetic", help="as in fer-bench run")
-    parser.add_argument("--data-dir", type=Path, help="as in fer-bench run")
+    parser.add_argument("--data-dir", dest="data_folder", type=Path, default=paths.data_dir(), help="likewise")
     parser.add_argument("--limit", type=int, default=350, help="images, balanced over the classes")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--size", type=int, default=149, help="side of the network's input, pixels")
-    parser.add_argument("--kind", choices=KINDS, default="probe")
     parser.add_argument("--epochs", type=int, default=10, help="of the head")
     parser.add_argument("--tail-epochs", type=int, default=5, help="of what follows the head, or of 'full'")
-    parser.add_argument("--strategy", help="fer-bench's strategy, if not the one that fits --kind")
-    parser.add_argument("--peers", default="keras,torch,torch-cached", help=f"of {', '.join(PEERS)}; may be empty")
-    parser.add_argument("--rounds", type=int, default=1, help="how often every program runs, in turn")
+    parser.add_argument("--strategy", help="fer-bench's strategy, if not the one that fits the row")
+    parser.add_argument("--programs", help=f"of {', '.join(TITLES)}; by default those of the row")
+    parser.add_argument("--rounds", type=int, default=3, help="how often every program runs, at most")
+    parser.add_argument("--budget-minutes", type=float, help="sample the scripts, and begin no round that ends later")
     parser.add_argument(
-        "--sample", action="store_true", help="time one epoch of one fold of the plain scripts, and scale"
+        "--accuracy-limit", type=int, help="images of the accuracies of sampled programs; 0: none; default: --limit"
     )
+    parser.add_argument("--timeout-minutes", type=float, default=60, help="a program that takes longer has failed")
+    parser.add_argument("--results", type=Path, help="append each run to this file, one JSON object a line")
     options = parser.parse_args(arguments)
-    options.peers = [name for name in options.peers.split(",") if name]
-    if unknown := [name for name in options.peers if name not in PEERS]:
-        parser.error(f"no such peers: {unknown}; there are {list(PEERS)}")
-    if options.kind != "probe" and "torch-cached" in options.peers:
-        options.peers.remove("torch-cached")
-    packages = {"keras": "tensorflow", **{name: "torch" for name in PEERS if name != "keras"}}
-    if absent := {packages[name] for name in options.peers if importlib.util.find_spec(packages[name]) is None}:
-        parser.error(f"not installed here: {sorted(absent)}; 'tox run -e peers' has all, or leave them out of --peers")
+    options.programs = [name for name in (options.programs or PROGRAMS[options.kind]).split(",") if name]
+    if unknown := [name for name in options.programs if name not in TITLES]:
+        parser.error(f"no such programs: {unknown}; there are {list(TITLES)}")
+    alone = {"torch-cached": ("probe",), "ours": ("probe", "finetune"), "ours-again": ("probe", "finetune")}
+    alone["ours-steps"] = ("full", "forward")
+    if wrong := [name for name in options.programs if options.kind not in alone.get(name, KINDS)]:
+        parser.error(f"{wrong} have no part in the row {options.kind!r}")
+    wanted = {PACKAGES[name] for name in options.programs if name in PACKAGES}
+    if absent := {package for package in wanted if importlib.util.find_spec(package) is None}:
+        parser.error(f"not installed here: {sorted(absent)}; 'tox run -e peers' has all, or choose others: --programs")
+    options.sample_seconds = 0.0
+    if options.budget_minutes:
+        sampled = [name for name in options.programs if name not in ("ours", "ours-again", "torch-cached")]
+        # Half of the time goes to starting processes and to what runs whole.
+        share = options.budget_minutes * 30 / max(1, len(sampled) * PHASES[options.kind] * options.rounds)
+        options.sample_seconds = min(LONGEST_SAMPLE_S, share)
+    if options.accuracy_limit is None:
+        options.accuracy_limit = options.limit
     return options
 
 
-def export(options: argparse.Namespace, file: Path) -> Task:
-    """Write the images, labels and folds that fer-bench would use to ``file``."""
-    config = RunConfig(datasets=(options.dataset,), folds=options.folds, limit=options.limit, data_dir=options.data_dir)
+def export(options: argparse.Namespace, limit: int, folder: Path) -> Place:
+    """Write the images, labels and folds that fer-bench would use to ``folder``."""
+    folder.mkdir()
+    config = RunConfig(datasets=(options.dataset,), folds=options.folds, limit=limit, data_dir=options.data_folder)
     with tempfile.TemporaryDirectory() as cache, TerminalReporter(quiet=True) as reporter:
-        grid = expand(config, Registry.load(), data_folder(options), Path(cache), reporter)
+        grid = expand(config, Registry.load(), options.data_folder, Path(cache), reporter)
     block = grid.blocks[0]
     (view,) = block.task.parts
     if view.shape is None:
@@ -96,83 +102,99 @@ def export(options: argparse.Namespace, file: Path) -> Task:
         fold[job.fold.test] = job.fold.number
     images = view.images(np.arange(n))
     stacked = np.stack([np.broadcast_to(image, (*image.shape[:2], view.channels)) for image in images])
-    np.savez(file, images=stacked, labels=block.task.labels, fold=fold)
-    return block.task
+    np.savez(folder / "work.npz", images=stacked, labels=block.task.labels, fold=fold)
+    return Place(folder, block.task, limit)
 
 
-def data_folder(options: argparse.Namespace) -> Path:
-    return options.data_dir or paths.data_dir()
+def order_of(programs: Sequence[str], number: int) -> list[str]:
+    """Return the programs in the order of round ``number``: every second one backwards.
 
-
-def call(command: Sequence[str | Path]) -> float:
-    """Run a command to its end; return its seconds.
-
-    Raises:
-        SystemExit: it failed; shows the end of what it said.
+    A warm run of ours stays behind the cold one, whose cache it finds.
     """
-    start = time.perf_counter()
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(map(str, command))}\nended with {done.returncode}:\n{done.stderr[-2000:]}")
-    return time.perf_counter() - start
+    order = list(programs) if number % 2 == 0 else list(reversed(programs))
+    if {"ours", "ours-again"} <= set(order):
+        order.remove("ours-again")
+        order.insert(order.index("ours") + 1, "ours-again")
+    return order
 
 
-def run_peer(name: str, options: argparse.Namespace, folder: Path) -> Run:
-    title, script, extra = PEERS[name]
-    weights = resources.files("fer_bench_xception") / "weights" / "imagenet.safetensors"
-    sample = options.sample and name != "torch-cached" and options.kind != "forward"
-    answer_file = folder / "answer.json"
-    command = [sys.executable, HERE / script, "--images", folder / "work.npz", "--weights", str(weights)]
-    command += ["--output", answer_file, "--kind", options.kind, "--size", str(options.size), *extra]
-    command += ["--epochs", str(options.epochs), "--tail-epochs", str(options.tail_epochs)]
-    elapsed = call([*command, "--sample"] if sample else command)
-    answer = json.loads(answer_file.read_text(encoding="utf-8"))
-    start = 0.0 if options.kind == "forward" else elapsed - answer["measured_s"]
-    predictions = answer["predictions"]
-    program = f"{title} ({answer['program']})"
-    return Run(program, start + answer["whole_s"], sample, None if predictions is None else np.array(predictions))
+def run_rounds(options: argparse.Namespace, place: Place) -> list[Round]:
+    """Run the programs in turn until all rounds are done or the budget is used."""
+    rounds: list[Round] = []
+    begun, longest = time.monotonic(), 0.0
+    for number in range(options.rounds):
+        round_begun = time.monotonic()
+        if options.budget_minutes and number and round_begun - begun + longest > 60 * options.budget_minutes:
+            break
+        found = {
+            name: tell(options, number, start(name, options, place, number))
+            for name in order_of(options.programs, number)
+        }
+        rounds.append({found[name].program: found[name] for name in options.programs})
+        longest = max(longest, time.monotonic() - round_begun)
+    return rounds
 
 
-def run_ours(program: str, options: argparse.Namespace, task: Task, folder: Path) -> Run:
-    """Run ``fer-bench run`` into a new runs folder; the cache folder is emptied first unless it is to be warm."""
-    runs, cache = folder / "runs", folder / "cache"
-    shutil.rmtree(runs, ignore_errors=True)
-    if program == COLD:
-        shutil.rmtree(cache, ignore_errors=True)
-    strategy = options.strategy or STRATEGIES[options.kind].format(**vars(options))
-    command = [sys.executable, "-c", "from fer_bench.cli import main; main()", "run", "--quiet"]
-    command += ["--dataset", options.dataset, "--backbone", f"xception[input_size={options.size}]"]
-    command += ["--strategy", strategy, "--folds", str(options.folds), "--limit", str(options.limit)]
-    command += ["--runs-dir", runs, "--cache-dir", cache, "--data-dir", data_folder(options)]
-    seconds = call(command)
-    cells = Store(runs).cells()[0]
-    if options.kind == "forward":
-        return Run(program, len(task) / cells[0].measures["images_per_second"], False, None)
-    of_id = {}
-    for cell in cells:
-        table = cell.predictions()
-        scores = table[[f"p{index}" for index in range(len(task.classes))]].to_numpy()
-        of_id.update(zip(table["id"], scores.argmax(1), strict=True))
-    return Run(program, seconds, False, np.array([of_id[sample] for sample in task.ids]))
+def tell(options: argparse.Namespace, number: int, run: Run) -> Run:
+    """Say at once what a run came to."""
+    seconds = "failed" if run.seconds is None else f"{run.seconds:.1f} s"
+    print(f"round {number}: {run.program}: {seconds} {run.note}".rstrip(), file=sys.stderr, flush=True)
+    if options.results:
+        record = asdict(run) | {"predictions": None if run.predictions is None else run.predictions.tolist()}
+        with options.results.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"row": options.kind, "limit": options.limit, "round": number, **record}) + "\n")
+    return run
+
+
+def accuracies(
+    options: argparse.Namespace, place: Place, rounds: list[Round], folder: Path
+) -> tuple[Place, list[Round]]:
+    """Return the rounds with the accuracies of what was only sampled, or a round of its own on fewer images."""
+    sampled = [name for name in options.programs if name not in OURS and any(run.timed for run in _runs(rounds, name))]
+    if not (sampled and options.accuracy_limit and options.kind in ("probe", "finetune")):
+        return place, []
+    note = "accuracy of the same training with what stays frozen computed once"
+    if options.accuracy_limit != options.limit:
+        place = export(options, options.accuracy_limit, folder / "accuracy")
+        programs = ["ours", *sampled]
+        found = [tell(options, 0, accuracy_of(name, options, place)) for name in programs]
+        return place, [
+            {
+                run.program: replace(run, note=run.note or (note if run.program not in OURS.values() else ""))
+                for run in found
+            }
+        ]
+    for name in sampled:
+        run = tell(options, 0, accuracy_of(name, options, place))
+        for key in [key for key in rounds[0] if key.startswith(f"{TITLES[name]} (")]:
+            rounds[0][key] = replace(rounds[0][key], predictions=run.predictions, note=run.note or note)
+    return place, []
+
+
+def _runs(rounds: Sequence[Round], name: str) -> list[Run]:
+    return [run for found in rounds for key, run in found.items() if key.startswith(f"{TITLES[name]} (")]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
-    ours = [COLD] if options.kind == "forward" else [COLD, WARM]
+    begun, load = time.monotonic(), os.getloadavg()[1]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        task = export(options, folder / "work.npz")
-        rounds = []
-        for number in range(options.rounds):
-            runs = [run_ours(program, options, task, folder) for program in ours]
-            for peer in options.peers:
-                runs.append(run_peer(peer, options, folder))
-                print(f"round {number}: {runs[-1].program}: {runs[-1].seconds:.1f} s", file=sys.stderr, flush=True)
-            rounds.append({run.program: run for run in runs})
-    title = f"{options.kind}, {len(task)} images of {options.dataset}, {options.size} px, {options.folds} folds"
-    print(to_markdown(title, rounds, ours, task.labels, task.groups), end="")
-    load = os.getloadavg()[1]
-    print(f"{options.rounds} round(s), programs in turn; {os.cpu_count()} cores, load {load:.1f} at the end.")
+        place = export(options, options.limit, folder / "timing")
+        rounds = run_rounds(options, place)
+        small, more = accuracies(options, place, rounds, folder)
+    ours = [key for key in rounds[0] if key.startswith("fer-bench")]
+    print(to_markdown(title(options, place.task), rounds, ours, place.task.labels, place.task.groups), end="")
+    if more:
+        print(to_markdown(title(options, small.task), more, ours[:1], small.task.labels, small.task.groups), end="")
+    print(
+        f"{len(rounds)} round(s), programs in turn, every second round backwards; {os.cpu_count()} cores, "
+        f"load {load:.1f} at the start; {(time.monotonic() - begun) / 60:.0f} minutes in all."
+    )
+
+
+def title(options: argparse.Namespace, task: Task) -> str:
+    return f"{options.kind}, {len(task)} images of {options.dataset}, {options.size} px, {options.folds} folds"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""From the repeated runs of several programs to one table: medians, ratios of pairs, accuracy with its interval."""
+"""From the runs of several programs in several rounds to one table: medians, ratios of pairs, accuracies."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,60 +21,116 @@ class Run:
 
     Attributes:
         program: as the table names it.
-        seconds: of the whole work, the program's start included.
-        scaled: whether the seconds were measured on one epoch of one fold and multiplied.
+        seconds: of the whole work, the program's start included; None if it failed.
+        timed: how many images were timed where the seconds are extrapolated from them; 0 where all were done.
         predictions: (n,) int, the class predicted for each image in the fold that tests it; None where unknown.
+        note: about this run: why it failed, or what its accuracy is of.
     """
 
     program: str
-    seconds: float
-    scaled: bool
+    seconds: float | None
+    timed: int
     predictions: np.ndarray | None
+    note: str = ""
 
 
-def median_ratio(rounds: Sequence[dict[str, Run]], program: str, ours: str) -> float:
-    """Return the median over rounds of seconds of ``program`` / seconds of ``ours`` in the same round."""
-    return statistics.median(runs[program].seconds / runs[ours].seconds for runs in rounds)
+Round = dict[str, Run]
+
+
+def run_of(answer: dict[str, Any], title: str, elapsed: float) -> Run:
+    """Return the run that a program's answer tells of.
+
+    Where all was done, its seconds are those of the process. Else they are the start of the process and each phase at
+    the pace of its sample; compilation and warming up are left out.
+    """
+    phases = answer["phases"]
+    whole = all(phase["images"] == phase["whole_images"] for phase in phases)
+    pace = [phase["seconds"] / phase["images"] * phase["whole_images"] for phase in phases]
+    predictions = answer["predictions"]
+    # Features alone are no work that anybody starts a process for.
+    start = 0.0 if phases[0]["name"] == "forward" else answer["start_s"]
+    return Run(
+        program=f"{title} ({answer['program']})",
+        seconds=elapsed if predictions is not None else start + sum(pace),
+        timed=0 if whole else sum(phase["images"] for phase in phases),
+        predictions=None if predictions is None else np.asarray(predictions),
+    )
+
+
+def median_ratio(rounds: Sequence[Round], program: str, ours: str) -> float | None:
+    """Return the median over rounds of seconds of ``program`` / seconds of ``ours`` in the same round; None without."""
+    pairs = [(runs[program].seconds, runs[ours].seconds) for runs in rounds if {program, ours} <= set(runs)]
+    ratios = [theirs / own for theirs, own in pairs if theirs is not None and own is not None]
+    return statistics.median(ratios) if ratios else None
 
 
 def to_markdown(
-    work: str, rounds: Sequence[dict[str, Run]], ours: Sequence[str], labels: np.ndarray, groups: np.ndarray | None
+    work: str, rounds: Sequence[Round], ours: Sequence[str], labels: np.ndarray, groups: np.ndarray | None
 ) -> str:
-    """Return the table of one piece of work.
+    """Return the table of one piece of work, and its notes.
 
     Args:
         work: its title.
-        rounds: each holds a run of every program, made in turn; columns follow the order of the first.
-        ours: programs that get a column of ratios; of the first, accuracies are compared with the others'.
+        rounds: each holds a run of every program; one that failed or is missing does not count.
+        ours: programs that get a column of ratios; with the first, accuracies are compared.
         labels: (n,) int true classes.
         groups: (n,) names of subjects, which intervals resample; None resamples images.
     """
+    programs = list(dict.fromkeys(name for runs in rounds for name in runs))
+    ours = [name for name in ours if name in programs]
     lines = [
         f"| {work} | seconds | "
         + " | ".join(f"x {name}" for name in ours)
-        + " | accuracy % | 95 % interval | minus ours, points |",
-        "| --- |" + " ---: |" * (len(ours) + 4),
+        + " | rounds | accuracy % | 95 % interval | minus ours, points |",
+        "| --- |" + " ---: |" * (len(ours) + 5),
     ]
-    reference = rounds[0][ours[0]].predictions
-    for program, first in rounds[0].items():
-        seconds = statistics.median(runs[program].seconds for runs in rounds)
-        cells = [program, f"{'~' if first.scaled else ''}{seconds:.1f}"]
-        cells += [f"{median_ratio(rounds, program, name):.2f}" for name in ours]
-        cells += _accuracies(first.predictions, reference if program not in ours else None, labels, groups)
+    notes = []
+    for program in programs:
+        runs = [found[program] for found in rounds if program in found]
+        good = [run for run in runs if run.seconds is not None]
+        seconds = statistics.median(run.seconds for run in good if run.seconds is not None) if good else None
+        timed = max((run.timed for run in good), default=0)
+        cells = [program, "failed" if seconds is None else f"{'~' if timed else ''}{seconds:.1f}"]
+        ratios = [median_ratio(rounds, program, name) for name in ours]
+        cells += ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
+        cells += [str(len(good))]
+        cells += _accuracies(rounds, program, ours[0] if ours and program not in ours else None, labels, groups)
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        if timed:
+            notes.append(f"~ {program}: extrapolated from {timed} images, compilation left out.")
+        notes += [f"{program}: {run.note}" for run in runs if run.note]
+    return "\n".join([*lines, "", *dict.fromkeys(notes)]).rstrip() + "\n"
 
 
 def _accuracies(
-    predictions: np.ndarray | None, reference: np.ndarray | None, labels: np.ndarray, groups: np.ndarray | None
+    rounds: Sequence[Round], program: str, ours: str | None, labels: np.ndarray, groups: np.ndarray | None
 ) -> list[str]:
-    if predictions is None:
+    """Return accuracy over all rounds, its interval, and the difference from ours in the rounds that have both.
+
+    An image's answers in several rounds are resampled together.
+    """
+    votes, reference = _votes(rounds, program, labels), _votes(rounds, ours, labels)
+    if not votes:
         return ["-", "-", "-"]
-    classes = int(labels.max()) + 1
-    votes = np.eye(classes)[predictions]
-    own = bootstrap_interval(ACCURACY, labels, votes, groups)
+    units = np.arange(len(labels)).astype(str) if groups is None else groups
+    own = bootstrap_interval(
+        ACCURACY, np.tile(labels, len(votes)), np.concatenate(list(votes.values())), np.tile(units, len(votes))
+    )
     cells = [f"{100 * own.estimate:.1f}", f"{100 * own.low:.1f} to {100 * own.high:.1f}"]
-    if reference is None:
+    both = [number for number in votes if number in reference]
+    if not both:
         return [*cells, "-"]
-    difference = difference_interval(ACCURACY, labels, votes, np.eye(classes)[reference], groups)
+    difference = difference_interval(
+        ACCURACY,
+        np.tile(labels, len(both)),
+        np.concatenate([votes[number] for number in both]),
+        np.concatenate([reference[number] for number in both]),
+        np.tile(units, len(both)),
+    )
     return [*cells, f"{100 * difference.estimate:+.1f} ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"]
+
+
+def _votes(rounds: Sequence[Round], program: str | None, labels: np.ndarray) -> dict[int, np.ndarray]:
+    """Return number of the round -> (n, c) one-hot answers of a program, where it gave any."""
+    runs = {number: found[program].predictions for number, found in enumerate(rounds) if program in found}
+    return {number: np.eye(int(labels.max()) + 1)[p] for number, p in runs.items() if p is not None}

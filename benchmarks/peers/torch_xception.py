@@ -122,9 +122,17 @@ class Xception(nn.Module):
         self.block13, self.block14 = Down(728, 728, 1024, True), Exit()
 
     def forward(self, x: Tensor) -> Tensor:
-        for block in self.children():
+        return self.from_tail(self.below_tail(x))
+
+    def below_tail(self, x: Tensor) -> Tensor:
+        """Return what blocks 1 to 12 make of images."""
+        for block in list(self.children())[:-2]:
             x = block(x)
-        return x.mean((2, 3))
+        return x
+
+    def from_tail(self, x: Tensor) -> Tensor:
+        """Return the features that blocks 13 and 14 make of what is below them."""
+        return self.block14(self.block13(x)).mean((2, 3))
 
     def tail(self) -> list[nn.Parameter]:
         """Return the parameters of blocks 13 and 14."""

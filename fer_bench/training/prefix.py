@@ -245,22 +245,8 @@ def _write(
     advance: Callable[[int], None],
 ) -> None:
     backbone, n = source.built, len(view.rows)
-    batch, micro_batch = (BATCH, MICRO_BATCH) if jax.default_backend() == "cpu" else (BATCH_ELSEWHERE, BATCH_ELSEWHERE)
     state = {stage: backbone.state[stage] for stage in backbone.stages[:stop]}
-
-    def run(state: Any, images: jax.Array) -> jax.Array:
-        mirrored = (images, images[:, :, ::-1])[:variants]
-        return jnp.stack([backbone.prefix(state, pictures, stop) for pictures in mirrored], axis=1)
-
-    @jax.jit
-    def step(state: Any, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        parts = images.reshape(-1, micro_batch, *images.shape[1:])
-        values = jnp.concatenate(jax.lax.map(lambda part: run(state, part), parts))
-        stored = values.astype(dtype)
-        error, size = (jnp.sum(jnp.square(x.astype(jnp.float32))) for x in (values - stored, values))
-        finite = jnp.isfinite(values).reshape(len(values), -1).all(1)
-        return stored, finite, jnp.isfinite(stored).all() & (error <= size * _ROUNDING**2)
-
+    batch, step = batch_step(backbone, stop, variants, dtype)
     batches = _batches(view, batch, backbone.input_size)
     first = next(batches)
     shape = _output_shape(source, stop, jax.eval_shape(partial(backbone.prefix, stop=stop), state, first[1]))
@@ -284,6 +270,32 @@ def _write(
         rate = (n - batch) / (end - compiled) if n > batch else n / (end - start)
         _describe(writer, source, view, stop, dtype)
         writer.facts |= {"seconds": end - start, "images_per_second": rate * variants, "variants": variants}
+
+
+def batch_step(
+    backbone: Backbone, stop: int, variants: int, dtype: np.dtype[Any]
+) -> tuple[int, Callable[[Any, Any], tuple[jax.Array, jax.Array, jax.Array]]]:
+    """Return the size of a batch, and the compiled function that makes stage outputs of one.
+
+    The function takes the state of the first ``stop`` stages and (batch, h, w, c) uint8 images, and returns the values
+    (batch, variants, …) in ``dtype``, whether those of each image are finite, and whether ``dtype`` holds them.
+    """
+    batch, micro_batch = (BATCH, MICRO_BATCH) if jax.default_backend() == "cpu" else (BATCH_ELSEWHERE, BATCH_ELSEWHERE)
+
+    def run(state: Any, images: jax.Array) -> jax.Array:
+        mirrored = (images, images[:, :, ::-1])[:variants]
+        return jnp.stack([backbone.prefix(state, pictures, stop) for pictures in mirrored], axis=1)
+
+    @jax.jit
+    def step(state: Any, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        parts = images.reshape(-1, micro_batch, *images.shape[1:])
+        values = jnp.concatenate(jax.lax.map(lambda part: run(state, part), parts))
+        stored = values.astype(dtype)
+        error, size = (jnp.sum(jnp.square(x.astype(jnp.float32))) for x in (values - stored, values))
+        finite = jnp.isfinite(values).reshape(len(values), -1).all(1)
+        return stored, finite, jnp.isfinite(stored).all() & (error <= size * _ROUNDING**2)
+
+    return batch, step
 
 
 def _output_shape(source: Source, stop: int, out: Any) -> tuple[int, ...]:

@@ -1,0 +1,94 @@
+"""The steps of fer-bench without its command around them: features, or training of everything, of images in memory.
+
+It answers as the plain scripts do, so that ``forward`` and ``full`` are timed alike on all sides.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from work import CLIP, TAIL_RATE, Work, read_work
+
+from fer_bench.data.protocols import Fold
+from fer_bench.registry import Registry
+from fer_bench.specs import GradientPhase, Rule
+from fer_bench.training.backbone import Backbone, build, resolve_precision
+from fer_bench.training.gradient import Model, Trainer
+from fer_bench.training.parameters import divide
+from fer_bench.training.prefix import batch_step
+
+
+class Pictures:
+    """The images, as a trainer takes them."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, rows: np.ndarray, variant: Any = 0) -> np.ndarray:
+        return self.images[rows]
+
+
+def pass_forward(work: Work, backbone: Backbone) -> None:
+    """Compute the features of all images."""
+    batch, step = batch_step(backbone, len(backbone.stages), 1, np.dtype(np.float16))
+
+    def run(rows: np.ndarray, _: int) -> None:
+        for at in range(0, len(rows), batch):
+            part = rows[at : at + batch]
+            filled = np.concatenate([part, np.repeat(part[-1:], batch - len(part))])
+            np.asarray(step(backbone.state, work.images[filled])[0])
+
+    work.time("forward", np.arange(len(work.images)), run)
+
+
+def train_all(work: Work, backbone: Backbone) -> None:
+    """Train everything in every fold and predict its test part."""
+    options, inputs = work.options, Pictures(work.images)
+    parameters, others = divide(backbone)
+    head = {"head/kernel": jnp.zeros((backbone.feature_size, work.classes)), "head/bias": jnp.zeros(work.classes)}
+    begin = Model(parameters | head, others)
+    phase = GradientPhase(
+        name="full",
+        rules=(Rule(), Rule(head=True)),
+        epochs=1 if work.sampled else options.tail_epochs,
+        batch=options.batch,
+        learning_rate=TAIL_RATE,
+        schedule="constant",
+        warmup=0.0,
+        clip=CLIP,
+    )
+    trainer = Trainer(backbone, phase, work.classes, {name: x.shape for name, x in begin.parameters.items()})
+    for train, test in work.folds():
+        models = [begin]
+
+        def fit(rows: np.ndarray, _: int, models: list[Model] = models) -> None:
+            part = np.isin(np.arange(len(work.labels)), rows)
+            model, _ = trainer.fit(begin, inputs, work.labels, Fold(0, part, ~part), options.seed, lambda _: None)
+            models[:] = [jax.block_until_ready(model)]
+
+        def predict(rows: np.ndarray, _: int, models: list[Model] = models) -> None:
+            work.predictions[rows] = trainer.predict(models[0], inputs, rows).argmax(1)
+
+        work.time("full", train, fit, options.tail_epochs)
+        work.time("predict", test, predict)
+
+
+def main() -> None:
+    work = read_work(__doc__ or "")
+    precision = resolve_precision("auto")
+    backbone = build(Registry.load().backbone(f"xception[input_size={work.options.size}]"), precision, seed=0)
+    if work.options.kind == "forward":
+        pass_forward(work, backbone)
+    else:
+        train_all(work, backbone)
+    work.answer(f"jax {jax.__version__}, {precision}")
+
+
+if __name__ == "__main__":
+    main()
