@@ -47,6 +47,7 @@ CASES = [
 @pytest.mark.parametrize(("classes", "c", "standardize", "pieces"), CASES)
 def test_agrees_with_scikit_learn(classes, c, standardize, pieces, monkeypatch):
     monkeypatch.setattr(convex, "PIECE_BYTES", 4 * 300 * (2 * 40 + 6 * 5 * classes) // pieces)
+    monkeypatch.setattr(convex, "KEPT_BYTES", convex.PIECE_BYTES)
     features, labels = _task(300, 40, classes)
     train = np.stack([np.arange(300) % 5 != fold for fold in range(5)])
     heads = convex.fit(
@@ -126,6 +127,7 @@ def test_pieces_change_rounding_alone(monkeypatch):
     take = Outputs.take
     monkeypatch.setattr(Outputs, "take", lambda self, rows, variant=0: taken.append(len(rows)) or take(self, rows))
     monkeypatch.setattr(convex, "PIECE_BYTES", 4 * 50 * (2 * 30 + 6 * 4 * 3))
+    monkeypatch.setattr(convex, "KEPT_BYTES", convex.PIECE_BYTES)
     pieces = convex.fit(_outputs(features), labels, train, 3, phase)
     assert max(taken) <= 50
     np.testing.assert_allclose(pieces.centre, features.mean(0), rtol=1e-6)

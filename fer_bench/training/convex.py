@@ -25,11 +25,14 @@ from fer_bench.training.outputs import Outputs
 
 Array = np.ndarray[Any, Any]
 
-PIECE_BYTES = 64 << 20
-"""What a piece takes in the memory of a CPU: features twice, since the next piece is read meanwhile, and six arrays of
-logits of all heads."""
-PIECE_BYTES_ELSEWHERE = 2 << 30
-"""Likewise of a GPU or TPU."""
+KEPT_BYTES = 64 << 20
+"""What a single piece takes in the memory of a CPU where all samples fit one: features twice, and six arrays of logits
+of all heads."""
+PIECE_BYTES = 16 << 20
+"""Likewise what each of several pieces takes. Allocators keep what is freed, so that a process grows to several times
+this size: 400 MB at 64 MiB, 210 MB at 16 (300,000 samples, 64 features, 5 heads)."""
+BYTES_ELSEWHERE = 2 << 30
+"""Either of them on a GPU or TPU."""
 _MEMORY = 10
 _BACKTRACKS = 20
 _SUFFICIENT_DECREASE = 1e-4
@@ -60,7 +63,8 @@ class Heads:
 
     def log_probabilities(self, head: int, features: Outputs, rows: Array) -> Array:
         """Return what a head says of some samples, (k, c) float32."""
-        weights, size = np.ascontiguousarray(self.weights[:, head]), _rows_of_a_piece(*self.weights.shape)
+        weights = np.ascontiguousarray(self.weights[:, head])
+        size = max(1, PIECE_BYTES // _bytes_of_a_row(*self.weights.shape))
         found = np.empty((len(rows), weights.shape[1]), np.float32)
         for start in range(0, len(rows), size):
             x = (features.take(rows[start : start + size]) - self.centre) / self.spread
@@ -105,22 +109,25 @@ def fit(features: Outputs, labels: Array, train: Array, classes: int, phase: Con
         phase: penalty, scaling and stopping rule.
     """
     count = train.sum(1).astype(np.float32)
-    bounds = _bounds(len(features), _rows_of_a_piece(features.shape[0], len(train), classes))
+    bounds = _bounds(len(features), _bytes_of_a_row(features.shape[0], len(train), classes))
     centre, spread = _standardization(features, bounds) if phase.standardize else _identity(features.shape[0])
-    pieces = _cut(features, labels, train, count, centre, spread, bounds)
-    problem = _pose(pieces, features.shape[0], count, phase)
-    head, *solved = _solve(pieces, problem, classes, phase.max_iterations, phase.tolerance)
+    # One thread for all passes: the memory that each new one frees would stay with it.
+    with ThreadPoolExecutor(1) as reader:
+        pieces = _cut(features, labels, train, count, centre, spread, bounds, reader)
+        problem = _pose(pieces, features.shape[0], count, phase)
+        head, *solved = _solve(pieces, problem, classes, phase.max_iterations, phase.tolerance)
     return Heads(*map(np.asarray, (*solved, *_fold_scaling(problem, head), centre, spread)))
 
 
-def _rows_of_a_piece(f: int, m: int, c: int) -> int:
-    limit = PIECE_BYTES if jax.default_backend() == "cpu" else PIECE_BYTES_ELSEWHERE
-    return max(1, limit // (4 * (2 * f + 6 * m * c)))
+def _bytes_of_a_row(f: int, m: int, c: int) -> int:
+    return 4 * (2 * f + 6 * m * c)
 
 
-def _bounds(n: int, rows: int) -> list[tuple[int, int]]:
-    """Return the first row of each piece and the one after its last; as even as can be."""
-    pieces = -(-n // rows)
+def _bounds(n: int, row: int) -> list[tuple[int, int]]:
+    """Return the first sample of each piece and the one after its last, as even as can be, for ``row`` bytes each."""
+    cpu = jax.default_backend() == "cpu"
+    whole, part = (KEPT_BYTES, PIECE_BYTES) if cpu else (BYTES_ELSEWHERE, BYTES_ELSEWHERE)
+    pieces = 1 if n * row <= whole else -(-n // max(1, part // row))
     ends = [n * number // pieces for number in range(pieces + 1)]
     return list(itertools.pairwise(ends))
 
@@ -155,6 +162,7 @@ def _cut(
     centre: Array,
     spread: Array,
     bounds: list[tuple[int, int]],
+    reader: ThreadPoolExecutor,
 ) -> _Pieces:
     """Return a function that iterates over the pieces; a single one stays on the device."""
 
@@ -167,13 +175,12 @@ def _cut(
 
     def stream() -> Iterator[_Piece]:
         # The next piece is read while the device works on this one.
-        with ThreadPoolExecutor(1) as reader:
-            pending = reader.submit(read, *bounds[0])
-            for following in (*bounds[1:], None):
-                ready = pending.result()
-                if following is not None:
-                    pending = reader.submit(read, *following)
-                yield ready
+        pending = reader.submit(read, *bounds[0])
+        for following in (*bounds[1:], None):
+            ready = pending.result()
+            if following is not None:
+                pending = reader.submit(read, *following)
+            yield ready
 
     if len(bounds) > 1:
         return stream
