@@ -21,6 +21,10 @@ class PluginError(FerBenchError):
     """A plugin broke its contract or failed; the message names the plugin."""
 
 
+class PluginWarning(UserWarning):
+    """A plugin did something to the process that was undone; the message names the plugin."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a sentence that offers the nearest of ``known``, or lists them all if none is near.
 

@@ -16,9 +16,11 @@ from typing import Any, Literal
 import pluggy
 
 from fer_bench import hookspecs
+from fer_bench.containment import watched
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.hookspecs import PROJECT
-from fer_bench.specs import BackboneSpec, DatasetSpec, StrategySpec
+from fer_bench.interface import declared_version, mismatch
+from fer_bench.specs import INTERFACE_VERSION, BackboneSpec, DatasetSpec, StrategySpec
 
 Kind = Literal["dataset", "backbone", "strategy"]
 Item = DatasetSpec | BackboneSpec | StrategySpec
@@ -32,6 +34,7 @@ ITEM_HOOKS: Mapping[str, tuple[Kind, type[Item]]] = {
 
 SELECT_VARIABLE = "FER_BENCH_PLUGINS"
 ITEM_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+PLUGIN_NAME = re.compile(r"[A-Za-z0-9]+([-_.][A-Za-z0-9]+)*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,9 @@ class Plugin:
         items: (kind, spec) of everything it brings.
         status: ``ok``, ``failed`` or ``off`` (not selected by ``FER_BENCH_PLUGINS``).
         error: why it failed; empty otherwise.
+        module: that its entry point names.
+        interface: the version of the interface that it was written for.
+        notes: what loading it did to the process, such as printing; see `fer_bench.containment`.
     """
 
     name: str
@@ -54,6 +60,9 @@ class Plugin:
     items: tuple[tuple[Kind, Item], ...] = ()
     status: Literal["ok", "failed", "off"] = "ok"
     error: str = ""
+    module: str = ""
+    interface: int = INTERFACE_VERSION
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,12 @@ def load_plugins() -> Plugins:
     plugins: list[Plugin] = []
     for name, entry_point in entry_points:
         found = entry_point.dist
-        plugin = Plugin(name=name, distribution=found.name if found else "", version=found.version if found else "")
+        plugin = Plugin(
+            name=name,
+            distribution=found.name if found else "",
+            version=found.version if found else "",
+            module=entry_point.module,
+        )
         first = next((other for other in plugins if other.name == name), None)
         if selected is not None and name not in selected:
             plugin = replace(plugin, status="off")
@@ -110,14 +124,25 @@ def load_plugins() -> Plugins:
 def _load(manager: pluggy.PluginManager, plugin: Plugin, entry_point: importlib.metadata.EntryPoint) -> Plugin:
     """Return ``plugin`` with what it brings, or with its error; a failed one leaves nothing in ``manager``."""
     # Broad on purpose: an entry point runs foreign code, and even SystemExit must not end the host.
-    try:
-        module = entry_point.load()
-        hooks = _register(manager, plugin.name, module)
-        return replace(plugin, hooks=hooks, items=_items(module, hooks))
-    except (Exception, SystemExit) as error:
-        if manager.has_plugin(plugin.name):
-            manager.unregister(name=plugin.name)
-        return replace(plugin, status="failed", error=_describe(error))
+    with watched() as notes:
+        try:
+            plugin = replace(plugin, interface=declared_version(plugin.module))
+            if (wrong := mismatch(plugin.interface)) or (wrong := _wrong_name(plugin.name)):
+                return replace(plugin, status="failed", error=wrong)
+            module = entry_point.load()
+            hooks = _register(manager, plugin.name, module)
+            plugin = replace(plugin, hooks=hooks, items=_items(module, hooks))
+        except (Exception, SystemExit) as error:
+            if manager.has_plugin(plugin.name):
+                manager.unregister(name=plugin.name)
+            plugin = replace(plugin, status="failed", error=_describe(error))
+    return replace(plugin, notes=tuple(notes))
+
+
+def _wrong_name(name: str) -> str:
+    if PLUGIN_NAME.fullmatch(name):
+        return ""
+    return f"its entry point is named {name!r}; a name is letters and digits, joined by '-', '_' or '.'"
 
 
 def _discover() -> list[tuple[str, importlib.metadata.EntryPoint]]:
@@ -185,6 +210,8 @@ def _items(module: Any, hooks: Iterable[str]) -> tuple[tuple[Kind, Item], ...]:
                     f"{hook} returned a {kind} named {item.name!r}; "
                     "a name is lower-case letters and digits, in words joined by '-'"
                 )
+            if isinstance(item, BackboneSpec) and (odd := [stage for stage in item.stages if not stage.isidentifier()]):
+                raise ValueError(f"backbone {item.name!r} has stages that are not Python identifiers: {odd}")
             if any((kind, item.name) == (other_kind, other.name) for other_kind, other in items):
                 raise ValueError(f"{hook} returned two items named {item.name!r}")
             items.append((kind, item))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar, cast
@@ -11,7 +12,8 @@ from typing import Any, Generic, Self, TypeVar, cast
 import yaml
 from pydantic import ValidationError
 
-from fer_bench.errors import FerBenchError, PluginError, bullet_list, did_you_mean
+from fer_bench.containment import contained
+from fer_bench.errors import FerBenchError, PluginError, PluginWarning, bullet_list, did_you_mean
 from fer_bench.plugins import Item, Kind, Plugin, Plugins, load_plugins
 from fer_bench.specs import BackboneSpec, DatasetSpec, Params, StrategySpec, resolve
 
@@ -54,13 +56,31 @@ class Component(Generic[SpecT]):
         Raises:
             PluginError: it cannot be imported.
         """
+        return self.call(f"load {reference!r} of {self.spec.name!r}", resolve, reference)
+
+    def call(self, what: str, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+        """Call a function of the plugin; what it does to the process is undone, and told as a `PluginWarning`.
+
+        Args:
+            what: is done, for the error: ``build backbone 'net'``.
+            function: to be called.
+            *arguments: of it.
+            **keywords: of it.
+
+        Raises:
+            PluginError: it raised, or wanted to end the process; the message names the plugin.
+        """
+        where = f"Plugin {self.plugin.name!r}"
         try:
-            return cast("Callable[..., Any]", resolve(reference))
-        except Exception as error:
-            raise PluginError(
-                f"Plugin {self.plugin.name!r} cannot load {reference!r} of {self.spec.name!r}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+            with contained() as notes:
+                result = function(*arguments, **keywords)
+        except PluginError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise PluginError(f"{where} failed to {what}: {type(error).__name__}: {error}") from error
+        for note in notes:
+            warnings.warn(f"{where}, asked to {what}, {note}", PluginWarning, stacklevel=2)
+        return result
 
 
 class Registry:

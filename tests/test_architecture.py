@@ -13,8 +13,9 @@ import fer_bench
 
 ROOT = Path(fer_bench.__file__).parent
 LAYERS = [
-    ("errors", "labels", "paths", "sizes"),
+    ("errors", "labels", "paths", "sizes", "containment"),
     ("specs",),
+    ("interface",),
     ("hookspecs",),
     ("plugins",),
     ("registry",),
@@ -24,7 +25,7 @@ LAYERS = [
 ]
 ORDER_INSIDE = ["faces", "data", "training", "evaluation", "results", "reports", "executors", "testing"]
 """Within the middle layer a package imports only those before it."""
-LIGHT = [name for layer in LAYERS[:6] for name in layer]
+LIGHT = [name for layer in LAYERS[:7] for name in layer]
 HEAVY = {"jax", "jaxlib", "flax", "optax", "sklearn", "pandas", "tensorflow_datasets", "numpy", "tensorflow"}
 
 

@@ -68,6 +68,24 @@ BROKEN = {
         HEAD + "    @hookimpl\n    def fer_bench_backbones():\n        yield 1 / 0\n",
         "ZeroDivisionError",
     ),
+    "stage-with-a-path": (
+        HEAD
+        + "    @hookimpl\n    def fer_bench_backbones():\n"
+        + "        return [BackboneSpec(name='net', summary='', build='a:b', stages=('../up',), feature_size=1)]\n",
+        "stages that are not Python identifiers: ['../up']",
+    ),
+    "later-interface": (
+        "FER_BENCH_INTERFACE = 99\nfrom fer_bench.specs import NotYetThere\n",
+        "needs version 99 of the plugin interface; this fer-bench has 1: upgrade fer-bench",
+    ),
+    "earlier-interface": (
+        "FER_BENCH_INTERFACE: int = 0\n",
+        "needs version 0 of the plugin interface; this fer-bench has 1: upgrade the plugin",
+    ),
+    "interface-in-words": (
+        "FER_BENCH_INTERFACE = 'one'\n",
+        "FER_BENCH_INTERFACE in 'a_broken' is not a whole number such as 1",
+    ),
     "no-hooks": ("x = 1", "implements no hook"),
 }
 
@@ -118,6 +136,8 @@ def test_plugins_list_shows_rows_and_exits_1_if_one_failed(write_plugin):
             "items": [{"kind": "strategy", "name": "good"}],
             "status": "ok",
             "error": "",
+            "interface": 1,
+            "notes": [],
         }
     ]
     write_plugin("bad", "1 / 0")
@@ -151,3 +171,90 @@ def test_an_event_hook_that_raises_is_told_and_the_others_are_called(write_plugi
     (error,) = plugins.notify("fer_bench_cell_done", cell={"id": "abc"})
     assert error == "plugin 'raiser' failed in fer_bench_cell_done: ValueError: disk on fire"
     assert sys.modules["listener"].seen == ["abc"]
+
+
+def test_an_entry_point_named_like_a_path_is_one_row(write_plugin):
+    write_plugin("../evil", GOOD, module="evil", distribution="evil")
+    (row,) = load_plugins()
+    assert row.status == "failed"
+    assert "its entry point is named '../evil'" in row.error
+    assert "evil" not in sys.modules
+
+
+CARELESS = {
+    "prints": ("print('hello'); import os; os.write(1, b'there')\n", "prints on stdout: "),
+    "child-prints": ("import subprocess; subprocess.run(['echo', 'from a child'])\n", "prints on stdout: from a child"),
+    "warns": (
+        "import warnings; warnings.simplefilter('always'); warnings.warn('old', UserWarning)\n",
+        "warns on import: UserWarning: old",
+    ),
+    "environment": (
+        "import os; os.environ['XLA_FLAGS'] = 'x'; os.environ['NEW_ONE'] = '1'\n",
+        "changes environment variables on import, set back: NEW_ONE, XLA_FLAGS",
+    ),
+    "config": (
+        "import jax; jax.config.update('jax_enable_x64', True)\n",
+        "sets jax_enable_x64 to True; set back to False",
+    ),
+    "slow": ("import time; time.sleep(0.06)\n", "takes 0."),
+}
+
+
+@pytest.mark.parametrize("kind", CARELESS)
+def test_a_careless_plugin_works_and_what_it_did_is_undone_and_named(kind, write_plugin, monkeypatch):
+    import os
+    import warnings
+
+    code, message = CARELESS[kind]
+    monkeypatch.setattr("fer_bench.containment.SLOW_S", 0.05 if kind == "slow" else 60)
+    write_plugin("careless", "    " + code + GOOD)
+    environment, filters = dict(os.environ), list(warnings.filters)
+    result = CliRunner().invoke(app, ["plugins", "list", "--json"])
+    assert result.exit_code == 0
+    (row,) = json.loads(result.stdout)
+    assert row["status"] == "ok"
+    assert any(note.startswith(message) for note in row["notes"]), row["notes"]
+    assert dict(os.environ) == environment
+    assert warnings.filters == filters
+    assert row["items"] == [{"kind": "strategy", "name": "good"}]
+
+
+def test_threads_that_go_on_are_named(write_plugin):
+    code = """
+        import threading
+        stop = threading.Event()
+        threading.Thread(target=stop.wait, name="miner", daemon=True).start()
+    """
+    write_plugin("threads", code + GOOD.replace("\n    ", "\n        "))
+    (row,) = load_plugins()
+    try:
+        assert row.notes == ("starts threads on import, which go on: miner",)
+    finally:
+        sys.modules["threads"].stop.set()
+
+
+def test_stdout_is_json_whatever_plugins_print_and_jax_begins_as_it_was(write_plugin, site):
+    """In a process of its own: there the plugin is the first to import jax, and fd 1 is a pipe."""
+    import os
+    import subprocess
+
+    write_plugin("careless", "    import os, jax\n    os.write(1, b'[')\n    print('{')\n" + GOOD)
+    write_plugin("x64", "    import jax\n    jax.config.update('jax_enable_x64', True)\n" + GOOD.replace("good", "x64"))
+    code = (
+        "import sys, importlib.metadata as m; real = m.distributions; site = sys.argv.pop(1);"
+        "m.distributions = lambda: real(path=[site]); sys.path.insert(0, site);"
+        "from fer_bench.cli import main; sys.argv[1:] = ['plugins', 'list', '--json'];"
+        "import atexit; atexit.register(lambda: sys.stderr.write(str(sys.modules['jax'].config.jax_enable_x64)));"
+        "main()"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code, str(site)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "JAX_ENABLE_X64": "0"},
+    )
+    assert out.returncode == 0, out.stderr
+    careless, x64 = json.loads(out.stdout)
+    assert [note for note in careless["notes"] if "prints" in note] == ["prints on stdout: [{"]
+    assert [note for note in x64["notes"] if "jax" in note] == ["sets jax_enable_x64 to True; set back to False"]
+    assert out.stderr.endswith("False")

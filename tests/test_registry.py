@@ -82,7 +82,7 @@ def test_an_unknown_name_mentions_broken_plugins(write_plugin):
 
 def test_a_reference_that_cannot_be_imported_names_the_plugin(registry):
     component = registry.strategy("tune")
-    with pytest.raises(PluginError, match="Plugin 'alpha' cannot load 'MODULE:plan' of 'tune': ModuleNotFoundError"):
+    with pytest.raises(PluginError, match="Plugin 'alpha' failed to load 'MODULE:plan' of 'tune': ModuleNotFoundError"):
         component.resolve(component.spec.plan)
     with pytest.raises(PluginError, match="ValueError"):
         component.resolve("no-colon")

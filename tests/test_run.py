@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from fer_bench.cli import app, main
+from fer_bench.errors import PluginWarning
 
 TINY = '''
     """A data set of grey squares and a backbone of one convolution."""
@@ -63,6 +65,8 @@ TINY = '''
                     return self.conv(x) * jnp.nan
                 if params.fault == "trace":
                     raise RuntimeError("stem fell off")
+                if params.fault == "exit":
+                    raise SystemExit("enough")
                 return nnx.relu(self.conv(x))
 
         class Last(nnx.Module):
@@ -77,6 +81,10 @@ TINY = '''
 
         if params.fault == "build":
             raise OSError("weights are gone")
+        if params.fault == "careless":
+            import jax
+            print("building {")
+            jax.config.update("jax_enable_x64", True)
         if params.fault == "slow":
             time.sleep(float(os.environ.get("TINY_SLEEP", 0)))
         return Net()
@@ -193,7 +201,8 @@ def test_plan_estimates_by_measured_speed_and_trains_nothing(tiny):
     [
         ("build", "Plugin 'tiny' failed to build backbone 'net[fault=build]': OSError: weights are gone"),
         ("stages", "lacks the stages ['last'] that it declares"),
-        ("trace", "RuntimeError: stem fell off"),
+        ("trace", "Plugin 'tiny' failed: RuntimeError: stem fell off"),
+        ("exit", "Plugin 'tiny' failed: SystemExit: enough"),
         ("nan", "not finite, first for sample '000'"),
     ],
 )
@@ -207,6 +216,19 @@ def test_a_cell_that_fails_stays_visible_and_the_others_go_on(tiny, fault, messa
     assert message in broken["errors"][0]
     assert result.stderr.count(message) == 3
     assert invoke("leaderboard").exit_code == 0
+
+
+def test_what_a_careless_plugin_does_in_a_run_is_undone_and_told(tiny):
+    with pytest.warns(PluginWarning) as told:
+        result = invoke("run", *BASE[2:], "--backbone", "net[fault=careless]", "--folds", "3", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["rows"][0]["cells"] == {"ok": 3, "failed": 0}
+    assert not jax.config.jax_enable_x64
+    messages = [str(warning.message) for warning in told if issubclass(warning.category, PluginWarning)]
+    where = "Plugin 'tiny', asked to build backbone 'net[fault=careless]', "
+    assert {where + "prints on stdout: building {", where + "sets jax_enable_x64 to True; set back to False"} <= {
+        *messages
+    }
 
 
 def test_a_backbone_of_another_width_than_declared_fails_its_cells(tiny):

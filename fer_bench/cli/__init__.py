@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from typing import Any
 
 import typer
 
@@ -23,7 +25,7 @@ from fer_bench.cli import (
     show,
     weights,
 )
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, PluginWarning
 
 app = typer.Typer(
     help="Honest benchmarks of facial-expression recognition: which adaptation of which backbone works best?",
@@ -63,6 +65,22 @@ def _options(
     ),
 ) -> None:
     del version
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    """Print our own warnings as one line, all others as Python does."""
+    if issubclass(category, PluginWarning):
+        text = f"fer-bench: warning: {message}\n"
+    else:
+        text = warnings.formatwarning(message, category, filename, lineno, line)
+    (file or sys.stderr).write(text)
 
 
 def main() -> None:

@@ -26,6 +26,8 @@ Examples:
 def list_plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List every installed plugin with what it brings, or why it failed. Exit code 1 if one failed.
 
+    Remarks name what loading a plugin did beside: a second or more, print, warn, start threads, change settings.
+
     FER_BENCH_PLUGINS=a,b in the environment selects plugins by name.
 
     Example:
@@ -46,6 +48,8 @@ def list_plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
                 "items": [{"kind": kind, "name": item.name} for kind, item in plugin.items],
                 "status": plugin.status,
                 "error": plugin.error,
+                "interface": plugin.interface,
+                "notes": list(plugin.notes),
             }
             for plugin in plugins
         ]
@@ -54,11 +58,12 @@ def list_plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
         from fer_bench.cli.tables import print_table
 
         print_table(
-            ("name", "distribution", "version", "hooks", "brings", "status", "error"),
+            ("name", "distribution", "version", "hooks", "brings", "status", "remarks"),
             [
                 (
                     *(plugin.name, plugin.distribution, plugin.version, "\n".join(plugin.hooks)),
-                    *("\n".join(item.name for _, item in plugin.items), plugin.status, plugin.error),
+                    *("\n".join(item.name for _, item in plugin.items), plugin.status),
+                    "\n".join(filter(None, (plugin.error, *plugin.notes))),
                 )
                 for plugin in plugins
             ],

@@ -160,7 +160,7 @@ class FerBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             raise
         except OSError as error:
             self.faults.add(os.fspath(error.filename or ""), f"cannot be read: {error.strerror or error}")
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"The builder {type(self).__module__}.{type(self).__qualname__} of data set {self.spec.name!r} failed: "
                 f"{type(error).__name__}: {error}"

@@ -15,10 +15,12 @@ import pandas as pd
 
 from fer_bench.data.crops import as_errors
 from fer_bench.errors import FerBenchError, PluginError
+from fer_bench.executors.blame import plugin_at_fault
 from fer_bench.executors.grid import Block, Grid, Job
 from fer_bench.plugins import Plugins
 from fer_bench.results import provenance
 from fer_bench.results.store import Result, Store, StoredCell
+from fer_bench.specs import ReadoutPhase
 from fer_bench.training.cache import Cache
 from fer_bench.training.engine import Material, Outcome, run_plan
 from fer_bench.training.gradient import Inputs
@@ -184,11 +186,12 @@ def _results(
     for job, training in zip(jobs, trainings, strict=True):
         if only is not None and job is not only:
             continue
-        outcome = _guarded(training)
+        # The backbone is built here at the latest, even where all of its outputs come from the cache.
+        outcome = _guarded(lambda training=training: (training(), source.built.parameters), block)
         if isinstance(outcome, str):
             yield job, _failure(outcome)
         else:
-            yield job, _success(block, job, source.built.parameters, spent, outcome)
+            yield job, _success(block, job, outcome[1], spent, outcome[0])
 
 
 def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Outcome) -> Result:
@@ -224,7 +227,7 @@ def _failure(error: str) -> Result:
     return Result("failed", error, {}, None, pd.DataFrame({"phase": []}))
 
 
-def _guarded(work: Callable[[], T]) -> T | str:
+def _guarded(work: Callable[[], T], block: Block) -> T | str:
     """Return what ``work`` returns, or its error as one line if it is not ours or the user's to mend now."""
     try:
         return work()
@@ -232,9 +235,19 @@ def _guarded(work: Callable[[], T]) -> T | str:
         return str(error)
     except FerBenchError:
         raise
-    # A plugin's code may raise anything; that fails its cells, not the run.
-    except Exception as error:
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    # A plugin's code may raise anything, or try to end the process; that fails its cells, not the run.
+    except (Exception, SystemExit) as error:
+        text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        name = plugin_at_fault(error, _packages(block))
+        return f"Plugin {name!r} failed: {text}" if name else text
+
+
+def _packages(block: Block) -> dict[str, str]:
+    """Return top-level package -> plugin of the code that a block runs."""
+    backbone, strategy = block.backbone, block.strategy
+    references = {phase.estimator: strategy for phase in block.plan.phases if isinstance(phase, ReadoutPhase)}
+    references |= {strategy.spec.plan: strategy, backbone.spec.build: backbone}
+    return {reference.partition(":")[0].partition(".")[0]: part.plugin.name for reference, part in references.items()}
 
 
 def _notify(plugins: Plugins | None, reporter: Reporter, hook: str, **arguments: object) -> None:

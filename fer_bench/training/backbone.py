@@ -145,17 +145,14 @@ def build(component: Component[BackboneSpec], precision: str, seed: int) -> Back
     """
     spec, params = component.spec, component.params
     assert isinstance(params, BackboneParams)
-    try:
-        factory = component.resolve(spec.build)
-        module = factory(params, rngs=nnx.Rngs(seed), compute_dtype=jnp.dtype(precision))
-        module.eval()
-    except PluginError:
-        raise
-    except Exception as error:
-        raise PluginError(
-            f"Plugin {component.plugin.name!r} failed to build backbone {str(component)!r}: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+    factory = component.resolve(spec.build)
+
+    def make() -> Any:
+        made = factory(params, rngs=nnx.Rngs(seed), compute_dtype=jnp.dtype(precision))
+        made.eval()
+        return made
+
+    module = component.call(f"build backbone {str(component)!r}", make)
     missing = [stage for stage in spec.stages if not isinstance(getattr(module, stage, None), nnx.Module)]
     if missing:
         raise PluginError(

@@ -78,10 +78,7 @@ def make_plan(strategy: Component[StrategySpec]) -> Plan:
     """
     where = f"Strategy {str(strategy)!r} of plugin {strategy.plugin.name!r}"
     function = strategy.resolve(strategy.spec.plan)
-    try:
-        plan = function(strategy.params)
-    except Exception as error:
-        raise PluginError(f"{where} failed to make its plan: {type(error).__name__}: {error}") from error
+    plan = strategy.call(f"make the plan of strategy {str(strategy)!r}", function, strategy.params)
     if not isinstance(plan, Plan):
         raise PluginError(f"{where} returned {type(plan).__name__}; expected fer_bench.specs.Plan.")
     first, rest = plan.phases[:1], plan.phases[1:]

@@ -79,7 +79,7 @@ def check(plan: Plan, strategy: str, backbone: Component[BackboneSpec]) -> None:
         return
     try:
         shapes = _shapes(backbone)
-    except Exception:
+    except (Exception, SystemExit):
         return
     for phase in phases:
         try:

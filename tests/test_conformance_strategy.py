@@ -1,0 +1,88 @@
+"""Every rule for strategies can fail, and says what to do; our own strategies keep them all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from broken_strategies import SPEC, BrokenParams
+
+from fer_bench.plugins import Plugin
+from fer_bench.registry import Component
+from fer_bench.testing.conformance import Suite, cases
+from fer_bench.testing.conformance.strategy import RULES, StrategySubject
+from fer_bench.training.gradient import Trainer
+
+PLUGIN = Plugin(name="broken-plugin", distribution="broken", version="1")
+
+
+def suite(fault: str = "", params: type[BrokenParams] = BrokenParams) -> Suite[StrategySubject]:
+    component = Component(replace(SPEC, params=params), params(fault=fault), PLUGIN)
+    return Suite(PLUGIN.name, "strategy", str(component), StrategySubject(component), RULES)
+
+
+MUTATIONS = {
+    "text": ("plans", "returned str; expected fer_bench.specs.Plan"),
+    "another": ("plans", "the same parameters give another plan"),
+    "gap": ("covers-every-parameter", "no rule matches stem/conv/bias"),
+    "overlap": ("covers-every-parameter", "2 rules match stem/conv/bias"),
+    "guess": ("learns", "8 classes: cross-entropy "),
+    "idle": ("learns", "8 classes: the loss of phase 'p' goes from 2.079 to 2.079"),
+    "random": ("same-seed-same-result", "probabilities differ by up to 0."),
+    "two-classes": ("classes-and-channels", "2 classes: ValueError: needs three classes"),
+    "sums": ("classes-and-channels", "8 classes: probabilities are not finite, below 0 or do not sum to 1"),
+}
+
+
+@pytest.mark.parametrize("fault", MUTATIONS)
+def test_each_rule_can_fail_and_says_what_to_do(fault):
+    rule, message = MUTATIONS[fault]
+    finding = suite(fault).finding(rule)
+    assert finding.status == "failed", finding
+    assert message in finding.found
+    assert finding.mend in str(finding)
+
+
+def test_params_that_cannot_be_pickled():
+    class Local(BrokenParams):
+        pass
+
+    assert "its parameters cannot be pickled" in suite(params=Local).finding("spec-pickles").found
+
+
+def test_an_engine_that_moves_what_is_frozen_is_found(monkeypatch):
+    fit = Trainer.fit
+
+    def drift(self, model, *arguments):
+        after, rows = fit(self, model, *arguments)
+        parameters = {name: leaf * (1 + 1e-6) for name, leaf in after.parameters.items()}
+        others = {name: leaf + 1e-6 for name, leaf in after.others.items()}
+        return replace(after, parameters=parameters, others=others), rows
+
+    monkeypatch.setattr(Trainer, "fit", drift)
+    found = suite("frozen").finding("frozen-leaves-stay").found
+    assert "phase 'p' changes stem/conv/kernel, whose rate is 0" in found
+    assert "phase 'p' changes low/norm/mean, with batch_norm='frozen'" in found
+    assert "top/point/kernel" not in found
+
+
+def test_every_rule_has_a_mutation():
+    tested = {rule for rule, _ in MUTATIONS.values()} | {"spec-pickles", "frozen-leaves-stay"}
+    assert tested == {rule.name for rule in RULES}
+
+
+QUICK = [
+    case for case in cases("strategies") if case.rule in ("loads", "spec-pickles", "plans", "covers-every-parameter")
+]
+WHOLE = [case for name in ("linear-probe", "knn", "finetune") for case in cases(name)]
+
+
+@pytest.mark.parametrize("case", QUICK, ids=str)
+def test_all_of_ours_keep_the_rules_of_plans(case):
+    case.check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", WHOLE, ids=str)
+def test_ours_keep_all_rules(case):
+    case.check()
