@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import jax
@@ -84,6 +85,10 @@ def problem(classes: int, stop: int, n: int = 48):
     return inputs, labels, Fold(0, mask, mask)
 
 
+def one_hot(labels):
+    return np.eye(labels.max() + 1, dtype=np.float32)[labels]
+
+
 def nothing(samples: int) -> None:
     pass
 
@@ -95,7 +100,7 @@ def test_a_separable_set_is_learnt_and_frozen_numbers_stay_to_the_bit(classes):
     fitter, (inputs, labels, fold) = trainer(tiny, phase, classes), problem(classes, 1)
     before = start(tiny, classes)
     copies = {name: np.array(value) for name, value in before.parameters.items()}
-    after, history = fitter.fit(before, inputs, labels, fold, 0, nothing)
+    after, history = fitter.fit(before, inputs, one_hot(labels), fold, 0, nothing)
     assert fitter.start == 1
     assert history[-1]["loss"] < history[0]["loss"] / 2
     assert (fitter.predict(after, inputs, np.arange(48)).argmax(1) == labels).mean() > 0.9
@@ -104,8 +109,8 @@ def test_a_separable_set_is_learnt_and_frozen_numbers_stay_to_the_bit(classes):
         np.testing.assert_array_equal(value, before.parameters[name])
     for name, value in before.others.items():
         np.testing.assert_array_equal(value, after.others[name])
-    again, _ = fitter.fit(before, inputs, labels, fold, 0, nothing)
-    other, _ = fitter.fit(before, inputs, labels, fold, 1, nothing)
+    again, _ = fitter.fit(before, inputs, one_hot(labels), fold, 0, nothing)
+    other, _ = fitter.fit(before, inputs, one_hot(labels), fold, 1, nothing)
     np.testing.assert_array_equal(after.parameters["head/kernel"], again.parameters["head/kernel"])
     assert not np.array_equal(after.parameters["head/kernel"], other.parameters["head/kernel"])
 
@@ -125,7 +130,7 @@ def test_agrees_with_a_plain_optax_loop_on_the_module_itself():
         clip=1e9,
     )
     inputs, labels, fold = problem(3, 0)
-    after, history = trainer(tiny, phase, 3).fit(start(tiny, 3), inputs, labels, fold, 0, nothing)
+    after, history = trainer(tiny, phase, 3).fit(start(tiny, 3), inputs, one_hot(labels), fold, 0, nothing)
 
     low, high = (nnx.merge(tiny.graphs[name], tiny.state[name]) for name in tiny.stages)
     graph, params, rest = nnx.split((low, high), nnx.Param, ...)
@@ -154,7 +159,7 @@ def test_statistics_move_in_train_mode_alone_and_only_where_stages_learn():
     phase = GradientPhase(name="p", rules=FROM_LAST, epochs=1, batch=16, batch_norm="train")
     tiny = backbone()
     before = start(tiny, 2)
-    after, _ = trainer(tiny, phase, 2).fit(before, inputs, labels, fold, 0, nothing)
+    after, _ = trainer(tiny, phase, 2).fit(before, inputs, one_hot(labels), fold, 0, nothing)
     assert not np.array_equal(before.others["high/norm/mean"], after.others["high/norm/mean"])
     np.testing.assert_array_equal(before.others["low/norm/mean"], after.others["low/norm/mean"])
 
@@ -165,7 +170,7 @@ def test_a_low_rank_change_has_its_rank_and_leaves_what_is_no_matrix():
     inputs, labels, fold = problem(3, 0)
     before = start(tiny, 3)
     fitter = trainer(tiny, phase, 3)
-    after, _ = fitter.fit(before, inputs, labels, fold, 0, nothing)
+    after, _ = fitter.fit(before, inputs, one_hot(labels), fold, 0, nothing)
     change = np.asarray(after.parameters["high/point/kernel"] - before.parameters["high/point/kernel"]).reshape(8, 8)
     values = np.linalg.svd(change, compute_uv=False)
     assert values[1] > 1e-5 > values[2] * 10
@@ -181,7 +186,7 @@ def test_early_stopping_takes_the_epoch_with_the_lowest_validation_loss():
     phase = GradientPhase(name="p", rules=FROM_LAST, epochs=50, batch=8, learning_rate=3e-3, patience=2)
     tiny = backbone()
     fitter = trainer(tiny, phase, 3)
-    after, history = fitter.fit(start(tiny, 3), inputs, wrong, fold, 0, nothing)
+    after, history = fitter.fit(start(tiny, 3), inputs, one_hot(wrong), fold, 0, nothing)
     losses = [row["valid_loss"] for row in history]
     assert len(history) < 50
     assert losses.index(min(losses)) == len(losses) - 3
@@ -204,7 +209,7 @@ def test_a_loss_that_is_no_number_names_the_step_and_the_last_good_value():
             return inputs.take(rows) * (np.nan if len(takes) > 4 else 1)
 
     with pytest.raises(FloatingPointError, match=r"nan at step [56] of phase 'head'; the last good value was 0\.\d"):
-        trainer(tiny, phase, 2).fit(start(tiny, 2), Breaks(), labels, fold, 0, nothing)
+        trainer(tiny, phase, 2).fit(start(tiny, 2), Breaks(), one_hot(labels), fold, 0, nothing)
 
 
 @pytest.mark.parametrize(
@@ -230,6 +235,43 @@ def test_rare_classes_are_drawn_as_often_as_others():
     labels = (np.arange(48) < 6).astype(int)
     phase = GradientPhase(name="p", rules=FROM_LAST, epochs=1, balance="sampling")
     order = trainer(tiny, phase, 2)._order(
-        np.flatnonzero(fold.train), labels, np.bincount(labels), 2000, np.random.default_rng(0)
+        np.flatnonzero(fold.train), one_hot(labels), np.bincount(labels), 2000, np.random.default_rng(0)
     )
     assert 0.45 < labels[order].mean() < 0.55
+
+
+@pytest.mark.parametrize("patience", [0, 2])
+def test_goes_on_from_any_epoch_to_the_same_bits(patience):
+    inputs, labels, _ = problem(3, 1)
+    train = np.arange(48) < 32
+    fold = Fold(0, train, ~train, valid=~train)
+    phase = GradientPhase(
+        name="p", rules=FROM_LAST, epochs=4, batch=8, dropout=0.2, batch_norm="train", patience=patience
+    )
+    tiny = backbone()
+    fitter, begun = trainer(tiny, phase, 3), start(tiny, 3)
+    kept = []
+    whole, history = fitter.fit(begun, inputs, one_hot(labels), fold, 5, nothing, keep=kept.append)
+    assert len(kept) == len(history) == 4
+    for number, progress in enumerate(kept):
+        facts = json.loads(json.dumps(progress.facts()))
+        leaves = [np.array(leaf) for leaf in progress.leaves()]
+        back = fitter.begin(begun, 5).at(facts, leaves)
+        steps = []
+        again, rows = fitter.fit(begun, inputs, one_hot(labels), fold, 5, steps.append, back)
+        assert sum(steps) == 4 * 32
+        assert [row["loss"] for row in rows] == [row["loss"] for row in history], number
+        for name, value in {**whole.parameters, **whole.others}.items():
+            np.testing.assert_array_equal(value, {**again.parameters, **again.others}[name])
+
+
+def test_soft_targets_are_the_expectation_of_hard_ones():
+    tiny = backbone()
+    inputs, _, fold = problem(2, 1)
+    phase = GradientPhase(name="p", rules=FROM_LAST, epochs=1, batch=48, learning_rate=1e-3, warmup=0)
+    votes = np.random.default_rng(0).dirichlet((1, 1), 48).astype(np.float32)
+    fitter = trainer(tiny, phase, 2)
+    _, history = fitter.fit(start(tiny, 2), inputs, votes, fold, 0, nothing)
+    before = fitter.predict(start(tiny, 2), inputs, np.arange(48))
+    expected = np.mean([sum(votes[i, c] * -before[i, c] for c in range(2)) for i in range(48)])
+    assert history[0]["loss"] == pytest.approx(expected, rel=1e-5)

@@ -48,7 +48,16 @@ TINY = '''
 
     @hookimpl
     def fer_bench_strategies():
-        return [StrategySpec(name="probe", summary="", plan="tiny:plan", params=ProbeParams)]
+        return [StrategySpec(name="probe", summary="", plan="tiny:plan", params=ProbeParams),
+                StrategySpec(name="steps", summary="", plan="tiny:plan_steps")]
+
+    def plan_steps(params):
+        from fer_bench.specs import GradientPhase, Rule
+        rules = (Rule(leaves="conv/.*"), Rule(head=True))
+        phases = [GradientPhase(name=name, rules=rules, epochs=8, batch=8, flip=True, dropout=0.1)
+                  for name in ("first", "second")]
+        head = ConvexPhase(c=1.0, standardize=False, max_iterations=100, tolerance=1e-5)
+        return Plan(phases=(head, *phases))
 
     def plan(params):
         return Plan(phases=(ConvexPhase(c=params.c, standardize=True, max_iterations=100, tolerance=1e-5),))
@@ -335,6 +344,41 @@ def test_a_run_that_is_killed_goes_on_where_it_was(tiny):
     assert process.returncode == 0, stderr
     assert "6 cells, 3 of them done before." in stderr
     assert "net[fault=slow]" in stdout
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_between_epochs_ends_in_the_same_bits(tiny):
+    grid = ["run", "--dataset", "squares", "--backbone", "net", "--strategy", "steps", "--folds", "2"]
+    straight = _process(tiny, *grid, "--runs-dir", "straight")
+    assert straight.wait(300) == 0, straight.communicate()
+    seen = []
+    # In the second phase of the first cell, and early in the second cell.
+    for cells, newest in ((0, 9), (1, 1)):
+        process = _process(tiny, *grid, "--runs-dir", "killed")
+        deadline = time.monotonic() + 300
+        while process.poll() is None and time.monotonic() < deadline:
+            numbers = [int(path.name) for path in tiny.glob("killed/unfinished/*/[0-9]*") if path.name.isdecimal()]
+            done = len(list(tiny.glob("killed/cells/[0-9a-f]*")))
+            if done >= cells and max(numbers, default=0) >= newest:
+                break
+        process.kill()
+        process.wait()
+        seen.append((done, bool(numbers)))
+    assert seen == [(0, True), (1, True)]
+    last = _process(tiny, *grid, "--runs-dir", "killed")
+    _, stderr = last.communicate(timeout=300)
+    assert last.returncode == 0, stderr
+    assert not (tiny / "killed" / "unfinished").exists()
+    folders = sorted(tiny.glob("straight/cells/[0-9a-f]*/predictions.parquet"))
+    trained = 0
+    for file in folders:
+        other = tiny / "killed" / "cells" / file.parent.name
+        pd.testing.assert_frame_equal(pd.read_parquet(file), pd.read_parquet(other / file.name), check_exact=True)
+        histories = [pd.read_csv(folder / "history.csv") for folder in (file.parent, other)]
+        one, two = (history.drop(columns="seconds", errors="ignore") for history in histories)
+        pd.testing.assert_frame_equal(one, two, check_exact=True)
+        trained += len(one) > 1
+    assert trained == 2
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,10 @@ from fer_bench.results import provenance
 from fer_bench.results.store import Result, Store, StoredCell
 from fer_bench.specs import ReadoutPhase
 from fer_bench.training.cache import Cache
-from fer_bench.training.engine import Material, Outcome, run_plan
+from fer_bench.training.checkpoints import Checkpoint
+from fer_bench.training.engine import run_plan
 from fer_bench.training.gradient import Inputs
+from fer_bench.training.material import Material, Outcome
 from fer_bench.training.outputs import Outputs
 from fer_bench.training.pictures import Pictures
 from fer_bench.training.prefix import Prefix, Source, cache_of, fetch
@@ -100,9 +102,9 @@ def execute(
             continue
         source = Source(blocks[0].backbone, blocks[0].backbone_identity, cache_dir)
         for block in blocks:
-            jobs = [job for job in block.jobs if pending[id(job)]]
-            together = [[job.cell.seed, job.cell.fold] for job in jobs]
-            for job, result in _results(block, jobs, cache, source, reporter, only):
+            together = [[job.cell.seed, job.cell.fold] for job in block.jobs]
+            todo = [pending[id(job)] if only is None else job is only for job in block.jobs]
+            for job, result in _results(block, todo, cache, source, reporter, store.runs_dir / "unfinished"):
                 made = {"seeds": job.seeds, "config": job.config, "together": together}
                 stored = store.write(job.cell, result, {**origin, **made})
                 ok, failed = ok + (stored.status == "ok"), failed + (stored.status == "failed")
@@ -151,7 +153,9 @@ class _Spent:
         self.images_per_second = min(part.images_per_second for part in parts)
 
 
-def _material(block: Block, cache: Cache, source: Source, reporter: Reporter, spent: _Spent) -> Material:
+def _material(
+    block: Block, cache: Cache, source: Source, reporter: Reporter, spent: _Spent, unfinished: Path
+) -> Material:
     """Return what the engine works on; each part is fetched when a phase needs it first."""
     stages = block.backbone.spec.stages
 
@@ -171,21 +175,24 @@ def _material(block: Block, cache: Cache, source: Source, reporter: Reporter, sp
         features=lambda: outputs(len(stages), 1),
         inputs=inputs,
         backbone=lambda seed: source.built if seed is None else source.afresh(seed),
+        checkpoint=lambda number: Checkpoint(unfinished / block.jobs[number].cell.id, reporter.warn),
         begin=lambda phase, samples: reporter.step(f"phase {phase}: {method}", samples),
         advance=reporter.advance,
     )
 
 
 def _results(
-    block: Block, jobs: Sequence[Job], cache: Cache, source: Source, reporter: Reporter, only: Job | None
+    block: Block, todo: Sequence[bool], cache: Cache, source: Source, reporter: Reporter, unfinished: Path
 ) -> Iterable[tuple[Job, Result]]:
-    """Yield the result of every job of a block, or of one."""
-    spent = _Spent()
-    material = _material(block, cache, source, reporter, spent)
+    """Yield the result of every job of a block that is to be done.
+
+    The engine is given all of them: heads are fitted together, and which cells are stored already must not show, not
+    even in their rounding.
+    """
+    spent, jobs = _Spent(), block.jobs
+    material = _material(block, cache, source, reporter, spent, unfinished)
     trainings = run_plan(block.plan, material, [job.fold for job in jobs], [job.cell.seed for job in jobs])
-    for job, training in zip(jobs, trainings, strict=True):
-        if only is not None and job is not only:
-            continue
+    for job, training in itertools.compress(zip(jobs, trainings, strict=True), todo):
         # The backbone is built here at the latest, even where all of its outputs come from the cache.
         outcome = _guarded(lambda training=training: (training(), source.built.parameters), block)
         if isinstance(outcome, str):

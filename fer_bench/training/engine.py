@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -19,55 +19,12 @@ from fer_bench.registry import Component
 from fer_bench.specs import ConvexPhase, GradientPhase, Plan, ReadoutPhase, StrategySpec, resolve
 from fer_bench.training import convex, rules
 from fer_bench.training.backbone import Backbone
-from fer_bench.training.gradient import Inputs, Model, Trainer
-from fer_bench.training.outputs import Outputs
+from fer_bench.training.gradient import Model, Trainer
+from fer_bench.training.material import Material, Outcome
 from fer_bench.training.parameters import divide
+from fer_bench.training.resumable import Run, train_fold
 
 Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What training on one fold gave.
-
-    Attributes:
-        probabilities: (n_test, c) float32, rows sum to 1.
-        trained_parameters: numbers that were trained.
-        head_parameters: numbers of the head.
-        converged: whether the stopping rule was met; a gradient phase has none and counts as converged.
-        seconds: this fold's share of the time.
-        history: one row a phase, or an epoch of it.
-    """
-
-    probabilities: Array
-    trained_parameters: int
-    head_parameters: int
-    converged: bool
-    seconds: float
-    history: pd.DataFrame
-
-
-@dataclass(frozen=True, eq=False)
-class Material:
-    """What a plan works on.
-
-    Attributes:
-        labels: (n,) int.
-        classes: number of classes, c.
-        features: gives the features of the frozen backbone; computed or read when they are needed.
-        inputs: (stages that are frozen, whether mirrored images are needed) -> what the stages after them take.
-        backbone: builds the backbone; None is with its weights, a seed starts afresh.
-        begin: called with the name of a phase and the samples that it will see at most.
-        advance: called with the number of samples that a training step saw.
-    """
-
-    labels: Array
-    classes: int
-    features: Callable[[], Outputs]
-    inputs: Callable[[int, bool], Inputs]
-    backbone: Callable[[int | None], Backbone]
-    begin: Callable[[str, int], None]
-    advance: Callable[[int], None]
 
 
 def make_plan(strategy: Component[StrategySpec]) -> Plan:
@@ -147,50 +104,11 @@ def run_plan(
             _check_head(found, i)
             model = replace(model, parameters=model.parameters | _raw_head(found, i))
             history = [_convex_row(found, i)]
-        return _gradient_outcome(trainers(plan.pretrained), model, material, folds[i], seeds[i], history, shared)
+        with material.checkpoint(i) as checkpoint:
+            begun = Run(0, model, None, history, shared)
+            return train_fold(trainers(plan.pretrained), begun, material, folds[i], seeds[i], checkpoint)
 
     return [functools.partial(train, i) for i in range(len(folds))]
-
-
-def _gradient_outcome(
-    trainers: Sequence[Trainer],
-    model: Model,
-    material: Material,
-    fold: Fold,
-    seed: int,
-    history: list[dict[str, Any]],
-    shared: float,
-) -> Outcome:
-    seconds = shared
-    trained = {f"head/{name}" for name in ("kernel", "bias")} if history else set()
-    changed = sum(model.parameters[name].size for name in trained)
-    probabilities = np.empty(0)
-    for number, trainer in enumerate(trainers):
-        inputs = material.inputs(trainer.start, trainer.phase.flip)
-        material.begin(trainer.phase.name, trainer.phase.epochs * int(fold.train.sum()))
-        start = time.perf_counter()
-        try:
-            # A seed of its own for each phase: two phases must not see the same order of samples.
-            model, rows = trainer.fit(
-                model, inputs, material.labels, fold, seed * len(trainers) + number, material.advance
-            )
-            if number == len(trainers) - 1:
-                probabilities = np.exp(trainer.predict(model, inputs, np.flatnonzero(fold.test)))
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            batch = trainer.phase.batch
-            raise MemoryError(
-                f"the device has too little memory for batches of {batch} in phase {trainer.phase.name!r}; "
-                f"try batch={max(1, batch // 2)}"
-            ) from error
-        seconds += time.perf_counter() - start
-        history = history + rows
-        changed = max(changed, trainer.trained(model))
-    if not np.isfinite(probabilities).all():
-        raise FloatingPointError("the trained model predicts values that are not finite")
-    head = sum(model.parameters[name].size for name in rules.HEAD)
-    return Outcome(probabilities, changed, head, True, seconds, pd.DataFrame(history))
 
 
 def _model(backbone: Backbone, material: Material) -> Model:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, cast
 
@@ -22,6 +22,7 @@ from fer_bench.specs import GradientPhase, Rule
 from fer_bench.training import rules
 from fer_bench.training.backbone import Backbone
 from fer_bench.training.parameters import Table, run
+from fer_bench.training.progress import Progress
 
 Array = np.ndarray[Any, Any]
 
@@ -68,22 +69,41 @@ class Trainer:
         self._step = jax.jit(self._make_step)
         self._predict = jax.jit(lambda table, x: self._logits(table, x, None, False)[0])
 
+    def names(self) -> frozenset[str]:
+        """Return the names of the parameters that the phase changes."""
+        return frozenset(self._learning)
+
     def trained(self, model: Model) -> int:
         """Return how many numbers the phase changes."""
         return sum(leaf.size for leaf in jax.tree.leaves(self._start_values(model, 0)))
 
+    def begin(self, model: Model, seed: int) -> Progress:
+        """Return where the phase begins."""
+        learning = self._start_values(model, seed)
+        return Progress(learning, self._optimizer.init(learning), model.others, (learning, model.others))
+
     def fit(
-        self, model: Model, inputs: Inputs, labels: Array, fold: Fold, seed: int, advance: Callable[[int], None]
+        self,
+        model: Model,
+        inputs: Inputs,
+        targets: Array,
+        fold: Fold,
+        seed: int,
+        advance: Callable[[int], None],
+        progress: Progress | None = None,
+        keep: Callable[[Progress], None] = lambda progress: None,
     ) -> tuple[Model, list[dict[str, Any]]]:
         """Train on the training part of a fold.
 
         Args:
             model: where it begins; unchanged.
             inputs: n of them.
-            labels: (n,) int.
+            targets: (n, c) float32, the probability of each class; one-hot where labels are names.
             fold: its parts.
             seed: of everything random.
             advance: called with the number of samples that a step saw.
+            progress: go on from here, with the same other arguments.
+            keep: called after every epoch.
 
         Returns:
             The trained model, and one row of history an epoch.
@@ -94,20 +114,19 @@ class Trainer:
         phase, rows = self.phase, np.flatnonzero(fold.train)
         batch = min(phase.batch, len(rows))
         steps = len(rows) // batch
-        learning = self._start_values(model, seed)
         frozen = {name: leaf for name, leaf in model.parameters.items() if _kept(self._learning.get(name))}
-        memory, others = self._optimizer.init(learning), model.others
-        counts = np.bincount(labels[rows], minlength=self.classes)
+        counts = targets[rows].sum(0, dtype=np.float64)
         weight = jnp.asarray(len(rows) / (self.classes * np.maximum(counts, 1)), jnp.float32)
         weight = weight if phase.balance == "weights" else jnp.ones_like(weight)
         key = jax.random.key(seed)
-        history: list[dict[str, Any]] = []
-        best, waited, last = (math.inf, learning, others), 0, math.nan
         valid = np.flatnonzero(fold.valid)
-        for epoch in range(phase.epochs):
-            begun = time.perf_counter()
+        now = progress or self.begin(model, seed)
+        advance(len(now.history) * steps * batch)
+        while not self._finished(now):
+            begun, epoch = time.perf_counter(), len(now.history)
             rng = np.random.default_rng((seed, epoch))
-            order = self._order(rows, labels, counts, steps * batch, rng)
+            order = self._order(rows, targets, counts, steps * batch, rng)
+            learning, memory, others = now.learning, now.memory, now.others
             losses: list[jax.Array] = []
             for number in range(steps):
                 taken = order[number * batch : (number + 1) * batch]
@@ -119,7 +138,7 @@ class Trainer:
                     others,
                     frozen,
                     inputs.take(taken, variant),
-                    labels[taken],
+                    targets[taken],
                     weight,
                     self._rate(step, phase.epochs * steps),
                     jax.random.fold_in(key, step),
@@ -127,20 +146,26 @@ class Trainer:
                 losses.append(loss)
                 advance(batch)
             values = np.asarray(jnp.stack(losses))
-            last = _check_finite(values, epoch * steps, phase, last)
+            last = _check_finite(values, epoch * steps, phase, now.last)
             row = {"phase": phase.name, "epoch": epoch + 1, "loss": float(values.mean())}
+            now = replace(now, learning=learning, memory=memory, others=others, last=last)
             if len(valid):
-                now = Model({**frozen, **self._merged(learning, frozen)}, others)
-                row["valid_loss"] = _loss(self.predict(now, inputs, valid), labels[valid])
-                waited = 0 if row["valid_loss"] < best[0] else waited + 1
-                if not waited:
-                    best = (row["valid_loss"], learning, others)
-            history.append({**row, "seconds": time.perf_counter() - begun})
-            if phase.patience and waited >= phase.patience:
-                break
+                said = self.predict(self._model(now, frozen), inputs, valid)
+                row["valid_loss"] = _loss(said, targets[valid])
+                now = now.judged(row["valid_loss"])
+            row["seconds"] = time.perf_counter() - begun
+            now = replace(now, history=(*now.history, row))
+            keep(now)
         if phase.patience and len(valid):
-            _, learning, others = best
-        return Model({**frozen, **self._merged(learning, frozen)}, others), history
+            now = replace(now, learning=now.best[0], others=now.best[1])
+        return self._model(now, frozen), list(now.history)
+
+    def _finished(self, now: Progress) -> bool:
+        patience = self.phase.patience
+        return len(now.history) == self.phase.epochs or bool(patience and now.waited >= patience)
+
+    def _model(self, now: Progress, frozen: Table) -> Model:
+        return Model({**frozen, **self._merged(now.learning, frozen)}, now.others)
 
     def predict(self, model: Model, inputs: Inputs, rows: Array) -> Array:
         """Return log-probabilities of some samples, (k, c) float32."""
@@ -154,9 +179,9 @@ class Trainer:
         logits -= logits.max(1, keepdims=True)
         return (logits - np.log(np.exp(logits).sum(1, keepdims=True))).astype(np.float32)
 
-    def _order(self, rows: Array, labels: Array, counts: Array, size: int, rng: np.random.Generator) -> Array:
+    def _order(self, rows: Array, targets: Array, counts: Array, size: int, rng: np.random.Generator) -> Array:
         if self.phase.balance == "sampling":
-            share = 1.0 / counts[labels[rows]]
+            share = targets[rows] @ (1 / np.maximum(counts, np.finfo(np.float32).tiny))
             return rng.choice(rows, size, p=share / share.sum())
         return rng.permutation(rows)[:size]
 
@@ -202,7 +227,7 @@ class Trainer:
         others: Table,
         frozen: Table,
         x: jax.Array,
-        y: jax.Array,
+        target: jax.Array,
         weight: jax.Array,
         rate: jax.Array,
         key: jax.Array,
@@ -212,8 +237,8 @@ class Trainer:
         def loss_of(learning: Any) -> tuple[jax.Array, Table]:
             table = {**others, **frozen, **self._merged(learning, frozen)}
             logits, statistics = self._logits(table, x, key, phase.batch_norm == "train")
-            target = optax.smooth_labels(jax.nn.one_hot(y, self.classes), phase.label_smoothing)
-            losses = optax.softmax_cross_entropy(logits, target) * weight[y]
+            smooth = optax.smooth_labels(target, phase.label_smoothing)
+            losses = optax.softmax_cross_entropy(logits, smooth) * (target @ weight)
             return losses.mean(), statistics
 
         (loss, statistics), gradient = jax.value_and_grad(loss_of, has_aux=True)(learning)
@@ -259,5 +284,5 @@ def _check_finite(losses: Array, first: int, phase: GradientPhase, last: float) 
     return float(losses[-1])
 
 
-def _loss(log_probabilities: Array, labels: Array) -> float:
-    return float(-log_probabilities[np.arange(len(labels)), labels].mean())
+def _loss(log_probabilities: Array, targets: Array) -> float:
+    return float(-(targets * log_probabilities).sum(1).mean())

@@ -1,0 +1,63 @@
+"""What the engine is given for a block of cells, and what it gives back for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fer_bench.training.backbone import Backbone
+from fer_bench.training.checkpoints import Checkpoint
+from fer_bench.training.gradient import Inputs
+from fer_bench.training.outputs import Outputs
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What training on one fold gave.
+
+    Attributes:
+        probabilities: (n_test, c) float32, rows sum to 1.
+        trained_parameters: numbers that were trained.
+        head_parameters: numbers of the head.
+        converged: whether the stopping rule was met; a gradient phase has none and counts as converged.
+        seconds: this fold's share of the time.
+        history: one row a phase, or an epoch of it.
+    """
+
+    probabilities: Array
+    trained_parameters: int
+    head_parameters: int
+    converged: bool
+    seconds: float
+    history: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a plan works on.
+
+    Attributes:
+        labels: (n,) int.
+        classes: number of classes, c.
+        features: gives the features of the frozen backbone; computed or read when they are needed.
+        inputs: (stages that are frozen, whether mirrored images are needed) -> what the stages after them take.
+        backbone: builds the backbone; None is with its weights, a seed starts afresh.
+        begin: called with the name of a phase and the samples that it will see at most.
+        advance: called with the number of samples that a training step saw.
+        checkpoint: where the training of a fold, by its number, is kept after every epoch; by default nowhere.
+    """
+
+    labels: Array
+    classes: int
+    features: Callable[[], Outputs]
+    inputs: Callable[[int, bool], Inputs]
+    backbone: Callable[[int | None], Backbone]
+    begin: Callable[[str, int], None]
+    advance: Callable[[int], None]
+    checkpoint: Callable[[int], Checkpoint] = lambda number: Checkpoint(None)
