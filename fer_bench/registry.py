@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, Self, TypeVar, cast
 
 import yaml
@@ -37,18 +39,35 @@ class Component(Generic[SpecT]):
 
     def changed(self) -> dict[str, Any]:
         """Return the parameters that differ from their defaults, by name, sorted."""
-        values = self.params.model_dump(mode="json")
+        values = self._values()
         defaults = type(self.params)().model_dump(mode="json")
         return {name: values[name] for name in sorted(values) if values[name] != defaults[name]}
 
     def identity(self) -> dict[str, Any]:
-        """Return what a cell records of it: package, version, name and every parameter."""
+        """Return what a cell records of it: package, version, name and every parameter; of files their content.
+
+        Raises:
+            FerBenchError: a file that a parameter names cannot be read.
+        """
+        files = {name: file_sha256(path) for name, path in self.files().items()}
         return {
             "name": self.spec.name,
             "package": self.plugin.distribution,
             "version": self.plugin.version,
-            "params": self.params.model_dump(mode="json"),
+            "params": self._values(),
+            **({"files": files} if files else {}),
         }
+
+    def files(self) -> dict[str, Path]:
+        """Return the files that parameters name, by parameter."""
+        fields = type(self.params).model_fields
+        extras = {name: field.json_schema_extra for name, field in fields.items()}
+        named = [name for name, extra in extras.items() if isinstance(extra, dict) and extra.get("file")]
+        return {name: Path(value) for name in named if (value := getattr(self.params, name))}
+
+    def _values(self) -> dict[str, Any]:
+        """Return the parameters as plain JSON; a file by its name, for a folder means nothing on another machine."""
+        return {**self.params.model_dump(mode="json"), **{name: path.name for name, path in self.files().items()}}
 
     def resolve(self, reference: str) -> Callable[..., Any]:
         """Import what the spec refers to; an error names the plugin.
@@ -57,6 +76,10 @@ class Component(Generic[SpecT]):
             PluginError: it cannot be imported.
         """
         return self.call(f"load {reference!r} of {self.spec.name!r}", resolve, reference)
+
+    def ask(self, what: str, reference: str) -> Any:
+        """Return what a function that the spec refers to makes of the parameters; errors are as in `call`."""
+        return self.call(what, self.resolve(reference), self.params)
 
     def call(self, what: str, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
         """Call a function of the plugin; what it does to the process is undone, and told as a `PluginWarning`.
@@ -163,6 +186,19 @@ class Registry:
         if broken:
             message += f" Broken plugins: {', '.join(broken)}; see 'fer-bench plugins list'."
         raise FerBenchError(message)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file that a parameter names, in hexadecimal digits.
+
+    Raises:
+        FerBenchError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise FerBenchError(f"Cannot read {str(path)!r}: {error.strerror}.") from None
 
 
 def _parse_params(kind: str, text: str, params: str) -> dict[str, Any]:

@@ -56,7 +56,11 @@ class DatasetParams(Params):
 
 
 class BackboneParams(Params):
-    """Parameters that every backbone has; subclasses narrow the ranges and set the defaults."""
+    """Parameters that every backbone has; subclasses narrow the ranges and set the defaults.
+
+    A field whose ``json_schema_extra`` is ``{"file": True}`` is the path of a file, or empty: a cell records the file's
+    name and sha256, and not where it lies.
+    """
 
     input_size: int = Field(224, ge=1, description="side of the square input, pixels")
     weights: str = Field("random", description="name of a WeightsSpec, or 'random'")
@@ -168,6 +172,8 @@ class BackboneSpec:
     ``image_input.value_range`` with s = ``params.input_size``; each takes what the one before returns, one array; the
     last returns (b, h, w, ``feature_size``), which the host averages over space, or (b, ``feature_size``), float32.
 
+    A module that computes elsewhere, with numbers that are no ``nnx.Param``, may say how many in ``parameter_count``.
+
     Attributes:
         name: lower-case letters, digits and single hyphens.
         summary: one line.
@@ -176,6 +182,10 @@ class BackboneSpec:
         feature_size: length of the feature vector.
         image_input: what the first stage expects.
         weights: pre-trained weights, the default first.
+        answers: of a finished classifier, whose eight features are probabilities of `fer_bench.labels.EXPRESSIONS` in
+            that order: reference to ``(params) -> Sequence[str]``, those that it knows. Empty for all others.
+        notes: reference to ``(params) -> Sequence[str]``, what a user should know before believing a score, such as
+            what it was trained on; printed when a run begins. Empty if there is nothing.
         params: parameters with defaults.
     """
 
@@ -186,6 +196,8 @@ class BackboneSpec:
     feature_size: int
     image_input: ImageInput = ImageInput()
     weights: tuple[WeightsSpec, ...] = ()
+    answers: str = ""
+    notes: str = ""
     params: type[BackboneParams] = BackboneParams
 
 
@@ -295,7 +307,16 @@ class GradientPhase:
     patience: int = 0
 
 
-Phase = ConvexPhase | ReadoutPhase | GradientPhase
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnswerPhase:
+    """Fit nothing: take the probabilities that a finished classifier gives (`BackboneSpec.answers`).
+
+    Classes that it does not know get probability 0; what it gives to classes that the task does not have is dropped,
+    and the rest scaled to sum to 1.
+    """
+
+
+Phase = ConvexPhase | ReadoutPhase | GradientPhase | AnswerPhase
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -303,8 +324,8 @@ class Plan:
     """What a strategy wants done, phase by phase; the host's engine does it.
 
     Attributes:
-        phases: in order. A ReadoutPhase stands alone; a ConvexPhase comes first, and its head is where gradient phases
-            go on.
+        phases: in order. A ReadoutPhase or AnswerPhase stands alone; a ConvexPhase comes first, and its head is where
+            gradient phases go on.
         validation: share of the training part of each fold that is cut out as ``Fold.valid``, 0 to 0.5.
         pretrained: False starts from random weights, drawn by the cell's seed.
     """

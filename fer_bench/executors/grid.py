@@ -22,6 +22,7 @@ from fer_bench.faces.parameters import Crop
 from fer_bench.registry import Component, Registry
 from fer_bench.results.cell import Cell
 from fer_bench.specs import BackboneSpec, Plan, StrategySpec
+from fer_bench.training import answers
 from fer_bench.training.backbone import BACKBONE_SEED, code_digest, engine_digest, identity, resolve_precision
 from fer_bench.training.engine import make_plan
 from fer_bench.training.rules import check
@@ -130,6 +131,7 @@ def expand(
                 for seed in config.seeds
             ]
             notes += _notes(task, splits[0], why)
+            notes += [note for _, backbone, _ in backbones for note in _answer_notes(backbone, task)]
             data_identity = task.identity()
             # A validation part is the strategy's wish, so it is cut for each; the test parts stay the same.
             dealt = {
@@ -241,6 +243,18 @@ def _notes(task: Task, split: Split, why: str) -> list[str]:
     notes += [f"{view}: {view.faces.note()}" for view in task.parts if view.faces]
     notes += [f"{view.dataset}: {warning}" for view in task.parts for warning in view.prepared.warnings]
     return notes
+
+
+def _answer_notes(backbone: Component[BackboneSpec], task: Task) -> list[str]:
+    """Return what is to be known of a finished classifier before believing its score.
+
+    Raises:
+        FerBenchError: it knows no class of the task, or its plugin failed.
+    """
+    spec, known = backbone.spec, answers.known(backbone)
+    said = backbone.ask(f"say what is to be known of {str(backbone)!r}", spec.notes) if spec.notes else ()
+    notes = [f"{backbone}: {text}" for text in said]
+    return [*notes, f"{backbone} on {task.name}: {answers.describe(known, task.classes)}."] if known else notes
 
 
 def _find_faces(view: View, config: RunConfig, cache_dir: Path, reporter: PreparationReporter) -> View:

@@ -21,6 +21,7 @@ from fer_bench.plugins import Plugins
 from fer_bench.results import provenance
 from fer_bench.results.store import Result, Store, StoredCell
 from fer_bench.specs import ReadoutPhase
+from fer_bench.training import answers
 from fer_bench.training.cache import Cache
 from fer_bench.training.checkpoints import Checkpoint
 from fer_bench.training.engine import run_plan
@@ -172,6 +173,8 @@ def _material(
     return Material(
         labels=block.task.labels,
         classes=len(block.task.classes),
+        class_names=tuple(block.task.classes),
+        answers=answers.known(block.backbone),
         features=lambda: outputs(len(stages), 1),
         inputs=inputs,
         backbone=lambda seed: source.built if seed is None else source.afresh(seed),

@@ -163,7 +163,8 @@ def build(component: Component[BackboneSpec], precision: str, seed: int) -> Back
     return Backbone(
         name=str(component),
         stages=spec.stages,
-        parameters=sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param))),
+        parameters=getattr(module, "parameter_count", 0)
+        + sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param))),
         state={stage: nnx.to_pure_dict(state) for stage, (_, state) in split.items()},
         input_size=params.input_size,
         image_input=spec.image_input,

@@ -16,8 +16,8 @@ import pandas as pd
 from fer_bench.data.protocols import Fold
 from fer_bench.errors import PluginError, bullet_list
 from fer_bench.registry import Component
-from fer_bench.specs import ConvexPhase, GradientPhase, Plan, ReadoutPhase, StrategySpec, resolve
-from fer_bench.training import convex, rules
+from fer_bench.specs import AnswerPhase, ConvexPhase, GradientPhase, Plan, ReadoutPhase, StrategySpec, resolve
+from fer_bench.training import answers, convex, rules
 from fer_bench.training.backbone import Backbone
 from fer_bench.training.gradient import Model, Trainer
 from fer_bench.training.material import Material, Outcome
@@ -39,7 +39,7 @@ def make_plan(strategy: Component[StrategySpec]) -> Plan:
     if not isinstance(plan, Plan):
         raise PluginError(f"{where} returned {type(plan).__name__}; expected fer_bench.specs.Plan.")
     first, rest = plan.phases[:1], plan.phases[1:]
-    known = all(isinstance(phase, ConvexPhase | ReadoutPhase | GradientPhase) for phase in first)
+    known = all(isinstance(phase, ConvexPhase | ReadoutPhase | GradientPhase | AnswerPhase) for phase in first)
     if not first or not known or not all(isinstance(phase, GradientPhase) for phase in rest):
         kinds = [type(phase).__name__ for phase in plan.phases]
         raise PluginError(
@@ -47,8 +47,8 @@ def make_plan(strategy: Component[StrategySpec]) -> Plan:
             "GradientPhases."
         )
     faults = rules.describe(plan)
-    if rest and isinstance(first[0], ReadoutPhase):
-        faults.append("a ReadoutPhase leaves no head that other phases could go on with")
+    if rest and isinstance(first[0], ReadoutPhase | AnswerPhase):
+        faults.append(f"{type(first[0]).__name__} leaves no head that other phases could go on with")
     if faults:
         raise PluginError(f"{where} has a plan that cannot run:\n{bullet_list(faults, len(faults))}")
     return plan
@@ -81,6 +81,9 @@ def run_plan(
     first = plan.phases[0]
     if isinstance(first, ReadoutPhase):
         return [functools.partial(_read_out, first, material, fold) for fold in folds]
+
+    if isinstance(first, AnswerPhase):
+        return [functools.partial(_answer, material, fold) for fold in folds]
 
     def read_head(i: int) -> Outcome:
         assert isinstance(first, ConvexPhase)
@@ -162,4 +165,12 @@ def _read_out(phase: ReadoutPhase, material: Material, fold: Fold) -> Outcome:
     probabilities = np.zeros((len(said), material.classes), np.float32)
     probabilities[:, np.asarray(estimator.classes_)] = said
     history = pd.DataFrame({"phase": ["readout"], "samples": [len(rows)]})
+    return Outcome(probabilities, 0, 0, True, time.perf_counter() - start, history)
+
+
+def _answer(material: Material, fold: Fold) -> Outcome:
+    start = time.perf_counter()
+    given = material.features().take(np.flatnonzero(fold.test))
+    probabilities = answers.take(given, material.answers, material.class_names)
+    history = pd.DataFrame({"phase": ["as it is"], "samples": [0]})
     return Outcome(probabilities, 0, 0, True, time.perf_counter() - start, history)

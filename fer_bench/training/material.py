@@ -51,6 +51,8 @@ class Material:
         begin: called with the name of a phase and the samples that it will see at most.
         advance: called with the number of samples that a training step saw.
         checkpoint: where the training of a fold, by its number, is kept after every epoch; by default nowhere.
+        class_names: of the task; needed by an AnswerPhase alone, as is the next.
+        answers: expressions that the backbone knows itself; see `fer_bench.training.answers`.
     """
 
     labels: Array
@@ -61,3 +63,5 @@ class Material:
     begin: Callable[[str, int], None]
     advance: Callable[[int], None]
     checkpoint: Callable[[int], Checkpoint] = lambda number: Checkpoint(None)
+    class_names: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()

@@ -217,7 +217,10 @@ class _DoesNotFit(Exception):
 def _compute(
     cache: Cache, name: str, source: Source, view: View, stop: int, variants: int, advance: Callable[[int], None]
 ) -> None:
-    """Write an entry, batch by batch; in half precision unless a value does not fit."""
+    """Write an entry, batch by batch; in half precision unless a value does not fit, or the values are answers.
+
+    Rounding must not turn the answer of a finished classifier.
+    """
     start = time.perf_counter()
     done = 0
 
@@ -226,8 +229,9 @@ def _compute(
         done += images
         advance(images)
 
+    first = np.dtype(np.float32 if source.component.spec.answers else np.float16)
     try:
-        _write(cache, name, source, view, stop, variants, np.dtype(np.float16), start, count)
+        _write(cache, name, source, view, stop, variants, first, start, count)
     except _DoesNotFit:
         advance(-done)
         _write(cache, name, source, view, stop, variants, np.dtype(np.float32), start, advance)

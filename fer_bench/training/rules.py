@@ -11,7 +11,7 @@ from flax import nnx
 
 from fer_bench.errors import PluginError, bullet_list
 from fer_bench.registry import Component
-from fer_bench.specs import BackboneParams, BackboneSpec, GradientPhase, Plan, Rule
+from fer_bench.specs import AnswerPhase, BackboneParams, BackboneSpec, GradientPhase, Plan, Rule
 from fer_bench.training.parameters import named
 
 HEAD = ("head/kernel", "head/bias")
@@ -72,8 +72,14 @@ def check(plan: Plan, strategy: str, backbone: Component[BackboneSpec]) -> None:
     A backbone that cannot even be traced is left to fail in its cells.
 
     Raises:
-        PluginError: the rules of a phase do not cover each parameter exactly once, or train nothing.
+        PluginError: the rules of a phase do not cover each parameter exactly once, or train nothing; or an AnswerPhase
+            meets a backbone that is no finished classifier.
     """
+    if any(isinstance(phase, AnswerPhase) for phase in plan.phases) and not backbone.spec.answers:
+        raise PluginError(
+            f"Strategy {strategy!r} fits nothing, so it needs a finished classifier; backbone {str(backbone)!r} gives "
+            "features. Use another strategy, such as linear-probe."
+        )
     phases = [phase for phase in plan.phases if isinstance(phase, GradientPhase)]
     if not phases:
         return

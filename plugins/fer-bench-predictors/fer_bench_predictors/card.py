@@ -1,0 +1,124 @@
+"""The card of a model: what it takes and answers, written by whoever knows it, since an ONNX file does not say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.labels import EXPRESSIONS, canonical
+
+EXAMPLE = "fer-bench run --backbone 'onnx[card=model.yaml]' --strategy as-is"
+
+
+class Card(BaseModel):
+    """What a classifier takes and answers. What would have to be guessed has no default.
+
+    A pixel v of 0 to 255 becomes ``(low + v / 255 * (high - low) - mean) / std``.
+
+    Attributes:
+        title: for people.
+        model: the ONNX file, relative to the card: one input of images, one output of (b, labels).
+        sha256: of that file, so that the card's own hash stands for both.
+        labels: what each output means, in order.
+        drop: those among them that are none of fer-bench's expressions; their share is dropped.
+        input_size: side of the square input, pixels.
+        channels: 1 for grey (ITU-R BT.601 luma), or 3.
+        colours: order of the three channels.
+        value_range: low and high.
+        mean: of each channel, after that; likewise ``std``.
+        layout: order of the axes.
+        output: ``probabilities``, or ``logits`` that a softmax is to be applied to.
+        trained_on: which images the model has seen; printed with every run.
+        source: where it comes from.
+        licence: of the weights.
+        parameters: how many numbers it has; 0 if nobody counted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = Field(min_length=1)
+    model: str = Field(min_length=1)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    labels: tuple[str, ...] = Field(min_length=2)
+    drop: tuple[str, ...] = ()
+    input_size: int = Field(ge=1)
+    channels: Literal[1, 3]
+    colours: Literal["rgb", "bgr"] = "rgb"
+    value_range: tuple[float, float]
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    layout: Literal["nhwc", "nchw"]
+    output: Literal["probabilities", "logits"]
+    trained_on: str = Field(min_length=1)
+    source: str = ""
+    licence: str = ""
+    parameters: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        faults = [
+            f"'drop' names {name!r}, which is none of the labels" for name in self.drop if name not in self.labels
+        ]
+        for label, expression in zip(self.labels, self.expressions, strict=True):
+            if expression is None and label not in self.drop:
+                faults.append(
+                    f"label {label!r} is none of {', '.join(EXPRESSIONS)}; spell it so, or list it under 'drop' if its "
+                    "share is to be dropped"
+                )
+        known = [name for name in self.expressions if name is not None]
+        faults += [f"two labels mean {name!r}" for name in sorted({name for name in known if known.count(name) > 1})]
+        if not known:
+            faults.append("no label is an expression that fer-bench knows")
+        for name in ("mean", "std"):
+            if len(getattr(self, name)) not in (1, self.channels):
+                faults.append(f"{name!r} has {len(getattr(self, name))} values for {self.channels} channels")
+        if any(value <= 0 for value in self.std):
+            faults.append("'std' has a value that is not above 0")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @property
+    def expressions(self) -> tuple[str | None, ...]:
+        """The expression of each output; None for what is dropped."""
+        return tuple(None if label in self.drop else canonical(label) for label in self.labels)
+
+    @classmethod
+    def of(cls, file: str) -> Self:
+        """Return the card of the parameter ``card``.
+
+        Raises:
+            FerBenchError: it is empty, or as `read`.
+        """
+        if not file:
+            raise FerBenchError(f"Backbone 'onnx' needs a card that describes the model: {EXAMPLE}")
+        try:
+            return cls.read(file)
+        except ValueError as error:
+            raise FerBenchError(str(error)) from None
+
+    @classmethod
+    def read(cls, file: str) -> Self:
+        """Return the card in a YAML file.
+
+        Raises:
+            ValueError: it cannot be read, or lists all that is wrong with it.
+        """
+        try:
+            values = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ValueError(f"cannot read the card {file!r}: {error.strerror}") from None
+        except (UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ValueError(f"the card {file!r} is not valid YAML: {' '.join(str(error).split())}") from None
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            faults = [
+                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}".removeprefix(": ").replace("Value error, ", "")
+                for fault in error.errors()
+            ]
+            raise ValueError(f"the card {file!r} is not valid:\n{bullet_list(faults, len(faults))}") from None

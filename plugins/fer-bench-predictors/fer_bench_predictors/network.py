@@ -1,0 +1,148 @@
+"""An ONNX classifier as one stage: images in, probabilities of fer-bench's expressions out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import onnxruntime
+from flax import nnx
+from jax import Array
+from jax.typing import DTypeLike
+
+from fer_bench.errors import FerBenchError
+from fer_bench.labels import EXPRESSIONS
+from fer_bench.registry import file_sha256
+from fer_bench_predictors.card import Card
+
+if TYPE_CHECKING:
+    from fer_bench_predictors import OnnxParams
+
+Numbers = np.ndarray[Any, Any]
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A model and its card; two with the same card are the same.
+
+    Attributes:
+        card: what it takes and answers.
+        file: the ONNX file.
+    """
+
+    card: Card
+    file: Path
+
+    def __call__(self, images: Numbers) -> Numbers:
+        """Return the probabilities of images.
+
+        Args:
+            images: (b, s, s, 3) float32, 0 to 255, RGB.
+
+        Returns:
+            (b, 8) float32 of `EXPRESSIONS`; rows sum to 1 but for what the card drops.
+
+        Raises:
+            FerBenchError: the model does not take or answer what its card says.
+        """
+        card, session = self.card, _session(self.file, self.card.sha256)
+        ready = prepare(np.asarray(images, np.float32), card)
+        node = session.get_inputs()[0]
+        size = node.shape[0] if isinstance(node.shape[0], int) else len(ready)
+        parts: list[Numbers] = []
+        for at in range(0, len(ready), size):
+            part = ready[at : at + size]
+            filled = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
+            try:
+                (answer,) = session.run([session.get_outputs()[0].name], {node.name: filled})
+            except Exception as error:  # onnxruntime has no common class of errors
+                raise FerBenchError(
+                    f"{self.file.name} does not take images {filled.shape} {filled.dtype}, as its card has it: "
+                    f"{' '.join(str(error).split())}"
+                ) from error
+            parts.append(np.asarray(answer)[: len(part)])
+        return _expressions(np.concatenate(parts), card)
+
+
+def prepare(images: Numbers, card: Card) -> Numbers:
+    """Return (b, s, s, 3) images of 0 to 255 as the model takes them, float32."""
+    low, high = card.value_range
+    x = (images @ _LUMA)[..., None] if card.channels == 1 else images[..., :: 1 if card.colours == "rgb" else -1]
+    x = low + x / np.float32(255) * (high - low)
+    x = (x - np.array(card.mean)) / np.array(card.std)
+    return np.ascontiguousarray(x.transpose(0, 3, 1, 2) if card.layout == "nchw" else x, np.float32)
+
+
+def _expressions(answer: Numbers, card: Card) -> Numbers:
+    if answer.ndim != 2 or answer.shape[1] != len(card.labels):
+        raise FerBenchError(
+            f"The model answers {answer.shape}; its card names {len(card.labels)} labels: {', '.join(card.labels)}."
+        )
+    answer = answer.astype(np.float64)
+    if card.output == "logits":
+        answer = np.exp(answer - answer.max(1, keepdims=True))
+        answer /= answer.sum(1, keepdims=True)
+    elif answer.min() < -1e-6 or np.abs(answer.sum(1) - 1).max() > 1e-2:
+        raise FerBenchError(
+            f"The model's answers lie in {answer.min():.3g} to {answer.max():.3g} and sum to {answer.sum(1).min():.3g} "
+            f"to {answer.sum(1).max():.3g}: no probabilities, as its card has it. Should the card say 'output: logits'?"
+        )
+    found = np.zeros((len(answer), len(EXPRESSIONS)), np.float32)
+    for place, name in enumerate(card.expressions):
+        if name is not None:
+            found[:, EXPRESSIONS.index(name)] = np.clip(answer[:, place], 0, None)
+    return found
+
+
+@lru_cache(maxsize=4)
+def _session(file: Path, sha256: str) -> onnxruntime.InferenceSession:
+    del sha256  # a file that is written anew is another model
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = os.cpu_count() or 1
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
+class Network(nnx.Module):
+    """The stage. It has no parameters that could be trained: onnxruntime computes, outside of JAX."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
+
+    def __call__(self, x: Array) -> Array:
+        """Map (b, s, s, 3) in 0 to 255 to (b, 8) float32."""
+        shape = jax.ShapeDtypeStruct((x.shape[0], len(EXPRESSIONS)), jnp.float32)
+        return jax.pure_callback(self.classifier, shape, x)
+
+
+class Predictor(nnx.Module):
+    """A finished classifier with its one stage, ``network``."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.network = Network(classifier)
+        self.parameter_count = classifier.card.parameters
+
+
+def build(params: OnnxParams, *, rngs: nnx.Rngs, compute_dtype: DTypeLike = jnp.float32) -> Predictor:
+    """Return the classifier that the card describes; it computes in its own precision.
+
+    Raises:
+        FerBenchError: the card or the file is missing, or the file is not the card's.
+    """
+    del rngs, compute_dtype
+    card = Card.of(params.card)
+    file = Path(params.card).parent / card.model
+    found = file_sha256(file)
+    if found != card.sha256:
+        raise FerBenchError(
+            f"{str(file)!r} has sha256 {found}; the card {params.card!r} is about a file with {card.sha256}. "
+            "Take the right file, or write the new hash into the card once you have checked that all else in it holds."
+        )
+    _session(file, found)
+    return Predictor(Classifier(card, file))

