@@ -8,7 +8,7 @@ from typing import Any
 
 import pluggy
 
-from fer_bench.specs import BackboneSpec, DatasetSpec, StrategySpec
+from fer_bench.specs import BackboneSpec, DatasetSpec, MetricSpec, StrategySpec
 
 PROJECT = "fer_bench"
 """Name of the pluggy project and of the entry-point group."""
@@ -30,6 +30,11 @@ def fer_bench_backbones() -> Iterable[BackboneSpec]:  # pyright: ignore[reportRe
 @hookspec
 def fer_bench_strategies() -> Iterable[StrategySpec]:  # pyright: ignore[reportReturnType]
     """Return the fine-tuning strategies that this plugin brings. Called once, when the plugin is loaded."""
+
+
+@hookspec
+def fer_bench_metrics() -> Iterable[MetricSpec]:  # pyright: ignore[reportReturnType]
+    """Return the metrics that this plugin brings. Called once, when the plugin is loaded."""
 
 
 @hookspec

@@ -20,21 +20,23 @@ from fer_bench.containment import watched
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.hookspecs import PROJECT
 from fer_bench.interface import declared_version, mismatch
-from fer_bench.specs import INTERFACE_VERSION, BackboneSpec, DatasetSpec, StrategySpec
+from fer_bench.specs import INTERFACE_VERSION, BackboneSpec, DatasetSpec, MetricSpec, StrategySpec
 
-Kind = Literal["dataset", "backbone", "strategy"]
-Item = DatasetSpec | BackboneSpec | StrategySpec
+Kind = Literal["dataset", "backbone", "strategy", "metric"]
+Item = DatasetSpec | BackboneSpec | StrategySpec | MetricSpec
 
 ITEM_HOOKS: Mapping[str, tuple[Kind, type[Item]]] = {
     "fer_bench_datasets": ("dataset", DatasetSpec),
     "fer_bench_backbones": ("backbone", BackboneSpec),
     "fer_bench_strategies": ("strategy", StrategySpec),
+    "fer_bench_metrics": ("metric", MetricSpec),
 }
 """Hook -> the kind of item it returns and the item's class; the other hooks are events."""
 
 SELECT_VARIABLE = "FER_BENCH_PLUGINS"
 ITEM_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PLUGIN_NAME = re.compile(r"[A-Za-z0-9]+([-_.][A-Za-z0-9]+)*")
+METRIC_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,10 +207,11 @@ def _items(module: Any, hooks: Iterable[str]) -> tuple[tuple[Kind, Item], ...]:
         for item in returned:
             if not isinstance(item, expected):
                 raise TypeError(f"{hook} returned an item of type {type(item).__name__}, expected {expected.__name__}")
-            if not ITEM_NAME.fullmatch(item.name):
+            form, joint = (METRIC_NAME, "_") if kind == "metric" else (ITEM_NAME, "-")
+            if not form.fullmatch(item.name):
                 raise ValueError(
                     f"{hook} returned a {kind} named {item.name!r}; "
-                    "a name is lower-case letters and digits, in words joined by '-'"
+                    f"a name is lower-case letters and digits, in words joined by {joint!r}"
                 )
             if isinstance(item, BackboneSpec) and (odd := [stage for stage in item.stages if not stage.isidentifier()]):
                 raise ValueError(f"backbone {item.name!r} has stages that are not Python identifiers: {odd}")

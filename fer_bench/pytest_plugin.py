@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     folder = config.option.fer_baseline
     if not folder:
         return
-    from fer_bench.reports.gate import find_metric
+    from fer_bench.evaluation.installed import find_metric
     from fer_bench.results.baseline import load
 
     try:
@@ -50,9 +50,10 @@ class BaselineItem(pytest.Item):
     def runtest(self) -> None:
         """Run the gate and look up this row."""
         option = self.config.option
+        from fer_bench.evaluation.installed import find_metric
         from fer_bench.reports import gate
 
-        metric = gate.find_metric(option.fer_metric)
+        metric = find_metric(option.fer_metric)
         folders = Path(option.fer_baseline), Path(option.fer_runs_dir)
         try:
             report = gate.check(*folders, metric, option.fer_margin, option.fer_alpha)

@@ -17,11 +17,16 @@ from pydantic import ValidationError
 from fer_bench.containment import contained
 from fer_bench.errors import FerBenchError, PluginError, PluginWarning, bullet_list, did_you_mean
 from fer_bench.plugins import Item, Kind, Plugin, Plugins, load_plugins
-from fer_bench.specs import BackboneSpec, DatasetSpec, Params, StrategySpec, resolve
+from fer_bench.specs import BackboneSpec, DatasetSpec, MetricSpec, Params, StrategySpec, resolve
 
 SpecT = TypeVar("SpecT", bound=Item)
 _COMPONENT = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<params>.*)\])?", re.DOTALL)
-PLURALS: dict[Kind, str] = {"dataset": "data sets", "backbone": "backbones", "strategy": "strategies"}
+PLURALS: dict[Kind, str] = {
+    "dataset": "data sets",
+    "backbone": "backbones",
+    "strategy": "strategies",
+    "metric": "metrics",
+}
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ class Registry:
 
     def __init__(self, plugins: Plugins):
         self.plugins = plugins
-        self._items: dict[Kind, dict[str, tuple[Plugin, Item]]] = {"dataset": {}, "backbone": {}, "strategy": {}}
+        self._items: dict[Kind, dict[str, tuple[Plugin, Item]]] = {kind: {} for kind in PLURALS}
         for plugin in plugins:
             for kind, item in plugin.items:
                 self._items[kind][f"{plugin.distribution}/{item.name}"] = plugin, item
@@ -141,6 +146,10 @@ class Registry:
     def strategy(self, text: str) -> Component[StrategySpec]:
         """Return the strategy that ``text`` names, ``name[param=value,…]``."""
         return cast("Component[StrategySpec]", self.find("strategy", text))
+
+    def metric(self, text: str) -> Component[MetricSpec]:
+        """Return the metric that ``text`` names, ``name[param=value,…]``."""
+        return cast("Component[MetricSpec]", self.find("metric", text))
 
     def find(self, kind: Kind, text: str) -> Component[Item]:
         """Return the component of ``kind`` that ``text`` names, with its parameters checked.

@@ -350,3 +350,31 @@ class StrategySpec:
     summary: str
     plan: str
     params: type[Params] = Params
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricSpec:
+    """A number for the predictions of a cell, row or resample.
+
+    ``metric`` is a reference to ``(params) -> (true, predictions) -> float``: ``true`` are labels from 0, (n,) int64;
+    ``predictions`` probabilities, (n, c) float64 whose rows sum to 1, or with ``needs="labels"`` predicted labels,
+    (n,) int64. Intervals call it on resamples, in which a class may be missing.
+
+    Attributes:
+        name: an identifier in lower case, such as ``top2_accuracy``, that the core does not use.
+        title: how tables print it.
+        metric: reference to the function above.
+        higher_is_better: its direction.
+        lowest: the least it can be; likewise ``highest``. Either may be infinite; what lies outside is an error.
+        needs: what it is given.
+        params: parameters with defaults.
+    """
+
+    name: str
+    title: str
+    metric: str
+    higher_is_better: bool
+    lowest: float = 0.0
+    highest: float = 1.0
+    needs: Literal["labels", "probabilities"] = "probabilities"
+    params: type[Params] = Params

@@ -33,9 +33,10 @@ def check(
     A paired non-inferiority test over subjects, or samples where no subject is known. A gain never fails.
     """
     from fer_bench.cli.tables import print_table
+    from fer_bench.evaluation.installed import find_metric
     from fer_bench.reports import gate, gate_formats
 
-    report = gate.check(baseline, runs_dir, gate.find_metric(metric), margin, alpha)
+    report = gate.check(baseline, runs_dir, find_metric(metric), margin, alpha)
     print_table(gate_formats.COLUMNS, gate_formats.table(report))
     for note in gate_formats.notes(report):
         typer.echo(note)

@@ -31,14 +31,21 @@ def compare(
     form: Annotated[Literal["terminal", "md", "json"], typer.Option("--format", help="How to print it.")] = "terminal",
 ) -> None:
     """Print the paired difference of every metric, with interval and test, and what differs in spec and provenance."""
+    import sys
+
     from fer_bench.cli.tables import print_table
+    from fer_bench.evaluation.installed import load_metrics
+    from fer_bench.registry import Registry
     from fer_bench.reports import pair_formats as formats
     from fer_bench.reports.pair import compare as put_together
     from fer_bench.results.find import find_row
     from fer_bench.results.store import Store
 
     a, b = find_row(Store(runs_dir), first), find_row(Store(other or runs_dir), second)
-    pair = put_together(a, b)
+    metrics, faults = load_metrics(Registry.load())
+    for message in faults:
+        sys.stderr.write(f"fer-bench: {message}\n")
+    pair = put_together(a, b, tuple(metrics.values()))
     if form != "terminal":
         typer.echo((formats.to_markdown if form == "md" else formats.to_json)(pair), nl=False)
         return

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fer_bench.errors import FerBenchError, did_you_mean
+from fer_bench.errors import FerBenchError
 
 EXAMPLES = """\b
 Examples:
@@ -29,13 +29,15 @@ def leaderboard(
 ) -> None:
     """Print the leaderboard of everything in a runs folder. The same runs give the same bytes."""
     from fer_bench.cli.tables import width
-    from fer_bench.evaluation.metrics import STANDARD
+    from fer_bench.evaluation.installed import find_metric, load_metrics
+    from fer_bench.registry import Registry
     from fer_bench.reports.formats import FORMATS, to_terminal
     from fer_bench.reports.leaderboard import build
     from fer_bench.results.store import Store
 
-    if metric not in STANDARD:
-        raise FerBenchError(f"Unknown metric {metric!r}. {did_you_mean(metric, STANDARD)}")
+    registry = Registry.load()
+    known, faults = load_metrics(registry)
+    by = known.get(metric) or find_metric(metric, lambda: registry)
     cells, damaged = Store(runs_dir).cells()
     if not cells and not damaged:
         raise FerBenchError(
@@ -43,7 +45,9 @@ def leaderboard(
         )
     for message in damaged:
         sys.stderr.write(f"fer-bench: left out, damaged: {message}\n")
-    rows = build(cells, by=STANDARD[metric])
+    for message in faults:
+        sys.stderr.write(f"fer-bench: {message}\n")
+    rows = build(cells, tuple({**known, by.name: by}.values()), by)
     if form == "terminal" and output is None:
         typer.echo(to_terminal(rows, damaged, width()), nl=False)
         return

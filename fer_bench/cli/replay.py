@@ -52,10 +52,10 @@ def replay(
     """
     from fer_bench import paths
     from fer_bench.cli.progress import TerminalReporter
+    from fer_bench.evaluation.installed import find_metric
     from fer_bench.executors.replay import ANSWERS, Terms
     from fer_bench.executors.replay import replay as repeat
     from fer_bench.registry import Registry
-    from fer_bench.reports.gate import find_metric
     from fer_bench.results.find import describe, find_cell
     from fer_bench.results.store import Store
 

@@ -41,6 +41,7 @@ class Metric:
         from_confusion: the same metric from (…, c, c) confusion matrices, rows true, to (…); None if it needs more
             than counts. It may assume nothing but non-negative counts and is what makes the bootstrap fast.
         per_sample: the same metric as the mean of one number a sample, (n,); None if it is not a mean.
+        origin: the plugin that brings it; empty for the core.
 
     Example:
         >>> Metric(name="hits", title="Hits", higher_is_better=True, lowest=0, highest=1,
@@ -56,6 +57,7 @@ class Metric:
     highest: float
     from_confusion: Callable[[Array], Array] | None = None
     per_sample: Callable[[Array, Array], Array] | None = None
+    origin: str = ""
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():

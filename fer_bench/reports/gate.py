@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
-from fer_bench.evaluation.metrics import STANDARD, Metric
+from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.noninferiority import NonInferiority, noninferiority_test
 from fer_bench.results.baseline import FrozenRow, load, round_predictions
 from fer_bench.results.rows import MethodRow, arrays, read_rows
@@ -87,17 +87,6 @@ class GateReport:
         """The worst of the rows: FAIL, else UNDERPOWERED, else PASS."""
         verdicts = {row.verdict for row in self.rows}
         return next(verdict for verdict in ("FAIL", "UNDERPOWERED", "PASS") if verdict in verdicts)
-
-
-def find_metric(name: str) -> Metric:
-    """Return a metric of the core.
-
-    Raises:
-        FerBenchError: there is none of that name.
-    """
-    if name not in STANDARD:
-        raise FerBenchError(f"Unknown metric {name!r}. {did_you_mean(name, STANDARD)}")
-    return STANDARD[name]
 
 
 def check(baseline: Path, runs_dir: Path, metric: Metric, margin: float, alpha: float) -> GateReport:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fer_bench.errors import PluginError
 from fer_bench.evaluation.intervals import Interval
 from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate_parts
 from fer_bench.reports import comparison
@@ -70,6 +71,7 @@ class Row:
         errors: messages of the failed cells, each once.
         variant: tells rows apart that look alike but come from other code, weights, data or versions; else empty.
         baseline: whether it is the majority class of the training part.
+        faults: messages of the metrics of plugins that failed on it.
         cells: the stored cells of the row, those of the methods beside it for the baseline.
         pooled: predictions of all its cells; None without any.
     """
@@ -102,6 +104,7 @@ class Row:
     errors: tuple[str, ...]
     variant: str
     baseline: bool
+    faults: tuple[str, ...]
     cells: tuple[StoredCell, ...] = field(repr=False, compare=False)
     pooled: Pooled | None = field(repr=False, compare=False)
 
@@ -125,6 +128,9 @@ def build(
         cells: stored cells.
         metrics: to compute of every cell.
         by: one of them, which orders the rows.
+
+    Raises:
+        PluginError: the metric that orders the rows fails. Others that fail are left out of a row and named in it.
     """
     groups: dict[str, list[StoredCell]] = defaultdict(list)
     boards: dict[str, dict[tuple[int, int], StoredCell]] = defaultdict(dict)
@@ -196,10 +202,23 @@ def _evaluate(pooled: Pooled | None, metrics: Sequence[Metric], by: Metric) -> d
     """Return the fields of a row that its predictions decide; None if it has none."""
     blank: dict[str, Any] = {"variant": "", "standing": None, "metric": by}
     if pooled is None:
-        return {"n": 0, "scores": {}, "interval": None, "pooled": None, **blank}
+        return {"n": 0, "scores": {}, "interval": None, "pooled": None, "faults": (), **blank}
+    scores = evaluate_parts(
+        pooled.labels, pooled.probabilities, pooled.cell, [metric for metric in metrics if not metric.origin]
+    )
+    faults: list[str] = []
+    for metric in metrics:
+        if metric.origin:
+            try:
+                scores |= evaluate_parts(pooled.labels, pooled.probabilities, pooled.cell, [metric])
+            except PluginError as error:
+                if metric.name == by.name:
+                    raise
+                faults.append(str(error))
     return {
         "n": len(pooled.ids),
-        "scores": _summarise(evaluate_parts(pooled.labels, pooled.probabilities, pooled.cell, metrics)),
+        "scores": _summarise(scores),
+        "faults": tuple(faults),
         "interval": comparison.interval(by, pooled),
         "pooled": pooled,
         **blank,

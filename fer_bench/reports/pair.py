@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from fer_bench.errors import PluginError
 from fer_bench.evaluation.checks import group_codes
 from fer_bench.evaluation.intervals import Interval, difference_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric
@@ -55,6 +56,7 @@ class Pair:
         only: predictions that the first row or the second row alone has.
         unpaired: why nothing is paired; else empty.
         metrics: one line a metric.
+        faults: messages of the metrics of plugins that failed.
         answers: McNemar's test of who was right; None where nothing is paired.
         spec: (dotted name, first, second) of what differs between the specs.
         provenance: likewise, between the provenance of the first cells.
@@ -68,6 +70,7 @@ class Pair:
     only: tuple[int, int]
     unpaired: str
     metrics: tuple[Difference, ...]
+    faults: tuple[str, ...]
     answers: McNemarTest | None
     spec: tuple[tuple[str, object, object], ...]
     provenance: tuple[tuple[str, object, object], ...]
@@ -91,19 +94,24 @@ def compare(first: MethodRow, second: MethodRow, metrics: Sequence[Metric] = tup
         "second": second,
     }
     if unpaired:
-        lines = tuple(
-            Difference(metric=m, first=_score(m, a), second=_score(m, b), interval=None, p_value=None, test="bootstrap")
-            for m in metrics
-        )
+        lines, faults = _each(metrics, lambda metric: _alone(metric, a, b))
+        only = len(a), len(b)
         return Pair(
-            **rest, samples=0, unit="", units=0, only=(len(a), len(b)), unpaired=unpaired, metrics=lines, answers=None
+            **rest,
+            samples=0,
+            unit="",
+            units=0,
+            only=only,
+            unpaired=unpaired,
+            metrics=lines,
+            faults=faults,
+            answers=None,
         )
     left, right = both
     true, p, units = arrays(left)
     _, q, _ = arrays(right)
     count = group_codes(units, len(true))[1]
-    answers = p.argmax(axis=1), q.argmax(axis=1)
-    lines = tuple(_difference(metric, true, p, q, units, count) for metric in metrics)
+    lines, faults = _each(metrics, lambda metric: _difference(metric, true, p, q, units, count))
     return Pair(
         **rest,
         samples=len(true),
@@ -112,8 +120,28 @@ def compare(first: MethodRow, second: MethodRow, metrics: Sequence[Metric] = tup
         only=(len(a) - len(true), len(b) - len(true)),
         unpaired="",
         metrics=lines,
-        answers=mcnemar_test(true, *answers),
+        faults=faults,
+        answers=mcnemar_test(true, p.argmax(axis=1), q.argmax(axis=1)),
     )
+
+
+def _each(
+    metrics: Sequence[Metric], measure: Callable[[Metric], Difference]
+) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
+    """Return the difference of each metric, and messages of those that failed."""
+    lines: list[Difference] = []
+    faults: list[str] = []
+    for metric in metrics:
+        try:
+            lines.append(measure(metric))
+        except PluginError as error:
+            faults.append(str(error))
+    return tuple(lines), tuple(faults)
+
+
+def _alone(metric: Metric, a: pd.DataFrame, b: pd.DataFrame) -> Difference:
+    first, second = _score(metric, a), _score(metric, b)
+    return Difference(metric=metric, first=first, second=second, interval=None, p_value=None, test="bootstrap")
 
 
 def _difference(metric: Metric, true: Array, p: Array, q: Array, units: Array | None, count: int) -> Difference:

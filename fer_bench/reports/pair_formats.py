@@ -34,7 +34,7 @@ def notes(pair: Pair) -> list[str]:
         )
         if pair.units < FEW_UNITS:
             lines.append(f"{pair.units} {pair.unit} are few: the intervals are too narrow")
-    return lines
+    return [*lines, *pair.faults]
 
 
 def to_markdown(pair: Pair) -> str:
@@ -65,6 +65,7 @@ def to_json(pair: Pair) -> str:
         if pair.answers is None
         else {"only_first": pair.answers.only_first, "only_second": pair.answers.only_second},
         "metrics": {line.metric.name: _record(line) for line in pair.metrics},
+        "faults": list(pair.faults),
         "spec": [dict(zip(("field", "first", "second"), found, strict=True)) for found in pair.spec],
         "provenance": [dict(zip(("field", "first", "second"), found, strict=True)) for found in pair.provenance],
     }

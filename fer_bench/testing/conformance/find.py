@@ -46,7 +46,7 @@ def find_suites(
         known = {plugin.name for plugin in registry.plugins}
         known |= {item.name for plugin in registry.plugins for _, item in plugin.items}
         raise FerBenchError(
-            f"No plugin, data set, backbone or strategy is called {name!r}. {did_you_mean(name, known)}"
+            f"No plugin, data set, backbone, strategy or metric is called {name!r}. {did_you_mean(name, known)}"
         )
     return [_of_item(kind, component, folder, write) for kind, component in found]
 
@@ -101,6 +101,10 @@ def _of_item(
         from fer_bench.testing.conformance import dataset
 
         subject, rules = dataset.DatasetSubject(component, data_dir, write), dataset.RULES
+    elif kind == "metric":
+        from fer_bench.testing.conformance import metric
+
+        subject, rules = component, metric.RULES
     else:
         from fer_bench.testing.conformance import strategy
 

@@ -1,0 +1,90 @@
+"""Rules for metrics: on drawn predictions, as cells and resamples hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from fer_bench.errors import PluginError
+from fer_bench.evaluation.installed import make_metric
+from fer_bench.evaluation.metrics import Metric
+from fer_bench.registry import Component
+from fer_bench.specs import MetricSpec
+from fer_bench.testing.conformance.rules import Rule, rule
+
+Array = np.ndarray[Any, Any]
+RULES: list[Rule[Component[MetricSpec]]] = []
+CLASSES = 4
+
+
+def _draw(skill: float, n: int = 200) -> tuple[Array, Array]:
+    rng = np.random.default_rng(0)
+    true = rng.integers(CLASSES, size=n)
+    weights = np.exp(rng.normal(size=(n, CLASSES)) + skill * np.eye(CLASSES)[true])
+    return true, weights / weights.sum(axis=1, keepdims=True)
+
+
+@rule(
+    RULES,
+    expected="the metric is a number in its declared range on good, poor and certain predictions",
+    mend="Return a float, and declare lowest and highest to hold it.",
+)
+def is_a_number_in_its_range(component: Component[MetricSpec]) -> Iterator[str]:
+    """Yield predictions on which it is not."""
+    metric = make_metric(component)
+    certain = np.eye(CLASSES)[_draw(0)[0]]
+    cases = {"good": _draw(3), "poor": _draw(0), "certain and right": (_draw(0)[0], certain)}
+    cases["certain and wrong"] = _draw(0)[0], np.roll(certain, 1, axis=1)
+    yield from _failures(metric, cases)
+
+
+@rule(
+    RULES,
+    expected="it can be computed where a class is missing or one sample is all there is: intervals resample",
+    mend="Take averages over the classes that occur.",
+    needs=["is-a-number-in-its-range"],
+)
+def bears_missing_classes(component: Component[MetricSpec]) -> Iterator[str]:
+    """Yield resamples that it does not bear."""
+    true, probabilities = _draw(1)
+    kept = true < CLASSES - 1
+    cases = {"a class is missing": (true[kept], probabilities[kept]), "one sample": (true[:1], probabilities[:1])}
+    yield from _failures(make_metric(component), cases)
+
+
+@rule(
+    RULES,
+    expected="the same predictions give the same number, whatever the order of the samples",
+    mend="Use no random numbers, and no order.",
+    needs=["is-a-number-in-its-range"],
+)
+def has_no_order(component: Component[MetricSpec]) -> Iterator[str]:
+    """Yield by how much it differs."""
+    metric, (true, probabilities) = make_metric(component), _draw(1)
+    first, second = metric.compute(true, probabilities), metric.compute(true[::-1], probabilities[::-1])
+    if not np.isclose(first, second, rtol=1e-9, atol=1e-12):
+        yield f"{first} and, with the samples in reverse, {second}"
+
+
+@rule(
+    RULES,
+    expected="good predictions are better than poor ones in the declared direction",
+    mend="Turn higher_is_better.",
+    needs=["is-a-number-in-its-range"],
+)
+def points_in_its_direction(component: Component[MetricSpec]) -> Iterator[str]:
+    """Yield the two values."""
+    metric = make_metric(component)
+    good, poor = metric.compute(*_draw(3)), metric.compute(*_draw(0))
+    if good == poor or (good > poor) != metric.higher_is_better:
+        yield f"{good:.4f} for good predictions and {poor:.4f} for poor ones"
+
+
+def _failures(metric: Metric, cases: dict[str, tuple[Array, Array]]) -> Iterator[str]:
+    for name, (true, probabilities) in cases.items():
+        try:
+            metric.compute(true, probabilities)
+        except PluginError as error:
+            yield f"{name}: {error}"
