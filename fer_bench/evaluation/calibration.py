@@ -50,8 +50,7 @@ def ece(true: Array, probabilities: Array, bins: int = 15) -> float:
     Bin m holds confidences in ((m - 1) / bins, m / bins]. C. Guo et al., "On calibration of modern neural networks"
     (ICML 2017), equation 3.
     """
-    confidence, right = _top(true, probabilities, bins)
-    return _gap(confidence, right, np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1))
+    return float(part_ece(true, probabilities, np.zeros(len(probabilities), np.int64), bins)[0])
 
 
 def adaptive_ece(true: Array, probabilities: Array, bins: int = 15) -> float:
@@ -61,9 +60,26 @@ def adaptive_ece(true: Array, probabilities: Array, bins: int = 15) -> float:
     top label and weighted by the bins' mass. Samples of equal confidence share a bin, so that the order of samples
     does not matter.
     """
+    return float(part_adaptive_ece(true, probabilities, np.zeros(len(probabilities), np.int64), bins)[0])
+
+
+def part_ece(true: Array, probabilities: Array, part: Array, bins: int = 15) -> Array:
+    """Return ``ece`` of each part of the rows, (p,) float; ``part`` is (n,) int from 0, and no part is empty."""
     confidence, right = _top(true, probabilities, bins)
-    rank = np.searchsorted(np.sort(confidence), confidence, side="left")
-    return _gap(confidence, right, rank * bins // len(confidence))
+    return _gaps(confidence, right, np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1), part, bins)
+
+
+def part_adaptive_ece(true: Array, probabilities: Array, part: Array, bins: int = 15) -> Array:
+    """Return ``adaptive_ece`` of each part of the rows, (p,) float; ``part`` is (n,) int from 0, and none is empty."""
+    confidence, right = _top(true, probabilities, bins)
+    sizes = np.bincount(part)
+    order = np.lexsort((confidence, part))
+    ordered, parts = confidence[order], part[order]
+    starts_run = np.r_[True, (ordered[1:] != ordered[:-1]) | (parts[1:] != parts[:-1])]
+    first = np.maximum.accumulate(np.where(starts_run, np.arange(len(order)), 0))  # of equals, the first
+    rank = np.empty(len(order), np.int64)
+    rank[order] = first - (np.cumsum(sizes) - sizes)[parts]
+    return _gaps(confidence, right, rank * bins // sizes[part], part, bins)
 
 
 def soft_accuracy(soft: Array, probabilities: Array) -> float:
@@ -108,9 +124,11 @@ def _top(true: Array, probabilities: Array, bins: int) -> tuple[Array, Array]:
     return probabilities.max(axis=1), (probabilities.argmax(axis=1) == true).astype(np.float64)
 
 
-def _gap(confidence: Array, right: Array, bin_of: Array) -> float:
-    """Return the sum over bins of |accuracy - confidence|, weighted by mass."""
-    return float(np.abs(np.bincount(bin_of, weights=right - confidence)).sum() / len(confidence))
+def _gaps(confidence: Array, right: Array, bin_of: Array, part: Array, bins: int) -> Array:
+    """Return for each part the sum over bins of |accuracy - confidence|, weighted by mass."""
+    sizes = np.bincount(part)
+    gaps = np.bincount(part * bins + bin_of, weights=right - confidence, minlength=len(sizes) * bins)
+    return np.abs(gaps.reshape(-1, bins)).sum(axis=1) / sizes
 
 
 def _soft(soft: Array, probabilities: Array) -> tuple[Array, Array]:

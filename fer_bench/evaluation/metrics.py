@@ -12,7 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from fer_bench.evaluation.calibration import adaptive_ece, brier, ece, nll, sample_brier, sample_nll
+from fer_bench.evaluation.calibration import (
+    adaptive_ece,
+    brier,
+    ece,
+    nll,
+    part_adaptive_ece,
+    part_ece,
+    sample_brier,
+    sample_nll,
+)
 from fer_bench.evaluation.checks import check_predictions
 from fer_bench.evaluation.classification import (
     accuracy,
@@ -41,6 +50,8 @@ class Metric:
         from_confusion: the same metric from (…, c, c) confusion matrices, rows true, to (…); None if it needs more
             than counts. It may assume nothing but non-negative counts and is what makes the bootstrap fast.
         per_sample: the same metric as the mean of one number a sample, (n,); None if it is not a mean.
+        per_part: the same metric of each part of the rows, from labels, probabilities and (n,) int parts from 0, to
+            (p,); None to compute it part by part.
         origin: the plugin that brings it; empty for the core.
 
     Example:
@@ -57,6 +68,7 @@ class Metric:
     highest: float
     from_confusion: Callable[[Array], Array] | None = None
     per_sample: Callable[[Array, Array], Array] | None = None
+    per_part: Callable[[Array, Array, Array], Array] | None = None
     origin: str = ""
 
     def __post_init__(self) -> None:
@@ -102,6 +114,7 @@ def _loss(
     compute: Callable[[Array, Array], float],
     highest: float,
     per_sample: Callable[[Array, Array], Array] | None = None,
+    per_part: Callable[[Array, Array, Array], Array] | None = None,
 ) -> Metric:
     return Metric(
         name=name,
@@ -111,6 +124,7 @@ def _loss(
         lowest=0.0,
         highest=highest,
         per_sample=per_sample,
+        per_part=per_part,
     )
 
 
@@ -123,8 +137,8 @@ STANDARD: Mapping[str, Metric] = {
         _counted("kappa", "Cohen's kappa", kappa, kappa_of, lowest=-1.0),
         _loss("nll", "NLL (nats)", nll, math.inf, sample_nll),
         _loss("brier", "Brier", brier, 2.0, sample_brier),
-        _loss("ece", "ECE", ece, 1.0),
-        _loss("adaptive_ece", "ECE (equal mass)", adaptive_ece, 1.0),
+        _loss("ece", "ECE", ece, 1.0, per_part=part_ece),
+        _loss("adaptive_ece", "ECE (equal mass)", adaptive_ece, 1.0, per_part=part_adaptive_ece),
     )
 }
 """Every metric of the core, by name. It is not changed at run time: those of plugins are handed to ``evaluate``."""
@@ -152,8 +166,8 @@ def evaluate_parts(
 ) -> dict[str, Array]:
     """Return name -> value of each metric for each part of the rows, such as the cells of a leaderboard's row.
 
-    Thousands of small parts cost little more than their rows together, but for metrics with neither
-    ``from_confusion`` nor ``per_sample``.
+    Thousands of small parts cost little more than their rows together, but for metrics with none of
+    ``from_confusion``, ``per_sample`` and ``per_part``.
 
     Args:
         true: (n,) int labels from 0.
@@ -171,14 +185,16 @@ def evaluate_parts(
     sizes, classes = np.bincount(part), probabilities.shape[1]
     cells = (part * classes + true) * classes + probabilities.argmax(axis=1)
     tables = np.bincount(cells, minlength=len(sizes) * classes**2).reshape(-1, classes, classes)
-    slices = np.split(np.argsort(part, kind="stable"), np.cumsum(sizes)[:-1])
     values: dict[str, Array] = {}
     for metric in metrics:
         if metric.from_confusion is not None:
             found = metric.from_confusion(tables)
         elif metric.per_sample is not None:
             found = np.bincount(part, weights=metric.per_sample(true, probabilities)) / sizes
+        elif metric.per_part is not None:
+            found = metric.per_part(true, probabilities, part)
         else:
+            slices = np.split(np.argsort(part, kind="stable"), np.cumsum(sizes)[:-1])
             found = np.array([metric.compute(true[rows], probabilities[rows]) for rows in slices])
         outside = ~((found >= metric.lowest - 1e-9) & (found <= metric.highest + 1e-9))
         if outside.any():

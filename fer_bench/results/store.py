@@ -6,11 +6,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -31,8 +31,13 @@ CELL, RESULT, PREDICTIONS, HISTORY, PROVENANCE, CHECKSUMS = (
 )
 
 
+T = TypeVar("T")
+U = TypeVar("U")
+
 READERS = 4
 """Threads that read cells: many small files."""
+BATCH = 50
+"""Cells that a thread reads at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,11 +95,20 @@ def read_predictions(cells: Sequence[StoredCell]) -> pa.Table:
     Returns:
         The columns that all of them have, and ``cell``, int32: the place of a row's cell among ``cells``.
     """
-    with ThreadPoolExecutor(READERS, thread_name_prefix="fer-bench-read") as pool:
-        tables = list(pool.map(_read_parquet, (cell.folder / PREDICTIONS for cell in cells)))
-    names = [name for name in tables[0].column_names if all(name in table.column_names for table in tables)]
+    tables = _in_threads(_read_parquet, [cell.folder / PREDICTIONS for cell in cells])
+    schemas = [table.schema for table in tables]
+    if any(not schema.equals(schemas[0]) for schema in schemas):
+        names = [name for name in schemas[0].names if all(name in schema.names for schema in schemas)]
+        tables = [table.select(names) for table in tables]
     place = np.repeat(np.arange(len(tables), dtype=np.int32), [len(table) for table in tables])
-    return pa.concat_tables([table.select(names) for table in tables]).append_column("cell", pa.array(place))
+    return pa.concat_tables(tables).append_column("cell", pa.array(place))
+
+
+def _in_threads(function: Callable[[T], U], items: Sequence[T]) -> list[U]:
+    """Return what ``function`` makes of each item, in order; in batches, since a task a small file costs as much."""
+    batches = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
+    with ThreadPoolExecutor(READERS, thread_name_prefix="fer-bench-read") as pool:
+        return [made for batch in pool.map(lambda batch: [function(item) for item in batch], batches) for made in batch]
 
 
 def _read_parquet(file: Path) -> pa.Table:
@@ -185,8 +199,7 @@ class Store:
                 f"There is no runs folder {str(self.runs_dir)!r}. Run 'fer-bench run' first, "
                 "or name another with --runs-dir."
             )
-        with ThreadPoolExecutor(READERS, thread_name_prefix="fer-bench-read") as pool:
-            found = list(pool.map(_read_or_say, self._folders()))
+        found = _in_threads(_read_or_say, list(self._folders()))
         cells = [cell for cell in found if isinstance(cell, StoredCell)]
         damaged = [message for message in found if isinstance(message, str)]
         return sorted(cells, key=lambda cell: cell.id), damaged
