@@ -102,6 +102,20 @@ def test_samples_tested_under_several_seeds_are_not_more_samples():
     assert (thrice.units, thrice.low) == (200, pytest.approx(once.low))
 
 
+def test_without_a_change_subjects_count_and_not_their_samples():
+    # 30 people, ten images each, five of either class. The bound is the rule of three over people, -ln(0.05) / 30, by
+    # Student's quantile in place of the normal one.
+    true, people = np.arange(300) % 2, np.arange(300) // 10
+    p = np.where((true == 0) ^ (np.arange(300) % 7 == 0), 0.9, 0.1)
+    predictions = np.stack([p, 1 - p], axis=1)
+    for metric in (ACCURACY, UAR):
+        assert noninferiority_test(metric, true, predictions, predictions).verdict == "PASS"
+        found = noninferiority_test(metric, true, predictions, predictions, people)
+        assert found.verdict == "UNDERPOWERED"
+        expected = -stats.t.isf(0.05, 29) / stats.norm.isf(0.05) * -np.log(0.05) / 30
+        assert found.low == pytest.approx(expected, rel=1e-3)
+
+
 def test_equivalence_is_shown_both_ways():
     rng = np.random.default_rng(2)
     true = rng.integers(0, 2, 5000)

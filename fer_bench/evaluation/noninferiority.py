@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from scipy import sparse, stats
 
 from fer_bench.evaluation.checks import check_predictions, group_codes
@@ -75,8 +74,9 @@ def noninferiority_test(
 
     Where no answer changed, a variance from the data would be 0 and ten samples as good as ten thousand. So the
     standard error has a floor for which the bound is then the rule of three, -ln(alpha) / n (J. A. Hanley and A.
-    Lippman-Hand, "If nothing goes wrong, is everything all right?", JAMA 249, 1983), n being the samples of the class
-    in which one answer counts most. A metric that is neither of counts nor a mean is bootstrapped instead.
+    Lippman-Hand, "If nothing goes wrong, is everything all right?", JAMA 249, 1983), n being the units, subjects where
+    they are known, that have samples of the class in which one unit counts most. A metric that is
+    neither of counts nor a mean is bootstrapped instead.
 
     It speaks of these two trained models on other samples (subjects) of the same kind. How much another training of
     the same method would differ is no part of it; a margin must leave room for that.
@@ -180,23 +180,17 @@ def _gradient(metric: Metric, true: Array, probabilities: Array) -> Array:
 
 
 def _largest_step(metric: Metric, true: Array, probabilities: Array, units: Array, n: int) -> float:
-    """Return by how much one sample's answer moves a metric of counts, at most; 0 for metrics of other kinds."""
+    """Return by how much one unit's answers move a metric of counts: all that it said, or all that it said of the class
+    in which that counts most, on average over the units that have any; 0 for metrics of other kinds.
+    """
     if metric.from_confusion is None:
         return 0.0
     gradient = _gradient(metric, true, probabilities)
-    present = np.unique(true)
-    step = float((gradient.max(axis=1) - gradient.min(axis=1))[present].max())
-    # A sample that was tested once per seed is one sample.
-    repeats = pd.Series(units).value_counts().min() if n < len(true) and _once_per_seed(true, units, n) else 1
-    return step * float(repeats)
-
-
-def _once_per_seed(true: Array, units: Array, n: int) -> bool:
-    """Whether units look like samples under several seeds: all of one size, each with one label."""
-    sizes = np.bincount(units, minlength=n)
-    labels = np.zeros(n, dtype=np.int64)
-    labels[units] = true
-    return bool((sizes == sizes[0]).all() and (labels[units] == true).all())
+    reach = gradient.max(axis=1) - gradient.min(axis=1)
+    samples = np.bincount(true, minlength=len(reach))
+    holders = np.bincount(np.unique(units * len(reach) + true) % len(reach), minlength=len(reach))
+    by_class = (reach * samples)[samples > 0] / holders[samples > 0]
+    return max(float(reach[true].sum() / n), float(by_class.max()))
 
 
 def _units_needed(n: int, variance: float, floor: float, margin: float, alpha: float) -> int:
