@@ -20,10 +20,10 @@ LAYERS = [
     ("plugins",),
     ("registry",),
     ("config",),
-    ("faces", "data", "evaluation", "training", "results", "reports", "executors", "testing"),
+    ("faces", "data", "evaluation", "training", "results", "reports", "executors", "testing", "scaffold"),
     ("cli", "pytest_plugin"),
 ]
-ORDER_INSIDE = ["faces", "data", "training", "evaluation", "results", "reports", "executors", "testing"]
+ORDER_INSIDE = ["faces", "data", "training", "evaluation", "results", "reports", "executors", "testing", "scaffold"]
 """Within the middle layer a package imports only those before it."""
 LIGHT = [name for layer in LAYERS[:7] for name in layer]
 HEAVY = {"jax", "jaxlib", "flax", "optax", "sklearn", "pandas", "tensorflow_datasets", "numpy", "tensorflow"}

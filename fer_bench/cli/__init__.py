@@ -18,6 +18,7 @@ from fer_bench.cli import (
     inflation,
     leaderboard,
     matrix,
+    new,
     plan,
     plugins,
     replay,
@@ -35,6 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run", epilog=run.EXAMPLES)(run.run)
+app.command("new", epilog=new.EXAMPLES)(new.new)
 app.command("plan", epilog=plan.EXAMPLES)(plan.plan)
 app.command("leaderboard", epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
 app.command("inflation", epilog=inflation.EXAMPLES)(inflation.inflation)

@@ -1,0 +1,44 @@
+"""``fer-bench new``: a package for a plugin, ready to be installed, tested and changed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = """\b
+Examples:
+  fer-bench new backbone my-net
+  fer-bench new dataset my-lab --output ~/src
+"""
+
+
+class NewKind(StrEnum):
+    """What a new package can bring."""
+
+    backbone = "backbone"
+    dataset = "dataset"
+    strategy = "strategy"
+
+
+def new(
+    kind: Annotated[NewKind, typer.Argument(help="What it brings.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the item: lower-case words joined by '-'.")],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder in which the package's folder is made.")] = Path(),
+) -> None:
+    """Write an installable package with a working backbone, data set or strategy, to be changed into yours.
+
+    It holds an entry point, one plugin, a test against the rules of its kind, a README, a workflow for CI, a licence.
+    """
+    from fer_bench.registry import Registry
+    from fer_bench.scaffold import create
+
+    registry = Registry.load()
+    taken = {
+        kind.value: {item.name for _, _, item in registry.specs(kind.value)},
+        "plugin": {plugin.name for plugin in registry.plugins},
+    }
+    folder = create(kind.value, name, output, taken)
+    typer.echo(f"{folder}\nNext: cd {folder}, then read README.md.")

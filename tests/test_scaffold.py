@@ -1,0 +1,144 @@
+"""``fer-bench new`` writes packages that install, keep the rules and run before their author changes a line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+from typer.testing import CliRunner
+
+from fer_bench.cli import app
+from fer_bench.scaffold import TEMPLATES, create
+from fer_bench.testing.layouts import draw_face
+
+KINDS = ("backbone", "dataset", "strategy")
+TINY = ["--dataset", "synthetic[n=21,size=16]", "--folds", "2", "--backbone", "mini-xception[input_size=48]"]
+RUNS = {
+    "backbone": ["--backbone", "my-idea", *TINY[:4], "--strategy", "linear-probe"],
+    "dataset": ["--dataset", "my-idea", *TINY[2:], "--strategy", "linear-probe"],
+    "strategy": ["--strategy", "my-idea[epochs=1]", *TINY],
+}
+
+
+def install(folder: Path, venv: Path) -> Path:
+    """Build a wheel and unpack it into a fresh environment that sees what this one has; return its Python.
+
+    As an installer would, but without the network and without pip, which not every environment has.
+    """
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel"], cwd=folder, check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(venv), "platbase": str(venv)}))
+    (wheel,) = (folder / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert not [name for name in archive.namelist() if name.startswith("tests")]
+        archive.extractall(site)
+    ours = [path for path in sys.path if path.endswith("site-packages")]
+    (site / "ours.pth").write_text("".join(f"import site; site.addsitedir({path!r})\n" for path in ours))
+    return python
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_package_installs_keeps_the_rules_and_runs(kind, tmp_path):
+    made = CliRunner().invoke(app, ["new", kind, "my-idea", "--output", str(tmp_path)])
+    assert made.exit_code == 0, made.output
+    folder = tmp_path / "fer-bench-my-idea"
+    assert str(folder) in made.stdout
+    python = install(folder, tmp_path / "venv")
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "FER_BENCH_PLUGINS")}
+    environment |= {
+        "FER_BENCH_DATA_DIR": str(tmp_path / "data"),
+        "FER_BENCH_CACHE_DIR": str(tmp_path / "cache"),
+        "JAX_PLATFORMS": "cpu",
+    }
+    tests = subprocess.run(
+        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert tests.returncode == 0, tests.stdout
+    assert " passed" in tests.stdout
+    if kind == "dataset":
+        for label, expression in {"happy": "happiness", "neutral": "neutral", "sad": "sadness"}.items():
+            target = tmp_path / "data" / "manual" / "my-idea" / label
+            target.mkdir(parents=True)
+            for number in range(4):
+                Image.fromarray(draw_face(expression, number)).save(target / f"person{number}_1.png")
+    call = [python, "-c", "from fer_bench.cli import main; main()"]
+    run = subprocess.run(
+        [*call, "run", *RUNS[kind], "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    (row,) = (row for row in json.loads(run.stdout)["rows"] if row["strategy"] != "majority")
+    assert row[kind].startswith("my-idea")
+    assert row["cells"] == {"ok": 2, "failed": 0}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_package_is_complete_and_lean(kind, tmp_path):
+    folder = create(kind, "my-idea", tmp_path, {})
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    wanted = {"pyproject.toml", "README.md", "LICENSE", ".gitignore", ".github/workflows/test.yml"}
+    wanted |= {"fer_bench_my_idea/__init__.py", "fer_bench_my_idea/py.typed", f"tests/test_{kind}.py"}
+    assert wanted <= files
+    workflow = yaml.safe_load((folder / ".github/workflows/test.yml").read_text())
+    assert "${{ matrix.python }}" in str(workflow["jobs"]["test"]["steps"])
+    assert not [file for file in files if "{{" in (folder / file).read_text().replace("${{ matrix", "")]
+    for file in folder.rglob("*.py"):
+        compile(file.read_text(), str(file), "exec")
+    code = "import sys, fer_bench_my_idea; print(sorted({'jax', 'numpy', 'tensorflow_datasets'} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("../evil", "a name is lower-case letters and digits"),
+        ("a/b", "a name is lower-case letters and digits"),
+        ("My-Net", "a name is lower-case letters and digits"),
+        ("", "a name is lower-case letters and digits"),
+        ("class", "it is a keyword of Python"),
+        ("json", "it is a module of Python's own library"),
+        ("finetune", "there is a strategy 'finetune'"),
+    ],
+)
+def test_a_bad_name_is_refused(name, message, tmp_path):
+    result = CliRunner().invoke(app, ["new", "strategy", name, "--output", str(tmp_path)])
+    assert message in str(result.exception)
+    assert f"A strategy cannot be called {name!r}" in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_package_that_is_installed_is_refused(tmp_path):
+    result = CliRunner().invoke(app, ["new", "backbone", "datasets", "--output", str(tmp_path)])
+    assert "the package 'fer-bench-datasets' is installed" in str(result.exception)
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path):
+    (tmp_path / "fer-bench-my-idea").mkdir()
+    result = CliRunner().invoke(app, ["new", "strategy", "my-idea", "--output", str(tmp_path)])
+    assert "is there already" in str(result.exception)
+    assert list((tmp_path / "fer-bench-my-idea").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_one_message(tmp_path):
+    (tmp_path / "file").write_text("")
+    result = CliRunner().invoke(app, ["new", "strategy", "my-idea", "--output", str(tmp_path / "file")])
+    assert "Cannot write" in str(result.exception)
+
+
+def test_every_template_is_shipped_as_text():
+    assert {path.name for path in TEMPLATES.iterdir()} == {"common", *KINDS}
+    assert all(path.suffix == ".jinja" for path in TEMPLATES.rglob("*") if path.is_file())
