@@ -282,6 +282,11 @@ class GradientPhase:
         label_smoothing: share of the target that is spread over all classes, 0 to below 1.
         balance: ``weights`` weighs each class by its rarity, ``sampling`` draws all classes equally often.
         flip: mirror half of the images; the cache holds them.
+        augment: further changes of images, new at each step: ``affine`` (rotate, scale, shift), ``colour`` (brightness,
+            contrast, saturation), ``erase`` (a rectangle of noise). No cache holds them: the phase runs from the image.
+        mixup: parameter alpha of the Beta distribution by which two images and their targets are mixed (Zhang et al.,
+            arXiv:1710.09412); 0 mixes nothing. It turns the cache off, too.
+        cutmix: likewise, of pasting a rectangle (Yun et al., arXiv:1905.04899); only one of the two.
         dropout: share of the features that the head does not see, 0 to below 1.
         batch_norm: ``frozen`` normalises by stored statistics, ``train`` by those of the batch in the stages that
             learn, and updates what is stored.
@@ -302,6 +307,9 @@ class GradientPhase:
     label_smoothing: float = 0.0
     balance: Literal["none", "weights", "sampling"] = "none"
     flip: bool = False
+    augment: tuple[Literal["affine", "colour", "erase"], ...] = ()
+    mixup: float = 0.0
+    cutmix: float = 0.0
     dropout: float = 0.0
     batch_norm: Literal["frozen", "train"] = "frozen"
     patience: int = 0

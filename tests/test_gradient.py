@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ from flax import nnx
 
 from fer_bench.data.protocols import Fold
 from fer_bench.specs import GradientPhase, ImageInput, Rule
-from fer_bench.training import rules
+from fer_bench.training import augment, rules
 from fer_bench.training.backbone import Backbone
 from fer_bench.training.gradient import Model, Trainer
 from fer_bench.training.outputs import Outputs
@@ -275,3 +276,36 @@ def test_soft_targets_are_the_expectation_of_hard_ones():
     before = fitter.predict(start(tiny, 2), inputs, np.arange(48))
     expected = np.mean([sum(votes[i, c] * -before[i, c] for c in range(2)) for i in range(48)])
     assert history[0]["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_augmented_images_run_through_frozen_stages_without_moving_them():
+    tiny, (inputs, labels, fold) = backbone(), problem(2, 0)
+    plain = GradientPhase(name="p", rules=FROM_LAST, epochs=4, batch=16, learning_rate=1e-2, batch_norm="train")
+    changed = replace(plain, augment=("affine", "colour", "erase"), mixup=0.2)
+    fitter, before = trainer(tiny, changed, 2), start(tiny, 2)
+    assert (trainer(tiny, plain, 2).start, fitter.start) == (1, 0)
+    after, history = fitter.fit(before, inputs, np.eye(2, dtype=np.float32)[labels], fold, 0, nothing)
+    again, _ = fitter.fit(before, inputs, np.eye(2, dtype=np.float32)[labels], fold, 0, nothing)
+    assert history[-1]["loss"] < history[0]["loss"]
+    for name, value in {**before.parameters, **before.others}.items():
+        new = {**after.parameters, **after.others}[name]
+        np.testing.assert_array_equal(new, {**again.parameters, **again.others}[name])
+        assert np.array_equal(value, new) == (name.startswith("low/") or not np.issubdtype(value.dtype, np.floating)), (
+            name
+        )
+
+
+def test_an_augmentation_of_probability_0_changes_nothing(monkeypatch):
+    # With factors of 1 and no rectangles, training from images is training from the cache.
+    monkeypatch.setattr(augment, "COLOUR", 0.0)
+    monkeypatch.setattr(augment, "ERASED", 0.0)
+    tiny, (images, labels, fold) = backbone(), problem(2, 0)
+    state = {"low": tiny.state["low"]}
+    cached = Outputs([np.asarray(tiny.prefix(state, jnp.asarray(images.take(np.arange(48))), 1))[:, None]])
+    plain = GradientPhase(name="p", rules=FROM_LAST, epochs=3, batch=16, learning_rate=1e-2)
+    targets = np.eye(2, dtype=np.float32)[labels]
+    one, _ = trainer(tiny, plain, 2).fit(start(tiny, 2), cached, targets, fold, 0, nothing)
+    fitter = trainer(tiny, replace(plain, augment=("colour", "erase")), 2)
+    other, _ = fitter.fit(start(tiny, 2), images, targets, fold, 0, nothing)
+    for name, value in one.parameters.items():
+        np.testing.assert_allclose(value, other.parameters[name], rtol=1e-3, atol=1e-5)

@@ -202,7 +202,19 @@ def test_plan_estimates_by_measured_speed_and_trains_nothing(tiny):
     assert "no estimate yet" in invoke("plan", *BASE).stdout
     assert not (tiny / "runs").exists()
     invoke("run", *BASE, "--limit", "45")
-    assert "90 images go through a backbone: about 0 seconds" in invoke("plan", *BASE).stdout
+    assert "90 images go through frozen stages: about 0 seconds" in invoke("plan", *BASE).stdout
+
+
+def test_plan_counts_what_each_strategy_needs(tiny):
+    base = [part for part in BASE if part not in ("--strategy", "probe")]
+    text = invoke("plan", *base, "--folds", "3", "--strategy", "steps", "--strategy", "probe").stdout
+    # 90 images for the features of both. Phases of 8 epochs train the first stage, so they keep nothing and run from
+    # the image; each of 3 folds trains on 60.
+    assert "90 images go through frozen stages of a backbone that never ran" in text
+    for phase in ("first", "second"):
+        assert f"steps, phase {phase}: 1,440 training samples, each step from the image on." in text
+    forecast = json.loads(invoke("plan", *base, "--folds", "3", "--strategy", "steps", "--json").stdout)
+    assert forecast["training"][0] == {"strategy": "steps", "phase": "first", "from": "the image", "samples": 1440}
 
 
 @pytest.mark.parametrize(

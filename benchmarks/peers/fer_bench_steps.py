@@ -50,6 +50,7 @@ def pass_forward(work: Work, backbone: Backbone) -> None:
 def train_all(work: Work, backbone: Backbone) -> None:
     """Train everything in every fold and predict its test part."""
     options, inputs = work.options, Pictures(work.images)
+    targets = np.eye(work.classes, dtype=np.float32)[work.labels]
     parameters, others = divide(backbone)
     head = {"head/kernel": jnp.zeros((backbone.feature_size, work.classes)), "head/bias": jnp.zeros(work.classes)}
     begin = Model(parameters | head, others)
@@ -69,7 +70,7 @@ def train_all(work: Work, backbone: Backbone) -> None:
 
         def fit(rows: np.ndarray, _: int, models: list[Model] = models) -> None:
             part = np.isin(np.arange(len(work.labels)), rows)
-            model, _ = trainer.fit(begin, inputs, work.labels, Fold(0, part, ~part), options.seed, lambda _: None)
+            model, _ = trainer.fit(begin, inputs, targets, Fold(0, part, ~part), options.seed, lambda _: None)
             models[:] = [jax.block_until_ready(model)]
 
         def predict(rows: np.ndarray, _: int, models: list[Model] = models) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fer_bench.executors.grid import Grid, Job
 from fer_bench.results.store import Store
+from fer_bench.training.demand import demand
 from fer_bench.training.prefix import Source, cache_of, is_cached
 
 
@@ -18,13 +21,16 @@ class Forecast:
 
     Attributes:
         jobs: every cell with ``done``, ``failed`` (will be tried again) or ``to do``.
-        images: images that must go through a backbone still.
+        images: images that must go through frozen stages still, to be kept; a mirrored one counts.
         seconds: that they take; None if a backbone among them never ran on this machine.
+        samples: (strategy, phase, first stage that runs) -> samples that go through training steps, in all folds and
+            epochs.
     """
 
     jobs: tuple[tuple[Job, str], ...]
     images: int
     seconds: float | None
+    samples: Mapping[tuple[str, str, str], int]
 
     def lines(self) -> list[str]:
         """Return the forecast in words."""
@@ -33,12 +39,20 @@ class Forecast:
         if done == len(self.jobs):
             return lines
         if self.images == 0:
-            lines.append("All features are cached; the rest takes seconds.")
+            rest = "they are trained as follows" if self.samples else "the rest takes seconds"
+            lines.append(f"All outputs of frozen stages are cached; {rest}.")
         elif self.seconds is None:
-            lines.append(f"{self.images} images go through a backbone that never ran on this machine: no estimate yet.")
+            lines.append(
+                f"{self.images:,} images go through frozen stages of a backbone that never ran on this machine: "
+                "no estimate yet."
+            )
         else:
             time = f"{self.seconds / 60:.1f} minutes" if self.seconds >= 60 else f"{self.seconds:.0f} seconds"
-            lines.append(f"{self.images} images go through a backbone: about {time} on this machine, and compilation.")
+            lines.append(
+                f"{self.images:,} images go through frozen stages: about {time} on this machine, and compilation."
+            )
+        for (strategy, phase, stage), samples in self.samples.items():
+            lines.append(f"{strategy}, phase {phase}: {samples:,} training samples, each step from {stage} on.")
         return lines
 
     def record(self) -> dict[str, Any]:
@@ -48,25 +62,35 @@ class Forecast:
             "cells": [{"id": job.cell.id, "status": status, **job.cell.record()} for job, status in self.jobs],
             "images": self.images,
             "seconds": self.seconds,
+            "training": [
+                {"strategy": strategy, "phase": phase, "from": stage, "samples": samples}
+                for (strategy, phase, stage), samples in self.samples.items()
+            ],
         }
 
 
 def estimate(grid: Grid, store: Store, cache_dir: Path) -> Forecast:
-    """Return what of ``grid`` is stored, and the time that the missing features take."""
+    """Return what of ``grid`` is stored, the time that missing stage outputs take, and how much is trained."""
     names = {"ok": "done", "failed": "failed", None: "to do"}
     jobs = tuple((job, names[store.status(job.cell)]) for job in grid.jobs)
     todo = {id(job) for job, status in jobs if status != "done"}
-    images, seconds = 0, 0.0
+    cache, images, seconds, samples = cache_of(cache_dir), 0, 0.0, Counter[tuple[str, str, str]]()
     for _, group in itertools.groupby(grid.blocks, key=lambda block: (id(block.task), id(block.backbone))):
-        blocks = list(group)
-        block = blocks[0]
-        if not any(id(job) in todo for b in blocks for job in b.jobs):
-            continue
-        source, stages = Source(block.backbone, block.backbone_identity, cache_dir), len(block.backbone.spec.stages)
-        for view in block.task.parts:
-            if is_cached(cache_of(cache_dir), view, source, stages, variants=1):
-                continue
-            images += len(view.rows)
-            rate = source.known_rate(stages)
-            seconds += len(view.rows) / rate if rate else float("nan")
-    return Forecast(jobs, images, None if seconds != seconds else seconds)
+        outputs: set[tuple[int, int]] = set()
+        blocks = [block for block in group if any(id(job) in todo for job in block.jobs)]
+        for block in blocks:
+            wanted, stages = demand(block.plan, block.backbone), block.backbone.spec.stages
+            outputs |= wanted.outputs
+            trained = sum(int(job.fold.train.sum()) for job in block.jobs if id(job) in todo)
+            for phase, start, epochs in wanted.steps:
+                first = stages[start] if 0 < start < len(stages) else "the image" if start == 0 else "the head"
+                samples[str(block.strategy), phase, first] += trained * epochs
+        for stop, variants in outputs:
+            source = Source(blocks[0].backbone, blocks[0].backbone_identity, cache_dir)
+            # A speed through all stages is a bound where the first ones never ran alone.
+            rate = source.known_rate(stop) or source.known_rate(len(source.component.spec.stages))
+            for view in blocks[0].task.parts:
+                if not is_cached(cache, view, source, stop, variants):
+                    images += len(view.rows) * variants
+                    seconds += len(view.rows) * variants / rate if rate else float("nan")
+    return Forecast(jobs, images, None if seconds != seconds else seconds, samples)

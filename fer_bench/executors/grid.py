@@ -22,7 +22,7 @@ from fer_bench.faces.parameters import Crop
 from fer_bench.registry import Component, Registry
 from fer_bench.results.cell import Cell
 from fer_bench.specs import BackboneSpec, Plan, StrategySpec
-from fer_bench.training import answers
+from fer_bench.training import answers, augment
 from fer_bench.training.backbone import BACKBONE_SEED, code_digest, engine_digest, identity, resolve_precision
 from fer_bench.training.engine import make_plan
 from fer_bench.training.rules import check
@@ -132,6 +132,8 @@ def expand(
             ]
             notes += _notes(task, splits[0], why)
             notes += [note for _, backbone, _ in backbones for note in _answer_notes(backbone, task)]
+            for _, strategy, _, plan in strategies:
+                notes += [f"{strategy}: {text}" for text in augment.notes(plan)]
             data_identity = task.identity()
             # A validation part is the strategy's wish, so it is cut for each; the test parts stay the same.
             dealt = {

@@ -19,7 +19,7 @@ import optax
 
 from fer_bench.data.protocols import Fold
 from fer_bench.specs import GradientPhase, Rule
-from fer_bench.training import rules
+from fer_bench.training import augment, rules
 from fer_bench.training.backbone import Backbone
 from fer_bench.training.parameters import Table, run
 from fer_bench.training.progress import Progress
@@ -63,11 +63,12 @@ class Trainer:
     def __init__(self, backbone: Backbone, phase: GradientPhase, classes: int, shapes: Mapping[str, tuple[int, ...]]):
         self.phase, self.classes, self._backbone = phase, classes, backbone
         self.rules = rules.assign(phase, backbone.stages, shapes)
-        self.start = rules.boundary(self.rules, backbone.stages, shapes)
+        self._first = rules.boundary(self.rules, backbone.stages, shapes)
+        self.start = 0 if augment.needs_images(phase) else self._first
         self._learning = {name: rule for name, rule in self.rules.items() if rules.learns(rule, shapes[name])}
         self._optimizer = _optimizer(phase)
         self._step = jax.jit(self._make_step)
-        self._predict = jax.jit(lambda table, x: self._logits(table, x, None, False)[0])
+        self._predict = jax.jit(lambda table, x: self._logits(table, x, None)[0])
 
     def names(self) -> frozenset[str]:
         """Return the names of the parameters that the phase changes."""
@@ -209,11 +210,11 @@ class Trainer:
             for name, value in learning.items()
         }
 
-    def _logits(
-        self, table: Mapping[str, jax.Array], x: jax.Array, key: jax.Array | None, train_norm: bool
-    ) -> tuple[jax.Array, Table]:
+    def _logits(self, table: Mapping[str, jax.Array], x: jax.Array, key: jax.Array | None) -> tuple[jax.Array, Table]:
+        """Return logits and the statistics that changed; ``key`` draws the dropout, None is for prediction."""
         if self.start == 0:
             x = self._backbone.prefix({}, x, 0)
+        train_norm = self._first if key is not None and self.phase.batch_norm == "train" else None
         features, statistics = run(self._backbone, table, x, self.start, train_norm)
         if key is not None and self.phase.dropout:
             keep = 1 - self.phase.dropout
@@ -233,10 +234,13 @@ class Trainer:
         key: jax.Array,
     ) -> tuple[Any, Any, Table, jax.Array]:
         phase = self.phase
+        if augment.needs_images(phase):
+            changes, mixing = jax.random.split(jax.random.fold_in(key, 1))
+            x, target = augment.mix(mixing, augment.apply(changes, x, phase), target, phase)
 
         def loss_of(learning: Any) -> tuple[jax.Array, Table]:
             table = {**others, **frozen, **self._merged(learning, frozen)}
-            logits, statistics = self._logits(table, x, key, phase.batch_norm == "train")
+            logits, statistics = self._logits(table, x, key)
             smooth = optax.smooth_labels(target, phase.label_smoothing)
             losses = optax.softmax_cross_entropy(logits, smooth) * (target @ weight)
             return losses.mean(), statistics

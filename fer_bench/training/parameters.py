@@ -31,7 +31,7 @@ def divide(backbone: Backbone) -> tuple[Table, Table]:
 
 
 def run(
-    backbone: Backbone, table: Mapping[str, jax.Array], x: jax.Array, start: int, train_norm: bool
+    backbone: Backbone, table: Mapping[str, jax.Array], x: jax.Array, start: int, train_norm: int | None
 ) -> tuple[jax.Array, Table]:
     """Run the stages from ``start`` on.
 
@@ -40,20 +40,21 @@ def run(
         table: parameters and other arrays of these stages, by name.
         x: output of the stage before.
         start: position of the first stage that runs.
-        train_norm: normalise by the statistics of the batch.
+        train_norm: position of the first stage that normalises by the statistics of the batch; None: none does.
 
     Returns:
-        Features (b, feature_size), and the statistics after the run, by name; empty without ``train_norm``.
+        Features (b, feature_size), and by name the statistics that the run changed.
     """
     statistics: Table = {}
-    for stage in backbone.stages[start:]:
+    for number, stage in enumerate(backbone.stages[start:], start):
+        of_batch = train_norm is not None and number >= train_norm
         paths = traverse_util.flatten_dict(backbone.state[stage])
         state = traverse_util.unflatten_dict({path: table["/".join(map(str, (stage, *path)))] for path in paths})
         module = nnx.merge(backbone.graphs[stage], state)
-        if train_norm:
+        if of_batch:
             # Not ``module.train()``: a backbone's own dropout would want random numbers that nobody gives it.
             module.set_attributes(nnx.BatchNorm, use_running_average=False, raise_if_not_found=False)
         x = module(x)
-        if train_norm:
+        if of_batch:
             statistics |= named(stage, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat)))
     return (x.mean(axis=(1, 2)) if x.ndim == 4 else x), statistics

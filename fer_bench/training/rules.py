@@ -84,7 +84,7 @@ def check(plan: Plan, strategy: str, backbone: Component[BackboneSpec]) -> None:
     if not phases:
         return
     try:
-        shapes = _shapes(backbone)
+        shapes = shapes_of(backbone)
     except (Exception, SystemExit):
         return
     for phase in phases:
@@ -94,7 +94,8 @@ def check(plan: Plan, strategy: str, backbone: Component[BackboneSpec]) -> None:
             raise PluginError(f"Strategy {strategy!r} does not fit backbone {str(backbone)!r}: {error}") from None
 
 
-def _shapes(backbone: Component[BackboneSpec]) -> dict[str, tuple[int, ...]]:
+def shapes_of(backbone: Component[BackboneSpec]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every parameter of a backbone and of a head of two classes, by name; only traced."""
     params = backbone.params
     assert isinstance(params, BackboneParams)
     factory = backbone.resolve(backbone.spec.build)
@@ -133,6 +134,14 @@ def describe(plan: Plan) -> list[str]:
         for name in ("warmup", "label_smoothing", "dropout"):
             if not 0 <= getattr(phase, name) < 1:
                 faults.append(f"{where} has {name} {getattr(phase, name)}; it must be from 0 to below 1")
+        unknown = [name for name in phase.augment if name not in ("affine", "colour", "erase")]
+        if unknown:
+            faults.append(f"{where} has the augmentations {unknown}; there are affine, colour and erase")
+        for name in ("mixup", "cutmix"):
+            if not (getattr(phase, name) >= 0 and math.isfinite(getattr(phase, name))):
+                faults.append(f"{where} has {name} {getattr(phase, name)}; it must be 0 or above")
+        if phase.mixup and phase.cutmix:
+            faults.append(f"{where} has mixup and cutmix; only one of them may be above 0")
         if phase.patience and not plan.validation:
             faults.append(f"{where} stops early, which needs a validation part; set Plan.validation")
     return faults

@@ -104,7 +104,7 @@ class BackboneSubject:
         @jax.jit
         def gradients(parameters: Any, x: jax.Array) -> Any:
             def loss(parameters: Any, x: jax.Array) -> jax.Array:
-                features, _ = run(self.built, {**others, **parameters}, x, 0, train_norm=False)
+                features, _ = run(self.built, {**others, **parameters}, x, 0, train_norm=None)
                 return -jax.nn.log_softmax(features @ head)[:, 0].mean()
 
             return jax.grad(loss, argnums=(0, 1))(parameters, x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from fer_bench.specs import ConvexPhase, GradientPhase, Params, Plan, Rule
 
@@ -30,10 +30,21 @@ class TrainingParams(Params):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
     balance: Literal["none", "weights", "sampling"] = Field("none", description="how rare classes are made up for")
     flip: bool = Field(True, description="mirror half of the images")
+    augment: tuple[Literal["affine", "colour", "erase"], ...] = Field(
+        (), description="changes of images, new at each step; they turn the cache off"
+    )
+    mixup: float = Field(0.0, ge=0, allow_inf_nan=False, description="alpha of mixing two images; turns the cache off")
+    cutmix: float = Field(0.0, ge=0, allow_inf_nan=False, description="alpha of pasting a rectangle; likewise")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of the features that the head does not see")
     batch_norm: Literal["frozen", "train"] = Field("frozen", description="stored statistics, or those of the batch")
     patience: int = Field(0, ge=0, description="stop after so many epochs without gain in validation; 0: never")
     validation: float = Field(0.1, gt=0, le=0.5, description="share of the training part, cut if patience is set")
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _alone(cls, value: object) -> object:
+        """Let ``augment=affine`` stand for a list of one."""
+        return (value,) if isinstance(value, str) else value
 
 
 class FullParams(TrainingParams):
@@ -155,6 +166,9 @@ def _phase(params: TrainingParams, name: str, rules: tuple[Rule, ...]) -> Gradie
         label_smoothing=params.label_smoothing,
         balance=params.balance,
         flip=params.flip,
+        augment=params.augment,
+        mixup=params.mixup,
+        cutmix=params.cutmix,
         dropout=params.dropout,
         batch_norm=params.batch_norm,
         patience=params.patience,

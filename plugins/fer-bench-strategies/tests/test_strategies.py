@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
+from fer_bench.errors import FerBenchError
 from fer_bench.registry import Registry
 from fer_bench.specs import ConvexPhase, GradientPhase, Rule
 from fer_bench.training import rules
@@ -70,24 +71,38 @@ def test_lora_and_scratch():
     assert Rule(head=True, rate=10.0) in phase.rules
 
 
+def test_changes_of_images_are_named_one_or_many():
+    assert plan("finetune[augment=affine]").phases[1].augment == ("affine",)
+    phase = plan("finetune[augment=[colour,erase],mixup=0.2]").phases[1]
+    assert (phase.augment, phase.mixup, phase.cutmix) == (("colour", "erase"), 0.2, 0.0)
+    with pytest.raises(FerBenchError, match="augment"):
+        plan("finetune[augment=blur]")
+    with pytest.raises(FerBenchError, match="has mixup and cutmix; only one of them"):
+        plan("finetune[mixup=0.2,cutmix=1]")
+
+
 @pytest.mark.slow
 def test_all_run_from_an_image_to_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("FER_BENCH_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("FER_BENCH_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     names = ("knn[k=5]", "svm", "finetune[batch=16,epochs=2]", "finetune[batch=16,epochs=2,patience=1]")
-    arguments = [part for name in names for part in ("--strategy", name)]
+    changed = "finetune[augment=[affine,colour,erase],batch=16,cutmix=1.0,epochs=1]"
+    arguments = [part for name in (*names, changed) for part in ("--strategy", name)]
     options = ("--backbone", "xception[input_size=71]", "--dataset", "synthetic", "--limit", "105", "--folds", "3")
     result = CliRunner().invoke(app, ["run", *options, *arguments, "--json"])
     assert result.exit_code == 0, result.output
     rows = {row["strategy"]: row for row in json.loads(result.stdout)["rows"]}
     for name in names:
         assert rows[name]["cells"] == {"ok": 3, "failed": 0}, name
+    (row,) = (rows[name] for name in rows if "cutmix" in name)
+    assert row["cells"] == {"ok": 3, "failed": 0}
+    assert "changes images by affine, colour, erase, cutmix, which the cache cannot hold" in result.stderr
     # So few drawn faces tell no strategy from another; that the stages train shows in the loss.
     histories = [pd.read_csv(file) for file in tmp_path.glob("runs/cells/*/history.csv")]
     histories = [history[history["phase"] == "finetune"] for history in histories]
     tuned = [history["loss"].to_numpy() for history in histories if len(history)]
-    assert len(tuned) == 6
+    assert len(tuned) == 9
     assert all(loss[-1] < loss[0] for loss in tuned if len(loss) > 1)
     assert any(len(loss) > 1 for loss in tuned)
 
