@@ -80,7 +80,7 @@ def test_a_new_package_installs_keeps_the_rules_and_runs(kind, tmp_path):
         [*call, "run", *RUNS[kind], "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr
-    (row,) = (row for row in json.loads(run.stdout)["rows"] if row["strategy"] != "majority")
+    (row,) = (row for row in json.loads(run.stdout)["rows"] if row["strategy"] != "majority-class")
     assert row[kind].startswith("my-idea")
     assert row["cells"] == {"ok": 2, "failed": 0}
 

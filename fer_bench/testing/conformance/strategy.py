@@ -251,13 +251,14 @@ def frozen_faults(problem: Problem) -> Iterator[str]:
     parameters, others = divide(built)
     head = {"head/kernel": jnp.zeros((built.feature_size, problem.classes)), "head/bias": jnp.zeros(problem.classes)}
     model = Model(parameters | head, others)
+    targets = np.eye(problem.classes, dtype=np.float32)[problem.labels]
     shapes = {name: leaf.shape for name, leaf in model.parameters.items()}
     for phase in problem.plan.phases:
         if not isinstance(phase, GradientPhase):
             continue
         trainer = Trainer(built, phase, problem.classes, shapes)
         inputs = material.inputs(trainer.start, phase.flip)
-        after, _ = trainer.fit(model, inputs, problem.labels, problem.fold, 0, material.advance)
+        after, _ = trainer.fit(model, inputs, targets, problem.fold, 0, material.advance)
         for name, rule_of in trainer.rules.items():
             if rule_of.rate == 0 and not np.array_equal(model.parameters[name], after.parameters[name]):
                 yield f"phase {phase.name!r} changes {name}, whose rate is 0"
