@@ -1,0 +1,38 @@
+"""The JSON of a leaderboard is what docs/leaderboard.schema.json says, and the schema refuses what is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from synthetic_runs import write_runs
+
+from fer_bench.reports.formats import to_json
+from fer_bench.reports.leaderboard import build
+
+SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "leaderboard.schema.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def document(tmp_path):
+    store = write_runs(tmp_path, datasets=1, methods=2, folds=2, n=60, failed=1)
+    return json.loads(to_json(build(store.cells()[0]), ["abc: predictions.parquet is missing"]))
+
+
+def test_a_leaderboard_keeps_its_schema(document):
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.validate(document, SCHEMA)
+    assert {row["cells"]["failed"] for row in document["rows"]} == {0, 1}
+
+
+def test_the_schema_names_every_field(document):
+    assert {*document["rows"][0]} == {*SCHEMA["$defs"]["row"]["properties"]} == {*SCHEMA["$defs"]["row"]["required"]}
+
+
+@pytest.mark.parametrize(("field", "value"), [("best", 1.5), ("ranks", [1]), ("scores", {"uar": 0.5}), ("n", None)])
+def test_the_schema_refuses_what_is_wrong(document, field, value):
+    document["rows"][0][field] = value
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, SCHEMA)
