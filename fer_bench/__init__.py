@@ -12,10 +12,11 @@ from fer_bench.errors import DataError, FerBenchError, PluginError
 
 if TYPE_CHECKING:
     from fer_bench.hookspecs import hookimpl
+    from fer_bench.notebook import run
 
 __version__ = "0.1.0"
 
-__all__ = ["DataError", "FerBenchError", "PluginError", "__version__", "hookimpl"]
+__all__ = ["DataError", "FerBenchError", "PluginError", "__version__", "hookimpl", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +25,12 @@ def __getattr__(name: str) -> Any:
         from fer_bench.hookspecs import hookimpl
 
         return hookimpl
+    if name == "run":
+        from fer_bench.notebook import run
+
+        return run
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

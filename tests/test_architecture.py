@@ -22,6 +22,7 @@ LAYERS = [
     ("config",),
     ("faces", "data", "evaluation", "training", "results", "reports", "executors", "testing", "scaffold"),
     ("cli", "pytest_plugin"),
+    ("notebook",),
 ]
 ORDER_INSIDE = ["faces", "data", "training", "evaluation", "results", "reports", "executors", "testing", "scaffold"]
 """Within the middle layer a package imports only those before it."""

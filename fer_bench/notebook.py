@@ -1,0 +1,79 @@
+"""The same runs from Python, as tables: what `fer_bench.run` is."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from fer_bench.cli.run import run_grid
+from fer_bench.config import RunConfig
+from fer_bench.evaluation.metrics import evaluate
+from fer_bench.registry import Registry
+from fer_bench.reports.formats import to_csv
+from fer_bench.reports.leaderboard import build
+
+if TYPE_CHECKING:
+    from fer_bench.results.store import StoredCell
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a run came to.
+
+    Attributes:
+        leaderboard: one line a row, as ``fer-bench leaderboard --format csv`` writes it; scores are 0 to 1.
+        cells: one line a cell: ``id``, ``dataset``, ``protocol``, ``backbone``, ``strategy``, ``seed``, ``fold``,
+            ``status``, ``error``, and every metric of a cell that is ok.
+        damaged: stored cells that were left out, and why.
+    """
+
+    leaderboard: pd.DataFrame
+    cells: pd.DataFrame
+    damaged: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        return str(self.leaderboard.to_html(index=False))
+
+
+def run(config: str | Path | None = None, *, quiet: bool = True, **settings: Any) -> Run:
+    """Run a grid of data sets, backbones and strategies; what is stored already is not run again.
+
+    Args:
+        config: YAML file of settings, as of ``fer-bench run --config``.
+        quiet: show no progress.
+        **settings: fields of `fer_bench.config.RunConfig`, laid over the file; one text stands for a list of one.
+
+    Raises:
+        FerBenchError: a setting or the data are not right; all faults at once.
+    """
+    several = ("datasets", "backbones", "strategies", "train_on", "train_with", "seeds")
+    given = {
+        name: [value] if name in several and isinstance(value, str | int) else value for name, value in settings.items()
+    }
+    runs = RunConfig.read(None if config is None else Path(config), given)
+    _, cells, damaged = run_grid(runs, Registry.load(), quiet)
+    board = pd.read_csv(io.StringIO(to_csv(build(cells), damaged)))
+    return Run(board, _cells(cells), tuple(damaged))
+
+
+def _cells(cells: Sequence[StoredCell]) -> pd.DataFrame:
+    records: list[dict[str, Any]] = []
+    for cell in cells:
+        record = {"id": cell.id}
+        record |= {part: cell.record[part]["text"] for part in ("dataset", "backbone", "strategy")}
+        record |= {
+            "protocol": cell.record["protocol"]["name"],
+            "seed": cell.record["seed"],
+            "fold": cell.record["fold"],
+        }
+        record |= {"status": cell.status, "error": cell.error}
+        if cell.status == "ok":
+            table = cell.predictions()
+            record |= evaluate(table["label"].to_numpy(), table.filter(regex=r"^p\d+$").to_numpy())
+        records.append(record)
+    return pd.DataFrame(records)
