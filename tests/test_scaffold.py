@@ -19,11 +19,12 @@ from fer_bench.cli import app
 from fer_bench.scaffold import TEMPLATES, create
 from fer_bench.testing.layouts import draw_face
 
-KINDS = ("backbone", "dataset", "strategy")
+KINDS = ("backbone", "dataset", "strategy", "metric")
 TINY = ["--dataset", "synthetic[n=21,size=16]", "--folds", "2", "--backbone", "mini-xception[input_size=48]"]
 RUNS = {
     "backbone": ["--backbone", "my-idea", *TINY[:4], "--strategy", "linear-probe"],
     "dataset": ["--dataset", "my-idea", *TINY[2:], "--strategy", "linear-probe"],
+    "metric": [*TINY, "--strategy", "linear-probe"],
     "strategy": ["--strategy", "my-idea[epochs=1]", *TINY],
 }
 
@@ -81,8 +82,13 @@ def test_a_new_package_installs_keeps_the_rules_and_runs(kind, tmp_path):
     )
     assert run.returncode == 0, run.stderr
     (row,) = (row for row in json.loads(run.stdout)["rows"] if row["strategy"] != "majority-class")
-    assert row[kind].startswith("my-idea")
+    assert kind == "metric" or row[kind].startswith("my-idea")
     assert row["cells"] == {"ok": 2, "failed": 0}
+    if kind == "metric":
+        ordered = [*call, "leaderboard", "--metric", "my_idea", "--format", "json"]
+        board = subprocess.run(ordered, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert board.returncode == 0, board.stderr
+        assert all(0 <= row["scores"]["my_idea"]["mean"] <= 1 for row in json.loads(board.stdout)["rows"])
 
 
 @pytest.mark.parametrize("kind", KINDS)

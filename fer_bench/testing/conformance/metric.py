@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,8 @@ from fer_bench.evaluation.installed import make_metric
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.registry import Component
 from fer_bench.specs import MetricSpec
-from fer_bench.testing.conformance.rules import Rule, rule
+from fer_bench.testing.conformance.rules import NotApplicable, Rule, rule
+from fer_bench.testing.conformance.spec import pickle_faults
 
 Array = np.ndarray[Any, Any]
 RULES: list[Rule[Component[MetricSpec]]] = []
@@ -80,6 +82,47 @@ def points_in_its_direction(component: Component[MetricSpec]) -> Iterator[str]:
     good, poor = metric.compute(*_draw(3)), metric.compute(*_draw(0))
     if good == poor or (good > poor) != metric.higher_is_better:
         yield f"{good:.4f} for good predictions and {poor:.4f} for poor ones"
+
+
+@rule(
+    RULES,
+    expected="right and certain predictions give the best number that is declared, where that is finite",
+    mend="Set highest (or lowest where lower is better) to what perfect predictions give.",
+    needs=["is-a-number-in-its-range"],
+)
+def is_best_when_perfect(component: Component[MetricSpec]) -> Iterator[str]:
+    """Yield what perfect predictions give instead."""
+    metric, (true, _) = make_metric(component), _draw(0)
+    best = metric.highest if metric.higher_is_better else metric.lowest
+    if not math.isfinite(best):
+        raise NotApplicable("the best number is infinite")
+    value = metric.compute(true, np.eye(CLASSES)[true])
+    if abs(value - best) > 1e-6 * max(1.0, abs(best)):
+        yield f"{value:.6g}, declared best {best:.6g}"
+
+
+@rule(
+    RULES,
+    expected="guesses are worse than right predictions",
+    mend="Compare predictions with the true labels; what looks at one of them alone measures nothing.",
+    needs=["is-a-number-in-its-range"],
+)
+def is_worse_by_chance(component: Component[MetricSpec]) -> Iterator[str]:
+    """Yield the two values."""
+    metric, (true, guesses) = make_metric(component), _draw(0)
+    right, guessed = metric.compute(true, np.eye(CLASSES)[true]), metric.compute(true, guesses)
+    if right == guessed or (right > guessed) != metric.higher_is_better:
+        yield f"{right:.6g} for right predictions and {guessed:.6g} for guesses"
+
+
+@rule(
+    RULES,
+    expected="the spec, its parameters and its Params class can be pickled, since runs may go to other processes",
+    mend="Define the Params class at the top of a module, and name the function as 'package.module:function'.",
+)
+def spec_pickles(component: Component[MetricSpec]) -> Iterator[str]:
+    """Yield what is lost in pickling."""
+    yield from pickle_faults(component)
 
 
 def _failures(metric: Metric, cases: dict[str, tuple[Array, Array]]) -> Iterator[str]:
