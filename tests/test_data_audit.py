@@ -113,9 +113,9 @@ def test_the_audit_is_kept_and_keeps_copies_together(data_dir):
     _audit(data_dir)
     (clusters,) = signatures.duplicate_clusters([prepared])
     names = dict(zip(prepared.samples["id"], clusters, strict=True))
-    assert names["one.png"] == names["one in colour.bmp"] == names["one again.tiff"] != ""
-    assert names["two.png"] == names["two again.png"] not in ("", names["one.png"])
-    assert names["brown.png"] == names["tiny.png"] == ""
+    assert names["one.png"] == names["one in colour.bmp"] == names["one again.tiff"] != -1
+    assert names["two.png"] == names["two again.png"] not in (-1, names["one.png"])
+    assert names["brown.png"] == names["tiny.png"] == -1
     # Half a file is no audit, and neither is one of other data.
     file = prepared.folder / signatures.FILE
     whole = file.read_bytes()
@@ -138,7 +138,7 @@ def test_copies_in_another_data_set_are_one_cluster(data_dir, tmp_path):
     for prepared in both:
         signatures.store(signatures.compute(prepared), prepared)
     first, second = signatures.duplicate_clusters(both)
-    assert second.tolist() == [first[both[0].samples["id"].tolist().index("two.png")], ""]
+    assert second.tolist() == [first[both[0].samples["id"].tolist().index("two.png")], -1]
 
 
 def test_known_issues_fail_when_new_or_stale(data_dir, tmp_path):

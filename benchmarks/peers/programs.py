@@ -117,7 +117,7 @@ def run_command(name: str, options: argparse.Namespace, place: Place) -> Run:
         table = cell.predictions()
         scores = table[[f"p{index}" for index in range(len(task.classes))]].to_numpy()
         of_id.update(zip(table["id"], scores.argmax(1), strict=True))
-    return Run(OURS[name], seconds, 0, np.array([of_id[sample] for sample in task.ids]))
+    return Run(OURS[name], seconds, 0, np.array([of_id[sample] for sample in task.ids.to_pylist()]))
 
 
 def call(command: Sequence[object], minutes: float) -> float:

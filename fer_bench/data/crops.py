@@ -91,7 +91,7 @@ def with_faces(
     Raises:
         FerBenchError: no face was found in any image, or the detector cannot be loaded.
     """
-    hashes = view.column("sha256").astype(str).tolist()
+    hashes = view.texts("sha256").to_pylist()
     found = detect(cache_dir, view.prepared.fingerprint, hashes, view.images, crop.detection, begin, advance, Detector)
     if not found.found.any():
         raise FerBenchError(
@@ -116,6 +116,8 @@ def as_errors(probabilities: Array, labels: Array, found: Array) -> Array:
         labels: (n,) the true classes.
         found: (n,) bool.
     """
+    if found.all():
+        return probabilities
     others = probabilities.copy()
     others[np.arange(len(labels)), labels] = 0
     total = others.sum(axis=1, keepdims=True)

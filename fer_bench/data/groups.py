@@ -19,16 +19,16 @@ def merge(keys: Sequence[Array]) -> Array:
     its ends.
 
     Args:
-        keys: (n,) str each; empty where a sample has none. Equal texts in two of them are two keys.
+        keys: (n,) int each; below 0 where a sample has none. Equal numbers in two of them are two keys.
 
     Example:
-        >>> merge([np.array(["anna", "anna", "", ""]), np.array(["", "v1", "v1", ""])]).tolist()
+        >>> merge([np.array([7, 7, -1, -1]), np.array([-1, 1, 1, -1])]).tolist()
         [0, 0, 0, 1]
     """
     n = len(keys[0])
     samples, nodes, size = [], [], n
     for column in keys:
-        known = np.flatnonzero(column != "")
+        known = np.flatnonzero(column >= 0)
         names, codes = np.unique(column[known], return_inverse=True)
         samples.append(known)
         nodes.append(size + codes)

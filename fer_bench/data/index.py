@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from fer_bench.data.checks import CheckedSample
 
@@ -73,6 +75,12 @@ def write_index(frame: pd.DataFrame, path: Path) -> None:
 def read_index(path: Path) -> pd.DataFrame:
     """Read what `write_index` wrote."""
     return pd.read_parquet(path)
+
+
+def read_column(path: Path, name: str) -> pa.ChunkedArray:
+    """Read one column of what `write_index` wrote; raises KeyError if there is none."""
+    with pq.ParquetFile(path) as file:
+        return file.read(columns=[name], use_threads=False)[name]
 
 
 def fingerprint(frame: pd.DataFrame, labels: Sequence[str]) -> str:

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from fer_bench.data.checks import THREADS
 from fer_bench.data.images import ImageError, decode
-from fer_bench.data.index import GROUP, fingerprint, read_index
+from fer_bench.data.index import GROUP, fingerprint, read_column, read_index
 from fer_bench.data.records import Records
 from fer_bench.errors import DataError
 from fer_bench.specs import DatasetSpec
@@ -91,6 +92,13 @@ class Prepared:
         try:
             return read_index(self.folder / INDEX_FILE)
         except (OSError, ValueError) as error:  # pyarrow's errors are both.
+            raise self._damaged(f"{INDEX_FILE} cannot be read: {error}") from None
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Read one column of `samples`, which as a whole takes much memory where there are many samples."""
+        try:
+            return read_column(self.folder / INDEX_FILE, name)
+        except (OSError, ValueError) as error:
             raise self._damaged(f"{INDEX_FILE} cannot be read: {error}") from None
 
     def images(self, rows: np.ndarray) -> list[np.ndarray]:

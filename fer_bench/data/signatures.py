@@ -111,9 +111,9 @@ def load(prepared: Prepared) -> Signatures | None:
 
 
 def duplicate_clusters(datasets: Sequence[Prepared]) -> tuple[Array | None, ...]:
-    """Return for each data set (n,) str, the cluster of copies that an image belongs to, empty for one without a copy.
+    """Return for each data set (n,) int64, the cluster of copies that an image belongs to, -1 for one without a copy.
 
-    Needs no image: reads what ``fer-bench data audit`` stored, and is None for a data set without. Equal texts in two
+    Needs no image: reads what ``fer-bench data audit`` stored, and is None for a data set without. Equal numbers in two
     data sets are one cluster: exact copies are found across data sets, near copies within each.
     """
     parts = [load(prepared) for prepared in datasets]
@@ -124,5 +124,5 @@ def duplicate_clusters(datasets: Sequence[Prepared]) -> tuple[Array | None, ...]
     near = np.concatenate([part.near + start for part, start in zip(known, starts[:-1], strict=True)])
     clusters = join(exact_ids(np.concatenate([part.pixels for part in known])), near)
     sizes = np.bincount(clusters)
-    names = iter(np.split(np.where(sizes[clusters] > 1, clusters.astype(str), ""), starts[1:-1]))
+    names = iter(np.split(np.where(sizes[clusters] > 1, clusters, -1), starts[1:-1]))
     return tuple(None if part is None else next(names) for part in parts)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from fer_bench.data.groups import merge
+from fer_bench.data.texts import compute, encode
 from fer_bench.data.view import View
 from fer_bench.errors import FerBenchError
 from fer_bench.labels import LABEL_SETS, map_labels
@@ -23,7 +26,7 @@ class Task:
 
     Attributes:
         parts: the views; the first is tested and gives the task its name, the others only train.
-        clusters: a part's clusters of copies, (n,) str, empty for a sample without a copy; None where no audit is
+        clusters: a part's clusters of copies, (n,) int64, -1 for a sample without a copy; None where no audit is
             stored. Empty if copies are not to be looked at.
     """
 
@@ -50,11 +53,11 @@ class Task:
         """(n,) int64: the view that each sample comes from."""
         return np.repeat(np.arange(len(self.parts)), [len(view.rows) for view in self.parts])
 
-    @property
+    @cached_property
     def known(self) -> tuple[str, ...]:
         """What is known of images of the first part that belong together: of subject, sequence and copy."""
         view = self.parts[0]
-        found = [name for name in ("subject", "sequence") if (view.column(name).astype(str) != "").any()]
+        found = [name for name in ("subject", "sequence") if view.texts(name).unique().to_pylist() not in ([], [""])]
         return (*found, *(("copy",) if self.clusters and self.clusters[0] is not None else ()))
 
     @property
@@ -62,30 +65,43 @@ class Task:
         """The first of `known`, which names the groups; empty where nothing is known."""
         return self.known[0] if self.known else ""
 
-    @cached_property
+    @property
     def groups(self) -> Array | None:
-        """(n,) str: what must not be torn apart; None where nothing is known of the first part.
+        """(n,) int32 from 0: what must not be torn apart; None where nothing is known of the first part.
 
-        Images that share a subject, a sequence or a cluster of copies are one group, named after its first member.
-        Subjects and sequences of equal name are one only within a data set, whatever its parameters are; copies of
-        one encoded image are one across parts.
+        Images that share a subject, a sequence or a cluster of copies are one group, named after its first member and
+        numbered by name. Subjects and sequences of equal name are one only within a data set, whatever its parameters
+        are; copies of one encoded image are one across parts.
         """
+        return None if self._grouping is None else self._grouping[1]
+
+    def group_names(self, rows: Array) -> pa.LargeStringArray:
+        """Return the name of each sample's group; empty where nothing is known of the first part."""
+        if self._grouping is None:
+            return pa.repeat(pa.scalar("", pa.large_string()), len(rows))
+        names, codes = self._grouping
+        return names.take(pa.array(codes[rows]))
+
+    @cached_property
+    def _grouping(self) -> tuple[pa.LargeStringArray, Array] | None:
+        """Names of groups in order, and (n,) int32 of each sample."""
         if not self.known and len(self.parts) == 1:
             return None
-        keys = [self._scoped("subject"), self._scoped("sequence")]
+        keys = [self._keys("subject"), self._keys("sequence")]
         if self.clusters:
             keys.append(self._cluster_keys())
         if len(self.parts) > 1:
-            keys += [self._scoped("id"), np.concatenate([view.column("sha256").astype(str) for view in self.parts])]
+            keys += [self._keys("id"), self._keys("sha256")]
         codes = merge(keys)
         _, first = np.unique(codes, return_index=True)
-        return self._names()[first][codes]
+        names, place = encode(self._names(first))
+        return names, place[codes]
 
     @cached_property
-    def ids(self) -> Array:
-        """(n,) str, unique; those of the first part are the data set's own."""
-        own = [view.column("id").astype(str) for view in self.parts]
-        return np.concatenate([own[0], *(np.char.add(f"part {i}: ", ids) for i, ids in enumerate(own[1:], 1))])
+    def ids(self) -> pa.LargeStringArray:
+        """The id of each sample, unique; those of the first part are the data set's own."""
+        own = [view.texts("id") for view in self.parts]
+        return pa.concat_arrays([own[0], *(_prefixed(f"part {i}: ", ids) for i, ids in enumerate(own[1:], 1))])
 
     @cached_property
     def found(self) -> Array:
@@ -100,31 +116,52 @@ class Task:
         first, *others = ({"text": str(view), **view.identity()} for view in self.parts)
         return {**first, "trained_with": others} if others else first
 
-    def _scoped(self, column: str) -> Array:
-        """Return a column of all parts with the data set's name before each value, so that names do not clash."""
-        values = []
-        for view in self.parts:
-            texts = view.column(column).astype(str)
-            scope = f"{view.dataset.plugin.distribution}/{view.dataset.spec.name}\0"
-            values.append(np.where(texts == "", "", np.char.add(scope, texts)))
-        return np.concatenate(values)
+    def _keys(self, column: str) -> Array:
+        """Return (n,) int64, equal where a column is; -1 where it is empty.
+
+        Names mean something only within a data set, while one image is one everywhere.
+        """
+        scopes: dict[str, list[int]] = defaultdict(list)
+        for number, view in enumerate(self.parts):
+            own = f"{view.dataset.plugin.distribution}/{view.dataset.spec.name}"
+            scopes["" if column == "sha256" else own].append(number)
+        keys, start = np.empty(len(self), np.int64), 0
+        for members in scopes.values():
+            names, codes = encode(pa.concat_arrays([self.parts[number].texts(column) for number in members]))
+            empty = len(names) > 0 and names[0].as_py() == ""  # Names are in order.
+            keys[np.isin(self.part, members)] = np.where((codes == 0) & empty, -1, codes + start)
+            start += len(names)
+        return keys
 
     def _cluster_keys(self) -> Array:
         found = [
-            np.full(len(view.rows), "") if keys is None else keys
+            np.full(len(view.rows), -1) if keys is None else keys
             for view, keys in zip(self.parts, self.clusters, strict=True)
         ]
         return np.concatenate(found)
 
-    def _names(self) -> Array:
-        """Return how each sample would name its group: by subject, else sequence, else itself."""
-        names = []
+    def _names(self, rows: Array) -> pa.LargeStringArray:
+        """Return how some samples, in rising order, would name their group: by subject, else sequence, else itself."""
+        names, start = [], 0
         for i, view in enumerate(self.parts):
-            subjects, sequences, ids = (view.column(name).astype(str) for name in ("subject", "sequence", "id"))
-            alone = np.where(sequences != "", np.char.add("sequence:", sequences), np.char.add("sample:", ids))
-            own = np.where(subjects != "", np.char.add("subject:", subjects), alone)
-            names.append(np.char.add(f"part {i}: ", own) if i else own)
-        return np.concatenate(names)
+            own = pa.array(rows[(rows >= start) & (rows < start + len(view.rows))] - start)
+            subjects, sequences, ids = (view.texts(name).take(own) for name in ("subject", "sequence", "id"))
+            alone = _choose(sequences, _prefixed("sequence:", sequences), _prefixed("sample:", ids))
+            found = _choose(subjects, _prefixed("subject:", subjects), alone)
+            names.append(_prefixed(f"part {i}: ", found) if i else found)
+            start += len(view.rows)
+        return pa.concat_arrays(names)
+
+
+def _prefixed(prefix: str, texts: pa.LargeStringArray) -> pa.LargeStringArray:
+    return compute.binary_join_element_wise(
+        pa.scalar(prefix, pa.large_string()), texts, pa.scalar("", pa.large_string())
+    )
+
+
+def _choose(known: pa.LargeStringArray, first: pa.LargeStringArray, second: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Return the first where a text is known, else the second."""
+    return compute.if_else(compute.not_equal(known, ""), first, second)
 
 
 def check_classes(views: Sequence[View]) -> None:

@@ -9,9 +9,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from fer_bench.data.crops import Faces
 from fer_bench.data.prepared import Prepared
+from fer_bench.data.texts import blocks, compute, plain
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.labels import LABEL_SETS, NATIVE, map_labels
 from fer_bench.registry import Component
@@ -55,8 +57,13 @@ class View:
         return codes[self.column("label").astype(np.int64)]
 
     def column(self, name: str) -> np.ndarray[Any, Any]:
-        """Return a column of the samples table, (n,)."""
-        return self.prepared.samples[name].to_numpy()[self.rows]
+        """Return a column of the samples table, (n,); texts as Python's, for which `texts` is the lean way."""
+        return self.prepared.column(name).to_numpy()[self.rows]
+
+    def texts(self, name: str) -> pa.LargeStringArray:
+        """Return a text column of the samples table, n of them."""
+        whole = plain(self.prepared.column(name))
+        return whole if len(whole) == len(self.rows) else whole.take(pa.array(self.rows))
 
     def images(self, positions: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
         """Decode the images at ``positions`` of the view, cut down to their faces if the view has them.
@@ -91,16 +98,17 @@ class View:
     def content_sha256(self) -> str:
         """Return a hash of everything that `images` returns, in order."""
         digest = hashlib.sha256()
-        column = self.prepared.samples["sha256"]
-        for start in range(0, len(self.rows), 4096):
-            digest.update("".join(column.iloc[self.rows[start : start + 4096]]).encode())
+        for hashes in blocks(self.texts("sha256")):
+            digest.update("".join(hashes).encode())
         if self.faces is not None:
             digest.update(json.dumps(self.faces.crop.identity(), sort_keys=True).encode())
         return digest.hexdigest()
 
     def identity(self) -> dict[str, Any]:
         """Return what a cell records of the data: content, not location."""
-        ids = "\0".join(self.column("id").astype(str))
+        ids = hashlib.sha256()
+        for number, names in enumerate(blocks(self.texts("id"))):
+            ids.update("\0".join(["", *names] if number else names).encode())
         return {
             **self.dataset.identity(),
             "fingerprint": self.prepared.fingerprint,
@@ -108,7 +116,7 @@ class View:
             "labels": {"set": self.label_set, "map": map_labels(self.prepared.labels, self.label_set)},
             "limit": self.limit,
             "n": len(self.rows),
-            "samples_sha256": hashlib.sha256(ids.encode()).hexdigest(),
+            "samples_sha256": ids.hexdigest(),
             "synthetic": self.dataset.spec.synthetic,
             **({"faces": self.faces.identity()} if self.faces else {}),
         }
@@ -135,16 +143,16 @@ def select(dataset: Component[DatasetSpec], prepared: Prepared, limit: int | Non
         FerBenchError: no such split, a class of the label set without a sample, or a limit below the number of classes.
     """
     assert isinstance(dataset.params, DatasetParams)
-    rows = np.arange(len(prepared.samples))
+    native = prepared.column("label").to_numpy().astype(np.int64)
+    rows = np.arange(len(native))
     if split := dataset.params.split:
-        splits = prepared.samples["split"].to_numpy().astype(str)
-        rows = rows[splits == split]
+        splits = prepared.column("split")
+        rows = np.flatnonzero(compute.equal(splits, split).to_numpy())
         if not len(rows):
             raise FerBenchError(
                 f"Data set {dataset.spec.name!r} has no split {split!r}. "
-                f"{did_you_mean(split, set(splits.tolist()) - {''})}"
+                f"{did_you_mean(split, set(splits.unique().to_pylist()) - {''})}"
             )
-    native = prepared.samples["label"].to_numpy().astype(np.int64)
     classes = prepared.labels if label_set == NATIVE else LABEL_SETS[label_set]
     labels = _codes(prepared.labels, classes, label_set)[native[rows]]
     counts = np.bincount(native[rows][labels < 0], minlength=len(prepared.labels)).tolist()

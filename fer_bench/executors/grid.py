@@ -210,7 +210,7 @@ def _task(
 
 
 def _clusters(parts: Sequence[View], config: RunConfig) -> tuple[Array | None, ...]:
-    """Return the clusters of copies of each part that is audited, (n,) str; nothing if copies are not to be kept apart.
+    """Return the clusters of copies of each part that is audited, (n,) int64; nothing if copies may be torn apart.
 
     Raises:
         FerBenchError: that is asked for, and nothing is known of the tested data set.

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 import jax
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from fer_bench.data.crops import as_errors
 from fer_bench.errors import FerBenchError, PluginError
@@ -207,15 +208,10 @@ def _results(
 def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Outcome) -> Result:
     """Return the result of a fold that was trained and tested."""
     task = block.task
-    labels, groups = task.labels, task.groups
+    labels = task.labels
     tested = np.flatnonzero(job.fold.test)
-    predictions = pd.DataFrame(
-        {
-            "id": task.ids[tested],
-            "group": groups[tested] if groups is not None else "",
-            "label": labels[tested],
-        }
-    )
+    names = {"id": task.ids.take(pa.array(tested)), "group": task.group_names(tested)}
+    predictions = pa.table({**names, "label": labels[tested]}).to_pandas()
     probabilities = as_errors(outcome.probabilities, labels[tested], task.found[tested])
     for index in range(len(task.classes)):
         predictions[f"p{index}"] = probabilities[:, index]

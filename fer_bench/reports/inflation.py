@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fer_bench.data.texts import compute
 from fer_bench.evaluation.intervals import Interval, difference_interval
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports import comparison
 from fer_bench.reports.leaderboard import trained_on
-from fer_bench.reports.pooled import Pooled, compute, pool
+from fer_bench.reports.pooled import Pooled, pool
 from fer_bench.results.cell import record_id
 from fer_bench.results.store import StoredCell
 

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 
+from fer_bench.data.texts import blocks, encode, plain
 from fer_bench.results.store import StoredCell, read_predictions
 
 Array = np.ndarray[Any, Any]
-compute: Any = pyarrow.compute  # Its functions are made at import, so that type checkers do not see them.
 
 PROBABILITY = re.compile(r"p\d+")
 """Columns of predictions that hold the probability of a class."""
@@ -58,8 +57,8 @@ class Pooled:
     def key(self) -> str:
         """A hash of what was tested: seeds, sample ids and labels."""
         digest = hashlib.sha256()
-        for start in range(0, len(self.ids), 4096):
-            digest.update("".join(f"{name}\0" for name in self.ids.slice(start, 4096).to_pylist()).encode())
+        for names in blocks(self.ids):
+            digest.update("".join(f"{name}\0" for name in names).encode())
         for column in (self.sample, self.seed, self.labels):
             digest.update(column.astype("<i4").tobytes())
         return digest.hexdigest()
@@ -74,8 +73,8 @@ def pool(cells: Sequence[StoredCell]) -> Pooled:
     """Return the predictions of a row's cells."""
     table = read_predictions(cells)
     names = [name for name in table.column_names if PROBABILITY.fullmatch(name)]
-    ids, sample = _encode(table["id"])
-    groups, group = _encode(table["group"])
+    ids, sample = encode(plain(table["id"]))
+    groups, group = encode(plain(table["group"]))
     cell = table["cell"].to_numpy()
     seed = np.array([cell.record["seed"] for cell in cells], np.int32)[cell]
     order = np.lexsort((sample, seed))
@@ -88,12 +87,3 @@ def pool(cells: Sequence[StoredCell]) -> Pooled:
     labels = table["label"].to_numpy().astype(np.int32)
     own = len(np.unique(units)) == len(units)
     return Pooled(ids, sample, seed, cell, labels, probabilities, None if own else units).take(order)
-
-
-def _encode(column: pa.ChunkedArray) -> tuple[pa.LargeStringArray, Array]:
-    """Return the distinct texts of a column, in order, and of each row its place among them, int32."""
-    encoded = column.cast(pa.large_string()).combine_chunks().dictionary_encode()
-    order = compute.array_sort_indices(encoded.dictionary)
-    place = np.empty(len(order), np.int32)
-    place[order.to_numpy()] = np.arange(len(order), dtype=np.int32)
-    return encoded.dictionary.take(order), place[encoded.indices.to_numpy()]

@@ -1,0 +1,39 @@
+"""Text columns of the table of samples, held by Arrow: Python's and numpy's texts take several times the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+
+Array = np.ndarray[Any, Any]
+
+compute: Any = pyarrow.compute
+"""Its functions are made at import, so that type checkers do not see them."""
+
+BLOCK = 4096
+"""Texts that are Python objects at a time."""
+
+
+def plain(column: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
+    """Return a text column in one piece."""
+    texts = column.cast(pa.large_string())
+    return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+
+
+def encode(texts: pa.LargeStringArray) -> tuple[pa.LargeStringArray, Array]:
+    """Return the distinct texts, in order, and (n,) int32 the place of each text among them."""
+    encoded = texts.dictionary_encode()
+    order = compute.array_sort_indices(encoded.dictionary)
+    place = np.empty(len(order), np.int32)
+    place[order.to_numpy()] = np.arange(len(order), dtype=np.int32)
+    return encoded.dictionary.take(order), place[encoded.indices.to_numpy()]
+
+
+def blocks(texts: pa.LargeStringArray) -> Iterator[list[str]]:
+    """Yield the texts as Python's, a few thousand at a time."""
+    for start in range(0, len(texts), BLOCK):
+        yield texts.slice(start, BLOCK).to_pylist()
