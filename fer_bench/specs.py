@@ -77,7 +77,10 @@ class Sample:
         split: official split, or empty.
         subject: identity of the person, or empty where unknown.
         sequence: the video or burst that the image was taken from, or empty.
-        groups: further columns for group scores (``{"country": "ES"}``).
+        groups: attributes, which become columns for group scores (``{"country": "ES"}``).
+        soft_label: native label name -> its weight, such as votes, at least 0; a label that is not named has 0. The
+            host scales the sum to 1. All samples of a data set have one, or none has.
+        box: left, top, right, bottom in pixels of the picture that ``image`` was cut out of; None where it is whole.
     """
 
     id: str
@@ -87,6 +90,8 @@ class Sample:
     subject: str = ""
     sequence: str = ""
     groups: Mapping[str, str] = field(default_factory=dict[str, str])
+    soft_label: Mapping[str, float] = field(default_factory=dict[str, float])
+    box: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

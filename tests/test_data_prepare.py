@@ -147,7 +147,7 @@ def test_written_folder(drawn, data_dir):
     prepared = prepare(drawn.component(), data_dir)
     assert prepared.folder == data_dir / "prepared" / "drawn-set" / "default" / "1.0.0"
     summary = json.loads((prepared.folder / "prepared.json").read_text())
-    assert summary["schema"] == 1
+    assert summary["schema"] == 2
     assert summary["versions"]["fer-bench-tests"] == "1"
     assert str(data_dir) not in "".join(
         path.read_bytes().decode("latin-1") for path in prepared.folder.iterdir() if path.is_file()
@@ -377,6 +377,7 @@ def test_verify_finds_damage(drawn, data_dir):
     table = prepared.samples.copy()
     table.loc[3, "sha256"] = "0" * 64
     table.loc[4, "subject"] = "nobody"
+    table["group:tone"] = table["group:tone"].astype(str)
     table.loc[5, "group:tone"] = "light"
     table.to_parquet(prepared.folder / "samples.parquet")
     found = find_prepared(drawn.component(), data_dir)

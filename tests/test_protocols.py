@@ -48,7 +48,14 @@ def _view(
         }
     )
     table = pa.Table.from_pandas(samples)
-    prepared = SimpleNamespace(column=lambda name: table[name], labels=tuple(classes), fingerprint="f", warnings=())
+    prepared = SimpleNamespace(
+        column=lambda name: table[name],
+        labels=tuple(classes),
+        fingerprint="f",
+        warnings=(),
+        groups=(),
+        soft_labels=lambda rows: None,
+    )
     component = Component(
         replace(SPEC, name=name), DatasetParams(split=split), Plugin(name="p", distribution="p", version="1")
     )

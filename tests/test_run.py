@@ -122,7 +122,9 @@ TINY_DATA = '''
                 file = io.BytesIO()
                 Image.fromarray(image.astype(np.uint8)).save(file, "png")
                 yield Sample(id=f"{i:03d}", image=file.getvalue(), label=self.spec.labels[label],
-                             subject=f"s{i // 3 % 9}", split="train" if i < 60 else "test")
+                             subject=f"s{i // 3 % 9}", split="train" if i < 60 else "test",
+                             groups={"half": "first" if i < 45 else "second"},
+                             soft_label={self.spec.labels[label]: 3, self.spec.labels[0]: 1})
 '''
 
 
@@ -171,6 +173,9 @@ def test_a_run_stores_cells_and_prints_an_honest_leaderboard(tiny):
     assert sum(map(len, tables)) == 180
     for table in tables:
         np.testing.assert_allclose(table[["p0", "p1", "p2"]].sum(axis=1), 1, atol=1e-5)
+        assert (table["group:half"] == np.where(table["id"] < "045", "first", "second")).all()
+        expected = np.array([[1, 0, 0], [0.25, 0.75, 0], [0.25, 0, 0.75]])[table["label"]]
+        np.testing.assert_array_equal(table[["soft0", "soft1", "soft2"]], expected)
     provenance = json.loads((cells[0] / "provenance.json").read_text())
     assert provenance["distributions"].keys() >= {"tiny"}
     assert str(tiny) not in json.dumps(provenance["distributions"])

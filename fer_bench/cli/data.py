@@ -106,12 +106,13 @@ def verify(datasets: Names, data_dir: DataDir) -> None:
 
 def _status(dataset: Component[DatasetSpec], data_dir: Path) -> dict[str, Any]:
     from fer_bench.data.place import locate
-    from fer_bench.data.prepare import find_prepared
+    from fer_bench.data.prepare import find_prepared, old_format
 
-    manual, prepared, problem = None, None, ""
+    manual, prepared, old, problem = None, None, "", ""
     try:
         manual = locate(dataset, data_dir).manual
         prepared = find_prepared(dataset, data_dir)
+        old = old_format(dataset, data_dir)
     except FerBenchError as error:  # One broken plugin or folder must not hide the others.
         problem = str(error)
     there = manual is None or (manual.is_dir() and any(manual.iterdir()))
@@ -122,7 +123,7 @@ def _status(dataset: Component[DatasetSpec], data_dir: Path) -> dict[str, Any]:
         "samples": len(prepared) if prepared else None,
         "counts": prepared.counts if prepared else None,
         "fingerprint": prepared.fingerprint if prepared else "",
-        "warnings": [*(prepared.warnings if prepared else ()), *([problem] if problem else [])],
+        "warnings": [*(prepared.warnings if prepared else ()), *filter(None, [old, problem])],
         "manual_dir": str(manual) if manual else "",
         "prepared_dir": str(prepared.folder) if prepared else "",
         "access": dataset.spec.access,
@@ -139,14 +140,12 @@ def _prepare(dataset: Component[DatasetSpec], data_dir: Path) -> None:
 
 def _verify(dataset: Component[DatasetSpec], data_dir: Path) -> None:
     from fer_bench.data.faults import Faults
-    from fer_bench.data.prepare import find_prepared
+    from fer_bench.data.prepare import find_prepared, old_format
 
     prepared = find_prepared(dataset, data_dir)
     if prepared is None:
-        raise DataError(
-            f"Data set {str(dataset)!r} is not prepared in {str(data_dir)!r}; "
-            f"run 'fer-bench data prepare {dataset}' first."
-        )
+        why = old_format(dataset, data_dir) or f"Data set {str(dataset)!r} is not prepared in {str(data_dir)!r}."
+        raise DataError(f"{why} Run 'fer-bench data prepare {dataset}' first.")
     faults = Faults()
     for line in prepared.verify():
         faults.add("", line)

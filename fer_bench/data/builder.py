@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 
 from fer_bench.data.checks import CheckedSample, check_samples
@@ -76,12 +77,12 @@ class FerBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self.notices: list[str] = []
         self.faults = Faults()
         self.failure: Exception | None = None
-        self.index = IndexWriter()
         self._progress = progress
         try:
             self.label_names = tuple(self.labels(root, self.faults))
         except OSError as error:
             raise DataError(f"Cannot read {os.fspath(error.filename or '')!r}: {error.strerror or error}.") from error
+        self.index = IndexWriter(self.label_names)
         # TFDS names folders after the class; the user knows the data set by its spec's name.
         vars(self)["name"] = spec.name.replace("-", "_")
         super().__init__(data_dir=data_dir, config=tfds.core.BuilderConfig(name=config, version=self.VERSION))
@@ -132,6 +133,9 @@ class FerBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                     # TFDS wants a name even where the data turn out to have none, which is a fault reported later.
                     "label": tfds.features.ClassLabel(names=self.label_names or ("none",)),
                     **{name: text() for name in ("id", "subject", "sequence", "split", "groups")},
+                    # Empty where unknown.
+                    "soft_label": tfds.features.Tensor(shape=(None,), dtype=np.float32),
+                    "box": tfds.features.Tensor(shape=(None,), dtype=np.int64),
                 }
             ),
             disable_shuffling=True,
@@ -200,4 +204,6 @@ def _example(checked: CheckedSample) -> dict[str, Any]:
         "sequence": sample.sequence,
         "split": sample.split,
         "groups": json.dumps(dict(sample.groups), ensure_ascii=False, sort_keys=True),
+        "soft_label": checked.soft,
+        "box": np.array(sample.box or (), np.int64),
     }

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from fer_bench.data.faults import Faults
 from fer_bench.data.files import FileError, ImageFolder
@@ -31,6 +35,7 @@ class CheckedSample:
         label: index of its label name.
         encoded: the bytes of its image file, whose decoded size is ``height``, ``width``, ``channels``.
         sha256: of ``encoded``.
+        soft: (labels,) float32 that sum to 1, or (0,) where the sample has no soft label.
     """
 
     number: int
@@ -41,6 +46,7 @@ class CheckedSample:
     height: int
     width: int
     channels: int
+    soft: np.ndarray[Any, Any]
 
 
 def check_samples(
@@ -58,13 +64,18 @@ def check_samples(
     codes = {name: code for code, name in enumerate(labels)}
     first = FirstSeen()
     number = 0
+    votes = True
     waiting: deque[tuple[Sample, int | None, list[str], Future[CheckedSample | str]]] = deque()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="fer-bench-decode") as pool:
         try:
             for number, sample in enumerate(samples, start=1):
                 complaints = _complain(sample, number, codes, first)
+                votes = bool(sample.soft_label) if number == 1 else votes
+                soft = _soft_label(sample, codes, votes)
+                if isinstance(soft, str):
+                    complaints.append(soft)
                 label = codes.get(sample.label)
-                future = pool.submit(_check_image, sample, number, -1 if label is None else label, folder)
+                future = pool.submit(_check_image, sample, number, -1 if label is None else label, soft, folder)
                 waiting.append((sample, label, complaints, future))
                 if len(waiting) >= IN_FLIGHT:
                     yield from _finish(waiting.popleft(), faults)
@@ -98,7 +109,34 @@ def _complain(sample: Sample, number: int, codes: dict[str, int], first: FirstSe
     return complaints
 
 
-def _check_image(sample: Sample, number: int, label: int, folder: ImageFolder | None) -> CheckedSample | str:
+def _soft_label(sample: Sample, codes: dict[str, int], votes: bool) -> np.ndarray[Any, Any] | str:
+    """Return the weights of the labels scaled to 1, (labels,) or (0,) float32; or what is wrong with them.
+
+    Args:
+        sample: as read.
+        codes: label name -> index.
+        votes: whether the data set has soft labels.
+    """
+    given = sample.soft_label
+    if bool(given) != votes:
+        return f"has {'no' if votes else 'a'} soft label, unlike the first sample; give one to all samples or to none"
+    if strange := [name for name in given if name not in codes]:
+        names = ", ".join(map(repr, strange))
+        return f"has a soft label for {names}, which the data set does not have. {did_you_mean(strange[0], codes)}"
+    if not all(math.isfinite(weight) and weight >= 0 for weight in given.values()):
+        return f"has the soft label {dict(given)}, expected weights from 0 on"
+    soft = np.zeros(len(codes) if given else 0, np.float32)
+    if given:
+        total = sum(given.values())
+        if not total:
+            return "has a soft label without any weight; expected a sum above 0"
+        soft[[codes[name] for name in given]] = [weight / total for weight in given.values()]
+    return soft
+
+
+def _check_image(
+    sample: Sample, number: int, label: int, soft: np.ndarray[Any, Any] | str, folder: ImageFolder | None
+) -> CheckedSample | str:
     """Return the sample with its image, or what is wrong with that."""
     try:
         if isinstance(sample.image, bytes):
@@ -110,7 +148,9 @@ def _check_image(sample: Sample, number: int, label: int, folder: ImageFolder | 
         height, width, channels = decode(encoded).shape
     except (FileError, ImageError) as error:
         return str(error)
-    return CheckedSample(number, sample, label, encoded, hashlib.sha256(encoded).hexdigest(), height, width, channels)
+    votes = np.zeros(0, np.float32) if isinstance(soft, str) else soft  # A fault already: it goes no further.
+    digest = hashlib.sha256(encoded).hexdigest()
+    return CheckedSample(number, sample, label, encoded, digest, height, width, channels, votes)
 
 
 def _finish(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +16,13 @@ import pyarrow.parquet as pq
 from fer_bench.data.checks import CheckedSample
 
 GROUP = "group:"
-"""Prefix of the columns with a sample's groups."""
+"""Prefix of the columns with a sample's groups, which are categorical."""
+
+SOFT = "soft:"
+"""Prefix of the columns with a sample's soft label, one a native label, float32; missing where none is known."""
+
+BOX = ("box:left", "box:top", "box:right", "box:bottom")
+"""Where in its picture an image was cut out, all 0 for a whole one; missing where all are whole."""
 
 TEXT_COLUMNS = ("id", "split", "subject", "sequence", "sha256")
 BLOCK = 4096
@@ -23,18 +30,23 @@ BLOCK = 4096
 
 _TEXT = "string[pyarrow]"
 
-NUMBER_COLUMNS = ("label", "width", "height", "channels")
+NUMBER_COLUMNS = ("label", "width", "height", "channels", *BOX)
 
 
 class IndexWriter:
     """Collects what is known of each sample except its image, in record order.
 
     Rows become columns block by block: as Python objects they would take six times the memory.
+
+    Args:
+        labels: native label names.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._soft_columns = [SOFT + name for name in labels]
         self._rows: list[tuple[Any, ...]] = []
         self._groups: list[Mapping[str, str]] = []
+        self._soft: list[np.ndarray[Any, Any]] = []
         self._blocks: list[pd.DataFrame] = []
 
     def __len__(self) -> int:
@@ -43,27 +55,36 @@ class IndexWriter:
     def add(self, checked: CheckedSample) -> None:
         """Add one sample."""
         sample = checked.sample
-        sizes = (checked.label, checked.width, checked.height, checked.channels)
+        sizes = (checked.label, checked.width, checked.height, checked.channels, *(sample.box or (0, 0, 0, 0)))
         self._rows.append((sample.id, sample.split, sample.subject, sample.sequence, checked.sha256, *sizes))
         self._groups.append(sample.groups)
+        self._soft.append(checked.soft)
         if len(self._rows) == BLOCK:
             self._blocks.append(self._block())
-            self._rows, self._groups = [], []
+            self._rows, self._groups, self._soft = [], [], []
 
     def table(self) -> pd.DataFrame:
-        """Return one row a sample: id, label (its code), split, subject, sequence, ``group:<name>`` …, sha256, size."""
-        frame = pd.concat([*self._blocks, self._block()], ignore_index=True)
+        """Return one row a sample.
+
+        Columns: id, label (its code), split, subject, sequence, ``group:<name>`` …, sha256, width, height, channels,
+        and where they are known ``box:left`` … and ``soft:<label>`` ….
+        """
+        blocks = [*self._blocks, self._block()] if self._rows or not self._blocks else self._blocks
+        frame = pd.concat(blocks, ignore_index=True)
         groups = sorted(name for name in frame.columns if name.startswith(GROUP))
         for name in groups:  # A block without a group has no such column.
-            frame[name] = frame[name].fillna("")
+            frame[name] = frame[name].fillna("").astype("category")
         order = ["id", "label", "split", "subject", "sequence", *groups, "sha256", "width", "height", "channels"]
-        return frame.loc[:, order]
+        boxes = BOX if frame[list(BOX)].to_numpy().any() else ()
+        return frame.loc[:, [*order, *boxes, *(name for name in self._soft_columns if name in frame.columns)]]
 
     def _block(self) -> pd.DataFrame:
         frame = pd.DataFrame(self._rows, columns=[*TEXT_COLUMNS, *NUMBER_COLUMNS])
         frame = frame.astype({**dict.fromkeys(TEXT_COLUMNS, _TEXT), **dict.fromkeys(NUMBER_COLUMNS, "int32")})
         for name in sorted({name for groups in self._groups for name in groups}):
             frame[GROUP + name] = pd.Series([groups.get(name, "") for groups in self._groups], dtype=_TEXT)
+        if self._soft and self._soft[0].size:
+            frame[self._soft_columns] = np.stack(self._soft)
         return frame
 
 
@@ -83,13 +104,22 @@ def read_column(path: Path, name: str) -> pa.ChunkedArray:
         return file.read(columns=[name], use_threads=False)[name]
 
 
+def column_names(path: Path) -> tuple[str, ...]:
+    """Return the names of the columns of what `write_index` wrote."""
+    with pq.ParquetFile(path) as file:
+        return tuple(file.schema_arrow.names)
+
+
 def fingerprint(frame: pd.DataFrame, labels: Sequence[str]) -> str:
-    """Return the sha256 of everything that a result can depend on: the label names, and each row with its image's hash.
+    """Return the sha256 of everything that a result can depend on.
+
+    That is the label names, and each row with its image's hash and its soft label. A box is where an image comes from.
 
     It does not depend on where the data lie, on who prepared them or when, nor on the order of group columns.
     """
     digest = hashlib.sha256(_canonical({"labels": list(labels)}))
     groups = sorted(name for name in frame.columns if name.startswith(GROUP))
+    soft = [name for name in frame.columns if name.startswith(SOFT)]
     columns = ["id", "label", "split", "subject", "sequence", "sha256", *groups]
     for start in range(0, len(frame), BLOCK):
         block = frame.iloc[start : start + BLOCK]
@@ -99,6 +129,8 @@ def fingerprint(frame: pd.DataFrame, labels: Sequence[str]) -> str:
             # An empty group says as much as a missing one.
             empty = [name for name in groups if not values[name]]
             digest.update(_canonical({name: value for name, value in values.items() if name not in empty}))
+        if soft:
+            digest.update(np.ascontiguousarray(block[soft].to_numpy(), "<f4").tobytes())
     return digest.hexdigest()
 
 

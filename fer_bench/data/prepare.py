@@ -40,6 +40,17 @@ def find_prepared(dataset: Component[DatasetSpec], data_dir: Path) -> Prepared |
     return _open(dataset, locate(dataset, data_dir).prepared)
 
 
+def old_format(dataset: Component[DatasetSpec], data_dir: Path) -> str:
+    """Return a sentence about ``dataset`` if an earlier or later fer-bench prepared it in another format, else ''."""
+    folder = locate(dataset, data_dir).prepared
+    if not (folder / SUMMARY_FILE).is_file():
+        return ""
+    found = Prepared(dataset.spec, folder).summary.get("schema")
+    if found == SCHEMA:
+        return ""
+    return f"What is prepared in {str(folder)!r} has format {found}; this fer-bench reads and writes format {SCHEMA}."
+
+
 def prepare(dataset: Component[DatasetSpec], data_dir: Path, progress: Progress | None = None) -> Prepared:
     """Prepare ``dataset`` unless that is done already.
 
@@ -62,8 +73,11 @@ def prepare(dataset: Component[DatasetSpec], data_dir: Path, progress: Progress 
     if found is not None and _is_current(found, listing):
         return found
     if place.manual is not None and listing is None:
+        old = old_format(dataset, data_dir)
         raise DataError(
-            f"Data set {str(dataset)!r} is not there: expected it in {str(place.manual)!r}. {dataset.spec.access}"
+            f"Data set {str(dataset)!r} is not there: expected it in {str(place.manual)!r}. "
+            + (f"{old} Put the data back there, to have them prepared again. " if old else "")
+            + dataset.spec.access
         )
     folder, version = place.prepared.parent, place.prepared.name
     try:

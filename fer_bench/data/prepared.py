@@ -16,13 +16,13 @@ import pyarrow as pa
 
 from fer_bench.data.checks import THREADS
 from fer_bench.data.images import ImageError, decode
-from fer_bench.data.index import GROUP, fingerprint, read_column, read_index
+from fer_bench.data.index import BOX, GROUP, SOFT, column_names, fingerprint, read_column, read_index
 from fer_bench.data.records import Records
 from fer_bench.errors import DataError
 from fer_bench.specs import DatasetSpec
 
-SCHEMA = 1
-"""Version of the files in the folder of a prepared data set."""
+SCHEMA = 2
+"""Version of the files in the folder of a prepared data set: 2 has soft labels and boxes."""
 
 SUMMARY_FILE = "prepared.json"
 INDEX_FILE = "samples.parquet"
@@ -87,7 +87,8 @@ class Prepared:
     def samples(self) -> pd.DataFrame:
         """One row a sample, in record order.
 
-        Columns: id, label, split, subject, sequence, ``group:<name>`` …, sha256, width, height, channels.
+        Columns: id, label, split, subject, sequence, ``group:<name>`` …, sha256, width, height, channels; where known
+        ``box:left`` … and ``soft:<label>`` …. See `fer_bench.data.index`.
         """
         try:
             return read_index(self.folder / INDEX_FILE)
@@ -100,6 +101,26 @@ class Prepared:
             return read_column(self.folder / INDEX_FILE, name)
         except (OSError, ValueError) as error:
             raise self._damaged(f"{INDEX_FILE} cannot be read: {error}") from None
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of `samples`."""
+        try:
+            return column_names(self.folder / INDEX_FILE)
+        except (OSError, ValueError) as error:
+            raise self._damaged(f"{INDEX_FILE} cannot be read: {error}") from None
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the attributes that samples have."""
+        return tuple(name.removeprefix(GROUP) for name in self.columns if name.startswith(GROUP))
+
+    def soft_labels(self, rows: np.ndarray) -> np.ndarray | None:
+        """Return the soft labels of ``rows``, (n, labels) float32 that sum to 1; None where the data set has none."""
+        names = [SOFT + name for name in self.labels]
+        if names[0] not in self.columns:
+            return None
+        return np.stack([self.column(name).to_numpy().astype(np.float32)[rows] for name in names], axis=1)
 
     def images(self, rows: np.ndarray) -> list[np.ndarray]:
         """Decode images.
@@ -156,10 +177,9 @@ class Prepared:
                 f"{len(records):,} records, {len(self.samples):,} rows in {INDEX_FILE} and {len(self):,} in "
                 f"{SUMMARY_FILE}: expected the same number"
             ]
-        rows = self.samples.to_dict("records")
         found: list[str] = []
-        for start in range(0, len(rows), BATCH):
-            batch = rows[start : start + BATCH]
+        for start in range(0, len(self), BATCH):
+            batch: list[dict[str, Any]] = self.samples.iloc[start : start + BATCH].to_dict("records")
             try:
                 read = records.rows(range(start, start + len(batch)))
             except Exception as error:
@@ -188,3 +208,7 @@ def _differences(row: dict[str, Any], record: dict[str, Any]) -> Iterator[str]:
     groups = {GROUP + name: value for name, value in json.loads(record["groups"]).items()}
     if any(groups.get(name, "") != value for name, value in row.items() if name.startswith(GROUP)):
         yield "a group"
+    if record["soft_label"] != [value for name, value in row.items() if name.startswith(SOFT)]:
+        yield "the soft label"
+    if (record["box"] or [0] * len(BOX)) != [row.get(name, 0) for name in BOX]:
+        yield "the box"

@@ -87,15 +87,20 @@ class Records:
         return [features["image"].bytes_list.value[0] for features in self._features(rows)]
 
     def rows(self, rows: Sequence[int]) -> list[dict[str, Any]]:
-        """Return every feature of ``rows``: bytes, or for the label an int."""
-        return [
-            {name: (value.bytes_list.value or value.int64_list.value)[0] for name, value in features.items()}
-            for features in self._features(rows)
-        ]
+        """Return every feature of ``rows``: bytes, an int for the label, a list of numbers for soft label and box."""
+        return [{name: _value(name, kinds) for name, kinds in features.items()} for features in self._features(rows)]
 
     def _features(self, rows: Sequence[int]) -> Iterator[Any]:
         for record in self._source.__getitems__(list(rows)):
             yield _EXAMPLE.FromString(record).features.feature
+
+
+def _value(name: str, kinds: Any) -> Any:
+    if name == "soft_label":
+        return list(kinds.float_list.value)
+    if name == "box":
+        return list(kinds.int64_list.value)
+    return (kinds.bytes_list.value or kinds.int64_list.value)[0]
 
 
 @contextmanager

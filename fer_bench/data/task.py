@@ -9,9 +9,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from fer_bench.data.groups import merge
+from fer_bench.data.soft_labels import one_hot
 from fer_bench.data.texts import compute, encode
 from fer_bench.data.view import View
 from fer_bench.errors import FerBenchError
@@ -47,6 +49,20 @@ class Task:
     def labels(self) -> Array:
         """(n,) int64 indices into `classes`."""
         return np.concatenate([view.labels for view in self.parts])
+
+    @cached_property
+    def soft_labels(self) -> Array | None:
+        """(n, classes) float32, rows sum to 1; None where no view has soft labels.
+
+        Of a view without them, each sample's class has all.
+        """
+        if all(view.soft_labels is None for view in self.parts):
+            return None
+        known = [
+            one_hot(view.labels, len(self.classes)) if view.soft_labels is None else view.soft_labels
+            for view in self.parts
+        ]
+        return np.concatenate(known)
 
     @cached_property
     def part(self) -> Array:
@@ -110,6 +126,25 @@ class Task:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def describe(self, rows: Array) -> pd.DataFrame:
+        """Return what is known of samples of the first part, one row each, for the table of their predictions.
+
+        Columns: ``id``; ``group``, empty where nothing is known; ``label``; a categorical ``group:<name>`` for each
+        attribute; ``soft0`` …, float32, where the data set has soft labels.
+
+        Args:
+            rows: (m,) int, positions in the task.
+        """
+        view = self.parts[0]
+        names = {"id": self.ids.take(pa.array(rows)), "group": self.group_names(rows)}
+        table = pa.table({**names, "label": self.labels[rows]}).to_pandas()
+        for name, column in view.attributes.iloc[rows].items():
+            table[name] = column.cat.remove_unused_categories().array
+        if view.soft_labels is not None:
+            for index, column in enumerate(view.soft_labels[rows].T):
+                table[f"soft{index}"] = column
+        return table
 
     def identity(self) -> dict[str, Any]:
         """Return what a cell records of the data: content, not location."""

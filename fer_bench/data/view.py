@@ -9,10 +9,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from fer_bench.data.crops import Faces
+from fer_bench.data.index import GROUP
 from fer_bench.data.prepared import Prepared
+from fer_bench.data.soft_labels import map_soft_labels
 from fer_bench.data.texts import blocks, compute, plain
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.labels import LABEL_SETS, NATIVE, map_labels
@@ -55,6 +58,25 @@ class View:
         """(n,) int64 indices into `classes`."""
         codes = _codes(self.prepared.labels, self.classes, self.label_set)
         return codes[self.column("label").astype(np.int64)]
+
+    @cached_property
+    def soft_labels(self) -> np.ndarray[Any, Any] | None:
+        """(n, classes) float32, rows sum to 1, mapped as labels are; None where the data set has none.
+
+        See `fer_bench.data.soft_labels.map_soft_labels` for what becomes of labels that the label set has no place for.
+        """
+        native = self.prepared.soft_labels(self.rows)
+        if native is None:
+            return None
+        codes = _codes(self.prepared.labels, self.classes, self.label_set)
+        return map_soft_labels(native, codes, self.labels, len(self.classes))
+
+    @property
+    def attributes(self) -> pd.DataFrame:
+        """One row a sample and a categorical column ``group:<name>`` for each attribute."""
+        columns = {name: self.prepared.column(GROUP + name).to_pandas() for name in self.prepared.groups}
+        kept = {GROUP + name: column.astype("category").array[self.rows] for name, column in columns.items()}
+        return pd.DataFrame(kept, index=pd.RangeIndex(len(self.rows)))
 
     def column(self, name: str) -> np.ndarray[Any, Any]:
         """Return a column of the samples table, (n,); texts as Python's, for which `texts` is the lean way."""
@@ -127,7 +149,10 @@ class View:
             return ""
         kept = [f"{old} -> {new}" for old, new in map_labels(self.prepared.labels, self.label_set).items() if new]
         lost = [f"{name} ({n:,} images)" for name, n in self.dropped.items()]
-        return f"labels {self.label_set}: {', '.join(kept)}; drops {', '.join(lost) or 'nothing'}."
+        text = f"labels {self.label_set}: {', '.join(kept)}; drops {', '.join(lost) or 'nothing'}."
+        if lost and self.soft_labels is not None:
+            text += " Soft labels lose what lies on dropped labels and are scaled to 1."
+        return text
 
 
 def select(dataset: Component[DatasetSpec], prepared: Prepared, limit: int | None, label_set: str = NATIVE) -> View:

@@ -12,7 +12,6 @@ from typing import Protocol, TypeVar
 import jax
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from fer_bench.data.crops import as_errors
 from fer_bench.errors import FerBenchError, PluginError
@@ -210,8 +209,7 @@ def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Ou
     task = block.task
     labels = task.labels
     tested = np.flatnonzero(job.fold.test)
-    names = {"id": task.ids.take(pa.array(tested)), "group": task.group_names(tested)}
-    predictions = pa.table({**names, "label": labels[tested]}).to_pandas()
+    predictions = task.describe(tested)
     probabilities = as_errors(outcome.probabilities, labels[tested], task.found[tested])
     for index in range(len(task.classes)):
         predictions[f"p{index}"] = probabilities[:, index]

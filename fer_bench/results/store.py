@@ -49,7 +49,8 @@ class Result:
         error: why it failed; empty otherwise.
         measures: numbers about the work: ``parameters``, ``trained_parameters``, ``seconds``, ``train_counts`` (samples
             per class in the training part), and what the strategy adds.
-        predictions: one row a test sample: ``id``, ``group``, ``label``, then ``p0`` … for the probability of each
+        predictions: one row a test sample: ``id``, ``group``, ``label``, a categorical ``group:<name>`` for each
+            attribute of the samples, ``soft0`` … where they have soft labels, then ``p0`` … for the probability of each
             class; ``found`` where faces were looked for (False: the true class has probability 0, so that every metric
             counts an error); None unless ``ok``.
         history: one row a training step or phase; may be empty.

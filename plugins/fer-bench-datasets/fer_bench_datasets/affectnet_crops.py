@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,13 +18,28 @@ from fer_bench.specs import Sample
 
 from .affectnet_labels import announce_left_out, read_label
 from .class_folders import list_pictures
-from .facts import AFFECTNET_SPLITS
+from .facts import AFFECTNET_LABELS, AFFECTNET_SPLITS
 from .layout import Source
 
-Annotation = tuple[int, Mapping[str, str]]
-"""Code of the label, and groups."""
 
-META = ("age", "gender", "race")
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What is known of a face.
+
+    Attributes:
+        code: of the label.
+        groups: attributes.
+        soft: weight of each of the eight expressions, or empty.
+    """
+
+    code: int
+    groups: Mapping[str, str] = field(default_factory=dict[str, str])
+    soft: tuple[float, ...] = ()
+
+
+META = ("age", "gender", "race", "pose")
+FRONTAL, PROFILE = 15, 45
+"""Degrees of yaw below which a head counts as frontal, and from which as a profile."""
 
 
 class AnnotationError(ValueError):
@@ -35,7 +52,7 @@ def read_2021(source: Source, faults: Faults) -> Iterator[Sample]:
 
 
 def read_plus(source: Source, faults: Faults) -> Iterator[Sample]:
-    """Yield the faces of ``human_annotated``, with subset, age, gender and race as groups."""
+    """Yield the faces of ``human_annotated``, with soft labels, and subset, age, gender, race and pose as groups."""
     folders = ("human_annotated/train_set", "human_annotated/validation_set")
     yield from _read(source, folders, ".json", _load_json, faults)
 
@@ -57,14 +74,22 @@ def _read(
                 continue
             names.remove(note.name)
             try:
-                code, groups = load(note)
+                found = load(note)
             except AnnotationError as error:
                 faults.add(source.name(note), str(error))
                 continue
-            label = read_label(code, source.params.classes, source.name(note), left_out, faults)
+            label = read_label(found.code, source.params.classes, source.name(note), left_out, faults)
             if label is not None:
-                image = path.relative_to(source.root)
-                yield Sample(id=source.name(path), image=image, label=label, split=split, groups=groups)
+                # Contempt may be left out; where it has all the weight, the human label is all that is left.
+                soft: dict[str, float] = dict(zip(AFFECTNET_LABELS[: source.params.classes], found.soft, strict=False))
+                yield Sample(
+                    id=source.name(path),
+                    image=path.relative_to(source.root),
+                    label=label,
+                    split=split,
+                    groups=found.groups,
+                    soft_label={label: 1.0} if found.soft and not sum(soft.values()) else soft,
+                )
         for name in sorted(names):
             faults.add(source.name(annotations / name), "annotates a picture that is missing")
     announce_left_out(source, left_out)
@@ -76,22 +101,56 @@ def _load_npy(path: Path) -> Annotation:
         values = np.load(path, allow_pickle=False)
     except Exception as error:  # NumPy lets several exceptions out when the bytes are damaged.
         raise AnnotationError(f"is no NumPy array of a number or text: {error}") from None
-    return _code(values.item() if values.size == 1 else values.tolist()), {}
+    return Annotation(_code(values.item() if values.size == 1 else values.tolist()))
 
 
 def _load_json(path: Path) -> Annotation:
-    """Return the human label, with subset, age, gender and race where they are plain values."""
+    """Return the human label, the soft label, and as groups subset, age by tens, gender, race and pose."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise AnnotationError(f"is no JSON: {error}") from None
-    if not isinstance(values, dict) or "human-label" not in values:
-        raise AnnotationError("has no 'human-label'")
-    content = cast("dict[str, Any]", values)
+    content = cast("dict[str, Any]", values) if isinstance(values, dict) else {}
+    missing = [repr(name) for name in ("human-label", "soft-label") if name not in content]
+    if missing:
+        raise AnnotationError(f"has no {' and no '.join(missing)}")
     meta = content.get("meta-data")
     found = {"subset": content.get("subset"), **{name: meta.get(name) for name in META if isinstance(meta, dict)}}
-    groups = {name: str(value) for name, value in found.items() if isinstance(value, str | int | float)}
-    return _code(content["human-label"]), groups
+    groups = {name: text for name, value in found.items() if (text := _attribute(name, value))}
+    return Annotation(_code(content["human-label"]), groups, _soft(content["soft-label"]))
+
+
+def _attribute(name: str, value: Any) -> str:
+    """Return an attribute as the name of a group; empty where it is none.
+
+    Numbers would make a group of almost every face: ages become tens of years, and a pose given as angles how far the
+    head is turned, with limits of ours.
+    """
+    if name == "age":
+        try:
+            tens = int(float(value)) // 10 * 10
+        except (TypeError, ValueError):
+            return value if isinstance(value, str) else ""
+        return f"{tens}-{tens + 9}"
+    if isinstance(value, dict):
+        yaw = cast("dict[str, Any]", value).get("yaw")
+        if not isinstance(yaw, int | float):
+            return ""
+        return "frontal" if abs(yaw) < FRONTAL else "turned" if abs(yaw) < PROFILE else "profile"
+    return str(value) if isinstance(value, str | int | float) else ""
+
+
+def _soft(value: Any) -> tuple[float, ...]:
+    """Return the weights of the eight expressions, by their codes."""
+    try:
+        weights = tuple(float(weight) for weight in value)
+    except (TypeError, ValueError):
+        weights = ()
+    if len(weights) != len(AFFECTNET_LABELS) or not all(0 <= weight < math.inf for weight in weights):
+        raise AnnotationError(f"has the soft label {value!r}, expected {len(AFFECTNET_LABELS)} numbers from 0 on")
+    if not sum(weights):
+        raise AnnotationError("has a soft label without any weight")
+    return weights
 
 
 def _code(value: object) -> int:

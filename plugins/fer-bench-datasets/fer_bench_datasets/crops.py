@@ -36,7 +36,7 @@ class BoxError(ValueError):
 
 
 def crop_samples(samples: Iterable[tuple[Sample, Box]], root: Path, max_side: int, faults: Faults) -> Iterator[Sample]:
-    """Yield the samples with their faces cut out, in order; what cannot be cut is a fault.
+    """Yield the samples with their faces cut out and the box they were cut by, in order; what cannot be cut is a fault.
 
     Args:
         samples: each with the box of its face; ``image`` is a path.
@@ -45,13 +45,13 @@ def crop_samples(samples: Iterable[tuple[Sample, Box]], root: Path, max_side: in
         faults: collects what is wrong.
     """
     folder = ImageFolder(root)
-    waiting: deque[tuple[Sample, Future[bytes | str]]] = deque()
+    waiting: deque[tuple[Sample, Box, Future[bytes | str]]] = deque()
 
     def finish() -> Iterator[Sample]:
-        sample, future = waiting.popleft()
+        sample, box, future = waiting.popleft()
         result = future.result()
         if isinstance(result, bytes):
-            yield replace(sample, image=result)
+            yield replace(sample, image=result, box=(box.left, box.top, box.right, box.bottom))
         else:
             faults.add(sample.id, result)
 
@@ -59,7 +59,7 @@ def crop_samples(samples: Iterable[tuple[Sample, Box]], root: Path, max_side: in
         try:
             for sample, box in samples:
                 assert isinstance(sample.image, Path)
-                waiting.append((sample, pool.submit(_crop_file, folder, sample.image, box, max_side)))
+                waiting.append((sample, box, pool.submit(_crop_file, folder, sample.image, box, max_side)))
                 if len(waiting) >= IN_FLIGHT:
                     yield from finish()
             while waiting:

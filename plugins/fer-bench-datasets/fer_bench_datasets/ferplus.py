@@ -5,6 +5,9 @@ Two protocols, named apart since their test sets differ:
 - ``majority``: single votes are dropped as outliers; a face is kept if one expression has more than half of the rest.
 - ``argmax``: the expression with the most votes, of equals the first in the order of the columns; a face is left out
   only if "no face" (NF) has the most votes.
+
+Under both, a face's soft label is its votes for the eight expressions, single votes included; those for "unknown" and
+"no face" are left out.
 """
 
 from __future__ import annotations
@@ -54,9 +57,14 @@ def read_join(source: Source, faults: Faults) -> Iterator[Sample]:
         if label is None:
             left_out += 1
         else:
-            yield Sample(id=str(row.number), image=row.image, label=label, split=row.usage)
+            yield Sample(
+                id=str(row.number),
+                image=row.image,
+                label=label,
+                split=row.usage,
+                soft_label=dict(zip(FERPLUS_LABELS, counts, strict=False)),
+            )
     source.notices.append(f"left out: {left_out:,} faces without a label by the protocol {source.params.protocol!r}")
-    source.notices.append("the votes themselves (soft labels) are not kept")
 
 
 def decide_majority(votes: Sequence[int]) -> str | None:

@@ -80,7 +80,7 @@ def test_one_failure_does_not_hide_the_others(call, tmp_path):
 
 def test_verify_without_prepare(call):
     with pytest.raises(
-        DataError, match=r"is not prepared in .*; run 'fer-bench data prepare synthetic\[n=7,size=16\]' first"
+        DataError, match=r"is not prepared in .*\. Run 'fer-bench data prepare synthetic\[n=7,size=16\]' first"
     ):
         call("verify", SMALL)
 

@@ -215,7 +215,11 @@ def test_affectnet_release(component, tmp_path):
     prepared = prepare(component("affectnet[release=plus]"), tmp_path)
     assert read(prepared) == set(truths)
     assert set(prepared.samples["group:subset"]) == {"easy", "challenging"}
-    assert "group:pose" not in prepared.samples
+    assert set(prepared.samples["group:pose"]) == {"frontal"}
+    assert set(prepared.samples["group:age"]) == {"30-39"}
+    assert set(prepared.samples["group:gender"]) == {"female"}
+    assert set(prepared.samples["group:race"]) == {"white"}
+    np.testing.assert_array_equal(prepared.soft_labels(np.arange(16)), np.tile(np.eye(8), (2, 1)))
     assert len(prepare(component("affectnet[release=2021]"), tmp_path)) == 16
     assert "holds no affectnet" in refuse_more(component, tmp_path, "affectnet[release=original]")
 
@@ -234,6 +238,8 @@ def test_expw_faces_of_one_picture(component, tmp_path):
     rows = prepared.samples[prepared.samples["sequence"] == "scene_3.png"]
     assert rows["id"].tolist() == ["scene_3.png#0", "scene_3.png#1"]
     assert rows["width"].tolist() == [40, 39]
+    boxes = rows[["box:left", "box:top", "box:right", "box:bottom"]].to_numpy()
+    np.testing.assert_array_equal(boxes - boxes[0, [0, 1, 0, 1]], [[0, 0, 40, 40], [0, 0, 39, 40]])
     np.testing.assert_array_equal(prepared.images(rows.index.to_numpy())[0][..., 0], draw_face("happiness", 3, 40))
 
 
@@ -270,6 +276,9 @@ def test_ferplus_protocols(component, tmp_path):
     assert sum(prepared.counts["publictest"].values()) == 6
     assert "left out: 3 faces without a label by the protocol 'argmax'" in prepared.warnings
     assert any("28,559 are published" in text for text in prepared.warnings)
+    # The seventh of the first part: 6 for the seventh expression and 1 for the second; 3 for unknown are left out.
+    row = prepared.samples.index[prepared.samples["id"] == "7"]
+    np.testing.assert_allclose(prepared.soft_labels(row), [[0, 0, 1 / 7, 0, 0, 0, 0, 6 / 7]])
 
 
 @pytest.mark.parametrize(

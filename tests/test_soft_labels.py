@@ -1,0 +1,183 @@
+"""Soft labels, boxes and attributes: from a sample to the table of predictions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from fer_bench.data.builder import FerBuilder, encode_png
+from fer_bench.data.checks import check_samples
+from fer_bench.data.faults import Faults
+from fer_bench.data.index import IndexWriter, read_index, write_index
+from fer_bench.data.prepare import find_prepared, old_format, prepare
+from fer_bench.data.soft_labels import map_soft_labels
+from fer_bench.data.task import Task
+from fer_bench.data.view import select
+from fer_bench.errors import DataError
+from fer_bench.evaluation.calibration import soft_accuracy, soft_kl
+from fer_bench.plugins import Plugin
+from fer_bench.registry import Component
+from fer_bench.results.cell import Cell
+from fer_bench.results.store import Result, Store, read_predictions
+from fer_bench.specs import DatasetSpec, Sample
+
+LABELS = ("happy", "sad", "contempt", "joy", "fear")
+PICTURE = encode_png(np.zeros((2, 2), np.uint8))
+
+VOTES = [
+    ("happy", {"happy": 3, "sad": 1}),
+    ("happy", {"joy": 5, "contempt": 5}),
+    ("sad", {"contempt": 2}),
+    ("sad", {"sad": 0.5, "happy": 0.25, "contempt": 0.25}),
+    ("contempt", {"contempt": 1}),
+]
+
+
+class Voted(FerBuilder):
+    """Five images and what three or more people saw in them."""
+
+    samples: tuple[Sample, ...] = tuple(
+        Sample(
+            id=str(number),
+            image=PICTURE,
+            label=label,
+            groups={"age": ("young", "old")[number % 2]},
+            soft_label=votes,
+            box=(number, 0, number + 2, 2) if number else None,
+        )
+        for number, (label, votes) in enumerate(VOTES)
+    )
+
+    def read(self, root, faults):
+        yield from self.samples
+
+
+def component() -> Component[DatasetSpec]:
+    spec = DatasetSpec(
+        name="voted",
+        title="",
+        builder=f"{__name__}:Voted",
+        labels=LABELS,
+        identity="no",
+        licence="",
+        citation="",
+    )
+    return Component(spec, spec.params(), Plugin(name="tests", distribution="tests", version="1"))
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    return prepare(component(), tmp_path)
+
+
+def test_votes_and_boxes_are_kept(prepared):
+    soft = prepared.soft_labels(np.array([3, 0]))
+    assert soft.dtype == np.float32
+    assert soft.tolist() == [[0.25, 0.5, 0.25, 0, 0], [0.75, 0.25, 0, 0, 0]]
+    boxes = prepared.samples[["box:left", "box:top", "box:right", "box:bottom"]]
+    assert boxes.to_numpy().tolist()[:2] == [[0, 0, 0, 0], [1, 0, 3, 2]]
+    assert prepared.groups == ("age",)
+    assert isinstance(prepared.samples["group:age"].dtype, pd.CategoricalDtype)
+    assert prepared.verify() == []
+
+
+def test_verify_compares_votes_and_boxes(prepared, tmp_path):
+    table = prepared.samples.copy()
+    table.loc[1, "soft:joy"] = 0.25
+    table.loc[2, "box:top"] = 9
+    table.to_parquet(prepared.folder / "samples.parquet")
+    faults = find_prepared(component(), tmp_path).verify()
+    assert [line.split(" differs")[0] for line in faults] == ["'1': the soft label", "'2': the box"]
+
+
+def test_fingerprint_depends_on_votes_and_not_on_boxes(prepared, tmp_path, monkeypatch):
+    first = Voted.samples
+    with monkeypatch.context() as patch:
+        patch.setattr(Voted, "samples", (*first[:-1], replace(first[-1], box=(0, 0, 1, 1))))
+        assert prepare(component(), tmp_path / "boxes").fingerprint == prepared.fingerprint
+    monkeypatch.setattr(Voted, "samples", (*first[:-1], replace(first[-1], soft_label={"contempt": 2, "sad": 1})))
+    assert prepare(component(), tmp_path / "votes").fingerprint != prepared.fingerprint
+
+
+def test_votes_follow_the_label_set(prepared):
+    native = select(component(), prepared, None)
+    assert native.soft_labels.tolist() == prepared.soft_labels(np.arange(5)).tolist()
+    codes = np.array([0, 1, -1, 0, 2])  # Of happiness, sadness and fear; contempt has no place.
+    mapped = map_soft_labels(native.soft_labels[:4], codes, np.array([0, 0, 1, 1]), 3)
+    np.testing.assert_allclose(mapped, [[0.75, 0.25, 0], [1, 0, 0], [0, 1, 0], [1 / 3, 2 / 3, 0]], rtol=1e-6)
+
+
+def test_a_part_without_votes_gives_each_class_all(prepared, tmp_path, monkeypatch):
+    view = select(component(), prepared, None)
+    monkeypatch.setattr(Voted, "samples", tuple(replace(sample, soft_label={}) for sample in Voted.samples))
+    plain = select(component(), prepare(component(), tmp_path / "plain"), None)
+    assert Task((plain,)).soft_labels is None
+    assert "soft0" not in Task((plain, view)).describe(np.arange(5))
+    both = Task((view, plain)).soft_labels
+    assert both[:5].tolist() == view.soft_labels.tolist()
+    assert both[5:].tolist() == np.eye(5)[[0, 0, 1, 1, 2]].tolist()
+
+
+def test_stored_predictions_alone_give_soft_and_group_scores(prepared, tmp_path):
+    task = Task((select(component(), prepared, None),))
+    store, cells = Store(tmp_path / "runs"), []
+    for fold, rows in enumerate(np.split(np.arange(4), 2)):
+        table = task.describe(rows)
+        for index in range(5):
+            table[f"p{index}"] = np.float32([0.5, 0.5, 0, 0, 0][index])
+        cell = Cell(dataset={}, protocol={}, backbone={}, strategy={}, fold=fold, seed=0)
+        cells.append(store.write(cell, Result("ok", "", {}, table, pd.DataFrame({"phase": []})), {}))
+    table = read_predictions(cells).to_pandas()
+    assert list(table.columns[:4]) == ["id", "group", "label", "group:age"]
+    assert table["group:age"].tolist() == ["young", "old", "young", "old"]
+    soft, answers = table[[f"soft{i}" for i in range(5)]].to_numpy(), table[[f"p{i}" for i in range(5)]].to_numpy()
+    assert soft_accuracy(soft, answers) == (0.75 + 0 + 0 + 0.25) / 4
+    assert soft_kl(soft[:1], answers[:1]) == pytest.approx(0.75 * np.log(1.5) + 0.25 * np.log(0.5))
+    kind = pq.read_schema(store.folder(cells[0].id) / "predictions.parquet").field("group:age").type
+    assert str(kind).startswith("dictionary<")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, "has no soft label, unlike the first sample; give one to all samples or to none"),
+        ({"happyy": 1}, "has a soft label for 'happyy', which the data set does not have. Did you mean 'happy'?"),
+        ({"happy": -1, "sad": 2}, "has the soft label {'happy': -1, 'sad': 2}, expected weights from 0 on"),
+        ({"happy": float("nan")}, "has the soft label {'happy': nan}, expected weights from 0 on"),
+        ({"happy": 0}, "has a soft label without any weight; expected a sum above 0"),
+    ],
+)
+def test_votes_that_are_none(tmp_path, monkeypatch, change, message):
+    monkeypatch.setattr(Voted, "samples", (Voted.samples[0], replace(Voted.samples[1], soft_label=change)))
+    with pytest.raises(DataError) as caught:
+        prepare(component(), tmp_path)
+    assert str(caught.value).splitlines()[1:] == [f"  - '1': {message}"]
+    assert not list(tmp_path.rglob("prepared.json"))
+
+
+def test_other_formats_are_named_and_prepared_again(prepared, tmp_path):
+    summary = json.loads((prepared.folder / "prepared.json").read_text())
+    (prepared.folder / "prepared.json").write_text(json.dumps({**summary, "schema": 1}))
+    assert find_prepared(component(), tmp_path) is None
+    assert "has format 1; this fer-bench reads and writes format 2." in old_format(component(), tmp_path)
+    assert prepare(component(), tmp_path).summary["schema"] == 2
+    assert old_format(component(), tmp_path) == ""
+
+
+def test_blocks_of_the_index_with_different_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr("fer_bench.data.index.BLOCK", 2)
+    writer = IndexWriter(LABELS)
+    samples = [*Voted.samples[:4], replace(Voted.samples[4], groups={"sex": "F"})]
+    for checked in check_samples(samples, None, LABELS, Faults()):
+        writer.add(checked)
+    write_index(writer.table(), tmp_path / "samples.parquet")
+    table = read_index(tmp_path / "samples.parquet")
+    assert table["group:age"].tolist() == ["young", "old", "young", "old", ""]
+    assert table["group:sex"].tolist() == ["", "", "", "", "F"]
+    assert table["soft:contempt"].tolist() == [0, 0.5, 1, 0.25, 1]
+    assert table["box:left"].tolist() == [0, 1, 2, 3, 4]
