@@ -210,6 +210,27 @@ def test_plan_estimates_by_measured_speed_and_trains_nothing(tiny):
     assert "90 images go through frozen stages: about 0 seconds" in invoke("plan", *BASE).stdout
 
 
+def test_what_a_run_costs_is_kept_and_shown(tiny):
+    base = [part for part in BASE if part not in ("--strategy", "probe")]
+    invoke("run", *base, "--limit", "45", "--folds", "2", "--strategy", "steps", "--strategy", "probe")
+    rows = json.loads(invoke("leaderboard", "--format", "json").stdout)["rows"]
+    costs = {row["strategy"]: row["cost"] for row in rows}
+    assert set(costs["majority-class"].values()) == {None}
+    for name in ("steps", "probe"):
+        # A 3x3 convolution of 16 x 16 pixels that looks at no padding, 3 channels to 8, two operations each.
+        assert (16 * 3 - 2) ** 2 * 3 * 8 * 2 < costs[name]["forward_flops"] < 115_000
+        assert costs[name]["peak_memory_bytes"] > 50e6
+    assert costs["steps"]["train_s"] > 0
+    assert costs["steps"]["data_s"] > 0
+    assert costs["steps"]["compile_s"] > 0.01
+    assert costs["steps"]["features_s"] > costs["probe"]["features_s"], "the second strategy finds them in the cache"
+    text = invoke("leaderboard", "--columns", "cost", "--format", "md").stdout
+    assert "| images/s | features s | data s | compile s | train s | evaluate s | memory GB | GFLOP/image |" in text
+    assert "cost_train_s" in invoke("leaderboard", "--format", "csv").stdout.splitlines()[0]
+    assert "GFLOP/image" in invoke("leaderboard", "--columns", "cost", "--format", "html").stdout
+    assert "UAR" not in invoke("leaderboard", "--columns", "cost").stdout.splitlines()[1]
+
+
 def test_plan_counts_what_each_strategy_needs(tiny):
     base = [part for part in BASE if part not in ("--strategy", "probe")]
     text = invoke("plan", *base, "--folds", "3", "--strategy", "steps", "--strategy", "probe").stdout

@@ -16,6 +16,7 @@ Examples:
   fer-bench leaderboard --format md --output LEADERBOARD.md
   fer-bench leaderboard --format html --output leaderboard.html
   fer-bench leaderboard --metric macro_f1 --format latex
+  fer-bench leaderboard --columns cost
 """
 
 
@@ -25,13 +26,16 @@ def leaderboard(
         Literal["terminal", "md", "csv", "json", "latex", "html"], typer.Option("--format", help="How to print it.")
     ] = "terminal",
     metric: Annotated[str, typer.Option(help="Metric that orders, ranks and tells apart the rows.")] = "uar",
+    columns: Annotated[
+        Literal["scores", "cost"], typer.Option(help="What tables show; CSV and JSON hold both.")
+    ] = "scores",
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
 ) -> None:
     """Print the leaderboard of everything in a runs folder. The same runs give the same bytes."""
     from fer_bench.cli.tables import width
     from fer_bench.evaluation.installed import find_metric, load_metrics
     from fer_bench.registry import Registry
-    from fer_bench.reports.formats import FORMATS, to_terminal
+    from fer_bench.reports.formats import FORMATS, to_latex, to_markdown, to_terminal
     from fer_bench.reports.leaderboard import build
     from fer_bench.results.store import Store
 
@@ -49,14 +53,17 @@ def leaderboard(
         sys.stderr.write(f"fer-bench: {message}\n")
     rows = build(cells, tuple({**known, by.name: by}.values()), by)
     if form == "terminal" and output is None:
-        typer.echo(to_terminal(rows, damaged, width()), nl=False)
+        typer.echo(to_terminal(rows, damaged, width(), costs=columns == "cost"), nl=False)
         return
     if form == "html":
         from fer_bench.reports.page import to_html
 
-        text = to_html(rows, damaged)
-    else:
+        text = to_html(rows, damaged, costs=columns == "cost")
+    elif form in ("csv", "json"):
         text = FORMATS[form](rows, damaged)
+    else:
+        makers = {"terminal": to_terminal, "md": to_markdown, "latex": to_latex}
+        text = makers[form](rows, damaged, costs=columns == "cost")
     if output is None:
         typer.echo(text, nl=False)
         return

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import jax
 import numpy as np
@@ -27,6 +27,7 @@ from fer_bench.training.checkpoints import Checkpoint
 from fer_bench.training.engine import run_plan
 from fer_bench.training.gradient import Inputs
 from fer_bench.training.material import Material, Outcome
+from fer_bench.training.meter import Meter, Metered, peak_memory
 from fer_bench.training.outputs import Outputs
 from fer_bench.training.pictures import Pictures
 from fer_bench.training.prefix import Prefix, Source, cache_of, fetch
@@ -158,16 +159,18 @@ def _material(
     block: Block, cache: Cache, source: Source, reporter: Reporter, spent: _Spent, unfinished: Path
 ) -> Material:
     """Return what the engine works on; each part is fetched when a phase needs it first."""
-    stages = block.backbone.spec.stages
+    stages, meter = block.backbone.spec.stages, Meter()
 
     @functools.cache
     def outputs(stop: int, variants: int) -> Outputs:
-        parts = _fetch(block, cache, source, stop, variants, reporter)
+        with meter.count("features"):
+            parts = _fetch(block, cache, source, stop, variants, reporter)
         spent.add(parts)
         return Outputs([part.values for part in parts])
 
     def inputs(stop: int, flip: bool) -> Inputs:
-        return Pictures(block.task, source.built.input_size) if stop == 0 else outputs(stop, 1 + flip)
+        kept = Pictures(block.task, source.built.input_size) if stop == 0 else outputs(stop, 1 + flip)
+        return Metered(kept, meter)
 
     method = f"{block.task.name} / {block.backbone} / {block.strategy}"
     return Material(
@@ -181,6 +184,7 @@ def _material(
         checkpoint=lambda number: Checkpoint(unfinished / block.jobs[number].cell.id, reporter.warn),
         begin=lambda phase, samples: reporter.step(f"phase {phase}: {method}", samples),
         advance=reporter.advance,
+        meter=meter,
     )
 
 
@@ -196,15 +200,22 @@ def _results(
     material = _material(block, cache, source, reporter, spent, unfinished)
     trainings = run_plan(block.plan, material, [job.fold for job in jobs], [job.cell.seed for job in jobs])
     for job, training in itertools.compress(zip(jobs, trainings, strict=True), todo):
+        before = material.meter.seconds()
         # The backbone is built here at the latest, even where all of its outputs come from the cache.
-        outcome = _guarded(lambda training=training: (training(), source.built.parameters), block)
+        with material.meter.count("train"):
+            outcome = _guarded(lambda training=training: (training(), source.built.parameters, source.flops()), block)
         if isinstance(outcome, str):
             yield job, _failure(outcome)
         else:
-            yield job, _success(block, job, outcome[1], spent, outcome[0])
+            cost = {
+                "seconds": {work: round(s, 4) for work, s in material.meter.seconds(before).items()},
+                "peak_memory_bytes": peak_memory(),
+                "forward_flops": outcome[2],
+            }
+            yield job, _success(block, job, outcome[1], spent, outcome[0], cost)
 
 
-def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Outcome) -> Result:
+def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Outcome, cost: dict[str, Any]) -> Result:
     """Return the result of a fold that was trained and tested."""
     task = block.task
     labels = task.labels
@@ -220,6 +231,7 @@ def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Ou
         "train_counts": np.bincount(labels[job.fold.train], minlength=len(task.classes)).tolist(),
         "seconds": {"features": spent.seconds, "fit": outcome.seconds},
         "images_per_second": spent.images_per_second,
+        "cost": cost,
     }
     if (faces := task.parts[0].faces) is not None:
         predictions["found"] = task.found[tested]

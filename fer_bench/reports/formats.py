@@ -17,6 +17,7 @@ from rich.text import Text
 
 from fer_bench.evaluation.intervals import FEW_UNITS
 from fer_bench.evaluation.metrics import STANDARD
+from fer_bench.reports import cost
 from fer_bench.reports.leaderboard import Row, Score
 
 SCHEMA = 2
@@ -47,6 +48,7 @@ def to_csv(rows: Sequence[Row], damaged: Sequence[str]) -> str:
             record |= {f"{name}_{key}": value[key] for key in ("mean", "std")}
         interval: dict[str, Any] = record.pop("interval") or {"low": None, "high": None}
         cells = record.pop("cells")
+        record |= {f"cost_{name}": value for name, value in record.pop("cost").items()}
         record |= {"interval_low": interval["low"], "interval_high": interval["high"]}
         low, high = record.pop("ranks") or (None, None)
         record |= {"rank_low": low, "rank_high": high}
@@ -58,12 +60,12 @@ def to_csv(rows: Sequence[Row], damaged: Sequence[str]) -> str:
     return text.getvalue()
 
 
-def to_markdown(rows: Sequence[Row], damaged: Sequence[str]) -> str:
+def to_markdown(rows: Sequence[Row], damaged: Sequence[str], costs: bool = False) -> str:
     """Return one markdown table a data set and protocol, with notes below."""
     parts = ["# Leaderboard\n"]
     for title, board in boards(rows):
         parts.append(f"## {_escape(title)}\n")
-        columns = columns_of(board)
+        columns = columns_of(board, costs)
         parts.append("| " + " | ".join(columns) + " |")
         parts.append("|" + " --- |" * 2 + " ---: |" * (len(columns) - 2))
         parts += ["| " + " | ".join(_escape(make(row)) for make in columns.values()) + " |" for row in board]
@@ -72,11 +74,11 @@ def to_markdown(rows: Sequence[Row], damaged: Sequence[str]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def to_latex(rows: Sequence[Row], damaged: Sequence[str]) -> str:
+def to_latex(rows: Sequence[Row], damaged: Sequence[str], costs: bool = False) -> str:
     """Return one ``table`` a board; the document needs the package booktabs and UTF-8."""
     parts = []
     for title, board in boards(rows):
-        columns = columns_of(board)
+        columns = columns_of(board, costs)
         parts.append("\\begin{table}\n\\centering\n\\caption{" + _latex(title) + "}")
         parts.append("\\begin{tabular}{ll" + "r" * (len(columns) - 2) + "}\n\\toprule")
         parts.append(" & ".join(map(_latex, columns)) + r" \\")
@@ -87,7 +89,7 @@ def to_latex(rows: Sequence[Row], damaged: Sequence[str]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def to_terminal(rows: Sequence[Row], damaged: Sequence[str], width: int | None = None) -> str:
+def to_terminal(rows: Sequence[Row], damaged: Sequence[str], width: int | None = None, costs: bool = False) -> str:
     """Return the tables for a terminal, without colour.
 
     Nothing is cut: long names wrap. Where the width does not suffice, backbone and strategy share a column
@@ -97,12 +99,13 @@ def to_terminal(rows: Sequence[Row], damaged: Sequence[str], width: int | None =
         rows: of the leaderboard.
         damaged: one message for each cell that was left out.
         width: columns; None is the terminal's own.
+        costs: show what the rows cost in place of their scores.
     """
     console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
     for title, board in boards(rows):
-        table = _table(columns_of(board), board)
+        table = _table(columns_of(board, costs), board)
         if Measurement.get(console, console.options.update(max_width=1000), table).maximum > console.width:
-            table = _table(_narrow(columns_of(board)), board)
+            table = _table(_narrow(columns_of(board, costs)), board)
         console.print(Text(title), table)
     for note in notes(rows, damaged):
         console.print(Text(note))
@@ -150,6 +153,7 @@ def _record(row: Row) -> dict[str, Any]:
         "parameters": row.parameters,
         "trained_parameters": row.trained_parameters,
         "seconds": None if row.seconds is None else round(row.seconds, 3),
+        "cost": cost.record(row),
         "converged": row.converged,
         "errors": list(row.errors),
     }
@@ -193,8 +197,8 @@ def _ignored(row: Row) -> str:
     return f" (ignores {names} that are known: scores flatter)"
 
 
-def columns_of(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
-    """Return title -> text of a row, for the columns that this board needs."""
+def columns_of(board: Sequence[Row], costs: bool = False) -> dict[str, Callable[[Row], str]]:
+    """Return title -> text of a row, for the columns that this board needs: of scores, or of what the rows cost."""
     columns: dict[str, Callable[[Row], str]] = {
         "backbone": lambda row: row.backbone or "-",
         "strategy": lambda row: row.strategy,
@@ -203,6 +207,9 @@ def columns_of(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
         columns[TRAINED_ON] = lambda row: row.trained_on or row.dataset
     if any(row.variant for row in board):
         columns["variant"] = lambda row: row.variant or "-"
+    sizes = {"params": lambda row: _count(row.parameters), "trained": lambda row: _count(row.trained_parameters)}
+    if costs:
+        return {**columns, **cost.columns_of(board), **sizes}
     by = board[0].metric
     titles = TITLES if by.name in TITLES else {by.name: by.title, **TITLES}
     for name, title in titles.items():
@@ -214,8 +221,7 @@ def columns_of(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
         "n": lambda row: f"{row.n:,}",
         **({"faces %": _found} if any(row.faces is not None and row.faces < 1 for row in board) else {}),
         "cells": lambda row: f"{row.ok}/{row.ok + row.failed}",
-        "params": lambda row: _count(row.parameters),
-        "trained": lambda row: _count(row.trained_parameters),
+        **sizes,
         "seconds": lambda row: "-" if row.seconds is None else f"{row.seconds:,.1f}",
     }
     return columns

@@ -149,7 +149,8 @@ def _convex_outcome(
     phase: ConvexPhase, material: Material, fold: Fold, i: int, heads: convex.Heads, seconds: float
 ) -> Outcome:
     _check_head(heads, i)
-    probabilities = np.exp(heads.log_probabilities(i, material.features(), np.flatnonzero(fold.test)))
+    with material.meter.count("evaluate"):
+        probabilities = np.exp(heads.log_probabilities(i, material.features(), np.flatnonzero(fold.test)))
     # float32 cannot always reach the tolerance; ten times it still agrees with float64 to 1e-3 in loss.
     converged = bool(heads.gradient[i] <= 10 * phase.tolerance)
     size = heads.weights[:, i].size + heads.bias[i].size
@@ -161,7 +162,8 @@ def _read_out(phase: ReadoutPhase, material: Material, fold: Fold) -> Outcome:
     start = time.perf_counter()
     estimator = resolve(phase.estimator)(**phase.options)
     estimator.fit(features.take(rows), material.labels[rows])
-    said = estimator.predict_proba(features.take(np.flatnonzero(fold.test)))
+    with material.meter.count("evaluate"):
+        said = estimator.predict_proba(features.take(np.flatnonzero(fold.test)))
     probabilities = np.zeros((len(said), material.classes), np.float32)
     probabilities[:, np.asarray(estimator.classes_)] = said
     history = pd.DataFrame({"phase": ["readout"], "samples": [len(rows)]})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 from fer_bench.training.backbone import Backbone
 from fer_bench.training.checkpoints import Checkpoint
 from fer_bench.training.gradient import Inputs
+from fer_bench.training.meter import Meter
 from fer_bench.training.outputs import Outputs
 
 Array = np.ndarray[Any, Any]
@@ -53,6 +54,7 @@ class Material:
         checkpoint: where the training of a fold, by its number, is kept after every epoch; by default nowhere.
         class_names: of the task; needed by an AnswerPhase alone, as is the next.
         answers: expressions that the backbone knows itself; see `fer_bench.training.answers`.
+        meter: is told what predicting takes.
     """
 
     labels: Array
@@ -65,3 +67,4 @@ class Material:
     checkpoint: Callable[[int], Checkpoint] = lambda number: Checkpoint(None)
     class_names: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
+    meter: Meter = field(default_factory=Meter)

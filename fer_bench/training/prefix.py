@@ -28,6 +28,7 @@ from fer_bench.specs import BackboneSpec
 from fer_bench.training import backbone as backbones
 from fer_bench.training.backbone import Backbone
 from fer_bench.training.cache import Cache, Entry, Writer
+from fer_bench.training.meter import forward_flops
 
 Array = np.ndarray[Any, Any]
 
@@ -67,6 +68,19 @@ class Source:
         component = self.component
         params = component.params.model_copy(update={"weights": "random"})
         return backbones.build(replace(component, params=params), self.identity["precision"], seed)
+
+    def flops(self) -> float | None:
+        """Return the operations of one image of the input's size through the backbone; traces it once on a machine."""
+        memo = self._memo("flops", {})
+        try:
+            return float(memo.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            pass
+        side = self.built.input_size
+        counted = forward_flops(self.built, (side, side, self.built.image_input.channels))
+        if counted is not None:
+            _remember(memo, f"{counted!r}\n")
+        return counted
 
     @property
     def known_digests(self) -> tuple[str, ...] | None:

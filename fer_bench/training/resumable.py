@@ -72,7 +72,8 @@ def train_fold(
                 keep,
             )
             if number == len(trainers) - 1:
-                probabilities = np.exp(trainer.predict(model, inputs, np.flatnonzero(fold.test)))
+                with material.meter.count("evaluate"):
+                    probabilities = np.exp(trainer.predict(model, inputs, np.flatnonzero(fold.test)))
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
             if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
                 raise
