@@ -86,6 +86,11 @@ def test_the_table_holds_medians_ratios_and_accuracies(table):
     assert re.fullmatch(r"-50\.0 \(-5[45]\.\d to -4[56]\.\d\)", cells[6])
 
 
+def test_a_run_for_its_accuracy_alone_has_no_seconds(table):
+    run = table.Run("ours", None, 0, np.arange(8) % 2, "note")
+    assert "| ours | - | - | 0 | 100.0 |" in table.to_markdown("x", [{"ours": run}], ["ours"], np.arange(8) % 2, None)
+
+
 def test_accuracy_is_the_mean_of_all_rounds(table):
     labels = np.arange(8) % 2
     rounds = [{"ours": table.Run("ours", 1.0, 0, p)} for p in (labels, 1 - labels)]

@@ -21,7 +21,7 @@ class Run:
 
     Attributes:
         program: as the table names it.
-        seconds: of the whole work, the program's start included; None if it failed.
+        seconds: of the whole work, the program's start included; None if it failed, or was run for its accuracy alone.
         timed: how many images were timed where the seconds are extrapolated from them; 0 where all were done.
         predictions: (n,) int, the class predicted for each image in the fold that tests it; None where unknown.
         note: about this run: why it failed, or what its accuracy is of.
@@ -90,7 +90,8 @@ def to_markdown(
         good = [run for run in runs if run.seconds is not None]
         seconds = statistics.median(run.seconds for run in good if run.seconds is not None) if good else None
         timed = max((run.timed for run in good), default=0)
-        cells = [program, "failed" if seconds is None else f"{'~' if timed else ''}{seconds:.1f}"]
+        lost = "-" if any(run.predictions is not None for run in runs) else "failed"
+        cells = [program, lost if seconds is None else f"{'~' if timed else ''}{seconds:.1f}"]
         ratios = [median_ratio(rounds, program, name) for name in ours]
         cells += ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
         cells += [str(len(good))]
