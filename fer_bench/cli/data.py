@@ -12,6 +12,7 @@ from fer_bench.cli import audit
 from fer_bench.cli.data_options import AsJson, DataDir, Names, each, print_json, show_progress
 from fer_bench.cli.tables import print_table
 from fer_bench.errors import DataError, FerBenchError
+from fer_bench.sizes import format_size
 
 if TYPE_CHECKING:
     from fer_bench.data.prepared import Prepared
@@ -35,6 +36,7 @@ def list_datasets(as_json: AsJson = False) -> None:
             "labels": list(spec.labels),
             "identity": spec.identity,
             "splits": list(spec.splits),
+            "published_images": sum(sum(labels.values()) for labels in spec.expected_counts.values()) or None,
             "synthetic": spec.synthetic,
             "access": "manual" if spec.access else "built in",
             "licence": spec.licence,
@@ -49,11 +51,11 @@ def list_datasets(as_json: AsJson = False) -> None:
         print_json(rows)
         return
     print_table(
-        ("name", "what it is", "labels", "subjects known", "data", "package"),
+        ("name", "what it is", "images published", "labels", "subjects known", "data", "package"),
         [
             (
-                *(row["name"], row["title"], str(len(row["labels"]) or "from the data"), row["identity"]),
-                *(row["access"], row["package"]),
+                *(row["name"], row["title"], f"{row['published_images']:,}" if row["published_images"] else ""),
+                *(str(len(row["labels"]) or "from the data"), row["identity"], row["access"], row["package"]),
             )
             for row in rows
         ],
@@ -76,11 +78,15 @@ def status(
         print_json(rows)
         return
     print_table(
-        ("data set", "state", "images", "fingerprint", "folder for the data"),
+        ("data set", "state", "images", "on disk", "fingerprint", "folder for the data"),
         [
             (
                 *(row["dataset"], row["state"], "" if row["samples"] is None else f"{row['samples']:,}"),
-                *(row["fingerprint"][:12], row["manual_dir"]),
+                *(
+                    "" if row["bytes"] is None else format_size(row["bytes"]),
+                    row["fingerprint"][:12],
+                    row["manual_dir"],
+                ),
             )
             for row in rows
         ],
@@ -122,6 +128,7 @@ def _status(dataset: Component[DatasetSpec], data_dir: Path) -> dict[str, Any]:
         "state": state,
         "samples": len(prepared) if prepared else None,
         "counts": prepared.counts if prepared else None,
+        "bytes": sum(file.stat().st_size for file in prepared.folder.iterdir()) if prepared else None,
         "fingerprint": prepared.fingerprint if prepared else "",
         "warnings": [*(prepared.warnings if prepared else ()), *filter(None, [old, problem])],
         "manual_dir": str(manual) if manual else "",

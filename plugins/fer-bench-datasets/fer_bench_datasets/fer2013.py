@@ -15,6 +15,7 @@ from .pixel_table import read_pixel_rows
 
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
 PARTS = ("train", "test")
+OTHERS_PART = "valid"
 
 _SPLIT_IN_NAME = re.compile(r"(training|publictest|privatetest)_", re.IGNORECASE)
 _spell = spelling_of(FER2013_LABELS)
@@ -30,6 +31,12 @@ def read_csv(source: Source, faults: Faults) -> Iterator[Sample]:
 
 def read_folders(source: Source, faults: Faults) -> Iterator[Sample]:
     """Yield the faces below ``train`` and ``test``; one of them may be missing."""
+    if source.find(OTHERS_PART) is not None:
+        faults.add(
+            OTHERS_PART,
+            "is no part of FER2013, whose copies have 'train' and 'test' alone: this may be MMAFEDB, which is read as "
+            "'mmafedb'; or remove that folder",
+        )
     for part in PARTS:
         root = source.find(part)
         for label, folder in list_classes(source, root, FER2013_LABELS, _spell, faults) if root else ():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -36,6 +37,8 @@ def test_list(call):
     assert rows["synthetic"]["access"] == "built in"
     assert rows["synthetic"]["params"]["domain"] == "wild"
     assert rows["fer2013"]["labels"][0] == "angry"
+    assert rows["fer2013"]["published_images"] == 35_887
+    assert rows["manifest"]["published_images"] is None
 
 
 def test_names_stay_readable_in_a_narrow_terminal(call, monkeypatch):
@@ -53,6 +56,7 @@ def test_prepare_status_verify(call, tmp_path):
     (row,) = json.loads(call("status", "--json", SMALL))
     assert row["state"] == "prepared"
     assert row["samples"] == 7
+    assert row["bytes"] == sum(path.stat().st_size for path in Path(row["prepared_dir"]).iterdir())
     assert row["fingerprint"][:12] in out
     assert "synthetic[n=7,size=16]" in call("status", SMALL), "rich must not read the brackets as markup"
     assert "7 images verified" in call("verify", SMALL)

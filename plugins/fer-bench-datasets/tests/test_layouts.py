@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,27 @@ def test_wrong_archive(component, tmp_path, name):
     assert f"holds no {name} that can be read: expected " in text
     assert "There is 'something.zip'." in text
     assert component(name).spec.access in text
+
+
+@pytest.fixture(scope="module")
+def all_layouts(tmp_path_factory):
+    """Return a folder with a copy of every layout."""
+    root = tmp_path_factory.mktemp("layouts")
+    for layout, write in LAYOUTS.items():
+        write(root / layout)
+    return root
+
+
+@pytest.mark.parametrize("name", sorted({"fer2013", *(layout.partition("/")[0] for layout in LAYOUTS)}))
+def test_folder_of_another_data_set(component, tmp_path, all_layouts, name):
+    # FER+ holds FER2013's own file.
+    kin = {name, "ferplus"} if name == "fer2013" else {name}
+    strangers = [layout for layout in LAYOUTS if layout.partition("/")[0] not in kin]
+    for number, layout in enumerate(strangers):
+        data_dir = tmp_path / str(number)
+        shutil.copytree(all_layouts / layout, data_dir / "manual" / name)
+        text = refuse(component, data_dir, name)
+        assert f"holds no {name} that can be read: expected " in text or "nothing was prepared:" in text, layout
 
 
 def test_folders_that_differ_in_case(component, tmp_path):
