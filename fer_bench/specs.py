@@ -285,7 +285,10 @@ class GradientPhase:
         weight_decay: >= 0.
         clip: largest norm of the gradient over all parameters, > 0.
         label_smoothing: share of the target that is spread over all classes, 0 to below 1.
-        balance: ``weights`` weighs each class by its rarity, ``sampling`` draws all classes equally often.
+        labels: ``hard`` trains on the class of each sample; ``soft`` on how much of each class annotators saw in it,
+            for data sets that say so.
+        balance: ``weights`` weighs each class by its rarity, ``sampling`` draws all classes equally often; of soft
+            labels, by what is expected of them.
         flip: mirror half of the images; the cache holds them.
         augment: further changes of images, new at each step: ``affine`` (rotate, scale, shift), ``colour`` (brightness,
             contrast, saturation), ``erase`` (a rectangle of noise). No cache holds them: the phase runs from the image.
@@ -310,6 +313,7 @@ class GradientPhase:
     weight_decay: float = 0.0
     clip: float = 1.0
     label_smoothing: float = 0.0
+    labels: Literal["hard", "soft"] = "hard"
     balance: Literal["none", "weights", "sampling"] = "none"
     flip: bool = False
     augment: tuple[Literal["affine", "colour", "erase"], ...] = ()

@@ -25,6 +25,7 @@ from fer_bench.registry import Component
 from fer_bench.results.cell import Cell
 from fer_bench.results.store import Result, Store, read_predictions
 from fer_bench.specs import DatasetSpec, Sample
+from fer_bench.training.material import Material
 
 LABELS = ("happy", "sad", "contempt", "joy", "fear")
 PICTURE = encode_png(np.zeros((2, 2), np.uint8))
@@ -110,6 +111,30 @@ def test_votes_follow_the_label_set(prepared):
     codes = np.array([0, 1, -1, 0, 2])  # Of happiness, sadness and fear; contempt has no place.
     mapped = map_soft_labels(native.soft_labels[:4], codes, np.array([0, 0, 1, 1]), 3)
     np.testing.assert_allclose(mapped, [[0.75, 0.25, 0], [1, 0, 0], [0, 1, 0], [1 / 3, 2 / 3, 0]], rtol=1e-6)
+
+
+def test_training_gets_votes_where_it_asks_for_them(prepared):
+    task = Task((select(component(), prepared, None),))
+
+    def nothing(*_):
+        raise AssertionError
+
+    material = Material(
+        labels=task.labels,
+        classes=len(task.classes),
+        class_names=task.classes,
+        answers=(),
+        features=nothing,
+        inputs=nothing,
+        backbone=nothing,
+        begin=nothing,
+        advance=nothing,
+        soft_labels=lambda: task.soft_labels,
+    )
+    np.testing.assert_array_equal(material.targets("hard").argmax(1), task.labels)
+    np.testing.assert_array_equal(material.targets("soft")[0], [0.75, 0.25, 0, 0, 0])
+    with pytest.raises(ValueError, match="needs a data set with soft labels"):
+        replace(material, soft_labels=lambda: None).targets("soft")
 
 
 def test_a_part_without_votes_gives_each_class_all(prepared, tmp_path, monkeypatch):

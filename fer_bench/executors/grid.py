@@ -21,7 +21,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.faces.parameters import Crop
 from fer_bench.registry import Component, Registry
 from fer_bench.results.cell import Cell
-from fer_bench.specs import BackboneSpec, Plan, StrategySpec
+from fer_bench.specs import BackboneSpec, GradientPhase, Plan, StrategySpec
 from fer_bench.training import answers, augment
 from fer_bench.training.backbone import BACKBONE_SEED, code_digest, engine_digest, identity, resolve_precision
 from fer_bench.training.engine import make_plan
@@ -133,6 +133,7 @@ def expand(
             notes += _notes(task, splits[0], why)
             notes += [note for _, backbone, _ in backbones for note in _answer_notes(backbone, task)]
             for _, strategy, _, plan in strategies:
+                _check_labels(plan, str(strategy), task)
                 notes += [f"{strategy}: {text}" for text in augment.notes(plan)]
             data_identity = task.identity()
             # A validation part is the strategy's wish, so it is cut for each; the test parts stay the same.
@@ -164,6 +165,15 @@ def expand(
                     if new:
                         blocks.append(Block(task, backbone, backbone_identity, strategy, plan, new))
     return Grid(tuple(blocks), tuple(dict.fromkeys(notes)))
+
+
+def _check_labels(plan: Plan, strategy: str, task: Task) -> None:
+    wants = any(isinstance(phase, GradientPhase) and phase.labels == "soft" for phase in plan.phases)
+    if wants and task.soft_labels is None:
+        raise FerBenchError(
+            f"Strategy {strategy!r} trains on soft labels, and data set {task.name!r} has none; leave out labels=soft, "
+            "or name a data set that keeps its annotators' votes, such as 'ferplus'."
+        )
 
 
 def _methods(config: RunConfig, registry: Registry) -> tuple[list[Any], list[Any], str]:

@@ -181,6 +181,7 @@ def _material(
         features=lambda: outputs(len(stages), 1),
         inputs=inputs,
         backbone=lambda seed: source.built if seed is None else source.afresh(seed),
+        soft_labels=lambda: block.task.soft_labels,
         checkpoint=lambda number: Checkpoint(unfinished / block.jobs[number].cell.id, reporter.warn),
         begin=lambda phase, samples: reporter.step(f"phase {phase}: {method}", samples),
         advance=reporter.advance,

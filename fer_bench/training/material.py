@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -52,6 +52,7 @@ class Material:
         begin: called with the name of a phase and the samples that it will see at most.
         advance: called with the number of samples that a training step saw.
         checkpoint: where the training of a fold, by its number, is kept after every epoch; by default nowhere.
+        soft_labels: (n, c) float32, or None where the data set has none.
         class_names: of the task; needed by an AnswerPhase alone, as is the next.
         answers: expressions that the backbone knows itself; see `fer_bench.training.answers`.
         meter: is told what predicting takes.
@@ -65,6 +66,19 @@ class Material:
     begin: Callable[[str, int], None]
     advance: Callable[[int], None]
     checkpoint: Callable[[int], Checkpoint] = lambda number: Checkpoint(None)
+    soft_labels: Callable[[], Array | None] = lambda: None
     class_names: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
     meter: Meter = field(default_factory=Meter)
+
+    def targets(self, kind: Literal["hard", "soft"]) -> Array:
+        """Return the probability of each class, (n, c) float32: one-hot, or the soft labels.
+
+        Raises:
+            ValueError: there are no soft labels.
+        """
+        if kind == "hard":
+            return np.eye(self.classes, dtype=np.float32)[self.labels]
+        if (soft := self.soft_labels()) is None:
+            raise ValueError("labels=soft needs a data set with soft labels")
+        return soft

@@ -46,7 +46,6 @@ def train_fold(
     """
     head = sum(begun.model.parameters[name].size for name in rules.HEAD)
     changed = max(trainer.trained(begun.model) for trainer in trainers)
-    targets = np.eye(material.classes, dtype=np.float32)[material.labels]
     run = _resume(trainers, begun.model, seed, checkpoint) or begun
     probabilities = np.empty(0)
     for number in range(run.phase, len(trainers)):
@@ -64,7 +63,7 @@ def train_fold(
             model, rows = trainer.fit(
                 run.model,
                 inputs,
-                targets,
+                material.targets(trainer.phase.labels),
                 fold,
                 _seed_of(seed, number, trainers),
                 material.advance,

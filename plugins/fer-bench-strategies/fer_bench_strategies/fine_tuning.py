@@ -8,11 +8,12 @@ from pydantic import Field, field_validator
 
 from fer_bench.specs import ConvexPhase, GradientPhase, Params, Plan, Rule
 
-HEAD_FIRST = ConvexPhase(c=1.0, standardize=False, max_iterations=500, tolerance=1e-5)
+HEAD_FIRST = ConvexPhase(c=0.1, standardize=False, max_iterations=500, tolerance=1e-5)
 """A head at its optimum, so that the first gradients do not wreck the features (Kumar et al., arXiv:2202.10054).
 
 Fitted on features as they are: scaling would give those that hardly vary weights so large that a small change below
-throws the logits about."""
+throws the logits about. A penalty this strong keeps the head from knowing its training part by heart, which would leave
+the stages below nothing to learn from; docs/strategies.md has the figures."""
 NORMS_AND_BIASES = r"(.*/)?(bias|scale)"
 
 
@@ -28,6 +29,7 @@ class TrainingParams(Params):
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the rate grows")
     weight_decay: float = Field(1e-4, ge=0, allow_inf_nan=False, description="of kernels, apart from the gradient")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
+    labels: Literal["hard", "soft"] = Field("hard", description="classes, or what annotators saw of each class")
     balance: Literal["none", "weights", "sampling"] = Field("none", description="how rare classes are made up for")
     flip: bool = Field(True, description="mirror half of the images")
     augment: tuple[Literal["affine", "colour", "erase"], ...] = Field(
@@ -164,6 +166,7 @@ def _phase(params: TrainingParams, name: str, rules: tuple[Rule, ...]) -> Gradie
         warmup=params.warmup,
         weight_decay=params.weight_decay,
         label_smoothing=params.label_smoothing,
+        labels=params.labels,
         balance=params.balance,
         flip=params.flip,
         augment=params.augment,
