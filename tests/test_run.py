@@ -46,18 +46,15 @@ TINY = '''
     class ProbeParams(Params):
         c: float = 1.0
 
-    class StepParams(Params):
-        labels: str = "hard"
-
     @hookimpl
     def fer_bench_strategies():
         return [StrategySpec(name="probe", summary="", plan="tiny:plan", params=ProbeParams),
-                StrategySpec(name="steps", summary="", plan="tiny:plan_steps", params=StepParams)]
+                StrategySpec(name="steps", summary="", plan="tiny:plan_steps")]
 
     def plan_steps(params):
         from fer_bench.specs import GradientPhase, Rule
         rules = (Rule(leaves="conv/.*"), Rule(head=True))
-        phases = [GradientPhase(name=name, rules=rules, labels=params.labels, epochs=8, batch=8, flip=True, dropout=0.1)
+        phases = [GradientPhase(name=name, rules=rules, epochs=8, batch=8, flip=True, dropout=0.1)
                   for name in ("first", "second")]
         head = ConvexPhase(c=1.0, standardize=False, max_iterations=100, tolerance=1e-5)
         return Plan(phases=(head, *phases))
@@ -438,10 +435,6 @@ def test_a_run_that_is_killed_between_epochs_ends_in_the_same_bits(tiny):
         (["--precision", "int8"], "precision: Input should be"),
         (["--runs-dir", "file/runs"], "Cannot write to the runs folder 'file/runs'"),
         (["--config", "bad.yaml"], "unknown key 'fold'. Did you mean 'folds'?"),
-        (
-            ["--strategy", "steps[labels=soft]"],
-            "trains on soft labels, and data set 'squares' has none",
-        ),
         (["--backbone", "net[input_size=2]"], "input_size: Input should be greater than or equal to 4, got 2"),
     ],
 )

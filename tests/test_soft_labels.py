@@ -18,13 +18,14 @@ from fer_bench.data.prepare import find_prepared, old_format, prepare
 from fer_bench.data.soft_labels import map_soft_labels
 from fer_bench.data.task import Task
 from fer_bench.data.view import select
-from fer_bench.errors import DataError
+from fer_bench.errors import DataError, FerBenchError
 from fer_bench.evaluation.calibration import soft_accuracy, soft_kl
+from fer_bench.executors.grid import check_labels
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component
 from fer_bench.results.cell import Cell
 from fer_bench.results.store import Result, Store, read_predictions
-from fer_bench.specs import DatasetSpec, Sample
+from fer_bench.specs import DatasetSpec, GradientPhase, Plan, Rule, Sample
 from fer_bench.training.material import Material
 
 LABELS = ("happy", "sad", "contempt", "joy", "fear")
@@ -143,6 +144,15 @@ def test_a_part_without_votes_gives_each_class_all(prepared, tmp_path, monkeypat
     plain = select(component(), prepare(component(), tmp_path / "plain"), None)
     assert Task((plain,)).soft_labels is None
     assert "soft0" not in Task((plain, view)).describe(np.arange(5))
+    rules = (Rule(), Rule(head=True))
+    plans = {
+        labels: Plan(phases=(GradientPhase(name="p", rules=rules, epochs=1, labels=labels),))
+        for labels in ("hard", "soft")
+    }
+    check_labels(plans["hard"], "own", Task((plain,)))
+    check_labels(plans["soft"], "own", Task((view,)))
+    with pytest.raises(FerBenchError, match="Strategy 'own' trains on soft labels, and data set 'voted' has none"):
+        check_labels(plans["soft"], "own", Task((plain,)))
     both = Task((view, plain)).soft_labels
     assert both[:5].tolist() == view.soft_labels.tolist()
     assert both[5:].tolist() == np.eye(5)[[0, 0, 1, 1, 2]].tolist()

@@ -133,7 +133,7 @@ def expand(
             notes += _notes(task, splits[0], why)
             notes += [note for _, backbone, _ in backbones for note in _answer_notes(backbone, task)]
             for _, strategy, _, plan in strategies:
-                _check_labels(plan, str(strategy), task)
+                check_labels(plan, str(strategy), task)
                 notes += [f"{strategy}: {text}" for text in augment.notes(plan)]
             data_identity = task.identity()
             # A validation part is the strategy's wish, so it is cut for each; the test parts stay the same.
@@ -167,7 +167,8 @@ def expand(
     return Grid(tuple(blocks), tuple(dict.fromkeys(notes)))
 
 
-def _check_labels(plan: Plan, strategy: str, task: Task) -> None:
+def check_labels(plan: Plan, strategy: str, task: Task) -> None:
+    """Raise FerBenchError if a plan trains on soft labels that a task does not have."""
     wants = any(isinstance(phase, GradientPhase) and phase.labels == "soft" for phase in plan.phases)
     if wants and task.soft_labels is None:
         raise FerBenchError(
