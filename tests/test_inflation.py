@@ -102,3 +102,4 @@ def test_shipped_recipes_are_valid(name):
     runs = RunConfig.read(Path(__file__).parents[1] / "recipes" / f"{name}.yaml", {})
     assert {run.protocol for run in runs} == {"kfold", "group-kfold", "cross"}
     assert {run.labels for run in runs} == {"basic-7"}
+    assert {run.strategies for run in runs} == {("linear-probe", "finetune")}
