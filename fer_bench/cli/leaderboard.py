@@ -17,6 +17,7 @@ Examples:
   fer-bench leaderboard --format html --output leaderboard.html
   fer-bench leaderboard --metric macro_f1 --format latex
   fer-bench leaderboard --columns cost
+  fer-bench leaderboard --columns groups
 """
 
 
@@ -27,7 +28,7 @@ def leaderboard(
     ] = "terminal",
     metric: Annotated[str, typer.Option(help="Metric that orders, ranks and tells apart the rows.")] = "uar",
     columns: Annotated[
-        Literal["scores", "cost"], typer.Option(help="What tables show; CSV and JSON hold both.")
+        Literal["scores", "cost", "groups", "soft"], typer.Option(help="What tables show; CSV and JSON hold all.")
     ] = "scores",
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
 ) -> None:
@@ -53,17 +54,17 @@ def leaderboard(
         sys.stderr.write(f"fer-bench: {message}\n")
     rows = build(cells, tuple({**known, by.name: by}.values()), by)
     if form == "terminal" and output is None:
-        typer.echo(to_terminal(rows, damaged, width(), costs=columns == "cost"), nl=False)
+        typer.echo(to_terminal(rows, damaged, width(), show=columns), nl=False)
         return
     if form == "html":
         from fer_bench.reports.page import to_html
 
-        text = to_html(rows, damaged, costs=columns == "cost")
+        text = to_html(rows, damaged, show=columns)
     elif form in ("csv", "json"):
         text = FORMATS[form](rows, damaged)
     else:
         makers = {"terminal": to_terminal, "md": to_markdown, "latex": to_latex}
-        text = makers[form](rows, damaged, costs=columns == "cost")
+        text = makers[form](rows, damaged, show=columns)
     if output is None:
         typer.echo(text, nl=False)
         return

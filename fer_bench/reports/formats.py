@@ -17,8 +17,15 @@ from rich.text import Text
 
 from fer_bench.evaluation.intervals import FEW_UNITS
 from fer_bench.evaluation.metrics import STANDARD
-from fer_bench.reports import cost
+from fer_bench.reports import cost, parts
 from fer_bench.reports.leaderboard import Row, Score
+
+EXTRA: Mapping[str, Callable[[Sequence[Row]], dict[str, Callable[[Row], str]]]] = {
+    "cost": cost.columns_of,
+    "groups": parts.group_columns,
+    "soft": parts.soft_columns,
+}
+"""What tables show in place of scores, by name: title -> text of a row."""
 
 SCHEMA = 2
 """Version of the JSON format."""
@@ -49,47 +56,52 @@ def to_csv(rows: Sequence[Row], damaged: Sequence[str]) -> str:
         interval: dict[str, Any] = record.pop("interval") or {"low": None, "high": None}
         cells = record.pop("cells")
         record |= {f"cost_{name}": value for name, value in record.pop("cost").items()}
+        for group, value in record.pop("groups").items():
+            record |= {f"group_{group}_{key}": value[key] for key in ("worst", "uar", "n", "gap")}
+        soft = record.pop("soft") or {"accuracy": None, "kl": None}
+        record |= {f"soft_{key}": value for key, value in soft.items()}
         record |= {"interval_low": interval["low"], "interval_high": interval["high"]}
         low, high = record.pop("ranks") or (None, None)
         record |= {"rank_low": low, "rank_high": high}
         record |= {"cells_ok": cells["ok"], "cells_failed": cells["failed"], "errors": "; ".join(row.errors)}
         records.append(record)
-    writer = csv.DictWriter(text, list(records[0]) if records else ["dataset"], lineterminator="\n")
+    names = list(dict.fromkeys(key for record in records for key in record))  # Boards differ in their groups.
+    writer = csv.DictWriter(text, names or ["dataset"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
     return text.getvalue()
 
 
-def to_markdown(rows: Sequence[Row], damaged: Sequence[str], costs: bool = False) -> str:
+def to_markdown(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores") -> str:
     """Return one markdown table a data set and protocol, with notes below."""
-    parts = ["# Leaderboard\n"]
+    pieces = ["# Leaderboard\n"]
     for title, board in boards(rows):
-        parts.append(f"## {_escape(title)}\n")
-        columns = columns_of(board, costs)
-        parts.append("| " + " | ".join(columns) + " |")
-        parts.append("|" + " --- |" * 2 + " ---: |" * (len(columns) - 2))
-        parts += ["| " + " | ".join(_escape(make(row)) for make in columns.values()) + " |" for row in board]
-        parts.append("")
-    parts += [f"- {_escape(note)}" for note in notes(rows, damaged)]
-    return "\n".join(parts) + "\n"
+        pieces.append(f"## {_escape(title)}\n")
+        columns = columns_of(board, show)
+        pieces.append("| " + " | ".join(columns) + " |")
+        pieces.append("|" + " --- |" * 2 + " ---: |" * (len(columns) - 2))
+        pieces += ["| " + " | ".join(_escape(make(row)) for make in columns.values()) + " |" for row in board]
+        pieces.append("")
+    pieces += [f"- {_escape(note)}" for note in notes(rows, damaged)]
+    return "\n".join(pieces) + "\n"
 
 
-def to_latex(rows: Sequence[Row], damaged: Sequence[str], costs: bool = False) -> str:
+def to_latex(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores") -> str:
     """Return one ``table`` a board; the document needs the package booktabs and UTF-8."""
-    parts = []
+    pieces = []
     for title, board in boards(rows):
-        columns = columns_of(board, costs)
-        parts.append("\\begin{table}\n\\centering\n\\caption{" + _latex(title) + "}")
-        parts.append("\\begin{tabular}{ll" + "r" * (len(columns) - 2) + "}\n\\toprule")
-        parts.append(" & ".join(map(_latex, columns)) + r" \\")
-        parts.append("\\midrule")
-        parts += [" & ".join(_latex(make(row)) for make in columns.values()) + r" \\" for row in board]
-        parts.append("\\bottomrule\n\\end{tabular}\n\\end{table}\n")
-    parts += [f"% {' '.join(note.split())}" for note in notes(rows, damaged)]
-    return "\n".join(parts) + "\n"
+        columns = columns_of(board, show)
+        pieces.append("\\begin{table}\n\\centering\n\\caption{" + _latex(title) + "}")
+        pieces.append("\\begin{tabular}{ll" + "r" * (len(columns) - 2) + "}\n\\toprule")
+        pieces.append(" & ".join(map(_latex, columns)) + r" \\")
+        pieces.append("\\midrule")
+        pieces += [" & ".join(_latex(make(row)) for make in columns.values()) + r" \\" for row in board]
+        pieces.append("\\bottomrule\n\\end{tabular}\n\\end{table}\n")
+    pieces += [f"% {' '.join(note.split())}" for note in notes(rows, damaged)]
+    return "\n".join(pieces) + "\n"
 
 
-def to_terminal(rows: Sequence[Row], damaged: Sequence[str], width: int | None = None, costs: bool = False) -> str:
+def to_terminal(rows: Sequence[Row], damaged: Sequence[str], width: int | None = None, show: str = "scores") -> str:
     """Return the tables for a terminal, without colour.
 
     Nothing is cut: long names wrap. Where the width does not suffice, backbone and strategy share a column
@@ -99,13 +111,13 @@ def to_terminal(rows: Sequence[Row], damaged: Sequence[str], width: int | None =
         rows: of the leaderboard.
         damaged: one message for each cell that was left out.
         width: columns; None is the terminal's own.
-        costs: show what the rows cost in place of their scores.
+        show: ``scores``, or what to show in place of them: one of ``EXTRA``.
     """
     console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
     for title, board in boards(rows):
-        table = _table(columns_of(board, costs), board)
+        table = _table(columns_of(board, show), board)
         if Measurement.get(console, console.options.update(max_width=1000), table).maximum > console.width:
-            table = _table(_narrow(columns_of(board, costs)), board)
+            table = _table(_narrow(columns_of(board, show)), board)
         console.print(Text(title), table)
     for note in notes(rows, damaged):
         console.print(Text(note))
@@ -154,6 +166,7 @@ def _record(row: Row) -> dict[str, Any]:
         "trained_parameters": row.trained_parameters,
         "seconds": None if row.seconds is None else round(row.seconds, 3),
         "cost": cost.record(row),
+        **parts.record(row),
         "converged": row.converged,
         "errors": list(row.errors),
     }
@@ -197,8 +210,8 @@ def _ignored(row: Row) -> str:
     return f" (ignores {names} that are known: scores flatter)"
 
 
-def columns_of(board: Sequence[Row], costs: bool = False) -> dict[str, Callable[[Row], str]]:
-    """Return title -> text of a row, for the columns that this board needs: of scores, or of what the rows cost."""
+def columns_of(board: Sequence[Row], show: str = "scores") -> dict[str, Callable[[Row], str]]:
+    """Return title -> text of a row, for the columns that this board needs."""
     columns: dict[str, Callable[[Row], str]] = {
         "backbone": lambda row: row.backbone or "-",
         "strategy": lambda row: row.strategy,
@@ -208,8 +221,8 @@ def columns_of(board: Sequence[Row], costs: bool = False) -> dict[str, Callable[
     if any(row.variant for row in board):
         columns["variant"] = lambda row: row.variant or "-"
     sizes = {"params": lambda row: _count(row.parameters), "trained": lambda row: _count(row.trained_parameters)}
-    if costs:
-        return {**columns, **cost.columns_of(board), **sizes}
+    if show in EXTRA:
+        return {**columns, **EXTRA[show](board), **sizes}
     by = board[0].metric
     titles = TITLES if by.name in TITLES else {by.name: by.title, **TITLES}
     for name, title in titles.items():

@@ -20,7 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fer_bench.evaluation.classification import count_confusion, precision_of, recall_of
 from fer_bench.evaluation.folds import FriedmanTest, friedman_test
-from fer_bench.reports import cost, formats
+from fer_bench.reports import formats
 from fer_bench.reports.leaderboard import Row
 from fer_bench.results.store import HISTORY, PROVENANCE
 
@@ -29,8 +29,8 @@ MAX_CURVES = 20
 """Cells of a row whose learning curves are drawn."""
 
 
-def to_html(rows: Sequence[Row], damaged: Sequence[str], costs: bool = False) -> str:
-    """Return the page, with columns of what rows cost if wanted; every name is escaped, nothing is fetched."""
+def to_html(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores") -> str:
+    """Return the page, with those of `formats.EXTRA` that ``show`` names; every name is escaped, nothing is fetched."""
     environment = Environment(
         loader=PackageLoader("fer_bench.reports"),
         autoescape=True,
@@ -42,7 +42,7 @@ def to_html(rows: Sequence[Row], damaged: Sequence[str], costs: bool = False) ->
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     boards = []
     for title, board in formats.boards(rows):
-        columns = formats.columns_of(board) | (cost.columns_of(board) if costs else {})
+        columns = formats.columns_of(board) | (formats.EXTRA[show](board) if show in formats.EXTRA else {})
         lines = [
             {"cells": [_cell(name, make(row), row) for name, make in columns.items()], **_details(row)} for row in board
         ]

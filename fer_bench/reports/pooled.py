@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,12 @@ Array = np.ndarray[Any, Any]
 
 PROBABILITY = re.compile(r"p\d+")
 """Columns of predictions that hold the probability of a class."""
+
+SOFT = re.compile(r"soft\d+")
+"""Columns of predictions that hold the share of annotators who named a class."""
+
+GROUP = "group:"
+"""How the columns begin that hold a category of each sample, such as sex."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +41,8 @@ class Pooled:
         probabilities: (n, c) float32.
         units: (n,) int32, what is resampled: subject or, if unknown, sample. None stands for the rows themselves, where
             each image was tested once.
+        groups: name of a column of groups -> (names, (n,) int32 of each prediction, -1 where it has none).
+        soft: (n, c) float32, shares of annotators; None where they are not known.
     """
 
     ids: pa.LargeStringArray
@@ -44,6 +52,8 @@ class Pooled:
     labels: Array
     probabilities: Array
     units: Array | None
+    groups: dict[str, tuple[list[str], Array]] = field(default_factory=dict)
+    soft: Array | None = None
 
     def __len__(self) -> int:
         return len(self.sample)
@@ -66,13 +76,18 @@ class Pooled:
     def take(self, rows: Array) -> Pooled:
         """Return some of the predictions."""
         columns = {name: getattr(self, name)[rows] for name in ("sample", "seed", "cell", "labels", "probabilities")}
-        return replace(self, **columns, units=None if self.units is None else self.units[rows])
+        return replace(
+            self,
+            **columns,
+            units=None if self.units is None else self.units[rows],
+            groups={name: (names, codes[rows]) for name, (names, codes) in self.groups.items()},
+            soft=None if self.soft is None else self.soft[rows],
+        )
 
 
 def pool(cells: Sequence[StoredCell]) -> Pooled:
     """Return the predictions of a row's cells."""
     table = read_predictions(cells)
-    names = [name for name in table.column_names if PROBABILITY.fullmatch(name)]
     ids, sample = encode(plain(table["id"]))
     groups, group = encode(plain(table["group"]))
     cell = table["cell"].to_numpy()
@@ -81,9 +96,35 @@ def pool(cells: Sequence[StoredCell]) -> Pooled:
     # An image without a group is a unit of its own.
     alone = groups.to_numpy(zero_copy_only=False) == ""
     units = np.where(alone[group], len(groups) + sample, group)
-    probabilities = np.empty((len(table), len(names)), np.float32)
-    for column, name in enumerate(names):
-        probabilities[:, column] = table[name].to_numpy()
+    probabilities = _matrix(table, PROBABILITY)
+    soft = _matrix(table, SOFT)
     labels = table["label"].to_numpy().astype(np.int32)
     own = len(np.unique(units)) == len(units)
-    return Pooled(ids, sample, seed, cell, labels, probabilities, None if own else units).take(order)
+    return Pooled(
+        ids,
+        sample,
+        seed,
+        cell,
+        labels,
+        probabilities,
+        None if own else units,
+        {name.removeprefix(GROUP): _codes(table[name]) for name in table.column_names if name.startswith(GROUP)},
+        soft if soft.shape[1] else None,
+    ).take(order)
+
+
+def _matrix(table: pa.Table, pattern: re.Pattern[str]) -> Array:
+    """Return the columns whose names match as (n, columns) float32."""
+    names = [name for name in table.column_names if pattern.fullmatch(name)]
+    matrix = np.empty((len(table), len(names)), np.float32)
+    for column, name in enumerate(names):
+        matrix[:, column] = table[name].to_numpy()
+    return matrix
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[list[str], Array]:
+    """Return the names of a column of groups in order, and (n,) int32; -1 for an empty or missing name."""
+    names, codes = encode(plain(column.cast(pa.large_string()).fill_null("")))
+    found = names.to_pylist()
+    empty = found[:1] == [""]  # Names are in order.
+    return found[empty:], (codes - empty).astype(np.int32)

@@ -100,9 +100,18 @@ def read_predictions(cells: Sequence[StoredCell]) -> pa.Table:
     schemas = [table.schema for table in tables]
     if any(not schema.equals(schemas[0]) for schema in schemas):
         names = [name for name in schemas[0].names if all(name in schema.names for schema in schemas)]
-        tables = [table.select(names) for table in tables]
+        tables = [_with_plain_categories(table.select(names)) for table in tables]
     place = np.repeat(np.arange(len(tables), dtype=np.int32), [len(table) for table in tables])
     return pa.concat_tables(tables).append_column("cell", pa.array(place))
+
+
+def _with_plain_categories(table: pa.Table) -> pa.Table:
+    """Return the table with categories as text: their type in a file hangs on how many there are, if any."""
+    schema = table.schema
+    for place, column in enumerate(schema):
+        if column.name.startswith("group:"):
+            schema = schema.set(place, column.with_type(pa.large_string()))
+    return table.cast(schema)
 
 
 def _in_threads(function: Callable[[T], U], items: Sequence[T]) -> list[U]:

@@ -1,0 +1,81 @@
+"""How the rows of a leaderboard do by group, against soft labels, and of how much of the data they speak."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fer_bench.evaluation.calibration import soft_accuracy, soft_kl
+from fer_bench.evaluation.groups import find_worst_group, measure_gap, score_groups
+from fer_bench.evaluation.metrics import STANDARD
+from fer_bench.reports.leaderboard import Row
+
+FEWEST = 10
+"""Predictions that a group must have: what fewer say is mostly noise."""
+
+
+def record(row: Row) -> dict[str, Any]:
+    """Return ``coverage``, ``groups`` and ``soft`` of all predictions of a row, pooled.
+
+    ``coverage`` is the share of the data set's images that were tested, None if its size is not known. ``groups`` has
+    for each column of groups the UAR (0 to 1) of the ``worst`` of those with ``FEWEST`` predictions or more, and the
+    largest ``gap`` between two. ``soft`` has ``accuracy`` (share of annotators who agree) and ``kl`` (nats), or is
+    None.
+    """
+    pooled = row.pooled
+    if pooled is None:
+        return {"coverage": None, "groups": {}, "soft": None}
+    size = row.cells[0].record["dataset"].get("n")
+    groups = {}
+    for name, (names, codes) in pooled.groups.items():
+        known = np.flatnonzero(codes >= 0)
+        large = known[np.bincount(codes[known], minlength=len(names))[codes[known]] >= FEWEST]
+        if len(large):
+            values = score_groups(STANDARD["uar"], pooled.labels[large], pooled.probabilities[large], codes[large])
+            code, worst = find_worst_group(STANDARD["uar"], values)
+            n = int((codes == code).sum())
+            groups[name] = {"worst": names[code], "uar": worst, "n": n, "gap": measure_gap(values)}
+    soft = None
+    if pooled.soft is not None:
+        found = (function(pooled.soft, pooled.probabilities) for function in (soft_accuracy, soft_kl))
+        soft = dict(zip(("accuracy", "kl"), found, strict=True))
+    return {"coverage": row.n / size if size else None, "groups": groups, "soft": soft}
+
+
+def group_columns(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
+    """Return title -> text of a row: the worst group of each column of groups, and the largest gap."""
+    records = {id(row): record(row) for row in board}
+    found: dict[str, Callable[[Row], str]] = {}
+    for name in sorted({name for known in records.values() for name in known["groups"]}):
+
+        def worst(row: Row, name: str = name) -> str:
+            group = records[id(row)]["groups"].get(name)
+            return f"{100 * group['uar']:.1f} ({group['worst']}, n {group['n']:,})" if group else "-"
+
+        def gap(row: Row, name: str = name) -> str:
+            group = records[id(row)]["groups"].get(name)
+            return f"{100 * group['gap']:.1f}" if group else "-"
+
+        found |= {f"worst {name}, UAR %": worst, f"{name} gap": gap}
+    return {**found, "coverage %": lambda row: _percent(records[id(row)]["coverage"])}
+
+
+def soft_columns(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
+    """Return title -> text of a row: agreement with annotators' votes."""
+    records = {id(row): record(row) for row in board}
+
+    def kl(row: Row) -> str:
+        soft = records[id(row)]["soft"]
+        return f"{soft['kl']:.3f}" if soft else "-"
+
+    return {
+        "soft accuracy %": lambda row: _percent((records[id(row)]["soft"] or {}).get("accuracy")),
+        "KL (nats)": kl,
+        "coverage %": lambda row: _percent(records[id(row)]["coverage"]),
+    }
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"

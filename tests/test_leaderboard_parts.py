@@ -1,0 +1,102 @@
+"""Groups, soft labels and coverage on the leaderboard, against numbers computed by hand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pandas as pd
+import pytest
+from synthetic_runs import write_runs
+from typer.testing import CliRunner
+
+from fer_bench.cli import app
+from fer_bench.reports.formats import to_csv, to_json
+from fer_bench.reports.leaderboard import build
+from fer_bench.results.cell import Cell
+from fer_bench.results.store import Result, Store, StoredCell, read_predictions
+
+MEASURES = {
+    "parameters": 1,
+    "trained_parameters": 1,
+    "converged": True,
+    "train_counts": [1, 2],
+    "seconds": {"features": 1.0, "fit": 1.0},
+}
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Two folds of two classes; each has 8 women, all right, and 8 men, of whom 4 of class 0 are taken for class 1.
+
+    Of the first fold one more woman's sex is unknown, of the second three children are too few to count.
+    """
+    store = Store(tmp_path / "runs")
+    for fold, others in enumerate(([None], ["child"] * 3)):
+        sex = ["woman"] * 8 + ["man"] * 8 + others
+        labels = [0, 0, 0, 0, 1, 1, 1, 1] * 2 + [0] * len(others)
+        right = [0.75, 0.75, 0.75, 0.75, 0.25, 0.25, 0.25, 0.25]
+        p0 = [*right, *[0.25] * 8, *[0.75] * len(others)]
+        table = pd.DataFrame({"id": [f"{fold}-{i:02}" for i in range(len(sex))], "group": "", "label": labels})
+        table["group:sex"] = pd.Categorical(sex)
+        table["soft0"], table["soft1"] = 0.5, 0.5
+        table["p0"] = pd.Series(p0, dtype="float32")
+        table["p1"] = 1 - table["p0"]
+        cell = Cell(
+            dataset={"text": "faces", "limit": None, "synthetic": True, "classes": ["a", "b"], "n": 40},
+            protocol={"name": "kfold", "folds": 2, "splits_sha256": "x"},
+            backbone={"text": "net", "precision": "float32"},
+            strategy={"text": "probe"},
+            fold=fold,
+            seed=0,
+        )
+        store.write(cell, Result("ok", "", MEASURES, table, pd.DataFrame({"phase": ["p"]})), {"command": ["x"]})
+    return store
+
+
+def test_the_board_holds_groups_votes_and_coverage(store):
+    rows = {row["strategy"]: row for row in json.loads(to_json(build(store.cells()[0]), []))["rows"]}
+    # Of 16 men class 0 is never right, class 1 always; of 16 women all is.
+    assert rows["probe"]["groups"] == {"sex": {"worst": "man", "uar": 0.5, "n": 16, "gap": 0.5}}
+    assert rows["probe"]["coverage"] == 36 / 40
+    # KL of halves to (1/4, 3/4), either way round: ln(1/2) - (ln(1/4) + ln(3/4)) / 2.
+    assert rows["probe"]["soft"] == pytest.approx({"accuracy": 0.5, "kl": 0.143841}, abs=1e-6)
+    # The commonest class is 1, for everybody.
+    assert rows["majority-class"]["groups"]["sex"]["gap"] == 0
+
+
+def test_the_board_shows_them(store):
+    def show(*options: str) -> str:
+        command = ["leaderboard", "--runs-dir", str(store.runs_dir), *options]
+        return CliRunner().invoke(app, command, catch_exceptions=False).stdout
+
+    text = show("--columns", "groups", "--format", "md")
+    assert "| net | probe | 50.0 (man, n 16) | 50.0 | 90.0 |" in text
+    assert "worst sex, UAR %" in text
+    assert "| net | probe | 50.0 | 0.144 | 90.0 |" in show("--columns", "soft", "--format", "md")
+    assert "50.0 (man, n 16)" in show("--columns", "groups", "--format", "html")
+
+
+def test_cells_may_differ_in_how_many_names_they_hold(tmp_path):
+    files = []
+    for number, names in enumerate((["a"] * 2, [f"s{i}" for i in range(200)], [None] * 2)):
+        (tmp_path / str(number)).mkdir()
+        table = pd.DataFrame({"id": [str(i) for i in range(len(names))], "group:x": pd.Categorical(names)})
+        table.to_parquet(tmp_path / str(number) / "predictions.parquet", index=False)
+        files.append(
+            StoredCell(str(number), folder=tmp_path / str(number), record={}, status="ok", error="", measures={})
+        )
+    found = read_predictions(files)["group:x"].to_pylist()
+    assert found[:4] == ["a", "a", "s0", "s1"]
+    assert found[-2:] == [None, None]
+
+
+def test_rows_without_groups_or_votes_stay_blank(store, tmp_path):
+    cells = [*store.cells()[0], *write_runs(tmp_path / "more", datasets=1, methods=1, failed=5).cells()[0]]
+    lines = list(csv.DictReader(io.StringIO(to_csv(build(cells), []))))
+    found = {(line["dataset"], line["strategy"]): line for line in lines}
+    assert found["faces", "probe"]["group_sex_worst"] == "man"
+    assert found["faces", "probe"]["soft_kl"].startswith("0.1438")
+    blank = found["faces-0", "linear-probe"]
+    assert {blank[name] for name in ("group_sex_worst", "soft_kl", "coverage")} == {""}
