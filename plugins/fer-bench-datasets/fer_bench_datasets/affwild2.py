@@ -26,16 +26,22 @@ def read_videos(source: Source, faults: Faults) -> Iterator[Sample]:
     """Yield the labelled frames of every video that a text file labels."""
     images = source.need(faults, IMAGES)
     left_out: Counter[str] = Counter()
+    labelled: set[str] = set()
     for split, name in PARTS.items():
         labels = source.need(faults, name, f"expr*/{name}")
         for path in sorted(labels.iterdir()) if labels else ():
             if is_ignored(path.name) or path.suffix.lower() != ".txt" or images is None:
                 continue
+            labelled.add(path.stem)
             video = images / path.stem
             if video.is_dir():
                 yield from _read_video(source, video, path, split, left_out, faults)
             else:
                 faults.add(source.name(path), f"labels a video that {IMAGES!r} does not hold: {path.stem!r}")
+    # Those of the test part have no labels; a label file that got lost looks the same.
+    videos = {entry.name for entry in os.scandir(images) if entry.is_dir()} if images else set[str]()
+    if silent := sorted(name for name in videos - labelled if not is_ignored(name)):
+        left_out[f"videos without a file of labels, such as {silent[0]!r}"] = len(silent)
     source.notices.append("subjects are videos: the data set does not say who is on its frames")
     source.notices.extend(f"left out: {number:,} {what}" for what, number in sorted(left_out.items()))
 

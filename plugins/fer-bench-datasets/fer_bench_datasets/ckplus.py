@@ -64,7 +64,7 @@ def _read_emotion(source: Source, path: Path, faults: Faults) -> str | None:
 
 def _read_sequence(source: Source, images: Path, folder: Path, label: str, faults: Faults) -> Iterator[Sample]:
     frames = sorted(path for path in list_pictures(source, folder, faults) if _is_frame(source, path, faults))
-    for path, name in choose_frames(source, folder, frames, label):
+    for path, name in choose_frames(source, folder, frames, label, begin=1):
         yield Sample(
             id=path.relative_to(images).as_posix(),
             image=path.relative_to(source.root),

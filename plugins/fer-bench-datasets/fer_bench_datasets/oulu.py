@@ -34,7 +34,7 @@ def read_condition(source: Source, faults: Faults) -> Iterator[Sample]:
         subject = person.name.upper()
         for label, folder in list_classes(source, person, EXPRESSIONS, spelling_of(EXPRESSIONS), faults):
             frames = list(list_pictures(source, folder, faults))
-            for path, shown in choose_frames(source, folder, frames, label):
+            for path, shown in choose_frames(source, folder, frames, label, begin=0):
                 yield Sample(
                     id=source.name(path),
                     image=path.relative_to(source.root),

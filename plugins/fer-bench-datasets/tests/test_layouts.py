@@ -283,6 +283,32 @@ def test_oulu_casia_frames(component, tmp_path, params, number, neutrals):
     assert prepared.counts[""]["neutral"] == neutrals
 
 
+@pytest.mark.parametrize(
+    ("layout", "folder", "first"),
+    [
+        ("ckplus/raw", "cohn-kanade-images/S010/001", "S010_001_00000001.png"),
+        ("oulu-casia/sequences", "VL/Strong/P001/Anger", "000.jpeg"),
+    ],
+)
+def test_a_sequence_without_its_beginning_gives_no_neutral_face(component, tmp_path, layout, folder, first):
+    truths = LAYOUTS[layout](manual(tmp_path, layout))
+    gone = manual(tmp_path, layout) / folder / first
+    gone.unlink()
+    prepared = prepare(component(layout.partition("/")[0]), tmp_path)
+    assert read(prepared) == {truth for truth in truths if not truth.id.endswith(f"{folder.split('/', 1)[1]}/{first}")}
+    assert len(prepared) == len(truths) - 1
+    second = sorted(path.name for path in gone.parent.iterdir())[0]
+    assert any(f"{folder}' begins with {second!r} instead of frame" in text for text in prepared.warnings)
+
+
+def test_affwild2_names_a_video_whose_labels_are_lost(component, tmp_path):
+    LAYOUTS["affwild2/aligned"](manual(tmp_path, "affwild2"))
+    lost = sorted((manual(tmp_path, "affwild2") / "Train_Set").glob("*.txt"))[0]
+    lost.unlink()
+    warnings = prepare(component("affwild2"), tmp_path).warnings
+    assert f"left out: 1 videos without a file of labels, such as {lost.stem!r}" in warnings
+
+
 def test_affwild2_says_what_it_leaves_out(component, tmp_path):
     LAYOUTS["affwild2/aligned"](manual(tmp_path, "affwild2"))
     warnings = prepare(component("affwild2"), tmp_path).warnings
