@@ -83,6 +83,34 @@ def test_a_failing_metric_is_left_out_and_named(store):
     assert not {"doubt", "wild"} & scores.keys()
 
 
+def test_metrics_that_exit_are_contained_and_named(store, write_plugin):
+    write_plugin(
+        "leaver",
+        """
+        from fer_bench import hookimpl
+        from fer_bench.specs import MetricSpec
+
+        @hookimpl
+        def fer_bench_metrics():
+            return [
+                MetricSpec(name=name, title=name, metric=f"leaver:{name}", higher_is_better=True)
+                for name in ("at_once", "later")
+            ]
+
+        def at_once(params):
+            raise SystemExit("leaves at once")
+
+        def later(params):
+            return lambda true, probabilities: exit("leaves later")
+        """,
+    )
+    result = board(store)
+    assert result.exit_code == 0
+    told = " ".join(result.output.split())
+    assert "leaves at once" in told
+    assert "Metric 'later' of plugin 'leaver' failed: SystemExit: leaves later" in told
+
+
 def test_a_board_cannot_be_ordered_by_a_failing_metric(store):
     error = board(store, "--metric", "doubt").exception
     assert isinstance(error, FerBenchError)

@@ -58,11 +58,7 @@ def make_metric(component: Component[MetricSpec]) -> Metric:
     origin = f"Metric {str(component)!r} of plugin {component.plugin.name!r}"
     if spec.name in STANDARD:
         raise PluginError(f"{origin} has the name of a metric of the core; it is left out until it is renamed.")
-    factory = component.resolve(spec.metric)
-    try:
-        function = cast("Callable[[Array, Array], float]", factory(component.params))
-    except Exception as error:
-        raise PluginError(f"{origin} cannot be made: {type(error).__name__}: {error}") from error
+    function = cast("Callable[[Array, Array], float]", component.ask(f"make metric {str(component)!r}", spec.metric))
     if not callable(function):
         raise PluginError(f"{origin}: {spec.metric!r} returned {type(function).__name__}; expected a function.")
 
@@ -70,7 +66,7 @@ def make_metric(component: Component[MetricSpec]) -> Metric:
         labels, checked = check_predictions(true, probabilities)
         try:
             value = float(function(labels, checked.argmax(axis=1) if spec.needs == "labels" else checked))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(f"{origin} failed: {type(error).__name__}: {error}") from error
         if not spec.lowest - 1e-9 <= value <= spec.highest + 1e-9:
             raise PluginError(f"{origin} returned {value}; it declares {spec.lowest} to {spec.highest}.")
