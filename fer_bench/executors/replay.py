@@ -23,9 +23,6 @@ from fer_bench.results.store import Store, StoredCell
 Answer = Literal["bit-identical", "numerically equal", "statistically equivalent", "different"]
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
 """From the best to the worst."""
-TOLERANCE = 1e-3
-"""Of probabilities, for ``numerically equal``: another order of float32 sums moves those of a linear probe by 1e-4."""
-
 ORDER = ("cell", "code", "python", "jax", "device", "cpu", "platform", "xla_flags", "environment", "distributions")
 """What explains a difference, the likeliest first; the command and the memory of a machine explain none."""
 

@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fer_bench.reports.leaderboard import Row
-
-WORK = ("features", "data", "compile", "train", "evaluate")
-"""As in `fer_bench.training.meter`: outputs of frozen stages; waiting for images; compiling; training; prediction."""
+from fer_bench.training.work import WORK
 
 
 def record(row: Row) -> dict[str, Any]:

@@ -125,8 +125,7 @@ def _read(place: Path, like: Callable[[dict[str, Any]], Sequence[Any]]) -> Saved
         record = reader.restore(place, ocp.args.Composite(record=ocp.args.JsonRestore())).record
         if record["version"] != VERSION or record["jax"] != jax.__version__:
             raise ValueError(f"it is of version {record['version']} and jax {record['jax']}")
-        shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in like(record["facts"])]
-        wanted = [np.zeros(shape.shape, shape.dtype) for shape in shapes]
+        wanted = [np.zeros(leaf.shape, leaf.dtype) for leaf in like(record["facts"])]
         filled = iter(reader.restore(place, ocp.args.Composite(state=ocp.args.StandardRestore(_filled(wanted)))).state)
     arrays = [np.asarray(next(filled)) if leaf.size else leaf for leaf in wanted]
     if [(leaf.shape, leaf.dtype) for leaf in arrays] != [(leaf.shape, leaf.dtype) for leaf in wanted]:

@@ -14,11 +14,9 @@ import numpy as np
 
 from fer_bench.training.backbone import Backbone
 from fer_bench.training.gradient import Inputs
+from fer_bench.training.work import WORK
 
 Array = np.ndarray[Any, Any]
-
-WORK = ("features", "data", "compile", "train", "evaluate")
-"""Outputs of frozen stages; waiting for images or kept outputs; tracing and compiling; steps and fits; prediction."""
 
 
 class Meter:
