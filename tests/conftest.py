@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tiny_run import TINY, TINY_DATA
 
 WritePlugin = Callable[..., Path]
 
@@ -42,3 +43,15 @@ def write_plugin(site: Path, monkeypatch: pytest.MonkeyPatch) -> WritePlugin:
         return file
 
     return write
+
+
+@pytest.fixture
+def tiny(write_plugin: WritePlugin, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Install the tiny plugin and give it folders of its own."""
+    write_plugin("tiny", TINY)
+    (site / "tiny_data.py").write_text(textwrap.dedent(TINY_DATA), encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "tiny_data", raising=False)
+    monkeypatch.setenv("FER_BENCH_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("FER_BENCH_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from test_run import BASE, invoke, tiny  # noqa: F401  (a fixture)
+from tiny_run import BASE, invoke
 
 from fer_bench.cli import main
 from fer_bench.data.crops import as_errors
@@ -343,7 +343,7 @@ def test_missed_faces_are_errors_by_every_metric():
 
 
 @pytest.fixture
-def fake(tiny, monkeypatch):  # noqa: F811
+def fake(tiny, monkeypatch):
     """The tiny plugins, and a detector that misses about half of the images."""
     from fer_bench.data import crops
 
@@ -400,7 +400,7 @@ def test_missed_faces_can_be_left_out_and_whole_images_stay_as_they_were(fake):
     assert Fake.looked == 90
 
 
-def test_squares_have_no_face_and_that_is_said(tiny, loaded, monkeypatch, capsys):  # noqa: F811
+def test_squares_have_no_face_and_that_is_said(tiny, loaded, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["fer-bench", "run", *BASE, "--faces", "box"])
     with pytest.raises(SystemExit) as caught:
         main()
@@ -408,7 +408,7 @@ def test_squares_have_no_face_and_that_is_said(tiny, loaded, monkeypatch, capsys
     assert "No face was found in any of the 90 images of 'squares'" in capsys.readouterr().err
 
 
-def test_unknown_values_are_refused(tiny, monkeypatch, capsys):  # noqa: F811
+def test_unknown_values_are_refused(tiny, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["fer-bench", "run", *BASE, "--faces", "crop", "--missed", "ignore"])
     with pytest.raises(SystemExit):
         main()

@@ -9,7 +9,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from test_run import invoke, tiny  # noqa: F401
+from tiny_run import invoke
 
 from fer_bench.config import RunConfig
 from fer_bench.evaluation.metrics import uar
@@ -20,7 +20,7 @@ METHOD = ["--backbone", "net", "--strategy", "probe"]
 OWN = [*METHOD, "--dataset", "squares", "--folds", "3"]
 
 
-def test_inflation_pairs_each_protocol_with_its_twin(tiny, site):  # noqa: F811
+def test_inflation_pairs_each_protocol_with_its_twin(tiny, site):
     file = site / "tiny_data.py"
     file.write_text(file.read_text(encoding="utf-8").replace("% 9", "% 25"), encoding="utf-8")  # some stand in both
     result = invoke("inflation", *OWN, "--json")
@@ -39,14 +39,14 @@ def test_inflation_pairs_each_protocol_with_its_twin(tiny, site):  # noqa: F811
     assert counts == {"official[test=test]": 60, "official[test=test,leak_free=true]": 45}  # five of twenty leave
 
 
-def test_inflation_does_without_official_folds_where_one_part_is_left(tiny):  # noqa: F811
+def test_inflation_does_without_official_folds_where_one_part_is_left(tiny):
     result = invoke("inflation", *METHOD, "--dataset", "squares[split=train]", "--folds", "3", "--json")
     assert result.exit_code == 0
     assert [row["protocol"] for row in json.loads(result.stdout)["rows"]] == ["kfold"]
     assert "no official folds, since the data set's parameters left the split 'train' alone" in result.stderr
 
 
-def test_inflation_of_kfold_is_the_difference_of_pooled_scores(tiny):  # noqa: F811
+def test_inflation_of_kfold_is_the_difference_of_pooled_scores(tiny):
     for protocol in ("kfold", "group-kfold"):
         assert invoke("run", *OWN, "--protocol", protocol).exit_code == 0
     cells, _ = Store(tiny / "runs").cells()
@@ -64,7 +64,7 @@ def test_inflation_of_kfold_is_the_difference_of_pooled_scores(tiny):  # noqa: F
     assert "(ignores subjects that are known: scores flatter)" in invoke("leaderboard").stdout
 
 
-def test_the_matrix_trains_on_rows_and_tests_on_columns(tiny, site):  # noqa: F811
+def test_the_matrix_trains_on_rows_and_tests_on_columns(tiny, site):
     file = site / "tiny_data.py"
     file.write_text(file.read_text(encoding="utf-8").replace(" % 9", ""), encoding="utf-8")  # nobody stands in both
     names = ["squares[split=train]", "squares[split=test]"]
@@ -85,7 +85,7 @@ def test_the_matrix_trains_on_rows_and_tests_on_columns(tiny, site):  # noqa: F8
     assert rows[0]["tested_on"] == names[0]
 
 
-def test_a_recipe_runs_all_its_runs_and_prints_the_twins(tiny):  # noqa: F811
+def test_a_recipe_runs_all_its_runs_and_prints_the_twins(tiny):
     (tiny / "recipe.yaml").write_text(
         "backbones: [net]\nstrategies: [probe]\nfolds: 3\ndatasets: [squares]\n"
         "runs:\n- protocol: kfold\n- protocol: group-kfold\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 import pytest
 from test_results import failed, make_cell, make_result
-from test_run import BASE, PROCESS, invoke, tiny  # noqa: F401 - a fixture
+from tiny_run import BASE, PROCESS, invoke
 
 from fer_bench.errors import FerBenchError
 from fer_bench.results import source
@@ -149,7 +149,7 @@ def test_flags_keep_switches_and_numbers(hostile):
     )
 
 
-def test_a_run_in_a_hostile_environment_stores_nothing_private(tiny):  # noqa: F811
+def test_a_run_in_a_hostile_environment_stores_nothing_private(tiny):
     home = tiny / "home" / "mallory"
     home.mkdir(parents=True)
     environment = {
@@ -174,7 +174,7 @@ def test_a_run_in_a_hostile_environment_stores_nothing_private(tiny):  # noqa: F
             assert private not in content, f"{file.name} holds {private}"
 
 
-def test_every_cell_has_all_of_it(tiny):  # noqa: F811
+def test_every_cell_has_all_of_it(tiny):
     invoke("run", *BASE, "--folds", "3", "--seeds", "4", "--precision", "float32")
     cells, _ = Store(tiny / "runs").cells()
     known = cells[0].provenance()
@@ -194,7 +194,7 @@ def test_every_cell_has_all_of_it(tiny):  # noqa: F811
     assert not {"runs_dir", "data_dir", "cache_dir"} & known["config"].keys()
 
 
-def test_half_removed_packages_do_not_end_a_run(tiny, site):  # noqa: F811
+def test_half_removed_packages_do_not_end_a_run(tiny, site):
     (site / "broken-1.0.dist-info").mkdir()
     (site / "empty-1.0.dist-info").mkdir()
     (site / "empty-1.0.dist-info" / "METADATA").write_bytes(b"")
@@ -239,7 +239,7 @@ def test_a_cell_is_found_by_the_start_of_its_id(tmp_path):
         find_cell(store, stored[0].id[:12])
 
 
-def test_show_prints_a_cell(tiny):  # noqa: F811
+def test_show_prints_a_cell(tiny):
     invoke("run", *BASE, "--folds", "3")
     cells, _ = Store(tiny / "runs").cells()
     text = invoke("show", cells[0].id[:10]).stdout

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from test_results import failed, make_cell, make_result
-from test_run import BASE, invoke, tiny  # noqa: F401 - a fixture
+from tiny_run import BASE, invoke
 
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import STANDARD
@@ -21,7 +21,7 @@ TERMS = Terms(tolerance=1e-3, metric=STANDARD["uar"], margin=0.02, alpha=0.05)
 
 
 @pytest.fixture
-def cell(tiny) -> StoredCell:  # noqa: F811
+def cell(tiny) -> StoredCell:
     invoke("run", *BASE, "--folds", "3", "--seeds", "0,1", "--precision", "float32")
     return next(cell for cell in Store(tiny / "runs").cells()[0] if cell.record["seed"] == 1)
 
@@ -41,7 +41,7 @@ def tamper(cell: StoredCell, change) -> None:
     rewrite(cell, "predictions.parquet", table.to_parquet(index=False))
 
 
-def test_the_same_machine_gives_the_same_bits_and_the_runs_stay_as_they_are(cell, tiny):  # noqa: F811
+def test_the_same_machine_gives_the_same_bits_and_the_runs_stay_as_they_are(cell, tiny):
     before = {file: file.stat().st_mtime_ns for file in (tiny / "runs").rglob("*")}
     done = invoke("replay", cell.id[:8], "--require", "bit-identical")
     assert done.exit_code == 0, done.output
@@ -69,7 +69,7 @@ def test_another_precision_is_the_first_difference(cell):
     assert record["differences"][0] == {"field": "cell.backbone.precision", "then": "float32", "now": "bfloat16"}
 
 
-def test_other_data_are_the_first_difference(cell, tiny, monkeypatch):  # noqa: F811
+def test_other_data_are_the_first_difference(cell, tiny, monkeypatch):
     source = tiny / "site" / "tiny_data.py"
     # Another length, since Python goes by length and second to tell that its compiled copy is old.
     source.write_text(source.read_text().replace("default_rng(0)", "default_rng(1234)"))
@@ -80,7 +80,7 @@ def test_other_data_are_the_first_difference(cell, tiny, monkeypatch):  # noqa: 
     assert record["differences"][0]["field"] == "cell.dataset.fingerprint"
 
 
-def test_what_cannot_be_repeated_is_refused(cell, tiny):  # noqa: F811
+def test_what_cannot_be_repeated_is_refused(cell, tiny):
     store = Store(tiny / "runs")
     bad = store.write(make_cell(), failed(), {})
     with pytest.raises(FerBenchError, match=r"failed \(ValueError: no\), so it has nothing to compare"):

@@ -3,153 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 
 import jax
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
+from tiny_run import BASE, invoke
 
-from fer_bench.cli import app, main
+from fer_bench.cli import main
 from fer_bench.errors import PluginWarning
-
-TINY = '''
-    """A data set of grey squares and a backbone of one convolution."""
-    import os, time
-    from fer_bench import hookimpl
-    from fer_bench.specs import BackboneParams, BackboneSpec, DatasetSpec
-    from fer_bench.specs import ConvexPhase, ImageInput, Params, Plan, StrategySpec
-    from pydantic import Field
-
-    class NetParams(BackboneParams):
-        input_size: int = Field(16, ge=4)
-        width: int = Field(8, ge=1)
-        fault: str = ""
-
-    @hookimpl
-    def fer_bench_datasets():
-        return [DatasetSpec(name="squares", title="squares", builder="tiny_data:Squares",
-                            labels=("dark", "light", "odd, \\\\n“ß”"),
-                            identity="maybe", licence="none", citation="none", synthetic=True)]
-
-    @hookimpl
-    def fer_bench_backbones():
-        return [BackboneSpec(name="net", summary="one convolution", build="tiny:build", stages=("stem", "last"),
-                             feature_size=8, image_input=ImageInput(), params=NetParams)]
-
-    class ProbeParams(Params):
-        c: float = 1.0
-
-    @hookimpl
-    def fer_bench_strategies():
-        return [StrategySpec(name="probe", summary="", plan="tiny:plan", params=ProbeParams),
-                StrategySpec(name="steps", summary="", plan="tiny:plan_steps")]
-
-    def plan_steps(params):
-        from fer_bench.specs import GradientPhase, Rule
-        rules = (Rule(leaves="conv/.*"), Rule(head=True))
-        phases = [GradientPhase(name=name, rules=rules, epochs=8, batch=8, flip=True, dropout=0.1)
-                  for name in ("first", "second")]
-        head = ConvexPhase(c=1.0, standardize=False, max_iterations=100, tolerance=1e-5)
-        return Plan(phases=(head, *phases))
-
-    def plan(params):
-        return Plan(phases=(ConvexPhase(c=params.c, standardize=True, max_iterations=100, tolerance=1e-5),))
-
-    def build(params, *, rngs, compute_dtype):
-        import jax.numpy as jnp
-        from flax import nnx
-
-        class Stem(nnx.Module):
-            def __init__(self):
-                self.conv = nnx.Conv(3, params.width, (3, 3), rngs=rngs)
-            def __call__(self, x):
-                if params.fault == "nan":
-                    return self.conv(x) * jnp.nan
-                if params.fault == "trace":
-                    raise RuntimeError("stem fell off")
-                if params.fault == "exit":
-                    raise SystemExit("enough")
-                return nnx.relu(self.conv(x))
-
-        class Last(nnx.Module):
-            def __call__(self, x):
-                return x
-
-        class Net(nnx.Module):
-            def __init__(self):
-                self.stem = Stem()
-                if params.fault != "stages":
-                    self.last = Last()
-
-        if params.fault == "build":
-            raise OSError("weights are gone")
-        if params.fault == "careless":
-            import jax
-            print("building {")
-            jax.config.update("jax_enable_x64", True)
-        if params.fault == "slow":
-            time.sleep(float(os.environ.get("TINY_SLEEP", 0)))
-        return Net()
-'''
-TINY_DATA = '''
-    import io
-    import numpy as np
-    from PIL import Image
-    from fer_bench.data.builder import FerBuilder
-    from fer_bench.specs import Sample
-
-    class Squares(FerBuilder):
-        """Grey squares whose brightness and texture tell the class; nine subjects."""
-
-        @classmethod
-        def manual_path(cls, spec, params):
-            return None
-
-        def read(self, root, faults):
-            rng = np.random.default_rng(0)
-            for i in range(90):
-                label = i % 3
-                image = rng.integers(0, 60, (12, 12)) + (0, 150, 60)[label]
-                if label == 2:
-                    image[::2] = 0
-                file = io.BytesIO()
-                Image.fromarray(image.astype(np.uint8)).save(file, "png")
-                yield Sample(id=f"{i:03d}", image=file.getvalue(), label=self.spec.labels[label],
-                             subject=f"s{i // 3 % 9}", split="train" if i < 60 else "test",
-                             groups={"half": "first" if i < 45 else "second"},
-                             soft_label={self.spec.labels[label]: 3, self.spec.labels[0]: 1})
-'''
-
-
-@pytest.fixture
-def tiny(write_plugin, site, tmp_path, monkeypatch):
-    """Install the tiny plugin and give it folders of its own."""
-    import textwrap
-
-    write_plugin("tiny", TINY)
-    (site / "tiny_data.py").write_text(textwrap.dedent(TINY_DATA), encoding="utf-8")
-    monkeypatch.delitem(sys.modules, "tiny_data", raising=False)
-    monkeypatch.setenv("FER_BENCH_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("FER_BENCH_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-BASE = ["--backbone", "net", "--dataset", "squares", "--strategy", "probe"]
-
-
-def invoke(*arguments: str):
-    result = CliRunner().invoke(app, list(arguments))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 def test_a_run_stores_cells_and_prints_an_honest_leaderboard(tiny):
@@ -347,78 +211,6 @@ def test_images_of_many_sizes_and_kinds_reach_the_backbone(tiny, write_plugin, s
     assert (row["protocol"], row["n"]) == ("kfold", 16)
 
 
-PROCESS = """
-import signal
-# A runner in the background ignores SIGINT and hands that on; a user at a terminal does not.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from fer_bench.cli import main
-main()
-"""
-
-
-def _process(tiny, *arguments: str, **environment: str) -> subprocess.Popen:
-    env = {**os.environ, "PYTHONPATH": str(tiny / "site"), "FER_BENCH_PLUGINS": "tiny", **environment}
-    return subprocess.Popen(
-        [sys.executable, "-c", PROCESS, *arguments],
-        env=env,
-        cwd=tiny,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_a_run_that_is_killed_goes_on_where_it_was(tiny):
-    grid = ["run", *BASE, "--backbone", "net[fault=slow]", "--folds", "3"]
-    process = _process(tiny, *grid, TINY_SLEEP="60")
-    deadline = time.monotonic() + 60
-    while len(list(tiny.glob("runs/cells/[0-9a-f]*"))) < 3 and time.monotonic() < deadline:
-        time.sleep(0.2)
-    process.kill()
-    process.wait()
-    assert len(list(tiny.glob("runs/cells/[0-9a-f]*"))) == 3
-    process = _process(tiny, *grid)
-    stdout, stderr = process.communicate(timeout=120)
-    assert process.returncode == 0, stderr
-    assert "6 cells, 3 of them done before." in stderr
-    assert "net[fault=slow]" in stdout
-
-
-@pytest.mark.slow
-def test_a_run_that_is_killed_between_epochs_ends_in_the_same_bits(tiny):
-    grid = ["run", "--dataset", "squares", "--backbone", "net", "--strategy", "steps", "--folds", "2"]
-    straight = _process(tiny, *grid, "--runs-dir", "straight")
-    assert straight.wait(300) == 0, straight.communicate()
-    seen = []
-    # In the second phase of the first cell, and early in the second cell.
-    for cells, newest in ((0, 9), (1, 1)):
-        process = _process(tiny, *grid, "--runs-dir", "killed")
-        deadline = time.monotonic() + 300
-        while process.poll() is None and time.monotonic() < deadline:
-            numbers = [int(path.name) for path in tiny.glob("killed/unfinished/*/[0-9]*") if path.name.isdecimal()]
-            done = len(list(tiny.glob("killed/cells/[0-9a-f]*")))
-            if done >= cells and max(numbers, default=0) >= newest:
-                break
-        process.kill()
-        process.wait()
-        seen.append((done, bool(numbers)))
-    assert seen == [(0, True), (1, True)]
-    last = _process(tiny, *grid, "--runs-dir", "killed")
-    _, stderr = last.communicate(timeout=300)
-    assert last.returncode == 0, stderr
-    assert not (tiny / "killed" / "unfinished").exists()
-    folders = sorted(tiny.glob("straight/cells/[0-9a-f]*/predictions.parquet"))
-    trained = 0
-    for file in folders:
-        other = tiny / "killed" / "cells" / file.parent.name
-        pd.testing.assert_frame_equal(pd.read_parquet(file), pd.read_parquet(other / file.name), check_exact=True)
-        histories = [pd.read_csv(folder / "history.csv") for folder in (file.parent, other)]
-        one, two = (history.drop(columns="seconds", errors="ignore") for history in histories)
-        pd.testing.assert_frame_equal(one, two, check_exact=True)
-        trained += len(one) > 1
-    assert trained == 2
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -472,18 +264,6 @@ def test_an_empty_runs_folder_says_what_to_run(tiny, monkeypatch, capsys):
         main()
     assert caught.value.code == 2
     assert "Run 'fer-bench run --runs-dir runs' first" in capsys.readouterr().err
-
-
-def test_control_c_is_one_line_and_exit_130(tiny):
-    process = _process(tiny, "run", *BASE, "--backbone", "net[fault=slow]", "--folds", "3", TINY_SLEEP="60")
-    deadline = time.monotonic() + 60
-    while len(list(tiny.glob("runs/cells/[0-9a-f]*"))) < 3 and time.monotonic() < deadline:
-        time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in stderr
-    assert len(list(tiny.glob("runs/cells/[0-9a-f]*"))) == 3
 
 
 def test_the_cache_says_what_it_holds_and_is_cleared(tiny):

@@ -1,0 +1,73 @@
+"""Runs that are killed or stopped go on where they were, and end in the same bits."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pandas as pd
+import pytest
+from tiny_run import BASE, start
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was(tiny):
+    grid = ["run", *BASE, "--backbone", "net[fault=slow]", "--folds", "3"]
+    process = start(tiny, *grid, TINY_SLEEP="60")
+    deadline = time.monotonic() + 60
+    while len(list(tiny.glob("runs/cells/[0-9a-f]*"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.kill()
+    process.wait()
+    assert len(list(tiny.glob("runs/cells/[0-9a-f]*"))) == 3
+    process = start(tiny, *grid)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    assert "6 cells, 3 of them done before." in stderr
+    assert "net[fault=slow]" in stdout
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_between_epochs_ends_in_the_same_bits(tiny):
+    grid = ["run", "--dataset", "squares", "--backbone", "net", "--strategy", "steps", "--folds", "2"]
+    straight = start(tiny, *grid, "--runs-dir", "straight")
+    assert straight.wait(300) == 0, straight.communicate()
+    seen = []
+    # In the second phase of the first cell, and early in the second cell.
+    for cells, newest in ((0, 9), (1, 1)):
+        process = start(tiny, *grid, "--runs-dir", "killed")
+        deadline = time.monotonic() + 300
+        while process.poll() is None and time.monotonic() < deadline:
+            numbers = [int(path.name) for path in tiny.glob("killed/unfinished/*/[0-9]*") if path.name.isdecimal()]
+            done = len(list(tiny.glob("killed/cells/[0-9a-f]*")))
+            if done >= cells and max(numbers, default=0) >= newest:
+                break
+        process.kill()
+        process.wait()
+        seen.append((done, bool(numbers)))
+    assert seen == [(0, True), (1, True)]
+    last = start(tiny, *grid, "--runs-dir", "killed")
+    _, stderr = last.communicate(timeout=300)
+    assert last.returncode == 0, stderr
+    assert not (tiny / "killed" / "unfinished").exists()
+    folders = sorted(tiny.glob("straight/cells/[0-9a-f]*/predictions.parquet"))
+    trained = 0
+    for file in folders:
+        other = tiny / "killed" / "cells" / file.parent.name
+        pd.testing.assert_frame_equal(pd.read_parquet(file), pd.read_parquet(other / file.name), check_exact=True)
+        histories = [pd.read_csv(folder / "history.csv") for folder in (file.parent, other)]
+        one, two = (history.drop(columns="seconds", errors="ignore") for history in histories)
+        pd.testing.assert_frame_equal(one, two, check_exact=True)
+        trained += len(one) > 1
+    assert trained == 2
+
+
+def test_control_c_is_one_line_and_exit_130(tiny):
+    process = start(tiny, "run", *BASE, "--backbone", "net[fault=slow]", "--folds", "3", TINY_SLEEP="60")
+    deadline = time.monotonic() + 60
+    while len(list(tiny.glob("runs/cells/[0-9a-f]*"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert len(list(tiny.glob("runs/cells/[0-9a-f]*"))) == 3
