@@ -5,6 +5,7 @@ It answers as the plain scripts do, so that ``forward`` and ``full`` are timed a
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -16,9 +17,9 @@ from fer_bench.data.protocols import Fold
 from fer_bench.registry import Registry
 from fer_bench.specs import GradientPhase, Rule
 from fer_bench.training.backbone import Backbone, build, resolve_precision
+from fer_bench.training.forward import Forward, fitting_batch
 from fer_bench.training.gradient import Model, Trainer
 from fer_bench.training.parameters import divide
-from fer_bench.training.prefix import batch_step
 
 
 class Pictures:
@@ -36,13 +37,16 @@ class Pictures:
 
 def pass_forward(work: Work, backbone: Backbone) -> None:
     """Compute the features of all images."""
-    batch, step = batch_step(backbone, len(backbone.stages), 1, np.dtype(np.float16))
+    make = partial(Forward, backbone, len(backbone.stages), 1, np.dtype(np.float16))
+    cpu = jax.default_backend() == "cpu"
+    forward = make() if cpu else make(fitting_batch(make, work.images.shape[1:]))
+    batch = forward.batch
 
     def run(rows: np.ndarray, _: int) -> None:
         for at in range(0, len(rows), batch):
             part = rows[at : at + batch]
             filled = np.concatenate([part, np.repeat(part[-1:], batch - len(part))])
-            np.asarray(step(backbone.state, work.images[filled])[0])
+            forward(work.images[filled])
 
     work.time("forward", np.arange(len(work.images)), run)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -50,12 +52,23 @@ def run(
     config: options.ConfigFile = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the leaderboard and warnings alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the leaderboard as JSON.")] = False,
+    hosts: Annotated[
+        bool, typer.Option("--hosts", help="Train with other hosts, on each of which the same command is started.")
+    ] = False,
 ) -> None:
     """Run a grid of data sets, backbones and strategies, and print the leaderboard of this grid.
 
     What is stored already is not run again, so repeating a command resumes it. Exit code 1 if a cell failed.
     """
     runs = options.make_config(context.params)
+    if hosts:
+        # Before any plugin is loaded: jax must not have looked for devices yet.
+        from fer_bench.training.devices import is_first_host, join_hosts
+
+        join_hosts()
+        if not is_first_host():
+            _work_along(runs)
+            return
     from fer_bench.registry import Registry
 
     registry = Registry.load()
@@ -69,6 +82,17 @@ def run(
     typer.echo(to_json(rows, damaged) if as_json else to_terminal(rows, damaged, width()), nl=False)
     if not as_json and (twins := inflation.measure(cells)):
         typer.echo("\n" + inflation.to_terminal(twins, width()), nl=False)
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+def _work_along(runs: Sequence[RunConfig]) -> None:
+    """Compute what the first host computes, which stores and prints it."""
+    from fer_bench.registry import Registry
+
+    with tempfile.TemporaryDirectory(prefix="fer-bench-host-") as folder:
+        here = [run.model_copy(update={"runs_dir": Path(folder)}) for run in runs]
+        summary, _, _ = run_grid(here, Registry.load(), quiet=True)
     if summary.failed:
         raise typer.Exit(1)
 

@@ -21,7 +21,7 @@ from fer_bench.plugins import Plugins
 from fer_bench.results import provenance
 from fer_bench.results.store import Result, Store, StoredCell
 from fer_bench.specs import ReadoutPhase
-from fer_bench.training import answers
+from fer_bench.training import answers, devices
 from fer_bench.training.cache import Cache
 from fer_bench.training.checkpoints import Checkpoint
 from fer_bench.training.engine import run_plan
@@ -90,12 +90,16 @@ def execute(
     """
     store.ensure_writable()
     _keep_compiled_programs(cache_dir)
+    alone, first = jax.process_count() == 1, devices.is_first_host()
     cache = cache_of(cache_dir, cache_limit)
     origin = provenance.collect(plugins)
-    pending = {id(job): store.status(job.cell) != "ok" for job in grid.jobs}
+    # Hosts that work together do the same in step, whatever each has stored.
+    missing = devices.from_first_host(np.array([store.status(job.cell) != "ok" for job in grid.jobs]))
+    pending = {id(job): bool(todo) for job, todo in zip(grid.jobs, missing, strict=True)}
     done = sum(not todo for todo in pending.values())
     ok, failed = done, 0
-    told = plugins if only is None else None
+    told = plugins if only is None and first else None
+    unfinished = store.runs_dir / "unfinished" if alone else None
     reporter.begin(len(pending) if only is None else 1, done)
     _notify(told, reporter, "fer_bench_run_start", cells=len(pending), done=done, runs_dir=store.runs_dir)
     for _, group in itertools.groupby(grid.blocks, key=lambda block: (id(block.task), id(block.backbone))):
@@ -106,7 +110,7 @@ def execute(
         for block in blocks:
             together = [[job.cell.seed, job.cell.fold] for job in block.jobs]
             todo = [pending[id(job)] if only is None else job is only for job in block.jobs]
-            for job, result in _results(block, todo, cache, source, reporter, store.runs_dir / "unfinished"):
+            for job, result in _results(block, todo, cache, source, reporter, unfinished):
                 made = {"seeds": job.seeds, "config": job.config, "together": together}
                 stored = store.write(job.cell, result, {**origin, **made})
                 ok, failed = ok + (stored.status == "ok"), failed + (stored.status == "failed")
@@ -148,15 +152,17 @@ class _Spent:
 
     seconds: float = 0.0
     images_per_second: float | None = None
+    batch: int | None = None
 
     def add(self, parts: Sequence[Prefix]) -> None:
         """Count one stage's outputs."""
         self.seconds += sum(part.seconds for part in parts)
         self.images_per_second = min(part.images_per_second for part in parts)
+        self.batch = parts[0].batch
 
 
 def _material(
-    block: Block, cache: Cache, source: Source, reporter: Reporter, spent: _Spent, unfinished: Path
+    block: Block, cache: Cache, source: Source, reporter: Reporter, spent: _Spent, unfinished: Path | None
 ) -> Material:
     """Return what the engine works on; each part is fetched when a phase needs it first."""
     stages, meter = block.backbone.spec.stages, Meter()
@@ -182,7 +188,7 @@ def _material(
         inputs=inputs,
         backbone=lambda seed: source.built if seed is None else source.afresh(seed),
         soft_labels=lambda: block.task.soft_labels,
-        checkpoint=lambda number: Checkpoint(unfinished / block.jobs[number].cell.id, reporter.warn),
+        checkpoint=lambda number: Checkpoint(unfinished and unfinished / block.jobs[number].cell.id, reporter.warn),
         begin=lambda phase, samples: reporter.step(f"phase {phase}: {method}", samples),
         advance=reporter.advance,
         meter=meter,
@@ -190,7 +196,7 @@ def _material(
 
 
 def _results(
-    block: Block, todo: Sequence[bool], cache: Cache, source: Source, reporter: Reporter, unfinished: Path
+    block: Block, todo: Sequence[bool], cache: Cache, source: Source, reporter: Reporter, unfinished: Path | None
 ) -> Iterable[tuple[Job, Result]]:
     """Yield the result of every job of a block that is to be done.
 
@@ -232,6 +238,7 @@ def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Ou
         "train_counts": np.bincount(labels[job.fold.train], minlength=len(task.classes)).tolist(),
         "seconds": {"features": spent.seconds, "fit": outcome.seconds},
         "images_per_second": spent.images_per_second,
+        "images_at_once": spent.batch,
         "cost": cost,
     }
     if (faces := task.parts[0].faces) is not None:

@@ -19,7 +19,7 @@ import optax
 
 from fer_bench.data.protocols import Fold
 from fer_bench.specs import GradientPhase, Rule
-from fer_bench.training import augment, rules
+from fer_bench.training import augment, devices, rules
 from fer_bench.training.backbone import Backbone
 from fer_bench.training.parameters import Table, run
 from fer_bench.training.progress import Progress
@@ -67,8 +67,10 @@ class Trainer:
         self.start = 0 if augment.needs_images(phase) else self._first
         self._learning = {name: rule for name, rule in self.rules.items() if rules.learns(rule, shapes[name])}
         self._optimizer = _optimizer(phase)
-        self._step = jax.jit(self._make_step)
-        self._predict = jax.jit(lambda table, x: self._logits(table, x, None)[0])
+        self._devices = devices.everywhere()
+        whole = self._devices.whole
+        self._step = jax.jit(self._make_step, out_shardings=whole)
+        self._predict = jax.jit(lambda table, x: self._logits(table, x, None)[0], out_shardings=whole)
 
     def names(self) -> frozenset[str]:
         """Return the names of the parameters that the phase changes."""
@@ -116,12 +118,12 @@ class Trainer:
         batch = min(phase.batch, len(rows))
         steps = len(rows) // batch
         frozen = {name: leaf for name, leaf in model.parameters.items() if _kept(self._learning.get(name))}
+        frozen = self._devices.copy(frozen)
         counts = targets[rows].sum(0, dtype=np.float64)
         weight = jnp.asarray(len(rows) / (self.classes * np.maximum(counts, 1)), jnp.float32)
-        weight = weight if phase.balance == "weights" else jnp.ones_like(weight)
-        key = jax.random.key(seed)
+        weight = self._devices.copy(weight if phase.balance == "weights" else jnp.ones_like(weight))
         valid = np.flatnonzero(fold.valid)
-        now = progress or self.begin(model, seed)
+        now = (progress or self.begin(model, seed)).on(self._devices)
         advance(len(now.history) * steps * batch)
         while not self._finished(now):
             begun, epoch = time.perf_counter(), len(now.history)
@@ -138,11 +140,12 @@ class Trainer:
                     memory,
                     others,
                     frozen,
-                    inputs.take(taken, variant),
-                    targets[taken],
+                    self._devices.divide(inputs.take(taken, variant)),
+                    self._devices.divide(targets[taken]),
                     weight,
                     self._rate(step, phase.epochs * steps),
-                    jax.random.fold_in(key, step),
+                    np.uint32(seed),
+                    np.uint32(step),
                 )
                 losses.append(loss)
                 advance(batch)
@@ -170,12 +173,13 @@ class Trainer:
 
     def predict(self, model: Model, inputs: Inputs, rows: Array) -> Array:
         """Return log-probabilities of some samples, (k, c) float32."""
-        table = {**model.parameters, **model.others}
+        table = self._devices.copy({**model.parameters, **model.others})
         size, found = min(max(self.phase.batch, 32), len(rows)), []
+        size += -size % len(self._devices)
         for at in range(0, len(rows), size):
             taken = rows[at : at + size]
             filled = np.concatenate([taken, np.repeat(taken[-1:], size - len(taken))])
-            found.append(np.asarray(self._predict(table, inputs.take(filled)))[: len(taken)])
+            found.append(np.asarray(self._predict(table, self._devices.divide(inputs.take(filled))))[: len(taken)])
         logits = np.concatenate(found).astype(np.float64)
         logits -= logits.max(1, keepdims=True)
         return (logits - np.log(np.exp(logits).sum(1, keepdims=True))).astype(np.float32)
@@ -231,9 +235,10 @@ class Trainer:
         target: jax.Array,
         weight: jax.Array,
         rate: jax.Array,
-        key: jax.Array,
+        seed: jax.Array,
+        step: jax.Array,
     ) -> tuple[Any, Any, Table, jax.Array]:
-        phase = self.phase
+        phase, key = self.phase, jax.random.fold_in(jax.random.key(seed), step)
         if augment.needs_images(phase):
             changes, mixing = jax.random.split(jax.random.fold_in(key, 1))
             x, target = augment.mix(mixing, augment.apply(changes, x, phase), target, phase)

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -28,22 +29,13 @@ from fer_bench.specs import BackboneSpec
 from fer_bench.training import backbone as backbones
 from fer_bench.training.backbone import Backbone
 from fer_bench.training.cache import Cache, Entry, Writer
+from fer_bench.training.forward import BATCH, Forward, fitting_batch
 from fer_bench.training.meter import forward_flops
 
 Array = np.ndarray[Any, Any]
 
 VERSION = 1
 """Part of every key; grows when any number that this module stores changes."""
-BATCH = 32
-"""Images that go to a CPU at once."""
-MICRO_BATCH = 4
-"""Images that run together on a CPU, so that activations stay in cache: 125 images/s against 109 for whole batches of
-16 at 149 pixels (Xception, 2 cores with AMX), 30 against 22 at 299."""
-BATCH_ELSEWHERE = 256
-"""Images that go to a GPU or TPU at once, and run together."""
-_ROUNDING = 2.0**-10
-"""Half precision is given up where its rounding takes more than this share of the values (root mean squares): numbers
-within its range lose at most 2**-11, smaller ones up to all."""
 
 
 class Source:
@@ -71,7 +63,7 @@ class Source:
 
     def flops(self) -> float | None:
         """Return the operations of one image of the input's size through the backbone; traces it once on a machine."""
-        memo = self._memo("flops", {})
+        memo = self.memo("flops", {})
         try:
             return float(memo.read_text(encoding="ascii"))
         except (OSError, ValueError):
@@ -86,7 +78,7 @@ class Source:
     def known_digests(self) -> tuple[str, ...] | None:
         """A sha256 of each stage's arrays as remembered from an earlier build, or None."""
         try:
-            digests = json.loads(self._memo("stages", {}).read_text(encoding="utf-8"))
+            digests = json.loads(self.memo("stages", {}).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         stages = len(self.component.spec.stages)
@@ -97,21 +89,22 @@ class Source:
         if (known := self.known_digests) is not None:
             return known
         digests = self.built.digests()
-        _remember(self._memo("stages", {}), json.dumps(digests))
+        _remember(self.memo("stages", {}), json.dumps(digests))
         return digests
 
     def known_rate(self, stop: int) -> float | None:
         """Return images per second through the first ``stop`` stages when they last ran on this machine, or None."""
         try:
-            return float(self._memo("rates", {"stop": stop}).read_text(encoding="ascii"))
+            return float(self.memo("rates", {"stop": stop}).read_text(encoding="ascii"))
         except (OSError, ValueError):
             return None
 
     def record_rate(self, stop: int, images_per_second: float) -> None:
         """Remember a speed for `known_rate`."""
-        _remember(self._memo("rates", {"stop": stop}), f"{images_per_second:.3f}\n")
+        _remember(self.memo("rates", {"stop": stop}), f"{images_per_second:.3f}\n")
 
-    def _memo(self, kind: str, more: dict[str, Any]) -> Path:
+    def memo(self, kind: str, more: dict[str, Any]) -> Path:
+        """Return the file that remembers a fact of this backbone on this machine."""
         return self.cache_dir / kind / f"{_hash({**self.identity, **more})[:16]}.txt"
 
 
@@ -125,6 +118,7 @@ class Prefix:
         parameters: trainable parameters of the whole backbone.
         seconds: that computing them took, whenever that was.
         images_per_second: of that computation, without compilation; a mirrored image counts.
+        batch: images that ran together then; None where an older version did not say.
         entry: keeps them from being evicted.
     """
 
@@ -132,6 +126,7 @@ class Prefix:
     parameters: int
     seconds: float
     images_per_second: float
+    batch: int | None
     entry: Entry
 
 
@@ -221,7 +216,8 @@ def fetch(
 
 def _prefix(entry: Entry) -> Prefix:
     facts = entry.facts
-    return Prefix(entry.values, facts["parameters"], facts["seconds"], facts["images_per_second"], entry)
+    seconds, rate = facts["seconds"], facts["images_per_second"]
+    return Prefix(entry.values, facts["parameters"], seconds, rate, facts.get("batch"), entry)
 
 
 class _DoesNotFit(Exception):
@@ -263,15 +259,16 @@ def _write(
     advance: Callable[[int], None],
 ) -> None:
     backbone, n = source.built, len(view.rows)
-    state = {stage: backbone.state[stage] for stage in backbone.stages[:stop]}
-    batch, step = batch_step(backbone, stop, variants, dtype)
-    batches = _batches(view, batch, backbone.input_size)
+    make = partial(Forward, backbone, stop, variants, dtype)
+    forward = make(batch=_batch(source, view, stop, make))
+    batches = _batches(view, forward.batch, backbone.input_size)
     first = next(batches)
+    state = {stage: backbone.state[stage] for stage in backbone.stages[:stop]}
     shape = _output_shape(source, stop, jax.eval_shape(partial(backbone.prefix, stop=stop), state, first[1]))
     with cache.writer(name, (n, variants, *shape), dtype) as writer:
         compiled = start
         for at, images, count in itertools.chain([first], batches):
-            values, finite, fits = map(np.asarray, step(state, images))
+            values, finite, fits = forward(images)
             if not finite.all():
                 sample = view.column("id")[at + int(np.flatnonzero(~finite[:count])[:1].sum())]
                 raise PluginError(
@@ -285,35 +282,32 @@ def _write(
                 compiled = time.perf_counter()
             advance(count)
         end = time.perf_counter()
-        rate = (n - batch) / (end - compiled) if n > batch else n / (end - start)
+        rate = (n - forward.batch) / (end - compiled) if n > forward.batch else n / (end - start)
         _describe(writer, source, view, stop, dtype)
         writer.facts |= {"seconds": end - start, "images_per_second": rate * variants, "variants": variants}
+        writer.facts |= {"batch": forward.batch}
 
 
-def batch_step(
-    backbone: Backbone, stop: int, variants: int, dtype: np.dtype[Any]
-) -> tuple[int, Callable[[Any, Any], tuple[jax.Array, jax.Array, jax.Array]]]:
-    """Return the size of a batch, and the compiled function that makes stage outputs of one.
+def _batch(source: Source, view: View, stop: int, make: Callable[..., Forward]) -> int:
+    """Return the size of a batch; for a GPU or TPU as remembered for these stages and images, or found now."""
+    if jax.default_backend() == "cpu":
+        return BATCH
+    shape, _ = _shape(view, source.built.input_size)
+    kinds = sorted(device.device_kind for device in jax.local_devices())
+    memo = source.memo("batches", {"stop": stop, "shape": shape, "devices": kinds})
+    with suppress(OSError, ValueError):
+        return int(memo.read_text(encoding="ascii"))
+    size = fitting_batch(lambda size: make(batch=size), shape)
+    _remember(memo, f"{size}\n")
+    return size
 
-    The function takes the state of the first ``stop`` stages and (batch, h, w, c) uint8 images, and returns the values
-    (batch, variants, …) in ``dtype``, whether those of each image are finite, and whether ``dtype`` holds them.
-    """
-    batch, micro_batch = (BATCH, MICRO_BATCH) if jax.default_backend() == "cpu" else (BATCH_ELSEWHERE, BATCH_ELSEWHERE)
 
-    def run(state: Any, images: jax.Array) -> jax.Array:
-        mirrored = (images, images[:, :, ::-1])[:variants]
-        return jnp.stack([backbone.prefix(state, pictures, stop) for pictures in mirrored], axis=1)
-
-    @jax.jit
-    def step(state: Any, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        parts = images.reshape(-1, micro_batch, *images.shape[1:])
-        values = jnp.concatenate(jax.lax.map(lambda part: run(state, part), parts))
-        stored = values.astype(dtype)
-        error, size = (jnp.sum(jnp.square(x.astype(jnp.float32))) for x in (values - stored, values))
-        finite = jnp.isfinite(values).reshape(len(values), -1).all(1)
-        return stored, finite, jnp.isfinite(stored).all() & (error <= size * _ROUNDING**2)
-
-    return batch, step
+def _shape(view: View, input_size: int) -> tuple[tuple[int, int, int], int | None]:
+    """Return the shape of the images that go to the device, and the side that they are resized to before, if any."""
+    shape, channels = view.shape, view.channels
+    if shape is not None and max(shape) <= 2 * input_size:
+        return (*shape[:2], channels), None
+    return (input_size, input_size, channels), input_size
 
 
 def _output_shape(source: Source, stop: int, out: Any) -> tuple[int, ...]:
@@ -356,12 +350,11 @@ def _batches(view: View, batch: int, input_size: int) -> Iterator[tuple[int, Arr
 
     The next batch is decoded while the device works on this one.
     """
-    shape, channels = view.shape, view.channels
-    side = None if shape is not None and max(shape) <= 2 * input_size else input_size
+    _, side = _shape(view, input_size)
 
     def read(at: int) -> tuple[int, Array, int]:
         positions = np.arange(at, min(at + batch, len(view.rows)))
-        images = transforms.to_batch(view.images(positions), side, channels)
+        images = transforms.to_batch(view.images(positions), side, view.channels)
         return at, np.concatenate([images, np.repeat(images[-1:], batch - len(positions), axis=0)]), len(positions)
 
     with ThreadPoolExecutor(1) as reader:

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from fer_bench.training.devices import Devices
 from fer_bench.training.parameters import Table
 
 
@@ -42,6 +43,11 @@ class Progress:
         if loss < self.best_loss:
             return replace(self, best=(self.learning, self.others), best_loss=loss, waited=0)
         return replace(self, waited=self.waited + 1)
+
+    def on(self, devices: Devices) -> Progress:
+        """Return this with its numbers on every one of some devices."""
+        learning, memory, others, best = devices.copy((self.learning, self.memory, self.others, self.best))
+        return replace(self, learning=learning, memory=memory, others=others, best=best)
 
     def leaves(self) -> list[jax.Array]:
         """Return all numbers in a fixed order; random states stay as they begin."""

@@ -1,0 +1,139 @@
+"""The same numbers from two devices and two hosts as from one, and the batch that fills a device."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from tiny_run import start
+
+from fer_bench.errors import FerBenchError
+from fer_bench.training import devices, forward
+
+TWO_DEVICES = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import jax, numpy as np
+import test_gradient as tiny
+from fer_bench.specs import GradientPhase
+from fer_bench.training import devices
+from fer_bench.training.forward import Forward
+
+both, one = devices.everywhere(), devices.Devices(jax.devices()[:1])
+assert len(both) == 2 and len(one) == 1
+assert len(both.divide(np.zeros((16, 3))).addressable_shards[0].data) == 8
+assert len(both.divide(np.zeros((3, 2))).addressable_shards[0].data) == 3
+
+net, (inputs, labels, fold) = tiny.backbone(), tiny.problem(3, 0)
+found = []
+for which in (one, both):
+    devices.everywhere = devices.here = lambda: which
+    phase = GradientPhase(name="p", rules=tiny.EVERYTHING, epochs=2, batch=16, learning_rate=1e-2, optimizer="sgd",
+                          batch_norm="train", mixup=0.2, dropout=0.2)
+    fitter = tiny.trainer(net, phase, 3)
+    after, history = fitter.fit(tiny.start(net, 3), inputs, tiny.one_hot(labels), fold, 0, tiny.nothing)
+    said = fitter.predict(after, inputs, np.arange(47))
+    features, finite, fits = Forward(net, 2, 2, np.dtype(np.float32))(inputs.take(np.arange(32)))
+    assert finite.all() and fits
+    found.append({"said": said, "features": features, "loss": [row["loss"] for row in history],
+                  **after.parameters, **after.others})
+for name, value in found[0].items():
+    np.testing.assert_allclose(value, found[1][name], rtol=2e-3, atol=2e-4, err_msg=name)
+"""
+
+
+def test_two_devices_compute_what_one_does():
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", TWO_DEVICES, str(Path(__file__).parent)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env={**os.environ, **flags})
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_two_hosts_compute_what_one_does_and_the_first_stores_it(tiny):
+    grid = ["run", "--dataset", "squares", "--backbone", "net", "--strategy", "steps", "--folds", "2"]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    where = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": "2", "JAX_PLATFORMS": "cpu"}
+    hosts = [
+        start(tiny, *grid, "--hosts", "--runs-dir", f"runs{number}", **where, JAX_PROCESS_ID=str(number))
+        for number in range(2)
+    ]
+    said = [host.communicate(timeout=600) for host in hosts]
+    assert [host.returncode for host in hosts] == [0, 0], said
+    assert "2 cells ok, 0 failed" in said[0][1]
+    assert said[0][0].startswith("squares (synthetic): ")
+    assert said[1][0] == "", "the second host prints no leaderboard"
+    alone = start(tiny, *grid, "--runs-dir", "alone")
+    assert alone.wait(600) == 0, alone.communicate()
+    assert not list(tiny.glob("runs1/cells/*"))
+    files = sorted(tiny.glob("alone/cells/[0-9a-f]*/predictions.parquet"))
+    assert len(files) == 2
+    for file in files:
+        one, two = (
+            pd.read_parquet(tiny / runs / "cells" / file.parent.name / file.name) for runs in ("alone", "runs0")
+        )
+        columns = ["p0", "p1", "p2"]
+        np.testing.assert_allclose(one[columns], two[columns], atol=0.02)
+        pd.testing.assert_frame_equal(one.drop(columns=columns), two.drop(columns=columns))
+
+
+def test_hosts_that_are_not_named_are_asked_for(monkeypatch):
+    for name in ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(FerBenchError, match=r"Cannot join the other hosts: .*JAX_COORDINATOR_ADDRESS=host:port"):
+        devices.join_hosts()
+    monkeypatch.setenv("JAX_NUM_PROCESSES", "two")
+    with pytest.raises(FerBenchError, match="invalid literal for int"):
+        devices.join_hosts()
+
+
+def _seconds(rates, memory):
+    def seconds(size):
+        if size > memory:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return size / rates[size]
+
+    return seconds
+
+
+@pytest.mark.parametrize(
+    ("rates", "memory", "expected"),
+    [
+        ({32: 100, 64: 180, 128: 200, 256: 204, 512: 900}, 1024, 128),  # 256 gains too little: nobody looks further
+        ({32: 100, 64: 180, 128: 300}, 100, 64),  # the largest that fits
+        ({32: 100, 64: 60}, 1024, 32),
+        ({32: 100, 64: 120}, 1024, 64),
+    ],
+)
+def test_the_smallest_batch_that_fills_the_device_is_taken(rates, memory, expected):
+    assert forward.probe(_seconds(rates, memory), sorted(rates)) == expected
+
+
+def test_a_device_that_holds_no_batch_says_so():
+    with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
+        forward.probe(_seconds({}, 16), [32, 64])
+
+
+def test_batches_are_timed_on_the_device_and_agree_to_rounding(monkeypatch):
+    from test_gradient import backbone
+
+    net, sizes = backbone(), []
+    monkeypatch.setattr(forward, "SIZES", (4, 8))
+
+    def make(size):
+        sizes.append(size)
+        return forward.Forward(net, 2, 1, np.dtype(np.float32), size)
+
+    assert forward.fitting_batch(make, (8, 8, 3)) in (4, 8)
+    assert sizes == [4, 8]
+    images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), np.uint8)
+    halves = np.concatenate([make(4)(images[:4])[0], make(4)(images[4:])[0]])
+    np.testing.assert_allclose(make(8)(images)[0], halves, rtol=1e-5, atol=1e-6)
