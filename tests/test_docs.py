@@ -3,68 +3,43 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
+from command_line import examples, parse, subcommands
 
-from fer_bench.cli import app
 from fer_bench.registry import Registry
 from fer_bench.training.engine import make_plan
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("plugins/*/README.md")), *sorted(ROOT.glob("docs/**/*.md"))]
-COMMAND = typer.main.get_command(app)
 
 
-def _command_lines(text: str) -> list[str]:
-    """Return the fer-bench commands of indented and fenced blocks, continued lines joined, comments dropped."""
-    joined = re.sub(r"\\\n\s*", " ", text)
-    lines = re.findall(r"^\s*(?:\$ )?(fer-bench .*)$", joined, re.MULTILINE)
-    return [line.replace("…", "").strip() for line in lines]
-
-
-def _subcommands(command: Any, path: str = "") -> dict[str, Any]:
-    if not hasattr(command, "commands"):
-        return {path: command}
-    return {
-        k: v for name, sub in command.commands.items() for k, v in _subcommands(sub, f"{path} {name}".strip()).items()
-    }
-
-
-CASES = [(document, line) for document in DOCUMENTS for line in _command_lines(document.read_text(encoding="utf-8"))]
+CASES = [(document, line) for document in DOCUMENTS for line in examples(document.read_text(encoding="utf-8"))]
 
 
 @pytest.mark.parametrize(("document", "line"), CASES, ids=[f"{d.parent.name}/{d.name}: {line}" for d, line in CASES])
 def test_every_documented_command_parses(document, line):
-    arguments = shlex.split(line, comments=True)[1:]
     if "|" in line:  # "data list | status": names, not a pipe
         group, *alternatives = line.split("#")[0].replace("fer-bench ", "").split("|")
         family, first = group.split()[:2]
         for name in [first, *(word.split()[0] for word in alternatives)]:
-            assert f"{family} {name}" in _subcommands(COMMAND)
+            assert f"{family} {name}" in subcommands()
         return
-    command, names = COMMAND, []
-    while hasattr(command, "commands"):
-        names.append(arguments.pop(0))
-        assert names[-1] in command.commands, f"there is no command {' '.join(names)}"
-        command = command.commands[names[-1]]
-    command.make_context(" ".join(names), arguments)
+    parse(line.replace("…", ""))
 
 
 def test_the_documents_show_commands():
     assert len(CASES) >= 14
 
 
-@pytest.mark.parametrize("path", _subcommands(COMMAND))
+@pytest.mark.parametrize("path", subcommands())
 def test_every_subcommand_is_in_the_readme_and_has_help(path):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     group, _, name = path.rpartition(" ")
     pattern = rf"fer-bench {group}[^`\n]*\b{name}\b" if group else rf"fer-bench {name}\b"
     assert re.search(pattern, readme), f"the README does not mention 'fer-bench {path}'"
-    command = _subcommands(COMMAND)[path]
+    command = subcommands()[path]
     assert command.help
     for parameter in command.params:
         assert getattr(parameter, "help", "") or parameter.param_type_name == "argument", (

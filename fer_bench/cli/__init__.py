@@ -28,8 +28,18 @@ from fer_bench.cli import (
 )
 from fer_bench.errors import FerBenchError, PluginWarning
 
+EXAMPLES = """\b
+Examples:
+  fer-bench run
+  fer-bench leaderboard
+  fer-bench data status
+
+Environment: FER_BENCH_DATA_DIR and FER_BENCH_CACHE_DIR name the folders of data and cache.
+"""
+
 app = typer.Typer(
     help="Honest benchmarks of facial-expression recognition: which adaptation of which backbone works best?",
+    epilog=EXAMPLES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # it would swallow the brackets of name[param=value]

@@ -14,6 +14,17 @@ from fer_bench.cli.options import CacheLimit
 if TYPE_CHECKING:
     from fer_bench.training.cache import Cache, Row
 
+STATUS_EXAMPLES = """\b
+Examples:
+  fer-bench cache status
+  fer-bench cache status --json
+"""
+CLEAR_EXAMPLES = """\b
+Examples:
+  fer-bench cache clear
+  fer-bench cache clear --all
+"""
+
 app = typer.Typer(help="Show and clear what was computed once and kept.", no_args_is_help=True)
 
 Folder = Annotated[
@@ -29,13 +40,11 @@ Folder = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@app.command()
+@app.command(epilog=STATUS_EXAMPLES)
 def status(cache_dir: Folder, cache_limit: CacheLimit = None, as_json: Json = False) -> None:
     """List the stored stage outputs: what each is, its size, when it was used last, and the limit of all.
 
     When the limit would be passed, those used longest ago go first; what a running process uses stays.
-
-    Example: fer-bench cache status
     """
     from fer_bench.cli.tables import print_table
     from fer_bench.sizes import format_size
@@ -65,7 +74,7 @@ def status(cache_dir: Folder, cache_limit: CacheLimit = None, as_json: Json = Fa
     typer.echo(f"Compiled programs: {format_size(programs)}.")
 
 
-@app.command()
+@app.command(epilog=CLEAR_EXAMPLES)
 def clear(
     cache_dir: Folder,
     everything: Annotated[bool, typer.Option("--all", help="Compiled programs and measured speeds, too.")] = False,
@@ -74,8 +83,6 @@ def clear(
     """Remove the stored stage outputs that no running process uses; whatever is needed again is computed again.
 
     Downloaded weights stay.
-
-    Example: fer-bench cache clear
     """
     import shutil
 

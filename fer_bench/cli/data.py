@@ -19,11 +19,31 @@ if TYPE_CHECKING:
     from fer_bench.registry import Component
     from fer_bench.specs import DatasetSpec
 
+LIST_EXAMPLES = """\b
+Examples:
+  fer-bench data list
+  fer-bench data list --json
+"""
+STATUS_EXAMPLES = """\b
+Examples:
+  fer-bench data status
+  fer-bench data status fer2013 'ckplus[last=1]'
+"""
+PREPARE_EXAMPLES = """\b
+Examples:
+  fer-bench data prepare fer2013
+  fer-bench data prepare rafdb 'ferplus[protocol=argmax]' --data-dir data
+"""
+VERIFY_EXAMPLES = """\b
+Examples:
+  fer-bench data verify fer2013
+"""
+
 app = typer.Typer(help="List, prepare and verify data sets.", no_args_is_help=True)
 app.command("audit", epilog=audit.EXAMPLES)(audit.audit)
 
 
-@app.command("list")
+@app.command("list", epilog=LIST_EXAMPLES)
 def list_datasets(as_json: AsJson = False) -> None:
     """List the data sets that the installed plugins bring."""
     from fer_bench.registry import Registry
@@ -62,10 +82,10 @@ def list_datasets(as_json: AsJson = False) -> None:
     )
 
 
-@app.command()
+@app.command(epilog=STATUS_EXAMPLES)
 def status(
     data_dir: DataDir,
-    datasets: Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="all, if none is named")] = None,
+    datasets: Annotated[list[str] | None, typer.Argument(metavar="DATASET", help="all, if none is named")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say which data sets are prepared, where their data go, and what is missing."""
@@ -98,13 +118,13 @@ def status(
             print(f"{row['dataset']}: the folder is {row['manual_dir']!r}. {row['access']}")
 
 
-@app.command()
+@app.command(epilog=PREPARE_EXAMPLES)
 def prepare(datasets: Names, data_dir: DataDir) -> None:
     """Check data sets and write them in the form that runs read; does nothing where that is done."""
     each(datasets, lambda dataset: _prepare(dataset, data_dir))
 
 
-@app.command()
+@app.command(epilog=VERIFY_EXAMPLES)
 def verify(datasets: Names, data_dir: DataDir) -> None:
     """Read prepared data sets again: every row, every image, the fingerprint."""
     each(datasets, lambda dataset: _verify(dataset, data_dir))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fer_bench.registry import Component
     from fer_bench.specs import DatasetSpec
 
-Names = Annotated[list[str], typer.Argument(metavar="DATASET...", help="as in 'fer2013' or 'synthetic[domain=lab]'")]
+Names = Annotated[list[str], typer.Argument(metavar="DATASET", help="as in 'fer2013' or 'synthetic[domain=lab]'")]
 DataDir = Annotated[
     Path,
     typer.Option(

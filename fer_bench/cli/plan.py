@@ -11,6 +11,7 @@ from fer_bench.cli import options
 EXAMPLES = """\b
 Examples:
   fer-bench plan --dataset fer2013 --limit 2100
+  fer-bench plan --config recipes/nasri2020-synthetic.yaml
 """
 
 

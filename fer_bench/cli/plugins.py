@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List and check plugins.", no_args_is_help=True)
 
+LIST_EXAMPLES = """\b
+Examples:
+  fer-bench plugins list
+  fer-bench plugins list --json
+"""
 EXAMPLES = """\b
 Examples:
   fer-bench plugins check strategies
@@ -22,16 +27,13 @@ Examples:
 """
 
 
-@app.command("list")
+@app.command("list", epilog=LIST_EXAMPLES)
 def list_plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List every installed plugin with what it brings, or why it failed. Exit code 1 if one failed.
 
     Remarks name what loading a plugin did beside: a second or more, print, warn, start threads, change settings.
 
     FER_BENCH_PLUGINS=a,b in the environment selects plugins by name.
-
-    Example:
-      fer-bench plugins list
     """
     from fer_bench.plugins import load_plugins
 

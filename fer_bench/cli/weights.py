@@ -13,18 +13,34 @@ from fer_bench import paths
 if TYPE_CHECKING:
     from fer_bench.specs import WeightsSpec
 
+LIST_EXAMPLES = """\b
+Examples:
+  fer-bench weights list
+  fer-bench weights list --json
+"""
+FETCH_EXAMPLES = """\b
+Examples:
+  fer-bench weights fetch xception
+"""
+CONVERT_EXAMPLES = """\b
+Examples:
+  fer-bench weights convert xception xception_notop.h5 --output xception.safetensors
+"""
+VERIFY_EXAMPLES = """\b
+Examples:
+  fer-bench weights verify xception
+  fer-bench weights verify xception --file xception.safetensors
+"""
+
 app = typer.Typer(help="List, fetch, convert and verify pre-trained weights.", no_args_is_help=True)
 
 Backbone = Annotated[str, typer.Argument(metavar="BACKBONE", help="as in 'xception'")]
 Name = Annotated[str, typer.Option("--weights", metavar="NAME", help="which weights, if not the backbone's default")]
 
 
-@app.command("list")
+@app.command("list", epilog=LIST_EXAMPLES)
 def list_weights(as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
-    """List the weights of all backbones.
-
-    Example: fer-bench weights list
-    """
+    """List the weights of all backbones."""
     from fer_bench.registry import Registry
     from fer_bench.specs import BackboneSpec
 
@@ -52,7 +68,7 @@ def list_weights(as_json: Annotated[bool, typer.Option("--json", help="print JSO
         typer.echo(f"  {row['source']}")
 
 
-@app.command()
+@app.command(epilog=FETCH_EXAMPLES)
 def fetch(
     backbone: Backbone,
     cache_dir: Annotated[
@@ -66,26 +82,20 @@ def fetch(
     ],
     weights: Name = "",
 ) -> None:
-    """Download the published file of some weights, check its sha256, and print its path.
-
-    Example: fer-bench weights fetch xception
-    """
+    """Download the published file of some weights, check its sha256, and print its path."""
     from fer_bench.training.weights import fetch
 
     typer.echo(fetch(_find(backbone, weights), cache_dir / "weights"))
 
 
-@app.command()
+@app.command(epilog=CONVERT_EXAMPLES)
 def convert(
     backbone: Backbone,
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="the published file")],
     output: Annotated[Path, typer.Option(help="safetensors file to write")],
     weights: Name = "",
 ) -> None:
-    """Convert a published file to the tensors of a backbone, as safetensors, and compare them with the pinned ones.
-
-    Example: fer-bench weights convert xception xception_notop.h5 --output xception.safetensors
-    """
+    """Convert a published file to the tensors of a backbone, as safetensors, and compare them with the pinned ones."""
     from fer_bench.training.weights import convert
 
     written = convert(_find(backbone, weights), source, output)
@@ -99,16 +109,13 @@ def convert(
         typer.echo("All tensors have the pinned digests.")
 
 
-@app.command()
+@app.command(epilog=VERIFY_EXAMPLES)
 def verify(
     backbone: Backbone,
     weights: Name = "",
     file: Annotated[Path | None, typer.Option(help="check this safetensors file instead of the packaged one")] = None,
 ) -> None:
-    """Check every tensor against the digests that the plugin pins.
-
-    Example: fer-bench weights verify xception
-    """
+    """Check every tensor against the digests that the plugin pins."""
     from fer_bench.training.weights import verify
 
     spec = _find(backbone, weights)
