@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from fer_bench.testing.layouts.drawing import Writer
+from fer_bench.testing.layouts.fer2013 import (
+    write_fer2013,
+    write_fer2013_folders,
+    write_fer2013_icml,
+    write_fer2013_named,
+)
+from fer_bench.testing.layouts.manifests import write_empathic, write_manifest
 from fer_bench.testing.layouts.posed import (
     write_ckplus_48,
     write_ckplus_csv,
@@ -47,5 +54,11 @@ LAYOUTS: dict[str, Writer] = {
     "affwild2/aligned": write_affwild2,
     "affwild2/nested": write_affwild2_nested,
     "ferplus/csv": write_ferplus,
+    "fer2013/csv": write_fer2013,
+    "fer2013/icml": write_fer2013_icml,
+    "fer2013/folders": write_fer2013_folders,
+    "fer2013/named": write_fer2013_named,
+    "manifest/manifest": write_manifest,
+    "empathic/manifest": write_empathic,
 }
 """Data set and layout -> what writes a small copy of it."""

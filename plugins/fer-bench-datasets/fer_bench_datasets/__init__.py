@@ -7,7 +7,7 @@ from fer_bench.labels import BASIC_7
 from fer_bench.specs import DatasetSpec
 
 from . import catalogue_posed, catalogue_wild
-from .facts import EMPATHIC_LABELS, FER2013_COUNTS, FER2013_LABELS, FER2013_SPLITS
+from .facts import EMPATHIC_LABELS, FER2013_COUNTS, FER2013_LABELS, FER2013_MERGED, FER2013_SPLITS
 from .params import EmpathicParams, ManifestParams, SyntheticParams
 
 _FORM = (
@@ -26,7 +26,7 @@ def fer_bench_datasets() -> list[DatasetSpec]:
             builder="fer_bench_datasets.fer2013:Fer2013",
             labels=FER2013_LABELS,
             identity="no",
-            splits=FER2013_SPLITS,
+            splits=(*FER2013_SPLITS, *FER2013_MERGED),
             expected_counts=FER2013_COUNTS,
             licence="not stated by the owners; the pictures were collected by a web image search",
             citation="Goodfellow et al., Challenges in Representation Learning, ICONIP 2013, arXiv:1307.0414",

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fer_bench.data.builder import Faults
+from fer_bench.labels import canonical
 from fer_bench.specs import Sample
 
 from .class_folders import is_ignored
@@ -19,6 +20,8 @@ from .text_list import read_lines
 IMAGES = "cropped_aligned"
 PARTS = {"train": "Train_Set", "validation": "Validation_Set"}
 
+_HEADER = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other"
+_EXPRESSIONS = [canonical(label) or label for label in AFFWILD2_LABELS]
 _SIDE = re.compile(r"_(left|right)$", re.IGNORECASE)
 
 
@@ -54,8 +57,9 @@ def _read_video(
     for number, (where, text) in enumerate(read_lines(path, faults, source.name(path))):
         name = f"{number:05d}.jpg"
         if number == 0:  # The header names the classes.
-            if text in codes:
-                faults.add(where, f"reads {text!r}, expected a header with the names of the classes")
+            if not _names_classes(text):
+                faults.add(where, f"reads {text!r}, expected a header such as {_HEADER!r}, in this order")
+                return
         elif text == "-1":
             left_out["frames with the label -1"] += 1
         elif text not in codes:
@@ -71,6 +75,12 @@ def _read_video(
                 subject=_SIDE.sub("", video.name),
                 sequence=video.name,
             )
+
+
+def _names_classes(header: str) -> bool:
+    """Return whether a header names the classes in their order; the challenge of 2021 had the first seven alone."""
+    names = [canonical(name) or name.strip().lower() for name in header.split(",")]
+    return len(names) >= len(AFFWILD2_LABELS) - 1 and names == _EXPRESSIONS[: len(names)]
 
 
 class AffWild2(LayoutBuilder):

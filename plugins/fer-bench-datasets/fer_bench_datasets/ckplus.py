@@ -52,6 +52,8 @@ def read_raw(source: Source, faults: Faults) -> Iterator[Sample]:
 
 def _read_emotion(source: Source, path: Path, faults: Faults) -> str | None:
     text = " ".join(line for _, line in read_lines(path, faults, source.name(path)))
+    if not text:
+        return None
     for code, label in enumerate(CKPLUS_LABELS):
         try:
             if float(text) == code:

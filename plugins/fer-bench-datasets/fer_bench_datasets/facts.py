@@ -8,6 +8,9 @@ FER2013_LABELS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "
 """FER2013's classes; the column ``emotion`` indexes them."""
 
 FER2013_SPLITS = ("training", "publictest", "privatetest")
+"""FER2013's column ``Usage``."""
+FER2013_MERGED = ("train", "test")
+"""The splits of folders that do not say which test part a picture belongs to."""
 
 _FER2013_NUMBERS = (
     (3995, 436, 4097, 7215, 4830, 3171, 4965),

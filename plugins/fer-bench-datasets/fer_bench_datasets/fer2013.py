@@ -37,8 +37,11 @@ def read_folders(source: Source, faults: Faults) -> Iterator[Sample]:
             "is no part of FER2013, whose copies have 'train' and 'test' alone: this may be MMAFEDB, which is read as "
             "'mmafedb'; or remove that folder",
         )
+    strangers = [name for name in source.folders() if name.lower() not in (*PARTS, OTHERS_PART)]
     for part in PARTS:
         root = source.find(part)
+        if root is None and strangers:
+            faults.add(part, f"is missing, and there is {', '.join(map(repr, strangers))}: rename or remove that")
         for label, folder in list_classes(source, root, FER2013_LABELS, _spell, faults) if root else ():
             for path in list_pictures(source, folder, faults):
                 name = source.name(path)

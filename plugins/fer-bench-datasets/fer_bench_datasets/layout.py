@@ -25,6 +25,8 @@ from fer_bench.specs import Sample
 
 DEPTH = 2
 """How many folders below the manual folder a layout may lie; further copies are looked for one less deep."""
+HINT_DEPTH, HINT_FOLDERS = 6, 2000
+"""How deep, and in how many folders, what lies too deep is looked for, to be named in the message."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,10 @@ class Source:
     def name(self, path: Path) -> str:
         """Return the name of a file below ``base`` as ids and messages show it."""
         return path.relative_to(self.base).as_posix()
+
+    def folders(self) -> list[str]:
+        """Return the names of the folders in ``base``, sorted."""
+        return [folder.name for folder in _folders(self.base)]
 
     def find(self, *patterns: str) -> Path | None:
         """Return the one file or folder below ``base`` that any of ``patterns`` names, in upper or lower case, or None.
@@ -161,14 +167,45 @@ def detect(root: Path, layouts: Sequence[Layout], wanted: Sequence[str], name: s
         return found[0][:2]
     if not found:
         either = "; or ".join(layout.what for layout in layouts if layout.name in wanted)
-        there = ", ".join(repr(entry.name) for entry in _visible(root)[:8]) or "nothing"
-        raise DataError(
-            f"{str(root)!r} holds no {name} that can be read: expected {either}. There is {there}. {access}"
-        )
+        marks = [mark for layout in layouts if layout.name in wanted for mark in layout.marks]
+        raise nothing_found(root, name, either, marks, access)
     copies = " and ".join(f"{mark.relative_to(root).as_posix()!r} ({layout.name})" for layout, _, mark in found)
     raise DataError(
         f"{str(root)!r} holds {name} more than once: {copies}. Leave one of them there and remove the rest."
     )
+
+
+def nothing_found(root: Path, name: str, expected: str, marks: Sequence[str], access: str) -> DataError:
+    """Return what is said where a data set's folder holds nothing that can be read: what is there, and what is missing.
+
+    Args:
+        root: the folder.
+        name: of the data set.
+        expected: what should be there.
+        marks: paths with ``*`` that would show it; one that lies too deep is named.
+        access: how to get the data.
+    """
+    entries = [repr(entry.name) for entry in _visible(root)]
+    there = ", ".join(entries[:8]) or "nothing"
+    more = f" and {len(entries) - 8} more" if len(entries) > 8 else ""
+    deep = _too_deep(root, marks)
+    hint = f" The folder {deep.relative_to(root).as_posix()!r} may be it: move what it holds there." if deep else ""
+    return DataError(
+        f"{str(root)!r} holds no {name} that can be read: expected {expected}. There is {there}{more}.{hint} {access}"
+    )
+
+
+def _too_deep(root: Path, marks: Sequence[str]) -> Path | None:
+    """Return the first folder, by depth, below ``root`` that holds any of ``marks``."""
+    level, seen = [root], 0
+    for _ in range(HINT_DEPTH):
+        level = [folder for base in level for folder in _folders(base)]
+        for folder in level:
+            if (seen := seen + 1) > HINT_FOLDERS:
+                return None
+            if any(matches(folder, mark) for mark in marks):
+                return folder
+    return None
 
 
 def matches(base: Path, pattern: str) -> list[Path]:

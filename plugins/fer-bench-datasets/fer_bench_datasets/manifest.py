@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 
 from fer_bench.data.builder import Faults, FerBuilder
-from fer_bench.errors import DataError
 from fer_bench.labels import EXPRESSIONS, canonical
 from fer_bench.specs import DatasetParams, DatasetSpec, Sample
 
 from .csv_table import find_file, read_rows
+from .layout import nothing_found
 from .params import EmpathicParams, ManifestParams
 
 FILE = "manifest.csv"
@@ -43,7 +43,7 @@ class Manifest(FerBuilder):
     def labels(self, root: Path | None, faults: Faults) -> Sequence[str]:
         """Return the labels of the rows: canonical ones in canonical order, all others sorted."""
         assert root is not None, "a manifest has a manual folder"
-        self._manifest = _read_manifest(root, self.required, self.spec.access)
+        self._manifest = _read_manifest(root, self.required, self.spec)
         names = {sample.label for sample in self._manifest.samples if sample.label}
         spelled = {name: canonical(name) for name in names}
         if None in spelled.values():
@@ -83,7 +83,7 @@ class Empathic(Manifest):
         """Return the declared labels; those of the rows are translated to them."""
         assert root is not None, "EMPATHIC has a manual folder"
         assert isinstance(self.params, EmpathicParams)
-        self._manifest = _read_manifest(root, self.required, self.spec.access)
+        self._manifest = _read_manifest(root, self.required, self.spec)
         return self.params.labels
 
     def read(self, root: Path | None, faults: Faults) -> Iterator[Sample]:
@@ -105,10 +105,10 @@ class Empathic(Manifest):
             )
 
 
-def _read_manifest(root: Path, required: Sequence[str], access: str) -> _Manifest:
+def _read_manifest(root: Path, required: Sequence[str], spec: DatasetSpec) -> _Manifest:
     path = find_file(root, (FILE,))
     if path is None:
-        raise DataError(f"{str(root)!r} has no {FILE!r}. {access}")
+        raise nothing_found(root, spec.name, repr(FILE), (FILE,), spec.access)
     manifest = _Manifest()
     lines: dict[str, int] = {}
     for row in read_rows(path, required, manifest.faults, optional=COLUMNS):

@@ -66,6 +66,8 @@ def _read_attributes(source: Source, path: Path, faults: Faults) -> Mapping[str,
         faults.add(where, "is missing; remove 'Annotation' altogether to do without gender, race and age")
         return {}
     lines = [line for _, line in read_lines(path, faults, where)]
+    if not lines:
+        return {}
     if len(lines) != _LANDMARKS + len(ATTRIBUTES):
         faults.add(where, f"has {len(lines)} lines, expected {_LANDMARKS + len(ATTRIBUTES)}")
         return {}

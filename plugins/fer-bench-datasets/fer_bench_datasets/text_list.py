@@ -9,7 +9,9 @@ from fer_bench.data.builder import Faults
 
 
 def read_lines(path: Path, faults: Faults, name: str = "") -> Iterator[tuple[str, str]]:
-    """Yield where (for messages) and text of each line that is not empty; text that is not UTF-8 is a fault.
+    """Yield where (for messages) and text of each line that is not empty.
+
+    Text that is not UTF-8, and a file without any line, are faults.
 
     Args:
         path: the file.
@@ -17,11 +19,14 @@ def read_lines(path: Path, faults: Faults, name: str = "") -> Iterator[tuple[str
         name: of the file in messages; its own where empty.
     """
     name = name or path.name
-    number = 0
+    number, empty = 0, True
     try:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
+                    empty = False
                     yield f"{name}, line {number}", line.strip()
+        if empty:
+            faults.add(name, "is empty")
     except UnicodeDecodeError as error:
         faults.add(f"{name}, from line {number + 1} on", f"is not UTF-8 ({error.reason}); save the file as UTF-8")

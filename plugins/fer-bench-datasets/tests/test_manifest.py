@@ -170,7 +170,9 @@ def test_without_a_manifest(component, tmp_path):
     root = tmp_path / "manual" / "manifest"
     root.mkdir(parents=True)
     (root / "1.png").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"has no 'manifest.csv'. Put there your images and a file 'manifest.csv'"):
+    with pytest.raises(
+        DataError, match=r"expected 'manifest.csv'\. There is '1.png'\. Put there your images and a file"
+    ):
         prepare(component("manifest"), tmp_path)
 
 
