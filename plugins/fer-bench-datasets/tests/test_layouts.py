@@ -15,7 +15,6 @@ from fer_bench.errors import DataError
 from fer_bench.labels import canonical
 from fer_bench.testing.layouts import DEFECTS, LAYOUTS, Truth, count_files, draw_face, spoil
 
-
 MANIFESTS = {"manifest", "empathic"}
 """Their table lies in the data set's folder and nowhere below, and is of one form."""
 
