@@ -45,12 +45,20 @@ def canonical(name: str) -> str | None:
     return _CANONICAL.get(name.strip().lower())
 
 
-def map_labels(native: Sequence[str], label_set: str) -> dict[str, str | None]:
+def expression_of(label: str, declared: Mapping[str, str]) -> str | None:
+    """Return the expression that a native label means: what is declared, else what its spelling says; None for none."""
+    return (declared[label] or None) if label in declared else canonical(label)
+
+
+def map_labels(
+    native: Sequence[str], label_set: str, declared: Mapping[str, str] | None = None
+) -> dict[str, str | None]:
     """Return what each native label becomes in a label set; None where the set has no place for it.
 
     Args:
         native: label names of a data set.
         label_set: a name in `LABEL_SETS`, or ``native``.
+        declared: what the data set says that its labels mean, see `fer_bench.specs.DatasetSpec.expressions`.
 
     Example:
         >>> map_labels(["Happy", "bored"], "basic-6")
@@ -59,4 +67,6 @@ def map_labels(native: Sequence[str], label_set: str) -> dict[str, str | None]:
     if label_set == NATIVE:
         return {name: name for name in native}
     members = LABEL_SETS[label_set]
-    return {name: expression if (expression := canonical(name)) in members else None for name in native}
+    return {
+        name: expression if (expression := expression_of(name, declared or {})) in members else None for name in native
+    }

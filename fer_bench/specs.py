@@ -94,6 +94,13 @@ class Sample:
     box: tuple[int, int, int, int] | None = None
 
 
+SplitRole = Literal["train", "validation", "test"]
+"""What an official split is for."""
+
+Counts = Mapping[str, Mapping[str, int]]
+"""Split -> label -> number of samples."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetSpec:
     """A data set.
@@ -103,9 +110,14 @@ class DatasetSpec:
         title: for people.
         builder: reference to a ``fer_bench.data.builder.FerBuilder`` subclass.
         labels: native label names in the data set's own order; empty where the data decide (a manifest).
-        identity: whether samples carry a subject: ``"yes"``, ``"no"``, or ``"maybe"`` where the data decide.
+        expressions: native label -> the one of `fer_bench.labels.EXPRESSIONS` that it means, or ``""`` where it means
+            none; label sets map by it. A label that is not named is told by its spelling.
+        identity: whether samples carry a subject: ``"yes"``, ``"no"``, ``"maybe"`` where the data decide, or
+            ``"proxy"`` where something stands for the person, such as the film that a face is from.
         splits: official split names; empty where there are none.
-        expected_counts: split -> label -> samples, where published.
+        roles: official split -> what it is for; the protocol ``official`` goes by it. Told by their names if empty.
+        expected_counts: split -> label -> samples, where published; the label ``""`` stands for all of a split.
+        variants: the same for each release or parameter, where the numbers depend on it: ``"release=2021"`` -> ….
         licence: of the images.
         citation: one line.
         access: how to get it and in which layouts it may lie on disk; empty if the package makes it itself.
@@ -117,12 +129,15 @@ class DatasetSpec:
     title: str
     builder: str
     labels: tuple[str, ...]
-    identity: Literal["yes", "no", "maybe"]
+    identity: Literal["yes", "no", "maybe", "proxy"]
     licence: str
     citation: str
     access: str = ""
     splits: tuple[str, ...] = ()
-    expected_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
+    roles: Mapping[str, SplitRole] = field(default_factory=dict[str, SplitRole])
+    expressions: Mapping[str, str] = field(default_factory=dict[str, str])
+    expected_counts: Counts = field(default_factory=dict[str, Mapping[str, int]])
+    variants: Mapping[str, Counts] = field(default_factory=dict[str, Counts])
     synthetic: bool = False
     params: type[DatasetParams] = DatasetParams
 

@@ -60,6 +60,7 @@ SPEC = DatasetSpec(
     title="broken",
     builder="broken_datasets:Broken",
     labels=LABELS,
+    expressions={"glad": "happiness", "sad": "sadness"},
     identity="yes",
     licence="none",
     citation="nobody",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from broken_datasets import SPEC, BrokenParams, write
+from fer_bench_datasets import fer_bench_datasets
 
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component
@@ -41,6 +42,16 @@ MUTATIONS: dict[str, tuple[str, DatasetSpec, str, str]] = {
     "no-licence": ("described", replace(SPEC, licence=" "), "", "licence is empty"),
     "no-citation": ("described", replace(SPEC, citation=""), "", "citation is empty"),
     "equal-labels": ("described", replace(SPEC, labels=("sad", "sad")), "", "labels are ('sad', 'sad')"),
+    "no-meaning": ("declared", replace(SPEC, expressions={"sad": "sadness"}), "", "'glad' does not say which"),
+    "no-expression": (
+        *("declared", replace(SPEC, expressions={"glad": "glee", "sad": "sadness"}), ""),
+        "'glad' means 'glee', which is none of neutral",
+    ),
+    "no-label": ("declared", replace(SPEC, expressions={**SPEC.expressions, "odd": ""}), "", "['odd'], which are no"),
+    "no-role": ("declared", replace(SPEC, splits=("a", "b"), roles={"a": "train"}), "", "roles are declared for ['a']"),
+    "no-test": ("declared", replace(SPEC, splits=("a",), roles={"a": "train"}), "", "none to test: {'a': 'train'}"),
+    "counted-split": ("declared", replace(SPEC, expected_counts={"a": {"": 1}}), "", "['a'] are no declared splits"),
+    "counted-label": ("declared", replace(SPEC, variants={"v": {"": {"x": 1}}}), "", "v: ['x'] are no labels"),
     "no-samples": ("reads", SPEC, "no-samples", "no sample at all"),
     "reports": ("reads", SPEC, "reports", "'list.txt': cannot be parsed"),
     "label": ("labels-in-range", SPEC, "label", "6 samples have the label 'bored'"),
@@ -104,6 +115,12 @@ def test_the_synthetic_data_set_keeps_the_rules(tmp_path):
     findings = check("synthetic[n=14]", data_dir=tmp_path)
     assert broken(findings) == {}
     assert sum(finding.status == "passed" for finding in findings) == len(RULES) - 1
+
+
+@pytest.mark.parametrize("name", [spec.name for spec in fer_bench_datasets()])
+def test_our_own_data_sets_leave_nothing_to_be_guessed(name, tmp_path):
+    findings = {finding.rule: finding for finding in check(name, data_dir=tmp_path) if finding.rule == "declared"}
+    assert findings["declared"].status == "passed", findings["declared"].found
 
 
 @pytest.mark.parametrize("layout", ["jaffe/pictures", "rafdb/original", "affectnet/2021", "ckplus/csv"])

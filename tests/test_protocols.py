@@ -35,6 +35,7 @@ def _view(
     name="faces",
     sha256=None,
     first=0,
+    **declared,
 ):
     n = len(labels)
     samples = pd.DataFrame(
@@ -57,7 +58,9 @@ def _view(
         soft_labels=lambda rows: None,
     )
     component = Component(
-        replace(SPEC, name=name), DatasetParams(split=split), Plugin(name="p", distribution="p", version="1")
+        replace(SPEC, name=name, **declared),
+        DatasetParams(split=split),
+        Plugin(name="p", distribution="p", version="1"),
     )
     return select(component, prepared, limit, labels_as)  # pyright: ignore[reportArgumentType]
 
@@ -203,6 +206,37 @@ def test_official_trains_on_train_keeps_validation_apart_and_tests_the_test_spli
     assert split.text == "official[test=publictest]"
     (fold,) = _split(RunConfig(protocol="official"), _task([0, 1, 0, 1], splits=["train", "train", "val", "val"])).folds
     assert np.flatnonzero(fold.test).tolist() == [2, 3]
+
+
+def test_what_a_data_set_declares_of_its_splits_counts_and_not_their_names():
+    splits = ["test", "val", "train", "test", "val", "train"] * 2
+    roles = {"test": "train", "val": "test", "train": "validation"}
+    task = Task((_view([0, 0, 0, 1, 1, 1] * 2, splits=splits, roles=roles),))
+    split = _split(RunConfig(protocol="official"), task)
+    (fold,) = split.folds
+    parts = np.array(splits)
+    assert split.text == "official[test=val]"
+    assert (fold.test == (parts == "val")).all()
+    assert (fold.valid == (parts == "train")).all()
+    assert (fold.train == (parts == "test")).all()
+
+
+def test_what_a_data_set_declares_of_its_labels_counts_and_not_their_spelling():
+    meant = {"happy": "fear", "smug": "happiness", "sad": ""}
+    labels, classes = [0, 1, 2, 3, 0, 1], ("happy", "smug", "sad", "angry")
+    view = _view(labels, classes=classes, expressions=meant)
+    assert view.mapping == {name: name for name in classes}
+    with pytest.raises(FerBenchError, match="has no image of 'sadness'"):
+        _view(labels, classes=classes, expressions=meant, labels_as="basic-6")
+    full = ("happy", "smug", "sad", "surprise", "disgust", "anger", "gloom")
+    view = _view([0, 1, 2, 3, 4, 5, 6], classes=full, expressions={**meant, "gloom": "sadness"}, labels_as="basic-6")
+    assert view.mapping["happy"] == "fear"
+    assert view.mapping["smug"] == "happiness"
+    assert view.mapping["sad"] is None
+    assert view.dropped == {"sad": 1}
+    assert [view.classes[label] for label in view.labels] == [
+        *("fear", "happiness", "surprise", "disgust", "anger", "sadness")
+    ]
 
 
 def test_official_keeps_its_leaks_unless_asked_otherwise():

@@ -10,6 +10,7 @@ import typer
 
 from fer_bench.cli import audit
 from fer_bench.cli.data_options import AsJson, DataDir, Names, each, print_json, show_progress
+from fer_bench.cli.data_words import describe, in_words, published_in_words, splits_of
 from fer_bench.cli.tables import print_table
 from fer_bench.errors import DataError, FerBenchError
 from fer_bench.sizes import format_size
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 LIST_EXAMPLES = """\b
 Examples:
   fer-bench data list
+  fer-bench data list affectnet
   fer-bench data list --json
 """
 STATUS_EXAMPLES = """\b
@@ -44,42 +46,44 @@ app.command("audit", epilog=audit.EXAMPLES)(audit.audit)
 
 
 @app.command("list", epilog=LIST_EXAMPLES)
-def list_datasets(as_json: AsJson = False) -> None:
-    """List the data sets that the installed plugins bring."""
+def list_datasets(
+    datasets: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="DATASET", help="say all that is known of these; a table of all, if none is named"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the data sets that the installed plugins bring: labels, splits, identity, size, licence."""
     from fer_bench.registry import Registry
     from fer_bench.specs import DatasetSpec
 
-    rows = [
-        {
-            "name": name,
-            "title": spec.title,
-            "labels": list(spec.labels),
-            "identity": spec.identity,
-            "splits": list(spec.splits),
-            "published_images": sum(sum(labels.values()) for labels in spec.expected_counts.values()) or None,
-            "synthetic": spec.synthetic,
-            "access": "manual" if spec.access else "built in",
-            "licence": spec.licence,
-            "citation": spec.citation,
-            "params": {key: field.default for key, field in spec.params.model_fields.items()},
-            "package": plugin.distribution,
-        }
-        for name, plugin, spec in Registry.load().specs("dataset")
+    registry = Registry.load()
+    found = [
+        (name, plugin.distribution, spec)
+        for name, plugin, spec in registry.specs("dataset")
         if isinstance(spec, DatasetSpec)
     ]
+    if datasets:
+        wanted = [registry.dataset(name).spec for name in datasets]
+        found = [entry for spec in wanted for entry in found if entry[2] is spec]
+    rows = [describe(name, package, spec) for name, package, spec in found]
     if as_json:
         print_json(rows)
-        return
-    print_table(
-        ("name", "what it is", "images published", "labels", "subjects known", "data", "package"),
-        [
-            (
-                *(row["name"], row["title"], f"{row['published_images']:,}" if row["published_images"] else ""),
-                *(str(len(row["labels"]) or "from the data"), row["identity"], row["access"], row["package"]),
-            )
-            for row in rows
-        ],
-    )
+    elif datasets:
+        for row in rows:
+            print_table((row["name"], ""), in_words(row))
+    else:
+        print_table(
+            ("name", "what it is", "images published", "labels", "subjects known", "official splits", "licence"),
+            [
+                (
+                    *(row["name"], row["title"], published_in_words(row)),
+                    *(str(len(row["labels"]) or "from the data"), row["identity"], ", ".join(row["splits"])),
+                    row["licence"],
+                )
+                for row in rows
+            ],
+        )
 
 
 @app.command(epilog=STATUS_EXAMPLES)
@@ -98,10 +102,11 @@ def status(
         print_json(rows)
         return
     print_table(
-        ("data set", "state", "images", "on disk", "fingerprint", "folder for the data"),
+        ("data set", "state", "images", "official splits", "on disk", "fingerprint", "folder for the data"),
         [
             (
                 *(row["dataset"], row["state"], "" if row["samples"] is None else f"{row['samples']:,}"),
+                "\n".join(f"{name} {number:,}{f' ({role})' if role else ''}" for name, number, role in row["splits"]),
                 *(
                     "" if row["bytes"] is None else format_size(row["bytes"]),
                     row["fingerprint"][:12],
@@ -126,7 +131,7 @@ def prepare(datasets: Names, data_dir: DataDir) -> None:
 
 @app.command(epilog=VERIFY_EXAMPLES)
 def verify(datasets: Names, data_dir: DataDir) -> None:
-    """Read prepared data sets again: every row, every image, the fingerprint."""
+    """Read prepared data sets again: every row, every image and its hash, the counts, the fingerprint."""
     each(datasets, lambda dataset: _verify(dataset, data_dir))
 
 
@@ -148,6 +153,7 @@ def _status(dataset: Component[DatasetSpec], data_dir: Path) -> dict[str, Any]:
         "state": state,
         "samples": len(prepared) if prepared else None,
         "counts": prepared.counts if prepared else None,
+        "splits": splits_of(dataset.spec, prepared.counts) if prepared else [],
         "bytes": sum(file.stat().st_size for file in prepared.folder.iterdir()) if prepared else None,
         "fingerprint": prepared.fingerprint if prepared else "",
         "warnings": [*(prepared.warnings if prepared else ()), *filter(None, [old, problem])],
@@ -182,6 +188,13 @@ def _verify(dataset: Component[DatasetSpec], data_dir: Path) -> None:
             "delete that folder and prepare it again:"
         )
     _report(dataset, prepared, "verified")
+    print_table(
+        ("split", "images", *prepared.labels),
+        [
+            (split or "all", f"{sum(labels.values()):,}", *(f"{labels[name]:,}" for name in prepared.labels))
+            for split, labels in prepared.counts.items()
+        ],
+    )
 
 
 def _report(dataset: Component[DatasetSpec], prepared: Prepared, done: str) -> None:

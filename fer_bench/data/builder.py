@@ -113,10 +113,10 @@ class FerBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def count(self) -> int | None:
         """Return how many samples are to be expected, for a progress bar, or None."""
-        return sum(sum(labels.values()) for labels in self.spec.expected_counts.values()) or None
+        return sum(sum(labels.values()) for labels in self.expected_counts(frozenset()).values()) or None
 
     def expected_counts(self, splits: frozenset[str]) -> Mapping[str, Mapping[str, int]]:
-        """Return split -> label -> published number of samples, for data that have ``splits``."""
+        """Return split -> label -> published number of samples, for data that have ``splits``; the label "" is all."""
         del splits
         return self.spec.expected_counts
 

@@ -151,12 +151,17 @@ def compare_counts(found: Mapping[str, Mapping[str, int]], expected: Mapping[str
         if split not in found:
             warnings.append(f"split {split!r} is missing: {total:,} samples are published")
             continue
+        number = sum(found[split].values())
+        has = f"split {split!r} has" if split else "there are"
+        if "" in labels:  # No number of each label is published.
+            if number != total:
+                warnings.append(f"{has} {number:,} samples, {total:,} are published")
+            continue
         names = [*labels, *(name for name in found[split] if name not in labels)]
         differ = [name for name in names if found[split].get(name, 0) != labels.get(name, 0)]
         if differ:
             details = ", ".join(f"{name} {found[split].get(name, 0):,} for {labels.get(name, 0):,}" for name in differ)
-            number = sum(found[split].values())
-            warnings.append(f"split {split!r} has {number:,} samples, {total:,} are published: {details}")
+            warnings.append(f"{has} {number:,} samples, {total:,} are published: {details}")
     if expected:
         warnings += [f"split {split!r} is not among the published ones" for split in found if split not in expected]
     return warnings

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from fer_bench.data.checks import THREADS
 from fer_bench.data.images import ImageError, decode
-from fer_bench.data.index import BOX, GROUP, SOFT, column_names, fingerprint, read_column, read_index
+from fer_bench.data.index import BOX, GROUP, SOFT, column_names, count_labels, fingerprint, read_column, read_index
 from fer_bench.data.records import Records
 from fer_bench.errors import DataError
 from fer_bench.specs import DatasetSpec
@@ -149,6 +149,8 @@ class Prepared:
         """Read everything again and return what is wrong with it: counts, every row and image, the fingerprint."""
         try:
             found = self._compare()
+            if not found and count_labels(self.samples, self.labels) != self.counts:
+                found.append(f"{SUMMARY_FILE}: its numbers of each split and label are not those of {INDEX_FILE}")
             if not found and fingerprint(self.samples, self.labels) != self.fingerprint:
                 found.append(f"{INDEX_FILE}: its content does not give the fingerprint {self.fingerprint[:12]}…")
         except DataError as error:

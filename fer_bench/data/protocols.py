@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,9 +19,11 @@ from sklearn.model_selection import (
 from fer_bench.config import RunConfig
 from fer_bench.data.task import Task
 from fer_bench.errors import FerBenchError, did_you_mean
+from fer_bench.specs import SplitRole
 
 Array = np.ndarray[Any, Any]
 
+# Only where a data set does not declare what its splits are for, as a manifest does not:
 TEST_SPLITS = ("privatetest", "test", "testing", "validation", "valid", "val")
 """Official splits that are tested unless another is asked for, the likeliest first: a data set without a public test
 split is tested on its validation split, as AffectNet is."""
@@ -118,6 +120,8 @@ def choose(config: RunConfig, task: Task) -> tuple[str, str]:
         )
     if protocol in IGNORING and known:
         return protocol, f"asked for: {_plural(known)} are known but ignored, so scores flatter"
+    if protocol == "official" and not task.parts[0].dataset.spec.roles:
+        return protocol, "asked for; what each split is for is told by its name"
     return protocol, "asked for"
 
 
@@ -283,19 +287,38 @@ def _official(task: Task, wanted: str | None) -> tuple[Array, Array, Array, str]
         )
     if wanted is not None and wanted not in names:
         raise FerBenchError(f"Data set {task.name!r} has no split {wanted!r}. {did_you_mean(wanted, names)}")
-    test = wanted or next((name for name in TEST_SPLITS if name in names), None)
+    roles = split_roles(names, task.parts[0].dataset.spec.roles)
+    test = wanted or next((name for name, role in roles.items() if role == "test"), None)
     if test is None:
         raise FerBenchError(
             f"Which of the splits of {task.name!r} is the test? Say it with --test-split: {', '.join(names)}."
         )
-    valid = next((name for name in VALIDATION_SPLITS if name in names and name != test), None)
+    valid = next((name for name, role in roles.items() if role == "validation" and name != test), None)
     # Any other split that is tested by some, such as FER2013's PrivateTest where PublicTest is asked for, stays out.
-    train = [name for name in names if name not in (test, valid) and name not in TEST_SPLITS]
+    train = [name for name, role in roles.items() if role == "train" and name != test]
     if not train:
         raise FerBenchError(
             f"Data set {task.name!r} has no split to train on beside the tested {test!r}; it has {', '.join(names)}."
         )
     return np.isin(splits, train), splits == test, splits == (valid or "\0"), test
+
+
+def split_roles(names: Sequence[str], declared: Mapping[str, SplitRole]) -> dict[str, SplitRole]:
+    """Return what each official split is for, in the order in which splits of one role are preferred.
+
+    Args:
+        names: of the splits that are there.
+        declared: as the data set says; where it says nothing, the names do.
+    """
+    if declared:
+        return {name: role for name, role in declared.items() if name in names}
+    tests = [name for name in TEST_SPLITS if name in names][:1]
+    valid = [name for name in (*VALIDATION_SPLITS, *TEST_SPLITS) if name in names and name not in tests]
+    return {
+        **dict.fromkeys(tests, "test"),
+        **dict.fromkeys(valid, "validation"),
+        **dict.fromkeys((name for name in names if name not in (*tests, *valid)), "train"),
+    }
 
 
 def _check_folds(task: Task, labels: Array, folds: int) -> None:

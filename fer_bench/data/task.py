@@ -207,7 +207,9 @@ def check_classes(views: Sequence[View]) -> None:
     """
     if len({view.classes for view in views}) == 1:
         return
-    expressions = [set(map_labels(view.prepared.labels, "basic-8").values()) for view in views]
+    expressions = [
+        set(map_labels(view.prepared.labels, "basic-8", view.dataset.spec.expressions).values()) for view in views
+    ]
     fits = [name for name, members in LABEL_SETS.items() if all(set(members) <= found for found in expressions)]
     lists = "\n".join(f"  - {view.dataset}: {', '.join(view.classes)}" for view in views)
     advice = f"Take --labels {' or '.join(reversed(fits))}." if fits else "No declared label set fits all of them."

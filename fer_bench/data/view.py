@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -53,10 +54,15 @@ class View:
         """Names of the label set, or native label names in the data set's order."""
         return self.prepared.labels if self.label_set == NATIVE else LABEL_SETS[self.label_set]
 
+    @property
+    def mapping(self) -> dict[str, str | None]:
+        """What each native label becomes; None where the label set has no place for it."""
+        return map_labels(self.prepared.labels, self.label_set, self.dataset.spec.expressions)
+
     @cached_property
     def labels(self) -> np.ndarray[Any, Any]:
         """(n,) int64 indices into `classes`."""
-        codes = _codes(self.prepared.labels, self.classes, self.label_set)
+        codes = _codes(self.mapping, self.classes)
         return codes[self.column("label").astype(np.int64)]
 
     @cached_property
@@ -68,7 +74,7 @@ class View:
         native = self.prepared.soft_labels(self.rows)
         if native is None:
             return None
-        codes = _codes(self.prepared.labels, self.classes, self.label_set)
+        codes = _codes(self.mapping, self.classes)
         return map_soft_labels(native, codes, self.labels, len(self.classes))
 
     @property
@@ -135,7 +141,7 @@ class View:
             **self.dataset.identity(),
             "fingerprint": self.prepared.fingerprint,
             "classes": list(self.classes),
-            "labels": {"set": self.label_set, "map": map_labels(self.prepared.labels, self.label_set)},
+            "labels": {"set": self.label_set, "map": self.mapping},
             "limit": self.limit,
             "n": len(self.rows),
             "samples_sha256": ids.hexdigest(),
@@ -147,7 +153,7 @@ class View:
         """Return the mapping of labels in words, with what it drops; empty for native labels."""
         if self.label_set == NATIVE:
             return ""
-        kept = [f"{old} -> {new}" for old, new in map_labels(self.prepared.labels, self.label_set).items() if new]
+        kept = [f"{old} -> {new}" for old, new in self.mapping.items() if new]
         lost = [f"{name} ({n:,} images)" for name, n in self.dropped.items()]
         text = f"labels {self.label_set}: {', '.join(kept)}; drops {', '.join(lost) or 'nothing'}."
         if lost and self.soft_labels is not None:
@@ -179,9 +185,9 @@ def select(dataset: Component[DatasetSpec], prepared: Prepared, limit: int | Non
                 f"{did_you_mean(split, set(splits.unique().to_pylist()) - {''})}"
             )
     classes = prepared.labels if label_set == NATIVE else LABEL_SETS[label_set]
-    labels = _codes(prepared.labels, classes, label_set)[native[rows]]
+    mapping = map_labels(prepared.labels, label_set, dataset.spec.expressions)
+    labels = _codes(mapping, classes)[native[rows]]
     counts = np.bincount(native[rows][labels < 0], minlength=len(prepared.labels)).tolist()
-    mapping = map_labels(prepared.labels, label_set)
     dropped = {name: n for name, n in zip(prepared.labels, counts, strict=True) if mapping[name] is None}
     rows, labels = rows[labels >= 0], labels[labels >= 0]
     empty = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
@@ -204,7 +210,6 @@ def select(dataset: Component[DatasetSpec], prepared: Prepared, limit: int | Non
     return View(dataset, prepared, rows, limit, label_set, dropped)
 
 
-def _codes(native: tuple[str, ...], classes: tuple[str, ...], label_set: str) -> np.ndarray[Any, Any]:
-    """Return the class of each native label, (len(native),) int64; -1 where it has none."""
-    mapping = map_labels(native, label_set)
-    return np.array([-1 if (name := mapping[label]) is None else classes.index(name) for label in native], np.int64)
+def _codes(mapping: Mapping[str, str | None], classes: tuple[str, ...]) -> np.ndarray[Any, Any]:
+    """Return the class of each native label, (labels,) int64; -1 where it has none."""
+    return np.array([-1 if name is None else classes.index(name) for name in mapping.values()], np.int64)

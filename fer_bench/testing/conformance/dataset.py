@@ -18,6 +18,7 @@ from fer_bench.data.prepare import prepare
 from fer_bench.data.prepared import Prepared
 from fer_bench.data.records import quiet
 from fer_bench.errors import DataError, FerBenchError, PluginError
+from fer_bench.labels import EXPRESSIONS
 from fer_bench.registry import Component
 from fer_bench.specs import DatasetSpec, Sample
 from fer_bench.testing.conformance.rules import NotApplicable, Rule, rule
@@ -130,6 +131,34 @@ def described(subject: DatasetSubject) -> Iterator[str]:
 
 @rule(
     RULES,
+    expected="every label says which expression it means, or that it means none; every official split says what it is "
+    "for, with one to train on and one to test; published numbers are of declared splits and labels",
+    mend="fill in DatasetSpec.expressions ('' for none) and roles; correct the names in expected_counts and variants",
+)
+def declared(subject: DatasetSubject) -> Iterator[str]:
+    """Yield what the spec leaves to be guessed, or says of something that is not there."""
+    spec = subject.spec
+    for label in spec.labels:
+        meaning = spec.expressions.get(label)
+        if meaning is None:
+            yield f"the label {label!r} does not say which expression it means"
+        elif meaning and meaning not in EXPRESSIONS:
+            yield f"the label {label!r} means {meaning!r}, which is none of {', '.join(EXPRESSIONS)}"
+    if strange := sorted(set(spec.expressions) - set(spec.labels)) if spec.labels else []:
+        yield f"expressions are declared for {strange}, which are no labels"
+    if set(spec.roles) != set(spec.splits):
+        yield f"splits are {sorted(spec.splits)}, but roles are declared for {sorted(spec.roles)}"
+    if spec.splits and not {"train", "test"} <= set(spec.roles.values()):
+        yield f"no split to train on, or none to test: {dict(spec.roles)}"
+    for text, counts in {"expected_counts": spec.expected_counts, **spec.variants}.items():
+        if strange := sorted(set(counts) - {*spec.splits, ""}):
+            yield f"{text}: {strange} are no declared splits"
+        if strange := sorted({label for labels in counts.values() for label in labels} - {*spec.labels, ""}):
+            yield f"{text}: {strange} are no labels"
+
+
+@rule(
+    RULES,
     expected="'read' yields Sample objects, at least one, and reports no fault",
     mend="mend the data or the adapter; the faults name the files",
 )
@@ -177,16 +206,16 @@ def ids_unique_and_stable(subject: DatasetSubject) -> Iterator[str]:
 @rule(
     RULES,
     needs=["reads"],
-    expected="subjects are there for all samples where identity is 'yes' and for none where it is 'no'; every sample "
-    "has the same group columns; splits are among the declared ones",
+    expected="subjects are there for all samples where identity is 'yes' or 'proxy' and for none where it is 'no'; "
+    "every sample has the same group columns; splits are among the declared ones",
     mend="set DatasetSpec.identity and DatasetSpec.splits to what the data hold; give a group '' where it is not known",
 )
 def groups(subject: DatasetSubject) -> Iterator[str]:
     """Yield what does not fit the declaration."""
     samples, spec = subject.samples, subject.spec
     known = sum(bool(sample.subject) for sample in samples)
-    if spec.identity == "yes" and known < len(samples):
-        yield f"identity is 'yes', but {len(samples) - known} samples have no subject"
+    if spec.identity in ("yes", "proxy") and known < len(samples):
+        yield f"identity is {spec.identity!r}, but {len(samples) - known} samples have no subject"
     if spec.identity == "no" and known:
         yield f"identity is 'no', but {known} samples have a subject"
     columns = {tuple(sorted(sample.groups)) for sample in samples}

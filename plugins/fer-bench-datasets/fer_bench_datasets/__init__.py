@@ -7,7 +7,7 @@ from fer_bench.labels import BASIC_7
 from fer_bench.specs import DatasetSpec
 
 from . import catalogue_posed, catalogue_wild
-from .facts import EMPATHIC_LABELS, FER2013_COUNTS, FER2013_LABELS, FER2013_MERGED, FER2013_SPLITS
+from .facts import EMPATHIC_LABELS, FER2013_COUNTS, FER2013_LABELS, FER2013_ROLES, meanings
 from .params import EmpathicParams, ManifestParams, SyntheticParams
 
 _FORM = (
@@ -25,8 +25,10 @@ def fer_bench_datasets() -> list[DatasetSpec]:
             title="FER2013, 35,887 grey web faces of 48 x 48 pixels",
             builder="fer_bench_datasets.fer2013:Fer2013",
             labels=FER2013_LABELS,
+            expressions=meanings(FER2013_LABELS),
             identity="no",
-            splits=(*FER2013_SPLITS, *FER2013_MERGED),
+            splits=tuple(FER2013_ROLES),
+            roles=FER2013_ROLES,
             expected_counts=FER2013_COUNTS,
             licence="not stated by the owners; the pictures were collected by a web image search",
             citation="Goodfellow et al., Challenges in Representation Learning, ICONIP 2013, arXiv:1307.0414",
@@ -54,6 +56,7 @@ def fer_bench_datasets() -> list[DatasetSpec]:
             title="EMPATHIC, seniors talking to a virtual coach",
             builder="fer_bench_datasets.manifest:Empathic",
             labels=EMPATHIC_LABELS,
+            expressions=meanings(EMPATHIC_LABELS),
             identity="yes",
             licence="private to the project's partners",
             citation="EU Horizon 2020 grant 769872; Nasri et al., ATSIP 2020, doi:10.1109/ATSIP49331.2020.9231537",
@@ -73,6 +76,7 @@ def fer_bench_datasets() -> list[DatasetSpec]:
             title="faces drawn by this package, nobody's portrait",
             builder="fer_bench_datasets.synthetic_dataset:Synthetic",
             labels=BASIC_7,
+            expressions=meanings(BASIC_7),
             identity="yes",
             licence="Apache-2.0, drawn by fer-bench-datasets",
             citation="fer-bench-datasets",

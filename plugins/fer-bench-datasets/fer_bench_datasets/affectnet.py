@@ -9,7 +9,7 @@ from fer_bench.data.builder import Faults
 
 from .affectnet_crops import read_2021, read_plus
 from .affectnet_original import LISTS, read_original
-from .facts import AFFECTNET_COUNTS, AFFECTNET_TOTALS
+from .facts import AFFECTNET_VARIANTS
 from .layout import Layout, LayoutBuilder
 from .params import AffectNetParams
 
@@ -38,24 +38,10 @@ class AffectNet(LayoutBuilder):
         """Return eight labels, or seven."""
         return super().labels(root, faults)[: self._checked.classes]
 
-    def count(self) -> int:
-        """Return the published number of all faces."""
-        return sum(AFFECTNET_TOTALS.get(self.layout.name, {}).values()) or sum(
-            sum(labels.values()) for labels in AFFECTNET_COUNTS.values()
-        )
-
     def expected_counts(self, splits: frozenset[str]) -> Mapping[str, Mapping[str, int]]:
-        """Return the numbers of the original release; of the others only totals are published."""
-        if self.layout.name != "original":
-            return {}
-        return {
-            split: {label: number for label, number in labels.items() if label in self.label_names}
-            for split, labels in AFFECTNET_COUNTS.items()
-        }
-
-    def published_totals(self) -> Mapping[str, int]:
-        """Return the totals of the later releases, which include contempt."""
-        return AFFECTNET_TOTALS.get(self.layout.name, {}) if self._checked.classes == 8 else {}
+        """Return the numbers of the release that was found."""
+        classes = "" if self._checked.classes == 8 else ",classes=7"
+        return AFFECTNET_VARIANTS.get(f"release={self.layout.name}{classes}", {})
 
     @property
     def _checked(self) -> AffectNetParams:

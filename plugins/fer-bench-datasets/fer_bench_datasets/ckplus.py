@@ -10,7 +10,7 @@ from fer_bench.data.builder import Faults
 from fer_bench.specs import Sample
 
 from .class_folders import is_ignored, list_classes, list_pictures, spelling_of
-from .facts import CKPLUS_CSV_LABELS, CKPLUS_CSV_ROWS, CKPLUS_LABELS, CKPLUS_SEQUENCES
+from .facts import CKPLUS_CSV_LABELS, CKPLUS_LABELS, ckplus_counts
 from .layout import Layout, LayoutBuilder, Source
 from .params import SequenceParams
 from .pixel_table import read_pixel_rows
@@ -19,7 +19,6 @@ from .text_list import read_lines
 
 IMAGES = ("cohn-kanade-images", "extended-cohn-kanade-images/cohn-kanade-images")
 EMOTIONS = ("Emotion", "Emotion_labels/Emotion")
-CK48_FRAMES = 3
 CK48_FOLDERS = ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 
 _FRAME = re.compile(r"(S\d{3})_(\d{3})_(\d+)", re.IGNORECASE)
@@ -136,16 +135,6 @@ class CkPlus(LayoutBuilder):
     )
 
     def expected_counts(self, splits: frozenset[str]) -> Mapping[str, Mapping[str, int]]:
-        """Return the frames of 327 sequences."""
+        """Return the numbers of the layout that was found."""
         assert isinstance(self.params, SequenceParams)
-        if self.layout.name == "csv":
-            return {}
-        frames = self.params.last if self.layout.name == "raw" else CK48_FRAMES
-        counts = {label: number * frames for label, number in CKPLUS_SEQUENCES.items()}
-        if self.layout.name == "raw" and self.params.neutral:
-            counts["neutral"] = sum(CKPLUS_SEQUENCES.values()) * self.params.neutral
-        return {"": counts}
-
-    def published_totals(self) -> Mapping[str, int]:
-        """Return the number of rows of the CSV file."""
-        return {"": CKPLUS_CSV_ROWS} if self.layout.name == "csv" else {}
+        return ckplus_counts(self.layout.name, self.params.last, self.params.neutral)

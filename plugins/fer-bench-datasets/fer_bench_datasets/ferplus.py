@@ -19,7 +19,7 @@ from fer_bench.data.builder import Faults
 from fer_bench.specs import Sample
 
 from .csv_table import read_rows
-from .facts import FER2013_LABELS, FERPLUS_COUNTS, FERPLUS_LABELS
+from .facts import FER2013_LABELS, FERPLUS_LABELS, FERPLUS_VARIANTS
 from .layout import Layout, LayoutBuilder, Source
 from .params import FerPlusParams
 from .pixel_table import read_pixel_rows
@@ -103,11 +103,7 @@ class FerPlus(LayoutBuilder):
 
     layouts = (Layout("csv", "'fer2013new.csv' and 'fer2013.csv'", (VOTES,), read_join),)
 
-    def count(self) -> int:
-        """Return the published number of labelled faces."""
-        return sum(sum(labels.values()) for labels in self.expected_counts(frozenset()).values())
-
     def expected_counts(self, splits: frozenset[str]) -> Mapping[str, Mapping[str, int]]:
         """Return the numbers that the protocol gives on the published table."""
         assert isinstance(self.params, FerPlusParams)
-        return FERPLUS_COUNTS[self.params.protocol]
+        return FERPLUS_VARIANTS[f"protocol={self.params.protocol}"]

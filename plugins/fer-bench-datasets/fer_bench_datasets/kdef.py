@@ -11,7 +11,7 @@ from fer_bench.errors import did_you_mean
 from fer_bench.specs import Sample
 
 from .class_folders import SUFFIXES, is_ignored
-from .facts import KDEF_ANGLES, KDEF_CODES, KDEF_PEOPLE
+from .facts import KDEF_ANGLES, KDEF_CODES, kdef_counts
 from .layout import Layout, LayoutBuilder, Source
 from .params import KdefParams
 
@@ -70,7 +70,6 @@ class Kdef(LayoutBuilder):
     )
 
     def expected_counts(self, splits: frozenset[str]) -> Mapping[str, Mapping[str, int]]:
-        """Return two pictures for each person, expression and angle."""
+        """Return the numbers of the chosen angle."""
         assert isinstance(self.params, KdefParams)
-        angles = len(KDEF_ANGLES) if self.params.angle == "all" else 1
-        return {"": dict.fromkeys(self.spec.labels, 2 * KDEF_PEOPLE * angles)}
+        return kdef_counts(self.params.angle)

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -110,11 +109,9 @@ class LayoutBuilder(FerBuilder):
 
     Attributes:
         layouts: all that the adapter reads.
-        totals: split -> number of samples, where no numbers per label are published.
     """
 
     layouts: ClassVar[tuple[Layout, ...]] = ()
-    totals: ClassVar[Mapping[str, int]] = {}
 
     def labels(self, root: Path | None, faults: Faults) -> Sequence[str]:
         """Find the layout and return its labels."""
@@ -129,17 +126,10 @@ class LayoutBuilder(FerBuilder):
 
     def read(self, root: Path | None, faults: Faults) -> Iterator[Sample]:
         """Yield the samples of the layout that was found."""
-        found: Counter[str] = Counter()
         for sample in self.layout.read(self.source, faults):
-            found[sample.split] += 1
             if self.layout.size is not None and isinstance(sample.image, Path):
                 check_size(self.source, sample.image, self.layout.size, faults)
             yield sample
-        self.notices += compare_totals(found, self.published_totals())
-
-    def published_totals(self) -> Mapping[str, int]:
-        """Return split -> published number of samples; override where layout or parameters decide."""
-        return self.totals
 
 
 def detect(root: Path, layouts: Sequence[Layout], wanted: Sequence[str], name: str, access: str) -> tuple[Layout, Path]:
@@ -234,15 +224,6 @@ def check_size(source: Source, path: Path, size: tuple[int, int], faults: Faults
         return
     if found != size:
         faults.add(path.as_posix(), f"has {found[0]} x {found[1]} pixels, expected {size[0]} x {size[1]}")
-
-
-def compare_totals(found: Mapping[str, int], published: Mapping[str, int]) -> list[str]:
-    """Return one sentence for each split whose number of samples differs from the published one."""
-    return [
-        f"{f'split {split!r} has' if split else 'there are'} {found.get(split, 0):,} samples, {number:,} are published"
-        for split, number in published.items()
-        if found.get(split, 0) != number
-    ]
 
 
 def _folders(root: Path) -> list[Path]:

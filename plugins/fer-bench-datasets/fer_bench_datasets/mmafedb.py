@@ -8,14 +8,14 @@ from fer_bench.data.builder import Faults
 from fer_bench.specs import Sample
 
 from .class_folders import read_classes
-from .facts import MMAFEDB_LABELS, MMAFEDB_TOTALS
+from .facts import MMAFEDB_COUNTS, MMAFEDB_LABELS
 from .layout import Layout, LayoutBuilder, Source
 
 
 def read_parts(source: Source, faults: Faults) -> Iterator[Sample]:
     """Yield the pictures of ``train``, ``valid`` and ``test``."""
     source.notices.append("its pictures are of unclear origin and may be FER2013's too: do not test one on the other")
-    for split in MMAFEDB_TOTALS:
+    for split in MMAFEDB_COUNTS:
         part = source.need(faults, split)
         if part is not None:
             yield from read_classes(source, part, MMAFEDB_LABELS, faults, split)
@@ -25,6 +25,5 @@ class Mmafedb(LayoutBuilder):
     """Reads MMAFEDB as it is handed out."""
 
     layouts = (
-        Layout("folders", "'train', 'valid' and 'test', with a folder a class", tuple(MMAFEDB_TOTALS), read_parts),
+        Layout("folders", "'train', 'valid' and 'test', with a folder a class", tuple(MMAFEDB_COUNTS), read_parts),
     )
-    totals = MMAFEDB_TOTALS

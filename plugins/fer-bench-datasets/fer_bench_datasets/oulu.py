@@ -9,7 +9,7 @@ from fer_bench.data.builder import Faults
 from fer_bench.specs import Sample
 
 from .class_folders import is_ignored, list_classes, list_pictures, spelling_of
-from .facts import OULU_LABELS, OULU_SUBJECTS
+from .facts import OULU_LABELS, oulu_counts
 from .layout import Layout, LayoutBuilder, Source
 from .params import OuluParams
 from .sequences import choose_frames
@@ -58,7 +58,6 @@ class OuluCasia(LayoutBuilder):
     )
 
     def expected_counts(self, splits: frozenset[str]) -> Mapping[str, Mapping[str, int]]:
-        """Return the chosen frames of 480 sequences."""
+        """Return the numbers of the chosen frames."""
         assert isinstance(self.params, OuluParams)
-        counts = dict.fromkeys(EXPRESSIONS, OULU_SUBJECTS * self.params.last)
-        return {"": {**counts, "neutral": OULU_SUBJECTS * len(EXPRESSIONS) * self.params.neutral}}
+        return oulu_counts(self.params.last, self.params.neutral)

@@ -41,6 +41,20 @@ def test_list(call):
     assert rows["manifest"]["published_images"] is None
 
 
+def test_list_says_all_that_is_declared(call):
+    out = " ".join(call("list", "affectnet[release=2021]", "affwild2").split())
+    for text in (
+        *("disgust -> disgust", "training (train), validation (test)", "published, release=2021 training: 287,651"),
+        *("training: 283,901 (neutral 74,874, happy 134,415,", "arXiv:1708.03985", "the head of a laboratory signs"),
+        *("other -> none", "something stands for the person"),
+    ):
+        assert text in out
+    (row,) = json.loads(call("list", "ferplus", "--json"))
+    assert row["roles"] == {"training": "train", "publictest": "validation", "privatetest": "test"}
+    assert sum(row["published"]["protocol=argmax"]["privatetest"].values()) == 3_573
+    assert "980 (angle=straight)" in call("list")
+
+
 def test_names_stay_readable_in_a_narrow_terminal(call, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     assert "synthetic" in call("list")
@@ -59,7 +73,17 @@ def test_prepare_status_verify(call, tmp_path):
     assert row["bytes"] == sum(path.stat().st_size for path in Path(row["prepared_dir"]).iterdir())
     assert row["fingerprint"][:12] in out
     assert "synthetic[n=7,size=16]" in call("status", SMALL), "rich must not read the brackets as markup"
-    assert "7 images verified" in call("verify", SMALL)
+    out = call("verify", SMALL)
+    assert "7 images verified" in out
+    assert ["all", "7", *"1111111"] in [line.split() for line in out.splitlines()]
+
+
+def test_verify_counts(call, tmp_path):
+    call("prepare", SMALL)
+    (summary,) = (tmp_path / "prepared").rglob("prepared.json")
+    summary.write_text(summary.read_text().replace('"fear": 1', '"fear": 2'))
+    with pytest.raises(DataError, match="its numbers of each split and label are not those of"):
+        call("verify", SMALL)
 
 
 def test_status_says_what_to_do(call, tmp_path):

@@ -60,7 +60,28 @@ def test_layout(component, tmp_path, layout):
     if spec.splits:
         assert set(prepared.samples["split"]) <= {*spec.splits, ""}
     if spec.identity != "maybe":
-        assert all(bool(subject) == (spec.identity == "yes") for subject in prepared.samples["subject"])
+        assert all(bool(subject) == (spec.identity != "no") for subject in prepared.samples["subject"])
+
+
+def test_declared_numbers_are_those_that_are_compared(component, tmp_path):
+    compared: dict[str, list[object]] = {}
+    params = {"ferplus/csv": ("", "[protocol=argmax]"), "kdef/flat": ("", "[angle=all]")}
+    params["affectnet/original"] = ("", "[classes=7]")
+    for layout in LAYOUTS:
+        name = layout.partition("/")[0]
+        root = tmp_path / layout
+        LAYOUTS[layout](root)
+        for text in params.get(layout, ("",)):
+            dataset = component(name + text)
+            builder = dataset.resolve(dataset.spec.builder)(
+                spec=dataset.spec, params=dataset.params, root=root, data_dir=tmp_path / "out", config="default"
+            )
+            compared.setdefault(name, []).append(builder.expected_counts(frozenset(dataset.spec.splits[:3])))
+    for name, found in compared.items():
+        spec = component(name).spec
+        declared = list(spec.variants.values()) or [spec.expected_counts]
+        assert all(counts in found for counts in declared), name
+        assert all(counts in declared for counts in found), name
 
 
 @pytest.mark.parametrize("layout", ["rafdb/folders", "kdef/folders", "jaffe/pictures"])
