@@ -133,7 +133,7 @@ def _measure(n: int, folder: Path, site: Path) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for command, arguments in commands.items():
         start = time.perf_counter()
-        peak, anonymous = _run(
+        peak, anonymous = run_measured(
             [sys.executable, "-c", "from fer_bench.cli import main; main()", *arguments], environment
         )
         stored = sum(file.stat().st_size for file in (folder / f"cache-{n}").rglob("values.npy"))
@@ -151,7 +151,7 @@ def _measure(n: int, folder: Path, site: Path) -> list[dict[str, object]]:
     return rows
 
 
-def _run(command: list[str], environment: dict[str, str]) -> tuple[int, int]:
+def run_measured(command: list[str], environment: dict[str, str] | None = None) -> tuple[int, int]:
     """Run a process; return the peak of its resident memory and of the part of it that no file backs, in bytes."""
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     peaks = {"VmHWM": 0, "RssAnon": 0}
