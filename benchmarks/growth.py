@@ -77,7 +77,7 @@ def draw(table: pd.DataFrame, file: Path) -> None:
     mpl.rcParams["svg.hashsalt"] = "fer-bench"
     kinds = list(dict.fromkeys(table["varied"]))
     figure = Figure(figsize=(3 * len(kinds), 4.5), layout="constrained")
-    axes = figure.subplots(2, len(kinds), sharey="row", squeeze=False)
+    axes = figure.subplots(2, len(kinds), squeeze=False)
     for column, kind in enumerate(kinds):
         part = table[table["varied"] == kind]
         for row, (name, title) in enumerate({"seconds": "seconds", "peak_rss_mb": "peak RSS, MB"}.items()):

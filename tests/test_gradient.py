@@ -165,6 +165,21 @@ def test_statistics_move_in_train_mode_alone_and_only_where_stages_learn():
     np.testing.assert_array_equal(before.others["low/norm/mean"], after.others["low/norm/mean"])
 
 
+def test_statistics_after_training_are_those_of_the_training_part():
+    inputs, labels, _ = problem(2, 1)
+    train = np.arange(48) < 32
+    fold = Fold(0, train, ~train)
+    phase = GradientPhase(name="p", rules=FROM_LAST, epochs=1, batch=8, batch_norm="train", optimizer="sgd")
+    tiny = backbone()
+    after, _ = trainer(tiny, phase, 2).fit(start(tiny, 2), inputs, one_hot(labels), fold, 0, nothing)
+    x = inputs.take(np.flatnonzero(train))
+    for name in ("conv", "point"):  # what the norm is given, by hand
+        kernel, bias = (after.parameters[f"high/{name}/{part}"] for part in ("kernel", "bias"))
+        x = jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")) + bias
+    np.testing.assert_allclose(after.others["high/norm/mean"], np.mean(x, (0, 1, 2)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(after.others["high/norm/var"], np.var(x, (0, 1, 2)), rtol=1e-4)
+
+
 def test_a_low_rank_change_has_its_rank_and_leaves_what_is_no_matrix():
     tiny = backbone()
     phase = GradientPhase(name="p", rules=(Rule(rank=2), Rule(head=True)), epochs=2, batch=16, learning_rate=1e-2)

@@ -26,6 +26,9 @@ from fer_bench.training.progress import Progress
 
 Array = np.ndarray[Any, Any]
 
+STATISTICS = 64
+"""Batches whose statistics are taken for those of the whole training part."""
+
 
 class Inputs(Protocol):
     """What the first stage that runs takes: `Outputs` of the stage before, or `Pictures`."""
@@ -70,6 +73,7 @@ class Trainer:
         self._devices = devices.everywhere()
         whole = self._devices.whole
         self._step = jax.jit(self._make_step, out_shardings=whole)
+        self._measure = jax.jit(self._batch_statistics, out_shardings=whole)
         self._predict = jax.jit(lambda table, x: self._logits(table, x, None)[0], out_shardings=whole)
 
     def names(self) -> frozenset[str]:
@@ -153,6 +157,10 @@ class Trainer:
             last = _check_finite(values, epoch * steps, phase, now.last)
             row = {"phase": phase.name, "epoch": epoch + 1, "loss": float(values.mean())}
             now = replace(now, learning=learning, memory=memory, others=others, last=last)
+            done = len(now.history) + 1 == phase.epochs
+            if phase.batch_norm == "train" and (done or len(valid)):
+                settled = self._settled(self._model(now, frozen), inputs, order.reshape(steps, batch))
+                now = replace(now, others=settled)
             if len(valid):
                 said = self.predict(self._model(now, frozen), inputs, valid)
                 row["valid_loss"] = _loss(said, targets[valid])
@@ -224,6 +232,35 @@ class Trainer:
             keep = 1 - self.phase.dropout
             features = jnp.where(jax.random.bernoulli(key, keep, features.shape), features / keep, 0)
         return features @ table["head/kernel"] + table["head/bias"], statistics
+
+    def _settled(self, model: Model, inputs: Inputs, batches: Array) -> Table:
+        """Return the other arrays with statistics that belong to the weights as they are now.
+
+        What was moved step by step lags behind them: by Keras's momentum of 0.99, a hundred steps. These are of whole
+        batches of the training part under one set of weights ("precise" statistics, arXiv:2105.07576, section 3.1).
+
+        Args:
+            model: whose statistics are replaced.
+            inputs: of all samples.
+            batches: (steps, batch) int, samples of the training part; the first `STATISTICS` batches count.
+        """
+        table = self._devices.copy({**model.parameters, **model.others})
+        found = [self._measure(table, self._devices.divide(inputs.take(rows))) for rows in batches[:STATISTICS]]
+        settled: Table = {}
+        for name in found[0]:
+            over_batches = jnp.stack([statistics[name] for statistics in found])
+            settled[name] = over_batches.mean(0)
+            if name.endswith("/var"):  # and of the means, between batches
+                settled[name] += jnp.stack([batch[f"{name.removesuffix('var')}mean"] for batch in found]).var(0)
+        return {**model.others, **settled}
+
+    def _batch_statistics(self, table: Mapping[str, jax.Array], x: jax.Array) -> Table:
+        x = self._backbone.prefix({}, x, 0) if self.start == 0 else x
+        _, found = run(self._backbone, table, x, self.start, self._first, forget=True)
+        # Of norms alone: a stage may keep other statistics, which are left as training moved them.
+        norms = {name.rpartition("/")[0] for name in found if name.endswith("/mean")}
+        norms &= {name.rpartition("/")[0] for name in found if name.endswith("/var")}
+        return {f"{norm}/{kind}": found[f"{norm}/{kind}"] for norm in norms for kind in ("mean", "var")}
 
     def _make_step(
         self,

@@ -31,7 +31,13 @@ def divide(backbone: Backbone) -> tuple[Table, Table]:
 
 
 def run(
-    backbone: Backbone, table: Mapping[str, jax.Array], x: jax.Array, start: int, train_norm: int | None
+    backbone: Backbone,
+    table: Mapping[str, jax.Array],
+    x: jax.Array,
+    start: int,
+    train_norm: int | None,
+    *,
+    forget: bool = False,
 ) -> tuple[jax.Array, Table]:
     """Run the stages from ``start`` on.
 
@@ -41,6 +47,7 @@ def run(
         x: output of the stage before.
         start: position of the first stage that runs.
         train_norm: position of the first stage that normalises by the statistics of the batch; None: none does.
+        forget: whether the statistics are those of this batch alone, rather than moved towards them.
 
     Returns:
         Features (b, feature_size), and by name the statistics that the run changed.
@@ -53,7 +60,8 @@ def run(
         module = nnx.merge(backbone.graphs[stage], state)
         if of_batch:
             # Not ``module.train()``: a backbone's own dropout would want random numbers that nobody gives it.
-            module.set_attributes(nnx.BatchNorm, use_running_average=False, raise_if_not_found=False)
+            changes = {"use_running_average": False, **({"momentum": 0.0} if forget else {})}
+            module.set_attributes(nnx.BatchNorm, **changes, raise_if_not_found=False)
         x = module(x)
         if of_batch:
             statistics |= named(stage, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat)))
