@@ -1,0 +1,203 @@
+"""Write the reference pages that follow from the code: commands.md and specs.md.
+
+    python docs/generate.py
+
+A test fails where the pages in the tree are not what this writes.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import typer
+
+from fer_bench import hookspecs, specs
+from fer_bench.cli import app
+
+HERE = Path(__file__).parent
+NOTE = "<!-- Written by docs/generate.py; change the code, then run it again. -->\n"
+GROUPS = {
+    "Data sets": ["Sample", "DatasetSpec", "DatasetParams"],
+    "Backbones": ["BackboneSpec", "ImageInput", "WeightsSpec", "BackboneParams"],
+    "Strategies": ["StrategySpec", "Plan", "ConvexPhase", "ReadoutPhase", "GradientPhase", "Rule", "AnswerPhase"],
+    "Metrics": ["MetricSpec"],
+    "Parameters": ["Params"],
+}
+
+
+def commands() -> str:
+    """Return the page of all subcommands, with every argument and option."""
+    root: Any = typer.main.get_command(app)
+    parts = [
+        f"# Commands\n\n{NOTE}",
+        "Every command has `--help` with the same text. `fer-bench --version` prints the version, "
+        "`fer-bench --install-completion` teaches the shell to complete commands and options, "
+        "`--show-completion` prints that script instead.\n",
+        "Exit codes: 0 all done, 1 a cell, plugin or check failed (what a command means by it stands there), 2 "
+        "something to mend, 3 UNDERPOWERED (`check` alone), 130 interrupted. Names of components are "
+        "`name[param=value,…]`, in quotes, since shells read brackets.\n",
+    ]
+    parts += [_command(path, command) for path, command in subcommands(root)]
+    return "\n".join(parts)
+
+
+def subcommands(command: Any, path: str = "fer-bench") -> Iterator[tuple[str, Any]]:
+    """Yield (words, command) of all that do something, in the order of the help."""
+    for name, sub in command.commands.items():
+        if hasattr(sub, "commands"):
+            yield from subcommands(sub, f"{path} {name}")
+        else:
+            yield f"{path} {name}", sub
+
+
+def _command(path: str, command: Any) -> str:
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
+    usage = " ".join([path, *(_usage(p) for p in arguments), "[options]" if options else ""]).strip()
+    hints = get_type_hints(inspect.unwrap(command.callback), include_extras=True)
+    text = f"## {path}\n\n`{usage}`\n\n{inspect.cleandoc(command.help)}\n"
+    if command.params:
+        text += "\n| argument or option | value | default | meaning |\n| --- | --- | --- | --- |\n"
+        for parameter in [*arguments, *options]:
+            words, default = _line(parameter.help or ""), _default(parameter)
+            if found := re.fullmatch(r"(.*?)\.?\s*\[default: (.*)\]", words):  # said in words where none is known yet
+                words, default = found.groups()
+            cells = (_names(parameter), _value(parameter, hints[parameter.name]), default, words)
+            text += f"| {' | '.join(cells)} |\n"
+    epilog = inspect.cleandoc(command.epilog.replace("\b", ""))
+    first, _, rest = epilog.partition("\n\n")
+    examples = inspect.cleandoc("\n" + "\n".join(first.splitlines()[1:]))
+    text += f"\n<!-- tested by tests/test_help.py -->\n```sh\n{examples}\n```\n"
+    return text + (f"\n{rest.strip()}\n" if rest.strip() else "")
+
+
+def _usage(parameter: Any) -> str:
+    name = (parameter.metavar or parameter.name.upper()) + ("..." if parameter.nargs == -1 else "")
+    return name if parameter.required else f"[{name}]"
+
+
+def _names(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return f"`{parameter.metavar or parameter.name.upper()}`"
+    return " / ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])
+
+
+def _value(parameter: Any, annotation: Any) -> str:
+    """Return in words what a parameter takes, from its annotation: typer's own objects change between versions."""
+    kinds = [kind for kind in _flat(annotation) if kind is not type(None)]
+    many = any(get_origin(kind) in (list, tuple) for kind in kinds)
+    kinds = [
+        kind
+        for outer in kinds
+        for kind in (_flat(get_args(outer)[0]) if get_origin(outer) in (list, tuple) else [outer])
+    ]
+    if kinds == [bool]:
+        return ""
+    if parameter.metavar and parameter.param_type_name == "option":
+        words = f"`{parameter.metavar}`"
+    elif get_origin(kinds[0]) is Literal:
+        words = ", ".join(f"`{value}`" for value in get_args(kinds[0]))
+    elif issubclass(kinds[0], Enum):
+        words = ", ".join(f"`{member.value}`" for member in kinds[0])
+    else:
+        words = {str: "text", int: "whole number", float: "number", Path: "path"}[kinds[0]]
+    return words + (", may be repeated" if many else "")
+
+
+def _flat(annotation: Any) -> list[Any]:
+    """Return the parts of a union, without what is annotated on them."""
+    if get_origin(annotation) is Annotated:
+        return _flat(get_args(annotation)[0])
+    return (
+        [flat for part in get_args(annotation) for flat in _flat(part)]
+        if get_origin(annotation) in (Union, UnionType)
+        else [annotation]
+    )
+
+
+def _default(parameter: Any) -> str:
+    if parameter.required:
+        return "required"
+    shown = getattr(parameter, "show_default", None)
+    value = shown if isinstance(shown, str) else parameter.default
+    if value is None or callable(value) or value == "" or value is False:
+        return ""
+    return f"`{getattr(value, 'value', value)}`" if not isinstance(shown, str) else str(value)
+
+
+def specifications() -> str:
+    """Return the page of everything that plugins return, field by field."""
+    named = {name for names in GROUPS.values() for name in names}
+    own = {k for k, v in vars(specs).items() if inspect.isclass(v) and v.__module__ == specs.__name__}
+    if named != own:
+        raise SystemExit(f"GROUPS in {__file__} and the classes of specs.py differ: {sorted(named ^ own)}")
+    intro = (
+        "What plugins return, and what a data set's builder yields. All are keyword-only; the dataclasses are frozen. "
+        "Whatever is heavy is named as a reference, `package.module:attribute`, which the host imports when somebody "
+        f"uses it. Import them from `fer_bench.specs`; this is version {specs.INTERFACE_VERSION} of the interface "
+        "(`FER_BENCH_INTERFACE`, see [Hooks](hooks.md)).\n"
+    )
+    parts = [f"# Specs\n\n{NOTE}", intro]
+    for title, names in GROUPS.items():
+        parts += [f"## {title}\n", *(_spec(getattr(specs, name)) for name in names)]
+    return "\n".join(parts)
+
+
+def _spec(cls: Any) -> str:
+    text, _, attributes = inspect.cleandoc(cls.__doc__).partition("\nAttributes:\n")
+    described = {
+        name: " ".join(words.split())
+        for name, words in re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", attributes, re.MULTILINE)
+    }
+    out = f"### {cls.__name__}\n\n{_markdown(text.strip())}\n"
+    rows = []
+    if dataclasses.is_dataclass(cls):
+        for field in dataclasses.fields(cls):
+            rows.append((field.name, field.type, _field_default(field), described.get(field.name, "")))
+    else:
+        for name, field in cls.__dict__.get("model_fields", cls.model_fields).items():
+            if name in cls.__annotations__:
+                rows.append((name, cls.__annotations__[name], repr(field.default), field.description or ""))
+    if rows:
+        out += "\n| field | type | default | meaning |\n| --- | --- | --- | --- |\n"
+    for name, kind, default, words in rows:
+        kind = str(kind).replace("|", "\\|")
+        out += f"| `{name}` | `{kind}` | {f'`{default}`' if default else 'required'} | {_line(_markdown(words))} |\n"
+    return out
+
+
+def _field_default(field: Any) -> str:
+    if field.default is not dataclasses.MISSING:
+        return getattr(field.default, "__name__", None) or repr(field.default)
+    return repr(field.default_factory()) if field.default_factory is not dataclasses.MISSING else ""
+
+
+def hook_signatures() -> dict[str, str]:
+    """Return hook -> its definition as it stands in the source, from ``def`` to the return type."""
+    tree = ast.parse(Path(hookspecs.__file__).read_bytes())
+    return {
+        node.name: f"def {node.name}({ast.unparse(node.args)}) -> {ast.unparse(node.returns or ast.Constant(None))}"
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith(hookspecs.PROJECT)
+    }
+
+
+def _markdown(text: str) -> str:
+    return text.replace("``", "`")
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    for name, page in (("commands.md", commands()), ("specs.md", specifications())):
+        (HERE / name).write_text(page, encoding="utf-8")

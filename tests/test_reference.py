@@ -1,0 +1,51 @@
+"""The reference pages name every hook with its exact signature, every subcommand and every spec."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+from command_line import subcommands
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def _generator():
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GENERATE = _generator()
+HOOKS = GENERATE.hook_signatures()
+
+
+@pytest.mark.parametrize(("page", "written"), [("commands.md", "commands"), ("specs.md", "specifications")])
+def test_the_generated_pages_are_those_of_this_code(page, written):
+    committed = (DOCS / page).read_text(encoding="utf-8")
+    assert committed == getattr(GENERATE, written)(), f"docs/{page} is old: run 'python docs/generate.py' and commit it"
+
+
+def test_the_commands_page_has_every_subcommand():
+    headings = re.findall(r"^## fer-bench (.*)$", (DOCS / "commands.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings == list(subcommands())
+
+
+def test_the_hooks_page_has_the_hooks_and_no_others():
+    headings = re.findall(r"^### (\S+)$", (DOCS / "hooks.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings == list(HOOKS)
+    assert len(HOOKS) >= 7
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_the_hooks_page_has_the_exact_signature_and_says_when(hook):
+    page = (DOCS / "hooks.md").read_text(encoding="utf-8")
+    section = page.partition(f"### {hook}\n")[2].partition("\n## ")[0].partition("\n### ")[0]
+    (shown,) = re.findall(r"```python\n(.*?)\n```", section, re.DOTALL)
+    assert shown == HOOKS[hook], f"docs/hooks.md shows another signature of {hook}"
+    assert len(section.partition("```python")[2].partition("```")[2].split()) >= 10, f"{hook} has no words"
