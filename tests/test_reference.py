@@ -1,4 +1,4 @@
-"""The reference pages name every hook with its exact signature, every subcommand and every spec."""
+"""The reference pages name every hook with its exact signature, every subcommand and spec; cards tell origin and licence."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from command_line import subcommands
+
+from fer_bench.registry import Registry
+from fer_bench.specs import BackboneSpec, DatasetSpec
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -49,3 +52,32 @@ def test_the_hooks_page_has_the_exact_signature_and_says_when(hook):
     (shown,) = re.findall(r"```python\n(.*?)\n```", section, re.DOTALL)
     assert shown == HOOKS[hook], f"docs/hooks.md shows another signature of {hook}"
     assert len(section.partition("```python")[2].partition("```")[2].split()) >= 10, f"{hook} has no words"
+
+
+def _card(page: str, name: str) -> str:
+    """Return the section of an item, as one line without Markdown's code marks."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert f"\n## {name}\n" in text, f"docs/{page} has no card of {name!r}"
+    return " ".join(text.partition(f"\n## {name}\n")[2].partition("\n## ")[0].split())
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in Registry.load().specs("dataset")])
+def test_every_data_set_has_a_card_with_its_terms(name):
+    spec = Registry.load().dataset(name).spec
+    assert isinstance(spec, DatasetSpec)
+    card = _card("data-cards.md", spec.name)
+    for told in (spec.licence, spec.citation, *spec.labels, *spec.splits):
+        assert told in card, f"the card of {name} does not say {told!r}"
+    assert re.search(r"\*\*(Layouts?|Parameters):\*\*", card)
+    assert "**Defects:**" in card or name == "manifest"
+
+
+@pytest.mark.parametrize("name", ["xception", "mini-xception", "onnx"])
+def test_every_backbone_has_a_card_with_the_origin_of_its_weights(name):
+    spec = Registry.load().backbone(name).spec
+    assert isinstance(spec, BackboneSpec)
+    card = _card("model-cards.md", name)
+    for weights in spec.weights:
+        assert weights.source in card
+        assert f"**Licence:** {weights.licence}" in card
+    assert "**Licence:**" in card
