@@ -68,6 +68,8 @@ def test_every_data_set_has_a_card_with_its_terms(name):
     card = _card("data-cards.md", spec.name)
     for told in (spec.licence, spec.citation, *spec.labels, *spec.splits):
         assert told in card, f"the card of {name} does not say {told!r}"
+    for parameter in set(spec.params.model_fields) - {"split"}:
+        assert re.search(rf"\b{parameter}\b", card), f"the card of {name} does not tell of {parameter!r}"
     assert re.search(r"\*\*(Layouts?|Parameters):\*\*", card)
     assert "**Defects:**" in card or name == "manifest"
 
