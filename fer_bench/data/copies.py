@@ -17,6 +17,8 @@ from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from fer_bench.data.hamming import close_pairs
+
 Array = np.ndarray[Any, Any]
 
 SIDE = 48
@@ -27,8 +29,6 @@ BITS = 64
 DISTANCE = 12
 """The least that finds every pair of FER2013 with a correlation of `CORRELATION` or more: 8 finds 99.3 %, 10 99.7 %."""
 CORRELATION = 0.97
-BLOCK = 1 << 22
-"""Pairs of hashes that are compared at once: 32 MiB of 64-bit words."""
 CHUNK = 4096
 """Images whose cosines, and pairs whose correlations, are computed at once."""
 
@@ -76,23 +76,21 @@ def perceptual_hashes(thumbnails: Array) -> Array:
     return found
 
 
-def near_pairs(thumbnails: Array, rows: Array) -> Array:
-    """Return (m, 2) int64, the pairs a < b among ``rows`` that are near copies.
-
-    Every pair of hashes is compared: quadratic, at about a nanosecond a pair, so that no copy within the distance is
-    missed.
+def near_pairs(thumbnails: Array, rows: Array, hashes: Array) -> Array:
+    """Return (m, 2) int64, the pairs a < b among ``rows`` that are near copies, in order.
 
     Args:
         thumbnails: (n, SIDE, SIDE) uint8; may be mapped from a file.
         rows: (k,) increasing rows to look at, such as one of each group of exact copies.
+        hashes: (n,) uint64 of the thumbnails.
     """
-    hashes = perceptual_hashes(thumbnails)[rows]
-    candidates = rows[_close(hashes)]
-    keep = [
-        pairs[_correlations(thumbnails, pairs) >= CORRELATION]
-        for pairs in np.array_split(candidates, len(candidates) // CHUNK + 1)
-    ]
-    return np.concatenate(keep)
+    keep = [np.empty((0, 2), np.int64)]
+    for close in close_pairs(hashes[rows], DISTANCE):
+        for start in range(0, len(close), CHUNK):
+            pairs = rows[close[start : start + CHUNK]]
+            keep.append(pairs[correlate(thumbnails, pairs) >= CORRELATION])
+    found = np.concatenate(keep)
+    return found[np.lexsort((found[:, 1], found[:, 0]))]
 
 
 def join(exact: Array, near: Array) -> Array:
@@ -110,20 +108,7 @@ def join(exact: Array, near: Array) -> Array:
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
-def _close(hashes: Array) -> Array:
-    """Return (m, 2) int64, all pairs a < b of hashes that differ in at most `DISTANCE` bits."""
-    n = len(hashes)
-    step = max(1, BLOCK // max(1, n))
-    pairs = [np.empty((0, 2), np.int64)]
-    for start in range(0, n, step):
-        block = hashes[start : start + step, np.newaxis] ^ hashes[np.newaxis, start:]
-        rows, columns = np.nonzero(np.bitwise_count(block) <= DISTANCE)
-        above = columns > rows
-        pairs.append(np.stack([rows[above], columns[above]], axis=1) + start)
-    return np.concatenate(pairs)
-
-
-def _correlations(thumbnails: Array, pairs: Array) -> Array:
+def correlate(thumbnails: Array, pairs: Array) -> Array:
     """Return (m,) float32, Pearson's correlation of the thumbnails of each pair; 0 where one is of a single grey."""
     left, right = (thumbnails[pairs[:, side]].reshape(len(pairs), SIDE * SIDE).astype(np.float32) for side in (0, 1))
     left -= left.mean(axis=1, keepdims=True)
