@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
-from fer_bench.data import copies, signatures
+from fer_bench.data import clusters, copies, signatures
 from fer_bench.data.prepare import prepare
 from fer_bench.registry import Registry
 
@@ -111,10 +111,10 @@ def test_a_hundred_pictures_against_every_correlation():
 def test_the_audit_is_kept_and_keeps_copies_together(data_dir):
     component = Registry.load().dataset("manifest")
     prepared = prepare(component, data_dir)
-    assert signatures.duplicate_clusters([prepared]) == (None,)
+    assert clusters.duplicate_clusters([prepared]) == (None,)
     _audit(data_dir)
-    (clusters,) = signatures.duplicate_clusters([prepared])
-    names = dict(zip(prepared.samples["id"], clusters, strict=True))
+    (found,) = clusters.duplicate_clusters([prepared])
+    names = dict(zip(prepared.samples["id"], found, strict=True))
     assert names["one.png"] == names["one in colour.bmp"] == names["one again.tiff"] != -1
     assert names["two.png"] == names["two again.png"] not in (-1, names["one.png"])
     assert names["brown.png"] == names["tiny.png"] == -1
@@ -139,7 +139,7 @@ def test_copies_in_another_data_set_are_one_cluster(data_dir, tmp_path):
     both = [prepare(component, place) for place in (data_dir, other)]
     for prepared in both:
         signatures.store(signatures.compute(prepared), prepared)
-    first, second = signatures.duplicate_clusters(both)
+    first, second = clusters.duplicate_clusters(both)
     assert second.tolist() == [first[both[0].samples["id"].tolist().index("two.png")], -1]
 
 

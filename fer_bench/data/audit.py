@@ -113,14 +113,29 @@ def audit(prepared: Prepared, signatures: Signatures) -> Audit:
     )
 
 
-def compare(datasets: Mapping[str, Signatures]) -> list[tuple[str, str, int]]:
-    """Return (name, other name, images of the one that have an exact copy in the other) of every two data sets."""
-    pixels = {name: {row.tobytes() for row in found.pixels} for name, found in datasets.items()}
+def compare(datasets: Mapping[str, Signatures], near: Mapping[tuple[str, str], Array]) -> list[dict[str, Any]]:
+    """Return of every two data sets how many images of the one have a copy in the other.
+
+    Args:
+        datasets: what audits keep of each.
+        near: (name, other name) -> (m, 2) rows of the one and of the other that are near copies.
+
+    Returns:
+        ``{"images of": name, "in": other name, "exact": images, "exact or near": images}`` for every two.
+    """
+    starts = dict(zip(datasets, np.cumsum([0, *map(len, datasets.values())]), strict=False))
+    names = np.repeat(np.array(list(datasets)), [len(found) for found in datasets.values()])
+    exact = exact_ids(np.concatenate([found.pixels for found in datasets.values()]))
+    within = [found.near + starts[name] for name, found in datasets.items()]
+    crossing = [rows + np.array([starts[one], starts[other]]) for (one, other), rows in near.items()]
+    same, alike = (
+        _copies(names, exact, links) for links in (np.empty((0, 2), np.int64), np.concatenate([*within, *crossing]))
+    )
     return [
-        (name, other, sum(row.tobytes() in pixels[other] for row in found.pixels))
-        for name, found in datasets.items()
+        {"images of": one, "in": other, "exact": same[one, other], "exact or near": alike[one, other]}
+        for one in datasets
         for other in datasets
-        if other != name
+        if other != one
     ]
 
 

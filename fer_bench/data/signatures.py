@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fer_bench.data.copies import SIDE, exact_ids, join, near_pairs, perceptual_hashes, pixel_hash, thumbnail
+from fer_bench.data.copies import SIDE, exact_ids, near_pairs, perceptual_hashes, pixel_hash, thumbnail
 from fer_bench.data.prepared import Prepared
 from fer_bench.errors import FerBenchError
 
@@ -116,21 +116,3 @@ def load(prepared: Prepared) -> Signatures | None:
     except Exception:  # zipfile, zlib and numpy each raise their own; an audit can always be made again.
         return None
     return found if len(found) == len(prepared) else None
-
-
-def duplicate_clusters(datasets: Sequence[Prepared]) -> tuple[Array | None, ...]:
-    """Return for each data set (n,) int64, the cluster of copies that an image belongs to, -1 for one without a copy.
-
-    Needs no image: reads what ``fer-bench data audit`` stored, and is None for a data set without. Equal numbers in two
-    data sets are one cluster: exact copies are found across data sets, near copies within each.
-    """
-    parts = [load(prepared) for prepared in datasets]
-    known = [part for part in parts if part is not None]
-    if not known:
-        return (None,) * len(parts)
-    starts = np.cumsum([0, *(len(part) for part in known)])
-    near = np.concatenate([part.near + start for part, start in zip(known, starts[:-1], strict=True)])
-    clusters = join(exact_ids(np.concatenate([part.pixels for part in known])), near)
-    sizes = np.bincount(clusters)
-    names = iter(np.split(np.where(sizes[clusters] > 1, clusters, -1), starts[1:-1]))
-    return tuple(None if part is None else next(names) for part in parts)

@@ -11,10 +11,10 @@ import numpy as np
 
 from fer_bench.config import RunConfig
 from fer_bench.data import protocols
+from fer_bench.data.clusters import duplicate_clusters
 from fer_bench.data.crops import with_faces
 from fer_bench.data.prepare import prepare
 from fer_bench.data.protocols import Fold, Split
-from fer_bench.data.signatures import duplicate_clusters
 from fer_bench.data.task import Task, check_classes
 from fer_bench.data.view import View, select
 from fer_bench.errors import FerBenchError
