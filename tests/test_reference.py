@@ -1,4 +1,4 @@
-"""The reference pages name every hook with its exact signature, every subcommand and spec; cards tell origin and licence."""
+"""The reference pages name every hook with its exact signature, every subcommand and spec; cards tell where from."""
 
 from __future__ import annotations
 

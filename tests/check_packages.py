@@ -1,0 +1,81 @@
+"""Build the core and every plugin, look into the wheels, and run the demo from them in an empty environment.
+
+    tox run -e packages
+
+Nothing of the tree is on the path of that environment, and it lies outside of the tree.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+DEMO = ["--backbone", "xception[input_size=71]", "--dataset", "synthetic[n=70]", "--folds", "2"]
+
+
+def build(project: Path, output: Path) -> Path:
+    """Build a wheel by way of the source distribution, as an index would be given both; return the wheel."""
+    subprocess.run([sys.executable, "-m", "build", "--outdir", str(output), str(project)], check=True)
+    name = project.name.replace("-", "_") if project != ROOT else "fer_bench"
+    (wheel,) = output.glob(f"{name}-[0-9]*.whl")
+    return wheel
+
+
+def faults_of(wheel: Path) -> list[str]:
+    """Return what is wrong with what a wheel holds."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    unwanted = {"tests", "benchmarks", "docs"}
+    # The templates of 'fer-bench new' hold tests that are no tests of ours.
+    own = [name for name in names if "/templates/" not in name]
+    found = [f"{wheel.name} holds {name}" for name in own if unwanted & set(name.split("/")[:-1])]
+    for wanted in ("py.typed", "licenses/LICENSE", "entry_points.txt"):
+        if not any(name.endswith(wanted) for name in names):
+            found.append(f"{wheel.name} lacks {wanted}")
+    return found
+
+
+def run_demo(python: Path, folder: Path) -> None:
+    """Run the demo outside of the tree, and look at the leaderboard."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "FER_BENCH"))}
+    environment |= {"FER_BENCH_DATA_DIR": str(folder / "data"), "FER_BENCH_CACHE_DIR": str(folder / "cache")}
+
+    def fer_bench(*arguments: str) -> str:
+        command = [str(python.with_name("fer-bench")), *arguments]
+        done = subprocess.run(command, check=True, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+        return done.stdout
+
+    plugins = json.loads(fer_bench("plugins", "list", "--json"))
+    assert all(plugin["status"] == "ok" for plugin in plugins), plugins
+    fer_bench("run", *DEMO, "--strategy", "linear-probe", "--quiet")
+    rows = json.loads(fer_bench("leaderboard", "--format", "json"))["rows"]
+    assert [row["cells"] for row in rows if not row["baseline"]] == [{"ok": 2, "failed": 0}], rows
+    print(fer_bench("leaderboard"))
+
+
+def main() -> None:
+    """Do all of it; exit 1 with what is wrong."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        projects = [ROOT, *sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))]
+        wheels = [build(project, folder / "dist") for project in projects]
+        files = sorted(map(str, (folder / "dist").iterdir()))
+        subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *files], check=True)
+        if faults := [fault for wheel in wheels for fault in faults_of(wheel)]:
+            raise SystemExit("\n".join(faults))
+        venv.create(folder / "venv", with_pip=True)
+        python = folder / "venv" / "bin" / "python"
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *map(str, wheels)], check=True)
+        (folder / "empty").mkdir()
+        run_demo(python, folder / "empty")
+
+
+if __name__ == "__main__":
+    main()
