@@ -75,7 +75,7 @@ def _command(path: str, command: Any) -> str:
     epilog = inspect.cleandoc(command.epilog.replace("\b", ""))
     first, _, rest = epilog.partition("\n\n")
     examples = inspect.cleandoc("\n" + "\n".join(first.splitlines()[1:]))
-    text += f"\n<!-- tested by tests/test_help.py -->\n```sh\n{examples}\n```\n"
+    text += f"\n<!-- tested by tests/test_help.py and tests/test_reference.py -->\n```sh\n{examples}\n```\n"
     return text + (f"\n{rest.strip()}\n" if rest.strip() else "")
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import subprocess
 import sys
 import textwrap
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tiny_run import TINY, TINY_DATA
 
+TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial" / "fer-bench-edges"
 WritePlugin = Callable[..., Path]
 
 
@@ -55,3 +58,16 @@ def tiny(write_plugin: WritePlugin, site: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("FER_BENCH_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def edges(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which the wheel of the tutorial's plugin is unpacked, as an installer would."""
+    folder = tmp_path_factory.mktemp("edges")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "dist")]
+    subprocess.run(build, cwd=TUTORIAL, check=True, capture_output=True)
+    (wheel,) = (folder / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert not [name for name in archive.namelist() if name.startswith("tests")]
+        archive.extractall(folder / "site")
+    return folder / "site"

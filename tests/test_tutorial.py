@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -17,19 +16,6 @@ from fer_bench.cli import app
 DOCS = Path(__file__).parents[1] / "docs"
 PACKAGE = DOCS / "tutorial" / "fer-bench-edges"
 PAGE = (DOCS / "tutorial.md").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="session")
-def edges(tmp_path_factory) -> Path:
-    """A folder into which the wheel of the tutorial's plugin is unpacked, as an installer would."""
-    folder = tmp_path_factory.mktemp("edges")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "dist")]
-    subprocess.run(build, cwd=PACKAGE, check=True, capture_output=True)
-    (wheel,) = (folder / "dist").glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        assert not [name for name in archive.namelist() if name.startswith("tests")]
-        archive.extractall(folder / "site")
-    return folder / "site"
 
 
 @pytest.mark.parametrize("file", ["fer_bench_edges/__init__.py", "fer_bench_edges/model.py"])
