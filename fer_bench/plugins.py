@@ -77,6 +77,10 @@ class Plugins:
     def __iter__(self) -> Iterator[Plugin]:
         return iter(self.all)
 
+    def listen(self, listener: object, name: str) -> None:
+        """Tell an object of events that has methods marked as `hookimpl`; messages about it call it ``name``."""
+        self.manager.register(listener, name)
+
     def notify(self, hook: str, **arguments: object) -> list[str]:
         """Call an event hook on every working plugin; return one message for each that raised.
 

@@ -52,6 +52,9 @@ def run(
     config: options.ConfigFile = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the leaderboard and warnings alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the leaderboard as JSON.")] = False,
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write each new cell for TensorBoard below this folder, too.")
+    ] = None,
     hosts: Annotated[
         bool, typer.Option("--hosts", help="Train with other hosts, on each of which the same command is started.")
     ] = False,
@@ -72,6 +75,10 @@ def run(
     from fer_bench.registry import Registry
 
     registry = Registry.load()
+    if tensorboard is not None:
+        from fer_bench.reports.tensorboard import TensorBoard
+
+        registry.plugins.listen(TensorBoard(tensorboard), "--tensorboard")
     from fer_bench.cli.tables import width
     from fer_bench.reports import inflation
     from fer_bench.reports.formats import to_json, to_terminal

@@ -165,6 +165,14 @@ class Store:
         except ValueError:
             return None
 
+    def read(self, cell_id: str) -> StoredCell:
+        """Return a stored cell.
+
+        Raises:
+            ValueError: it is not there or damaged.
+        """
+        return _read(self.folder(cell_id))
+
     def write(self, cell: Cell, result: Result, provenance: dict[str, Any]) -> StoredCell:
         """Store a cell at once or not at all; one of the same id is replaced.
 
