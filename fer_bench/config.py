@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -17,6 +17,7 @@ Labels = Literal["native", "basic-6", "basic-7", "basic-8"]
 Precision = Literal["auto", "float32", "bfloat16"]
 FaceCrop = Literal["none", "align", "box"]
 Missed = Literal["error", "exclude"]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class RunConfig(BaseModel):
@@ -36,6 +37,10 @@ class RunConfig(BaseModel):
         limit: use the first ``limit / classes`` samples of each class, in file order; None uses all.
         faces: ``align`` turns and scales each face into place, ``box`` cuts a square around it, ``none`` takes whole
             images.
+        face_size: side of a crop, pixels.
+        face_margin: that ``box`` adds on every side, as a share of the box's longer side.
+        face_smallest: side of the smallest face that is looked for, as a share of the picture's longer side.
+        face_thresholds: probability of a face above which each of the detector's three stages keeps a box.
         missed: what an image is in which no face was found: an ``error`` in the score, or left out (``exclude``).
         precision: of the matrix products; ``auto`` takes bfloat16 where the device multiplies it natively.
         runs_dir: where cells are stored.
@@ -61,6 +66,10 @@ class RunConfig(BaseModel):
     seeds: tuple[int, ...] = (0,)
     limit: int | None = Field(None, ge=2)
     faces: FaceCrop = "none"
+    face_size: int = Field(160, ge=16, le=1024)
+    face_margin: float = Field(0.1, ge=0, le=2)
+    face_smallest: float = Field(1 / 12, ge=0.02, le=1)
+    face_thresholds: tuple[Share, Share, Share] = (0.6, 0.7, 0.8)
     missed: Missed = "error"
     precision: Precision = "auto"
     runs_dir: Path = Path("runs")

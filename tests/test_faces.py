@@ -6,22 +6,14 @@ cascade is tested net by net and as plumbing; what it finds on photographs is me
 
 from __future__ import annotations
 
-import hashlib
-import json
-import multiprocessing
 import sys
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from tiny_run import BASE, invoke
 
-from fer_bench.cli import main
-from fer_bench.data.crops import as_errors
 from fer_bench.errors import FerBenchError
-from fer_bench.faces import align, boxes, detector, nets, store, weights
-from fer_bench.faces.detector import CANVAS, MARGIN, PICTURE, Detector, Face
+from fer_bench.faces import align, boxes, detector, nets, weights
+from fer_bench.faces.detector import CANVAS, MARGIN, PICTURE, Detector
 from fer_bench.faces.parameters import Crop, Detection
 
 
@@ -265,153 +257,3 @@ def test_weights_that_are_not_the_known_ones_are_never_unpickled(loaded, tmp_pat
 def test_tensorflow_is_not_imported(loaded):
     assert "tensorflow" not in sys.modules
     assert [len(loaded[name]) for name in ("pnet", "rnet", "onet")] == [13, 16, 21]
-
-
-# The cache ------------------------------------------------------------------------------------------------------------
-
-
-class Fake(Detector):
-    """Finds a face in every image whose first pixel is even, and counts what it looks at."""
-
-    looked = 0
-
-    def __init__(self, detection):
-        pass
-
-    def find(self, images):
-        type(self).looked += len(images)
-        marks = np.array([[4, 5], [8, 5], [6, 7], [4, 9], [8, 9]], float)
-        box = np.array([1.0, 1, 11, 11])
-        return [Face(0.9, box, marks) if image.flat[0] % 2 == 0 else None for image in images]
-
-
-def _detect(folder, count, detection=None, dataset="data"):
-    images = [np.full((4, 4, 1), i, np.uint8) for i in range(count)]
-    hashes = [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
-    silent = lambda _: None  # noqa: E731
-    read = lambda positions: [images[i] for i in positions]  # noqa: E731
-    return store.detect(folder, dataset, hashes, read, detection or Detection(), silent, silent, Fake)
-
-
-def test_an_image_is_looked_at_once(tmp_path):
-    Fake.looked = 0
-    first = _detect(tmp_path, 20)
-    assert first.found.tolist() == [True, False] * 10
-    assert first.boxes[2].tolist() == [1, 1, 11, 11]
-    assert first.boxes[3].tolist() == [0, 0, 0, 0]
-    assert Fake.looked == 20
-    assert _detect(tmp_path, 30).found.tolist() == [True, False] * 15
-    assert Fake.looked == 30  # the first 20 were known
-    _detect(tmp_path, 30, Detection(smallest=0.2))
-    assert Fake.looked == 60
-    (file,) = [f for f in (tmp_path / "faces").glob("*.faces") if len(store._load(f)) == 30][:1]
-    file.write_bytes(file.read_bytes()[:-1] + b"x")
-    assert store._load(file) == {}
-
-
-def _process(folder, results):
-    Fake.looked = 0
-    found = _detect(folder, 40)
-    results.put((Fake.looked, int(found.found.sum())))
-
-
-def test_two_processes_share_the_work(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    processes = [context.Process(target=_process, args=(tmp_path, results)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    got = sorted(results.get(timeout=120) for _ in processes)
-    for process in processes:
-        process.join()
-    assert got == [(0, 20), (40, 20)]
-
-
-def test_a_cache_that_cannot_be_written_says_so(tmp_path):
-    (tmp_path / "faces").write_text("a file, not a folder")
-    with pytest.raises(FerBenchError, match="--cache-dir"):
-        _detect(tmp_path, 3)
-
-
-# Runs -----------------------------------------------------------------------------------------------------------------
-
-
-def test_missed_faces_are_errors_by_every_metric():
-    probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [1.0, 0, 0]])
-    out = as_errors(probabilities, np.array([0, 1, 0]), np.array([True, False, False]))
-    np.testing.assert_allclose(out, [[0.7, 0.2, 0.1], [0.25, 0, 0.75], [0, 0.5, 0.5]])
-
-
-@pytest.fixture
-def fake(tiny, monkeypatch):
-    """The tiny plugins, and a detector that misses about half of the images."""
-    from fer_bench.data import crops
-
-    monkeypatch.setattr(crops, "Detector", Fake)
-    Fake.looked = 0
-    return tiny
-
-
-def _cells(folder: Path):
-    for cell in sorted((folder / "runs" / "cells").iterdir()):
-        result = json.loads((cell / "result.json").read_text())["measures"]
-        yield json.loads((cell / "cell.json").read_text()), result, pd.read_parquet(cell / "predictions.parquet")
-
-
-def test_missed_faces_count_as_errors_train_nothing_and_are_shown(fake):
-    result = invoke("run", *BASE, "--folds", "3", "--faces", "align", "--json")
-    assert result.exit_code == 0, result.stderr
-    row = next(row for row in json.loads(result.stdout)["rows"] if not row["baseline"])
-    assert row["dataset"] == "squares faces=align"
-    assert row["n"] == 90
-    assert 0.2 < row["faces"] < 0.8
-    assert f"a face was found in {100 * row['faces']:.1f} % of 90 images" in result.stderr
-    tables, trained = [], 0
-    for cell, measures, table in _cells(fake):
-        assert cell["dataset"]["faces"]["method"] == "align"
-        assert cell["dataset"]["faces"]["detection"]["weights_sha256"] == weights.SHA256
-        assert measures["faces"] == {"coverage": row["faces"], "tested": len(table), "found": table["found"].sum()}
-        tables.append(table)
-        trained += sum(measures["train_counts"])
-    table = pd.concat(tables)
-    missed = table[~table["found"]]
-    assert len(missed) == round(90 * (1 - row["faces"]))
-    answers = table[["p0", "p1", "p2"]].to_numpy()
-    right = answers.argmax(1) == table["label"]
-    assert not right[~table["found"]].any()
-    assert right.mean() == pytest.approx(row["scores"]["accuracy"]["mean"], abs=0.02)
-    assert trained == 2 * table["found"].sum()
-    np.testing.assert_allclose(answers.sum(1), 1, atol=1e-5)
-    text = invoke("leaderboard").stdout
-    assert "faces %" in text
-    assert Fake.looked == 90
-
-
-def test_missed_faces_can_be_left_out_and_whole_images_stay_as_they_were(fake):
-    arguments = ["run", *BASE, "--folds", "3", "--json", "--protocol", "kfold"]
-    left = json.loads(invoke(*arguments, "--faces", "box", "--missed", "exclude").stdout)["rows"][0]
-    assert left["n"] == round(90 * left["faces"]) < 90
-    assert left["dataset"] == "squares faces=box,missed=exclude"
-    whole = json.loads(invoke(*arguments).stdout)["rows"][0]
-    assert (whole["n"], whole["faces"], whole["dataset"]) == (90, None, "squares")
-    assert all("faces" not in cell["dataset"] for cell, *_ in _cells(fake) if cell["dataset"]["text"] == "squares")
-    again = invoke(*arguments, "--faces", "box", "--missed", "exclude")
-    assert "3 cells, 3 of them done before" in again.stderr
-    assert Fake.looked == 90
-
-
-def test_squares_have_no_face_and_that_is_said(tiny, loaded, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["fer-bench", "run", *BASE, "--faces", "box"])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    assert caught.value.code == 2
-    assert "No face was found in any of the 90 images of 'squares'" in capsys.readouterr().err
-
-
-def test_unknown_values_are_refused(tiny, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["fer-bench", "run", *BASE, "--faces", "crop", "--missed", "ignore"])
-    with pytest.raises(SystemExit):
-        main()
-    error = capsys.readouterr().err
-    assert "faces: Input should be 'none', 'align' or 'box', got 'crop'" in error
-    assert "missed: Input should be 'error' or 'exclude', got 'ignore'" in error

@@ -78,6 +78,17 @@ FaceCrop = Annotated[
     str | None,
     typer.Option(help="align, box or none: cut images down to the face, which is looked for.  [default: none]"),
 ]
+FaceSize = Annotated[int | None, typer.Option(help="Side of a face that is cut out, pixels.  [default: 160]")]
+FaceMargin = Annotated[
+    float | None, typer.Option(help="What --faces box adds on every side, as a share of the box.  [default: 0.1]")
+]
+FaceSmallest = Annotated[
+    float | None,
+    typer.Option(help="Smallest face looked for, as a share of the picture's longer side.  [default: 0.0833]"),
+]
+FaceThresholds = Annotated[
+    str | None, typer.Option(help="What the detector's three stages keep a box above.  [default: 0.6,0.7,0.8]")
+]
 Missed = Annotated[
     str | None,
     typer.Option(help="error or exclude: what an image counts as in which no face was found.  [default: error]"),
@@ -130,6 +141,8 @@ def make_config(given: Mapping[str, Any]) -> tuple[RunConfig, ...]:
 
     unset = (None, (), [])
     options = {name: value for name, value in given.items() if name in RunConfig.model_fields and value not in unset}
+    if text := options.get("face_thresholds"):
+        options["face_thresholds"] = text.split(",")
     return RunConfig.read(given.get("config"), {**options, "seeds": parse_seeds(given.get("seeds"))})
 
 

@@ -59,7 +59,7 @@ class Faces:
         return {**self.crop.identity(), "missed": self.missed}
 
     def __str__(self) -> str:
-        return f"faces={self.crop.method}" + (",missed=exclude" if self.missed == "exclude" else "")
+        return ",".join([f"faces={self.crop}", *(["missed=exclude"] if self.missed == "exclude" else [])])
 
     def note(self) -> str:
         """Return the coverage in words."""

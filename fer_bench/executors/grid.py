@@ -18,7 +18,7 @@ from fer_bench.data.protocols import Fold, Split
 from fer_bench.data.task import Task, check_classes
 from fer_bench.data.view import View, select
 from fer_bench.errors import FerBenchError
-from fer_bench.faces.parameters import Crop
+from fer_bench.faces.parameters import Crop, Detection
 from fer_bench.registry import Component, Registry
 from fer_bench.results.cell import Cell
 from fer_bench.specs import BackboneSpec, GradientPhase, Plan, StrategySpec
@@ -209,7 +209,7 @@ def _task(
     """Return the task of one tested data set; ``views`` keeps what is open already."""
     parts: list[View] = []
     for text in (typed, *config.train_on, *config.train_with):
-        key = (text, config.limit, config.labels, config.faces, config.missed)
+        key = (text, config.limit, config.labels, _crop(config), config.missed)
         if key not in views:
             dataset = registry.dataset(text)
             reporter.say(f"data: {dataset}")
@@ -272,13 +272,22 @@ def _answer_notes(backbone: Component[BackboneSpec], task: Task) -> list[str]:
 
 def _find_faces(view: View, config: RunConfig, cache_dir: Path, reporter: PreparationReporter) -> View:
     """Return the view with its images cut down to their faces, if that is wanted."""
-    if config.faces == "none":
+    crop = _crop(config)
+    if crop is None:
         return view
 
     def begin(images: int) -> None:
         reporter.step(f"faces: {view.dataset}", images)
 
-    return with_faces(view, Crop(method=config.faces), config.missed, cache_dir, begin, reporter.advance)
+    return with_faces(view, crop, config.missed, cache_dir, begin, reporter.advance)
+
+
+def _crop(config: RunConfig) -> Crop | None:
+    """Return how faces are cut out; None for whole images."""
+    if config.faces == "none":
+        return None
+    detection = Detection(smallest=config.face_smallest, thresholds=config.face_thresholds)
+    return Crop(method=config.faces, size=config.face_size, margin=config.face_margin, detection=detection)
 
 
 def config_of(config: RunConfig, texts: Mapping[str, str], seed: int, precision: str) -> dict[str, Any]:

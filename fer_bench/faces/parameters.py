@@ -53,6 +53,14 @@ class Crop:
     margin: float = 0.1
     detection: Detection = Detection()
 
+    def __str__(self) -> str:
+        """Return the method and whatever differs from the defaults, as in ``box,margin=0.3``."""
+        mine, usual = self.identity(), Crop(method=self.method).identity()
+        found = {**mine.pop("detection"), **mine}
+        before = {**usual.pop("detection"), **usual}
+        changed = [f"{name}={value}" for name, value in found.items() if value != before[name]]
+        return ",".join([self.method, *(text.replace(" ", "") for text in changed)])
+
     def identity(self) -> dict[str, Any]:
         """Return everything that decides the pixels of a crop, as plain JSON."""
         margin = {"margin": self.margin} if self.method == "box" else {}
