@@ -12,6 +12,7 @@ from PIL import Image
 from tiny_run import invoke
 
 from fer_bench.config import RunConfig
+from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import uar
 from fer_bench.reports import inflation
 from fer_bench.results.store import Store
@@ -37,6 +38,22 @@ def test_inflation_pairs_each_protocol_with_its_twin(tiny, site):
         if cell.record["protocol"]["name"] == "official"
     }
     assert counts == {"official[test=test]": 60, "official[test=test,leak_free=true]": 45}  # five of twenty leave
+
+
+def test_inflation_of_a_file_of_settings(tiny):
+    file = tiny / "grid.yaml"
+    file.write_text(
+        "{backbones: [net], strategies: [probe], folds: 3, runs: ["
+        "{datasets: ['squares[split=train]'], protocol: kfold}, {datasets: ['squares[split=train]'], protocol: loso}, "
+        "{datasets: ['squares[split=train]'], protocol: cross, train_on: ['squares[split=test]']}]}"
+    )
+    result = invoke("inflation", "--config", str(file), "--json")
+    assert result.exit_code == 0, result.stderr
+    (row,) = json.loads(result.stdout)["rows"]
+    assert (row["protocol"], row["twin"], row["images"]) == ("kfold", "group-kfold", 60)
+    file.write_text("{datasets: [squares], protocol: cross, train_on: ['squares[split=test]']}")
+    with pytest.raises(FerBenchError, match="holds runs of 'cross' alone"):
+        invoke("inflation", "--config", str(file))
 
 
 def test_inflation_does_without_official_folds_where_one_part_is_left(tiny):

@@ -13,6 +13,7 @@ from fer_bench.errors import FerBenchError
 EXAMPLES = """\b
 Examples:
   fer-bench inflation --dataset 'synthetic[domain=lab]' --backbone xception --strategy linear-probe
+  fer-bench inflation --config recipes/nasri2020-synthetic.yaml --strategy linear-probe
 """
 
 
@@ -31,15 +32,19 @@ def inflation(
     runs_dir: options.RunsDir = None,
     data_dir: options.DataDir = None,
     cache_dir: options.CacheDir = None,
+    config: options.ConfigFile = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the table and warnings alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run random, official and leak-free folds side by side, and print by how many points each flatters.
 
-    Cells are those of 'fer-bench run', so what is stored is not run again. Exit code 1 if a cell failed.
+    Cells are those of 'fer-bench run', so what is stored is not run again. Exit code 1 if a cell failed. Of a --config
+    file, protocols do not count: each data set gets all of them, with the added data of its runs; 'cross' has no folds.
     """
     given = {name: value for name, value in context.params.items() if name != "test_split"}
-    (settings,) = options.make_config(given)
+    everything = [found for found in options.make_config(given) if found.protocol != "cross" and not found.train_on]
+    if not everything:
+        raise FerBenchError(f"{str(config)!r} holds runs of 'cross' alone, which have no folds that could flatter.")
     from fer_bench.registry import Registry
 
     registry = Registry.load()
@@ -48,17 +53,29 @@ def inflation(
     from fer_bench.cli.run import run_grid
     from fer_bench.cli.tables import width
     from fer_bench.config import RunConfig
+    from fer_bench.data.clusters import duplicate_clusters
     from fer_bench.data.prepare import prepare
+    from fer_bench.data.task import Task
     from fer_bench.data.view import select
     from fer_bench.reports.inflation import NOTES, measure, to_terminal
 
-    common = settings.model_dump()
+    free = {"protocol": "auto", "test_split": None, "leak_free": None}
+    plain = list(dict.fromkeys(found.model_copy(update=free) for found in everything))
+    wanted = [(found, text) for found in plain for text in found.datasets]
     runs: list[RunConfig] = []
-    for text in settings.datasets:
+    for settings, text in wanted:
+        common = settings.model_dump()
         dataset = registry.dataset(text)
-        protocols = [{"protocol": "kfold"}, {"protocol": "group-kfold"}]
         prepared = prepare(dataset, options.data_folder(settings))
-        splits = set(select(dataset, prepared, settings.limit, settings.labels).column("split").tolist()) - {""}
+        view = select(dataset, prepared, settings.limit, settings.labels)
+        if len(wanted) > 1 and not Task((view,), duplicate_clusters([prepared])).known:
+            sys.stderr.write(
+                f"{text}: left out, since nothing says which of its images belong together; "
+                f"'fer-bench data audit {text}' looks for copies.\n"
+            )
+            continue
+        protocols = [{"protocol": "kfold"}, {"protocol": "group-kfold"}]
+        splits = set(view.column("split").tolist()) - {""}
         if len(splits) > 1:
             official = {"protocol": "official", "test_split": test_split}
             protocols += [official, {**official, "leak_free": True}]
@@ -70,6 +87,8 @@ def inflation(
             what = "--limit" if settings.limit else "the data set's parameters"
             sys.stderr.write(f"{text}: no official folds, since {what} left the split {min(splits)!r} alone.\n")
         runs += [RunConfig.model_validate({**common, "datasets": (text,), **protocol}) for protocol in protocols]
+    if not runs:
+        raise FerBenchError("No data set is left whose folds could be compared.")
     summary, cells, _ = run_grid(runs, registry, quiet)
     rows = measure(cells)
     if as_json:
