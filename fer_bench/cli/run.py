@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli import options
+from fer_bench.cli import memory, options
 
 if TYPE_CHECKING:
     from fer_bench.config import RunConfig
@@ -122,8 +122,14 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, quiet: bool) -> tupl
         grid = expand(runs, registry, options.data_folder(settings), options.cache_folder(settings), reporter)
         for note in grid.notes:
             reporter.say(note)
+        many = max((len(block.task) for block in grid.blocks), default=0) > memory.MANY
+        if many:
+            memory.give_back()
         summary = execute(grid, store, options.cache_folder(settings), registry.plugins, reporter, settings.cache_limit)
         reporter.say(f"{summary.ok} cells ok, {summary.failed} failed; stored in {settings.runs_dir}.")
     wanted = {job.cell.id for job in grid.jobs}
+    if many:
+        del grid
+        memory.give_back(for_good=True)
     cells, damaged = store.cells()
     return summary, [cell for cell in cells if cell.id in wanted], damaged
