@@ -1,0 +1,100 @@
+"""Compare the quick benchmarks with those of an earlier commit, in turn, in one job on one machine.
+
+    tox run -e speed                     # with the commit before
+    tox run -e speed -- --against v0.1.0
+
+Both commits run the same file of benchmarks, ours, each in a process of its own, in turn and in the other order every
+second round. A benchmark has become slower if its ratio of medians is above `TOLERANCE` in every round: a busy minute
+makes one round's ratio wrong, hardly all of them. Exit code 1 where one has; one that the earlier commit cannot run is
+named and not compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = ROOT / "benchmarks" / "test_quick.py"
+TOLERANCE = 1.25
+ROUNDS = 3
+
+
+def medians(file: Path) -> dict[str, float]:
+    """Return the median seconds of each benchmark in a JSON file of pytest-benchmark."""
+    return {found["name"]: found["stats"]["median"] for found in json.loads(file.read_text())["benchmarks"]}
+
+
+def compare(rounds: Sequence[tuple[Mapping[str, float], Mapping[str, float]]]) -> tuple[str, list[str]]:
+    """Return a table, and the benchmarks that have become slower.
+
+    Args:
+        rounds: medians before and now, by name.
+    """
+    names = sorted(set.intersection(*(set(before) & set(now) for before, now in rounds)))
+    lines = [
+        "| benchmark | before, ms | now, ms | ratio, median | lowest | |",
+        "| --- | ---: | ---: | ---: | ---: | --- |",
+    ]
+    slower = []
+    for name in names:
+        ratios = [now[name] / before[name] for before, now in rounds]
+        if min(ratios) > TOLERANCE:
+            slower.append(name)
+        before, now = (1000 * statistics.median(pair[side][name] for pair in rounds) for side in (0, 1))
+        verdict = "**slower**" if min(ratios) > TOLERANCE else ""
+        lines.append(
+            f"| {name} | {before:.1f} | {now:.1f} | {statistics.median(ratios):.2f} | {min(ratios):.2f} | {verdict} |"
+        )
+    lines += [f"| {name} | | | | | not in both |" for name in sorted({*rounds[0][0], *rounds[0][1]} - set(names))]
+    return "\n".join(lines), slower
+
+
+def measure(tree: Path, folder: Path) -> dict[str, float]:
+    """Run the benchmarks on the code of a tree, which comes before what is installed."""
+    packages = [tree, *(path for path in (tree / "plugins").iterdir() if (path / "pyproject.toml").exists())]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, packages))}
+    output = folder / "found.json"
+    output.unlink(missing_ok=True)
+    options = ["-q", "--no-header", "-p", "no:cacheprovider", "--benchmark-only", f"--benchmark-json={output}"]
+    command = [sys.executable, "-m", "pytest", *options, str(BENCHMARKS)]
+    done = subprocess.run(command, env=environment, cwd=tree, capture_output=True, text=True)
+    if not output.exists() or not output.stat().st_size:
+        raise SystemExit(f"The benchmarks do not run on {tree}:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
+    return medians(output)
+
+
+def main() -> None:
+    """Measure both commits in turn, print the table, and exit 1 where something has become slower."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--against", default="HEAD~1", help="the earlier commit")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    given = parser.parse_args()
+    rounds = []
+    with tempfile.TemporaryDirectory() as name:
+        folder, before = Path(name), Path(name) / "before"
+        git = ["git", "-C", str(ROOT), "worktree"]
+        subprocess.run([*git, "add", "--quiet", "--detach", str(before), given.against], check=True)
+        try:
+            for number in range(given.rounds):
+                trees = [before, ROOT] if number % 2 == 0 else [ROOT, before]
+                found = {tree: measure(tree, folder) for tree in trees}
+                rounds.append((found[before], found[ROOT]))
+                print(f"round {number + 1} of {given.rounds}", file=sys.stderr, flush=True)
+        finally:
+            subprocess.run([*git, "remove", "--force", str(before)], check=False)
+    table, slower = compare(rounds)
+    print(table)
+    if slower:
+        raise SystemExit(f"Slower than {given.against} by more than {TOLERANCE - 1:.0%} in every round: {slower}")
+
+
+if __name__ == "__main__":
+    main()
