@@ -1,0 +1,137 @@
+"""What is wrong with data on disk, with an adapter or with the disk itself: all of it is said, nothing stays."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import drawn_set
+import numpy as np
+import pytest
+
+from fer_bench.data import records
+from fer_bench.data.images import encode_png
+from fer_bench.data.prepare import prepare
+from fer_bench.errors import DataError, FerBenchError, PluginError
+from fer_bench.specs import Sample
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    return drawn_set.draw_images(tmp_path / "data")
+
+
+def test_all_faults_at_once(data_dir):
+    root = drawn_set.manual(data_dir)
+    whole = (root / "happy" / "1.png").read_bytes()
+    (root / "happy" / "1.png").write_bytes(b"")
+    (root / "happy" / "2.png").write_bytes(whole[: len(whole) // 2])
+    (root / "happy" / "3.png").write_bytes(b"<html>")
+    (root / "happyy").mkdir()
+    (root / "happyy" / "4.png").write_bytes(whole)
+    (root / "sad" / "5.png").mkdir()
+    (root / "sad" / "6.png").symlink_to(root / "nowhere.png")
+    outside = data_dir / "private.png"
+    outside.write_bytes(whole)
+    (root / "sad" / "9.png").symlink_to(outside)
+    os.mkfifo(root / "sad" / "91.png")
+    lines = drawn_set.faults_of(drawn_set.component(), data_dir)
+    assert len(lines) == 8
+    expected = {
+        "happy/1.png": "is empty (0 bytes)",
+        "happy/2.png": "truncated or corrupt",
+        "happy/3.png": "not an image of a known format",
+        "happyy/4.png": "'happyy', which the data set does not have. Did you mean 'happy'?",
+        "sad/5.png": "is a folder",
+        "sad/6.png": "is missing",
+        "sad/9.png": "leads out of the data set's folder through a symbolic link",
+        "sad/91.png": "device or pipe",
+    }
+    for name, what in expected.items():
+        assert any(name in line and what in line for line in lines), (name, lines)
+
+
+def test_folder_that_is_a_link_itself_is_fine(data_dir):
+    real = data_dir / "real"
+    drawn_set.manual(data_dir).rename(real)
+    drawn_set.manual(data_dir).symlink_to(real)
+    assert len(prepare(drawn_set.component(), data_dir)) == 10
+
+
+def test_linked_subfolder_is_refused(data_dir):
+    (drawn_set.manual(data_dir) / "sad").rename(data_dir / "sad")
+    (drawn_set.manual(data_dir) / "sad").symlink_to(data_dir / "sad")
+    lines = drawn_set.faults_of(drawn_set.component(), data_dir)
+    assert len(lines) == 5
+    assert "symbolic link" in lines[0]
+
+
+def test_faults_of_samples(data_dir):
+    picture = encode_png(np.zeros((2, 2), np.uint8))
+    drawn_set.Plan.SAMPLES = [
+        Sample(id="a", image=picture, label="happy"),
+        Sample(id="a", image=picture, label="sad"),
+        Sample(id="", image=picture, label="sad"),
+        Sample(id="c", image=picture, label=""),
+        Sample(id="d", image=Path("x.png"), label="sad"),
+        Sample(id="e\udcff", image=picture, label="sad"),
+        Sample(id="line\nbreak", image=b"", label="joy"),
+    ]
+    lines = drawn_set.faults_of(drawn_set.component("Plan"), data_dir)
+    assert [line.split(": ")[0] for line in lines] == [
+        "'a'",
+        "sample 3 has an empty id",
+        "'c'",
+        "'x.png'",
+        "'e\\udcff'",
+        "'line\\nbreak'",
+        "'line\\nbreak'",
+    ]
+    assert "duplicate id" in lines[0]
+    assert "not valid UTF-8" in lines[4]
+
+
+def test_no_sample_is_a_fault(data_dir):
+    drawn_set.Plan.SAMPLES = []
+    assert drawn_set.faults_of(drawn_set.component("Plan"), data_dir) == ["there is no sample at all"]
+
+
+def test_failing_builders(data_dir):
+    drawn_set.Plan.SAMPLES = [ZeroDivisionError("oops")]
+    with pytest.raises(PluginError, match=r"drawn_set\.Plan.*ZeroDivisionError: oops"):
+        prepare(drawn_set.component("Plan"), data_dir)
+    drawn_set.Plan.SAMPLES = [DataError("both layouts")]
+    with pytest.raises(DataError, match="both layouts"):
+        prepare(drawn_set.component("Plan"), data_dir)
+    drawn_set.Plan.SAMPLES = [PermissionError(13, "Permission denied", "labels.csv")]
+    assert drawn_set.faults_of(drawn_set.component("Plan"), data_dir) == [
+        "'labels.csv': cannot be read: Permission denied"
+    ]
+    for builder in ("Params", "Missing"):
+        with pytest.raises(PluginError, match="drawn_set"):
+            prepare(drawn_set.component(builder), data_dir)
+
+
+def test_missing_data(tmp_path):
+    with pytest.raises(DataError, match=r"'drawn-set' is not there: expected it in .*manual/drawn-set'\. Draw it\."):
+        prepare(drawn_set.component(), tmp_path)
+    drawn_set.manual(tmp_path).mkdir(parents=True)
+    with pytest.raises(DataError, match="is not there"):
+        prepare(drawn_set.component(), tmp_path)
+
+
+def test_unwritable_folder(data_dir):
+    (data_dir / "prepared").write_text("a file where the folder should be")
+    with pytest.raises(FerBenchError, match=r"Cannot write the prepared data set 'drawn-set'.*--data-dir"):
+        prepare(drawn_set.component(), data_dir)
+
+
+def test_full_disk(data_dir, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("write() failed: No space left on device")
+
+    adapter = records.file_adapters.ADAPTER_FOR_FORMAT[records.file_adapters.FileFormat.ARRAY_RECORD]
+    monkeypatch.setattr(adapter, "write_examples", fail)
+    with pytest.raises(FerBenchError, match="No space left on device"):
+        prepare(drawn_set.component(), data_dir)
+    assert [path.name for path in (data_dir / "prepared" / "drawn-set" / "default").iterdir()] == [".1.0.0.lock"]

@@ -1,0 +1,62 @@
+"""Prepared data against what is published, and against what happened to them since."""
+
+from __future__ import annotations
+
+import drawn_set
+import numpy as np
+import pytest
+
+from fer_bench.data.prepare import find_prepared, prepare
+from fer_bench.errors import DataError
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    return drawn_set.draw_images(tmp_path / "data")
+
+
+def test_published_counts_are_compared(data_dir):
+    expected = {"train": {"happy": 3, "sad": 4}, "test": {"happy": 2, "sad": 2}, "extra": {"happy": 9, "sad": 0}}
+    prepared = prepare(drawn_set.component(expected=expected), data_dir)
+    assert prepared.warnings == (
+        "split 'train' has 6 samples, 7 are published: sad 3 for 4",
+        "split 'extra' is missing: 9 samples are published",
+    )
+
+
+def test_verify_finds_damage(data_dir):
+    prepared = prepare(drawn_set.component(), data_dir)
+    table = prepared.samples.copy()
+    table.loc[3, "sha256"] = "0" * 64
+    table.loc[4, "subject"] = "nobody"
+    table["group:tone"] = table["group:tone"].astype(str)
+    table.loc[5, "group:tone"] = "light"
+    table.to_parquet(prepared.folder / "samples.parquet")
+    found = find_prepared(drawn_set.component(), data_dir)
+    assert [line.split(" differs")[0] for line in found.verify()] == [
+        "'happy/7.png': the image",
+        "'happy/8.png': the subject",
+        "'sad/1.png': a group",
+    ]
+    table.iloc[:9].to_parquet(prepared.folder / "samples.parquet")
+    assert "10 records, 9 rows" in find_prepared(drawn_set.component(), data_dir).verify()[0]
+    (prepared.folder / "samples.parquet").write_bytes(b"PAR1 no")
+    assert "samples.parquet cannot be read" in find_prepared(drawn_set.component(), data_dir).verify()[0]
+
+
+def test_damaged_records(data_dir):
+    prepared = prepare(drawn_set.component(), data_dir)
+    (shard,) = prepared.folder.glob("*array_record*")
+    content = bytearray(shard.read_bytes())
+    at = content.index(b"IDAT")
+    content[at : at + 40] = bytes(40)
+    shard.write_bytes(content)
+    faults = find_prepared(drawn_set.component(), data_dir).verify()
+    assert len(faults) == 1
+    shard.unlink()
+    assert "damaged" in find_prepared(drawn_set.component(), data_dir).verify()[0]
+    with pytest.raises(DataError, match="Delete that folder"):
+        find_prepared(drawn_set.component(), data_dir).images(np.array([0]))
+    (prepared.folder / "prepared.json").write_text("{")
+    with pytest.raises(DataError, match="damaged"):
+        find_prepared(drawn_set.component(), data_dir)
