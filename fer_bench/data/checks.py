@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fer_bench.data.faults import Faults
-from fer_bench.data.files import FileError, ImageFolder
+from fer_bench.data.files import DataFolder, FileError
 from fer_bench.data.first_seen import FirstSeen
 from fer_bench.data.images import ImageError, decode
 from fer_bench.errors import did_you_mean
@@ -60,7 +60,7 @@ def check_samples(
         labels: native label names.
         faults: collects what is wrong.
     """
-    folder = ImageFolder(root) if root is not None else None
+    folder = DataFolder(root) if root is not None else None
     codes = {name: code for code, name in enumerate(labels)}
     first = FirstSeen()
     number = 0
@@ -135,7 +135,7 @@ def _soft_label(sample: Sample, codes: dict[str, int], votes: bool) -> np.ndarra
 
 
 def _check_image(
-    sample: Sample, number: int, label: int, soft: np.ndarray[Any, Any] | str, folder: ImageFolder | None
+    sample: Sample, number: int, label: int, soft: np.ndarray[Any, Any] | str, folder: DataFolder | None
 ) -> CheckedSample | str:
     """Return the sample with its image, or what is wrong with that."""
     try:

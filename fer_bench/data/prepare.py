@@ -128,7 +128,8 @@ def _write(
         where = f" in {str(place.manual)!r}" if place.manual is not None else ""
         count = len(builder.faults)
         raise builder.faults.error(
-            f"Data set {str(dataset)!r}{where} has {count:,} fault{'s' if count > 1 else ''}; nothing was prepared:"
+            f"Data set {str(dataset)!r}{where} has {count:,} fault{'s' if count > 1 else ''}; nothing was prepared. "
+            f"Mend {'them' if count > 1 else 'it'} and prepare again:"
         )
     folder = Path(builder.data_dir)
     table = builder.index.table()
@@ -186,7 +187,8 @@ def _list_files(root: Path | None) -> str | None:
     files = 0
     for folder, folders, names in os.walk(root):
         folders.sort()
-        for name in sorted(names):
+        links = [name for name in folders if Path(folder, name).is_symlink()]  # They are not followed.
+        for name in sorted([*names, *links]):
             path = Path(folder, name)
             status = path.lstat()
             line = f"{path.relative_to(root)!s}\0{status.st_size}\0{status.st_mtime_ns}\n"

@@ -73,6 +73,8 @@ def _read(
                 faults.add(source.name(path), f"has no annotation {source.name(note)!r}")
                 continue
             names.remove(note.name)
+            if not source.may_read(note, faults):
+                continue
             try:
                 found = load(note)
             except AnnotationError as error:

@@ -36,7 +36,7 @@ def _list_faces(
     left_out: Counter[str] = Counter()
     for split, path in lists.items():
         malformed = Faults()
-        for row in read_rows(path, COLUMNS, malformed) if path else ():
+        for row in read_rows(source.folder, path, COLUMNS, faults, malformed=malformed) if path else ():
             where = f"{split}.csv, line {row.line}"
             name = row.values["subDirectory_filePath"].strip()
             try:

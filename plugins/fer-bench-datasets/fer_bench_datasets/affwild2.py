@@ -54,7 +54,7 @@ def _read_video(
 ) -> Iterator[Sample]:
     names = {entry.name for entry in os.scandir(video)}
     codes = {str(code): label for code, label in enumerate(AFFWILD2_LABELS)}
-    for number, (where, text) in enumerate(read_lines(path, faults, source.name(path))):
+    for number, (where, text) in enumerate(read_lines(source, path, faults)):
         name = f"{number:05d}.jpg"
         if number == 0:  # The header names the classes.
             if not _names_classes(text):

@@ -50,7 +50,7 @@ def read_raw(source: Source, faults: Faults) -> Iterator[Sample]:
 
 
 def _read_emotion(source: Source, path: Path, faults: Faults) -> str | None:
-    text = " ".join(line for _, line in read_lines(path, faults, source.name(path)))
+    text = " ".join(line for _, line in read_lines(source, path, faults))
     if not text:
         return None
     for code, label in enumerate(CKPLUS_LABELS):
@@ -104,13 +104,13 @@ def read_ck48(source: Source, faults: Faults) -> Iterator[Sample]:
 
 def read_csv(source: Source, faults: Faults) -> Iterator[Sample]:
     """Yield the rows of ``ckextended.csv``, which names neither subjects nor sequences."""
-    path = source.need(faults, "ckextended.csv")
+    path = source.find("ckextended.csv")
     assert path is not None, "the layout was found by this file"
     source.notices.append(
         "'ckextended.csv' does not say who is on its pictures, so no folds can keep people, or frames of one "
         "sequence, apart: scores flatter"
     )
-    for row in read_pixel_rows(path, CKPLUS_CSV_LABELS, faults):
+    for row in read_pixel_rows(source.folder, path, CKPLUS_CSV_LABELS, faults):
         yield Sample(id=str(row.number), image=row.image, label=row.label, groups={"usage": row.usage})
 
 

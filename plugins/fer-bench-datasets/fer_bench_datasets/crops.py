@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from fer_bench.data.builder import Faults, encode_png
-from fer_bench.data.files import FileError, ImageFolder
+from fer_bench.data.files import DataFolder, FileError
 from fer_bench.data.images import ImageError, decode
 from fer_bench.specs import Sample
 
@@ -44,7 +44,7 @@ def crop_samples(samples: Iterable[tuple[Sample, Box]], root: Path, max_side: in
         max_side: larger faces are shrunk to this side, in pixels; 0 for never.
         faults: collects what is wrong.
     """
-    folder = ImageFolder(root)
+    folder = DataFolder(root)
     waiting: deque[tuple[Sample, Box, Future[bytes | str]]] = deque()
 
     def finish() -> Iterator[Sample]:
@@ -89,7 +89,7 @@ def crop(picture: np.ndarray, box: Box, max_side: int) -> np.ndarray:
     return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
 
 
-def _crop_file(folder: ImageFolder, path: Path, box: Box, max_side: int) -> bytes | str:
+def _crop_file(folder: DataFolder, path: Path, box: Box, max_side: int) -> bytes | str:
     """Return a PNG of the face, or what is wrong."""
     try:
         return encode_png(crop(decode(folder.read(path)), box, max_side))

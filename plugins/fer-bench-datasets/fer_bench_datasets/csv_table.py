@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_bench.data.builder import Faults
-from fer_bench.errors import did_you_mean
+from fer_bench.data.files import DataFolder, FileError
+from fer_bench.errors import DataError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +26,33 @@ class Row:
     values: dict[str, str]
 
 
-def read_rows(path: Path, required: Sequence[str], faults: Faults, optional: Sequence[str] = ()) -> Iterator[Row]:
+def read_rows(
+    folder: DataFolder,
+    path: Path,
+    required: Sequence[str],
+    faults: Faults,
+    optional: Sequence[str] = (),
+    malformed: Faults | None = None,
+) -> Iterator[Row]:
     """Yield the rows of a UTF-8 file with a header, with or without a byte-order mark.
 
     Names of columns lose surrounding white space; those in ``required`` and ``optional`` may be written in upper or
-    lower case. Empty lines are skipped. A header without one of ``required``, a row with too few or too many fields,
-    and text that is not UTF-8 are faults.
+    lower case. Empty lines are skipped. A file that must not be read, a header without one of ``required``, a row with
+    too few or too many fields, and text that is not UTF-8 are faults.
 
     Args:
+        folder: of the data set.
         path: the file.
         required: the columns that must be there.
         faults: collects what is wrong.
         optional: further columns that have a meaning.
+        malformed: collects rows with too few or too many fields, where these are to be told from other faults.
     """
+    try:
+        folder.check(path)
+    except FileError as error:
+        faults.add(path.name, str(error))
+        return
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file)
         line = 1
@@ -50,7 +65,7 @@ def read_rows(path: Path, required: Sequence[str], faults: Faults, optional: Seq
                 if len(fields) == len(header):
                     yield Row(line, dict(zip(header, fields, strict=True)))
                 elif fields:
-                    faults.add(
+                    (faults if malformed is None else malformed).add(
                         f"{path.name}, line {line}",
                         f"has {len(fields)} fields, expected {len(header)} as in the header",
                     )
@@ -62,9 +77,18 @@ def read_rows(path: Path, required: Sequence[str], faults: Faults, optional: Seq
 
 
 def find_file(folder: Path, names: Sequence[str]) -> Path | None:
-    """Return the file in ``folder`` that has one of ``names``, in upper or lower case; None if there is none."""
+    """Return the file in ``folder`` that has one of ``names``, in upper or lower case; None if there is none.
+
+    Raises:
+        DataError: there are several.
+    """
     wanted = {name.lower() for name in names}
-    found = sorted(entry.name for entry in os.scandir(folder) if entry.name.lower() in wanted and entry.is_file())
+    found = sorted(entry.name for entry in os.scandir(folder) if entry.name.lower() in wanted)
+    if len(found) > 1:
+        raise DataError(
+            f"{str(folder)!r} holds {' and '.join(map(repr, found))}, which are the same thing twice. Leave one of "
+            "them there."
+        )
     return folder / found[0] if found else None
 
 

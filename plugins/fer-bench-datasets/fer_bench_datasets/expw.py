@@ -26,7 +26,7 @@ def read_list(source: Source, faults: Faults) -> Iterator[Sample]:
 
 def _list_faces(source: Source, path: Path, images: Path, faults: Faults) -> Iterator[tuple[Sample, Box]]:
     codes = {str(code): label for code, label in enumerate(FER2013_LABELS)}
-    for where, line in read_lines(path, faults, source.name(path)):
+    for where, line in read_lines(source, path, faults):
         fields = line.rsplit(maxsplit=7)
         try:
             name, face, top, left, right, bottom, _, code = fields
@@ -41,7 +41,7 @@ def _list_faces(source: Source, path: Path, images: Path, faults: Faults) -> Ite
         if code not in codes:
             faults.add(where, f"has the label {code!r}, expected 0 to {len(codes) - 1}")
             continue
-        image = (images / name).relative_to(source.root)
+        image = images.relative_to(source.root) / name
         yield Sample(id=f"{name}#{face}", image=image, label=codes[code], sequence=name), box
 
 

@@ -11,7 +11,7 @@ from fer_bench.specs import Sample
 from .class_folders import list_classes, list_pictures, spelling_of
 from .facts import FER2013_LABELS
 from .layout import Layout, LayoutBuilder, Source
-from .pixel_table import read_pixel_rows
+from .pixel_table import SIDE, read_pixel_rows
 
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
 PARTS = ("train", "test")
@@ -25,7 +25,7 @@ def read_csv(source: Source, faults: Faults) -> Iterator[Sample]:
     """Yield the faces in the order of the rows."""
     path = source.find(*CSV_NAMES)
     assert path is not None, "the layout was found by this file"
-    for row in read_pixel_rows(path, FER2013_LABELS, faults):
+    for row in read_pixel_rows(source.folder, path, FER2013_LABELS, faults):
         yield Sample(id=str(row.number), image=row.image, label=row.label, split=row.usage)
 
 
@@ -57,7 +57,7 @@ class Fer2013(LayoutBuilder):
 
     layouts = (
         *(Layout(name.partition(".")[0], repr(name), (name,), read_csv) for name in CSV_NAMES),
-        Layout("folders", "'train' and 'test', with a folder a class", PARTS, read_folders),
+        Layout("folders", "'train' and 'test', with a folder a class", PARTS, read_folders, size=(SIDE, SIDE)),
     )
 
     def expected_counts(self, splits: frozenset[str]) -> Mapping[str, Mapping[str, int]]:

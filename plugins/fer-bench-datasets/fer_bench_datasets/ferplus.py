@@ -37,14 +37,12 @@ def read_join(source: Source, faults: Faults) -> Iterator[Sample]:
     decide = decide_majority if source.params.protocol == "majority" else decide_argmax
     votes = _read_votes(table.name, source, faults)
     left_out = 0
-    if faults:
-        return
-    for row, voted in zip_longest(read_pixel_rows(faces, FER2013_LABELS, faults), votes):
-        if faults:
-            return
+    for row, voted in zip_longest(read_pixel_rows(source.folder, faces, FER2013_LABELS, faults), votes):
+        if faults:  # Rows no longer meet their votes; what else is wrong is still found.
+            continue
         if row is None or voted is None:
             faults.add(VOTES, f"has {len(votes):,} rows, {faces.name!r} another number: they are joined by row")
-            return
+            continue
         usage, counts = voted
         if usage != row.usage:
             faults.add(
@@ -52,7 +50,7 @@ def read_join(source: Source, faults: Faults) -> Iterator[Sample]:
                 f"has the Usage {usage!r}, but {faces.name!r} has {row.usage!r} there: one of the files is in another "
                 "order or cut; get both as published",
             )
-            return
+            continue
         label = decide(counts)
         if label is None:
             left_out += 1
@@ -85,7 +83,7 @@ def decide_argmax(votes: Sequence[int]) -> str | None:
 def _read_votes(name: str, source: Source, faults: Faults) -> list[tuple[str, tuple[int, ...]]]:
     """Return usage, in lower case, and votes of every row."""
     rows: list[tuple[str, tuple[int, ...]]] = []
-    for row in read_rows(source.base / name, ("Usage", *COLUMNS), faults):
+    for row in read_rows(source.folder, source.base / name, ("Usage", *COLUMNS), faults):
         try:
             votes = tuple(int(row.values[column]) for column in COLUMNS)
             if min(votes) < 0:

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from fer_bench.data.builder import Faults, FerBuilder
+from fer_bench.data.files import DataFolder, FileError
 from fer_bench.errors import DataError
 from fer_bench.specs import Sample
 
@@ -33,16 +34,21 @@ class Source:
     """A data set as it was found.
 
     Attributes:
-        root: the manual folder, out of which no file may lead.
+        folder: the manual folder, out of which no file may lead.
         base: the folder that holds the layout: ``root`` or one below it. Ids of samples are relative to it.
         params: the data set's parameters.
         notices: what the user should know; readers append.
     """
 
-    root: Path
+    folder: DataFolder
     base: Path
     params: Any
     notices: list[str]
+
+    @property
+    def root(self) -> Path:
+        """The manual folder."""
+        return self.folder.root
 
     def name(self, path: Path) -> str:
         """Return the name of a file below ``base`` as ids and messages show it."""
@@ -64,20 +70,33 @@ class Source:
             raise DataError(
                 f"{str(self.base)!r} holds {names}, which are the same thing twice. Leave one of them there."
             )
-        if found and not Path(os.path.realpath(found[0])).is_relative_to(os.path.realpath(self.root)):
-            raise DataError(
-                f"{str(found[0])!r} leads out of the data set's folder through a symbolic link; copy it, or make "
-                "the data set's folder itself the link."
-            )
+        if found:
+            try:
+                self.folder.check_inside(found[0])
+            except FileError as error:
+                raise DataError(f"{str(found[0])!r} {error}.") from None
         return found[0] if found else None
 
     def need(self, faults: Faults, *patterns: str) -> Path | None:
-        """Return what `find` returns; if there is nothing, that is a fault."""
-        found = self.find(*patterns)
+        """Return what `find` returns; if there is nothing, or nothing that may be read, that is a fault."""
+        try:
+            found = self.find(*patterns)
+        except DataError as error:
+            faults.add("", str(error))
+            return None
         if found is None:
             others = "".join(f"; {pattern!r} will do as well" for pattern in patterns[1:])
             faults.add(patterns[0], f"is missing in {str(self.base)!r}{others}")
         return found
+
+    def may_read(self, path: Path, faults: Faults) -> bool:
+        """Return whether ``path``, below ``base``, is a file that may be read; if not, that is a fault."""
+        try:
+            self.folder.check(path)
+        except FileError as error:
+            faults.add(self.name(path), str(error))
+            return False
+        return True
 
 
 Reader = Callable[[Source, Faults], Iterator[Sample]]
@@ -117,7 +136,7 @@ class LayoutBuilder(FerBuilder):
         """Find the layout and return its labels."""
         assert root is not None, f"{self.spec.name} has a manual folder"
         self.layout, base = detect(root, self.layouts, self.wanted(), self.spec.name, self.spec.access)
-        self.source = Source(root, base, self.params, self.notices)
+        self.source = Source(DataFolder(root), base, self.params, self.notices)
         return self.layout.labels or self.spec.labels
 
     def wanted(self) -> Sequence[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 
 from fer_bench.data.builder import Faults, FerBuilder
+from fer_bench.data.files import DataFolder
 from fer_bench.labels import EXPRESSIONS, canonical
 from fer_bench.specs import DatasetParams, DatasetSpec, Sample
 
@@ -111,7 +112,7 @@ def _read_manifest(root: Path, required: Sequence[str], spec: DatasetSpec) -> _M
         raise nothing_found(root, spec.name, repr(FILE), (FILE,), spec.access)
     manifest = _Manifest()
     lines: dict[str, int] = {}
-    for row in read_rows(path, required, manifest.faults, optional=COLUMNS):
+    for row in read_rows(DataFolder(root), path, required, manifest.faults, optional=COLUMNS):
         where = f"{path.name}, line {row.line}"
         # A path is taken as it stands: file names may begin or end with a space.
         values = {name: text if name == "path" else text.strip() for name, text in row.values.items()}

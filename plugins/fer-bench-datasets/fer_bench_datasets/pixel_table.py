@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_bench.data.builder import Faults, encode_png
+from fer_bench.data.files import DataFolder
 from fer_bench.errors import did_you_mean
 
 from .csv_table import Row, read_rows
@@ -33,16 +34,17 @@ class PixelRow:
     usage: str
 
 
-def read_pixel_rows(path: Path, labels: Sequence[str], faults: Faults) -> Iterator[PixelRow]:
+def read_pixel_rows(folder: DataFolder, path: Path, labels: Sequence[str], faults: Faults) -> Iterator[PixelRow]:
     """Yield the rows without faults, in order.
 
     Args:
+        folder: of the data set.
         path: the file.
         labels: label names, which the column ``emotion`` indexes.
         faults: collects what is wrong with the others.
     """
     usages = {name.lower() for name in USAGES}
-    for number, row in enumerate(read_rows(path, ("emotion", "pixels", "Usage"), faults)):
+    for number, row in enumerate(read_rows(folder, path, ("emotion", "pixels", "Usage"), faults)):
         where = f"{path.name}, line {row.line}"
         label, usage = _label(row, labels), row.values["Usage"].strip()
         pixels = _pixels(row.values["pixels"])

@@ -37,7 +37,7 @@ def read_original(source: Source, faults: Faults) -> Iterator[Sample]:
         return
     if attributes is None:
         source.notices.append("there is no 'Annotation/manual': gender, race and age are not known")
-    for where, line in read_lines(path, faults, source.name(path)):
+    for where, line in read_lines(source, path, faults):
         match = _LINE.fullmatch(line)
         if match is None:
             faults.add(where, f"reads {line!r}, expected a file name and a label, such as 'train_00001.jpg 5'")
@@ -62,10 +62,10 @@ def read_original(source: Source, faults: Faults) -> Iterator[Sample]:
 def _read_attributes(source: Source, path: Path, faults: Faults) -> Mapping[str, str]:
     """Return gender, race and age, the last three lines of the file."""
     where = source.name(path)
-    if not path.is_file():
+    if not path.exists():
         faults.add(where, "is missing; remove 'Annotation' altogether to do without gender, race and age")
         return {}
-    lines = [line for _, line in read_lines(path, faults, where)]
+    lines = [line for _, line in read_lines(source, path, faults)]
     if not lines:
         return {}
     if len(lines) != _LANDMARKS + len(ATTRIBUTES):

@@ -7,19 +7,22 @@ from pathlib import Path
 
 from fer_bench.data.builder import Faults
 
+from .layout import Source
 
-def read_lines(path: Path, faults: Faults, name: str = "") -> Iterator[tuple[str, str]]:
+
+def read_lines(source: Source, path: Path, faults: Faults) -> Iterator[tuple[str, str]]:
     """Yield where (for messages) and text of each line that is not empty.
 
-    Text that is not UTF-8, and a file without any line, are faults.
+    A file that must not be read, text that is not UTF-8, and a file without any line, are faults.
 
     Args:
-        path: the file.
+        source: the data set.
+        path: the file, below the folder of its layout.
         faults: collects what is wrong.
-        name: of the file in messages; its own where empty.
     """
-    name = name or path.name
-    number, empty = 0, True
+    if not source.may_read(path, faults):
+        return
+    name, number, empty = source.name(path), 0, True
     try:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from fer_bench.data.prepare import prepare
-from fer_bench.errors import DataError
 from fer_bench.labels import canonical
 from fer_bench.testing.layouts import DAMAGES, LAYOUTS, Truth, list_pictures
 
@@ -30,6 +31,12 @@ NEEDED_BY_NONE = {
     "oulu-casia/sequences": "NI",  # The other camera.
     "jaffe/pictures": "README.txt",
 }
+OF_ONE_SIZE = {
+    **dict.fromkeys(("rafdb/original", "rafdb/folders"), (100, 100)),
+    **dict.fromkeys(("ckplus/ck48", "fer2013/folders", "fer2013/named"), (48, 48)),
+    **{"jaffe/pictures": (256, 256), "affectnet/2021": (224, 224)},
+}
+"""Layout -> width and height that every picture must have."""
 SPELLED = {"sadness": "sad"}
 """Folder of a class -> its label, where they differ."""
 FOREIGN: dict[str, tuple[str, str, str]] = {
@@ -60,40 +67,8 @@ FOREIGN: dict[str, tuple[str, str, str]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def copies(tmp_path_factory) -> dict[str, tuple[Path, list[Truth]]]:
-    """A whole copy of every layout."""
-    root = tmp_path_factory.mktemp("whole")
-    return {layout: (root / layout, write(root / layout)) for layout, write in LAYOUTS.items()}
-
-
-@pytest.fixture
-def place(copies, tmp_path):
-    """Copy a layout to where its adapter looks, and return that folder; each call begins anew."""
-
-    def copy(layout: str) -> Path:
-        root = tmp_path / "manual" / name_of(layout)
-        shutil.rmtree(tmp_path / "manual", ignore_errors=True)
-        shutil.rmtree(tmp_path / "prepared", ignore_errors=True)
-        shutil.copytree(copies[layout][0], root)
-        return root
-
-    return copy
-
-
 def name_of(layout: str) -> str:
     return layout.partition("/")[0]
-
-
-def refuse(component, data_dir: Path, layout: str) -> str:
-    """Return the message that a spoiled layout leads to, having checked that nothing half prepared stays."""
-    with pytest.raises(DataError) as caught:
-        prepare(component(name_of(layout)), data_dir)
-    assert [path for path in (data_dir / "prepared").rglob("*") if path.is_file() and path.suffix != ".lock"] == []
-    text = str(caught.value)
-    assert name_of(layout) in text
-    assert str(data_dir / "manual") in text
-    return text
 
 
 def read(component, data_dir: Path, layout: str) -> set[Truth]:
@@ -116,7 +91,7 @@ def entries(root: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("how", ["renamed", "missing"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_folder_or_table(component, tmp_path, copies, place, layout, how):
+def test_a_folder_or_table(refuse, component, tmp_path, copies, place, layout, how):
     for name in entries(copies[layout][0]):
         root = place(layout)
         if how == "renamed":
@@ -131,7 +106,7 @@ def test_a_folder_or_table(component, tmp_path, copies, place, layout, how):
             warnings = prepare(component(name_of(layout)), tmp_path).warnings
             assert any("are published" in text for text in warnings), (name, warnings)
         else:
-            text = refuse(component, tmp_path, layout)
+            text = refuse(layout)
             last = name.rpartition("/")[2]
             nothing = f"holds no {name_of(layout)} that can be read"
             said = (
@@ -152,21 +127,21 @@ def may_be_a_part(layout: str, name: str, how: str) -> bool:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_nothing_in_the_folder(component, tmp_path, layout):
+def test_nothing_in_the_folder(refuse, component, tmp_path, layout):
     (tmp_path / "manual" / name_of(layout)).mkdir(parents=True)
-    text = refuse(component, tmp_path, layout)
+    text = refuse(layout)
     assert "is not there: expected it in" in text
     assert component(name_of(layout)).spec.access in text
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_data_that_lie_too_deep(component, tmp_path, place, layout):
+def test_data_that_lie_too_deep(refuse, place, layout):
     root = place(layout)
     target = root.with_name("elsewhere")
     root.rename(target)
     (root / "a" / "b").mkdir(parents=True)
     target.rename(root / "a" / "b" / "c")
-    text = refuse(component, tmp_path, layout)
+    text = refuse(layout)
     assert "There is 'a'." in text
     assert "The folder 'a/b/c' may be it: move what it holds there" in text
 
@@ -174,7 +149,7 @@ def test_data_that_lie_too_deep(component, tmp_path, place, layout):
 @pytest.mark.parametrize(
     "layout", [layout for layout in LAYOUTS if layout not in ("kdef/folders", "manifest/manifest")]
 )
-def test_what_one_folder_holds_in_place_of_the_whole(component, tmp_path, copies, place, layout):
+def test_what_one_folder_holds_in_place_of_the_whole(refuse, copies, place, layout):
     """Of KDEF that is a data set of its own, the pictures of one person in one folder."""
     folders = sorted(path.name for path in copies[layout][0].iterdir() if path.is_dir())
     for name in folders:
@@ -182,16 +157,16 @@ def test_what_one_folder_holds_in_place_of_the_whole(component, tmp_path, copies
         (root / name).rename(root.with_name("part"))
         shutil.rmtree(root)
         root.with_name("part").rename(root)
-        assert "expected" in refuse(component, tmp_path, layout) or "is missing" in refuse(component, tmp_path, layout)
+        assert "expected" in refuse(layout) or "is missing" in refuse(layout)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("layout", WITH_PICTURES)
-def test_a_damaged_picture(component, tmp_path, place, layout, damage):
+def test_a_damaged_picture(refuse, place, layout, damage):
     root = place(layout)
     pictures = list_pictures(root)
     message = DAMAGES[damage](root)
-    text = refuse(component, tmp_path, layout)
+    text = refuse(layout)
     assert message in text
     assert pictures[-1].name in text or pictures[-1].stem in text
 
@@ -200,33 +175,71 @@ def test_a_damaged_picture(component, tmp_path, place, layout, damage):
     "content", [b"", b"\x89PNG\xff\xfe\x00", b"<html>Please log in</html>\n"], ids=["empty", "binary", "page"]
 )
 @pytest.mark.parametrize("layout", WITH_TABLES)
-def test_a_damaged_table(component, tmp_path, copies, place, layout, content):
-    """One of each kind of table, such as a list of labels and a file of attributes."""
+def test_a_damaged_table(refuse, copies, place, layout, content):
+    """Every CSV file, and one of each other kind of table, such as a list of labels and a file of attributes."""
     tables = [path for path in sorted(copies[layout][0].rglob("*")) if path.suffix in TABLES]
     if name_of(layout) == "affectnet":
         tables = [path for path in tables if "_val.npy" not in path.name]  # Valence is not read.
-    for table in {path.suffix: path for path in tables}.values():
+    for table in {path.name if path.suffix == ".csv" else path.suffix: path for path in tables}.values():
         relative = table.relative_to(copies[layout][0])
         root = place(layout)
         (root / relative).write_bytes(content)
-        assert relative.name in refuse(component, tmp_path, layout)
+        assert relative.name in refuse(layout)
 
 
 @pytest.mark.parametrize("layout", WITH_COLUMNS)
-def test_a_column_that_is_missing(component, tmp_path, place, layout):
-    root = place(layout)
-    table = sorted(path for path in root.rglob("*.csv"))[-1]
-    header, _, rest = table.read_text().partition("\n")
-    columns = [name.strip() for name in header.split(",")]
-    wanted = next(name for name in columns if name in ("emotion", "expression", "neutral", "label"))
-    table.write_text(header.replace(wanted, "what-is-this", 1) + "\n" + rest)
-    text = refuse(component, tmp_path, layout)
-    assert f"{table.name}': has no column {wanted!r}" in text
-    assert "Known: " in text or "Did you mean" in text
+def test_a_column_that_is_missing(refuse, copies, place, layout):
+    for table in copies[layout][0].rglob("*.csv"):
+        relative = table.relative_to(copies[layout][0])
+        header, _, rest = table.read_text().partition("\n")
+        columns = [name.strip() for name in header.split(",")]
+        wanted = next(name for name in columns if name in ("emotion", "expression", "neutral", "label"))
+        (place(layout) / relative).write_text(header.replace(wanted, "what-is-this", 1) + "\n" + rest)
+        text = refuse(layout)
+        assert f"{table.name}': has no column {wanted!r}" in text
+        assert "Known: " in text or "Did you mean" in text
+
+
+@pytest.mark.parametrize("layout", WITH_PICTURES)
+def test_a_picture_of_another_size(component, refuse, tmp_path, copies, place, layout):
+    """Refused where every picture of a data set has one size, read where none is published or faces are cut out."""
+    for path in list_pictures(place(layout)):
+        with Image.open(path) as picture:
+            size = picture.size
+            picture.resize((size[0] + 30, size[1] + 20)).save(path)
+    if layout in OF_ONE_SIZE:
+        text = refuse(layout)
+        width, height = OF_ONE_SIZE[layout]
+        said = f"has {width + 30} x {height + 20} pixels, expected {width} x {height}"
+        assert text.count(said) == len(copies[layout][1])
+    else:
+        assert read(component, tmp_path, layout) == set(copies[layout][1])
+
+
+@pytest.mark.parametrize("layout", WITHOUT_PICTURES)
+def test_rows_of_too_few_pixels(refuse, copies, place, layout):
+    table = next(path for path in place(layout).iterdir() if "pixels" in path.read_text())
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([lines[0], *(re.sub(r"\d+ \d+", "7", line, count=1) for line in lines[1:])]) + "\n")
+    text = refuse(layout)
+    assert text.count(f"'{table.name}, line ") == len(lines) - 1
+    assert text.count("has 2,303 pixels, expected 2,304 (48 x 48)") == len(lines) - 1
+
+
+@pytest.mark.parametrize("layout", WITH_PICTURES)
+def test_every_fault_is_listed(refuse, copies, place, layout):
+    for path in list_pictures(place(layout)):
+        path.write_text("<html>Please log in</html>")
+    text = refuse(layout)
+    truths = copies[layout][1]
+    headline, *lines = text.splitlines()
+    assert f"has {len(truths)} faults; nothing was prepared. Mend them and prepare again:" in headline
+    assert len(lines) == len(truths)
+    assert all("is not an image of a known format (PNG, " in line for line in lines)
 
 
 @pytest.mark.parametrize("layout", FOREIGN)
-def test_a_foreign_label(component, tmp_path, place, layout):
+def test_a_foreign_label(refuse, place, layout):
     root = place(layout)
     file, old, new = FOREIGN[layout]
     if old:
@@ -235,7 +248,7 @@ def test_a_foreign_label(component, tmp_path, place, layout):
         (root / file).write_text(text.replace(old, new, 1))
     else:
         (root / file).rename(root / new)
-    said = refuse(component, tmp_path, layout)
+    said = refuse(layout)
     assert (new.rpartition("/")[2] if not old else Path(file).name) in said or "'bored'" in said
     assert any(word in said for word in ("expected", "Did you mean", "Known: "))
 

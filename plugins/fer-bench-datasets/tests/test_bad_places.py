@@ -1,0 +1,129 @@
+"""Every adapter on files that lie where they must not: twice, behind a link, out of the folder, or in a pipe."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fer_bench.data.prepare import prepare
+from fer_bench.testing.layouts import LAYOUTS
+
+TABLES = (".csv", ".txt", ".lst", ".npy", ".json")
+WITHOUT_TABLES = [
+    *("jaffe/pictures", "rafdb/folders", "kdef/folders", "kdef/flat", "ckplus/ck48", "mmafedb/folders", "sfew/aligned"),
+    *("oulu-casia/sequences", "fer2013/folders", "fer2013/named"),
+]
+WITH_TABLES = [layout for layout in LAYOUTS if layout not in WITHOUT_TABLES]
+UNREAD = {"jaffe/pictures": "README.txt", "oulu-casia/sequences": "NI"}
+"""What no sample needs: wherever it leads, the rest is read."""
+MANIFESTS = ("manifest/manifest", "empathic/manifest")
+ROWS = {
+    # Layout -> (file, a row in which PATH is to be the picture's path).
+    "affectnet/original": ("validation.csv", "PATH,1,1,9,9,,1,0,0"),
+    "affectnet/nested": ("Manually_Annotated_file_lists/validation.csv", "PATH,1,1,9,9,,1,0,0"),
+    "expw/list": ("label/label.lst", "PATH 0 1 1 9 9 5.0 1"),
+    "manifest/manifest": ("manifest.csv", "PATH,happiness,ana,train,,ES"),
+    "empathic/manifest": ("manifest.csv", "PATH,happiness,s01,ES,"),
+    "rafdb/original": ("EmoLabel/list_patition_label.txt", "PATH 1"),
+}
+"""Of the layouts with tables, those whose rows name files."""
+WITHOUT_PATHS = {
+    *("ckplus/raw", "ckplus/csv", "affectnet/2021", "affectnet/plus", "affwild2/aligned", "affwild2/nested"),
+    *("ferplus/csv", "fer2013/csv", "fer2013/icml"),
+}
+
+
+def one_of_each_kind(root: Path) -> list[Path]:
+    """Return the entries of ``root`` and of a folder that stands alone in it, and a table of each kind and depth."""
+    top = sorted(path for path in root.iterdir() if path.is_dir() or path.suffix in TABLES)
+    below = sorted(path for path in top[0].iterdir() if path.is_dir()) if len(top) == 1 and top[0].is_dir() else []
+    tables = [path for path in sorted(root.rglob("*")) if path.suffix in TABLES and "_val.npy" not in path.name]
+    kinds = {(path.suffix, len(path.relative_to(root).parts)): path for path in tables}
+    return [path.relative_to(root) for path in dict.fromkeys([*top, *below, *kinds.values()])]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_links_that_lead_out(component, refuse, tmp_path, copies, place, layout):
+    for relative in one_of_each_kind(copies[layout][0]):
+        root = place(layout)
+        outside = tmp_path / "elsewhere" / relative.name
+        outside.parent.mkdir()
+        (root / relative).rename(outside)
+        (root / relative).symlink_to(outside)
+        if str(relative) == UNREAD.get(layout):
+            assert len(prepare(component(layout.partition("/")[0]), tmp_path)) == len(copies[layout][1])
+        else:
+            text = refuse(layout)
+            assert "leads out of the data set's folder through a symbolic link, to " in text, relative
+            assert "copy the file, or make the data set's folder itself the link" in text
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_links_that_stay_inside(component, tmp_path, copies, place, layout):
+    """Whoever keeps the data elsewhere may make the whole folder the link."""
+    root = place(layout)
+    root.rename(tmp_path / "elsewhere")
+    root.symlink_to(tmp_path / "elsewhere")
+    assert len(prepare(component(layout.partition("/")[0]), tmp_path)) == len(copies[layout][1])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+@pytest.mark.parametrize("layout", WITH_TABLES)
+def test_pipes_are_not_waited_for(refuse, copies, place, layout):
+    for relative in one_of_each_kind(copies[layout][0]):
+        if relative.suffix in TABLES:
+            root = place(layout)
+            (root / relative).unlink()
+            os.mkfifo(root / relative)
+            assert f"{relative.name}': is a device or pipe, expected a file" in refuse(layout)
+
+
+@pytest.mark.parametrize("layout", ROWS)
+def test_paths_that_lead_out(refuse, tmp_path, place, layout):
+    """A picture that could be read lies at the end of each path."""
+    root = place(layout)
+    picture = next(path for path in sorted(root.rglob("*")) if path.suffix in (".png", ".jpg"))
+    outside = tmp_path / "elsewhere" / picture.name
+    outside.parent.mkdir()
+    shutil.copy(picture, outside)
+    file, row = ROWS[layout]
+    paths = [f"{'../' * 9}{outside.relative_to('/')}", str(outside)]
+    with (root / file).open("a") as table:
+        table.writelines(row.replace("PATH", path) + "\n" for path in paths)
+    text = refuse(layout)
+    for path in paths:
+        said = [line for line in text.splitlines() if f"'{path}" in line]
+        assert len(said) == 1, path
+        assert any(word in said[0] for word in ("leaves the data set's folder", "absolute path", "expected a name"))
+
+
+def test_every_layout_with_paths_is_tried():
+    assert {*ROWS, *WITHOUT_PATHS} == set(WITH_TABLES)
+
+
+@pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if layout not in MANIFESTS])
+def test_two_copies(refuse, tmp_path, copies, place, layout):
+    """Of the same layout, and of any other of the same data set."""
+    name = layout.partition("/")[0]
+    for other in (other for other in LAYOUTS if other.startswith(f"{name}/")):
+        root = place(layout)
+        root.rename(tmp_path / "copy0")
+        root.mkdir()
+        (tmp_path / "copy0").rename(root / "copy0")
+        shutil.copytree(copies[other][0], root / "copy1")
+        text = refuse(layout)
+        assert f"holds {name} more than once: " in text, other
+        assert "copy0" in text
+        assert "copy1" in text
+        assert "Leave one of them there and remove the rest" in text
+
+
+@pytest.mark.parametrize("layout", MANIFESTS)
+def test_two_manifests(refuse, place, layout):
+    root = place(layout)
+    shutil.copy(root / "manifest.csv", root / "Manifest.CSV")
+    text = refuse(layout)
+    assert "holds 'Manifest.CSV' and 'manifest.csv', which are the same thing twice. Leave one of them there" in text
