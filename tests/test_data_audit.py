@@ -6,11 +6,12 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
-from fer_bench.data import clusters, copies, signatures
+from fer_bench.data import clusters, copies, sheet, signatures
 from fer_bench.data.prepare import prepare
 from fer_bench.registry import Registry
 
@@ -160,6 +161,66 @@ def test_known_issues_fail_when_new_or_stale(data_dir, tmp_path):
     ]
     known.write_text("[1, 2]")
     assert "does not list data sets" in str(CliRunner().invoke(app, check).exception)
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry", "said"),
+    [
+        ("duplicates", ["two.png", "gone.png"], "gone.png, two.png"),
+        ("near", ["one.png", "two.png"], "one.png, two.png"),
+        ("blank", "two.png", "two.png"),
+        ("tiny", "one.png", "one.png"),
+    ],
+)
+def test_a_known_issue_that_is_stale_fails_alone(data_dir, tmp_path, kind, entry, said):
+    folders = ["--data-dir", str(data_dir)]
+    listed = {"manifest": _audit(data_dir)}
+    known = tmp_path / "known.yaml"
+    check = ["data", "audit", "manifest", "--known", str(known), *folders]
+    known.write_text(yaml.safe_dump(listed))
+    whole = CliRunner().invoke(app, check)
+    assert (whole.exit_code, whole.stderr) == (0, "manifest: every finding is listed, and no entry is stale.\n")
+    listed["manifest"][kind].append(entry)
+    known.write_text(yaml.safe_dump(listed))
+    stale = CliRunner().invoke(app, check)
+    assert (stale.exit_code, stale.stderr) == (1, f"manifest: {kind}: listed but not found: {said}\n")
+
+
+def test_a_subject_that_is_listed_but_stays_in_one_split_is_stale(data_dir, tmp_path):
+    listed = {"manifest": _audit(data_dir)}
+    listed["manifest"]["subjects_in_splits"]["cleo"] = ["train", "val"]
+    known = tmp_path / "known.json"
+    known.write_text(json.dumps(listed))
+    check = ["data", "audit", "manifest", "--known", str(known), "--data-dir", str(data_dir)]
+    result = CliRunner().invoke(app, check)
+    assert (result.exit_code, result.stderr) == (1, "manifest: subjects_in_splits: listed but not found: cleo\n")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "drawn"),
+    [([57, 450, 1459], [20, 20, 20]), ([3, 0, 100], [3, 0, 57]), ([1, 2], [1, 2]), ([100, 1, 70, 9], [25, 1, 25, 9])],
+)
+def test_every_kind_of_copy_has_its_share_of_the_sheet(sizes, drawn):
+    assert sheet.shares(sizes) == drawn
+
+
+def test_the_sheet_begins_with_the_near_copies_that_are_least_alike(data_dir):
+    folder = data_dir / "manual" / "manifest"
+    rng = np.random.default_rng(1)
+    face = Image.fromarray(rng.integers(0, 255, (6, 6), np.uint8)).resize((48, 48), Image.Resampling.BICUBIC)
+    face.save(folder / "face.png")
+    for name, quality in (("good.jpg", 95), ("poor.jpg", 10)):
+        face.save(folder / name, quality=quality)
+    with (folder / "manifest.csv").open("a", encoding="utf-8") as file:
+        file.write("".join(f"{name},happy,,\n" for name in ("good.jpg", "poor.jpg", "face.png")))
+    prepared = prepare(Registry.load().dataset("manifest"), data_dir)
+    near = np.array([[8, 10], [9, 10]])  # good and poor, each beside the face
+    pixels = [np.asarray(image)[..., 0].ravel() for image in prepared.images(np.array([8, 9, 10]))]
+    good, poor = (np.corrcoef(pixels[copy], pixels[2])[0, 1] for copy in (0, 1))
+    assert poor < good
+    groups = sheet.near_groups("near", prepared, prepared, near)
+    assert [group.kind for group in groups] == [f"near\ncorrelation {value:.3f}" for value in (poor, good)]
+    assert [[row for _, row in group.members] for group in groups] == [[9, 10], [8, 10]]
 
 
 def test_the_sheet_shows_every_group(data_dir, tmp_path):

@@ -89,7 +89,8 @@ def audit(
     if known:
         stray = [f"{name}: listed, but not audited here" for name in listed if name not in found]
         lines = [line for name, one in found.items() for line in compare_known(name, one.audit, listed)]
-        for line in (*stray, *lines):
+        said = [f"{name}: every finding is listed, and no entry is stale." for name in found]
+        for line in (*stray, *(lines or said)):
             sys.stderr.write(f"{line}\n")
         if lines:
             raise typer.Exit(1)

@@ -51,7 +51,8 @@ def splits_of(spec: DatasetSpec, counts: Counts) -> list[tuple[str, int, str]]:
 
 def published_in_words(row: dict[str, Any]) -> str:
     """Return the published number of images, a line a release, layout or parameter."""
-    return "\n".join(f"{_total(counts):,}{f' ({text})' if text else ''}" for text, counts in row["published"].items())
+    lines = [(f"{_total(counts):,}", text.replace(",", ", ")) for text, counts in row["published"].items()]
+    return "\n".join(f"{number} ({text})" if text else number for number, text in lines)
 
 
 def in_words(row: dict[str, Any]) -> list[tuple[str, str]]:

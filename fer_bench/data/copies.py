@@ -27,7 +27,7 @@ HASHED_SIDE = 24
 """Side of the picture whose frequencies are hashed: what differs between copies is fine detail."""
 BITS = 64
 DISTANCE = 12
-"""The least that finds every pair of FER2013 with a correlation of `CORRELATION` or more: 8 finds 99.3 %, 10 99.7 %."""
+"""Two more than find every pair of FER2013 with a correlation of `CORRELATION` or more: 8 find 99.84 %, 10 all."""
 CORRELATION = 0.97
 CHUNK = 4096
 """Images whose cosines, and pairs whose correlations, are computed at once."""

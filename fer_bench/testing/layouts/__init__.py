@@ -12,8 +12,9 @@ to lead to.
 from __future__ import annotations
 
 from fer_bench.testing.layouts.damages import DAMAGES
-from fer_bench.testing.layouts.defects import DEFECTS, Defect, spoil
+from fer_bench.testing.layouts.defects import DEFECTS, spoil
 from fer_bench.testing.layouts.drawing import EXPRESSIONS, Truth, Writer, count_files, draw_face, list_pictures
+from fer_bench.testing.layouts.spoiling import Defect
 from fer_bench.testing.layouts.table import LAYOUTS
 
 __all__ = [

@@ -55,6 +55,44 @@ def test_list_says_all_that_is_declared(call):
     assert "980 (angle=straight)" in call("list")
 
 
+def test_list_names_every_layout_and_release_that_has_numbers_of_its_own(call):
+    lines = call("list").splitlines()
+    column = slice(lines[1].index("images published"), lines[1].index("labels"))
+    out = " ".join(" ".join(line[column] for line in lines).split())
+    rows = {row["name"]: row for row in json.loads(call("list", "--json"))}
+    published = {
+        "ckplus": {"raw": 1_308, "ck48": 981, "csv": 920},
+        "affectnet": {
+            "release=original": 291_651,
+            "release=original,classes=7": 287_401,
+            "release=2021": 291_650,
+            "release=plus": 420_299,
+        },
+        "ferplus": {"protocol=majority": 31_412, "protocol=argmax": 35_710},
+        "kdef": {"angle=straight": 980, "angle=all": 4_900},
+    }
+    for name, numbers in published.items():
+        declared = rows[name]["published"]
+        found = {text: sum(sum(of.values()) for of in parts.values()) for text, parts in declared.items()}
+        assert found == numbers
+        assert all(f"{number:,} ({text.replace(',', ', ')})" in out for text, number in numbers.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        ("ckplus", ("'cohn-kanade-images' and 'Emotion'", "CK+48, seven folders of pictures", "'ckextended.csv'")),
+        ("affectnet", ("'training.csv', 'validation.csv'", "'train_set' and 'val_set'", "'human_annotated'")),
+        ("fer2013", ("'fer2013.csv' or 'icml_face_data.csv'", "the folders 'train' and 'test'")),
+        ("rafdb", ("'EmoLabel'", "folders 'train' and 'test', each with the folders '1'")),
+        ("kdef", ("'AF01/AF01AFS.JPG'", "all pictures in one folder")),
+    ],
+)
+def test_list_says_what_to_put_there_for_every_layout(call, name, texts):
+    said = " ".join(call("list", name).split())
+    assert all(text in said for text in texts)
+
+
 def test_names_stay_readable_in_a_narrow_terminal(call, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     assert "synthetic" in call("list")

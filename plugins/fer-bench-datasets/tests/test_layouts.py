@@ -9,9 +9,16 @@ import numpy as np
 import pytest
 from fer_bench_datasets.crops import Box, crop
 from fer_bench_datasets.ferplus import decide_argmax, decide_majority
+from PIL import Image
 
+from fer_bench.config import RunConfig
+from fer_bench.data.audit import compare
 from fer_bench.data.prepare import prepare
-from fer_bench.errors import DataError
+from fer_bench.data.protocols import choose
+from fer_bench.data.signatures import compute
+from fer_bench.data.task import Task
+from fer_bench.data.view import select
+from fer_bench.errors import DataError, FerBenchError
 from fer_bench.labels import canonical
 from fer_bench.testing.layouts import DEFECTS, LAYOUTS, Truth, count_files, draw_face, spoil
 
@@ -145,6 +152,24 @@ def test_rafdb_attributes(component, tmp_path):
     assert [row[f"group:{name}"] for name in ("gender", "race", "age")] == ["unsure", "Asian", "20-39"]
 
 
+def test_fer2013_within_mmafedb_is_said_and_found(component, tmp_path):
+    """Its ``valid`` part holds pictures of FER2013, as the real one very likely does."""
+    LAYOUTS["fer2013/csv"](manual(tmp_path, "fer2013"))
+    LAYOUTS["mmafedb/folders"](manual(tmp_path, "mmafedb"))
+    fer2013 = prepare(component("fer2013"), tmp_path)
+    stolen = fer2013.images(np.arange(7))
+    for path, image in zip(sorted((manual(tmp_path, "mmafedb") / "valid").rglob("*.jpg")), stolen, strict=True):
+        path.unlink()
+        Image.fromarray(image[..., 0]).save(path.with_suffix(".png"))
+    mmafedb = prepare(component("mmafedb"), tmp_path)
+    assert any("may be FER2013's too: do not test one on the other" in text for text in mmafedb.warnings)
+    counts = compare({"fer2013": compute(fer2013), "mmafedb": compute(mmafedb)}, {})
+    assert {(row["images of"], row["in"]): row["exact"] for row in counts} == {
+        ("fer2013", "mmafedb"): 7,
+        ("mmafedb", "fer2013"): 7,
+    }
+
+
 def test_rafdb_without_attributes(component, tmp_path):
     root = manual(tmp_path, "rafdb")
     LAYOUTS["rafdb/original"](root)
@@ -163,6 +188,13 @@ def test_kdef_angles(component, tmp_path, angle, number):
         assert set(prepared.samples["group:session"]) == {"A", "B"}
     else:
         assert "no sample at all" in refuse(component, tmp_path, f"kdef[angle={angle}]")
+
+
+def test_kdef_has_one_person_in_both_sessions(component, tmp_path):
+    LAYOUTS["kdef/folders"](manual(tmp_path, "kdef"))
+    samples = prepare(component("kdef"), tmp_path).samples
+    found = set(samples[["subject", "group:session", "group:sex"]].astype(str).itertuples(index=False, name=None))
+    assert found == {("F01", "A", "F"), ("F01", "B", "F"), ("M07", "A", "M"), ("M07", "B", "M")}
 
 
 def test_kdef_leaves_out_incomplete_names(component, tmp_path):
@@ -189,6 +221,19 @@ def test_ckplus_csv_cannot_keep_people_apart(component, tmp_path):
     assert set(prepared.samples["subject"]) == {""}
     assert set(prepared.samples["group:usage"]) == {"training", "publictest", "privatetest"}
     assert set(prepared.samples["sequence"]) == {""}
+
+
+def test_ckplus_csv_has_no_folds_that_keep_people_apart(component, tmp_path):
+    LAYOUTS["ckplus/csv"](manual(tmp_path, "ckplus"))
+    dataset = component("ckplus")
+    task = Task((select(dataset, prepare(dataset, tmp_path), None, "native"),))
+    for protocol in ("group-kfold", "loso"):
+        with pytest.raises(FerBenchError, match="does not say which images show one person or sequence"):
+            choose(RunConfig(protocol=protocol), task)
+    assert choose(RunConfig(), task) == (
+        "kfold",
+        "no subject is known, so the same person may stand in training and test",
+    )
 
 
 def test_affectnet_cuts_faces_and_says_what_it_leaves_out(component, tmp_path):
@@ -231,6 +276,16 @@ def test_affectnet_release(component, tmp_path):
     np.testing.assert_array_equal(prepared.soft_labels(np.arange(16)), np.tile(np.eye(8), (2, 1)))
     assert len(prepare(component("affectnet[release=2021]"), tmp_path)) == 16
     assert "holds no affectnet" in refuse_more(component, tmp_path, "affectnet[release=original]")
+
+
+@pytest.mark.parametrize("value", [np.array("6"), np.array(6), np.array([6]), np.array("6.0"), np.array(6, np.uint8)])
+def test_affectnet_annotations_that_are_a_label(component, tmp_path, value):
+    root = manual(tmp_path, "affectnet")
+    LAYOUTS["affectnet/2021"](root)
+    np.save(root / "train_set" / "annotations" / "0_exp.npy", value)
+    prepared = prepare(component("affectnet"), tmp_path)
+    (code,) = prepared.samples.loc[prepared.samples["id"] == "train_set/images/0.jpg", "label"]
+    assert prepared.labels[code] == "anger"
 
 
 @pytest.mark.parametrize("value", [np.array([1, 2]), np.array("happy"), np.array({}), np.array(8.5), np.array(-1)])
@@ -286,6 +341,17 @@ def test_a_sequence_without_its_beginning_gives_no_neutral_face(component, tmp_p
     assert len(prepared) == len(truths) - 1
     second = sorted(path.name for path in gone.parent.iterdir())[0]
     assert any(f"{folder}' begins with {second!r} instead of frame" in text for text in prepared.warnings)
+
+
+def test_affwild2_takes_left_and_right_of_a_video_for_one(component, tmp_path):
+    LAYOUTS["affwild2/aligned"](manual(tmp_path, "affwild2"))
+    samples = prepare(component("affwild2"), tmp_path).samples
+    found = set(samples[["sequence", "subject", "split"]].astype(str).itertuples(index=False, name=None))
+    assert found == {
+        ("12-24-1920x1080", "12-24-1920x1080", "train"),
+        ("video5_left", "video5", "train"),
+        ("video5_right", "video5", "validation"),
+    }
 
 
 def test_affwild2_names_a_video_whose_labels_are_lost(component, tmp_path):
