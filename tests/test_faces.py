@@ -221,6 +221,21 @@ def test_a_box_is_cut_with_its_margin_and_the_edge_is_repeated():
     np.testing.assert_array_equal(oblong, image[2:6, 2:6])
 
 
+@pytest.mark.parametrize(
+    ("box", "share"),
+    [
+        # With a margin of a tenth of 10 pixels the crop is of 12, and its 16 points are 0.75 pixels apart.
+        ([1.0, 1, 11, 11], 0),  # 0 to 12, the whole picture
+        ([0.0, 0, 10, 10], 1 - (15 / 16) ** 2),  # -1 to 11: a column and a row of points lie before 0
+        ([1.0, 21, 11, 31], 1),
+        ([-15.0, -15, 25, 25], 1 - (4 / 16) ** 2),  # a crop of 48 pixels, a point every 3: four of them in 0 to 12
+    ],
+)
+def test_how_much_of_a_crop_lies_outside_of_its_picture(box, share):
+    matrix = align.place(np.array(box), np.zeros((5, 2)), Crop(method="box", size=7))
+    assert align.outside(matrix, 7, 12, 12) == share
+
+
 def test_a_large_face_is_averaged_not_skipped_over_and_colour_stays():
     stripes = np.zeros((400, 400, 3), np.uint8)
     stripes[:, ::2] = (200, 100, 50)

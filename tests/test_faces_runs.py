@@ -162,6 +162,17 @@ def test_unknown_values_are_refused(tiny, monkeypatch, capsys):
     assert "missed: Input should be 'error' or 'exclude', got 'ignore'" in error
 
 
+def test_crops_that_reach_beyond_their_pictures_are_said(fake):
+    run = ["run", *BASE, "--folds", "2", "--faces", "box", "--face-margin"]
+    wide = invoke(*run, "1")
+    assert wide.exit_code == 0, wide.stderr
+    # A crop of 30 pixels around the middle of pictures of 12: 6 of its 16 points lie inside in each direction.
+    assert f"{100 * (1 - (6 / 16) ** 2):.0f} % of what is cut out lies outside of its picture" in wide.stderr
+    narrow = invoke(*run, "0")
+    assert narrow.exit_code == 0, narrow.stderr
+    assert "lies outside of its picture" not in narrow.stderr
+
+
 @pytest.mark.parametrize("added", ["--train-with", "--train-on"])
 def test_faces_are_cut_out_of_the_added_data_too(fake, site, added):
     """The tested data set is one split of the squares, the added one the other, of people of their own."""

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+JUDGED = 1000
+TOO_MUCH = 0.2
+"""Share of crops outside of their pictures from which that is said."""
+
 
 @dataclass(frozen=True, eq=False)
 class Faces:
@@ -31,12 +35,14 @@ class Faces:
         missed: what becomes of an image without a face; ``exclude`` has taken them out of the view.
         detections: what was found.
         looked_at: images that were looked at, those included that were taken out.
+        outside: share of what is cut out that lies outside of its picture, the mean of up to `JUDGED` faces.
     """
 
     crop: Crop
     missed: Missed
     detections: Detections
     looked_at: int
+    outside: float
 
     @property
     def found(self) -> Array:
@@ -65,9 +71,15 @@ class Faces:
         """Return the coverage in words."""
         missed = self.looked_at - int(self.found.sum())
         fate = "train nothing and count as errors" if self.missed == "error" else "are left out"
-        return f"a face was found in {100 * self.coverage:.1f} % of {self.looked_at} images" + (
+        text = f"a face was found in {100 * self.coverage:.1f} % of {self.looked_at} images" + (
             f"; {missed} without one {fate}." if missed else "."
         )
+        if self.outside > TOO_MUCH:
+            text += (
+                f" {100 * self.outside:.0f} % of what is cut out lies outside of its picture, as where pictures show "
+                "little more than the face: --faces none may do as well."
+            )
+        return text
 
 
 def with_faces(
@@ -102,7 +114,19 @@ def with_faces(
     if missed == "exclude":
         keep = found.found
         rows, found = rows[keep], Detections(keep[keep], found.boxes[keep], found.landmarks[keep])
-    return replace(view, rows=rows, faces=Faces(crop, missed, found, len(hashes)))
+    view = replace(view, rows=rows)
+    return replace(view, faces=Faces(crop, missed, found, len(hashes), _outside(view, found, crop)))
+
+
+def _outside(view: View, found: Detections, crop: Crop) -> float:
+    """Return what `Faces.outside` says, of faces that are spread evenly over the view."""
+    rows = np.flatnonzero(found.found)
+    rows = rows[np.linspace(0, len(rows) - 1, min(JUDGED, len(rows))).astype(np.int64)]
+    height, width = view.column("height"), view.column("width")
+    matrices = {row: align.place(found.boxes[row], found.landmarks[row], crop) for row in rows.tolist()}
+    return float(
+        np.mean([align.outside(m, crop.size, int(height[row]), int(width[row])) for row, m in matrices.items()])
+    )
 
 
 def as_errors(probabilities: Array, labels: Array, found: Array) -> Array:

@@ -33,15 +33,33 @@ def cut(image: Array, box: Array, landmarks: Array, crop: Crop) -> Array:
     Returns:
         (size, size, 1 or 3) uint8.
     """
+    return warp(image, place(box, landmarks, crop), crop.size)
+
+
+def place(box: Array, landmarks: Array, crop: Crop) -> Array:
+    """Return the (2, 3) matrix that brings points of the crop to those of the picture that they show; see `cut`."""
     if crop.method == "align":
         anchors = np.array([landmarks[0], landmarks[1], (landmarks[3] + landmarks[4]) / 2])
-        matrix = similarity(TEMPLATE * crop.size, anchors)
-    else:
-        centre = (box[:2] + box[2:]) / 2
-        side = (box[2:] - box[:2]).max() * (1 + 2 * crop.margin)
-        scale = side / crop.size
-        matrix = np.array([[scale, 0, centre[0] - side / 2], [0, scale, centre[1] - side / 2]])
-    return warp(image, matrix, crop.size)
+        return similarity(TEMPLATE * crop.size, anchors)
+    centre = (box[:2] + box[2:]) / 2
+    side = (box[2:] - box[:2]).max() * (1 + 2 * crop.margin)
+    scale = side / crop.size
+    return np.array([[scale, 0, centre[0] - side / 2], [0, scale, centre[1] - side / 2]])
+
+
+def outside(matrix: Array, size: int, height: int, width: int) -> float:
+    """Return the share of a crop that shows no point of its picture, judged by 16 x 16 points.
+
+    Args:
+        matrix: (2, 3), from `place`.
+        size: of the crop.
+        height: of the picture, pixels.
+        width: of the picture, pixels.
+    """
+    at = (np.arange(16) + 0.5) * size / 16
+    x = matrix[0, 0] * at + matrix[0, 1] * at[:, None] + matrix[0, 2]
+    y = matrix[1, 0] * at + matrix[1, 1] * at[:, None] + matrix[1, 2]
+    return float(((x < 0) | (x > width) | (y < 0) | (y > height)).mean())
 
 
 def whole(image: Array, size: int) -> Array:
