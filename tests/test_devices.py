@@ -74,11 +74,11 @@ def test_two_hosts_compute_what_one_does_and_the_first_stores_it(tiny):
     alone = start(tiny, *grid, "--runs-dir", "alone")
     assert alone.wait(600) == 0, alone.communicate()
     assert not list(tiny.glob("runs1/cells/*"))
-    files = sorted(tiny.glob("alone/cells/[0-9a-f]*/predictions.parquet"))
+    files = sorted(tiny.glob("alone/cells/[0-9a-f]*/predictions.feather"))
     assert len(files) == 2
     for file in files:
         one, two = (
-            pd.read_parquet(tiny / runs / "cells" / file.parent.name / file.name) for runs in ("alone", "runs0")
+            pd.read_feather(tiny / runs / "cells" / file.parent.name / file.name) for runs in ("alone", "runs0")
         )
         columns = ["p0", "p1", "p2"]
         np.testing.assert_allclose(one[columns], two[columns], atol=0.02)

@@ -92,7 +92,7 @@ def fake(tiny, monkeypatch):
 def _cells(folder: Path):
     for cell in sorted((folder / "runs" / "cells").iterdir()):
         result = json.loads((cell / "result.json").read_text())["measures"]
-        yield json.loads((cell / "cell.json").read_text()), result, pd.read_parquet(cell / "predictions.parquet")
+        yield json.loads((cell / "cell.json").read_text()), result, pd.read_feather(cell / "predictions.feather")
 
 
 def test_missed_faces_count_as_errors_train_nothing_and_are_shown(fake):

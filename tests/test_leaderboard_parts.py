@@ -83,7 +83,7 @@ def test_cells_may_differ_in_how_many_names_they_hold(tmp_path):
     for number, names in enumerate((["a"] * 2, [f"s{i}" for i in range(200)], [None] * 2)):
         (tmp_path / str(number)).mkdir()
         table = pd.DataFrame({"id": [str(i) for i in range(len(names))], "group:x": pd.Categorical(names)})
-        table.to_parquet(tmp_path / str(number) / "predictions.parquet", index=False)
+        table.to_feather(tmp_path / str(number) / "predictions.feather")
         files.append(
             StoredCell(str(number), folder=tmp_path / str(number), record={}, status="ok", error="", measures={})
         )

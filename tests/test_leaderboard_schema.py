@@ -18,7 +18,7 @@ SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "leaderboard.schema.js
 @pytest.fixture
 def document(tmp_path):
     store = write_runs(tmp_path, datasets=1, methods=2, folds=2, n=60, failed=1)
-    return json.loads(to_json(build(store.cells()[0]), ["abc: predictions.parquet is missing"]))
+    return json.loads(to_json(build(store.cells()[0]), ["abc: predictions.feather is missing"]))
 
 
 def test_a_leaderboard_keeps_its_schema(document):

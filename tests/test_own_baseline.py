@@ -57,14 +57,14 @@ def test_a_probe_that_is_ten_points_worse_fails(runs, tmp_path):
     """A quarter of the right answers become wrong, in files that match their checksums."""
     worse = tmp_path / "runs"
     shutil.copytree(runs, worse)
-    for file in worse.glob("cells/*/predictions.parquet"):
-        table = pd.read_parquet(file)
+    for file in worse.glob("cells/*/predictions.feather"):
+        table = pd.read_feather(file)
         columns = [f"p{k}" for k in range(7)]
         values = table[columns].to_numpy().copy()
         right = values.argmax(1) == table["label"].to_numpy()
         spoilt = right & (np.cumsum(right) % 4 == 0)
         values[spoilt] = np.roll(values[spoilt], 1, axis=1)
-        table.assign(**dict(zip(columns, values.T, strict=True))).to_parquet(file, index=False)
+        table.assign(**dict(zip(columns, values.T, strict=True))).to_feather(file)
         sums = json.loads((file.parent / "checksums.json").read_text())
         sums[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
         (file.parent / "checksums.json").write_text(json.dumps(sums))

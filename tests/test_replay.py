@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import sys
 
@@ -38,7 +39,9 @@ def tamper(cell: StoredCell, change) -> None:
     table = cell.predictions()
     columns = ["p0", "p1", "p2"]
     table[columns] = change(table[columns].to_numpy()).astype(np.float32)
-    rewrite(cell, "predictions.parquet", table.to_parquet(index=False))
+    content = io.BytesIO()
+    table.to_feather(content)
+    rewrite(cell, "predictions.feather", content.getvalue())
 
 
 def test_the_same_machine_gives_the_same_bits_and_the_runs_stay_as_they_are(cell, tiny):

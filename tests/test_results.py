@@ -53,7 +53,7 @@ def test_a_cell_comes_back_as_it_was_written(tmp_path):
     pd.testing.assert_frame_equal(stored.predictions(), result.predictions)
     assert store.cells()[0][0].id == cell.id
     assert sorted(file.name for file in stored.folder.iterdir()) == [
-        *("cell.json", "checksums.json", "history.csv", "predictions.parquet", "provenance.json", "result.json")
+        *("cell.json", "checksums.json", "history.csv", "predictions.feather", "provenance.json", "result.json")
     ]
 
 
@@ -85,10 +85,10 @@ def test_a_failed_cell_is_kept_and_replaced_when_it_succeeds(tmp_path):
     ("damage", "message"),
     [
         (
-            lambda f: (f / "predictions.parquet").write_bytes((f / "predictions.parquet").read_bytes()[:-9]),
-            "predictions.parquet",
+            lambda f: (f / "predictions.feather").write_bytes((f / "predictions.feather").read_bytes()[:-9]),
+            "predictions.feather",
         ),
-        (lambda f: (f / "predictions.parquet").unlink(), "predictions.parquet is missing"),
+        (lambda f: (f / "predictions.feather").unlink(), "predictions.feather is missing"),
         (lambda f: (f / "checksums.json").unlink(), "checksums.json is missing"),
         (lambda f: (f / "checksums.json").write_text("{"), "Expecting"),
         (lambda f: (f / "checksums.json").write_text("[]"), "not a cell"),

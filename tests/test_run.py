@@ -33,7 +33,7 @@ def test_a_run_stores_cells_and_prints_an_honest_leaderboard(tiny):
     assert "subjects are known" in result.stderr
     cells = sorted((tiny / "runs" / "cells").iterdir())
     assert len(cells) == 6
-    tables = [pd.read_parquet(folder / "predictions.parquet") for folder in cells]
+    tables = [pd.read_feather(folder / "predictions.feather") for folder in cells]
     assert sum(map(len, tables)) == 180
     for table in tables:
         np.testing.assert_allclose(table[["p0", "p1", "p2"]].sum(axis=1), 1, atol=1e-5)
@@ -50,7 +50,7 @@ def test_no_subject_stands_in_training_and_test(tiny):
     tested = {}
     for folder in (tiny / "runs" / "cells").iterdir():
         fold = json.loads((folder / "cell.json").read_text())["fold"]
-        for group in pd.read_parquet(folder / "predictions.parquet")["group"]:
+        for group in pd.read_feather(folder / "predictions.feather")["group"]:
             assert tested.setdefault(group, fold) == fold
     assert len(tested) == 9
 

@@ -49,11 +49,11 @@ def test_a_run_that_is_killed_between_epochs_ends_in_the_same_bits(tiny):
     _, stderr = last.communicate(timeout=300)
     assert last.returncode == 0, stderr
     assert not (tiny / "killed" / "unfinished").exists()
-    folders = sorted(tiny.glob("straight/cells/[0-9a-f]*/predictions.parquet"))
+    folders = sorted(tiny.glob("straight/cells/[0-9a-f]*/predictions.feather"))
     trained = 0
     for file in folders:
         other = tiny / "killed" / "cells" / file.parent.name
-        pd.testing.assert_frame_equal(pd.read_parquet(file), pd.read_parquet(other / file.name), check_exact=True)
+        pd.testing.assert_frame_equal(pd.read_feather(file), pd.read_feather(other / file.name), check_exact=True)
         histories = [pd.read_csv(folder / "history.csv") for folder in (file.parent, other)]
         one, two = (history.drop(columns="seconds", errors="ignore") for history in histories)
         pd.testing.assert_frame_equal(one, two, check_exact=True)

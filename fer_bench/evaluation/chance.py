@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from fer_bench.evaluation.checks import check_labels
 from fer_bench.evaluation.classification import accuracy, uar
@@ -57,8 +57,8 @@ def measure_chance(true: Array, train_counts: Array, level: float = 0.95) -> Cha
         uniform=uniform,
         prior=prior,
         uar=float(shares[present > 0].mean()),
-        uniform_limit=float(stats.binom.ppf(level, n, uniform) / n),
-        prior_limit=float(stats.binom.ppf(level, n, min(prior, 1.0)) / n),
+        uniform_limit=float(scipy.stats.binom.ppf(level, n, uniform) / n),
+        prior_limit=float(scipy.stats.binom.ppf(level, n, min(prior, 1.0)) / n),
         level=level,
     )
 

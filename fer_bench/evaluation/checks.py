@@ -61,6 +61,10 @@ def check_distributions(what: str, values: Array) -> Array:
         raise ValueError(f"{what} have shape {values.shape}; expected (samples, classes) with two classes or more")
     if not len(values):
         raise ValueError(f"{what} are empty; expected one sample or more")
+    with np.errstate(all="ignore"):
+        sums = values @ np.ones(values.shape[1])
+    if values.min() >= 0 and (np.abs(sums - 1) <= SUM_TOLERANCE).all():
+        return values
     faults = (
         ("is not finite", ~np.isfinite(values).all(axis=1)),
         ("lies outside 0 to 1", ((values < 0) | (values > 1 + SUM_TOLERANCE)).any(axis=1)),
@@ -98,6 +102,8 @@ def _whole(what: str, labels: Array) -> Array:
         raise ValueError(f"{what} are empty; expected one sample or more")
     if not (np.issubdtype(labels.dtype, np.number) or labels.dtype == bool):
         raise ValueError(f"{what} are of type {labels.dtype}; expected whole numbers")
+    if labels.dtype.kind in "iu" and labels.min() >= 0:
+        return labels.astype(np.int64)
     whole = labels.astype(np.float64)
     bad = ~np.isfinite(whole) | (whole != np.floor(whole)) | (whole < 0)
     if bad.any():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 Array = np.ndarray[Any, Any]
 
@@ -82,7 +82,7 @@ def corrected_t_test(differences: Array, test_train_ratio: float) -> FoldTest:
         effect = math.copysign(math.inf, mean) if abs(mean) > 1e-12 else 0.0
         return FoldTest(difference=mean, t=effect, df=n - 1, p_value=0.0 if effect else 1.0, d_z=effect)
     t = mean / math.sqrt((1 / n + test_train_ratio) * std**2)
-    return FoldTest(difference=mean, t=t, df=n - 1, p_value=float(2 * stats.t.sf(abs(t), n - 1)), d_z=mean / std)
+    return FoldTest(difference=mean, t=t, df=n - 1, p_value=float(2 * scipy.stats.t.sf(abs(t), n - 1)), d_z=mean / std)
 
 
 def friedman_test(scores: Array, *, higher_is_better: bool = True, alpha: float = 0.05) -> FriedmanTest:
@@ -106,7 +106,7 @@ def friedman_test(scores: Array, *, higher_is_better: bool = True, alpha: float 
         row, column = np.argwhere(~np.isfinite(scores))[0].tolist()
         raise ValueError(f"score of method {column} on data set {row} is not finite; leave one of them out")
     n, k = scores.shape
-    ranks = stats.rankdata(-scores if higher_is_better else scores, axis=1)
+    ranks = scipy.stats.rankdata(-scores if higher_is_better else scores, axis=1)
     average = ranks.mean(axis=0)
     spread = float(((ranks - (k + 1) / 2) ** 2).sum())
     chi2 = 0.0 if spread == 0 else float((k - 1) * n**2 * ((average - (k + 1) / 2) ** 2).sum() / spread)
@@ -116,7 +116,7 @@ def friedman_test(scores: Array, *, higher_is_better: bool = True, alpha: float 
         average_ranks=average,
         chi2=chi2,
         f=f,
-        p_value=float(stats.f.sf(f, k - 1, (k - 1) * (n - 1))),
+        p_value=float(scipy.stats.f.sf(f, k - 1, (k - 1) * (n - 1))),
         critical_difference=critical_difference(k, n, alpha),
         alpha=alpha,
     )
@@ -130,7 +130,7 @@ def critical_difference(methods: int, datasets: int, alpha: float = 0.05) -> flo
 @functools.cache
 def _studentized_range(methods: int, alpha: float) -> float:
     """Return its upper quantile for infinite degrees of freedom; kept, since it takes scipy some 10 ms."""
-    return float(stats.studentized_range.ppf(1 - alpha, methods, np.inf))
+    return float(scipy.stats.studentized_range.ppf(1 - alpha, methods, np.inf))
 
 
 def adjust_holm(p_values: Array) -> Array:

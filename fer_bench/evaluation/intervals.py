@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from fer_bench.evaluation.checks import group_codes
 from fer_bench.evaluation.metrics import Metric
@@ -103,8 +103,8 @@ def difference_interval(
 def _interval(estimate: float, values: Array, units: int, level: float, metric: Metric | None) -> Interval:
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; expected a number between 0 and 1, such as 0.95")
-    t = stats.t.ppf((1 + level) / 2, units - 1)
-    tail = float(stats.norm.cdf(-math.sqrt(units / (units - 1)) * t))
+    t = special.stdtrit(units - 1, (1 + level) / 2)
+    tail = float(special.ndtr(-math.sqrt(units / (units - 1)) * t))
     low, high = np.quantile(values, [tail, 1 - tail])
     if metric is not None:
         low, high = max(low, metric.lowest), min(high, metric.highest)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy import sparse, stats
+import scipy
+from scipy import sparse
 
 from fer_bench.evaluation.checks import check_predictions, group_codes
 from fer_bench.evaluation.classification import count_confusion
@@ -105,9 +106,11 @@ def noninferiority_test(
     sign = 1.0 if metric.higher_is_better else -1.0
     difference = sign * (metric.compute(labels, second) - metric.compute(labels, first))
     variance = _variance(metric, labels, first, second, units, n)
-    floor = (-math.log(alpha) / float(stats.norm.isf(alpha)) * _largest_step(metric, labels, first, units, n)) ** 2
+    floor = (
+        -math.log(alpha) / float(scipy.stats.norm.isf(alpha)) * _largest_step(metric, labels, first, units, n)
+    ) ** 2
     error = math.sqrt(variance + floor)
-    t = float(stats.t.isf(alpha, n - 1))
+    t = float(scipy.stats.t.isf(alpha, n - 1))
     low, high = difference - t * error, difference + t * error
     verdict: Verdict = "PASS" if low > -margin else "FAIL" if high < 0 else "UNDERPOWERED"
     shortfall = (difference + margin) / error if error else math.inf * (difference + margin)
@@ -117,8 +120,8 @@ def noninferiority_test(
         low=low,
         high=high,
         standard_error=error,
-        p_value=float(stats.t.sf(shortfall, n - 1)),
-        detectable_drop=(t + float(stats.norm.ppf(POWER))) * error,
+        p_value=float(scipy.stats.t.sf(shortfall, n - 1)),
+        detectable_drop=(t + float(scipy.stats.norm.ppf(POWER))) * error,
         units=n,
         units_needed=_units_needed(n, variance, floor, margin, alpha),
         margin=margin,
@@ -200,7 +203,7 @@ def _units_needed(n: int, variance: float, floor: float, margin: float, alpha: f
     """
     needed = n
     for _ in range(20):
-        aim = (margin / (2 * float(stats.t.isf(alpha, max(needed - 1, 1))))) ** 2
+        aim = (margin / (2 * float(scipy.stats.t.isf(alpha, max(needed - 1, 1))))) ** 2
         root = math.sqrt(variance**2 + 4 * floor * aim)
         previous, needed = needed, max(2, math.ceil(n * (variance + root) / (2 * aim)))
         if needed == previous:

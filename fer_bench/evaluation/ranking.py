@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from scipy import stats
+import scipy
+from scipy import special
 
 from fer_bench.evaluation.folds import adjust_holm
 from fer_bench.evaluation.paired import permutation_test
@@ -63,7 +64,7 @@ def compare_resampled(estimates: Array, values: Array, units: int) -> Array:
             error = (values[first] - values[second]).std(ddof=1)
             if difference > 1e-12:
                 t = difference / error if error > 1e-12 else np.inf
-                p[first, second] = p[second, first] = 2 * stats.t.sf(t, units - 1)
+                p[first, second] = p[second, first] = 2 * special.stdtr(units - 1, -t)
     return p
 
 
@@ -158,7 +159,7 @@ def resampled_ranks(values: Array, *, higher_is_better: bool = True, level: floa
     A description of the resamples, not a confidence interval: of equal methods it is too narrow. The arguments are
     those of ``measure_best``.
     """
-    ranks = stats.rankdata(-np.asarray(values) if higher_is_better else values, axis=0)
+    ranks = scipy.stats.rankdata(-np.asarray(values) if higher_is_better else values, axis=0)
     return np.quantile(ranks, [(1 - level) / 2, (1 + level) / 2], axis=1, method="closest_observation").T
 
 

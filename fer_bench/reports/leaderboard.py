@@ -134,12 +134,16 @@ def build(
     """
     groups: dict[str, list[StoredCell]] = defaultdict(list)
     boards: dict[str, dict[tuple[int, int], StoredCell]] = defaultdict(dict)
+    tasks: dict[str, str] = {}
     for cell in cells:
-        groups[record_id(shared_part(cell.record))].append(cell)
+        record = cell.record
+        shared = shared_part(record)
+        key = record_id(shared)
+        groups[key].append(cell)
         if cell.status == "ok":
-            record = cell.record
-            task = {"dataset": record["dataset"], "protocol": {**record["protocol"], "splits_sha256": None}}
-            boards[record_id(task)].setdefault((record["seed"], record["fold"]), cell)
+            if key not in tasks:
+                tasks[key] = record_id({"dataset": shared["dataset"], "protocol": shared["protocol"]})
+            boards[tasks[key]].setdefault((record["seed"], record["fold"]), cell)
     made = [_row(group, metrics, by) for group in groups.values()]
     made += [_baseline(list(board.values()), metrics, by) for board in boards.values()]
     ordered = sorted(_tell_apart(made, [*groups, *boards]), key=_order)

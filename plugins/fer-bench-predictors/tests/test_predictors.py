@@ -175,7 +175,7 @@ def test_a_run_scores_the_answers_on_the_same_folds(write_model, tmp_path):
     assert "trained on: nothing" in result.stderr
     import pandas as pd
 
-    tables = [pd.read_parquet(file) for file in (tmp_path / "runs").rglob("predictions.parquet")]
+    tables = [pd.read_feather(file) for file in (tmp_path / "runs").rglob("predictions.feather")]
     answered = [table for table in tables if (table.filter(regex=r"^p\d") > 0).sum(axis=1).eq(2).all()]
     assert len(answered) == 2  # the folds of as-is
     np.testing.assert_allclose(pd.concat(answered).filter(regex=r"^p\d").sum(axis=1), 1, rtol=1e-5)
