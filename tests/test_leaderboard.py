@@ -18,6 +18,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports import formats
 from fer_bench.reports.leaderboard import build
+from fer_bench.reports.page import to_html
 from fer_bench.results.store import Store
 
 
@@ -57,6 +58,37 @@ def test_the_majority_baseline_names_the_commonest_class_of_training(store):
     assert baseline.scores["accuracy"].mean == pytest.approx((1 / 4 + 1 / 2) / 2)
     assert baseline.scores["uar"].mean == pytest.approx(1 / 2)
     assert baseline.strategy == "majority-class"
+
+
+def test_chance_and_majority_stand_in_every_format(store):
+    """Worked out by hand, over two folds.
+
+    Guessing as often as in training: fold 0 trains on 2 and 3 and tests 3 and 1, (3 * 2/5 + 1 * 3/5) / 4 = 9/20; fold 1
+    trains on 3 and 1 and tests 2 and 2, 1/2; mean 19/40 = 47.5 %. UAR 1/2. Limits of 8 images: P(at most 6 of 8) is
+    1 - 9/256 = 0.965 at 1/2; P(at most 5) 0.855, or 0.886 at 19/40, so 6/8 for both.
+    The majority: accuracy (1/4 + 1/2) / 2 = 37.5 %, spread 17.7; UAR 50 %.
+    """
+    rows = build(store.cells()[0])
+    for form in ("terminal", "md", "latex", "html"):
+        text = to_html(rows, []) if form == "html" else formats.FORMATS[form](rows, [])
+        text = text.replace("\\%", "%").replace("$\\pm$", "±").replace("\\_", "_")
+        assert "(chance UAR 50.0 %, accuracy 47.5 %)" in " ".join(text.split()), form
+        start = text.index("majority-class")
+        row = text[start : text.index("other", start)]  # the method below it
+        assert row.index("37.5 ± 17.7") < row.index("50.0 ± 0.0"), form
+    chance = {"uniform": 0.5, "prior": 0.475, "uar": 0.5, "uniform_limit": 0.75, "prior_limit": 0.75, "level": 0.95}
+    for row in json.loads(formats.to_json(rows, []))["rows"]:
+        # The row with one failed cell speaks of fold 0 alone: P(at most 3 of 4) is 0.938 at 1/2 and 0.959 at 9/20.
+        partial = {**chance, "prior": 0.45, "uniform_limit": 1.0, "prior_limit": 0.75}
+        assert row["chance"] == pytest.approx(partial if row["strategy"] == "other|<b>" else chance)
+        if row["baseline"]:
+            assert row["scores"]["accuracy"] == pytest.approx({"mean": 0.375, "std": 0.125 * 2**0.5})
+            assert row["scores"]["uar"] == {"mean": 0.5, "std": 0.0}
+    table = {line["strategy"]: line for line in csv.DictReader(io.StringIO(formats.to_csv(rows, [])))}
+    assert {name: float(table["majority-class"][f"chance_{name}"]) for name in chance if name != "level"} == (
+        pytest.approx({name: value for name, value in chance.items() if name != "level"})
+    )
+    assert float(table["majority-class"]["accuracy_mean"]) == 0.375
 
 
 def test_best_uar_comes_first_within_a_board(store):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy
+from scipy import special
 
 from fer_bench.evaluation.checks import check_labels
 from fer_bench.evaluation.classification import accuracy, uar
@@ -16,7 +16,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Chance:
-    """What guessing reaches on a test set.
+    """What guessing reaches on a test set, or on average over the parts of one.
 
     Attributes:
         uniform: expected accuracy of guessing every class alike, 1 / classes.
@@ -37,28 +37,34 @@ class Chance:
     level: float
 
 
-def measure_chance(true: Array, train_counts: Array, level: float = 0.95) -> Chance:
-    """Return the exact chance level of a test set.
+def measure_chance(
+    true: Array, train_counts: Array, part: Array | None = None, n: int | None = None, level: float = 0.95
+) -> Chance:
+    """Return the exact chance level of a test set, or its mean over parts, as scores are means over folds and seeds.
 
     Args:
         true: (n,) int labels of the test set.
-        train_counts: (c,) samples of each class in the training part.
+        train_counts: (c,) samples of each class in the training part; (p, c) with ``part``.
+        part: (n,) int, from 0 to p - 1; no part is empty.
+        n: distinct images among them, of which the limits speak; None: all are.
         level: of the upper limits.
 
     Raises:
         ValueError: a label has no class, or the counts are negative or all 0.
     """
-    counts = _check_counts(train_counts)
-    true, _ = check_labels(true, true, len(counts))
-    shares = counts / counts.sum()
-    present, n = np.bincount(true, minlength=len(counts)), len(true)
-    uniform, prior = 1 / len(counts), float(present @ shares / n)
+    counts = np.stack([_check_counts(row) for row in np.atleast_2d(train_counts)])
+    shares, classes = counts / counts.sum(axis=1, keepdims=True), counts.shape[1]
+    true, _ = check_labels(true, true, classes)
+    part = np.zeros(len(true), np.int64) if part is None else part
+    present = np.bincount(part * classes + true, minlength=counts.size).reshape(counts.shape)
+    uniform, prior = 1 / classes, float(((present * shares).sum(axis=1) / present.sum(axis=1)).mean())
+    n = len(true) if n is None else n
     return Chance(
         uniform=uniform,
         prior=prior,
-        uar=float(shares[present > 0].mean()),
-        uniform_limit=float(scipy.stats.binom.ppf(level, n, uniform) / n),
-        prior_limit=float(scipy.stats.binom.ppf(level, n, min(prior, 1.0)) / n),
+        uar=float((np.where(present > 0, shares, 0).sum(axis=1) / np.count_nonzero(present, axis=1)).mean()),
+        uniform_limit=_find_limit(n, uniform, level),
+        prior_limit=_find_limit(n, prior, level),
         level=level,
     )
 
@@ -74,3 +80,9 @@ def _check_counts(train_counts: Array) -> Array:
     if counts.ndim != 1 or len(counts) < 2 or not (counts >= 0).all() or not counts.sum() > 0:
         raise ValueError(f"train_counts are {counts.tolist()}; expected a count from 0 for each of two classes or more")
     return counts
+
+
+def _find_limit(n: int, probability: float, level: float) -> float:
+    """Return the smallest share of ``n`` hits that is not exceeded with probability ``level``."""
+    hits = np.arange(n + 1)
+    return float(np.searchsorted(special.bdtr(hits, n, min(probability, 1.0)), level) / n)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
@@ -30,6 +31,7 @@ EXTRA: Mapping[str, Callable[[Sequence[Row]], dict[str, Callable[[Row], str]]]] 
 SCHEMA = 2
 """Version of the JSON format."""
 
+CHANCE = ("uniform", "prior", "uar", "uniform_limit", "prior_limit")
 INTERVAL = "95 % interval"
 TRAINED_ON = "trained on"
 TEXT_COLUMNS = (TRAINED_ON, "backbone", "strategy", "backbone, strategy", "variant")
@@ -54,7 +56,7 @@ def to_csv(rows: Sequence[Row], damaged: Sequence[str]) -> str:
             value: dict[str, Any] = scores.get(name) or {"mean": None, "std": None}
             record |= {f"{name}_{key}": value[key] for key in ("mean", "std")}
         interval: dict[str, Any] = record.pop("interval") or {"low": None, "high": None}
-        cells = record.pop("cells")
+        cells, chance = record.pop("cells"), record.pop("chance")
         record |= {f"cost_{name}": value for name, value in record.pop("cost").items()}
         for group, value in record.pop("groups").items():
             record |= {f"group_{group}_{key}": value[key] for key in ("worst", "uar", "n", "gap")}
@@ -63,6 +65,7 @@ def to_csv(rows: Sequence[Row], damaged: Sequence[str]) -> str:
         record |= {"interval_low": interval["low"], "interval_high": interval["high"]}
         low, high = record.pop("ranks") or (None, None)
         record |= {"rank_low": low, "rank_high": high}
+        record |= {f"chance_{key}": chance[key] if chance else None for key in CHANCE}
         record |= {"cells_ok": cells["ok"], "cells_failed": cells["failed"], "errors": "; ".join(row.errors)}
         records.append(record)
     names = list(dict.fromkeys(key for record in records for key in record))  # Boards differ in their groups.
@@ -158,6 +161,7 @@ def _record(row: Row) -> dict[str, Any]:
         "scores": scores,
         "metric": row.metric.name,
         "interval": _interval_record(row),
+        "chance": asdict(row.chance) if row.chance else None,
         "tier": row.tier,
         "ranks": list(row.standing.ranks) if row.standing else None,
         "best": round(row.standing.best, 4) if row.standing else None,
@@ -196,10 +200,18 @@ def boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
         title = (
             f"{first.dataset}{kind}{subset}: {first.protocol}{_ignored(first)}, {first.folds} "
             f"fold{'s' if first.folds > 1 else ''} x {seeds} seed{'s' if seeds > 1 else ''}, "
-            f"{first.classes} {classes} (chance UAR {100 / first.classes:.1f} %)"
+            f"{first.classes} {classes} ({_chance(board)})"
         )
         boards.append((title, board))
     return boards
+
+
+def _chance(board: Sequence[Row]) -> str:
+    """Return what guessing reaches; its accuracy only where it is another number, as with classes of unequal size."""
+    found = next((row.chance for row in board if row.chance), None)
+    said = f"{100 * (found.uar if found else 1 / board[0].classes):.1f} %"
+    accuracy = f"{100 * found.prior:.1f} %" if found else said
+    return f"chance UAR {said}" + (f", accuracy {accuracy}" if accuracy != said else "")
 
 
 def _ignored(row: Row) -> str:
@@ -268,7 +280,8 @@ def notes(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
     said = [
         f"Mean ± standard deviation over folds and seeds, best {by} first. Interval: of the {by} of all predictions, "
         "by resampling subjects, or images where no subject is known. Rows that share a tier letter cannot be told "
-        f"apart ({test}, Holm, 5 %). Ranks: those a row may have; best: share of resamples in which it is."
+        f"apart ({test}, Holm, 5 %). Ranks: those a row may have; best: share of resamples in which it is. "
+        "Chance: of guessing each class as often as it occurs in training."
     ]
     if any(row.interval is not None and row.interval.few_units for row in rows):
         said.append(f"An interval over fewer than {FEW_UNITS} subjects is too narrow.")

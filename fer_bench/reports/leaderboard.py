@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fer_bench.errors import PluginError
+from fer_bench.evaluation.chance import Chance, measure_chance
 from fer_bench.evaluation.intervals import Interval
 from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate_parts
 from fer_bench.reports import comparison
@@ -61,6 +62,7 @@ class Row:
         scores: metric -> score; empty if no cell is ok.
         metric: the metric that orders the rows.
         interval: of that metric over all predictions pooled; None if it cannot be told.
+        chance: what guessing reaches, on average over the cells that are done; None without any.
         standing: tier, rank interval and chance of being best; None where cells are missing.
         ok: cells that are done.
         failed: cells that failed.
@@ -94,6 +96,7 @@ class Row:
     scores: dict[str, Score]
     metric: Metric
     interval: Interval | None
+    chance: Chance | None
     standing: comparison.Standing | None
     ok: int
     failed: int
@@ -161,7 +164,7 @@ def _row(cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric) -> 
     measures = [cell.measures for cell in done]
     return Row(
         **_task(cells),
-        **_evaluate(pool(done) if done else None, metrics, by),
+        **_evaluate(pool(done) if done else None, done, metrics, by),
         backbone=cells[0].record["backbone"]["text"],
         strategy=cells[0].record["strategy"]["text"],
         precision=cells[0].record["backbone"]["precision"],
@@ -181,12 +184,12 @@ def _baseline(cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric
     """Return the row of always naming the commonest class of the training part; of equals, the first."""
     cells = sorted(cells, key=lambda cell: cell.record["fold"])  # rows of repeated folds line up
     pooled = pool(cells)
-    counts = np.array([cell.measures["train_counts"] for cell in cells])
+    counts = _train_counts(cells)
     certain = np.eye(counts.shape[1], dtype=np.float32)
     pooled = replace(pooled, probabilities=certain[counts.argmax(axis=1)[pooled.cell]])
     return Row(
         **_task(cells),
-        **_evaluate(pooled, metrics, by),
+        **_evaluate(pooled, cells, metrics, by),
         backbone="",
         strategy=BASELINE,
         precision="",
@@ -202,11 +205,18 @@ def _baseline(cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric
     )
 
 
-def _evaluate(pooled: Pooled | None, metrics: Sequence[Metric], by: Metric) -> dict[str, Any]:
+def _train_counts(cells: Sequence[StoredCell]) -> np.ndarray[Any, Any]:
+    """Return (cells, c) samples of each class in the training part of each cell."""
+    return np.array([cell.measures["train_counts"] for cell in cells])
+
+
+def _evaluate(
+    pooled: Pooled | None, cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric
+) -> dict[str, Any]:
     """Return the fields of a row that its predictions decide; None if it has none."""
     blank: dict[str, Any] = {"variant": "", "standing": None, "metric": by}
     if pooled is None:
-        return {"n": 0, "scores": {}, "interval": None, "pooled": None, "faults": (), **blank}
+        return {"n": 0, "scores": {}, "interval": None, "pooled": None, "faults": (), "chance": None, **blank}
     scores = evaluate_parts(
         pooled.labels, pooled.probabilities, pooled.cell, [metric for metric in metrics if not metric.origin]
     )
@@ -224,6 +234,7 @@ def _evaluate(pooled: Pooled | None, metrics: Sequence[Metric], by: Metric) -> d
         "scores": _summarise(scores),
         "faults": tuple(faults),
         "interval": comparison.interval(by, pooled),
+        "chance": measure_chance(pooled.labels, _train_counts(cells), pooled.cell, len(pooled.ids)),
         "pooled": pooled,
         **blank,
     }
