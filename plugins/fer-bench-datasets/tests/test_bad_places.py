@@ -61,6 +61,18 @@ def test_links_that_lead_out(component, refuse, tmp_path, copies, place, layout)
             assert "copy the file, or make the data set's folder itself the link" in text
 
 
+def test_all_links_that_lead_out_are_listed(refuse, tmp_path, place):
+    root = place("rafdb/original")
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("EmoLabel", "Image"):
+        (root / name).rename(tmp_path / "elsewhere" / name)
+        (root / name).symlink_to(tmp_path / "elsewhere" / name)
+    text = refuse("rafdb/original")
+    assert "has 2 faults; nothing was prepared. Mend them and prepare again:" in text
+    assert f"'{root / 'EmoLabel' / 'list_patition_label.txt'}' leads out of" in text
+    assert f"'{root / 'Image' / 'aligned'}' leads out of" in text
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_links_that_stay_inside(component, tmp_path, copies, place, layout):
     """Whoever keeps the data elsewhere may make the whole folder the link."""
