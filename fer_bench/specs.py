@@ -392,6 +392,11 @@ class MetricSpec:
     ``predictions`` probabilities, (n, c) float64 whose rows sum to 1, or with ``needs="labels"`` predicted labels,
     (n,) int64. Intervals call it on resamples, in which a class may be missing.
 
+    A metric that asks for more gets it by keyword: ``soft_labels``, (n, c) float64, the shares of annotators who named
+    each class; ``groups``, a dict from the name of an attribute, such as ``sex``, to the (n,) names of the samples'
+    groups, str objects that are empty where one is not known. It is left out where the data have no such thing, and
+    cannot be gated, since a frozen baseline holds none.
+
     Attributes:
         name: an identifier in lower case, such as ``top2_accuracy``, that the core does not use.
         title: how tables print it.
@@ -399,6 +404,7 @@ class MetricSpec:
         higher_is_better: its direction.
         lowest: the least it can be; likewise ``highest``. Either may be infinite; what lies outside is an error.
         needs: what it is given.
+        soft_labels: whether it is also given soft labels; likewise ``groups``.
         params: parameters with defaults.
     """
 
@@ -410,3 +416,5 @@ class MetricSpec:
     highest: float = 1.0
     needs: Literal["labels", "probabilities"] = "probabilities"
     params: type[Params] = Params
+    soft_labels: bool = False
+    groups: bool = False

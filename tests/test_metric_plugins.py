@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 from test_results import make_cell, make_result
 from typer.testing import CliRunner
@@ -145,3 +148,96 @@ def test_the_rules_of_metrics_find_what_is_wrong(store):
     assert failed["hits"] == set()
     assert failed["wild"] == {"is-a-number-in-its-range"}
     assert failed["doubt"] == {"is-a-number-in-its-range"}
+
+
+WANTING = """
+    import numpy as np
+    from fer_bench import hookimpl
+    from fer_bench.specs import MetricSpec
+
+    @hookimpl
+    def fer_bench_metrics():
+        def spec(name, **rest):
+            return MetricSpec(name=name, title=name, metric=f"wanting:{name}", higher_is_better=True, **rest)
+        return [
+            spec("agreement", soft_labels=True, needs="labels"),
+            spec("fairness", groups=True, needs="labels"),
+            spec("both", soft_labels=True, groups=True),
+            spec("careless", groups=True, needs="labels"),
+        ]
+
+    def agreement(params):
+        return lambda true, predicted, *, soft_labels: (soft_labels[range(len(true)), predicted]).mean()
+
+    def fairness(params):
+        def least(true, predicted, *, groups):
+            sex = groups["sex"]
+            groups = [float((true == predicted)[sex == name].mean()) for name in set(sex) if name]
+            return min(groups, default=float((true == predicted).mean()))
+        return least
+
+    def careless(params):
+        return lambda true, predicted, *, groups: min((true == predicted)[groups["sex"] == "man"])
+
+    def both(params):
+        def both(true, probabilities, *, soft_labels, groups):
+            assert soft_labels.shape == probabilities.shape and soft_labels.dtype == np.float64
+            assert all(names.shape == true.shape and names.dtype == object for names in groups.values())
+            return 1 - np.abs(soft_labels - probabilities).max(axis=1).mean()
+        return both
+"""
+
+
+def write_votes(store: Store, strategy: str, predicted: tuple[int, ...], **more) -> None:
+    """Store four samples, of a woman, two men and somebody unknown, with the votes of annotators."""
+    result = make_result((0, 0, 1, 1), predicted, ids=list("abcd"))
+    votes = {"soft0": np.float32([1, 0.75, 0.25, 0]), "soft1": np.float32([0, 0.25, 0.75, 1])}
+    sex = {"group:sex": pd.Categorical(["woman", "man", "man", None])}
+    store.write(
+        make_cell(strategy=strategy, **more), replace(result, predictions=result.predictions.assign(**sex, **votes)), {}
+    )
+
+
+def test_metrics_get_soft_labels_and_groups_where_they_ask_for_them(tmp_path, write_plugin):
+    write_plugin("wanting", WANTING)
+    store = Store(tmp_path / "runs")
+    write_votes(store, "good", (0, 0, 1, 1))
+    write_votes(store, "poor", (0, 1, 1, 0))
+    rows = {
+        row["strategy"]: row
+        for row in json.loads(board(store, "--metric", "agreement", "--format", "json").stdout)["rows"]
+    }
+    # Votes for what was answered: (1 + 3/4 + 3/4 + 1) / 4 and (1 + 1/4 + 3/4 + 0) / 4; men are right in 2 and 1 of 2.
+    assert rows["good"]["scores"]["agreement"]["mean"] == 3.5 / 4
+    assert rows["poor"]["scores"]["agreement"]["mean"] == 2 / 4
+    assert (rows["good"]["scores"]["fairness"]["mean"], rows["poor"]["scores"]["fairness"]["mean"]) == (1, 0.5)
+    assert {"both", "uar"} < rows["good"]["scores"].keys()
+    low, high = (rows["poor"]["interval"][end] for end in ("low", "high"))
+    assert low < 2 / 4 < high
+    result = CliRunner().invoke(app, ["compare", "good", "poor", "--runs-dir", str(store.runs_dir), "--format", "json"])
+    document = json.loads(result.stdout)
+    assert document["metrics"]["agreement"]["difference"] == -1.5 / 4
+    assert document["metrics"]["fairness"]["difference"] == -0.5
+    assert all(fault.startswith("Metric 'careless' of plugin 'wanting' failed") for fault in document["faults"])
+
+
+def test_where_the_data_lack_what_a_metric_asks_for_it_is_left_out(tmp_path, write_plugin):
+    write_plugin("wanting", WANTING)
+    store = Store(tmp_path / "runs")
+    for strategy, predicted in (("good", (0, 0, 1, 1)), ("poor", (0, 1, 1, 0))):
+        store.write(make_cell(strategy=strategy), make_result((0, 0, 1, 1), predicted, ids=list("abcd")), {})
+    result = board(store, "--format", "json")
+    assert not {"agreement", "fairness", "both"} & json.loads(result.stdout)["rows"][0]["scores"].keys()
+    assert "agreement" not in result.stderr
+    error = board(store, "--metric", "both").exception
+    assert "Metric 'both' of plugin 'wanting' needs soft labels and groups, which are not known" in str(error)
+    result = CliRunner().invoke(app, ["compare", "good", "poor", "--runs-dir", str(store.runs_dir), "--format", "json"])
+    assert json.loads(result.stdout)["faults"] == []
+    assert "agreement" not in json.loads(result.stdout)["metrics"]
+
+
+def test_the_rules_of_metrics_give_soft_labels_and_groups(write_plugin):
+    write_plugin("wanting", WANTING)
+    found = {(finding.item, finding.rule): finding.found for finding in check("wanting") if finding.status == "failed"}
+    assert {item for item, _ in found} == {"careless"}
+    assert "no group is known: Metric 'careless'" in found["careless", "bears-missing-classes"]

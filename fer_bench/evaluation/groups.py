@@ -35,7 +35,7 @@ def score_groups(
     codes, names = pd.factorize(np.asarray(groups), use_na_sentinel=True)
     members = [np.flatnonzero(codes == code) for code in range(len(names))]
     values = {
-        name: float(metric.compute(true[rows], probabilities[rows]))
+        name: float(metric.score(true[rows], probabilities[rows]))
         for name, rows in zip(names.tolist(), members, strict=True)
         if len(rows) >= min_samples
     }

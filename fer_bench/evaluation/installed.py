@@ -9,6 +9,7 @@ import numpy as np
 
 from fer_bench.errors import FerBenchError, PluginError, did_you_mean
 from fer_bench.evaluation.checks import check_predictions
+from fer_bench.evaluation.extra import Kind
 from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.registry import Component, Registry
 from fer_bench.specs import MetricSpec
@@ -58,20 +59,21 @@ def make_metric(component: Component[MetricSpec]) -> Metric:
     origin = f"Metric {str(component)!r} of plugin {component.plugin.name!r}"
     if spec.name in STANDARD:
         raise PluginError(f"{origin} has the name of a metric of the core; it is left out until it is renamed.")
-    function = cast("Callable[[Array, Array], float]", component.ask(f"make metric {str(component)!r}", spec.metric))
+    function = cast("Callable[..., float]", component.ask(f"make metric {str(component)!r}", spec.metric))
     if not callable(function):
         raise PluginError(f"{origin}: {spec.metric!r} returned {type(function).__name__}; expected a function.")
 
-    def compute(true: Array, probabilities: Array) -> float:
+    def compute(true: Array, probabilities: Array, **extra: Any) -> float:
         labels, checked = check_predictions(true, probabilities)
         try:
-            value = float(function(labels, checked.argmax(axis=1) if spec.needs == "labels" else checked))
+            value = float(function(labels, checked.argmax(axis=1) if spec.needs == "labels" else checked, **extra))
         except (Exception, SystemExit) as error:
             raise PluginError(f"{origin} failed: {type(error).__name__}: {error}") from error
         if not spec.lowest - 1e-9 <= value <= spec.highest + 1e-9:
             raise PluginError(f"{origin} returned {value}; it declares {spec.lowest} to {spec.highest}.")
         return value
 
+    wants: tuple[Kind, ...] = (*(("soft_labels",) if spec.soft_labels else ()), *(("groups",) if spec.groups else ()))
     return Metric(
         name=spec.name,
         title=spec.title,
@@ -80,4 +82,5 @@ def make_metric(component: Component[MetricSpec]) -> Metric:
         lowest=spec.lowest,
         highest=spec.highest,
         origin=component.plugin.name,
+        wants=wants,
     )

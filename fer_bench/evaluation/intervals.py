@@ -10,6 +10,7 @@ import numpy as np
 from scipy import special
 
 from fer_bench.evaluation.checks import group_codes
+from fer_bench.evaluation.extra import NOTHING, Extra
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.resampling import resample_metric
 
@@ -49,6 +50,7 @@ def bootstrap_interval(
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
+    extra: Extra = NOTHING,
 ) -> Interval:
     """Return the bootstrap interval of a metric over subjects where they are given, else over samples.
 
@@ -72,12 +74,13 @@ def bootstrap_interval(
         level: nominal coverage.
         resamples: how many.
         seed: of the resamples.
+        extra: what is known of the rows beside.
 
     Raises:
         ValueError: predictions or groups are not valid, or there is but one unit.
     """
-    values = resample_metric(metric, true, [probabilities], groups, resamples=resamples, seed=seed)[0]
-    return _interval(metric.compute(true, probabilities), values, group_codes(groups, len(true))[1], level, metric)
+    values = resample_metric(metric, true, [probabilities], groups, resamples=resamples, seed=seed, extra=extra)[0]
+    return _interval(metric.score(true, probabilities, extra), values, group_codes(groups, len(true))[1], level, metric)
 
 
 def difference_interval(
@@ -90,13 +93,14 @@ def difference_interval(
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
+    extra: Extra = NOTHING,
 ) -> Interval:
     """Return the interval of metric(first) - metric(second), both on the same samples in each resample.
 
     The arguments are those of ``bootstrap_interval``; ``first`` and ``second`` are (n, c) probabilities.
     """
-    values = resample_metric(metric, true, [first, second], groups, resamples=resamples, seed=seed)
-    estimate = metric.compute(true, first) - metric.compute(true, second)
+    values = resample_metric(metric, true, [first, second], groups, resamples=resamples, seed=seed, extra=extra)
+    estimate = metric.score(true, first, extra) - metric.score(true, second, extra)
     return _interval(estimate, values[0] - values[1], group_codes(groups, len(true))[1], level, None)
 
 

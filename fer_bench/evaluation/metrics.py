@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fer_bench.errors import PluginError
 from fer_bench.evaluation.calibration import (
     adaptive_ece,
     brier,
@@ -33,6 +34,7 @@ from fer_bench.evaluation.classification import (
     uar,
     uar_of,
 )
+from fer_bench.evaluation.extra import NOTHING, Extra, Kind
 
 Array = np.ndarray[Any, Any]
 
@@ -44,7 +46,7 @@ class Metric:
     Attributes:
         name: how it is asked for, an identifier such as ``macro_f1``.
         title: how tables print it.
-        compute: from true labels (n,) int and probabilities (n, c) float to a number.
+        compute: from true labels (n,) int and probabilities (n, c) float to a number; what it ``wants`` by keyword.
         higher_is_better: its direction.
         lowest: the least it can be; likewise ``highest``. Either may be infinite.
         from_confusion: the same metric from (…, c, c) confusion matrices, rows true, to (…); None if it needs more
@@ -53,6 +55,7 @@ class Metric:
         per_part: the same metric of each part of the rows, from labels, probabilities and (n,) int parts from 0, to
             (p,); None to compute it part by part.
         origin: the plugin that brings it; empty for the core.
+        wants: what it needs beside labels and probabilities; such a metric has ``compute`` alone.
 
     Example:
         >>> Metric(name="hits", title="Hits", higher_is_better=True, lowest=0, highest=1,
@@ -62,7 +65,7 @@ class Metric:
 
     name: str
     title: str
-    compute: Callable[[Array, Array], float]
+    compute: Callable[..., float]
     higher_is_better: bool
     lowest: float
     highest: float
@@ -70,6 +73,23 @@ class Metric:
     per_sample: Callable[[Array, Array], Array] | None = None
     per_part: Callable[[Array, Array, Array], Array] | None = None
     origin: str = ""
+    wants: tuple[Kind, ...] = ()
+
+    def score(self, true: Array, probabilities: Array, extra: Extra = NOTHING) -> float:
+        """Return the metric of some predictions.
+
+        Raises:
+            PluginError: it fails, or wants what ``extra`` does not hold.
+        """
+        if not self.wants:
+            return self.compute(true, probabilities)
+        if not extra.has(self.wants):
+            wanted = " and ".join(kind.replace("_", " ") for kind in self.wants)
+            raise PluginError(
+                f"Metric {self.name!r} of plugin {self.origin!r} needs {wanted}, which are not known of these "
+                "predictions; choose another metric."
+            )
+        return self.compute(true, probabilities, **extra.pick(self.wants))
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -162,7 +182,11 @@ def evaluate(
 
 
 def evaluate_parts(
-    true: Array, probabilities: Array, part: Array, metrics: Iterable[Metric] = tuple(STANDARD.values())
+    true: Array,
+    probabilities: Array,
+    part: Array,
+    metrics: Iterable[Metric] = tuple(STANDARD.values()),
+    extra: Extra = NOTHING,
 ) -> dict[str, Array]:
     """Return name -> value of each metric for each part of the rows, such as the cells of a leaderboard's row.
 
@@ -174,6 +198,7 @@ def evaluate_parts(
         probabilities: (n, c) float, rows sum to 1.
         part: (n,) int, from 0 to p - 1; no part is empty.
         metrics: which; all of the core if not given.
+        extra: what is known of the rows beside.
 
     Returns:
         Arrays (p,) float64.
@@ -195,7 +220,7 @@ def evaluate_parts(
             found = metric.per_part(true, probabilities, part)
         else:
             slices = np.split(np.argsort(part, kind="stable"), np.cumsum(sizes)[:-1])
-            found = np.array([metric.compute(true[rows], probabilities[rows]) for rows in slices])
+            found = np.array([metric.score(true[rows], probabilities[rows], extra.take(rows)) for rows in slices])
         outside = ~((found >= metric.lowest - 1e-9) & (found <= metric.highest + 1e-9))
         if outside.any():
             raise ValueError(

@@ -104,7 +104,7 @@ def noninferiority_test(
     if n < 2:
         raise ValueError("there is one subject (or sample); expected two or more to compare")
     sign = 1.0 if metric.higher_is_better else -1.0
-    difference = sign * (metric.compute(labels, second) - metric.compute(labels, first))
+    difference = sign * (metric.score(labels, second) - metric.score(labels, first))
     variance = _variance(metric, labels, first, second, units, n)
     floor = (
         -math.log(alpha) / float(scipy.stats.norm.isf(alpha)) * _largest_step(metric, labels, first, units, n)

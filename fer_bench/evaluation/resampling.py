@@ -13,6 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from fer_bench.evaluation.checks import check_predictions, group_codes
+from fer_bench.evaluation.extra import NOTHING, Extra
 from fer_bench.evaluation.metrics import Metric
 
 Array = np.ndarray[Any, Any]
@@ -29,6 +30,7 @@ def resample_metric(
     *,
     resamples: int = 2000,
     seed: int = 0,
+    extra: Extra = NOTHING,
 ) -> Array:
     """Return bootstrap values of the metric, (methods, resamples) float; all methods share a column's resample.
 
@@ -43,6 +45,7 @@ def resample_metric(
             is a unit.
         resamples: how many.
         seed: of the draws.
+        extra: what is known of the rows beside.
 
     Raises:
         ValueError: predictions or groups are not valid, or there is but one unit.
@@ -70,7 +73,7 @@ def resample_metric(
         ]
         return np.concatenate(drawn, axis=1)
     checked = [check_predictions(true, method)[1] for method in methods]
-    return _resample_rows(metric, labels, checked, units, n_units, resamples, rng)
+    return _resample_rows(metric, labels, checked, units, n_units, resamples, rng, extra)
 
 
 def _resample_tables(
@@ -106,6 +109,7 @@ def _resample_rows(
     n_units: int,
     resamples: int,
     rng: np.random.Generator,
+    extra: Extra,
 ) -> Array:
     order = np.argsort(units, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(units, minlength=n_units))[:-1])
@@ -113,7 +117,8 @@ def _resample_rows(
     for column in range(resamples):
         drawn = rng.integers(n_units, size=n_units)
         rows = order[drawn] if n_units == len(true) else np.concatenate([members[unit] for unit in drawn])
-        values[:, column] = [metric.compute(true[rows], probabilities[rows]) for probabilities in methods]
+        drawn = extra.take(rows)
+        values[:, column] = [metric.score(true[rows], probabilities[rows], drawn) for probabilities in methods]
     return values
 
 

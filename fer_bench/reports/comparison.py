@@ -50,7 +50,9 @@ def interval(metric: Metric, pooled: Pooled) -> Interval | None:
     """
     if pooled.n_units < 2:
         return None
-    return bootstrap_interval(metric, pooled.labels, pooled.probabilities, pooled.units, level=1 - ALPHA)
+    return bootstrap_interval(
+        metric, pooled.labels, pooled.probabilities, pooled.units, level=1 - ALPHA, extra=pooled.extra(metric)
+    )
 
 
 def rank(metric: Metric, board: Sequence[Pooled | None]) -> list[Standing | None]:
@@ -77,8 +79,9 @@ def rank(metric: Metric, board: Sequence[Pooled | None]) -> list[Standing | None
     if n_units < 2:
         return standings
     methods, up = [pooled.probabilities for pooled in parts], metric.higher_is_better
-    scores = np.array([metric.compute(true, probabilities) for probabilities in methods])
-    values = resample_metric(metric, true, methods, units, resamples=RESAMPLES)
+    extra = parts[0].extra(metric)
+    scores = np.array([metric.score(true, probabilities, extra) for probabilities in methods])
+    values = resample_metric(metric, true, methods, units, resamples=RESAMPLES, extra=extra)
     if metric.name in ("accuracy", "uar"):
         predicted = [probabilities.argmax(axis=1) for probabilities in methods]
         name: Literal["accuracy", "uar"] = "accuracy" if metric.name == "accuracy" else "uar"

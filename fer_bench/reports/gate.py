@@ -119,7 +119,7 @@ def check(baseline: Path, runs_dir: Path, metric: Metric, margin: float, alpha: 
 def _check_row(frozen: FrozenRow, row: MethodRow, metric: Metric, margin: float, alpha: float) -> CheckedRow:
     true, before, units = arrays(frozen.predictions)
     unit = "subjects" if any(frozen.predictions["group"].tolist()) else "samples"
-    score = metric.compute(true, before)
+    score = metric.score(true, before)
     samples = len(set(frozen.predictions["id"]))
     if row.failed:
         error = "; ".join(sorted({cell.error for cell in row.failed}))
@@ -133,7 +133,7 @@ def _check_row(frozen: FrozenRow, row: MethodRow, metric: Metric, margin: float,
     except ValueError as error:
         raise FerBenchError(f"{frozen.name} cannot be tested: {error}.") from None
     return CheckedRow(
-        name=frozen.name, verdict=found.verdict, baseline=score, current=metric.compute(true, after), test=found,
+        name=frozen.name, verdict=found.verdict, baseline=score, current=metric.score(true, after), test=found,
         unit=unit, samples=samples, error="",
     )  # fmt: skip
 

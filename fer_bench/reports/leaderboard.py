@@ -222,9 +222,10 @@ def _evaluate(
     )
     faults: list[str] = []
     for metric in metrics:
-        if metric.origin:
+        extra = pooled.extra(metric)
+        if metric.origin and (extra.has(metric.wants) or metric.name == by.name):
             try:
-                scores |= evaluate_parts(pooled.labels, pooled.probabilities, pooled.cell, [metric])
+                scores |= evaluate_parts(pooled.labels, pooled.probabilities, pooled.cell, [metric], extra)
             except PluginError as error:
                 if metric.name == by.name:
                     raise

@@ -11,12 +11,13 @@ import pandas as pd
 
 from fer_bench.errors import PluginError
 from fer_bench.evaluation.checks import group_codes
+from fer_bench.evaluation.extra import Extra
 from fer_bench.evaluation.intervals import Interval, difference_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.evaluation.paired import McNemarTest, mcnemar_test, permutation_test
 from fer_bench.evaluation.ranking import compare_resampled
 from fer_bench.evaluation.resampling import resample_metric
-from fer_bench.results.rows import MethodRow, arrays, differences
+from fer_bench.results.rows import MethodRow, arrays, differences, know
 
 Array = np.ndarray[Any, Any]
 
@@ -82,7 +83,7 @@ def compare(first: MethodRow, second: MethodRow, metrics: Sequence[Metric] = tup
     Predictions are paired by seed and sample; of single cells by sample alone. Accuracy and UAR are tested by paired
     permutations of subjects, or of samples where no subject is known, the other metrics by their bootstrap.
     """
-    a, b = first.predictions, second.predictions
+    a, b = first.samples, second.samples
     alone = len(first.cells) == len(second.cells) == 1
     keys = ["id"] if alone else ["seed", "id"]
     unpaired, both = _pair(first, second, a, b, keys)
@@ -94,7 +95,8 @@ def compare(first: MethodRow, second: MethodRow, metrics: Sequence[Metric] = tup
         "second": second,
     }
     if unpaired:
-        lines, faults = _each(metrics, lambda metric: _alone(metric, a, b))
+        known = [metric for metric in metrics if all(know(table).has(metric.wants) for table in (a, b))]
+        lines, faults = _each(known, lambda metric: _alone(metric, a, b))
         only = len(a), len(b)
         return Pair(
             **rest,
@@ -111,7 +113,9 @@ def compare(first: MethodRow, second: MethodRow, metrics: Sequence[Metric] = tup
     true, p, units = arrays(left)
     _, q, _ = arrays(right)
     count = group_codes(units, len(true))[1]
-    lines, faults = _each(metrics, lambda metric: _difference(metric, true, p, q, units, count))
+    extra = know(left)
+    known = [metric for metric in metrics if extra.has(metric.wants)]
+    lines, faults = _each(known, lambda metric: _difference(metric, true, p, q, units, count, extra))
     return Pair(
         **rest,
         samples=len(true),
@@ -144,18 +148,20 @@ def _alone(metric: Metric, a: pd.DataFrame, b: pd.DataFrame) -> Difference:
     return Difference(metric=metric, first=first, second=second, interval=None, p_value=None, test="bootstrap")
 
 
-def _difference(metric: Metric, true: Array, p: Array, q: Array, units: Array | None, count: int) -> Difference:
-    first, second = metric.compute(true, p), metric.compute(true, q)
+def _difference(
+    metric: Metric, true: Array, p: Array, q: Array, units: Array | None, count: int, extra: Extra
+) -> Difference:
+    first, second = metric.score(true, p, extra), metric.score(true, q, extra)
     interval, p_value, test = None, None, "bootstrap"
     if count > 1:
-        interval = difference_interval(metric, true, q, p, units)
+        interval = difference_interval(metric, true, q, p, units, extra=extra)
         if metric.name in ("accuracy", "uar"):
             test = "permutation"
             name: Literal["accuracy", "uar"] = "accuracy" if metric.name == "accuracy" else "uar"
             found = permutation_test(true, q.argmax(axis=1), p.argmax(axis=1), units, metric=name)
             p_value = found.p_value
         else:
-            values = resample_metric(metric, true, [p, q], units)
+            values = resample_metric(metric, true, [p, q], units, extra=extra)
             p_value = float(compare_resampled(np.array([first, second]), values, count)[0, 1])
     return Difference(metric=metric, first=first, second=second, interval=interval, p_value=p_value, test=test)
 
@@ -188,7 +194,7 @@ def _score(metric: Metric, table: pd.DataFrame) -> float | None:
     if table.empty:
         return None
     true, probabilities, _ = arrays(table)
-    return metric.compute(true, probabilities)
+    return metric.score(true, probabilities, know(table))
 
 
 def _spec(row: MethodRow) -> dict[str, object]:

@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from fer_bench.data.texts import blocks, encode, plain
+from fer_bench.evaluation.extra import NOTHING, Extra
+from fer_bench.evaluation.metrics import Metric
 from fer_bench.results.store import StoredCell, read_predictions
 
 Array = np.ndarray[Any, Any]
@@ -72,6 +74,13 @@ class Pooled:
         for column in (self.sample, self.seed, self.labels):
             digest.update(column.astype("<i4").tobytes())
         return digest.hexdigest()
+
+    def extra(self, metric: Metric) -> Extra:
+        """Return what the metric wants beside labels and probabilities."""
+        if not metric.wants:
+            return NOTHING
+        named = {name: np.array([*names, ""], object)[codes] for name, (names, codes) in self.groups.items()}
+        return Extra(None if self.soft is None else self.soft.astype(np.float64), named)
 
     def take(self, rows: Array) -> Pooled:
         """Return some of the predictions."""

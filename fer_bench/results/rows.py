@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.evaluation.extra import Extra
 from fer_bench.results.cell import record_id
 from fer_bench.results.store import Store, StoredCell
 
@@ -51,6 +52,12 @@ class MethodRow:
     @cached_property
     def predictions(self) -> pd.DataFrame:
         """Predictions of all cells that are done: seed, fold, id, group, label, p0 …, sorted by seed, fold and id."""
+        answers = [name for name in self.samples.columns if name.startswith("p") and name[1:].isdigit()]
+        return pd.DataFrame(self.samples[["seed", "fold", "id", "group", "label", *answers]])
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """The same with what else is known of the samples: ``soft0`` …, ``group:<name>``, where all cells have them."""
         tables = [
             cell.predictions().assign(seed=cell.record["seed"], fold=cell.record["fold"])
             for cell in self.cells
@@ -58,9 +65,8 @@ class MethodRow:
         ]
         if not tables:
             return pd.DataFrame({"seed": [], "fold": [], "id": [], "group": [], "label": []})
-        table = pd.concat(tables, ignore_index=True).sort_values(["seed", "fold", "id"], ignore_index=True)
-        answers = [name for name in table.columns if name.startswith("p") and name[1:].isdigit()]
-        return pd.DataFrame(table[["seed", "fold", "id", "group", "label", *answers]])
+        table = pd.concat(tables, ignore_index=True, join="inner")
+        return table.sort_values(["seed", "fold", "id"], ignore_index=True)
 
 
 def arrays(table: pd.DataFrame) -> tuple[Array, Array, Array | None]:
@@ -72,6 +78,14 @@ def arrays(table: pd.DataFrame) -> tuple[Array, Array, Array | None]:
     groups = table["group"].astype(str)
     units = groups.where(groups != "", table["id"].astype(str))
     return table["label"].to_numpy(np.int64), probabilities, None if units.is_unique else units.to_numpy(str)
+
+
+def know(table: pd.DataFrame) -> Extra:
+    """Return the soft labels and groups of a row's predictions."""
+    soft = table.filter(regex=r"^soft\d+$").to_numpy(np.float64)
+    columns = [name for name in table.columns if name.startswith("group:")]
+    groups = {name.removeprefix("group:"): table[name].astype(object).fillna("").to_numpy() for name in columns}
+    return Extra(soft if soft.shape[1] else None, groups)
 
 
 def group(cells: Iterable[StoredCell]) -> list[MethodRow]:

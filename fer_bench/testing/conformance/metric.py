@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fer_bench.errors import PluginError
+from fer_bench.evaluation.extra import Extra
 from fer_bench.evaluation.installed import make_metric
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.registry import Component
@@ -22,10 +23,26 @@ CLASSES = 4
 
 
 def _draw(skill: float, n: int = 200) -> tuple[Array, Array]:
+    """Return labels and probabilities; 0 is the skill of guesses."""
     rng = np.random.default_rng(0)
     true = rng.integers(CLASSES, size=n)
     weights = np.exp(rng.normal(size=(n, CLASSES)) + skill * np.eye(CLASSES)[true])
     return true, weights / weights.sum(axis=1, keepdims=True)
+
+
+def _score(metric: Metric, true: Array, probabilities: Array, agreed: float = 1.0, known: bool = True) -> float:
+    """Return the metric where a share of the annotators agreed on each label, and groups differ or are not known."""
+    others = (1 - agreed) / (CLASSES - 1)
+    soft = np.where(np.eye(CLASSES)[true] > 0, agreed, others)
+    # By what a sample is, not by its place: a metric must not change with the order of the samples.
+    codes = np.round(1e6 * probabilities[:, 0]).astype(np.int64)
+    groups = {
+        "sex": np.array(["woman", "man", ""], object)[codes % 3],
+        "age": np.array(["young", "old"], object)[codes % 2],
+    }
+    if not known:
+        groups = {name: np.full(len(true), "", object) for name in groups}
+    return metric.score(true, probabilities, Extra(soft, groups))
 
 
 @rule(
@@ -44,8 +61,9 @@ def is_a_number_in_its_range(component: Component[MetricSpec]) -> Iterator[str]:
 
 @rule(
     RULES,
-    expected="it can be computed where a class is missing or one sample is all there is: intervals resample",
-    mend="Take averages over the classes that occur.",
+    expected="it can be computed where a class is missing, one sample is all there is or no group is known: intervals "
+    "resample",
+    mend="Take averages over the classes and groups that occur; without any group, over all samples.",
     needs=["is-a-number-in-its-range"],
 )
 def bears_missing_classes(component: Component[MetricSpec]) -> Iterator[str]:
@@ -53,7 +71,10 @@ def bears_missing_classes(component: Component[MetricSpec]) -> Iterator[str]:
     true, probabilities = _draw(1)
     kept = true < CLASSES - 1
     cases = {"a class is missing": (true[kept], probabilities[kept]), "one sample": (true[:1], probabilities[:1])}
-    yield from _failures(make_metric(component), cases)
+    metric = make_metric(component)
+    yield from _failures(metric, cases)
+    if "groups" in metric.wants:
+        yield from _failures(metric, {"no group is known": _draw(1)}, known=False)
 
 
 @rule(
@@ -65,7 +86,7 @@ def bears_missing_classes(component: Component[MetricSpec]) -> Iterator[str]:
 def has_no_order(component: Component[MetricSpec]) -> Iterator[str]:
     """Yield by how much it differs."""
     metric, (true, probabilities) = make_metric(component), _draw(1)
-    first, second = metric.compute(true, probabilities), metric.compute(true[::-1], probabilities[::-1])
+    first, second = _score(metric, true, probabilities), _score(metric, true[::-1], probabilities[::-1])
     if not np.isclose(first, second, rtol=1e-9, atol=1e-12):
         yield f"{first} and, with the samples in reverse, {second}"
 
@@ -79,7 +100,7 @@ def has_no_order(component: Component[MetricSpec]) -> Iterator[str]:
 def points_in_its_direction(component: Component[MetricSpec]) -> Iterator[str]:
     """Yield the two values."""
     metric = make_metric(component)
-    good, poor = metric.compute(*_draw(3)), metric.compute(*_draw(0))
+    good, poor = _score(metric, *_draw(3)), _score(metric, *_draw(0))
     if good == poor or (good > poor) != metric.higher_is_better:
         yield f"{good:.4f} for good predictions and {poor:.4f} for poor ones"
 
@@ -96,7 +117,7 @@ def is_best_when_perfect(component: Component[MetricSpec]) -> Iterator[str]:
     best = metric.highest if metric.higher_is_better else metric.lowest
     if not math.isfinite(best):
         raise NotApplicable("the best number is infinite")
-    value = metric.compute(true, np.eye(CLASSES)[true])
+    value = _score(metric, true, np.eye(CLASSES)[true])
     if abs(value - best) > 1e-6 * max(1.0, abs(best)):
         yield f"{value:.6g}, declared best {best:.6g}"
 
@@ -110,7 +131,7 @@ def is_best_when_perfect(component: Component[MetricSpec]) -> Iterator[str]:
 def is_worse_by_chance(component: Component[MetricSpec]) -> Iterator[str]:
     """Yield the two values."""
     metric, (true, guesses) = make_metric(component), _draw(0)
-    right, guessed = metric.compute(true, np.eye(CLASSES)[true]), metric.compute(true, guesses)
+    right, guessed = _score(metric, true, np.eye(CLASSES)[true]), _score(metric, true, guesses)
     if right == guessed or (right > guessed) != metric.higher_is_better:
         yield f"{right:.6g} for right predictions and {guessed:.6g} for guesses"
 
@@ -125,9 +146,10 @@ def spec_pickles(component: Component[MetricSpec]) -> Iterator[str]:
     yield from pickle_faults(component)
 
 
-def _failures(metric: Metric, cases: dict[str, tuple[Array, Array]]) -> Iterator[str]:
+def _failures(metric: Metric, cases: dict[str, tuple[Array, Array]], known: bool = True) -> Iterator[str]:
     for name, (true, probabilities) in cases.items():
         try:
-            metric.compute(true, probabilities)
+            for agreed in (1.0, 0.7) if "soft_labels" in metric.wants else (1.0,):
+                _score(metric, true, probabilities, agreed, known)
         except PluginError as error:
             yield f"{name}: {error}"
