@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from fer_bench.containment import contained
 from fer_bench.errors import FerBenchError, PluginError, PluginWarning, bullet_list, did_you_mean
 from fer_bench.plugins import Item, Kind, Plugin, Plugins, load_plugins
+from fer_bench.privacy import hide
 from fer_bench.specs import BackboneSpec, DatasetSpec, MetricSpec, Params, StrategySpec, resolve
 
 SpecT = TypeVar("SpecT", bound=Item)
@@ -71,8 +72,17 @@ class Component(Generic[SpecT]):
         return {name: Path(value) for name in named if (value := getattr(self.params, name))}
 
     def _values(self) -> dict[str, Any]:
-        """Return the parameters as plain JSON; a file by its name, for a folder means nothing on another machine."""
-        return {**self.params.model_dump(mode="json"), **{name: path.name for name, path in self.files().items()}}
+        """Return the parameters as plain JSON that people share.
+
+        A file goes by its name, for a folder means nothing on another machine; of other texts that a user set, folders,
+        user names and secrets are hidden.
+        """
+        values, defaults = self.params.model_dump(mode="json"), type(self.params)().model_dump(mode="json")
+        files = self.files()
+        return {
+            name: files[name].name if name in files else value if value == defaults[name] else hide(value)
+            for name, value in values.items()
+        }
 
     def resolve(self, reference: str) -> Callable[..., Any]:
         """Import what the spec refers to; an error names the plugin.

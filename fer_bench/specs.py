@@ -59,7 +59,7 @@ class BackboneParams(Params):
     """Parameters that every backbone has; subclasses narrow the ranges and set the defaults.
 
     A field whose ``json_schema_extra`` is ``{"file": True}`` is the path of a file, or empty: a cell records the file's
-    name and sha256, and not where it lies.
+    name and sha256, and not where it lies. Of any other text that a user sets, a cell hides folders and user names.
     """
 
     input_size: int = Field(224, ge=1, description="side of the square input, pixels")

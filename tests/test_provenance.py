@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -14,9 +15,9 @@ from test_results import failed, make_cell, make_result
 from tiny_run import BASE, PROCESS, invoke
 
 from fer_bench.errors import FerBenchError
+from fer_bench.privacy import anonymise, anonymise_command, anonymise_component, clean_flags, hide
 from fer_bench.results import source
 from fer_bench.results.find import find_cell
-from fer_bench.results.privacy import anonymise, anonymise_command, clean_flags
 from fer_bench.results.store import Store
 
 
@@ -172,6 +173,38 @@ def test_a_run_in_a_hostile_environment_stores_nothing_private(tiny):
         content = file.read_bytes()
         for private in (b"mallory", b"hf_abc", str(tiny).encode(), str(Path.home()).encode() + b"/"):
             assert private not in content, f"{file.name} holds {private}"
+
+
+def test_values_of_parameters_lose_what_is_private_and_stay_different(hostile):
+    first, second = hide(["/srv/people/mallory/a/x", "/srv/people/mallory/b/x"])
+    assert first == f"<path>/x#{hashlib.sha256(b'/srv/people/mallory/a/x').hexdigest()[:8]}"
+    assert second.startswith("<path>/x#")
+    assert second != first
+    assert hide({"n": 3, "by": "mallory"}) == {"n": 3, "by": f"<user>#{hashlib.sha256(b'mallory').hexdigest()[:8]}"}
+    assert hide("correct-horse") == "<hidden>"
+    assert hide("../x") == "../x"
+    assert anonymise_component("mallory[file=/data/mallory,n=2]") == "mallory[file=<path>/<user>,n=2]"
+
+
+@pytest.mark.slow
+def test_parameters_of_plugins_are_stored_without_folders_and_names(tiny, hostile):
+    faults = ["/srv/people/mallory/a/x", "/srv/people/mallory/b/x", "by mallory", "correct-horse"]
+    backbones = [part for fault in faults for part in ("--backbone", f"net[fault='{fault}']")]
+    options = ["--dataset", "squares", "--strategy", "probe", "--folds", "3"]
+    assert invoke("run", *options, *backbones).exit_code == 0
+    cells, _ = Store(tiny / "runs").cells()
+    found = {cell.record["backbone"]["params"]["fault"]: cell.id for cell in cells}
+    assert found.keys() == {hide(fault) for fault in faults}
+    assert len(cells) == 3 * len(faults)
+    for cell in cells:
+        for file in cell.folder.iterdir():
+            for private in (b"mallory", b"people", b"correct-horse"):
+                assert private not in file.read_bytes(), f"{file.name} holds {private}"
+    assert "mallory" not in invoke("leaderboard", "--format", "json").stdout
+    # What lay in another folder is looked for in this one; here the parameter is but a word.
+    assert "bit-identical: all" in invoke("replay", found[hide(faults[0])][:12]).stdout
+    with pytest.raises(FerBenchError, match="was made with a parameter that is private"):
+        invoke("replay", found["<hidden>"][:12])
 
 
 def test_every_cell_has_all_of_it(tiny):

@@ -19,6 +19,7 @@ from fer_bench.data.task import Task, check_classes
 from fer_bench.data.view import View, select
 from fer_bench.errors import FerBenchError
 from fer_bench.faces.parameters import Crop, Detection
+from fer_bench.privacy import anonymise_component
 from fer_bench.registry import Component, Registry
 from fer_bench.results.cell import Cell
 from fer_bench.specs import BackboneSpec, GradientPhase, Plan, StrategySpec
@@ -41,6 +42,10 @@ class PreparationReporter(Protocol):
 
     def advance(self, parts: int) -> None:
         """``parts`` more of the step are done."""
+
+
+COMPONENTS = ("datasets", "backbones", "strategies", "train_on", "train_with")
+"""Fields of `RunConfig` that name components."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,4 +305,6 @@ def config_of(config: RunConfig, texts: Mapping[str, str], seed: int, precision:
         precision: ``float32`` or ``bfloat16``, what ``auto`` came to.
     """
     settings = config.model_dump(mode="json", exclude={"runs_dir", "data_dir", "cache_dir"})
-    return {**settings, **{name: [text] for name, text in texts.items()}, "seeds": [seed], "precision": precision}
+    settings |= {name: [text] for name, text in texts.items()}
+    components = {name: [anonymise_component(text) for text in settings[name] or ()] for name in COMPONENTS}
+    return {**settings, **components, "seeds": [seed], "precision": precision}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.noninferiority import NonInferiority, show_equivalence
 from fer_bench.executors import local
 from fer_bench.executors.grid import Grid, Job, PreparationReporter, expand
+from fer_bench.privacy import HIDDEN
 from fer_bench.registry import Registry
 from fer_bench.results.rows import arrays, differences
 from fer_bench.results.store import Store, StoredCell
@@ -96,7 +98,7 @@ def replay(
         )
     provenance = cell.provenance()
     together = _together(cell, provenance)
-    settings = {**provenance["config"], "seeds": list(dict.fromkeys(seed for seed, _ in together))}
+    settings = {**_here(cell, provenance["config"]), "seeds": list(dict.fromkeys(seed for seed, _ in together))}
     config = RunConfig.build(None, {**settings, "precision": precision or settings["precision"]})
     with tempfile.TemporaryDirectory(prefix="fer-bench-replay-") as folder:
         place = Path(folder)
@@ -106,6 +108,17 @@ def replay(
         local.execute(grid, store, cache, registry.plugins, reporter, only=job)
         (now,), _ = store.cells()
         return compare(cell, now, terms)
+
+
+def _here(cell: StoredCell, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings in which a file whose folder was not recorded lies in the working directory."""
+    settings = json.dumps(config)
+    if private := next((word for word in (HIDDEN, "<user>") if word in settings), None):
+        raise FerBenchError(
+            f"Cell {cell.id[:8]} was made with a parameter that is private ({private} in provenance.json): it "
+            "cannot be made again from its record. Repeat the run into a fresh folder and use 'fer-bench compare'."
+        )
+    return json.loads(settings.replace("<path>/", ""))
 
 
 def _together(cell: StoredCell, provenance: Mapping[str, Any]) -> list[tuple[int, int]]:

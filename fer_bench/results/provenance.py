@@ -18,8 +18,8 @@ import psutil
 
 import fer_bench
 from fer_bench.plugins import Plugins
+from fer_bench.privacy import anonymise, anonymise_command, clean_flags, clean_word
 from fer_bench.results import source
-from fer_bench.results.privacy import anonymise, anonymise_command, clean_flags, clean_word
 
 SCHEMA = 2
 """Version of ``provenance.json``."""

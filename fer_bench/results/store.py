@@ -19,8 +19,8 @@ import pyarrow.feather
 import pyarrow.ipc
 
 from fer_bench.errors import FerBenchError
+from fer_bench.privacy import anonymise
 from fer_bench.results.cell import SCHEMA, Cell, record_id
-from fer_bench.results.privacy import anonymise
 
 CELL, RESULT, PREDICTIONS, HISTORY, PROVENANCE, CHECKSUMS = (
     "cell.json",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import hashlib
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 HIDDEN = "<hidden>"
 
@@ -46,6 +48,30 @@ def anonymise(text: str) -> str:
     for user in _users():
         text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(user)}(?![A-Za-z0-9])", "<user>", text)
     return text
+
+
+def hide(value: Any) -> Any:
+    """Return the value of a parameter, plain JSON, without what is private; other values stay other values.
+
+    A text that loses something ends in eight digits of its sha256, unless it held a secret.
+
+    Example:
+        >>> hide({"root": "/home/anna/faces", "n": 3})
+        {'root': '<path>/faces#86a0be75', 'n': 3}
+    """
+    if isinstance(value, dict):
+        return {key: hide(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [hide(part) for part in value]
+    if not isinstance(value, str) or (shown := anonymise(value)) == value:
+        return value
+    return shown if HIDDEN in shown else f"{shown}#{hashlib.sha256(value.encode()).hexdigest()[:8]}"
+
+
+def anonymise_component(text: str) -> str:
+    """Return ``name[param=value,…]`` with its parameters anonymised."""
+    name, bracket, params = text.partition("[")
+    return name + bracket + anonymise(params)
 
 
 def anonymise_command(arguments: list[str]) -> list[str]:
