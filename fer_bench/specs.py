@@ -163,7 +163,8 @@ class WeightsSpec:
 
     Attributes:
         name: as in ``backbone[weights=name]``.
-        file: ``"package:path"`` of a safetensors file inside the plugin's wheel, or empty.
+        file: ``"package:path"`` of a safetensors file inside the plugin's wheel; empty where ``build`` gets the weights
+            by itself, and then ``digests``, ``convert``, ``url`` and ``sha256`` are empty too.
         digests: ``"package:path"`` of a JSON file that pins ``{tensor: sha256 of its little-endian bytes}``.
         convert: reference to ``(path: Path) -> dict[str, numpy.ndarray]``, from a published file to the plugin's
             tensors; raises FerBenchError that lists every mismatch at once.

@@ -100,7 +100,7 @@ def identity(component: Component[BackboneSpec], precision: str) -> dict[str, An
     return {
         **component.identity(),
         "code_sha256": code_digest(spec.build),
-        "weights_sha256": weights_digest(weights) if weights else None,
+        "weights_sha256": weights_digest(weights) if weights and weights.file else None,
         "precision": precision,
     }
 

@@ -46,17 +46,20 @@ def find_weights(backbone: BackboneSpec, name: str = "") -> WeightsSpec:
     """Return the weights called ``name`` of ``backbone``, or its default weights.
 
     Raises:
-        FerBenchError: it has no weights, or none of that name.
+        FerBenchError: it has no weights, none of that name, or gets them by itself, so that there is no file.
     """
     if not backbone.weights:
         raise FerBenchError(f"Backbone {backbone.name!r} has no pre-trained weights.")
-    if not name:
-        return backbone.weights[0]
-    for weights in backbone.weights:
-        if weights.name == name:
-            return weights
-    known = [weights.name for weights in backbone.weights]
-    raise FerBenchError(f"Backbone {backbone.name!r} has no weights {name!r}. {did_you_mean(name, known)}")
+    found = {weights.name: weights for weights in backbone.weights}
+    name = name or backbone.weights[0].name
+    if name not in found:
+        raise FerBenchError(f"Backbone {backbone.name!r} has no weights {name!r}. {did_you_mean(name, list(found))}")
+    if not found[name].file:
+        raise FerBenchError(
+            f"The plugin of backbone {backbone.name!r} gets the weights {name!r} by itself when the backbone is built; "
+            "no file of them is in the package."
+        )
+    return found[name]
 
 
 @contextmanager

@@ -1,0 +1,292 @@
+"""The models of Keras as backbones: against Keras itself, in training, from files, and what is refused."""
+
+import math
+import os
+import pickle
+import subprocess
+import sys
+
+import h5py
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+from fer_bench_keras import fer_bench_backbones
+from fer_bench_keras.catalogue import APPLICATIONS
+from fer_bench_keras.keras_model import _unfilled
+from fer_bench_keras.network import build
+from flax import nnx
+from pydantic import ValidationError
+from typer.testing import CliRunner
+
+from fer_bench.cli import app
+from fer_bench.errors import FerBenchError
+from fer_bench.plugins import Plugin
+from fer_bench.registry import Component
+from fer_bench.testing.conformance import cases
+from fer_bench.training.rules import shapes_of
+
+SPECS = {spec.name.removeprefix("keras-"): spec for spec in fer_bench_backbones()}
+PLUGIN = Plugin(name="keras", distribution="fer-bench-keras", version="0")
+
+
+def make(name, seed=0, dtype=jnp.float32, **params):
+    return build(SPECS[name].params(**params), rngs=nnx.Rngs(seed), compute_dtype=dtype)
+
+
+def compose(network, name, x):
+    for stage in SPECS[name].stages:
+        x = getattr(network, stage)(x)
+    return x
+
+
+def images(size, count=3):
+    return jnp.asarray(np.random.default_rng(1).uniform(0, 255, (count, size, size, 3)), jnp.float32)
+
+
+def keras_model(application, size, seed=0):
+    """Return Keras's own model with numbers that differ everywhere, statistics included."""
+    model, _ = _unfilled(keras, getattr(keras.applications, application), (size, size, 3))
+    random = np.random.default_rng(seed)
+    for variable in model.variables:
+        if variable.name == "seed_generator_state":
+            variable.assign(np.zeros(2))
+            continue
+        shape, spread = tuple(variable.shape), 1 / math.sqrt(max(1, math.prod(variable.shape[:-1])))
+        if variable.name in ("gamma", "moving_variance"):
+            variable.assign(random.uniform(0.5, 1.5, shape))
+        else:
+            variable.assign(random.normal(0, spread, shape))
+    return model
+
+
+def run(function, *arguments):
+    """Run a function, compiled in a hurry."""
+    return jax.jit(function).lower(*arguments).compile({"xla_backend_optimization_level": 0})(*arguments)
+
+
+@pytest.fixture(scope="module")
+def mobilenet(tmp_path_factory):
+    """MobileNet at 32 pixels as Keras has it, and the file of its weights."""
+    model = keras_model("MobileNet", 32)
+    file = tmp_path_factory.mktemp("weights") / "mobilenet.weights.h5"
+    model.save_weights(file)
+    return model, file
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("application", ["ResNet50", "MobileNetV3Small", "EfficientNetV2B0", "ConvNeXtTiny"])
+def test_features_are_keras_features(application, tmp_path):
+    model = keras_model(application, 32)
+    model.save_weights(tmp_path / "it.weights.h5")
+    module = getattr(keras.applications, APPLICATIONS[application].module)
+    x = images(32)
+    expected = run(lambda x: model(x, training=False), module.preprocess_input(np.array(x)))
+    network = make(application.lower(), input_size=32, file=str(tmp_path / "it.weights.h5"))
+    found = run(lambda x: compose(network, application.lower(), x), x)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * float(np.abs(expected).max()))
+
+
+@pytest.mark.slow
+def test_every_stage_of_every_model_is_found_and_all_numbers_lie_in_one():
+    for name, spec in SPECS.items():
+        application = next(it for it in APPLICATIONS.values() if it.name.lower() == name)
+        params = spec.params(weights="random", input_size=application.smallest)
+        network = nnx.eval_shape(lambda params=params: build(params, rngs=nnx.Rngs(0)))
+        count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(network, nnx.Param)))
+        assert round(count / 1e6, 1) == application.parameters, name
+        graph, state = nnx.split(network)
+        features = jax.eval_shape(
+            lambda state, x, graph=graph, name=name: compose(nnx.merge(graph, state), name, x),
+            state,
+            jax.ShapeDtypeStruct((1, params.input_size, params.input_size, 3), jnp.float32),
+        )
+        assert (features.shape[-1], features.dtype, features.ndim) == (spec.feature_size, jnp.float32, 4), name
+
+
+def test_names_do_not_depend_on_what_was_built_before():
+    keras.layers.Add()  # Keras counts it
+    component = Component(SPECS["xception"], SPECS["xception"].params(input_size=71), PLUGIN)
+    first, again = shapes_of(component), shapes_of(component)
+    assert list(first) == list(again)
+    assert first["block1/block1_conv1/kernel"] == (3, 3, 3, 32)
+    assert first["block2/conv2d/kernel"] == (1, 1, 64, 128)
+    assert first["block13/batch_normalization_3/scale"] == (1024,)
+    assert first["block14/block14_sepconv2/pointwise_kernel"] == (1, 1, 1536, 2048)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", cases("keras-mobilenet[input_size=32,weights=random]"), ids=str)
+def test_mobilenet_keeps_the_rules(case):
+    case.check()
+
+
+def test_in_training_batchnorm_does_what_keras_does(mobilenet):
+    model, file = mobilenet
+    network = make("mobilenet", input_size=32, file=str(file))
+    x = images(32, 8)
+    prepared = keras.applications.mobilenet.preprocess_input(np.array(x))
+    trainable = [variable.value for variable in model.trainable_variables]
+    others = [variable.value for variable in model.non_trainable_variables]
+    expected, statistics = run(lambda x: model.stateless_call(trainable, others, x, training=True), prepared)
+    network.set_attributes(nnx.BatchNorm, use_running_average=False)
+    graph, state = nnx.split(network)
+
+    def train(state, x):
+        network = nnx.merge(graph, state)
+        return compose(network, "mobilenet", x), nnx.state(network, nnx.BatchStat)
+
+    found, moved = run(train, state, x)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * float(np.abs(expected).max()))
+    named = dict(zip((variable.path for variable in model.non_trainable_variables), statistics, strict=True))
+    np.testing.assert_allclose(
+        moved["block13"]["conv_pw_13_bn"]["mean"][...], named["conv_pw_13_bn/moving_mean"], rtol=1e-3, atol=1e-4
+    )
+    np.testing.assert_allclose(moved["stem"]["conv1_bn"]["var"][...], named["conv1_bn/moving_variance"], rtol=1e-5)
+    before = model.get_layer("conv1_bn").moving_variance.value
+    assert float(np.abs(moved["stem"]["conv1_bn"]["var"][...] - before).max()) > 1e-3
+
+
+def test_bfloat16_is_close_and_parameters_stay_float32(mobilenet):
+    model, file = mobilenet
+    half = make("mobilenet", dtype=jnp.bfloat16, input_size=32, file=str(file))
+    assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(half, nnx.Param))} == {jnp.dtype("float32")}
+    x = images(32)
+    found = run(lambda x: compose(half, "mobilenet", x), x)
+    prepared = keras.applications.mobilenet.preprocess_input(np.array(x))
+    expected = run(lambda x: model(x, training=False), prepared)
+    assert found.dtype == jnp.float32
+    difference = float(np.abs(found - expected).mean() / np.abs(expected).mean())
+    assert 1e-5 < difference < 0.1
+
+
+def test_random_weights_follow_the_seed_and_come_before_a_file(mobilenet):
+    _, file = mobilenet
+    first, again, other = (
+        jax.tree.leaves(nnx.state(make("mobilenet", seed, input_size=32, weights="random"), nnx.Param))
+        for seed in (0, 0, 1)
+    )
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not any(np.array_equal(a, b) for a, b in zip(first, other, strict=True) if a.ndim > 1)
+    with pytest.raises(ValidationError, match="not both"):
+        SPECS["mobilenet"].params(weights="random", file=str(file))
+    # As the host does for 'scratch', whatever the user gave.
+    params = SPECS["mobilenet"].params(input_size=32, file=str(file)).model_copy(update={"weights": "random"})
+    drawn = jax.tree.leaves(nnx.state(build(params, rngs=nnx.Rngs(0)), nnx.Param))
+    assert all(np.array_equal(a, b) for a, b in zip(first, drawn, strict=True))
+
+
+def test_kernels_are_drawn_by_keras_initialisers():
+    network = make("mobilenet", input_size=32, weights="random")
+    kernel = np.asarray(network.block13.conv_pw_13.kernel[...])
+    limit = math.sqrt(6 / (1024 + 1024))  # Glorot and Bengio 2010, eq. 16
+    assert kernel.shape == (1, 1, 1024, 1024)
+    assert 0.99 * limit < np.abs(kernel).max() <= limit
+    assert kernel.std() == pytest.approx(limit / math.sqrt(3), rel=0.01)
+
+
+def test_files_that_are_not_the_weights_are_refused(mobilenet, tmp_path):
+    _, file = mobilenet
+    text = tmp_path / "text.h5"
+    text.write_text("not HDF5")
+    cut = tmp_path / "cut.weights.h5"
+    cut.write_bytes(file.read_bytes()[:100_000])
+    for name, path, expected in (
+        ("mobilenet", tmp_path / "nowhere.h5", "There is no file"),
+        ("mobilenet", text, "does not hold the weights of 'mobilenet"),
+        ("mobilenet", cut, "does not hold the weights of 'mobilenet"),
+        ("mobilenetv2", file, "does not hold the weights of 'mobilenetv2"),
+    ):
+        with pytest.raises(FerBenchError, match=expected):
+            make(name, input_size=32, file=str(path))
+
+
+def test_weights_that_a_file_lacks_are_named(mobilenet, tmp_path):
+    _, file = mobilenet
+    lacking, holed = tmp_path / "lacking.weights.h5", tmp_path / "holed.weights.h5"
+    for copy in (lacking, holed):
+        copy.write_bytes(file.read_bytes())
+    with h5py.File(lacking, "r+") as content:
+        del content["layers/batch_normalization_3"]
+    with h5py.File(holed, "r+") as content:
+        content["layers/conv2d_2/vars/0"][0, 0, 0, 0] = np.inf
+    with pytest.raises(FerBenchError, match="does not hold the weights"):
+        make("mobilenet", input_size=32, file=str(lacking))
+    with pytest.raises(FerBenchError, match=r"1 of 135 arrays are not in it, or not finite.\n.*conv_pw_2/kernel"):
+        make("mobilenet", input_size=32, file=str(holed))
+
+
+def test_keras_settings_stay(mobilenet):
+    _, file = mobilenet
+    keras.config.set_image_data_format("channels_first")
+    keras.config.set_dtype_policy("float64")
+    try:
+        network = make("mobilenet", input_size=32, file=str(file))
+        assert (keras.config.image_data_format(), keras.config.dtype_policy().name) == ("channels_first", "float64")
+        assert network.stem.conv1.kernel[...].dtype == jnp.float32
+    finally:
+        keras.config.set_image_data_format("channels_last")
+        keras.config.set_dtype_policy("float32")
+    assert run(lambda x: compose(network, "mobilenet", x), images(32)).shape == (3, 1, 1, 1024)
+
+
+def test_without_a_network_the_message_says_how_to_go_on(monkeypatch):
+    def nobody(*, weights, **others):
+        assert weights == "imagenet"
+        raise Exception("URL fetch failure on somewhere: no route to host")
+
+    monkeypatch.setattr(keras.applications, "MobileNet", nobody)
+    with pytest.raises(FerBenchError, match=r"keras-mobilenet\[file=WEIGHTS.h5\]") as error:
+        make("mobilenet")
+    assert "no route to host" in str(error.value)
+
+
+def run_python(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+
+
+def test_importing_the_plugin_imports_neither_jax_nor_keras():
+    done = run_python("import fer_bench_keras, sys; print({'jax', 'keras', 'numpy'} & set(sys.modules))")
+    assert (done.stdout.strip(), done.returncode) == ("set()", 0), done.stderr
+
+
+def test_another_backend_is_refused_where_keras_runs_on_it_and_ignored_where_it_does_not():
+    code = """
+import os
+{first}
+from fer_bench.errors import FerBenchError
+from fer_bench_keras.keras_model import import_keras
+try:
+    print(import_keras().backend.backend(), os.environ["KERAS_BACKEND"])
+except FerBenchError as error:
+    print(error)
+"""
+    done = run_python(code.format(first="import keras"), KERAS_BACKEND="numpy")
+    assert "with the backend 'numpy'" in done.stdout, done.stderr
+    done = run_python(code.format(first=""), KERAS_BACKEND="numpy")
+    assert done.stdout.strip() == "jax numpy", done.stderr
+
+
+def test_specs_pickle():
+    for spec in fer_bench_backbones():
+        params = spec.params(weights="random")
+        assert pickle.loads(pickle.dumps(spec)) == spec
+        assert pickle.loads(pickle.dumps(params)) == params
+
+
+@pytest.mark.slow
+def test_a_run_fine_tunes_from_a_file(mobilenet, tmp_path, monkeypatch):
+    _, file = mobilenet
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FER_BENCH_DATA_DIR", str(tmp_path / "data"))
+    command = ["run", "--dataset", "synthetic[n=70]", "--folds", "2", "--runs-dir", "runs"]
+    command += ["--strategy", "finetune[epochs=1,from_stage=block13]", "--strategy", "linear-probe"]
+    done = CliRunner().invoke(app, [*command, "--backbone", f"keras-mobilenet[input_size=32,file={file}]"])
+    assert done.exit_code == 0, done.output
+    assert done.output.count("keras-mobilenet") >= 2
+    (cell, *_) = (tmp_path / "runs").rglob("cell.json")
+    assert "mobilenet.weights.h5" in cell.read_text()
+    assert str(tmp_path) not in cell.read_text()
