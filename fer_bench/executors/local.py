@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -280,6 +281,8 @@ def _notify(plugins: Plugins | None, reporter: Reporter, hook: str, **arguments:
 
 
 def _keep_compiled_programs(cache_dir: Path) -> None:
-    """Let XLA keep what it compiles, so that the next process starts at once."""
+    """Let XLA keep what it compiles, so that the next process starts at once; where the user chose a place, there."""
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
     jax.config.update("jax_compilation_cache_dir", str(cache_dir / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

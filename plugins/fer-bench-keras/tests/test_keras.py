@@ -88,21 +88,22 @@ def test_features_are_keras_features(application, tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * float(np.abs(expected).max()))
 
 
+OF_EACH_KIND = ("vgg16", "resnet50v2", "mobilenetv2", "mobilenetv3large", "inceptionv3", "xception", "convnexttiny")
+ALL = pytest.mark.skipif("FER_BENCH_ALL_MODELS" not in os.environ, reason="FER_BENCH_ALL_MODELS=1 tries all thirty")
+
+
 @pytest.mark.slow
-def test_every_stage_of_every_model_is_found_and_all_numbers_lie_in_one():
-    for name, spec in SPECS.items():
-        application = next(it for it in APPLICATIONS.values() if it.name.lower() == name)
-        params = spec.params(weights="random", input_size=application.smallest)
-        network = nnx.eval_shape(lambda params=params: build(params, rngs=nnx.Rngs(0)))
-        count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(network, nnx.Param)))
-        assert round(count / 1e6, 1) == application.parameters, name
-        graph, state = nnx.split(network)
-        features = jax.eval_shape(
-            lambda state, x, graph=graph, name=name: compose(nnx.merge(graph, state), name, x),
-            state,
-            jax.ShapeDtypeStruct((1, params.input_size, params.input_size, 3), jnp.float32),
-        )
-        assert (features.shape[-1], features.dtype, features.ndim) == (spec.feature_size, jnp.float32, 4), name
+@pytest.mark.parametrize("name", [n if n in OF_EACH_KIND else pytest.param(n, marks=ALL) for n in SPECS])
+def test_every_stage_is_found_and_all_numbers_lie_in_one(name):
+    application = next(it for it in APPLICATIONS.values() if it.name.lower() == name)
+    params = SPECS[name].params(weights="random", input_size=application.smallest)
+    network = nnx.eval_shape(lambda: build(params, rngs=nnx.Rngs(0)))
+    count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(network, nnx.Param)))
+    assert round(count / 1e6, 1) == application.parameters
+    graph, state = nnx.split(network)
+    images = jax.ShapeDtypeStruct((1, params.input_size, params.input_size, 3), jnp.float32)
+    features = jax.eval_shape(lambda state, x: compose(nnx.merge(graph, state), name, x), state, images)
+    assert (features.shape[-1], features.dtype, features.ndim) == (application.feature_size, jnp.float32, 4)
 
 
 def test_names_do_not_depend_on_what_was_built_before():
