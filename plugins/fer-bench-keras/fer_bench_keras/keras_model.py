@@ -121,7 +121,8 @@ def _unfilled(keras: ModuleType, function: Any, shape: tuple[int, int, int]) -> 
 
 
 def _nan(shape: tuple[int, ...], dtype: str) -> jax.Array:
-    return jnp.asarray(np.full(shape, np.nan).astype(dtype))  # NumPy compiles nothing for a new shape
+    value = np.nan if jnp.issubdtype(dtype, jnp.floating) else 0
+    return jnp.asarray(np.full(shape, value, dtype))  # NumPy compiles nothing for a new shape
 
 
 def _draw(variable: Any, initializers: Initializers, rngs: nnx.Rngs) -> jax.Array:

@@ -90,8 +90,15 @@ class Network(nnx.Module):
     """The stages of a Keras model, under the names that the catalogue gives them."""
 
     def __init__(self, stages: dict[str, Stage]) -> None:
+        self.order = tuple(stages)
         for name, stage in stages.items():
             setattr(self, name, stage)
+
+    def __call__(self, x: Array) -> Array:
+        """Apply all stages to (b, s, s, 3) float32 in 0 to 255; return (b, h, w, features) float32."""
+        for name in self.order:
+            x = getattr(self, name)(x)
+        return x
 
 
 def build(params: KerasParams, *, rngs: nnx.Rngs, compute_dtype: DTypeLike = jnp.float32) -> Network:
