@@ -1,0 +1,107 @@
+"""Tests over folds and data sets against hand-computed cases and independent implementations."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fer_bench.evaluation.folds import adjust_holm, corrected_t_test, critical_difference, friedman_test
+
+
+def test_corrected_t_test_by_hand():
+    # mean 2, variance 1, J = 5 folds, ratio 1/4: t = 2 / sqrt(0.2 + 0.25)
+    differences = np.array([1.0, 2.0, 3.0, 1.0, 3.0])
+    found = corrected_t_test(differences, 1 / 4)
+    assert found.t == pytest.approx(2 / math.sqrt(0.45))
+    assert (found.difference, found.df, found.d_z) == (2.0, 4, 2.0)
+    assert found.p_value == pytest.approx(2 * stats.t.sf(2 / math.sqrt(0.45), 4))
+
+
+def test_without_overlap_it_is_the_plain_t_test():
+    differences = np.random.default_rng(0).normal(0.3, 1, size=30)
+    found, peer = corrected_t_test(differences, 0.0), stats.ttest_1samp(differences, 0.0)
+    assert (found.t, found.p_value) == pytest.approx((peer.statistic, peer.pvalue))
+    assert corrected_t_test(differences, 1 / 9).p_value > found.p_value
+
+
+def test_folds_that_all_agree():
+    assert corrected_t_test(np.zeros(5), 0.25).p_value == 1.0
+    found = corrected_t_test(np.full(5, -0.1), 0.25)
+    assert (found.p_value, found.t, found.d_z) == (0.0, -math.inf, -math.inf)
+
+
+@pytest.mark.parametrize(
+    ("differences", "ratio", "message"),
+    [
+        ([0.1], 0.25, r"shape \(1,\)"),
+        ([0.1, math.nan], 0.25, "fold 1 is not finite"),
+        ([0.1, 0.2], -1, "test_train_ratio is -1"),
+    ],
+)
+def test_folds_that_do_not_fit_are_refused(differences, ratio, message):
+    with pytest.raises(ValueError, match=message):
+        corrected_t_test(np.array(differences), ratio)
+
+
+def test_holm_by_hand():
+    # sorted 0.005 * 4, 0.01 * 3, 0.03 * 2, 0.04 * 1 -> 0.02, 0.03, 0.06, 0.06
+    assert adjust_holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert adjust_holm(np.array([0.9, 0.8])) == pytest.approx([1.0, 1.0])
+    assert adjust_holm(np.array([])).tolist() == []
+    with pytest.raises(ValueError, match="expected a list of numbers from 0 to 1"):
+        adjust_holm(np.array([0.1, math.nan]))
+
+
+def test_holm_is_that_of_statsmodels():
+    peer = pytest.importorskip("statsmodels.stats.multitest").multipletests
+    p = np.random.default_rng(0).uniform(size=50) ** 3
+    assert adjust_holm(p) == pytest.approx(peer(p, method="holm")[1])
+
+
+def test_friedman_by_hand():
+    # Ranks 1 2 3 | 1 3 2 | 1 2 3 | 1 2 3 -> averages 1, 2.25, 2.75
+    scores = np.array([[0.9, 0.8, 0.7], [0.9, 0.7, 0.8], [0.6, 0.5, 0.4], [3, 2, 1]])
+    found = friedman_test(scores)
+    assert found.average_ranks == pytest.approx([1, 2.25, 2.75])
+    chi2 = 12 * 4 / (3 * 4) * (1 + 2.25**2 + 2.75**2 - 3 * 16 / 4)
+    assert found.chi2 == pytest.approx(chi2)
+    assert found.f == pytest.approx(3 * chi2 / (8 - chi2))
+    assert friedman_test(-scores, higher_is_better=False).average_ranks == pytest.approx(found.average_ranks)
+
+
+def test_friedman_is_that_of_scipy_with_ties():
+    scores = np.round(np.random.default_rng(1).normal(size=(12, 5)), 0)
+    peer = stats.friedmanchisquare(*scores.T)
+    assert friedman_test(scores).chi2 == pytest.approx(peer.statistic)
+
+
+def test_friedman_of_equal_and_of_unanimous_scores():
+    assert friedman_test(np.ones((4, 3))).p_value == 1.0
+    assert friedman_test(np.tile([3.0, 2.0, 1.0], (4, 1))).p_value == 0.0
+
+
+@pytest.mark.parametrize(("methods", "q"), [(2, 1.960), (3, 2.343), (5, 2.728), (10, 3.164)])
+def test_critical_difference_is_that_of_demsars_table(methods, q):
+    expected = q * math.sqrt(methods * (methods + 1) / (6 * 14))
+    assert critical_difference(methods, 14) == pytest.approx(expected, rel=1e-3)
+
+
+def test_critical_difference_is_that_of_scikit_posthocs():
+    peer = pytest.importorskip("scikit_posthocs")
+    scores = np.random.default_rng(2).normal(size=(15, 5)) + np.arange(5) * 0.6
+    found = friedman_test(scores)
+    p = np.asarray(peer.posthoc_nemenyi_friedman(scores))
+    gaps = np.abs(found.average_ranks[:, None] - found.average_ranks[None, :])
+    off = ~np.eye(5, dtype=bool)
+    assert 0 < (p[off] < 0.05).sum() < 20, "some pairs differ and some do not"
+    np.testing.assert_array_equal((p < 0.05)[off], (gaps > found.critical_difference)[off])
+
+
+def test_scores_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"shape \(1, 3\)"):
+        friedman_test(np.ones((1, 3)))
+    with pytest.raises(ValueError, match="method 2 on data set 1 is not finite"):
+        friedman_test(np.array([[1, 2, 3], [1, 2, math.nan]]))

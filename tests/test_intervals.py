@@ -1,0 +1,133 @@
+"""Intervals against the binomial, scipy, and the bootstrap computed anew."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import pytest
+from drawn_predictions import draw
+from scipy import stats
+
+from fer_bench.evaluation.intervals import bootstrap_interval, difference_interval
+from fer_bench.evaluation.metrics import STANDARD, Metric
+from fer_bench.evaluation.resampling import resample_metric
+
+
+def plain(metric: Metric) -> Metric:
+    """Return the metric without what makes its bootstrap fast."""
+    return Metric(
+        name=metric.name,
+        title=metric.title,
+        compute=metric.compute,
+        higher_is_better=metric.higher_is_better,
+        lowest=metric.lowest,
+        highest=metric.highest,
+    )
+
+
+@pytest.mark.parametrize("name", STANDARD)
+@pytest.mark.parametrize("grouped", [False, True])
+def test_fast_resamples_are_those_of_computing_anew(name, grouped):
+    true, probabilities = draw(0)
+    groups = np.repeat(np.arange(60), 5) if grouped else None
+    fast = resample_metric(STANDARD[name], true, [probabilities], groups, resamples=1500)[0]
+    slow = resample_metric(plain(STANDARD[name]), true, [probabilities], groups, resamples=1500, seed=1)[0]
+    assert fast.mean() == pytest.approx(slow.mean(), abs=4 * slow.std() / math.sqrt(1500) * math.sqrt(2))
+    assert fast.std() == pytest.approx(slow.std(), rel=0.1)
+
+
+def test_interval_of_accuracy_is_near_that_of_the_binomial():
+    true, probabilities = draw(1, n=2000)
+    found = bootstrap_interval(STANDARD["accuracy"], true, probabilities, resamples=20_000)
+    hits = int((probabilities.argmax(1) == true).sum())
+    peer = stats.binomtest(hits, 2000).proportion_ci(method="wilson")
+    assert (found.low, found.high) == pytest.approx((peer.low, peer.high), abs=0.001)
+    assert (found.estimate, found.units, found.few_units) == (hits / 2000, 2000, False)
+
+
+def test_interval_of_a_mean_is_near_that_of_scipy():
+    true, probabilities = draw(2, n=500)
+    found = bootstrap_interval(STANDARD["nll"], true, probabilities, resamples=20_000)
+    losses = STANDARD["nll"].per_sample(true, probabilities)
+    peer = stats.bootstrap((losses,), np.mean, method="percentile", n_resamples=20_000).confidence_interval
+    assert (found.low, found.high) == pytest.approx((peer.low, peer.high), abs=0.01)
+
+
+def test_subjects_widen_the_interval_when_their_samples_are_alike():
+    true, probabilities = draw(3, n=100)
+    copies, groups = np.repeat(np.arange(100), 10), np.repeat(np.arange(100), 10)
+    once = bootstrap_interval(STANDARD["uar"], true, probabilities, resamples=10_000)
+    naive = bootstrap_interval(STANDARD["uar"], true[copies], probabilities[copies], resamples=10_000)
+    honest = bootstrap_interval(STANDARD["uar"], true[copies], probabilities[copies], groups, resamples=10_000)
+    assert honest.high - honest.low == pytest.approx(once.high - once.low, rel=0.05)
+    assert naive.high - naive.low == pytest.approx((once.high - once.low) / math.sqrt(10), rel=0.1)
+
+
+def test_few_subjects_are_flagged():
+    true, probabilities = draw(4, n=100)
+    found = bootstrap_interval(STANDARD["uar"], true, probabilities, np.arange(100) % 9)
+    assert (found.units, found.few_units) == (9, True)
+    assert not bootstrap_interval(STANDARD["uar"], true, probabilities, np.arange(100) % 10).few_units
+
+
+def test_perfect_predictions_have_an_interval_within_the_range():
+    true = np.arange(40) % 4
+    found = bootstrap_interval(STANDARD["uar"], true, np.eye(4)[true])
+    assert (found.low, found.high) == (1.0, 1.0)
+
+
+def test_resamples_are_repeatable_and_shared_by_methods():
+    true, probabilities = draw(5)
+    for groups in (None, np.arange(300) // 10):
+        for name in ("uar", "brier", "ece"):
+            first, second = resample_metric(STANDARD[name], true, [probabilities] * 2, groups, resamples=20, seed=7)
+            np.testing.assert_array_equal(first, second)
+            again = resample_metric(STANDARD[name], true, [probabilities] * 2, groups, resamples=20, seed=7)[0]
+            np.testing.assert_array_equal(first, again)
+            other = resample_metric(STANDARD[name], true, [probabilities] * 2, groups, resamples=20, seed=8)[0]
+            assert (first != other).any()
+
+
+def test_difference_uses_the_pairing():
+    true, first = draw(6, n=1000)
+    second = first.copy()
+    second[:10] = np.roll(first[:10], 1, axis=1)
+    found = difference_interval(STANDARD["accuracy"], true, first, second)
+    assert 0 <= found.low <= found.estimate <= found.high < 0.02
+    assert difference_interval(STANDARD["accuracy"], true, first, first).high == 0.0
+
+
+@pytest.mark.slow
+def test_a_large_data_set_takes_seconds():
+    true, probabilities = draw(7, n=35_887, classes=7)
+    for groups in (None, np.arange(35_887) // 10):
+        started = time.perf_counter()
+        bootstrap_interval(STANDARD["uar"], true, probabilities, groups, resamples=1000)
+        assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (["a"] * 300, "there is one subject"),
+        (["a"] * 299, "299 groups and 300 samples"),
+        ([None] + ["a"] * 299, "1 of 300 samples have no group"),
+    ],
+)
+def test_groups_that_do_not_fit_are_refused(groups, message):
+    true, probabilities = draw(8)
+    with pytest.raises(ValueError, match=message):
+        bootstrap_interval(STANDARD["uar"], true, probabilities, np.array(groups, dtype=object))
+
+
+def test_a_level_that_is_no_probability_is_refused():
+    true, probabilities = draw(8)
+    with pytest.raises(ValueError, match="level is 95"):
+        bootstrap_interval(STANDARD["uar"], true, probabilities, level=95)
+
+
+def test_no_methods_are_refused():
+    with pytest.raises(ValueError, match="there are no methods"):
+        resample_metric(STANDARD["uar"], np.array([0, 1]), [])
