@@ -52,7 +52,7 @@ def measure_chance(
     Raises:
         ValueError: a label has no class, or the counts are negative or all 0.
     """
-    counts = np.stack([_check_counts(row) for row in np.atleast_2d(train_counts)])
+    counts = _check_counts(train_counts)
     shares, classes = counts / counts.sum(axis=1, keepdims=True), counts.shape[1]
     true, _ = check_labels(true, true, classes)
     part = np.zeros(len(true), np.int64) if part is None else part
@@ -71,14 +71,16 @@ def measure_chance(
 
 def score_majority(true: Array, train_counts: Array) -> dict[str, float]:
     """Return accuracy and UAR of always naming the commonest class of the training part; of equals, the first."""
-    named = np.full(len(true), int(_check_counts(train_counts).argmax()))
+    named = np.full(len(true), int(_check_counts(train_counts)[0].argmax()))
     return {"accuracy": accuracy(true, named), "uar": uar(true, named)}
 
 
 def _check_counts(train_counts: Array) -> Array:
-    counts = np.asarray(train_counts, dtype=np.float64)
-    if counts.ndim != 1 or len(counts) < 2 or not (counts >= 0).all() or not counts.sum() > 0:
-        raise ValueError(f"train_counts are {counts.tolist()}; expected a count from 0 for each of two classes or more")
+    """Return the counts of each class of each training part, (p, c) float64."""
+    counts = np.atleast_2d(np.asarray(train_counts, dtype=np.float64))
+    if counts.ndim != 2 or counts.shape[1] < 2 or not (counts >= 0).all() or not (counts.sum(axis=1) > 0).all():
+        given = np.asarray(train_counts).tolist()
+        raise ValueError(f"train_counts are {given}; expected a count from 0 for each of two classes or more")
     return counts
 
 

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 SCHEMA = 1
 """Version of the files in a cell's folder."""
 
@@ -58,5 +59,4 @@ class Cell:
 
 def record_id(record: dict[str, Any]) -> str:
     """Return the sha256 of ``record`` as canonical JSON: sorted keys, no spaces, UTF-8."""
-    text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(CANONICAL.encode(record).encode()).hexdigest()

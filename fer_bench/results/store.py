@@ -252,7 +252,7 @@ def _read(folder: Path) -> StoredCell:
     """
     place = f"{folder}{os.sep}"
     try:
-        checksums = json.loads(_content(place + CHECKSUMS))
+        checksums = json.loads(_content(place + CHECKSUMS).decode())
         held: dict[str, bytes] = {}  # each file is read once: thousands of cells are tens of thousands of files
         for name, expected in checksums.items():
             content = _content(place + name)
@@ -260,7 +260,7 @@ def _read(folder: Path) -> StoredCell:
                 raise ValueError(f"{name} does not match its checksum")
             if name in (CELL, RESULT):
                 held[name] = content
-        record, result = (json.loads(held.get(name) or _content(place + name)) for name in (CELL, RESULT))
+        record, result = (json.loads((held.get(name) or _content(place + name)).decode()) for name in (CELL, RESULT))
         schema = record["schema"]
         if schema > SCHEMA:
             raise ValueError(f"written by a newer fer-bench (schema {schema}, this one reads up to {SCHEMA})")
