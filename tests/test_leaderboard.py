@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 
+import latex_reader
 import numpy as np
 import pytest
 from test_results import failed, make_cell, make_result
@@ -257,16 +258,57 @@ def test_an_unknown_metric_is_named_with_what_was_meant(store):
         )
 
 
-def test_latex_escapes_what_it_would_read_as_commands(tmp_path):
+HOSTILE = [
+    r"50%_$x$ \input{a} [b] #&~^<|>",
+    r"\end{tabular}\end{table} & \\ [2em] %",
+    "*starred",
+    "[optional]",
+    "a--b---c ``quoted'' \"double\"",
+    "\\",
+    "}{",
+    "two\nlines % and a comment",
+    "$",
+    "größer ± 5",
+]
+
+
+def test_latex_prints_every_name_as_it_is(tmp_path):
+    """Against a reader of its own, since no LaTeX is installed where the tests run."""
     store = Store(tmp_path)
-    store.write(make_cell(strategy=r"50%_$x$ \input{a} [b] #&~^<|>"), make_result(), {})
-    text = formats.to_latex(build(store.cells()[0]), [])
-    escaped = (
-        r"50\%\_\$x\$ \textbackslash{}input\{a\} {[}b{]} "
-        r"\#\&\textasciitilde{}\textasciicircum{}\textless{}\textbar{}\textgreater{}"
+    for name in HOSTILE:
+        store.write(make_cell(strategy=name, backbone=name, text=HOSTILE[0]), make_result(), {})
+        store.write(make_cell(strategy=name, backbone=name, text=HOSTILE[0], seed=1), failed(f"ValueError: {name}"), {})
+    for show in ("scores", "cost", "groups", "soft"):
+        rows = build(store.cells()[0])
+        (table,) = latex_reader.read(formats.to_latex(rows, [f"x: {HOSTILE[0]}"], show=show))
+        ((title, board),) = formats.boards(rows)
+        assert table.caption == " ".join(title.split())
+        columns = formats.columns_of(board, show)
+        assert table.rows[0] == list(columns)
+        printed = [[" ".join(make(row).split()) for make in columns.values()] for row in board]
+        assert table.rows[1:] == printed
+        names = {" ".join(name.split()) for name in HOSTILE}
+        assert {row[1] for row in table.rows[1:]} == {*names, "majority-class"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (r"\&", "&", "has 2 columns"),
+        (r"\%", "%", "the last row does not end"),
+        (r"\_", "_", "'_' in"),
+        ("{*}", "*", r"followed by '\*'"),
+        (r"\end{table}", "", "not a table"),
+        (r"\textbackslash{}input", r"\input", "input"),
+        (r"a-{}-b", "a--b", "another sign"),
+    ],
+)
+def test_the_reader_of_latex_refuses_what_latex_reads_otherwise(before, after, message):
+    text = (
+        "\\begin{table}\n\\centering\n\\caption{A}\n\\begin{tabular}{ll}\n\\toprule\na & b \\\\\n\\midrule\n"
+        "x & y \\\\\n"
+        r"{*}\%\_\& & \textbackslash{}input a-{}-b \\" + "\n\\bottomrule\n\\end{tabular}\n\\end{table}\n"
     )
-    assert escaped in text
-    (table,) = re.findall(r"\\toprule\n(.*?)\\bottomrule", text, re.DOTALL)
-    lines = [line for line in table.splitlines() if line.endswith(r"\\")]
-    assert len(lines) == 3
-    assert len({len(re.findall(r"(?<!\\)&", line)) for line in lines}) == 1
+    assert latex_reader.read(text)[0].rows == [["a", "b"], ["x", "y"], ["*%_&", r"\input a--b"]]
+    with pytest.raises(ValueError, match=message):
+        latex_reader.read(text.replace(before, after, 1))

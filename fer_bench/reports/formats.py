@@ -357,9 +357,14 @@ _LATEX = {
     "±": r"$\pm$",
     "[": "{[}",
     "]": "{]}",
+    "*": "{*}",
+    "`": r"\textasciigrave{}",
+    "'": r"\textquotesingle{}",
 }
 
 
 def _latex(text: str) -> str:
-    """Return ``text`` as one line that LaTeX prints as it is; a bracket is never read as an option."""
-    return "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split()))
+    """Return ``text`` as one line that LaTeX prints as it is; a bracket or star is never read as an option."""
+    return (
+        "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split())).replace("--", "-{}-").replace("--", "-{}-")
+    )
