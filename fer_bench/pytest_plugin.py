@@ -1,46 +1,90 @@
-"""``pytest --fer-baseline DIR``: a test for each row of a baseline, after all others.
+"""``pytest --fer-baseline DIR``: a test for each row of a baseline; ``pytest --fer-check NAME``: one for each rule.
 
-Nothing else is imported until the option is used, so that it costs other projects nothing.
+They come after all others. Nothing else is imported until an option is used, so that it costs other projects nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fer_bench.errors import FerBenchError
 
+if TYPE_CHECKING:
+    from fer_bench.testing.conformance import Case
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the gate."""
+    """Add the options of the gate and of the conformance suite."""
     group = parser.getgroup("fer-bench", "hold the accuracy of a frozen baseline (fer-bench check)")
     group.addoption("--fer-baseline", metavar="DIR", help="test every row of this frozen baseline")
     group.addoption("--fer-runs-dir", metavar="DIR", default="runs", help="results to test; default: runs")
     group.addoption("--fer-metric", metavar="NAME", default="uar", help="default: uar")
     group.addoption("--fer-margin", metavar="X", type=float, default=0.02, help="smallest drop that matters; 0.02")
     group.addoption("--fer-alpha", metavar="X", type=float, default=0.05, help="error rate of each bound; 0.05")
+    group = parser.getgroup("fer-check", "rules that plugins keep (fer-bench plugins check)")
+    group.addoption(
+        "--fer-check",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="test each rule for this plugin, data set, backbone, strategy or metric, as in 'my-net[input_size=32]'",
+    )
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Append a test for each row; the runs are read when it runs, since earlier tests may make them."""
-    folder = config.option.fer_baseline
-    if not folder:
-        return
-    from fer_bench.evaluation.installed import find_metric
-    from fer_bench.results.baseline import load
-
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None]:
+    """Append what the options ask for: rules before ``-k`` chooses and others reorder, rows of a baseline after."""
     try:
-        find_metric(config.option.fer_metric)
-        names = list(load(Path(folder)))
+        for name in config.option.fer_check:
+            from fer_bench.testing.conformance import cases
+
+            items += [RuleItem.from_parent(session, name=f"fer-check[{case}]", case=case) for case in cases(name)]
+        yield
+        if folder := config.option.fer_baseline:
+            from fer_bench.evaluation.installed import find_metric
+            from fer_bench.results.baseline import load
+
+            find_metric(config.option.fer_metric)
+            # The runs are read when a row's test runs, since earlier tests may make them.
+            rows = list(load(Path(folder)))
+            items += [BaselineItem.from_parent(session, name=f"fer-baseline[{row}]", row=row) for row in rows]
     except FerBenchError as error:
         raise pytest.UsageError(str(error)) from None
-    items += [BaselineItem.from_parent(session, name=f"fer-baseline[{name}]", row=name) for name in names]
 
 
-class BaselineItem(pytest.Item):
+class MessageItem(pytest.Item):
+    """A test that fails with a message alone; our own code is of no interest to whom it fails for."""
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Return the message."""
+        if isinstance(excinfo.value, AssertionError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+
+class RuleItem(MessageItem):
+    """A rule of the conformance suite as a test."""
+
+    def __init__(self, *, case: Case, **arguments: Any):
+        super().__init__(**arguments)
+        self.case = case
+
+    def runtest(self) -> None:
+        """Check the rule."""
+        self.case.check()
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Return what stands for the place of the test: the name of what is checked."""
+        return Path(self.case.suite.item), None, self.name
+
+
+class BaselineItem(MessageItem):
     """A row of the baseline as a test. UNDERPOWERED fails too: such data could not show a drop."""
 
     def __init__(self, *, row: str, **arguments: Any):
@@ -58,21 +102,11 @@ class BaselineItem(pytest.Item):
         try:
             report = gate.check(*folders, metric, option.fer_margin, option.fer_alpha)
         except FerBenchError as error:
-            raise GateFailure(str(error)) from None
+            raise AssertionError(str(error)) from None
         (row,) = (row for row in report.rows if row.name == self.row)
         if row.verdict != "PASS":
-            raise GateFailure(f"{row.verdict}: {row.name}: {row.message()}")
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """Return the message alone; our own code is of no interest to whom it fails for."""
-        if isinstance(excinfo.value, GateFailure):
-            return str(excinfo.value)
-        return super().repr_failure(excinfo, style)
+            raise AssertionError(f"{row.verdict}: {row.name}: {row.message()}")
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """Return where the test stands: in the baseline."""
         return Path(self.config.option.fer_baseline), None, self.name
-
-
-class GateFailure(Exception):
-    """A row did not pass."""
