@@ -289,9 +289,8 @@ def notes(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
         said.append("Synthetic faces are drawn by a program; their scores say nothing about real faces.")
     failed = [row for row in rows if row.failed]
     for row in failed:
-        said.append(
-            f"{row.failed} failed cells of {row.dataset} / {row.backbone} / {row.strategy}: {'; '.join(row.errors)}"
-        )
+        cells = "1 failed cell" if row.failed == 1 else f"{row.failed} failed cells"
+        said.append(f"{cells} of {row.dataset} / {row.backbone} / {row.strategy}: {'; '.join(row.errors)}")
     for row in rows:
         if not row.converged:
             said.append(f"{row.dataset} / {row.backbone} / {row.strategy}: training did not converge in every cell.")

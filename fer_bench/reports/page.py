@@ -76,7 +76,7 @@ def _cell(column: str, text: str, row: Row) -> dict[str, Any]:
     try:
         return {"text": text, "key": float(number), "numeric": True}
     except ValueError:
-        return {"text": text, "key": text, "numeric": text == "-" and column not in formats.TEXT_COLUMNS}
+        return {"text": text, "key": text, "numeric": text == "-" and column not in (*formats.TEXT_COLUMNS, "tier")}
 
 
 def _range(board: Sequence[Row]) -> tuple[float, float]:
