@@ -96,7 +96,7 @@ def make(params: KerasParams, rngs: nnx.Rngs, compute_dtype: jnp.dtype[Any]) -> 
                 raise
             raise FerBenchError(
                 f"Keras cannot load the ImageNet weights of {params.application}: {error}\n"
-                "Without a connection, take the file from another machine's folder ~/.keras/models and name it: "
+                "Without a connection, take the file from .keras/models in the home folder of a machine that has one: "
                 f"keras-{params.application.lower()}[file=WEIGHTS.h5]"
             ) from error
         if not random and params.file:
