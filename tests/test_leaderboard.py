@@ -61,6 +61,14 @@ def test_the_majority_baseline_names_the_commonest_class_of_training(store):
     assert baseline.strategy == "majority-class"
 
 
+def test_the_majority_is_that_of_all_cells_though_no_method_has_all_of_them(store):
+    shutil.rmtree(store.folder(make_cell(0).id))
+    (baseline,) = [row for row in build(store.cells()[0]) if row.baseline]
+    # Fold 0 is of the one method and fold 1 of the other.
+    assert baseline.scores["accuracy"].mean == pytest.approx((1 / 4 + 1 / 2) / 2)
+    assert (baseline.n, baseline.ok) == (8, 2)
+
+
 def test_chance_and_majority_stand_in_every_format(store):
     """Worked out by hand, over two folds.
 

@@ -146,9 +146,15 @@ def build(
         if cell.status == "ok":
             if key not in tasks:
                 tasks[key] = record_id({"dataset": shared["dataset"], "protocol": shared["protocol"]})
-            boards[tasks[key]].setdefault((record["seed"], record["fold"]), cell)
-    made = [_row(group, metrics, by) for group in groups.values()]
-    made += [_baseline(list(board.values()), metrics, by) for board in boards.values()]
+            boards[tasks[key]].setdefault(_place(cell), cell)
+    methods = {key: _row(group, metrics, by) for key, group in groups.items()}
+    made = list(methods.values())
+    for task, board in boards.items():
+        # Predictions of a method that has all cells of the board serve the baseline too; only the answers are others.
+        own = [(_by_fold(groups[key]), methods[key].pooled) for key in tasks if tasks[key] == task]
+        whole = next((part for part in own if sorted(map(_place, part[0])) == sorted(board)), None)
+        done, pooled = whole or (_by_fold(board.values()), None)
+        made.append(_baseline(done, pooled, metrics, by))
     ordered = sorted(_tell_apart(made, [*groups, *boards]), key=_order)
     rows: list[Row] = []
     for _, board in groupby(ordered, key=lambda row: row.subject):
@@ -160,7 +166,7 @@ def build(
 
 def _row(cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric) -> Row:
     """Return the row of a method."""
-    done = sorted((cell for cell in cells if cell.status == "ok"), key=lambda cell: cell.record["fold"])
+    done = _by_fold(cells)
     measures = [cell.measures for cell in done]
     return Row(
         **_task(cells),
@@ -180,10 +186,25 @@ def _row(cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric) -> 
     )
 
 
-def _baseline(cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric) -> Row:
-    """Return the row of always naming the commonest class of the training part; of equals, the first."""
-    cells = sorted(cells, key=lambda cell: cell.record["fold"])  # rows of repeated folds line up
-    pooled = pool(cells)
+def _place(cell: StoredCell) -> tuple[int, int]:
+    return cell.record["seed"], cell.record["fold"]
+
+
+def _by_fold(cells: Iterable[StoredCell]) -> list[StoredCell]:
+    """Return those that are done, in an order in which rows of repeated folds line up."""
+    return sorted((cell for cell in cells if cell.status == "ok"), key=lambda cell: cell.record["fold"])
+
+
+def _baseline(cells: Sequence[StoredCell], pooled: Pooled | None, metrics: Sequence[Metric], by: Metric) -> Row:
+    """Return the row of always naming the commonest class of the training part; of equals, the first.
+
+    Args:
+        cells: by fold.
+        pooled: their predictions, if they are at hand.
+        metrics: as in `build`.
+        by: as in `build`.
+    """
+    pooled = pool(cells) if pooled is None else pooled
     counts = _train_counts(cells)
     certain = np.eye(counts.shape[1], dtype=np.float32)
     pooled = replace(pooled, probabilities=certain[counts.argmax(axis=1)[pooled.cell]])
