@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import numpy as np
@@ -91,8 +92,9 @@ def test_permutation_is_that_of_scipy(metric, grouped):
     def difference(x, y, axis):
         return np.sum(x - y, axis=axis)
 
+    seed = {"rng" if "rng" in inspect.signature(stats.permutation_test).parameters else "random_state": 0}  # SciPy 1.15
     peer = stats.permutation_test(
-        shares, difference, permutation_type="samples", n_resamples=20_000, vectorized=True, rng=0
+        shares, difference, permutation_type="samples", n_resamples=20_000, vectorized=True, **seed
     )
     found = permutation_test(true, a, b, groups, metric=metric, resamples=20_000)
     assert found.difference == pytest.approx(float(peer.statistic))

@@ -143,7 +143,8 @@ def make_config(given: Mapping[str, Any]) -> tuple[RunConfig, ...]:
     options = {name: value for name, value in given.items() if name in RunConfig.model_fields and value not in unset}
     if text := options.get("face_thresholds"):
         options["face_thresholds"] = text.split(",")
-    return RunConfig.read(given.get("config"), {**options, "seeds": parse_seeds(given.get("seeds"))})
+    file = Path(given["config"]) if given.get("config") else None  # a context's parameters may be text still
+    return RunConfig.read(file, {**options, "seeds": parse_seeds(given.get("seeds"))})
 
 
 def data_folder(config: RunConfig) -> Path:
