@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import json
 import re
@@ -182,6 +183,14 @@ def test_the_same_runs_give_the_same_bytes(store, tmp_path, form):
         outputs.append(file.read_bytes())
     assert outputs[0] == outputs[1] == outputs[2]
     assert b"probe" in outputs[0]
+
+
+def test_the_command_leaves_the_collector_of_garbage_as_it_was(store):
+    assert gc.isenabled()
+    done = CliRunner().invoke(app, ["leaderboard", "--runs-dir", str(store.runs_dir), "--format", "csv"])
+    assert (done.exit_code, gc.isenabled()) == (0, True)
+    failed = CliRunner().invoke(app, ["leaderboard", "--runs-dir", str(store.runs_dir / "nowhere")])
+    assert (failed.exit_code, gc.isenabled()) == (1, True)
 
 
 def _many(store, strategy, right, *, seed=0, groups=None, n=200):

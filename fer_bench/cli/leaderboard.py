@@ -24,6 +24,7 @@ Examples:
 
 
 def leaderboard(
+    context: typer.Context,
     runs_dir: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
     form: Annotated[
         Literal["terminal", "md", "csv", "json", "latex", "html"], typer.Option("--format", help="How to print it.")
@@ -37,6 +38,7 @@ def leaderboard(
     """Print the leaderboard of everything in a runs folder. The same runs give the same bytes."""
     # Ten thousand cells are a million objects, none of them garbage: not looked through now, nor on leaving.
     gc.disable()
+    context.call_on_close(gc.enable)  # for tests, which call this in their own process
     atexit.register(gc.freeze)
 
     from fer_bench.cli.tables import width

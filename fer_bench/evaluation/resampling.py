@@ -117,8 +117,8 @@ def _resample_rows(
     for column in range(resamples):
         drawn = rng.integers(n_units, size=n_units)
         rows = order[drawn] if n_units == len(true) else np.concatenate([members[unit] for unit in drawn])
-        drawn = extra.take(rows)
-        values[:, column] = [metric.score(true[rows], probabilities[rows], drawn) for probabilities in methods]
+        beside = extra.take(rows)
+        values[:, column] = [metric.score(true[rows], probabilities[rows], beside) for probabilities in methods]
     return values
 
 
