@@ -88,7 +88,18 @@ def test_features_are_keras_features(application, tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * float(np.abs(expected).max()))
 
 
-OF_EACH_KIND = ("vgg16", "resnet50v2", "mobilenetv2", "mobilenetv3large", "inceptionv3", "xception", "convnexttiny")
+OF_EACH_KIND = (
+    "vgg16",
+    "resnet50v2",
+    "mobilenetv2",
+    "mobilenetv3large",
+    "densenet121",
+    "inceptionv3",
+    "inceptionresnetv2",
+    "xception",
+    "efficientnetv2b0",
+    "convnexttiny",
+)
 ALL = pytest.mark.skipif("FER_BENCH_ALL_MODELS" not in os.environ, reason="FER_BENCH_ALL_MODELS=1 tries all thirty")
 
 
