@@ -6,11 +6,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -32,13 +31,6 @@ CELL, RESULT, PREDICTIONS, HISTORY, PROVENANCE, CHECKSUMS = (
 )
 
 
-T = TypeVar("T")
-U = TypeVar("U")
-
-READERS = 2
-"""Threads that read cells: many small files. More of them wait for each other, not for the disk."""
-BATCH = 50
-"""Cells that a thread reads at once."""
 PIECE = 1 << 16
 """Bytes that are read at once: more than most files hold, and no new memory page for each of them."""
 ALONE = pyarrow.ipc.IpcReadOptions(use_threads=False)
@@ -101,7 +93,7 @@ def read_predictions(cells: Sequence[StoredCell]) -> pa.Table:
     Returns:
         The columns that all of them have, and ``cell``, int32: the place of a row's cell among ``cells``.
     """
-    tables = _in_threads(_read_table, [f"{cell.folder}{os.sep}{PREDICTIONS}" for cell in cells])
+    tables = [_read_table(f"{cell.folder}{os.sep}{PREDICTIONS}") for cell in cells]
     schemas = [table.schema for table in tables]
     if any(not schema.equals(schemas[0]) for schema in schemas):
         names = [name for name in schemas[0].names if all(name in schema.names for schema in schemas)]
@@ -117,13 +109,6 @@ def _with_plain_categories(table: pa.Table) -> pa.Table:
         if column.name.startswith("group:"):
             schema = schema.set(place, column.with_type(pa.large_string()))
     return table.cast(schema)
-
-
-def _in_threads(function: Callable[[T], U], items: Sequence[T]) -> list[U]:
-    """Return what ``function`` makes of each item, in order; in batches, since a task a small file costs as much."""
-    batches = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
-    with ThreadPoolExecutor(READERS, thread_name_prefix="fer-bench-read") as pool:
-        return [made for batch in pool.map(lambda batch: [function(item) for item in batch], batches) for made in batch]
 
 
 def _read_table(file: str) -> pa.Table:
@@ -222,7 +207,7 @@ class Store:
                 f"There is no runs folder {str(self.runs_dir)!r}. Run 'fer-bench run' first, "
                 "or name another with --runs-dir."
             )
-        found = _in_threads(_read_or_say, self._folders())
+        found = [_read_or_say(folder) for folder in self._folders()]
         cells = [cell for cell in found if isinstance(cell, StoredCell)]
         damaged = [message for message in found if isinstance(message, str)]
         return sorted(cells, key=lambda cell: cell.id), damaged
