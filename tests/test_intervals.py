@@ -6,10 +6,12 @@ import math
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from drawn_predictions import draw
 from scipy import stats
 
+from fer_bench.evaluation.checks import factorize
 from fer_bench.evaluation.intervals import bootstrap_interval, difference_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.evaluation.resampling import resample_metric
@@ -131,3 +133,23 @@ def test_a_level_that_is_no_probability_is_refused():
 def test_no_methods_are_refused():
     with pytest.raises(ValueError, match="there are no methods"):
         resample_metric(STANDARD["uar"], np.array([0, 1]), [])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        np.array([7, 3, 7, 9, 3], np.int32),
+        np.array([True, False, True]),
+        np.array([0.5, np.nan, 0.5, -1.0]),
+        np.array(["s2", "s1", "s2"]),
+        np.array(["s2", None, 3, np.nan, "s2", ""], object),
+        np.array([], np.int64),
+        ["b", "a", "b"],
+    ],
+)
+def test_names_become_the_places_that_pandas_gives_them(names):
+    codes, distinct = factorize(names)
+    expected_codes, expected = pd.factorize(np.asarray(names), use_na_sentinel=True)
+    assert codes.dtype == np.int64
+    np.testing.assert_array_equal(codes, expected_codes)
+    assert distinct == expected.tolist()

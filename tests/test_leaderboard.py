@@ -8,6 +8,8 @@ import io
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import latex_reader
 import numpy as np
@@ -329,3 +331,12 @@ def test_the_reader_of_latex_refuses_what_latex_reads_otherwise(before, after, m
     assert latex_reader.read(text)[0].rows == [["a", "b"], ["x", "y"], ["*%_&", r"\input a--b"]]
     with pytest.raises(ValueError, match=message):
         latex_reader.read(text.replace(before, after, 1))
+
+
+@pytest.mark.parametrize("form", ["csv", "md", "terminal"])
+def test_a_table_needs_no_pandas_which_takes_long_to_import(store, form):
+    program = "import sys; sys.modules['pandas'] = None; from fer_bench.cli import main; main()"
+    arguments = ["leaderboard", "--runs-dir", str(store.runs_dir), "--format", form]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "probe" in done.stdout

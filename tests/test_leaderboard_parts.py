@@ -87,7 +87,7 @@ def test_cells_may_differ_in_how_many_names_they_hold(tmp_path):
         files.append(
             StoredCell(str(number), folder=tmp_path / str(number), record={}, status="ok", error="", measures={})
         )
-    found = read_predictions(files)["group:x"].to_pylist()
+    found = read_predictions(files)[0]["group:x"].to_pylist()
     assert found[:4] == ["a", "a", "s0", "s1"]
     assert found[-2:] == [None, None]
 

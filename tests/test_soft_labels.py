@@ -166,7 +166,7 @@ def test_stored_predictions_alone_give_soft_and_group_scores(prepared, tmp_path)
             table[f"p{index}"] = np.float32([0.5, 0.5, 0, 0, 0][index])
         cell = Cell(dataset={}, protocol={}, backbone={}, strategy={}, fold=fold, seed=0)
         cells.append(store.write(cell, Result("ok", "", {}, table, pd.DataFrame({"phase": []})), {}))
-    table = read_predictions(cells).to_pandas()
+    table = read_predictions(cells)[0].to_pandas()
     assert list(table.columns[:4]) == ["id", "group", "label", "group:age"]
     assert table["group:age"].tolist() == ["young", "old", "young", "old"]
     soft, answers = table[[f"soft{i}" for i in range(5)]].to_numpy(), table[[f"p{i}" for i in range(5)]].to_numpy()

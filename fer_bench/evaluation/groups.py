@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from fer_bench.evaluation.checks import check_predictions
+from fer_bench.evaluation.checks import check_predictions, factorize
 from fer_bench.evaluation.metrics import Metric
 
 Array = np.ndarray[Any, Any]
@@ -32,11 +31,11 @@ def score_groups(
     true, probabilities = check_predictions(true, probabilities)
     if len(groups) != len(true):
         raise ValueError(f"there are {len(groups)} groups and {len(true)} samples; expected as many")
-    codes, names = pd.factorize(np.asarray(groups), use_na_sentinel=True)
+    codes, names = factorize(groups)
     members = [np.flatnonzero(codes == code) for code in range(len(names))]
     values = {
         name: float(metric.score(true[rows], probabilities[rows]))
-        for name, rows in zip(names.tolist(), members, strict=True)
+        for name, rows in zip(names, members, strict=True)
         if len(rows) >= min_samples
     }
     if not values:

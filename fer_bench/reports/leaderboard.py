@@ -20,8 +20,7 @@ from fer_bench.evaluation.intervals import Interval
 from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate_parts
 from fer_bench.reports import comparison
 from fer_bench.reports.pooled import Pooled, pool
-from fer_bench.results.cell import record_id
-from fer_bench.results.rows import shared_part
+from fer_bench.results.cell import record_id, shared_part
 from fer_bench.results.store import StoredCell
 
 BASELINE = "majority-class"

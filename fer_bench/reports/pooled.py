@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fer_bench.data.texts import blocks, encode, plain
+from fer_bench.data.texts import blocks, encode, numbers, plain
 from fer_bench.evaluation.extra import NOTHING, Extra
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.results.store import StoredCell, read_predictions
@@ -96,18 +96,17 @@ class Pooled:
 
 def pool(cells: Sequence[StoredCell]) -> Pooled:
     """Return the predictions of a row's cells."""
-    table = read_predictions(cells)
+    table, cell = read_predictions(cells)
     ids, sample = encode(plain(table["id"]))
     groups, group = encode(plain(table["group"]))
-    cell = table["cell"].to_numpy()
     seed = np.array([cell.record["seed"] for cell in cells], np.int32)[cell]
     order = np.lexsort((sample, seed))
-    # An image without a group is a unit of its own.
-    alone = groups.to_numpy(zero_copy_only=False) == ""
-    units = np.where(alone[group], len(groups) + sample, group)
+    # An image without a group is a unit of its own. Names are in order: the empty one comes first.
+    alone = 0 if len(groups) and groups[0].as_py() == "" else -1
+    units = np.where(group == alone, len(groups) + sample, group)
     probabilities = _matrix(table, PROBABILITY)
     soft = _matrix(table, SOFT)
-    labels = table["label"].to_numpy().astype(np.int32)
+    labels = numbers(table["label"]).astype(np.int32)
     own = len(np.unique(units)) == len(units)
     return Pooled(
         ids,
@@ -127,7 +126,7 @@ def _matrix(table: pa.Table, pattern: re.Pattern[str]) -> Array:
     names = [name for name in table.column_names if pattern.fullmatch(name)]
     matrix = np.empty((len(table), len(names)), np.float32)
     for column, name in enumerate(names):
-        matrix[:, column] = table[name].to_numpy()
+        matrix[:, column] = numbers(table[name])
     return matrix
 
 

@@ -60,3 +60,10 @@ class Cell:
 def record_id(record: dict[str, Any]) -> str:
     """Return the sha256 of ``record`` as canonical JSON: sorted keys, no spaces, UTF-8."""
     return hashlib.sha256(CANONICAL.encode(record).encode()).hexdigest()
+
+
+def shared_part(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a cell's record without fold, seed and the splits that the seed drew."""
+    shared = {key: value for key, value in record.items() if key not in ("fold", "seed", "schema")}
+    protocol = {key: value for key, value in record["protocol"].items() if key != "splits_sha256"}
+    return {**shared, "protocol": protocol}

@@ -13,7 +13,7 @@ import pandas as pd
 
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.evaluation.extra import Extra
-from fer_bench.results.cell import record_id
+from fer_bench.results.cell import record_id, shared_part
 from fer_bench.results.store import Store, StoredCell
 
 Array = np.ndarray[Any, Any]
@@ -157,13 +157,6 @@ def differences(first: dict[str, Any], second: dict[str, Any]) -> list[tuple[str
     return [
         (name, a.get(name), b.get(name)) for name in [*a, *(n for n in b if n not in a)] if a.get(name) != b.get(name)
     ]
-
-
-def shared_part(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a cell's record without fold, seed and the splits that the seed drew."""
-    shared = {key: value for key, value in record.items() if key not in ("fold", "seed", "schema")}
-    protocol = {key: value for key, value in record["protocol"].items() if key != "splits_sha256"}
-    return {**shared, "protocol": protocol}
 
 
 def _name(shared: dict[str, Any]) -> str:

@@ -9,10 +9,9 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.ipc
@@ -20,6 +19,9 @@ import pyarrow.ipc
 from fer_bench.errors import FerBenchError
 from fer_bench.privacy import anonymise
 from fer_bench.results.cell import SCHEMA, Cell, record_id
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CELL, RESULT, PREDICTIONS, HISTORY, PROVENANCE, CHECKSUMS = (
     "cell.json",
@@ -87,11 +89,11 @@ class StoredCell:
         return json.loads((self.folder / PROVENANCE).read_text(encoding="utf-8"))
 
 
-def read_predictions(cells: Sequence[StoredCell]) -> pa.Table:
+def read_predictions(cells: Sequence[StoredCell]) -> tuple[pa.Table, np.ndarray[Any, Any]]:
     """Read the predictions of several cells into one table, in the order given.
 
     Returns:
-        The columns that all of them have, and ``cell``, int32: the place of a row's cell among ``cells``.
+        The columns that all of them have; and (n,) int32, the place of each row's cell among ``cells``.
     """
     tables = [_read_table(f"{cell.folder}{os.sep}{PREDICTIONS}") for cell in cells]
     schemas = [table.schema for table in tables]
@@ -99,7 +101,7 @@ def read_predictions(cells: Sequence[StoredCell]) -> pa.Table:
         names = [name for name in schemas[0].names if all(name in schema.names for schema in schemas)]
         tables = [_with_plain_categories(table.select(names)) for table in tables]
     place = np.repeat(np.arange(len(tables), dtype=np.int32), [len(table) for table in tables])
-    return pa.concat_tables(tables).append_column("cell", pa.array(place))
+    return pa.concat_tables(tables), place
 
 
 def _with_plain_categories(table: pa.Table) -> pa.Table:
