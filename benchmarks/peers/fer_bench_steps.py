@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from work import CLIP, TAIL_RATE, Work, read_work
 
+from fer_bench.cli.huge_pages import restart_with_them
 from fer_bench.data.protocols import Fold
 from fer_bench.registry import Registry
 from fer_bench.specs import GradientPhase, Rule
@@ -85,6 +86,7 @@ def train_all(work: Work, backbone: Backbone) -> None:
 
 
 def main() -> None:
+    restart_with_them(["--images"])  # as `fer-bench run` does
     work = read_work(__doc__ or "")
     precision = resolve_precision("auto")
     backbone = build(Registry.load().backbone(f"xception[input_size={work.options.size}]"), precision, seed=0)

@@ -26,6 +26,7 @@ from fer_bench.cli import (
     show,
     weights,
 )
+from fer_bench.cli.huge_pages import restart_with_them
 from fer_bench.errors import FerBenchError, PluginWarning
 
 EXAMPLES = """\b
@@ -97,6 +98,7 @@ def _show_warning(
 
 def main() -> None:
     """Run the command line; exit 2 with one message for what a user can mend, 130 when interrupted."""
+    restart_with_them()
     # Arrow's own allocator keeps megabytes for every thread that ever read a file.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:

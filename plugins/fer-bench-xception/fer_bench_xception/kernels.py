@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.experimental.layout import Layout, with_layout_constraint
 from jax.typing import DTypeLike
 
 _IMAGE = ("NHWC", "HWIO", "NHWC")
@@ -52,14 +53,28 @@ def _contract(x: Array, y: Array, x_axis: int, y_axis: int, dtype: DTypeLike) ->
     return lax.dot_general(x.astype(dtype), y.astype(dtype), axes, preferred_element_type=jnp.float32)
 
 
+def _over_rows(x: Array, y: Array, dtype: DTypeLike) -> Array:
+    """Return the (c, d) product of the transposed ``x``, (n, c), and ``y``, (n, d)."""
+    if dtype == jnp.float32:
+        return _contract(x, y, 0, 0, dtype)
+    return _by_platform(
+        partial(_over_rows_turned, dtype=dtype), partial(_contract, x_axis=0, y_axis=0, dtype=dtype), x, y
+    )
+
+
+def _over_rows_turned(x: Array, y: Array, dtype: DTypeLike) -> Array:
+    """Transpose ``x`` in memory: XLA has bfloat16 products for CPUs in this order of the axes alone."""
+    turned = with_layout_constraint(x.astype(dtype).T, Layout((0, 1)))
+    return _contract(turned, y, 1, 0, dtype)
+
+
 def _product_forward(x: Array, kernel: Array, dtype: DTypeLike) -> tuple[Array, tuple[Array, Array]]:
     return product(x, kernel, dtype), (x, kernel)
 
 
 def _product_backward(dtype: DTypeLike, saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     x, kernel = saved
-    rows, gradient_rows = x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
-    to_kernel = _contract(rows, gradient_rows, 0, 0, dtype)
+    to_kernel = _over_rows(x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1]), dtype)
     to_x = _contract(gradient, kernel, gradient.ndim - 1, 1, dtype)
     return to_x.astype(x.dtype), to_kernel.astype(kernel.dtype)
 
@@ -303,8 +318,7 @@ def _convolve_rows_backward(
 ) -> tuple[Array, Array]:
     gradient_rows = gradient.reshape(-1, gradient.shape[-1]).astype(dtype)
     to_kernel = [
-        _contract(band.reshape(-1, band.shape[-1]), gradient_rows, 0, 0, dtype)
-        for band in _bands(x.astype(dtype), stride)
+        _over_rows(band.reshape(-1, band.shape[-1]), gradient_rows, dtype) for band in _bands(x.astype(dtype), stride)
     ]
     # Towards the image XLA's own is the faster one; a program that needs no such gradient leaves it out.
     to_x, _ = _convolve_whole_backward(x, kernel, gradient, stride)

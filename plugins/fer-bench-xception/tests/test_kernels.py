@@ -97,3 +97,39 @@ def test_kernels_map_over_a_new_axis():
     both = jax.vmap(lambda x: kernels.max_pool(kernels.depthwise(x, kernel, F32)))(x)
     one = kernels.max_pool(kernels.depthwise(x[1], kernel, F32))
     np.testing.assert_allclose(both[1], one, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [(5,), (2, 7, 6), (1, 300, 40)])
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_bfloat16_gradient_is_that_of_the_rounded_numbers_with_float32_sums(rows, mapped):
+    x, kernel, weights = draw(0, 3, *rows, 24), draw(1, 3, 24, 40), draw(2, 3, *rows, 40)
+
+    def of(product):
+        gradient = jax.grad(lambda x, kernel, weights: jnp.sum(product(x, kernel) * weights), (0, 1))
+        over_three = jax.vmap(gradient) if mapped else lambda *o: jax.lax.map(lambda one: gradient(*one), o)
+        return jax.jit(over_three)(x, kernel, weights)
+
+    def exact(x, kernel):
+        return jnp.matmul(x, kernel, precision="highest")
+
+    rounded = [array.astype(jnp.bfloat16).astype(jnp.float32) for array in (x, kernel, weights)]
+    ours = of(lambda x, kernel: kernels.product(x, kernel, jnp.bfloat16))
+    x, kernel, weights = rounded
+    for mine, theirs in zip(ours, of(exact), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-5 * float(jnp.abs(theirs).max()))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_bfloat16_convolution_has_the_gradient_of_the_rounded_numbers(stride):
+    x, kernel = (
+        array.astype(jnp.bfloat16).astype(jnp.float32) for array in (draw(0, 2, 11, 10, 8), draw(1, 3, 3, 8, 6))
+    )
+
+    def gradient(convolve):
+        y, pull_back = jax.vjp(convolve, x, kernel)
+        return pull_back(draw(2, *y.shape).astype(jnp.bfloat16).astype(jnp.float32))
+
+    ours = gradient(lambda x, kernel: kernels.convolve(x, kernel, stride, jnp.bfloat16))
+    theirs = gradient(lambda x, kernel: kernels._convolve_whole(x, kernel, stride, jnp.float32))
+    for mine, expected in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-4 * float(jnp.abs(expected).max()))
