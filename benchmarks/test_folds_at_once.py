@@ -102,6 +102,7 @@ def test_steps_of_gradients(benchmark):
     rest = (jnp.ones(CLASSES), np.float32(1e-4), np.uint32(0), np.uint32(1))
     own = (begun.learning, begun.memory, others)
     stacked = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (FOLDS, *leaf.shape)), own)
+    step = jax.jit(trainer._make_step)
     together = jax.jit(jax.vmap(trainer._make_step, in_axes=(0, 0, 0, None, 0, 0, None, None, None, None)))
 
     def seconds(run) -> float:
@@ -110,7 +111,7 @@ def test_steps_of_gradients(benchmark):
         return time.perf_counter() - start
 
     def in_turn():
-        return [trainer._step(*own, frozen, x[i], targets[i], *rest) for i in range(FOLDS)]
+        return [step(*own, frozen, x[i], targets[i], *rest) for i in range(FOLDS)]
 
     def at_once():
         return together(*stacked, frozen, x, targets, *rest)

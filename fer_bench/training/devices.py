@@ -44,14 +44,14 @@ class Devices:
         """Of an array that every device holds; for ``out_shardings``."""
         return None if self._mesh is None else NamedSharding(self._mesh, PartitionSpec())
 
-    def divide(self, batch: np.ndarray[Any, Any]) -> Any:
-        """Return a batch, the same on every host, with its first axis divided among the devices.
+    def divide(self, batch: np.ndarray[Any, Any], axis: int = 0) -> Any:
+        """Return a batch, the same on every host, with an axis of it divided among the devices.
 
         Where it cannot be divided evenly, all devices do all of it.
         """
         if self._mesh is None:
             return batch
-        spec = PartitionSpec() if len(batch) % self._count else PartitionSpec(_AXIS)
+        spec = PartitionSpec() if batch.shape[axis] % self._count else PartitionSpec(*[None] * axis, _AXIS)
         return jax.make_array_from_callback(batch.shape, NamedSharding(self._mesh, spec), lambda part: batch[part])
 
     def copy(self, tree: Tree) -> Tree:
