@@ -125,7 +125,6 @@ class Trainer:
         phase, rows = self.phase, np.flatnonzero(fold.train)
         batch = min(phase.batch, len(rows))
         steps = len(rows) // batch
-        together = min(STEPS_AT_ONCE, steps)
         frozen = {name: leaf for name, leaf in model.parameters.items() if _kept(self._learning.get(name))}
         frozen = self._devices.copy(frozen)
         counts = targets[rows].sum(0, dtype=np.float64)
@@ -140,21 +139,20 @@ class Trainer:
             order = self._order(rows, targets, counts, steps * batch, rng)
             learning, memory, others = now.learning, now.memory, now.others
             losses: list[jax.Array] = []
-            for first in range(0, steps, together):
-                taken = order[first * batch : (first + together) * batch]
+            for first in range(0, steps, STEPS_AT_ONCE):
+                taken = order[first * batch : (first + STEPS_AT_ONCE) * batch]
                 variant = rng.integers(0, 2, len(taken)) if phase.flip else 0
                 numbers = range(epoch * steps + first, epoch * steps + first + len(taken) // batch)
-                rates = np.zeros(together, np.float32)
-                rates[: len(numbers)] = [self._rate(number, phase.epochs * steps) for number in numbers]
+                rates = np.array([self._rate(number, phase.epochs * steps) for number in numbers], np.float32)
                 learning, memory, others, found = self._steps(
                     learning,
                     memory,
                     others,
                     frozen,
-                    self._devices.divide(_in_batches(inputs.take(taken, variant), together, batch), axis=1),
-                    self._devices.divide(_in_batches(targets[taken], together, batch), axis=1),
+                    self._devices.divide(_in_batches(inputs.take(taken, variant), batch), axis=1),
+                    self._devices.divide(_in_batches(targets[taken], batch), axis=1),
                     weight,
-                    rates,
+                    _in_batches(rates, 1)[:, 0],
                     np.uint32(seed),
                     np.uint32(numbers.start),
                     np.int32(len(numbers)),
@@ -287,10 +285,13 @@ class Trainer:
         """Take the first ``count`` of the steps whose batches and rates are given, and return the loss of each."""
 
         def take(at: jax.Array, state: tuple[Any, Any, Table, jax.Array]) -> tuple[Any, Any, Table, jax.Array]:
-            *model, losses = state
+            learning, memory, others, losses = state
+            batch = x[at], target[at]
             number = first + at.astype(jnp.uint32)
-            *model, loss = self._make_step(*model, frozen, x[at], target[at], weight, rates[at], seed, number)
-            return *model, losses.at[at].set(loss)
+            learning, memory, others, loss = self._make_step(
+                learning, memory, others, frozen, *batch, weight, rates[at], seed, number
+            )
+            return learning, memory, others, losses.at[at].set(loss)
 
         return jax.lax.fori_loop(0, count, take, (learning, memory, others, jnp.zeros(len(rates))))
 
@@ -337,10 +338,10 @@ class Trainer:
         return np.float32(phase.learning_rate * (1 + math.cos(math.pi * (step - warm) / (steps - warm))) / 2)
 
 
-def _in_batches(values: Array, count: int, batch: int) -> Array:
-    """Return (count, batch, …) of the values, with zeros for the batches that they do not fill."""
-    missing = np.zeros((count * batch - len(values), *values.shape[1:]), values.dtype)
-    return np.concatenate([values, missing]).reshape(count, batch, *values.shape[1:])
+def _in_batches(values: Array, batch: int) -> Array:
+    """Return (`STEPS_AT_ONCE`, batch, …) of the values, with zeros where they end: one program serves every count."""
+    missing = np.zeros((STEPS_AT_ONCE * batch - len(values), *values.shape[1:]), values.dtype)
+    return np.concatenate([values, missing]).reshape(STEPS_AT_ONCE, batch, *values.shape[1:])
 
 
 def _kept(rule: Rule | None) -> bool:
