@@ -83,8 +83,11 @@ def draw(table: pd.DataFrame, file: Path) -> None:
         for row, (name, title) in enumerate({"seconds": "seconds", "peak_rss_mb": "peak RSS, MB"}.items()):
             axis = axes[row][column]
             axis.plot(part["value"], part[name], marker="o")
-            axis.set_ylim(bottom=0)
-            axis.set_xlim(left=0)
+            axis.set_ylim(0, 1.1 * part[name].max())
+            axis.set_xlim(0, 1.05 * part["value"].max())
+            axis.locator_params(axis="x", nbins=4)
+            axis.xaxis.set_major_formatter("{x:,.0f}")
+            axis.yaxis.set_major_formatter("{x:,.0f}")
             axis.grid(alpha=0.3)
             if row:
                 axis.set_xlabel(kind)
