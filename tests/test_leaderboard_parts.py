@@ -6,12 +6,15 @@ import csv
 import io
 import json
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from synthetic_runs import write_runs
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
+from fer_bench.data.texts import numbers
 from fer_bench.reports.formats import to_csv, to_json
 from fer_bench.reports.leaderboard import build
 from fer_bench.results.cell import Cell
@@ -100,3 +103,25 @@ def test_rows_without_groups_or_votes_stay_blank(store, tmp_path):
     assert found["faces", "probe"]["soft_kl"].startswith("0.1438")
     blank = found["faces-0", "linear-probe"]
     assert {blank[name] for name in ("group_sex_worst", "soft_kl", "coverage")} == {""}
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([3, 1, 2], pa.int64())[1:],
+        pa.array([0.5, None], pa.float32()),
+        pa.chunked_array([pa.array([0.5, None], pa.float32()), pa.array([0.25], pa.float32())]),
+        pa.chunked_array([pa.array([1, 2], pa.int8()), pa.array([3, 4], pa.int8())]).slice(1, 2),
+        pa.chunked_array([], pa.int32()),
+    ],
+)
+def test_numbers_are_those_of_arrow(column):
+    expected = column.to_pandas().to_numpy()
+    found = numbers(column)
+    assert found.dtype == column.type.to_pandas_dtype()
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_missing_whole_number_is_no_number():
+    with pytest.raises(pa.ArrowInvalid):
+        numbers(pa.array([1, None], pa.int64()))
