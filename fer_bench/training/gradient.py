@@ -26,9 +26,12 @@ from fer_bench.training.progress import Progress
 
 Array = np.ndarray[Any, Any]
 
+State = tuple[Any, Any, Table]
+"""What a step changes: what learns and the optimizer's memory, by the parameter's name, and the other arrays."""
+
 STEPS_AT_ONCE = 4
-"""Steps that are one program. On a CPU a program gets its memory anew, gigabytes for a deep network: alone that takes a
-third of the time of a single step."""
+"""Steps that are one program. On a CPU a program gets its memory anew, gigabytes for a deep network: alone that takes
+about a quarter of the time of a single step."""
 
 STATISTICS = 64
 """Batches whose statistics are taken for those of the whole training part."""
@@ -137,17 +140,15 @@ class Trainer:
             begun, epoch = time.perf_counter(), len(now.history)
             rng = np.random.default_rng((seed, epoch))
             order = self._order(rows, targets, counts, steps * batch, rng)
-            learning, memory, others = now.learning, now.memory, now.others
+            state: State = (now.learning, now.memory, now.others)
             losses: list[jax.Array] = []
             for first in range(0, steps, STEPS_AT_ONCE):
                 taken = order[first * batch : (first + STEPS_AT_ONCE) * batch]
                 variant = rng.integers(0, 2, len(taken)) if phase.flip else 0
                 numbers = range(epoch * steps + first, epoch * steps + first + len(taken) // batch)
                 rates = np.array([self._rate(number, phase.epochs * steps) for number in numbers], np.float32)
-                learning, memory, others, found = self._steps(
-                    learning,
-                    memory,
-                    others,
+                state, found = self._steps(
+                    state,
                     frozen,
                     self._devices.divide(_in_batches(inputs.take(taken, variant), batch), axis=1),
                     self._devices.divide(_in_batches(targets[taken], batch), axis=1),
@@ -162,7 +163,7 @@ class Trainer:
             values = np.concatenate(losses)
             last = _check_finite(values, epoch * steps, phase, now.last)
             row = {"phase": phase.name, "epoch": epoch + 1, "loss": float(values.mean())}
-            now = replace(now, learning=learning, memory=memory, others=others, last=last)
+            now = replace(now, learning=state[0], memory=state[1], others=state[2], last=last)
             done = len(now.history) + 1 == phase.epochs
             if phase.batch_norm == "train" and (done or len(valid)):
                 settled = self._settled(self._model(now, frozen), inputs, order.reshape(steps, batch))
@@ -270,9 +271,7 @@ class Trainer:
 
     def _make_steps(
         self,
-        learning: Any,
-        memory: Any,
-        others: Table,
+        state: State,
         frozen: Table,
         x: jax.Array,
         target: jax.Array,
@@ -281,25 +280,20 @@ class Trainer:
         seed: jax.Array,
         first: jax.Array,
         count: jax.Array,
-    ) -> tuple[Any, Any, Table, jax.Array]:
+    ) -> tuple[State, jax.Array]:
         """Take the first ``count`` of the steps whose batches and rates are given, and return the loss of each."""
 
-        def take(at: jax.Array, state: tuple[Any, Any, Table, jax.Array]) -> tuple[Any, Any, Table, jax.Array]:
-            learning, memory, others, losses = state
-            batch = x[at], target[at]
+        def take(at: jax.Array, reached: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
+            state, losses = reached
             number = first + at.astype(jnp.uint32)
-            learning, memory, others, loss = self._make_step(
-                learning, memory, others, frozen, *batch, weight, rates[at], seed, number
-            )
-            return learning, memory, others, losses.at[at].set(loss)
+            state, loss = self._make_step(state, frozen, x[at], target[at], weight, rates[at], seed, number)
+            return state, losses.at[at].set(loss)
 
-        return jax.lax.fori_loop(0, count, take, (learning, memory, others, jnp.zeros(len(rates))))
+        return jax.lax.fori_loop(0, count, take, (state, jnp.zeros(len(rates))))
 
     def _make_step(
         self,
-        learning: Any,
-        memory: Any,
-        others: Table,
+        state: State,
         frozen: Table,
         x: jax.Array,
         target: jax.Array,
@@ -307,7 +301,8 @@ class Trainer:
         rate: jax.Array,
         seed: jax.Array,
         step: jax.Array,
-    ) -> tuple[Any, Any, Table, jax.Array]:
+    ) -> tuple[State, jax.Array]:
+        learning, memory, others = state
         phase, key = self.phase, jax.random.fold_in(jax.random.key(seed), step)
         if augment.needs_images(phase):
             changes, mixing = jax.random.split(jax.random.fold_in(key, 1))
@@ -326,7 +321,7 @@ class Trainer:
             name: jax.tree.map(lambda update, own=rate * self._learning[name].rate: -own * update, update)
             for name, update in dict[str, Any](cast("Any", updates)).items()
         }
-        return optax.apply_updates(learning, updates), memory, {**others, **statistics}, loss
+        return (optax.apply_updates(learning, updates), memory, {**others, **statistics}), loss
 
     def _rate(self, step: int, steps: int) -> np.float32:
         """Return the learning rate of a step: linear warm-up, then cosine (arXiv:1608.03983, eq. 5) or constant."""
