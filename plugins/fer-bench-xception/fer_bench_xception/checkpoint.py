@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -221,7 +222,7 @@ def assign(model: nnx.Module, tensors: Mapping[str, np.ndarray]) -> None:
     if faults:
         raise FerBenchError(f"These tensors do not fit the model:\n{bullet_list(faults, len(faults))}")
     for name, variable in variables.items():
-        variable[...] = np.asarray(tensors[name], np.float32)
+        variable.set_value(jnp.asarray(tensors[name], jnp.float32))
 
 
 def load_shipped(model: nnx.Module, name: str) -> None:
