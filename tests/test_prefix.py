@@ -206,6 +206,8 @@ def test_rows_are_taken_in_any_order_over_the_parts_and_variants(tmp_path):
     variant = np.array([0, 1, 1, 0, 1, 0])
     np.testing.assert_array_equal(outputs.take(rows, variant), whole[rows, variant])
     assert outputs.take(rows).dtype == np.float32
+    assert Outputs(parts, dtype=None).take(rows).dtype == np.float16
+    assert Outputs([*parts, whole.astype(np.float32)], dtype=None).take(rows).dtype == np.float32
     assert outputs.take(rows[:0]).shape == (0, 3, 4)
     with pytest.raises(ValueError, match="parts of 2 shapes"):
         Outputs([whole, whole[:, :1]])

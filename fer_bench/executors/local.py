@@ -169,15 +169,16 @@ def _material(
     stages, meter = block.backbone.spec.stages, Meter()
 
     @functools.cache
-    def outputs(stop: int, variants: int) -> Outputs:
+    def outputs(stop: int, variants: int) -> list[np.ndarray[Any, Any]]:
         with meter.count("features"):
             parts = _fetch(block, cache, source, stop, variants, reporter)
         spent.add(parts)
-        return Outputs([part.values for part in parts])
+        return [part.values for part in parts]
 
     def inputs(stop: int, flip: bool) -> Inputs:
-        kept = Pictures(block.task, source.built.input_size) if stop == 0 else outputs(stop, 1 + flip)
-        return Metered(kept, meter)
+        if stop == 0:
+            return Metered(Pictures(block.task, source.built.input_size), meter)
+        return Metered(Outputs(outputs(stop, 1 + flip), dtype=None), meter)
 
     method = f"{block.task.name} / {block.backbone} / {block.strategy}"
     return Material(
@@ -185,7 +186,7 @@ def _material(
         classes=len(block.task.classes),
         class_names=tuple(block.task.classes),
         answers=answers.known(block.backbone),
-        features=lambda: outputs(len(stages), 1),
+        features=lambda: Outputs(outputs(len(stages), 1)),
         inputs=inputs,
         backbone=lambda seed: source.built if seed is None else source.afresh(seed),
         soft_labels=lambda: block.task.soft_labels,

@@ -21,15 +21,17 @@ class Outputs:
     Args:
         parts: each (n_i, variants, …) floating point, as `fer_bench.training.prefix.Prefix.values`; of one shape but
             for n_i.
+        dtype: of what `take` returns; None for the parts' own.
     """
 
-    def __init__(self, parts: Sequence[Array]):
+    def __init__(self, parts: Sequence[Array], dtype: type[np.floating[Any]] | None = np.float32):
         shapes = {part.shape[1:] for part in parts}
         if len(shapes) != 1:
             raise ValueError(f"parts of {len(shapes)} shapes: {sorted(shapes)}")
         self._parts = tuple(parts)
         self._ends = np.cumsum([len(part) for part in parts])
         self._read = 0
+        self._dtype = np.result_type(*parts) if dtype is None else np.dtype(dtype)
         self.variants: int = parts[0].shape[1]
         self.shape: tuple[int, ...] = parts[0].shape[2:]
 
@@ -44,10 +46,10 @@ class Outputs:
             variant: 0 for the image, 1 for the mirrored one; one number, or (k,) of them.
 
         Returns:
-            (k, …) float32.
+            (k, …).
         """
         rows, variant = np.asarray(rows), np.broadcast_to(np.asarray(variant), np.shape(rows))
-        taken = np.empty((len(rows), *self.shape), np.float32)
+        taken = np.empty((len(rows), *self.shape), self._dtype)
         which = np.searchsorted(self._ends, rows, side="right")
         for number, part in enumerate(self._parts):
             here = which == number
