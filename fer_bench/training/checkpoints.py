@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ class Saved:
 
 
 class Checkpoint:
-    """The newest state of one cell; use it as a context, which keeps other processes out.
+    """The newest state of one cell, written beside the training; use it as a context, which keeps other processes out.
 
     Args:
         folder: of the cell; its name is the cell's identity, so that no other code or data finds it. None keeps
@@ -51,6 +52,8 @@ class Checkpoint:
         self._folder, self._warn = folder or Path(), warn
         self._kept = folder is not None
         self._lock: FileLock | None = None
+        self._writer = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
 
     def __enter__(self) -> Checkpoint:
         if not self._kept:
@@ -65,6 +68,7 @@ class Checkpoint:
 
     def __exit__(self, *failure: object) -> None:
         """Let go of the cell; what is saved stays where the process is being stopped, else it has served."""
+        self._writer.shutdown()
         if self._lock is None:
             return
         if not isinstance(failure[1], KeyboardInterrupt | SystemExit):
@@ -75,18 +79,26 @@ class Checkpoint:
         self._lock.release()
 
     def save(self, facts: dict[str, Any], leaves: Sequence[Any]) -> None:
-        """Replace what is saved, atomically.
+        """Replace what is saved, atomically, while the caller goes on; one state is written at a time.
 
         Args:
             facts: what JSON can hold; numbers come back as they are.
-            leaves: arrays.
+            leaves: arrays, which stay as they are.
+
+        Raises:
+            OSError: the state before this one could not be written.
         """
         if self._lock is None:
             return
+        arrays = [np.asarray(leaf) for leaf in leaves]
+        if self._writing is not None:
+            self._writing.result()
+        self._writing = self._writer.submit(self._write, facts, arrays)
+
+    def _write(self, facts: dict[str, Any], arrays: Sequence[Array]) -> None:
         import orbax.checkpoint as ocp
 
         number = 1 + max(self._numbers(), default=-1)
-        arrays = [np.asarray(leaf) for leaf in leaves]
         record = {"version": VERSION, "jax": jax.__version__, "sha256": _digest(arrays), "facts": facts}
         composite = ocp.args.Composite(state=ocp.args.StandardSave(_filled(arrays)), record=ocp.args.JsonSave(record))
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as writer:

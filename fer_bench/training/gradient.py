@@ -43,7 +43,7 @@ class Inputs(Protocol):
     def __len__(self) -> int: ...
 
     def take(self, rows: Array, variant: int | Array = 0) -> Array:
-        """Return the inputs of some samples, (k, …); ``variant`` 1 is of the mirrored image."""
+        """Return the inputs of some samples, (k, …) as they are stored; ``variant`` 1 is of the mirrored image."""
         ...
 
 
@@ -94,7 +94,8 @@ class Trainer:
     def begin(self, model: Model, seed: int) -> Progress:
         """Return where the phase begins."""
         learning = self._start_values(model, seed)
-        return Progress(learning, self._optimizer.init(learning), model.others, (learning, model.others))
+        best = (learning, model.others) if self.phase.patience else None
+        return Progress(learning, self._optimizer.init(learning), model.others, best)
 
     def fit(
         self,
@@ -171,11 +172,11 @@ class Trainer:
             if len(valid):
                 said = self.predict(self._model(now, frozen), inputs, valid)
                 row["valid_loss"] = _loss(said, targets[valid])
-                now = now.judged(row["valid_loss"])
+                now = now.judged(row["valid_loss"]) if phase.patience else now
             row["seconds"] = time.perf_counter() - begun
             now = replace(now, history=(*now.history, row))
             keep(now)
-        if phase.patience and len(valid):
+        if now.best is not None and len(valid):
             now = replace(now, learning=now.best[0], others=now.best[1])
         return self._model(now, frozen), list(now.history)
 
@@ -231,14 +232,17 @@ class Trainer:
 
     def _logits(self, table: Mapping[str, jax.Array], x: jax.Array, key: jax.Array | None) -> tuple[jax.Array, Table]:
         """Return logits and the statistics that changed; ``key`` draws the dropout, None is for prediction."""
-        if self.start == 0:
-            x = self._backbone.prefix({}, x, 0)
+        x = self._prepared(x)
         train_norm = self._first if key is not None and self.phase.batch_norm == "train" else None
         features, statistics = run(self._backbone, table, x, self.start, train_norm)
         if key is not None and self.phase.dropout:
             keep = 1 - self.phase.dropout
             features = jnp.where(jax.random.bernoulli(key, keep, features.shape), features / keep, 0)
         return features @ table["head/kernel"] + table["head/bias"], statistics
+
+    def _prepared(self, x: jax.Array) -> jax.Array:
+        """Return what the first stage that runs takes, of what `Inputs` gave."""
+        return self._backbone.prefix({}, x, 0) if self.start == 0 else x.astype(jnp.float32)
 
     def _settled(self, model: Model, inputs: Inputs, batches: Array) -> Table:
         """Return the other arrays with statistics that belong to the weights as they are now.
@@ -262,8 +266,7 @@ class Trainer:
         return {**model.others, **settled}
 
     def _batch_statistics(self, table: Mapping[str, jax.Array], x: jax.Array) -> Table:
-        x = self._backbone.prefix({}, x, 0) if self.start == 0 else x
-        _, found = run(self._backbone, table, x, self.start, self._first, forget=True)
+        _, found = run(self._backbone, table, self._prepared(x), self.start, self._first, forget=True)
         # Of norms alone: a stage may keep other statistics, which are left as training moved them.
         norms = {name.rpartition("/")[0] for name in found if name.endswith("/mean")}
         norms &= {name.rpartition("/")[0] for name in found if name.endswith("/var")}
@@ -335,8 +338,9 @@ class Trainer:
 
 def _in_batches(values: Array, batch: int) -> Array:
     """Return (`STEPS_AT_ONCE`, batch, …) of the values, with zeros where they end: one program serves every count."""
-    missing = np.zeros((STEPS_AT_ONCE * batch - len(values), *values.shape[1:]), values.dtype)
-    return np.concatenate([values, missing]).reshape(STEPS_AT_ONCE, batch, *values.shape[1:])
+    if missing := STEPS_AT_ONCE * batch - len(values):
+        values = np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
+    return values.reshape(STEPS_AT_ONCE, batch, *values.shape[1:])
 
 
 def _kept(rule: Rule | None) -> bool:

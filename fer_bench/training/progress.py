@@ -22,7 +22,8 @@ class Progress:
         learning: what the optimizer changes, by the parameter's name.
         memory: of the optimizer.
         others: BatchNorm statistics and random states, by name.
-        best: ``learning`` and ``others`` of the epoch with the lowest loss on the validation part.
+        best: ``learning`` and ``others`` of the epoch with the lowest loss on the validation part; None where the phase
+            does not stop early.
         best_loss: that loss.
         waited: epochs since then.
         last: loss of the last step.
@@ -32,7 +33,7 @@ class Progress:
     learning: dict[str, Any]
     memory: Any
     others: Table
-    best: tuple[dict[str, Any], Table]
+    best: tuple[dict[str, Any], Table] | None
     best_loss: float = math.inf
     waited: int = 0
     last: float = math.nan
@@ -62,8 +63,8 @@ class Progress:
         """Return the progress that these `facts` and `leaves` are of; this one gives the structure."""
         numbers = _numbers(self)
         arrays = map(jnp.asarray, leaves)
-        learning, memory, others, best, best_others = jax.tree.unflatten(jax.tree.structure(numbers), arrays)
-        best = (best, {**self.others, **best_others})
+        learning, memory, others, best = jax.tree.unflatten(jax.tree.structure(numbers), arrays)
+        best = best and (best[0], {**self.others, **best[1]})
         return Progress(
             learning, memory, {**self.others, **others}, best, **{**facts, "history": tuple(facts["history"])}
         )
@@ -73,5 +74,5 @@ def _numbers(progress: Progress) -> tuple[Any, ...]:
     def plain(table: Table) -> Table:
         return {name: leaf for name, leaf in table.items() if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)}
 
-    learning, others = progress.best
-    return progress.learning, progress.memory, plain(progress.others), learning, plain(others)
+    best = progress.best and (progress.best[0], plain(progress.best[1]))
+    return progress.learning, progress.memory, plain(progress.others), best
