@@ -1,4 +1,4 @@
-"""The four operations that Xception is made of, in the formulation that is fast where they run.
+"""The operations that Xception is made of, in the formulation that is fast where they run.
 
 XLA's CPU backend is slow at three things that this network does all the time: grouped convolutions (10 to 30 times
 slower than nine shifted multiply-adds), the gradient of a max-pool (a scatter), and small dense convolutions. GPUs and
@@ -82,6 +82,46 @@ def _product_backward(dtype: DTypeLike, saved: tuple[Array, Array], gradient: Ar
 product.defvjp(_product_forward, _product_backward)
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(4,))
+def scaled_product(x: Array, kernel: Array, factor: Array, shift: Array, dtype: DTypeLike) -> Array:
+    """Return `product`, times a factor and plus a shift for each column: a 1x1 convolution and a norm that is fixed.
+
+    The kernel takes the factor, so that no image is read or written for it.
+
+    Args:
+        x: (..., c) of any float type.
+        kernel: (c, d) float32.
+        factor: (d,) float32.
+        shift: (d,) float32.
+        dtype: type of the operands; sums are float32 whatever it is.
+
+    Returns:
+        (..., d) float32.
+    """
+    return _contract(x, kernel * factor, x.ndim - 1, 0, dtype) + shift
+
+
+def _scaled_forward(x: Any, kernel: Any, factor: Any, shift: Any, dtype: DTypeLike) -> tuple[Array, tuple[Any, ...]]:
+    values = x.value, kernel.value, factor.value
+    # A kernel that learns gives the factor's gradient beside its own; else that needs the product before the factor.
+    if kernel.perturbed or not factor.perturbed:
+        return scaled_product(*values, shift.value, dtype), (*values, None)
+    unscaled = product(x.value, kernel.value, dtype)
+    return unscaled * factor.value + shift.value, (*values, unscaled)
+
+
+def _scaled_backward(dtype: DTypeLike, saved: tuple[Any, ...], gradient: Any) -> tuple[Array, Array, Array, Array]:
+    x, kernel, factor, unscaled = saved
+    rows = gradient.reshape(-1, gradient.shape[-1])
+    to_kernel = _over_rows(x.reshape(-1, x.shape[-1]), rows, dtype)  # but for the factor
+    to_x = _contract(gradient, kernel * factor, gradient.ndim - 1, 1, dtype)
+    to_factor = (kernel * to_kernel if unscaled is None else rows * unscaled.reshape(rows.shape)).sum(0)
+    return to_x.astype(x.dtype), (to_kernel * factor).astype(kernel.dtype), to_factor, rows.sum(0)
+
+
+scaled_product.defvjp(_scaled_forward, _scaled_backward, symbolic_zeros=True)
+
+
 # --- Depthwise 3x3 convolution ---------------------------------------------------------------------------------------
 
 
@@ -133,20 +173,45 @@ def _depthwise_backward(dtype: DTypeLike, saved: tuple[Array, Array], gradient: 
 
 
 def _depthwise_shifted_backward(x: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:
-    b, h, w, c = x.shape
     padded = _pad(x)
+    # One pass over the images with nine running sums; nine reductions of the whole are four times slower.
+    sums = _sums_by_image(padded, gradient) if x.shape[1] <= _LOW else _sums_by_row(padded, gradient)
+    to_kernel = jnp.stack([total.reshape(-1, x.shape[-1]).sum(0) for total in sums])
+    return _depthwise_shifted(gradient, kernel[::-1, ::-1]), to_kernel.reshape(kernel.shape)
 
-    def add_row(row: Array, sums: tuple[Array, ...]) -> tuple[Array, ...]:
-        gradient_row = lax.dynamic_slice_in_dim(gradient, row, 1, axis=1)
-        rows = lax.dynamic_slice_in_dim(padded, row, 3, axis=1)
+
+_LOW = 40
+"""Rows of the highest image whose products are added up within one operation: above, that pays no more (2 cores)."""
+_AT_ONCE = 20
+"""Rows, of as many images as have them, whose products one operation adds up, where an image has fewer."""
+
+
+def _sums_by_image(padded: Array, gradient: Array) -> tuple[Array, ...]:
+    """Return for each tap (w, c): the sum over images and rows of ``gradient`` times what the tap saw."""
+    b, h, w, c = gradient.shape
+    count = max(number for number in range(1, b + 1) if b % number == 0 and (number * h <= _AT_ONCE or number == 1))
+
+    def add_images(piece: Array, sums: tuple[Array, ...]) -> tuple[Array, ...]:
+        seen = lax.dynamic_slice_in_dim(padded, piece * count, count)
+        given = lax.dynamic_slice_in_dim(gradient, piece * count, count)
         return tuple(
-            total + rows[:, i : i + 1, j : j + w] * gradient_row for total, (i, j) in zip(sums, _TAPS, strict=True)
+            sum((seen[n, row + i, j : j + w] * given[n, row] for n in range(count) for row in range(h)), total)
+            for total, (i, j) in zip(sums, _TAPS, strict=True)
         )
 
-    # One pass over the image with nine running sums of a row each; nine reductions of the whole are four times slower.
-    sums = lax.fori_loop(0, h, add_row, (jnp.zeros((b, 1, w, c), x.dtype),) * 9)
-    to_kernel = jnp.stack([total.sum((0, 1, 2)) for total in sums])
-    return _depthwise_shifted(gradient, kernel[::-1, ::-1]), to_kernel.reshape(kernel.shape)
+    return lax.fori_loop(0, b // count, add_images, (jnp.zeros((w, c), padded.dtype),) * 9)
+
+
+def _sums_by_row(padded: Array, gradient: Array) -> tuple[Array, ...]:
+    """Return for each tap (b, 1, w, c): the sum over rows of ``gradient`` times what the tap saw."""
+    b, h, w, c = gradient.shape
+
+    def add_row(row: Array, sums: tuple[Array, ...]) -> tuple[Array, ...]:
+        given = lax.dynamic_slice_in_dim(gradient, row, 1, axis=1)
+        seen = lax.dynamic_slice_in_dim(padded, row, 3, axis=1)
+        return tuple(total + seen[:, i : i + 1, j : j + w] * given for total, (i, j) in zip(sums, _TAPS, strict=True))
+
+    return lax.fori_loop(0, h, add_row, (jnp.zeros((b, 1, w, c), padded.dtype),) * 9)
 
 
 def _depthwise_grouped_backward(x: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:

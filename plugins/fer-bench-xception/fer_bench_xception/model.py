@@ -13,7 +13,7 @@ from flax import nnx
 from jax import Array
 from jax.typing import DTypeLike
 
-from fer_bench_xception.kernels import convolve, depthwise, max_pool, product
+from fer_bench_xception.kernels import convolve, depthwise, max_pool, product, scaled_product
 
 if TYPE_CHECKING:
     from fer_bench_xception import XceptionParams
@@ -28,6 +28,21 @@ def _batch_norm(features: int, rngs: nnx.Rngs) -> nnx.BatchNorm:
     return nnx.BatchNorm(features, momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, rngs=rngs)
 
 
+def _factor_and_shift(norm: nnx.BatchNorm) -> tuple[Array, Array]:
+    """Return what a norm with stored statistics does to each channel."""
+    assert norm.scale is not None
+    assert norm.bias is not None
+    factor = norm.scale[...] * jax.lax.rsqrt(norm.var[...] + norm.epsilon)
+    return factor, norm.bias[...] - norm.mean[...] * factor
+
+
+def _normalised_product(x: Array, kernel: Array, norm: nnx.BatchNorm, dtype: DTypeLike) -> Array:
+    """Return what a 1x1 convolution and its norm make of (..., c): (..., d) float32."""
+    if norm.use_running_average:
+        return scaled_product(x, kernel, *_factor_and_shift(norm), dtype)
+    return norm(product(x, kernel, dtype))
+
+
 class Convolution(nnx.Module):
     """A dense 3x3 convolution without padding, BatchNorm and ReLU."""
 
@@ -39,7 +54,11 @@ class Convolution(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         """Map (b, h, w, inputs) to (b, h2, w2, outputs), float32."""
-        return jax.nn.relu(self.norm(convolve(x, self.kernel[...], self.stride, self.compute_dtype)))
+        if not self.norm.use_running_average:
+            return jax.nn.relu(self.norm(convolve(x, self.kernel[...], self.stride, self.compute_dtype)))
+        factor, shift = _factor_and_shift(self.norm)  # the kernel takes the factor, as in `scaled_product`
+        y: Array = convolve(x, self.kernel[...] * factor, self.stride, self.compute_dtype)
+        return jax.nn.relu(y + shift)
 
 
 class SeparableConvolution(nnx.Module):
@@ -54,7 +73,7 @@ class SeparableConvolution(nnx.Module):
     def __call__(self, x: Array) -> Array:
         """Map (b, h, w, inputs) to (b, h, w, outputs), float32."""
         x = depthwise(x, self.depthwise[...], self.compute_dtype)
-        return self.norm(product(x, self.pointwise[...], self.compute_dtype))
+        return _normalised_product(x, self.pointwise[...], self.norm, self.compute_dtype)
 
 
 class Shortcut(nnx.Module):
@@ -67,7 +86,7 @@ class Shortcut(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         """Map (b, h, w, inputs) to (b, ceil(h/2), ceil(w/2), outputs), float32."""
-        return self.norm(product(x[:, ::2, ::2], self.kernel[...], self.compute_dtype))
+        return _normalised_product(x[:, ::2, ::2], self.kernel[...], self.norm, self.compute_dtype)
 
 
 class Stem(nnx.Module):

@@ -37,6 +37,13 @@ def test_depthwise_is_laxs_grouped_convolution(shape):
     )
 
 
+@pytest.mark.parametrize("lowest", [kernels._LOW, 0])
+@pytest.mark.parametrize("shape", [(6, 5, 4, 3), (7, 11, 3, 2), (4, 21, 2, 3)])
+def test_gradients_of_low_and_of_high_images_are_laxs(monkeypatch, shape, lowest):
+    monkeypatch.setattr(kernels, "_LOW", lowest)
+    test_depthwise_is_laxs_grouped_convolution(shape)
+
+
 @pytest.mark.parametrize("shape", SIZES)
 def test_max_pool_is_laxs_reduce_window(shape):
     check(kernels.max_pool, kernels._max_pool_windowed, draw(0, *shape))
@@ -60,6 +67,44 @@ def test_convolve_is_laxs_convolution(shape, stride):
 
 def test_product_is_a_matrix_product():
     check(lambda x, k: kernels.product(x, k, F32), jnp.matmul, draw(0, 2, 5, 4, 7), draw(1, 7, 6))
+
+
+@pytest.mark.parametrize("learning", [(0, 1, 2, 3), (0, 2, 3), (2,), (0,), (1,)])
+def test_a_scaled_product_is_a_product_and_a_norm_whatever_learns(learning):
+    operands = draw(0, 2, 5, 4, 7), draw(1, 7, 6), draw(2, 6), draw(3, 6)
+
+    def of(function):
+        def loss(*learnt):
+            every = list(operands)
+            for place, value in zip(learning, learnt, strict=True):
+                every[place] = value
+            return jnp.sum(function(*every) * draw(9, 2, 5, 4, 6))
+
+        chosen = [operands[place] for place in learning]
+        return jax.jit(jax.value_and_grad(loss, tuple(range(len(learning)))))(*chosen)
+
+    (mine, gradients), (theirs, expected) = (
+        of(lambda x, kernel, factor, shift: kernels.scaled_product(x, kernel, factor, shift, F32)),
+        of(lambda x, kernel, factor, shift: jnp.matmul(x, kernel) * factor + shift),
+    )
+    np.testing.assert_allclose(mine, theirs, rtol=2e-5)
+    for one, other in zip(gradients, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-5)
+
+
+def test_a_bfloat16_scaled_product_is_close_and_maps_over_a_new_axis():
+    x, kernel, factor, shift = draw(0, 3, 40, 24), draw(1, 24, 16), draw(2, 16), draw(3, 16)
+
+    def gradients(function):
+        one = jax.grad(lambda *o: jnp.sum(jnp.sin(function(*o))), (0, 1, 2, 3))
+        return jax.jit(jax.vmap(one, in_axes=(0, None, None, None)))(x, kernel, factor, shift)
+
+    ours = gradients(lambda *o: kernels.scaled_product(*o, jnp.bfloat16))
+    exact = gradients(lambda x, kernel, factor, shift: jnp.matmul(x, kernel) * factor + shift)
+    for one, other in zip(ours, exact, strict=True):
+        assert one.dtype == jnp.float32
+        error = jnp.sqrt(jnp.mean((one - other) ** 2) / jnp.mean(other**2))
+        assert 1e-5 < error < 0.1
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
