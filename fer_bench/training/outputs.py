@@ -28,8 +28,10 @@ class Outputs:
         shapes = {part.shape[1:] for part in parts}
         if len(shapes) != 1:
             raise ValueError(f"parts of {len(shapes)} shapes: {sorted(shapes)}")
-        self._parts = tuple(parts)
+        self._maps = [part.base for part in parts if isinstance(part.base, mmap.mmap)]
+        self._parts = [np.asarray(part) for part in parts]  # a plain array gives its rows faster than a map
         self._ends = np.cumsum([len(part) for part in parts])
+        self._starts = self._ends - [len(part) for part in parts]
         self._read = 0
         self._dtype = np.result_type(*parts) if dtype is None else np.dtype(dtype)
         self.variants: int = parts[0].shape[1]
@@ -51,12 +53,10 @@ class Outputs:
         rows, variant = np.asarray(rows), np.broadcast_to(np.asarray(variant), np.shape(rows))
         taken = np.empty((len(rows), *self.shape), self._dtype)
         which = np.searchsorted(self._ends, rows, side="right")
-        for number, part in enumerate(self._parts):
-            here = which == number
-            if here.all():
-                taken[...] = part[rows - (self._ends[number] - len(part)), variant]
-            elif here.any():
-                taken[here] = part[rows[here] - (self._ends[number] - len(part)), variant[here]]
+        places = rows - self._starts[which]
+        # Row by row: indexing by arrays would copy everything twice.
+        for into, number, place, kind in zip(taken, which, places, variant, strict=True):
+            into[...] = self._parts[number][place, kind]
         self._read += taken.nbytes
         if self._read > _KEPT_BYTES:
             self._give_pages_back()
@@ -64,6 +64,5 @@ class Outputs:
 
     def _give_pages_back(self) -> None:
         self._read = 0
-        for part in self._parts:
-            if isinstance(part.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-                part.base.madvise(mmap.MADV_DONTNEED)
+        for kept in self._maps if hasattr(mmap, "MADV_DONTNEED") else ():
+            kept.madvise(mmap.MADV_DONTNEED)
