@@ -100,8 +100,11 @@ class Checkpoint:
 
         number = 1 + max(self._numbers(), default=-1)
         record = {"version": VERSION, "jax": jax.__version__, "sha256": _digest(arrays), "facts": facts}
-        composite = ocp.args.Composite(state=ocp.args.StandardSave(_filled(arrays)), record=ocp.args.JsonSave(record))
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as writer:
+        composite = ocp.args.Composite(state=ocp.args.PyTreeSave(_filled(arrays)), record=ocp.args.JsonSave(record))
+        # Weights compress by a fifth, which takes as long as all the rest.
+        plain = ocp.PyTreeCheckpointHandler(use_compression=False)
+        handlers = ocp.CompositeCheckpointHandler(state=plain, record=ocp.JsonCheckpointHandler())
+        with ocp.Checkpointer(handlers) as writer:
             writer.save(self._folder.absolute() / str(number), composite)
         for old in self._numbers():
             if old != number:
