@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from fer_bench.specs import ConvexPhase, GradientPhase, Params, Plan, Rule
 
-HEAD_FIRST = ConvexPhase(c=0.1, standardize=False, max_iterations=500, tolerance=1e-5)
+HEAD_FIRST = ConvexPhase(c=0.1, standardize=False, max_iterations=500, tolerance=1e-4)
 """A head at its optimum, so that the first gradients do not wreck the features (Kumar et al., arXiv:2202.10054).
 
 Fitted on features as they are: scaling would give those that hardly vary weights so large that a small change below
