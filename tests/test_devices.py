@@ -24,7 +24,7 @@ import jax, numpy as np
 import test_gradient as tiny
 from fer_bench.specs import GradientPhase
 from fer_bench.training import devices
-from fer_bench.training.forward import Forward
+from fer_bench.training.forward import Forward, Output
 
 both, one = devices.everywhere(), devices.Devices(jax.devices()[:1])
 assert len(both) == 2 and len(one) == 1
@@ -40,7 +40,7 @@ for which in (one, both):
     fitter = tiny.trainer(net, phase, 3)
     after, history = fitter.fit(tiny.start(net, 3), inputs, tiny.one_hot(labels), fold, 0, tiny.nothing)
     said = fitter.predict(after, inputs, np.arange(47))
-    features, finite, fits = Forward(net, 2, 2, np.dtype(np.float32))(inputs.take(np.arange(32)))
+    features, finite, fits = Forward(net, [Output(2, 2, np.dtype(np.float32))])(inputs.take(np.arange(32)))[0]
     assert finite.all() and fits
     found.append({"said": said, "features": features, "loss": [row["loss"] for row in history],
                   **after.parameters, **after.others})
@@ -122,6 +122,12 @@ def test_a_device_that_holds_no_batch_says_so():
         forward.probe(_seconds({}, 16), [32, 64])
 
 
+@pytest.mark.parametrize(("side", "images"), [(48, 16), (149, 8), (224, 4), (299, 2), (1200, 1)])
+def test_larger_images_run_fewer_at_a_time_on_a_cpu(side, images):
+    assert forward._together(side) == images
+    assert forward.BATCH % images == 0
+
+
 def test_batches_are_timed_on_the_device_and_agree_to_rounding(monkeypatch):
     from test_gradient import backbone
 
@@ -130,10 +136,10 @@ def test_batches_are_timed_on_the_device_and_agree_to_rounding(monkeypatch):
 
     def make(size):
         sizes.append(size)
-        return forward.Forward(net, 2, 1, np.dtype(np.float32), size)
+        return forward.Forward(net, [forward.Output(2, 1, np.dtype(np.float32))], size)
 
     assert forward.fitting_batch(make, (8, 8, 3)) in (4, 8)
     assert sizes == [4, 8]
     images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), np.uint8)
-    halves = np.concatenate([make(4)(images[:4])[0], make(4)(images[4:])[0]])
-    np.testing.assert_allclose(make(8)(images)[0], halves, rtol=1e-5, atol=1e-6)
+    halves = np.concatenate([make(4)(images[:4])[0][0], make(4)(images[4:])[0][0]])
+    np.testing.assert_allclose(make(8)(images)[0][0], halves, rtol=1e-5, atol=1e-6)

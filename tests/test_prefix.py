@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import textwrap
 from pathlib import Path
+from types import MappingProxyType
 
 import jax
 import numpy as np
@@ -93,12 +95,18 @@ def _source(registry, folder: Path, text="staged"):
     return prefix.Source(component, {"text": text, **backbone.identity(component, "float32")}, folder)
 
 
-def _fetch(source, view, stop, variants=1, begin=lambda _: None):
-    store = prefix.cache_of(source.cache_dir)
-    return prefix.fetch(store, source, view, stop, variants, begin=begin, advance=lambda _: None, waiting=pytest.fail)
+def _nothing(stops, images):
+    pass
 
 
-def _not_again(_):
+def _fetch(source, view, stop, variants=1, also=MappingProxyType({}), begin=_nothing, limit=None):
+    store = prefix.cache_of(source.cache_dir, limit)
+    return prefix.fetch(
+        store, source, view, stop, variants, also=also, begin=begin, advance=lambda _: None, waiting=pytest.fail
+    )
+
+
+def _not_again(stops, images):
     pytest.fail("computed again")
 
 
@@ -128,6 +136,44 @@ def test_the_second_variant_is_of_the_mirrored_image_and_serves_who_wants_one(re
     store = prefix.cache_of(tmp_path)
     assert prefix.is_cached(store, view, source, 2, variants=1)
     assert not prefix.is_cached(store, view, source, 1, variants=1)
+
+
+def test_what_is_wanted_later_comes_of_the_same_pass_with_the_same_bits(registry, view, tmp_path):
+    begun = []
+    joint = _source(registry, tmp_path / "joint")
+    features = _fetch(joint, view, 3, also={1: 2, 2: 1, 3: 1}, begin=lambda *what: begun.append(what))
+    one, two = (_fetch(joint, view, stop, variants, begin=_not_again) for stop, variants in ((1, 2), (2, 1)))
+    assert begun == [([1, 2, 3], 70)]
+    assert features.run == one.run == two.run
+    assert (features.values.shape[1], one.values.shape[1], two.values.shape[1]) == (1, 2, 1)
+    alone = _source(registry, tmp_path / "alone")
+    for stop, found in ((1, one), (2, two), (3, features)):
+        np.testing.assert_array_equal(_fetch(alone, view, stop, found.values.shape[1]).values, found.values)
+    # What is there already is not computed again, nor is what another process computes now.
+    begun.clear()
+    store = prefix.cache_of(tmp_path / "alone")
+    store.clear()
+    del alone
+    gc.collect()
+    other = _source(registry, tmp_path / "alone")
+    _fetch(other, view, 1)
+    with store.locked(prefix.key(view, other, other.digests(), 2, 1), pytest.fail):
+        _fetch(other, view, 3, also={1: 1, 2: 1}, begin=lambda *what: begun.append(what))
+    assert begun == [([3], 70)]
+
+
+def test_what_is_wanted_later_cannot_make_a_pass_fail(registry, view, tmp_path):
+    source = _source(registry, tmp_path)
+    kernel = source.built.state["three"]["conv"]["kernel"]
+    source.built.state["three"]["conv"]["kernel"] = kernel * np.nan
+    assert np.isfinite(_fetch(source, view, 2, also={3: 1}).values).all()
+    with pytest.raises(PluginError, match="features that are not finite"):
+        _fetch(source, view, 3)
+    # A cache with room for the features alone holds them alone.
+    source = _source(registry, tmp_path / "small")
+    features = _fetch(source, view, 3, also={1: 1, 2: 1}, limit=4000)
+    assert features.values.shape == (70, 1, 5)
+    assert len(prefix.cache_of(source.cache_dir).rows()) == 1
 
 
 def test_values_beyond_half_precision_are_kept_in_float32(registry, view, tmp_path):
@@ -189,7 +235,14 @@ def test_a_cache_that_is_too_small_says_so_before_any_work(registry, view, tmp_p
     source, done = _source(registry, tmp_path), []
     with pytest.raises(FerBenchError, match="do not fit the cache"):
         prefix.fetch(
-            prefix.cache_of(tmp_path, 1000), source, view, 1, 1, begin=int, advance=done.append, waiting=pytest.fail
+            prefix.cache_of(tmp_path, 1000),
+            source,
+            view,
+            1,
+            1,
+            begin=_nothing,
+            advance=done.append,
+            waiting=pytest.fail,
         )
     assert done == []
 

@@ -18,7 +18,7 @@ from fer_bench.data.protocols import Fold
 from fer_bench.registry import Registry
 from fer_bench.specs import GradientPhase, Rule
 from fer_bench.training.backbone import Backbone, build, resolve_precision
-from fer_bench.training.forward import Forward, fitting_batch
+from fer_bench.training.forward import Forward, Output, fitting_batch
 from fer_bench.training.gradient import Model, Trainer
 from fer_bench.training.parameters import divide
 
@@ -38,7 +38,7 @@ class Pictures:
 
 def pass_forward(work: Work, backbone: Backbone) -> None:
     """Compute the features of all images."""
-    make = partial(Forward, backbone, len(backbone.stages), 1, np.dtype(np.float16))
+    make = partial(Forward, backbone, [Output(len(backbone.stages), 1, np.dtype(np.float16))])
     cpu = jax.default_backend() == "cpu"
     forward = make() if cpu else make(fitting_batch(make, work.images.shape[1:]))
     batch = forward.batch

@@ -11,7 +11,7 @@ from typing import Any
 
 from fer_bench.executors.grid import Grid, Job
 from fer_bench.results.store import Store
-from fer_bench.training.demand import demand
+from fer_bench.training.demand import Demand, demand, together
 from fer_bench.training.prefix import Source, cache_of, is_cached
 
 
@@ -76,21 +76,25 @@ def estimate(grid: Grid, store: Store, cache_dir: Path) -> Forecast:
     todo = {id(job) for job, status in jobs if status != "done"}
     cache, images, seconds, samples = cache_of(cache_dir), 0, 0.0, Counter[tuple[str, str, str]]()
     for _, group in itertools.groupby(grid.blocks, key=lambda block: (id(block.task), id(block.backbone))):
-        outputs: set[tuple[int, int]] = set()
+        demands: list[Demand] = []
         blocks = [block for block in group if any(id(job) in todo for job in block.jobs)]
         for block in blocks:
             wanted, stages = demand(block.plan, block.backbone), block.backbone.spec.stages
-            outputs |= wanted.outputs
+            demands.append(wanted)
             trained = sum(int(job.fold.train.sum()) for job in block.jobs if id(job) in todo)
             for phase, start, epochs in wanted.steps:
                 first = stages[start] if 0 < start < len(stages) else "the image" if start == 0 else "the head"
                 samples[str(block.strategy), phase, first] += trained * epochs
-        for stop, variants in outputs:
-            source = Source(blocks[0].backbone, blocks[0].backbone_identity, cache_dir)
-            # A speed through all stages is a bound where the first ones never ran alone.
-            rate = source.known_rate(stop) or source.known_rate(len(source.component.spec.stages))
-            for view in blocks[0].task.parts:
-                if not is_cached(cache, view, source, stop, variants):
-                    images += len(view.rows) * variants
-                    seconds += len(view.rows) * variants / rate if rate else float("nan")
+        outputs = together(demands)
+        if not outputs:
+            continue
+        source = Source(blocks[0].backbone, blocks[0].backbone_identity, cache_dir)
+        for view in blocks[0].task.parts:
+            missing = {stop for stop, count in outputs.items() if not is_cached(cache, view, source, stop, count)}
+            if missing:  # One pass computes them all.
+                passed = len(view.rows) * max(outputs[stop] for stop in missing)
+                # A speed through all stages is a bound where the first ones never ran alone.
+                rate = source.known_rate(max(missing)) or source.known_rate(len(source.component.spec.stages))
+                images += passed
+                seconds += passed / rate if rate else float("nan")
     return Forecast(jobs, images, None if seconds != seconds else seconds, samples)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from fer_bench.data.crops import as_errors
+from fer_bench.data.view import View
 from fer_bench.errors import FerBenchError, PluginError
 from fer_bench.executors.blame import plugin_at_fault
 from fer_bench.executors.grid import Block, Grid, Job
@@ -25,6 +26,7 @@ from fer_bench.specs import ReadoutPhase
 from fer_bench.training import answers, devices
 from fer_bench.training.cache import Cache
 from fer_bench.training.checkpoints import Checkpoint
+from fer_bench.training.demand import demand, together
 from fer_bench.training.engine import run_plan
 from fer_bench.training.gradient import Inputs
 from fer_bench.training.material import Material, Outcome
@@ -104,15 +106,17 @@ def execute(
     reporter.begin(len(pending) if only is None else 1, done)
     _notify(told, reporter, "fer_bench_run_start", cells=len(pending), done=done, runs_dir=store.runs_dir)
     for _, group in itertools.groupby(grid.blocks, key=lambda block: (id(block.task), id(block.backbone))):
-        blocks = [block for block in group if any(pending[id(job)] for job in block.jobs)]
+        blocks = [block for block in group if any(job is only if only else pending[id(job)] for job in block.jobs)]
         if not blocks:
             continue
+        outputs = together(demand(block.plan, block.backbone) for block in blocks)
         source = Source(blocks[0].backbone, blocks[0].backbone_identity, cache_dir)
+        frozen = _Frozen(cache, source, outputs, reporter)
         for block in blocks:
-            together = [[job.cell.seed, job.cell.fold] for job in block.jobs]
+            at_once = [[job.cell.seed, job.cell.fold] for job in block.jobs]
             todo = [pending[id(job)] if only is None else job is only for job in block.jobs]
-            for job, result in _results(block, todo, cache, source, reporter, unfinished):
-                made = {"seeds": job.seeds, "config": job.config, "together": together}
+            for job, result in _results(block, todo, frozen, unfinished):
+                made = {"seeds": job.seeds, "config": job.config, "together": at_once}
                 stored = store.write(job.cell, result, {**origin, **made})
                 ok, failed = ok + (stored.status == "ok"), failed + (stored.status == "failed")
                 reporter.cell(stored, str(job.cell))
@@ -126,25 +130,47 @@ def execute(
     return Summary(ok, failed, done)
 
 
-def _fetch(block: Block, cache: Cache, source: Source, stop: int, variants: int, reporter: Reporter) -> list[Prefix]:
-    """Return what the first ``stop`` stages make of each part of a block's task: from the cache, or computed."""
-    stages = block.backbone.spec.stages
-    what = "features" if stop == len(stages) else f"stages to {stages[stop - 1]}"
-    return [
-        fetch(
-            cache,
-            source,
-            view,
-            stop=stop,
-            variants=variants,
-            begin=lambda images, view=view: reporter.step(f"{what}: {view} through {block.backbone}", images),
-            advance=reporter.advance,
-            waiting=lambda view=view: reporter.step(
-                f"waiting for another process: {view} through {block.backbone}", len(view.rows)
-            ),
-        )
-        for view in block.task.parts
-    ]
+@dataclass(frozen=True)
+class _Frozen:
+    """The frozen stages of blocks that share a task and a backbone.
+
+    Attributes:
+        cache: of their outputs.
+        source: the backbone.
+        wanted: stop -> variants of each output that any of the blocks will ask for.
+        reporter: is told when they run.
+    """
+
+    cache: Cache
+    source: Source
+    wanted: Mapping[int, int]
+    reporter: Reporter
+
+    def outputs(self, block: Block, stop: int, variants: int) -> list[Prefix]:
+        """Return what the first ``stop`` stages make of each part of the task: from the cache, or computed."""
+        stages = block.backbone.spec.stages
+
+        def begin(stops: Sequence[int], images: int, view: View) -> None:
+            to = [stages[stop - 1] for stop in stops if stop < len(stages)]
+            what = [f"stages to {' and '.join(to)}"] * bool(to) + ["features"] * (len(to) < len(stops))
+            self.reporter.step(f"{', '.join(what)}: {view} through {block.backbone}", images)
+
+        return [
+            fetch(
+                self.cache,
+                self.source,
+                view,
+                stop,
+                max(variants, self.wanted.get(stop, 1)),
+                also=self.wanted,
+                begin=functools.partial(begin, view=view),
+                advance=self.reporter.advance,
+                waiting=lambda view=view: self.reporter.step(
+                    f"waiting for another process: {view} through {block.backbone}", len(view.rows)
+                ),
+            )
+            for view in block.task.parts
+        ]
 
 
 @dataclass
@@ -154,24 +180,24 @@ class _Spent:
     seconds: float = 0.0
     images_per_second: float | None = None
     batch: int | None = None
+    runs: set[str] = field(default_factory=set[str])
 
     def add(self, parts: Sequence[Prefix]) -> None:
         """Count one stage's outputs."""
-        self.seconds += sum(part.seconds for part in parts)
+        self.seconds += sum({part.run: part.seconds for part in parts if part.run not in self.runs}.values())
+        self.runs |= {part.run for part in parts}
         self.images_per_second = min(part.images_per_second for part in parts)
         self.batch = parts[0].batch
 
 
-def _material(
-    block: Block, cache: Cache, source: Source, reporter: Reporter, spent: _Spent, unfinished: Path | None
-) -> Material:
+def _material(block: Block, frozen: _Frozen, spent: _Spent, unfinished: Path | None) -> Material:
     """Return what the engine works on; each part is fetched when a phase needs it first."""
-    stages, meter = block.backbone.spec.stages, Meter()
+    stages, meter, source, reporter = block.backbone.spec.stages, Meter(), frozen.source, frozen.reporter
 
     @functools.cache
     def outputs(stop: int, variants: int) -> list[np.ndarray[Any, Any]]:
         with meter.count("features"):
-            parts = _fetch(block, cache, source, stop, variants, reporter)
+            parts = frozen.outputs(block, stop, variants)
         spent.add(parts)
         return [part.values for part in parts]
 
@@ -198,15 +224,15 @@ def _material(
 
 
 def _results(
-    block: Block, todo: Sequence[bool], cache: Cache, source: Source, reporter: Reporter, unfinished: Path | None
+    block: Block, todo: Sequence[bool], frozen: _Frozen, unfinished: Path | None
 ) -> Iterable[tuple[Job, Result]]:
     """Yield the result of every job of a block that is to be done.
 
     The engine is given all of them: heads are fitted together, and which cells are stored already must not show, not
     even in their rounding.
     """
-    spent, jobs = _Spent(), block.jobs
-    material = _material(block, cache, source, reporter, spent, unfinished)
+    spent, jobs, source = _Spent(), block.jobs, frozen.source
+    material = _material(block, frozen, spent, unfinished)
     trainings = run_plan(block.plan, material, [job.fold for job in jobs], [job.cell.seed for job in jobs])
     for job, training in itertools.compress(zip(jobs, trainings, strict=True), todo):
         before = material.meter.seconds()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,20 +59,37 @@ class Backbone:
             images: (b, h, w, 1 or 3) uint8.
             stop: 0 gives the prepared input, ``len(stages)`` the features (b, feature_size) float32.
         """
-        return self._run(state, to_input(images, self.input_size, self.image_input), 0, stop)
+        return self.outputs(state, images, (stop,))[stop]
+
+    def outputs(self, state: dict[str, Any], images: jax.Array, stops: Collection[int]) -> dict[int, jax.Array]:
+        """Return what `prefix` returns for each of some stops, in one pass.
+
+        What runs after a stage does not change the rounding of what it returns: XLA fuses nothing across stages.
+        """
+        x, found = to_input(images, self.input_size, self.image_input), dict[int, jax.Array]()
+        for stop in range(max(stops) + 1):
+            if stop:
+                stage = self.stages[stop - 1]
+                x = jax.lax.optimization_barrier(nnx.merge(self.graphs[stage], state[stage])(x))
+            if stop in stops:
+                found[stop] = self._pooled(x) if stop == len(self.stages) else x
+        return found
 
     def rest(self, state: dict[str, Any], x: jax.Array, start: int) -> jax.Array:
         """Return the features (b, feature_size) float32 that follow from ``x``, the output of `prefix` at ``start``."""
-        return self._run(state, x, start, len(self.stages)) if start < len(self.stages) else x
+        if start == len(self.stages):
+            return x
+        for stage in self.stages[start:]:
+            x = nnx.merge(self.graphs[stage], state[stage])(x)
+        return self._pooled(x)
 
     def digests(self) -> tuple[str, ...]:
         """Return for each stage a sha256 of its arrays."""
         return tuple(_digest(self.state[stage]) for stage in self.stages)
 
-    def _run(self, state: dict[str, Any], x: jax.Array, start: int, stop: int) -> jax.Array:
-        for stage in self.stages[start:stop]:
-            x = nnx.merge(self.graphs[stage], state[stage])(x)
-        return jnp.mean(x, axis=(1, 2)) if stop == len(self.stages) and x.ndim == 4 else x
+    @staticmethod
+    def _pooled(x: jax.Array) -> jax.Array:
+        return jnp.mean(x, axis=(1, 2)) if x.ndim == 4 else x
 
 
 def resolve_precision(precision: Precision) -> str:

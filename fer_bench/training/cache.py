@@ -124,6 +124,17 @@ class Cache:
         finally:
             lock.release()
 
+    @contextmanager
+    def locked_if_free(self, key: str) -> Iterator[bool]:
+        """Do as `locked` does within a block of it, unless another process holds the entry; say whether it was free."""
+        try:
+            lock = self._lock(key).acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        with lock:
+            yield True
+
     def has(self, key: str) -> bool:
         """Return whether an entry is complete, without comparing its checksums."""
         return _read(self.folder / key) is not None

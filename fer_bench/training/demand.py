@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fer_bench.registry import Component
-from fer_bench.specs import BackboneSpec, ConvexPhase, GradientPhase, Plan, ReadoutPhase
+from fer_bench.specs import AnswerPhase, BackboneSpec, ConvexPhase, GradientPhase, Plan, ReadoutPhase
 from fer_bench.training import augment, rules
 
 
@@ -23,11 +24,19 @@ class Demand:
     steps: tuple[tuple[str, int, int], ...]
 
 
+def together(demands: Iterable[Demand]) -> dict[int, int]:
+    """Return stop -> variants of the outputs that serve all of some demands: two variants serve who wants one."""
+    wanted: dict[int, int] = {}
+    for stop, variants in sorted(set[tuple[int, int]]().union(*(one.outputs for one in demands))):
+        wanted[stop] = variants
+    return wanted
+
+
 def demand(plan: Plan, backbone: Component[BackboneSpec]) -> Demand:
     """Return what ``plan`` asks of ``backbone``, which it fits (`fer_bench.training.rules.check`)."""
     stages = backbone.spec.stages
     phases = [phase for phase in plan.phases if isinstance(phase, GradientPhase)]
-    frozen = any(isinstance(phase, ConvexPhase | ReadoutPhase) for phase in plan.phases)
+    frozen = any(isinstance(phase, ConvexPhase | ReadoutPhase | AnswerPhase) for phase in plan.phases)
     outputs = {(len(stages), 1)} if frozen else set[tuple[int, int]]()
     steps: list[tuple[str, int, int]] = []
     try:

@@ -9,12 +9,14 @@ import hashlib
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -23,19 +25,19 @@ import numpy as np
 
 from fer_bench.data import transforms
 from fer_bench.data.view import View
-from fer_bench.errors import PluginError
+from fer_bench.errors import FerBenchError, PluginError
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneSpec
 from fer_bench.training import backbone as backbones
 from fer_bench.training.backbone import Backbone
 from fer_bench.training.cache import Cache, Entry, Writer
-from fer_bench.training.forward import BATCH, Forward, fitting_batch
+from fer_bench.training.forward import BATCH, Forward, Output, fitting_batch
 from fer_bench.training.meter import forward_flops
 
 Array = np.ndarray[Any, Any]
 
-VERSION = 1
-"""Part of every key; grows when any number that this module stores changes."""
+VERSION = 2
+"""Part of every key; grows when any number or fact that this module stores changes."""
 
 
 class Source:
@@ -118,7 +120,8 @@ class Prefix:
         parameters: trainable parameters of the whole backbone.
         seconds: that computing them took, whenever that was.
         images_per_second: of that computation, without compilation; a mirrored image counts.
-        batch: images that ran together then; None where an older version did not say.
+        batch: images that ran together then.
+        run: the pass that computed it; outputs of one pass share its seconds.
         entry: keeps them from being evicted.
     """
 
@@ -126,7 +129,8 @@ class Prefix:
     parameters: int
     seconds: float
     images_per_second: float
-    batch: int | None
+    batch: int
+    run: str
     entry: Entry
 
 
@@ -173,7 +177,8 @@ def fetch(
     stop: int,
     variants: int,
     *,
-    begin: Callable[[int], None],
+    also: Mapping[int, int] = MappingProxyType({}),
+    begin: Callable[[Sequence[int], int], None],
     advance: Callable[[int], None],
     waiting: Callable[[], None],
 ) -> Prefix:
@@ -187,7 +192,9 @@ def fetch(
         view: the images.
         stop: number of stages that run; all of them give the features, averaged over space.
         variants: 1, or 2 for the mirrored image beside each; two serve whoever wants one.
-        begin: called with the number of images if they must be computed.
+        also: stop -> variants of what will be asked for later; it is computed in the same pass, unless it is cached,
+            another process computes it, or it makes the pass fail.
+        begin: called with the stops and the number of images if they must be computed.
         advance: called with the number of images done since the last call.
         waiting: called if another process computes them.
 
@@ -203,21 +210,27 @@ def fetch(
             if (entry := cache.open(both)) is not None:
                 return _prefix(entry)
     name = key(view, source, digests, stop, variants)
-    with cache.locked(name, waiting):
+    with cache.locked(name, waiting), ExitStack() as locks:
         entry = cache.open(name)
         if entry is None:
-            begin(len(view.rows))
-            _compute(cache, name, source, view, stop, variants, advance)
+            dtype = np.dtype(np.float32 if source.component.spec.answers else np.float16)
+            wanted = {name: Output(stop, variants, dtype)}
+            for later, count in also.items():
+                if later != stop and not is_cached(cache, view, source, later, count):
+                    other = key(view, source, digests, later, count)
+                    if locks.enter_context(cache.locked_if_free(other)) and not cache.has(other):
+                        wanted[other] = Output(later, count, dtype)
+            begin(sorted(output.stop for output in wanted.values()), len(view.rows))
+            _compute(cache, wanted, source, view, advance)
             entry = cache.open(name)
             assert entry is not None, "an entry that was just written is there"
-            source.record_rate(stop, entry.facts["images_per_second"])
     return _prefix(entry)
 
 
 def _prefix(entry: Entry) -> Prefix:
     facts = entry.facts
-    seconds, rate = facts["seconds"], facts["images_per_second"]
-    return Prefix(entry.values, facts["parameters"], seconds, rate, facts.get("batch"), entry)
+    seconds, rate, run = facts["seconds"], facts["images_per_second"], facts["pass"]
+    return Prefix(entry.values, facts["parameters"], seconds, rate, facts["batch"], run, entry)
 
 
 class _DoesNotFit(Exception):
@@ -225,13 +238,13 @@ class _DoesNotFit(Exception):
 
 
 def _compute(
-    cache: Cache, name: str, source: Source, view: View, stop: int, variants: int, advance: Callable[[int], None]
+    cache: Cache, wanted: Mapping[str, Output], source: Source, view: View, advance: Callable[[int], None]
 ) -> None:
-    """Write an entry, batch by batch; in half precision unless a value does not fit, or the values are answers.
+    """Write entries, batch by batch; the first of them alone if several fail.
 
-    Rounding must not turn the answer of a finished classifier.
+    In half precision unless a value does not fit. The answers of a finished classifier are kept as they are: rounding
+    must not turn them.
     """
-    start = time.perf_counter()
     done = 0
 
     def count(images: int) -> None:
@@ -239,53 +252,58 @@ def _compute(
         done += images
         advance(images)
 
-    first = np.dtype(np.float32 if source.component.spec.answers else np.float16)
+    name, output = next(iter(wanted.items()))
     try:
-        _write(cache, name, source, view, stop, variants, first, start, count)
-    except _DoesNotFit:
-        advance(-done)
-        _write(cache, name, source, view, stop, variants, np.dtype(np.float32), start, advance)
+        _write(cache, wanted, source, view, count)
+    except (FerBenchError, _DoesNotFit) as error:
+        if len(wanted) == 1 and not isinstance(error, _DoesNotFit):
+            raise
+        if done:
+            advance(-done)
+        if len(wanted) > 1:
+            _compute(cache, {name: output}, source, view, advance)
+        else:
+            _write(cache, {name: replace(output, dtype=np.dtype(np.float32))}, source, view, advance)
 
 
 def _write(
-    cache: Cache,
-    name: str,
-    source: Source,
-    view: View,
-    stop: int,
-    variants: int,
-    dtype: np.dtype[Any],
-    start: float,
-    advance: Callable[[int], None],
+    cache: Cache, wanted: Mapping[str, Output], source: Source, view: View, advance: Callable[[int], None]
 ) -> None:
-    backbone, n = source.built, len(view.rows)
-    make = partial(Forward, backbone, stop, variants, dtype)
-    forward = make(batch=_batch(source, view, stop, make))
+    start, backbone, n = time.perf_counter(), source.built, len(view.rows)
+    outputs = list(wanted.values())
+    last, variants = max(output.stop for output in outputs), max(output.variants for output in outputs)
+    make = partial(Forward, backbone, outputs)
+    forward = make(batch=_batch(source, view, last, make))
     batches = _batches(view, forward.batch, backbone.input_size)
     first = next(batches)
-    state = {stage: backbone.state[stage] for stage in backbone.stages[:stop]}
-    shape = _output_shape(source, stop, jax.eval_shape(partial(backbone.prefix, stop=stop), state, first[1]))
-    with cache.writer(name, (n, variants, *shape), dtype) as writer:
+    stops = [output.stop for output in outputs]
+    shapes = jax.eval_shape(partial(backbone.outputs, stops=stops), backbone.state, first[1])
+    with ExitStack() as stack:
+        writers: list[Writer] = []
+        for name, output in wanted.items():
+            shape = (n, output.variants, *_output_shape(source, output.stop, shapes[output.stop]))
+            writers.append(stack.enter_context(cache.writer(name, shape, output.dtype)))
         compiled = start
         for at, images, count in itertools.chain([first], batches):
-            values, finite, fits = forward(images)
-            if not finite.all():
-                sample = view.column("id")[at + int(np.flatnonzero(~finite[:count])[:1].sum())]
-                raise PluginError(
-                    f"Backbone {backbone.name!r} returned {_words(backbone, stop)} that are not finite, first for "
-                    f"sample {sample!r}."
-                )
-            if not fits and dtype == np.float16:
-                raise _DoesNotFit
-            writer.append(values[:count])
+            for writer, output, (values, finite, fits) in zip(writers, outputs, forward(images), strict=True):
+                if not finite.all():
+                    sample = view.column("id")[at + int(np.flatnonzero(~finite[:count])[:1].sum())]
+                    raise PluginError(
+                        f"Backbone {backbone.name!r} returned {_words(backbone, output.stop)} that are not finite, "
+                        f"first for sample {sample!r}."
+                    )
+                if not fits and output.dtype == np.float16:
+                    raise _DoesNotFit
+                writer.append(values[:count])
             if at == 0:
                 compiled = time.perf_counter()
             advance(count)
         end = time.perf_counter()
-        rate = (n - forward.batch) / (end - compiled) if n > forward.batch else n / (end - start)
-        _describe(writer, source, view, stop, dtype)
-        writer.facts |= {"seconds": end - start, "images_per_second": rate * variants, "variants": variants}
-        writer.facts |= {"batch": forward.batch}
+        rate = variants * ((n - forward.batch) / (end - compiled) if n > forward.batch else n / (end - start))
+        facts = {"seconds": end - start, "images_per_second": rate, "batch": forward.batch, "pass": uuid.uuid4().hex}
+        for writer, output in zip(writers, outputs, strict=True):
+            writer.facts |= {**_description(source, view, output), **facts, "variants": output.variants}
+    source.record_rate(last, rate)
 
 
 def _batch(source: Source, view: View, stop: int, make: Callable[..., Forward]) -> int:
@@ -332,15 +350,15 @@ def _words(backbone: Backbone, stop: int) -> str:
     return f"outputs of stage {backbone.stages[stop - 1]!r}" if stop else "input images"
 
 
-def _describe(writer: Writer, source: Source, view: View, stop: int, dtype: np.dtype[Any]) -> None:
-    """Say what an entry is, for `fer-bench cache status`."""
-    writer.facts |= {
+def _description(source: Source, view: View, output: Output) -> dict[str, Any]:
+    """Return what an entry is, for `fer-bench cache status`."""
+    return {
         "dataset": str(view.dataset),
         "images": len(view.rows),
         "backbone": str(source.component),
         "precision": source.identity["precision"],
-        "holds": _words(source.built, stop),
-        "type": dtype.name,
+        "holds": _words(source.built, output.stop),
+        "type": output.dtype.name,
         "parameters": source.built.parameters,
     }
 
