@@ -101,7 +101,7 @@ class Checkpoint:
         number = 1 + max(self._numbers(), default=-1)
         record = {"version": VERSION, "jax": jax.__version__, "sha256": _digest(arrays), "facts": facts}
         composite = ocp.args.Composite(state=ocp.args.PyTreeSave(_filled(arrays)), record=ocp.args.JsonSave(record))
-        # Weights compress by a fifth, which takes as long as all the rest.
+        # Weights compress by a fifth, for half as much work again.
         plain = ocp.PyTreeCheckpointHandler(use_compression=False)
         handlers = ocp.CompositeCheckpointHandler(state=plain, record=ocp.JsonCheckpointHandler())
         with ocp.Checkpointer(handlers) as writer:
