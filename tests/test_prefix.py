@@ -164,11 +164,13 @@ def test_what_is_wanted_later_comes_of_the_same_pass_with_the_same_bits(registry
 
 def test_what_is_wanted_later_cannot_make_a_pass_fail(registry, view, tmp_path):
     source = _source(registry, tmp_path)
-    kernel = source.built.state["three"]["conv"]["kernel"]
-    source.built.state["three"]["conv"]["kernel"] = kernel * np.nan
+    source.built.state["three"]["norm"]["scale"] *= np.nan
     assert np.isfinite(_fetch(source, view, 2, also={3: 1}).values).all()
     with pytest.raises(PluginError, match="features that are not finite"):
         _fetch(source, view, 3)
+    source = _source(registry, tmp_path / "broken")
+    source.built.graphs["three"] = None
+    assert np.isfinite(_fetch(source, view, 2, also={3: 1}).values).all()
     # A cache with room for the features alone holds them alone.
     source = _source(registry, tmp_path / "small")
     features = _fetch(source, view, 3, also={1: 1, 2: 1}, limit=4000)

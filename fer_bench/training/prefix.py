@@ -25,7 +25,7 @@ import numpy as np
 
 from fer_bench.data import transforms
 from fer_bench.data.view import View
-from fer_bench.errors import FerBenchError, PluginError
+from fer_bench.errors import PluginError
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneSpec
 from fer_bench.training import backbone as backbones
@@ -255,7 +255,7 @@ def _compute(
     name, output = next(iter(wanted.items()))
     try:
         _write(cache, wanted, source, view, count)
-    except (FerBenchError, _DoesNotFit) as error:
+    except Exception as error:  # a later stage may raise anything, which is no fault of the first output
         if len(wanted) == 1 and not isinstance(error, _DoesNotFit):
             raise
         if done:
