@@ -26,10 +26,7 @@ class Demand:
 
 def together(demands: Iterable[Demand]) -> dict[int, int]:
     """Return stop -> variants of the outputs that serve all of some demands: two variants serve who wants one."""
-    wanted: dict[int, int] = {}
-    for stop, variants in sorted(set[tuple[int, int]]().union(*(one.outputs for one in demands))):
-        wanted[stop] = variants
-    return wanted
+    return dict(sorted(set[tuple[int, int]]().union(*(one.outputs for one in demands))))
 
 
 def demand(plan: Plan, backbone: Component[BackboneSpec]) -> Demand:
