@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fer_bench import paths
-from fer_bench.data.copies import (
+from fer_bench.audit.copies import (
     CORRELATION,
     DISTANCE,
     SIDE,

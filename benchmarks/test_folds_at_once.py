@@ -19,13 +19,13 @@ import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedKFold
 
+from fer_bench.keeping.outputs import Outputs
+from fer_bench.learning import convex
+from fer_bench.learning.gradient import Model, Trainer
+from fer_bench.networks.backbone import build
+from fer_bench.networks.parameters import divide
 from fer_bench.registry import Registry
 from fer_bench.specs import ConvexPhase, GradientPhase, Rule
-from fer_bench.training import convex
-from fer_bench.training.backbone import build
-from fer_bench.training.gradient import Model, Trainer
-from fer_bench.training.outputs import Outputs
-from fer_bench.training.parameters import divide
 
 IMAGES, FEATURES, CLASSES = 2100, 2048, 7
 FOLDS, BATCH = 5, 32

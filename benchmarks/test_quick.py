@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 @pytest.fixture(scope="module")
 def problem():
     """Return 700 x 512 features that half overlap between seven classes, labels, and ten training parts."""
-    from fer_bench.training.outputs import Outputs
+    from fer_bench.keeping.outputs import Outputs
 
     rng = np.random.default_rng(0)
     labels = np.arange(700) % 7
@@ -29,16 +29,16 @@ def problem():
 
 
 def test_heads(problem, benchmark):
+    from fer_bench.learning import convex
     from fer_bench.specs import ConvexPhase
-    from fer_bench.training import convex
 
     phase = ConvexPhase(c=0.01, standardize=True, max_iterations=500, tolerance=1e-4)
     benchmark.pedantic(convex.fit, (*problem, 7, phase), rounds=5, warmup_rounds=1)
 
 
 def test_features(benchmark):
+    from fer_bench.networks.backbone import build
     from fer_bench.registry import Registry
-    from fer_bench.training.backbone import build
 
     net = build(Registry.load().backbone("xception[input_size=71,weights=random]"), "float32", 0)
     images = np.random.default_rng(0).integers(0, 256, (8, 48, 48, 3), np.uint8)

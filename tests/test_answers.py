@@ -7,8 +7,8 @@ import pytest
 
 from fer_bench.errors import PluginError
 from fer_bench.labels import EXPRESSIONS
+from fer_bench.networks import answers
 from fer_bench.registry import Registry
-from fer_bench.training import answers
 
 
 def _row(**shares: float) -> list[float]:

@@ -20,11 +20,14 @@ LAYERS = [
     ("plugins",),
     ("registry",),
     ("config",),
-    ("faces", "data", "evaluation", "training", "results", "reports", "executors", "testing", "scaffold"),
+    (
+        *("faces", "data", "audit", "tasks", "keeping", "networks", "learning"),
+        *("evaluation", "results", "reports", "executors", "testing", "scaffold"),
+    ),
     ("cli", "pytest_plugin"),
     ("notebook",),
 ]
-ORDER_INSIDE = ["faces", "data", "training", "evaluation", "results", "reports", "executors", "testing", "scaffold"]
+ORDER_INSIDE = list(LAYERS[7])
 """Within the middle layer a package imports only those before it."""
 LIGHT = [name for layer in LAYERS[:7] for name in layer]
 HEAVY = {"jax", "jaxlib", "flax", "optax", "sklearn", "pandas", "tensorflow_datasets", "numpy", "tensorflow"}

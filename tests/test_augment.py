@@ -9,8 +9,8 @@ import pytest
 from PIL import Image, ImageEnhance
 from scipy import ndimage
 
+from fer_bench.learning import augment
 from fer_bench.specs import GradientPhase, Plan, Rule
-from fer_bench.training import augment
 
 KEY = jax.random.key(0)
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from fer_bench.errors import FerBenchError
-from fer_bench.training import cache as module
-from fer_bench.training.cache import Cache
+from fer_bench.keeping import cache as module
+from fer_bench.keeping.cache import Cache
 
 SHAPE = (3000, 2, 1024)  # 12.3 MB: two pieces, the second not full
 
@@ -124,7 +124,7 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path, write, message):
 HOLD = """
 import sys, time, numpy as np
 from pathlib import Path
-from fer_bench.training.cache import Cache
+from fer_bench.keeping.cache import Cache
 cache = Cache(Path(sys.argv[1]))
 def say(word): print(word, flush=True)
 with cache.locked("a", lambda: say("waits")):

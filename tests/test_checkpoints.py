@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from fer_bench.training.checkpoints import Checkpoint
+from fer_bench.keeping.checkpoints import Checkpoint
 
 LEAVES = [
     np.linspace(0, 1, 7, dtype=np.float32),

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from broken_backbones import SPEC, BrokenParams, CarelessParams
 
+from fer_bench.keeping.weights import tensor_digests
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneSpec, ImageInput, WeightsSpec
 from fer_bench.testing.conformance import Suite, cases
 from fer_bench.testing.conformance.backbone import RULES, BackboneSubject
-from fer_bench.training.weights import tensor_digests
 
 PLUGIN = Plugin(name="broken-plugin", distribution="broken", version="1")
 

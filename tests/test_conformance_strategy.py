@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from broken_strategies import SPEC, BrokenParams
 
+from fer_bench.learning.gradient import Trainer
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component
 from fer_bench.testing.conformance import Suite, cases
 from fer_bench.testing.conformance.strategy import RULES, StrategySubject
-from fer_bench.training.gradient import Trainer
 
 PLUGIN = Plugin(name="broken-plugin", distribution="broken", version="1")
 

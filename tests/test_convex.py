@@ -7,9 +7,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from fer_bench.keeping.outputs import Outputs
+from fer_bench.learning import convex
 from fer_bench.specs import ConvexPhase
-from fer_bench.training import convex
-from fer_bench.training.outputs import Outputs
 
 
 def _task(n: int, f: int, classes: int, seed: int = 0):

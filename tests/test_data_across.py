@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from fer_bench.audit import across, clusters
 from fer_bench.cli import app
-from fer_bench.data import across, clusters
 from fer_bench.data.prepare import prepare
 from fer_bench.registry import Registry
 

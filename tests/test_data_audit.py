@@ -10,8 +10,8 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
+from fer_bench.audit import clusters, copies, sheet, signatures
 from fer_bench.cli import app
-from fer_bench.data import clusters, copies, sheet, signatures
 from fer_bench.data.prepare import prepare
 from fer_bench.registry import Registry
 

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from fer_bench.cli import app
 from fer_bench.config import RunConfig
-from fer_bench.data import protocols
 from fer_bench.data.prepare import prepare
-from fer_bench.data.task import Task
-from fer_bench.data.view import select
 from fer_bench.registry import Registry
+from fer_bench.tasks import protocols
+from fer_bench.tasks.task import Task
+from fer_bench.tasks.view import select
 
 BACKBONE = "xception[input_size=149]"
 

@@ -15,7 +15,7 @@ import pytest
 from tiny_run import start
 
 from fer_bench.errors import FerBenchError
-from fer_bench.training import devices, forward
+from fer_bench.networks import devices, forward
 
 TWO_DEVICES = """
 import sys
@@ -23,8 +23,8 @@ sys.path.insert(0, sys.argv[1])
 import jax, numpy as np
 import test_gradient as tiny
 from fer_bench.specs import GradientPhase
-from fer_bench.training import devices
-from fer_bench.training.forward import Forward, Output
+from fer_bench.networks import devices
+from fer_bench.networks.forward import Forward, Output
 
 both, one = devices.everywhere(), devices.Devices(jax.devices()[:1])
 assert len(both) == 2 and len(one) == 1

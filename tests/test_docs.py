@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from command_line import examples, parse, subcommands
 
+from fer_bench.learning.engine import make_plan
 from fer_bench.registry import Registry
-from fer_bench.training.engine import make_plan
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("plugins/*/README.md")), *sorted(ROOT.glob("docs/**/*.md"))]

@@ -15,10 +15,10 @@ from fake_faces import Fake
 from tiny_run import BASE, invoke
 
 from fer_bench.cli import main
-from fer_bench.data.crops import as_errors
 from fer_bench.errors import FerBenchError
 from fer_bench.faces import store, weights
 from fer_bench.faces.parameters import Crop, Detection
+from fer_bench.tasks.crops import as_errors
 
 OTHER = "others[split=test]"
 SECOND = """synthetic=True), DatasetSpec(name="others", title="", builder="tiny_data:Squares", licence="n",
@@ -82,7 +82,7 @@ def test_missed_faces_are_errors_by_every_metric():
 @pytest.fixture
 def fake(tiny, monkeypatch):
     """The tiny plugins, and a detector that misses about half of the images."""
-    from fer_bench.data import crops
+    from fer_bench.tasks import crops
 
     monkeypatch.setattr(crops, "Detector", Fake)
     Fake.looked = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fer_bench.data.first_seen import FirstSeen
+from fer_bench.data.checks import FirstSeen
 
 
 def test_a_text_is_found_whether_it_came_long_ago_or_just_now():

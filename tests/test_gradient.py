@@ -13,13 +13,13 @@ import optax
 import pytest
 from flax import nnx
 
-from fer_bench.data.protocols import Fold
+from fer_bench.keeping.outputs import Outputs
+from fer_bench.learning import augment, rules
+from fer_bench.learning.gradient import Model, Trainer
+from fer_bench.networks.backbone import Backbone
+from fer_bench.networks.parameters import divide
 from fer_bench.specs import GradientPhase, ImageInput, Rule
-from fer_bench.training import augment, rules
-from fer_bench.training.backbone import Backbone
-from fer_bench.training.gradient import Model, Trainer
-from fer_bench.training.outputs import Outputs
-from fer_bench.training.parameters import divide
+from fer_bench.tasks.protocols import Fold
 
 FROM_LAST = (Rule(rate=0, stop=-1), Rule(start=-1), Rule(head=True, rate=10))
 EVERYTHING = (Rule(), Rule(head=True))

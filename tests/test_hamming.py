@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_bench.data import hamming
+from fer_bench.audit import hamming
 
 
 def every_two(hashes, distance):

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
+from fer_bench.networks import meter
+from fer_bench.networks.backbone import Backbone
 from fer_bench.specs import ImageInput
-from fer_bench.training import meter
-from fer_bench.training.backbone import Backbone
 
 
 @pytest.fixture

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from fer_bench.data.prepare import prepare
-from fer_bench.data.view import select
 from fer_bench.errors import FerBenchError, PluginError
+from fer_bench.keeping import cache
+from fer_bench.keeping.outputs import Outputs
+from fer_bench.networks import backbone, prefix
 from fer_bench.registry import Registry
-from fer_bench.training import backbone, cache, prefix
-from fer_bench.training.outputs import Outputs
+from fer_bench.tasks.view import select
 
 PLUGIN = """
     from fer_bench import hookimpl

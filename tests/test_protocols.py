@@ -12,13 +12,13 @@ import pytest
 from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedKFold
 
 from fer_bench.config import RunConfig
-from fer_bench.data import protocols
-from fer_bench.data.task import Task, check_classes
-from fer_bench.data.view import select
 from fer_bench.errors import FerBenchError
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component
 from fer_bench.specs import DatasetParams, DatasetSpec
+from fer_bench.tasks import protocols
+from fer_bench.tasks.task import Task, check_classes
+from fer_bench.tasks.view import select
 
 SPEC = DatasetSpec(name="faces", title="", builder="", labels=(), identity="maybe", licence="", citation="")
 

@@ -14,18 +14,18 @@ from fer_bench.data.checks import check_samples
 from fer_bench.data.faults import Faults
 from fer_bench.data.index import IndexWriter, read_index, write_index
 from fer_bench.data.prepare import find_prepared, old_format, prepare
-from fer_bench.data.soft_labels import map_soft_labels
-from fer_bench.data.task import Task
-from fer_bench.data.view import select
 from fer_bench.errors import DataError, FerBenchError
 from fer_bench.evaluation.calibration import soft_accuracy, soft_kl
 from fer_bench.executors.grid import check_labels
+from fer_bench.learning.material import Material
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component
 from fer_bench.results.cell import Cell
 from fer_bench.results.store import Result, Store, read_predictions
 from fer_bench.specs import DatasetSpec, GradientPhase, Plan, Rule, Sample
-from fer_bench.training.material import Material
+from fer_bench.tasks.soft_labels import map_soft_labels
+from fer_bench.tasks.task import Task
+from fer_bench.tasks.view import select
 
 LABELS = ("happy", "sad", "contempt", "joy", "fear")
 PICTURE = encode_png(np.zeros((2, 2), np.uint8))

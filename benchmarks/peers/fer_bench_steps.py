@@ -14,13 +14,13 @@ import numpy as np
 from work import CLIP, TAIL_RATE, Work, read_work
 
 from fer_bench.cli.huge_pages import restart_with_them
-from fer_bench.data.protocols import Fold
+from fer_bench.learning.gradient import Model, Trainer
+from fer_bench.networks.backbone import Backbone, build, resolve_precision
+from fer_bench.networks.forward import Forward, Output, fitting_batch
+from fer_bench.networks.parameters import divide
 from fer_bench.registry import Registry
 from fer_bench.specs import GradientPhase, Rule
-from fer_bench.training.backbone import Backbone, build, resolve_precision
-from fer_bench.training.forward import Forward, Output, fitting_batch
-from fer_bench.training.gradient import Model, Trainer
-from fer_bench.training.parameters import divide
+from fer_bench.tasks.protocols import Fold
 
 
 class Pictures:

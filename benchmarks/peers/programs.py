@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from table import Run, run_of
 
-from fer_bench.data.task import Task
 from fer_bench.results.store import Store
+from fer_bench.tasks.task import Task
 
 HERE = Path(__file__).parent
 COLD, WARM = "fer-bench, empty cache", "fer-bench, again"

@@ -16,10 +16,10 @@ from fer_bench.cli.tables import print_table
 from fer_bench.errors import FerBenchError
 
 if TYPE_CHECKING:
+    from fer_bench.audit.audit import Audit
+    from fer_bench.audit.signatures import Signatures
     from fer_bench.config import RunConfig
-    from fer_bench.data.audit import Audit
     from fer_bench.data.prepared import Prepared
-    from fer_bench.data.signatures import Signatures
     from fer_bench.registry import Component
     from fer_bench.specs import DatasetSpec
 
@@ -70,7 +70,7 @@ def audit(
 
     What it finds is kept beside the prepared data: from then on copies stay in one fold (--no-leak-free: they do not).
     """
-    from fer_bench.data.known import compare_known, read_known
+    from fer_bench.audit.known import compare_known, read_known
 
     given = {**context.params, "datasets": None}
     (config,) = options.make_config({name: value for name, value in given.items() if name != "data_dir"})
@@ -97,8 +97,8 @@ def audit(
 
 
 def _audit(dataset: Component[DatasetSpec], data_dir: Path) -> Found:
-    from fer_bench.data import signatures
-    from fer_bench.data.audit import audit as make_audit
+    from fer_bench.audit import signatures
+    from fer_bench.audit.audit import audit as make_audit
     from fer_bench.data.prepare import prepare
 
     prepared = prepare(dataset, data_dir)
@@ -115,7 +115,7 @@ def _audit(dataset: Component[DatasetSpec], data_dir: Path) -> Found:
 
 def _across(first: Found, second: Found) -> Any:
     """Return the near copies of two data sets, (m, 2) rows, which are kept for the folds of runs on both."""
-    from fer_bench.data import across
+    from fer_bench.audit import across
 
     near = across.load(first.prepared, second.prepared)
     if near is None:
@@ -129,10 +129,10 @@ def _across(first: Found, second: Found) -> Any:
 
 def _leaks(found: Found, config: RunConfig) -> list[dict[str, Any]]:
     """Return a row a seed and fold: how many tested images share something with the images that they are trained on."""
-    from fer_bench.data import leaks, protocols
-    from fer_bench.data.clusters import duplicate_clusters
-    from fer_bench.data.task import Task
-    from fer_bench.data.view import select
+    from fer_bench.audit.clusters import duplicate_clusters
+    from fer_bench.tasks import leaks, protocols
+    from fer_bench.tasks.task import Task
+    from fer_bench.tasks.view import select
 
     view = select(found.dataset, found.prepared, config.limit, config.labels)
     (clusters,) = duplicate_clusters([found.prepared])
@@ -150,7 +150,7 @@ def _leaks(found: Found, config: RunConfig) -> list[dict[str, Any]]:
 
 
 def _print_json(found: dict[str, Found], near: dict[tuple[str, str], Any], leaks: list[dict[str, Any]]) -> None:
-    from fer_bench.data.audit import compare
+    from fer_bench.audit.audit import compare
 
     record: dict[str, dict[str, Any]] = {name: one.audit.record() for name, one in found.items()}
     for name, own in record.items():
@@ -167,7 +167,7 @@ def _print_json(found: dict[str, Found], near: dict[tuple[str, str], Any], leaks
 
 
 def _print(found: dict[str, Found], near: dict[tuple[str, str], Any], leaks: list[dict[str, Any]]) -> None:
-    from fer_bench.data.audit import compare
+    from fer_bench.audit.audit import compare
 
     for name, one in found.items():
         print_table((name, "number"), [(what, f"{number:,}") for what, number in one.audit.summary()])
@@ -192,7 +192,7 @@ def _print(found: dict[str, Found], near: dict[tuple[str, str], Any], leaks: lis
 
 
 def _draw(file: Path, one: Found, found: dict[str, Found], near: dict[tuple[str, str], Any]) -> None:
-    from fer_bench.data.sheet import draw_sheet, write_sheet
+    from fer_bench.audit.sheet import draw_sheet, write_sheet
 
     name = str(one.dataset)
     elsewhere = {other: rows for (first, other), rows in near.items() if first == name}

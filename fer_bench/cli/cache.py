@@ -12,7 +12,7 @@ from fer_bench import paths
 from fer_bench.cli.options import CacheLimit
 
 if TYPE_CHECKING:
-    from fer_bench.training.cache import Cache, Row
+    from fer_bench.keeping.cache import Cache, Row
 
 STATUS_EXAMPLES = """\b
 Examples:
@@ -47,8 +47,8 @@ def status(cache_dir: Folder, cache_limit: CacheLimit = None, as_json: Json = Fa
     When the limit would be passed, those used longest ago go first; what a running process uses stays.
     """
     from fer_bench.cli.tables import print_table
+    from fer_bench.keeping.cache import last_used
     from fer_bench.sizes import format_size
-    from fer_bench.training.cache import last_used
 
     cache = _open(cache_dir, cache_limit)
     rows, limit = cache.rows(), cache.limit
@@ -105,8 +105,8 @@ def clear(
 
 
 def _open(cache_dir: Path, limit: str | None) -> Cache:
+    from fer_bench.keeping.cache import Cache
     from fer_bench.sizes import parse_size
-    from fer_bench.training.cache import Cache
 
     return Cache(cache_dir / "prefix", parse_size(limit) if limit else None)
 

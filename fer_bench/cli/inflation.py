@@ -50,14 +50,14 @@ def inflation(
     registry = Registry.load()
     import json
 
+    from fer_bench.audit.clusters import duplicate_clusters
     from fer_bench.cli.run import run_grid
     from fer_bench.cli.tables import width
     from fer_bench.config import RunConfig
-    from fer_bench.data.clusters import duplicate_clusters
     from fer_bench.data.prepare import prepare
-    from fer_bench.data.task import Task
-    from fer_bench.data.view import select
     from fer_bench.reports.inflation import NOTES, measure, to_terminal
+    from fer_bench.tasks.task import Task
+    from fer_bench.tasks.view import select
 
     free = {"protocol": "auto", "test_split": None, "leak_free": None}
     plain = list(dict.fromkeys(found.model_copy(update=free) for found in everything))

@@ -70,7 +70,7 @@ def run(
     runs = options.make_config(context.params)
     if hosts:
         # Before any plugin is loaded: jax must not have looked for devices yet.
-        from fer_bench.training.devices import is_first_host, join_hosts
+        from fer_bench.networks.devices import is_first_host, join_hosts
 
         join_hosts()
         if not is_first_host():

@@ -83,7 +83,7 @@ def fetch(
     weights: Name = "",
 ) -> None:
     """Download the published file of some weights, check its sha256, and print its path."""
-    from fer_bench.training.weights import fetch
+    from fer_bench.keeping.weights import fetch
 
     typer.echo(fetch(_find(backbone, weights), cache_dir / "weights"))
 
@@ -96,7 +96,7 @@ def convert(
     weights: Name = "",
 ) -> None:
     """Convert a published file to the tensors of a backbone, as safetensors, and compare them with the pinned ones."""
-    from fer_bench.training.weights import convert
+    from fer_bench.keeping.weights import convert
 
     written = convert(_find(backbone, weights), source, output)
     typer.echo(f"Wrote {written.tensors} tensors, {written.size_bytes:,} bytes, to {written.path}")
@@ -116,14 +116,14 @@ def verify(
     file: Annotated[Path | None, typer.Option(help="check this safetensors file instead of the packaged one")] = None,
 ) -> None:
     """Check every tensor against the digests that the plugin pins."""
-    from fer_bench.training.weights import verify
+    from fer_bench.keeping.weights import verify
 
     spec = _find(backbone, weights)
     typer.echo(f"All {verify(spec, file)} tensors of {str(file or spec.file)!r} have the pinned digests.")
 
 
 def _find(backbone: str, name: str) -> WeightsSpec:
+    from fer_bench.keeping.weights import find_weights
     from fer_bench.registry import Registry
-    from fer_bench.training.weights import find_weights
 
     return find_weights(Registry.load().backbone(backbone).spec, name)

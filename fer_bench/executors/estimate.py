@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fer_bench.executors.grid import Grid, Job
+from fer_bench.learning.demand import Demand, demand, together
+from fer_bench.networks.prefix import Source, cache_of, is_cached
 from fer_bench.results.store import Store
-from fer_bench.training.demand import Demand, demand, together
-from fer_bench.training.prefix import Source, cache_of, is_cached
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,24 +9,25 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fer_bench.audit.clusters import duplicate_clusters
 from fer_bench.config import RunConfig
-from fer_bench.data import protocols
-from fer_bench.data.clusters import duplicate_clusters
-from fer_bench.data.crops import with_faces
 from fer_bench.data.prepare import prepare
-from fer_bench.data.protocols import Fold, Split
-from fer_bench.data.task import Task, check_classes
-from fer_bench.data.view import View, select
 from fer_bench.errors import FerBenchError
 from fer_bench.faces.parameters import Crop, Detection
+from fer_bench.learning import augment
+from fer_bench.learning.engine import make_plan
+from fer_bench.learning.rules import check
+from fer_bench.networks import answers
+from fer_bench.networks.backbone import BACKBONE_SEED, code_digest, engine_digest, identity, resolve_precision
 from fer_bench.privacy import anonymise_component
 from fer_bench.registry import Component, Registry
 from fer_bench.results.cell import Cell
 from fer_bench.specs import BackboneSpec, GradientPhase, Plan, StrategySpec
-from fer_bench.training import answers, augment
-from fer_bench.training.backbone import BACKBONE_SEED, code_digest, engine_digest, identity, resolve_precision
-from fer_bench.training.engine import make_plan
-from fer_bench.training.rules import check
+from fer_bench.tasks import protocols
+from fer_bench.tasks.crops import with_faces
+from fer_bench.tasks.protocols import Fold, Split
+from fer_bench.tasks.task import Task, check_classes
+from fer_bench.tasks.view import View, select
 
 Array = np.ndarray[Any, Any]
 

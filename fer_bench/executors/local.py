@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,26 +15,24 @@ import jax
 import numpy as np
 import pandas as pd
 
-from fer_bench.data.crops import as_errors
-from fer_bench.data.view import View
 from fer_bench.errors import FerBenchError, PluginError
-from fer_bench.executors.blame import plugin_at_fault
 from fer_bench.executors.grid import Block, Grid, Job
+from fer_bench.keeping.cache import Cache
+from fer_bench.keeping.checkpoints import Checkpoint
+from fer_bench.keeping.outputs import Inputs, Outputs
+from fer_bench.learning.demand import demand, together
+from fer_bench.learning.engine import run_plan
+from fer_bench.learning.material import Material, Outcome
+from fer_bench.networks import answers, devices
+from fer_bench.networks.meter import Meter, Metered, peak_memory
+from fer_bench.networks.pictures import Pictures
+from fer_bench.networks.prefix import Prefix, Source, cache_of, fetch
 from fer_bench.plugins import Plugins
 from fer_bench.results import provenance
 from fer_bench.results.store import Result, Store, StoredCell
 from fer_bench.specs import ReadoutPhase
-from fer_bench.training import answers, devices
-from fer_bench.training.cache import Cache
-from fer_bench.training.checkpoints import Checkpoint
-from fer_bench.training.demand import demand, together
-from fer_bench.training.engine import run_plan
-from fer_bench.training.gradient import Inputs
-from fer_bench.training.material import Material, Outcome
-from fer_bench.training.meter import Meter, Metered, peak_memory
-from fer_bench.training.outputs import Outputs
-from fer_bench.training.pictures import Pictures
-from fer_bench.training.prefix import Prefix, Source, cache_of, fetch
+from fer_bench.tasks.crops import as_errors
+from fer_bench.tasks.view import View
 
 T = TypeVar("T")
 
@@ -313,3 +312,20 @@ def _keep_compiled_programs(cache_dir: Path) -> None:
         return
     jax.config.update("jax_compilation_cache_dir", str(cache_dir / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def plugin_at_fault(error: BaseException, packages: Mapping[str, str]) -> str:
+    """Return the plugin whose code was running last when ``error`` was raised, or nothing where none was.
+
+    Args:
+        error: as it was caught; what caused it counts, since jax raises anew what it caught.
+        packages: top-level package -> name of the plugin that it belongs to.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        for frame, _ in reversed(list(traceback.walk_tb(cause.__traceback__))):
+            package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+            if package in packages:
+                return packages[package]
+        cause = cause.__cause__ or cause.__context__
+    return ""

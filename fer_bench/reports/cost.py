@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fer_bench.networks import WORK
 from fer_bench.reports.leaderboard import Row
-from fer_bench.training.work import WORK
 
 
 def record(row: Row) -> dict[str, Any]:

@@ -20,9 +20,9 @@ class Cell:
     """What decides a cell's result; each part is plain JSON.
 
     Attributes:
-        dataset: from `fer_bench.data.view.View.identity`, with ``text``, as the user typed it.
-        protocol: from `fer_bench.data.protocols.Split.identity`.
-        backbone: from `fer_bench.training.backbone.identity`, with ``text``.
+        dataset: from `fer_bench.tasks.view.View.identity`, with ``text``, as the user typed it.
+        protocol: from `fer_bench.tasks.protocols.Split.identity`.
+        backbone: from `fer_bench.networks.backbone.identity`, with ``text``.
         strategy: package, version, name, parameters and code, with ``text``.
         fold: 0 to K - 1.
         seed: of folds and training.

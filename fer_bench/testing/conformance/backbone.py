@@ -12,14 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from fer_bench.keeping.weights import verify
+from fer_bench.networks import backbone as backbones
+from fer_bench.networks.backbone import Backbone
+from fer_bench.networks.parameters import divide, run
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneParams, BackboneSpec
 from fer_bench.testing.conformance.rules import NotApplicable, Rule, rule
 from fer_bench.testing.conformance.spec import pickle_faults
-from fer_bench.training import backbone as backbones
-from fer_bench.training.backbone import Backbone
-from fer_bench.training.parameters import divide, run
-from fer_bench.training.weights import verify
 
 Array = np.ndarray[Any, Any]
 BATCH = 3

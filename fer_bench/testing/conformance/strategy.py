@@ -12,20 +12,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fer_bench.data.protocols import Fold
 from fer_bench.errors import PluginError
+from fer_bench.keeping.outputs import Inputs, Outputs
+from fer_bench.learning import rules as training_rules
+from fer_bench.learning.engine import Material, Outcome, make_plan, run_plan
+from fer_bench.learning.gradient import Model, Trainer
+from fer_bench.networks import backbone as backbones
+from fer_bench.networks.backbone import Backbone
+from fer_bench.networks.parameters import divide
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneSpec, GradientPhase, Plan, StrategySpec
+from fer_bench.tasks.protocols import Fold
 from fer_bench.testing.conformance.rules import NotApplicable, Rule, rule
 from fer_bench.testing.conformance.spec import pickle_faults
 from fer_bench.testing.tiny import tiny_backbone
-from fer_bench.training import backbone as backbones
-from fer_bench.training import rules as training_rules
-from fer_bench.training.backbone import Backbone
-from fer_bench.training.engine import Material, Outcome, make_plan, run_plan
-from fer_bench.training.gradient import Inputs, Model, Trainer
-from fer_bench.training.outputs import Outputs
-from fer_bench.training.parameters import divide
 
 Array = np.ndarray[Any, Any]
 SAMPLES = 96

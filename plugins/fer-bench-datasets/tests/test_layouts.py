@@ -11,15 +11,15 @@ from fer_bench_datasets.crops import Box, crop
 from fer_bench_datasets.ferplus import decide_argmax, decide_majority
 from PIL import Image
 
+from fer_bench.audit.audit import compare
+from fer_bench.audit.signatures import compute
 from fer_bench.config import RunConfig
-from fer_bench.data.audit import compare
 from fer_bench.data.prepare import prepare
-from fer_bench.data.protocols import choose
-from fer_bench.data.signatures import compute
-from fer_bench.data.task import Task
-from fer_bench.data.view import select
 from fer_bench.errors import DataError, FerBenchError
 from fer_bench.labels import canonical
+from fer_bench.tasks.protocols import choose
+from fer_bench.tasks.task import Task
+from fer_bench.tasks.view import select
 from fer_bench.testing.layouts import DEFECTS, LAYOUTS, Truth, count_files, draw_face, spoil
 
 MANIFESTS = {"manifest", "empathic"}

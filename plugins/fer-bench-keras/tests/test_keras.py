@@ -22,10 +22,10 @@ from typer.testing import CliRunner
 
 from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
+from fer_bench.learning.rules import shapes_of
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component
 from fer_bench.testing.conformance import cases
-from fer_bench.training.rules import shapes_of
 
 SPECS = {spec.name.removeprefix("keras-"): spec for spec in fer_bench_backbones()}
 PLUGIN = Plugin(name="keras", distribution="fer-bench-keras", version="0")

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from fer_bench.errors import FerBenchError
+from fer_bench.learning.engine import make_plan
 from fer_bench.registry import Registry
 from fer_bench.specs import ConvexPhase
-from fer_bench.training.engine import make_plan
 
 
 def test_the_probe_is_one_convex_phase_with_the_users_parameters():

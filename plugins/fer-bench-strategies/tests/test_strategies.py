@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
+from fer_bench.learning import rules
+from fer_bench.learning.engine import make_plan
 from fer_bench.registry import Registry
 from fer_bench.specs import ConvexPhase, GradientPhase, Rule
-from fer_bench.training import rules
-from fer_bench.training.engine import make_plan
 
 STAGES = ("a", "b", "c", "d")
 SHAPES = {f"{stage}/{leaf}": shape for stage in STAGES for leaf, shape in (("kernel", (8, 8)), ("norm/scale", (8,)))}

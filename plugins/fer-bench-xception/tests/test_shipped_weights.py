@@ -11,7 +11,7 @@ from fer_bench_xception import IMAGENET
 from safetensors.numpy import save_file
 
 from fer_bench import FerBenchError
-from fer_bench.training import weights
+from fer_bench.keeping import weights
 
 
 @pytest.fixture

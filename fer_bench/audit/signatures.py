@@ -1,0 +1,118 @@
+"""What an audit keeps of every image, stored beside the prepared data: copies are then found without an image.
+
+`compute` reads every image once; `store` and `load` keep the result in ``audit.npz`` in the folder of the prepared data
+set, with the fingerprint it belongs to.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer_bench.audit.copies import SIDE, exact_ids, near_pairs, perceptual_hashes, pixel_hash, thumbnail
+from fer_bench.data.prepared import Prepared
+from fer_bench.errors import FerBenchError
+
+Array = np.ndarray[Any, Any]
+
+FILE = "audit.npz"
+SCHEMA = 2
+BATCH = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Signatures:
+    """What is kept of n images.
+
+    Attributes:
+        pixels: (n, 16) uint8, a hash of shape and pixels; equal for exact copies.
+        blank: (n,) bool, a single colour.
+        hashes: (n,) uint64, perceptual hashes, by which near copies are found in other data sets.
+        near: (m, 2) int64, rows a < b that are near copies; of exact copies the first alone takes part, and no blank
+            image does.
+    """
+
+    pixels: Array
+    blank: Array
+    hashes: Array
+    near: Array
+
+    def __len__(self) -> int:
+        return len(self.blank)
+
+
+def compute(prepared: Prepared, progress: Callable[[int, int | None], None] | None = None) -> Signatures:
+    """Read every image of a prepared data set once.
+
+    Images are compared by their pixels, so that a PNG and a BMP of one picture are copies, and a grey picture is a
+    copy of itself stored in colour. Thumbnails wait in a temporary file: memory grows by some 40 bytes an image.
+
+    Args:
+        prepared: the data set.
+        progress: called with the number of images done, and of all.
+
+    Raises:
+        DataError: the prepared data are damaged.
+    """
+    n = len(prepared.samples)
+    pixels, blank = np.zeros((n, 16), np.uint8), np.zeros(n, bool)
+    with tempfile.TemporaryFile() as file:
+        thumbnails = np.memmap(file, np.uint8, "w+", shape=(n, SIDE, SIDE))
+        for start in range(0, n, BATCH):
+            rows = np.arange(start, min(start + BATCH, n))
+            for row, image in zip(rows, prepared.images(rows), strict=True):
+                pixels[row] = np.frombuffer(pixel_hash(image), np.uint8)
+                blank[row] = (image == image[0, 0]).all()
+                thumbnails[row] = thumbnail(image)
+            if progress is not None:
+                progress(int(rows[-1]) + 1, n)
+        hashes = perceptual_hashes(thumbnails)
+        near = near_pairs(thumbnails, first_of_copies(pixels, blank), hashes)
+        del thumbnails
+    return Signatures(pixels, blank, hashes, near)
+
+
+def first_of_copies(pixels: Array, blank: Array) -> Array:
+    """Return the rows, rising, of images that are not blank, the first alone of each group of exact copies."""
+    _, first = np.unique(exact_ids(pixels), return_index=True)
+    return np.sort(first[~blank[first]])
+
+
+def store(signatures: Signatures, prepared: Prepared) -> None:
+    """Write ``signatures`` beside the prepared data, whole or not at all.
+
+    Raises:
+        FerBenchError: the folder cannot be written.
+    """
+    arrays = {field.name: getattr(signatures, field.name) for field in fields(signatures)}
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=".audit-", dir=prepared.folder)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                np.savez(file, allow_pickle=False, head=np.array([str(SCHEMA), prepared.fingerprint]), **arrays)
+            Path(name).replace(prepared.folder / FILE)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        raise FerBenchError(
+            f"Cannot write the audit of {prepared.name!r} to {str(prepared.folder)!r}: {error.strerror or error}. "
+            "Free space or permit writing there."
+        ) from error
+
+
+def load(prepared: Prepared) -> Signatures | None:
+    """Return what `store` wrote for exactly these data; None if there is nothing, it is damaged, or of other data."""
+    try:
+        with np.load(prepared.folder / FILE, allow_pickle=False) as file:
+            if file["head"].tolist() != [str(SCHEMA), prepared.fingerprint]:
+                return None
+            found = Signatures(**{field.name: file[field.name] for field in fields(Signatures)})
+    except Exception:  # zipfile, zlib and numpy each raise their own; an audit can always be made again.
+        return None
+    return found if len(found) == len(prepared) else None

@@ -1,0 +1,78 @@
+"""Stage outputs of all samples of a task, read from the maps of the cache a few rows at a time."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+_KEPT_BYTES = 64 << 20
+"""Pages of the maps stay with this process until so many bytes were read; then the operating system may have them back
+(they stay in its file cache). Otherwise the process would seem to grow as large as the files."""
+
+
+class Inputs(Protocol):
+    """Input of the first stage that runs: `Outputs` of the stage before, or `Pictures` of `fer_bench.networks.pictures`."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: Array, variant: int | Array = 0) -> Array:
+        """Return the inputs of some samples, (k, …) as they are stored; ``variant`` 1 is of the mirrored image."""
+        ...
+
+
+class Outputs:
+    """Outputs of a stage for every sample of a task, in the order of its parts.
+
+    Args:
+        parts: each (n_i, variants, …) floating point, as `fer_bench.networks.prefix.Prefix.values`; of one shape but
+            for n_i.
+        dtype: of what `take` returns; None for the parts' own.
+    """
+
+    def __init__(self, parts: Sequence[Array], dtype: type[np.floating[Any]] | None = np.float32):
+        shapes = {part.shape[1:] for part in parts}
+        if len(shapes) != 1:
+            raise ValueError(f"parts of {len(shapes)} shapes: {sorted(shapes)}")
+        self._maps = [part.base for part in parts if isinstance(part.base, mmap.mmap)]
+        self._parts = [np.asarray(part) for part in parts]  # a plain array gives its rows faster than a map
+        self._ends = np.cumsum([len(part) for part in parts])
+        self._starts = self._ends - [len(part) for part in parts]
+        self._read = 0
+        self._dtype = np.result_type(*parts) if dtype is None else np.dtype(dtype)
+        self.variants: int = parts[0].shape[1]
+        self.shape: tuple[int, ...] = parts[0].shape[2:]
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def take(self, rows: Array, variant: int | Array = 0) -> Array:
+        """Return the outputs of some samples.
+
+        Args:
+            rows: (k,) int, of the task, in any order; in rising order they are read fastest.
+            variant: 0 for the image, 1 for the mirrored one; one number, or (k,) of them.
+
+        Returns:
+            (k, …).
+        """
+        rows, variant = np.asarray(rows), np.broadcast_to(np.asarray(variant), np.shape(rows))
+        taken = np.empty((len(rows), *self.shape), self._dtype)
+        which = np.searchsorted(self._ends, rows, side="right")
+        places = rows - self._starts[which]
+        # Row by row: indexing by arrays would copy everything twice.
+        for into, number, place, kind in zip(taken, which, places, variant, strict=True):
+            into[...] = self._parts[number][place, kind]
+        self._read += taken.nbytes
+        if self._read > _KEPT_BYTES:
+            self._give_pages_back()
+        return taken
+
+    def _give_pages_back(self) -> None:
+        self._read = 0
+        for kept in self._maps if hasattr(mmap, "MADV_DONTNEED") else ():
+            kept.madvise(mmap.MADV_DONTNEED)

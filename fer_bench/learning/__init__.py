@@ -1,0 +1,1 @@
+"""Learning: a plan of phases carried out on the folds of a task."""

@@ -1,0 +1,332 @@
+"""Linear heads of all folds and seeds at once: multinomial logistic regression, fitted to convergence.
+
+Every fold trains on rows of the same features, so a fold is a mask, and one matrix product serves all of them.
+Heads lie side by side in one (f, m, c) array; `jax.vmap` over whole fits would make XLA's CPU products
+many times slower. Features that do not fit a piece are read piece by piece in every pass over them, so that memory does
+not depend on their number.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from fer_bench.keeping.outputs import Outputs
+from fer_bench.specs import ConvexPhase
+
+Array = np.ndarray[Any, Any]
+
+KEPT_BYTES = 64 << 20
+"""What a single piece takes in the memory of a CPU where all samples fit one: features twice, and six arrays of logits
+of all heads."""
+PIECE_BYTES = 16 << 20
+"""Likewise what each of several pieces takes. Allocators keep what is freed, so that a process grows to several times
+this size: 400 MB at 64 MiB, 210 MB at 16 (300,000 samples, 64 features, 5 heads)."""
+BYTES_ELSEWHERE = 2 << 30
+"""Either of them on a GPU or TPU."""
+_MEMORY = 10
+_BACKTRACKS = 20
+_SUFFICIENT_DECREASE = 1e-4
+_ROUNDING = 4 * float(np.finfo(np.float32).eps)
+"""Relative noise of a float32 loss; a step that changes less than that is taken (Hager & Zhang 2005, sec. 4)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Heads:
+    """Fitted heads.
+
+    Attributes:
+        loss: (m,) float32, mean cross-entropy over the training part plus penalty, as minimised.
+        gradient: (m,) float32, largest absolute entry of the gradient at the end.
+        iterations: (m,) int32, L-BFGS steps taken.
+        weights: (f, m, c) float32, of features from which ``centre`` is taken and that are divided by ``spread``.
+        bias: (m, c) float32.
+        centre: (f,) float32; likewise ``spread``.
+    """
+
+    loss: Array
+    gradient: Array
+    iterations: Array
+    weights: Array
+    bias: Array
+    centre: Array
+    spread: Array
+
+    def log_probabilities(self, head: int, features: Outputs, rows: Array) -> Array:
+        """Return what a head says of some samples, (k, c) float32."""
+        weights = np.ascontiguousarray(self.weights[:, head])
+        size = max(1, PIECE_BYTES // _bytes_of_a_row(*self.weights.shape))
+        found = np.empty((len(rows), weights.shape[1]), np.float32)
+        for start in range(0, len(rows), size):
+            x = (features.take(rows[start : start + size]) - self.centre) / self.spread
+            logits = x @ weights + self.bias[head]
+            logits -= logits.max(1, keepdims=True)
+            found[start : start + size] = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+        return found
+
+
+class _Piece(NamedTuple):
+    x: jax.Array  # (k, f) features, standardized over all samples for the sake of rounding
+    target: jax.Array  # (k,) int labels
+    weight: jax.Array  # (k, m), 1 / training samples where a sample trains head m, else 0
+
+
+class _Problem(NamedTuple):
+    mean: jax.Array  # (f, m) of x over the training part
+    scale: jax.Array  # (f, m) inverse deviation of x over the training part
+    penalty: jax.Array  # (m,) factor of ||W||^2
+
+
+class _Head(NamedTuple):
+    weights: jax.Array  # (f, m, c), of features standardized over the training part
+    bias: jax.Array  # (m, c)
+
+
+_Pieces = Callable[[], Iterable[_Piece]]
+
+
+def fit(features: Outputs, labels: Array, train: Array, classes: int, phase: ConvexPhase) -> Heads:
+    """Fit one head for each training part.
+
+    Minimises the mean cross-entropy plus ``||W||^2 / (2 c n_train)``, whose minimiser is that of scikit-learn's
+    ``LogisticRegression(C=c)`` after ``StandardScaler``, by L-BFGS with backtracking (Nocedal & Wright 2006,
+    ch. 7.2 and 3.1).
+
+    Args:
+        features: (f,) each, n of them.
+        labels: (n,) int, 0 to ``classes - 1``.
+        train: (m, n) bool, the training part of each head.
+        classes: c.
+        phase: penalty, scaling and stopping rule.
+    """
+    count = train.sum(1).astype(np.float32)
+    bounds = _bounds(len(features), _bytes_of_a_row(features.shape[0], len(train), classes))
+    centre, spread = _standardization(features, bounds) if phase.standardize else _identity(features.shape[0])
+    # One thread for all passes: the memory that each new one frees would stay with it.
+    with ThreadPoolExecutor(1) as reader:
+        pieces = _cut(features, labels, train, count, centre, spread, bounds, reader)
+        problem = _pose(pieces, features.shape[0], count, phase)
+        head, *solved = _solve(pieces, problem, classes, phase.max_iterations, phase.tolerance)
+    return Heads(*map(np.asarray, (*solved, *_fold_scaling(problem, head), centre, spread)))
+
+
+def _bytes_of_a_row(f: int, m: int, c: int) -> int:
+    return 4 * (2 * f + 6 * m * c)
+
+
+def _bounds(n: int, row: int) -> list[tuple[int, int]]:
+    """Return the first sample of each piece and the one after its last, as even as can be, for ``row`` bytes each."""
+    cpu = jax.default_backend() == "cpu"
+    whole, part = (KEPT_BYTES, PIECE_BYTES) if cpu else (BYTES_ELSEWHERE, BYTES_ELSEWHERE)
+    pieces = 1 if n * row <= whole else -(-n // max(1, part // row))
+    ends = [n * number // pieces for number in range(pieces + 1)]
+    return list(itertools.pairwise(ends))
+
+
+def _identity(f: int) -> tuple[Array, Array]:
+    return np.zeros(f, np.float32), np.ones(f, np.float32)
+
+
+def _standardization(features: Outputs, bounds: list[tuple[int, int]]) -> tuple[Array, Array]:
+    """Return mean and deviation (1 where there is none) of each feature over all samples, (f,) each.
+
+    Pieces are merged in float64 (Chan, Golub & LeVeque 1983).
+    """
+    n, mean, squares = 0, np.zeros(features.shape), np.zeros(features.shape)
+    for start, stop in bounds:
+        k, piece = stop - start, features.take(np.arange(start, stop))
+        piece_mean = piece.mean(0, dtype=np.float64)
+        piece -= piece_mean.astype(np.float32)
+        delta = piece_mean - mean
+        squares += np.einsum("kf,kf->f", piece, piece) + delta**2 * (n * k / (n + k))
+        mean += delta * (k / (n + k))
+        n += k
+    deviation = np.sqrt(squares / n)
+    return mean.astype(np.float32), np.where(deviation > 0, deviation, 1.0).astype(np.float32)
+
+
+def _cut(
+    features: Outputs,
+    labels: Array,
+    train: Array,
+    count: Array,
+    centre: Array,
+    spread: Array,
+    bounds: list[tuple[int, int]],
+    reader: ThreadPoolExecutor,
+) -> _Pieces:
+    """Return a function that iterates over the pieces; a single one stays on the device."""
+
+    def read(start: int, stop: int) -> _Piece:
+        x = features.take(np.arange(start, stop))
+        x -= centre
+        x /= spread
+        weight = train[:, start:stop].T / count
+        return _Piece(jnp.asarray(x), jnp.asarray(labels[start:stop]), jnp.asarray(weight, jnp.float32))
+
+    def stream() -> Iterator[_Piece]:
+        # The next piece is read while the device works on this one.
+        pending = reader.submit(read, *bounds[0])
+        for following in (*bounds[1:], None):
+            ready = pending.result()
+            if following is not None:
+                pending = reader.submit(read, *following)
+            yield ready
+
+    if len(bounds) > 1:
+        return stream
+    kept = (read(*bounds[0]),)
+    return lambda: kept
+
+
+def _sum(pieces: _Pieces, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the sum over the pieces of ``function(*arguments, piece)``, a pytree."""
+    total = None
+    for piece in pieces():
+        part = function(*arguments, piece)
+        total = part if total is None else jax.block_until_ready(_add(total, part))
+    return total
+
+
+@partial(jax.jit, donate_argnums=0)
+def _add(a: Any, b: Any) -> Any:
+    return jax.tree.map(jnp.add, a, b)
+
+
+def _pose(pieces: _Pieces, f: int, count: Array, phase: ConvexPhase) -> _Problem:
+    """Describe each head's objective."""
+    mean, scale = jnp.zeros((f, len(count))), jnp.ones((f, len(count)))
+    if phase.standardize:
+        mean, square = _sum(pieces, _moments)
+        variance = square - mean**2
+        # As in StandardScaler, a feature that is constant over the training part is only centred.
+        scale = jnp.where(variance > 1e-6, jax.lax.rsqrt(jnp.maximum(variance, 1e-6)), 1.0)
+    return _Problem(mean, scale, jnp.asarray(1 / (2 * phase.c * count), jnp.float32))
+
+
+@jax.jit
+def _moments(piece: _Piece) -> tuple[jax.Array, jax.Array]:
+    return piece.x.T @ piece.weight, (piece.x * piece.x).T @ piece.weight
+
+
+@jax.jit
+def _fold_scaling(problem: _Problem, head: _Head) -> _Head:
+    """Return the head for features that are not standardized over the training part."""
+    scaled = head.weights * problem.scale[..., None]
+    return _Head(scaled, head.bias - jnp.einsum("fm,fmc->mc", problem.mean, scaled))
+
+
+@jax.jit
+def _entropies(problem: _Problem, head: _Head, piece: _Piece) -> jax.Array:
+    """Return (m,), what a piece adds to the cross-entropy of each head."""
+    folded = _fold_scaling(problem, head)
+    f, m, c = folded.weights.shape
+    logits = (piece.x @ folded.weights.reshape(f, m * c)).reshape(-1, m, c) + folded.bias
+    chosen = jnp.take_along_axis(logits, piece.target[:, None, None], axis=2)[..., 0]
+    return (piece.weight * (jax.nn.logsumexp(logits, axis=2) - chosen)).sum(0)
+
+
+@jax.jit
+def _entropies_and_gradients(problem: _Problem, head: _Head, piece: _Piece) -> tuple[jax.Array, _Head]:
+    """Return also the gradients; heads are independent, so the sum's gradient holds each one's."""
+    values, pullback = jax.vjp(lambda head: _entropies(problem, head, piece), head)
+    return values, pullback(jnp.ones_like(values))[0]
+
+
+@jax.jit
+def _penalize(problem: _Problem, head: _Head, values: jax.Array) -> jax.Array:
+    """Return (m,), the objectives for given cross-entropies."""
+    return values + problem.penalty * (head.weights**2).sum((0, 2))
+
+
+@jax.jit
+def _penalize_gradients(problem: _Problem, head: _Head, gradient: _Head) -> _Head:
+    return gradient._replace(weights=gradient.weights + 2 * problem.penalty[:, None] * head.weights)
+
+
+@jax.jit
+def _largest(gradient: _Head) -> jax.Array:
+    """Return (m,), the largest absolute entry of each head's gradient."""
+    return jnp.maximum(jnp.abs(gradient.weights).max((0, 2)), jnp.abs(gradient.bias).max(1))
+
+
+def _dot(a: _Head, b: _Head) -> jax.Array:
+    """Return (m,), the inner product of each head's parts."""
+    return (a.weights * b.weights).sum((0, 2)) + (a.bias * b.bias).sum(1)
+
+
+@jax.jit
+def _move(head: _Head, direction: _Head, step: Array) -> _Head:
+    """Return ``head + step * direction`` with one step a head."""
+    return _Head(head.weights + step[None, :, None] * direction.weights, head.bias + step[:, None] * direction.bias)
+
+
+_LANES: Any = _Head(weights=1, bias=0)  # pyright: ignore[reportArgumentType]  # axes, for vmap
+_LBFGS = optax.scale_by_lbfgs(memory_size=_MEMORY)
+
+
+@jax.jit
+def _remember_nothing(head: _Head) -> Any:
+    """Return the memory that L-BFGS starts with."""
+    return jax.vmap(_LBFGS.init, in_axes=(_LANES,))(head)
+
+
+@partial(jax.jit, donate_argnums=0)
+def _descend(memory: Any, gradient: _Head, head: _Head) -> tuple[Any, _Head, jax.Array]:
+    """Return memory, direction, and (m,) slope along it."""
+    precondition = jax.vmap(_LBFGS.update, in_axes=(_LANES, 0, _LANES), out_axes=(_LANES, 0))
+    ascent, memory = precondition(gradient, memory, head)
+    direction = jax.tree.map(jnp.negative, ascent)
+    return memory, direction, _dot(direction, gradient)
+
+
+def _solve(
+    pieces: _Pieces, problem: _Problem, classes: int, max_iterations: int, tolerance: float
+) -> tuple[_Head, Array, Array, Array]:
+    """Minimise all objectives; return the heads, and loss, gradient and iterations as `Heads` holds them."""
+
+    def losses(head: _Head) -> Array:
+        return np.asarray(_penalize(problem, head, _sum(pieces, _entropies, problem, head)))
+
+    def losses_and_gradients(head: _Head) -> tuple[Array, _Head]:
+        values, gradient = _sum(pieces, _entropies_and_gradients, problem, head)
+        return np.asarray(_penalize(problem, head, values)), _penalize_gradients(problem, head, gradient)
+
+    f, m = problem.mean.shape
+    head = _Head(jnp.zeros((f, m, classes)), jnp.zeros((m, classes)))
+    memory = _remember_nothing(head)
+    value, gradient = losses_and_gradients(head)
+    iterations = np.zeros(m, np.int32)
+    active = np.asarray(_largest(gradient)) > tolerance
+    while active.any():
+        memory, direction, slope = _descend(memory, gradient, head)
+        bound = _SUFFICIENT_DECREASE * np.asarray(slope)
+        noise = _ROUNDING * np.abs(value)
+        step = active.astype(np.float32)
+        # Nearly always every head takes the whole step, so its gradient comes in the same pass.
+        moved = _move(head, direction, step)
+        new, new_gradient = losses_and_gradients(moved)
+        good = (new <= value + bound * step + noise) | ~active
+        if not good.all():
+            for _ in range(_BACKTRACKS):
+                step = np.where(good, step, step / 2)
+                moved = _move(head, direction, step)
+                good = (losses(moved) <= value + bound * step + noise) | ~active
+                if good.all():
+                    break
+            moved = _move(head, direction, np.where(good, step, np.float32(0)))
+            new, new_gradient = losses_and_gradients(moved)
+        head, value, gradient = moved, new, new_gradient
+        iterations += active
+        # No step was good enough: rounding hides any further progress.
+        active = active & good & (np.asarray(_largest(gradient)) > tolerance) & (iterations < max_iterations)
+    return head, value, np.asarray(_largest(gradient)), iterations

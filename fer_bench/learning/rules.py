@@ -1,0 +1,147 @@
+"""Which rule of a phase each parameter obeys, checked before any work: exactly one, and something learns."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+import jax.numpy as jnp
+from flax import nnx
+
+from fer_bench.errors import PluginError, bullet_list
+from fer_bench.networks.parameters import named
+from fer_bench.registry import Component
+from fer_bench.specs import AnswerPhase, BackboneParams, BackboneSpec, GradientPhase, Plan, Rule
+
+HEAD = ("head/kernel", "head/bias")
+_SHOWN = 10
+
+
+def matrix_shape(shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """Return (inputs, outputs) of a kernel that is a matrix but for axes of length one in front, else None."""
+    if len(shape) < 2 or math.prod(shape[:-2]) != 1 or min(shape[-2:]) < 2:
+        return None
+    return shape[-2], shape[-1]
+
+
+def assign(phase: GradientPhase, stages: Sequence[str], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Rule]:
+    """Return the rule of every parameter.
+
+    Args:
+        phase: its rules.
+        stages: names, in order.
+        shapes: of all parameters, by names as ``stage/path`` and ``head/kernel``.
+
+    Raises:
+        ValueError: says which parameters no rule or several match, which stage is unknown, or that nothing learns.
+    """
+    reach = [_stages_of(rule, stages) for rule in phase.rules]
+    matches: dict[str, list[Rule]] = {name: [] for name in shapes}
+    for name in shapes:
+        stage, _, path = name.partition("/")
+        for rule, reached in zip(phase.rules, reach, strict=True):
+            if stage in reached and re.fullmatch(rule.leaves, path):
+                matches[name].append(rule)
+    faults = [f"no rule matches {name}" for name, rules in matches.items() if not rules]
+    faults += [f"{len(rules)} rules match {name}" for name, rules in matches.items() if len(rules) > 1]
+    if faults:
+        raise ValueError(
+            f"phase {phase.name!r} must match every parameter by exactly one rule, but:\n{bullet_list(faults, _SHOWN)}"
+        )
+    rules = {name: found[0] for name, found in matches.items()}
+    if not any(learns(rule, shapes[name]) for name, rule in rules.items()):
+        raise ValueError(f"phase {phase.name!r} trains nothing: the rate of every parameter is 0")
+    return rules
+
+
+def learns(rule: Rule, shape: tuple[int, ...]) -> bool:
+    """Return whether a parameter of some shape changes under its rule."""
+    return rule.rate > 0 and (rule.rank == 0 or matrix_shape(shape) is not None)
+
+
+def boundary(rules: Mapping[str, Rule], stages: Sequence[str], shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """Return the position of the first stage that learns; ``len(stages)`` if the head alone does."""
+    moving = {name.partition("/")[0] for name, rule in rules.items() if learns(rule, shapes[name])}
+    return next((i for i, stage in enumerate(stages) if stage in moving), len(stages))
+
+
+def check(plan: Plan, strategy: str, backbone: Component[BackboneSpec]) -> None:
+    """Check a plan against a backbone without computing anything: its parameters are traced, not drawn or loaded.
+
+    A backbone that cannot even be traced is left to fail in its cells.
+
+    Raises:
+        PluginError: the rules of a phase do not cover each parameter exactly once, or train nothing; or an AnswerPhase
+            meets a backbone that is no finished classifier.
+    """
+    if any(isinstance(phase, AnswerPhase) for phase in plan.phases) and not backbone.spec.answers:
+        raise PluginError(
+            f"Strategy {strategy!r} fits nothing, so it needs a finished classifier; backbone {str(backbone)!r} gives "
+            "features. Use another strategy, such as linear-probe."
+        )
+    phases = [phase for phase in plan.phases if isinstance(phase, GradientPhase)]
+    if not phases:
+        return
+    try:
+        shapes = shapes_of(backbone)
+    except (Exception, SystemExit):
+        return
+    for phase in phases:
+        try:
+            assign(phase, backbone.spec.stages, shapes)
+        except (ValueError, re.error) as error:
+            raise PluginError(f"Strategy {strategy!r} does not fit backbone {str(backbone)!r}: {error}") from None
+
+
+def shapes_of(backbone: Component[BackboneSpec]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every parameter of a backbone and of a head of two classes, by name; only traced."""
+    params = backbone.params
+    assert isinstance(params, BackboneParams)
+    factory = backbone.resolve(backbone.spec.build)
+    params = params.model_copy(update={"weights": "random"})
+    module = nnx.eval_shape(lambda: factory(params, rngs=nnx.Rngs(0), compute_dtype=jnp.dtype("float32")))
+    found: dict[str, tuple[int, ...]] = {}
+    for stage in backbone.spec.stages:
+        state = nnx.to_pure_dict(nnx.state(getattr(module, stage), nnx.Param))
+        found |= {name: leaf.shape for name, leaf in named(stage, state).items()}
+    return found | {"head/kernel": (backbone.spec.feature_size, 2), "head/bias": (2,)}
+
+
+def _stages_of(rule: Rule, stages: Sequence[str]) -> tuple[str, ...]:
+    if rule.head:
+        return ("head",)
+
+    def position(stage: str | int | None) -> int | None:
+        if isinstance(stage, str):
+            if stage not in stages:
+                raise ValueError(f"there is no stage {stage!r}; the stages are {', '.join(stages)}")
+            return list(stages).index(stage)
+        return stage
+
+    return tuple(stages[position(rule.start) : position(rule.stop)])
+
+
+def describe(plan: Plan) -> list[str]:
+    """Return what of a plan's numbers makes no sense, whatever the backbone."""
+    faults: list[str] = []
+    for phase in (phase for phase in plan.phases if isinstance(phase, GradientPhase)):
+        where = f"phase {phase.name!r}"
+        if phase.epochs < 1 or phase.batch < 1:
+            faults.append(f"{where} has {phase.epochs} epochs of batches of {phase.batch}; both must be at least 1")
+        if not (phase.learning_rate > 0 and math.isfinite(phase.learning_rate)):
+            faults.append(f"{where} has the learning rate {phase.learning_rate}; it must be above 0")
+        for name in ("warmup", "label_smoothing", "dropout"):
+            if not 0 <= getattr(phase, name) < 1:
+                faults.append(f"{where} has {name} {getattr(phase, name)}; it must be from 0 to below 1")
+        unknown = [name for name in phase.augment if name not in ("affine", "colour", "erase")]
+        if unknown:
+            faults.append(f"{where} has the augmentations {unknown}; there are affine, colour and erase")
+        for name in ("mixup", "cutmix"):
+            if not (getattr(phase, name) >= 0 and math.isfinite(getattr(phase, name))):
+                faults.append(f"{where} has {name} {getattr(phase, name)}; it must be 0 or above")
+        if phase.mixup and phase.cutmix:
+            faults.append(f"{where} has mixup and cutmix; only one of them may be above 0")
+        if phase.patience and not plan.validation:
+            faults.append(f"{where} stops early, which needs a validation part; set Plan.validation")
+    return faults

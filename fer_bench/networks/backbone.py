@@ -1,0 +1,201 @@
+"""A built backbone as pure functions: from stored images to the output of any stage, and from there to features."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from fer_bench.config import Precision
+from fer_bench.errors import PluginError
+from fer_bench.keeping.weights import weights_digest
+from fer_bench.networks.transforms import to_input
+from fer_bench.registry import Component
+from fer_bench.specs import BackboneParams, BackboneSpec, ImageInput
+
+BACKBONE_SEED = 0
+"""Of the initial values where weights are random: one set of weights, whatever the seed of the folds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A backbone in memory; its functions are pure, to be jitted.
+
+    A function of some stages reads the state of these alone, so that nothing else can change what it returns.
+
+    Attributes:
+        name: as the user typed it.
+        stages: names, in order.
+        parameters: how many numbers its trainable parameters have; BatchNorm statistics do not count.
+        state: stage name -> pytree of the stage's arrays.
+        input_size: side of the input, pixels.
+        image_input: what the first stage expects.
+        graphs: stage name -> the stage without its arrays.
+        feature_size: length of the feature vector.
+    """
+
+    name: str
+    stages: tuple[str, ...]
+    parameters: int
+    state: dict[str, Any]
+    input_size: int
+    image_input: ImageInput
+    graphs: dict[str, Any]
+    feature_size: int
+
+    def prefix(self, state: dict[str, Any], images: jax.Array, stop: int) -> jax.Array:
+        """Return what the first ``stop`` stages make of images.
+
+        Args:
+            state: as the attribute; the first ``stop`` stages are enough.
+            images: (b, h, w, 1 or 3) uint8.
+            stop: 0 gives the prepared input, ``len(stages)`` the features (b, feature_size) float32.
+        """
+        return self.outputs(state, images, (stop,))[stop]
+
+    def outputs(self, state: dict[str, Any], images: jax.Array, stops: Collection[int]) -> dict[int, jax.Array]:
+        """Return what `prefix` returns for each of some stops, in one pass.
+
+        What runs after a stage does not change the rounding of what it returns: XLA fuses nothing across stages.
+        """
+        x, found = to_input(images, self.input_size, self.image_input), dict[int, jax.Array]()
+        for stop in range(max(stops) + 1):
+            if stop:
+                stage = self.stages[stop - 1]
+                x = jax.lax.optimization_barrier(nnx.merge(self.graphs[stage], state[stage])(x))
+            if stop in stops:
+                found[stop] = self._pooled(x) if stop == len(self.stages) else x
+        return found
+
+    def rest(self, state: dict[str, Any], x: jax.Array, start: int) -> jax.Array:
+        """Return the features (b, feature_size) float32 that follow from ``x``, the output of `prefix` at ``start``."""
+        if start == len(self.stages):
+            return x
+        for stage in self.stages[start:]:
+            x = nnx.merge(self.graphs[stage], state[stage])(x)
+        return self._pooled(x)
+
+    def digests(self) -> tuple[str, ...]:
+        """Return for each stage a sha256 of its arrays."""
+        return tuple(_digest(self.state[stage]) for stage in self.stages)
+
+    @staticmethod
+    def _pooled(x: jax.Array) -> jax.Array:
+        return jnp.mean(x, axis=(1, 2)) if x.ndim == 4 else x
+
+
+def resolve_precision(precision: Precision) -> str:
+    """Return ``float32`` or ``bfloat16``: for ``auto``, bfloat16 where the default device multiplies it natively."""
+    if precision != "auto":
+        return precision
+    if jax.default_backend() != "cpu":
+        return "bfloat16"
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return "float32"
+    return "bfloat16" if {"amx_bf16", "avx512_bf16"} & set(flags.split()) else "float32"
+
+
+def identity(component: Component[BackboneSpec], precision: str) -> dict[str, Any]:
+    """Return what a cell records of a backbone: its code and weights by content.
+
+    Args:
+        component: the backbone.
+        precision: ``float32`` or ``bfloat16``.
+    """
+    spec, params = component.spec, component.params
+    assert isinstance(params, BackboneParams)
+    weights = next((weights for weights in spec.weights if weights.name == params.weights), None)
+    return {
+        **component.identity(),
+        "code_sha256": code_digest(spec.build),
+        "weights_sha256": weights_digest(weights) if weights and weights.file else None,
+        "precision": precision,
+    }
+
+
+def code_digest(reference: str) -> str:
+    """Return the sha256 of the Python source of the package that ``"package.module:attribute"`` lies in.
+
+    A plugin's author changes code without changing the version; stored results must not outlive the code that made
+    them.
+    """
+    found = importlib.util.find_spec(reference.partition(":")[0].partition(".")[0])
+    if found is None or found.origin is None:
+        return _source_digest([])
+    roots = list(found.submodule_search_locations or [])
+    return _source_digest(
+        [file for root in roots for file in Path(root).rglob("*.py")] if roots else [Path(found.origin)]
+    )
+
+
+def engine_digest() -> str:
+    """Return the sha256 of the Python source that decides what a plan comes to."""
+    core = Path(__file__).parents[1]
+    return _source_digest([file for room in ("keeping", "learning", "networks") for file in (core / room).glob("*.py")])
+
+
+def _source_digest(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def build(component: Component[BackboneSpec], precision: str, seed: int) -> Backbone:
+    """Build a backbone with its weights.
+
+    Args:
+        component: the backbone.
+        precision: of the products, ``float32`` or ``bfloat16``.
+        seed: of the initial values, where weights are random.
+
+    Raises:
+        PluginError: the plugin raised, or built something without the stages that it declares.
+    """
+    spec, params = component.spec, component.params
+    assert isinstance(params, BackboneParams)
+    factory = component.resolve(spec.build)
+
+    def make() -> Any:
+        made = factory(params, rngs=nnx.Rngs(seed), compute_dtype=jnp.dtype(precision))
+        made.eval()
+        return made
+
+    module = component.call(f"build backbone {str(component)!r}", make)
+    missing = [stage for stage in spec.stages if not isinstance(getattr(module, stage, None), nnx.Module)]
+    if missing:
+        raise PluginError(
+            f"Backbone {spec.name!r} of plugin {component.plugin.name!r} lacks the stages {missing} that it declares; "
+            "each is an attribute that holds an nnx.Module."
+        )
+    split = {stage: nnx.split(getattr(module, stage)) for stage in spec.stages}
+    return Backbone(
+        name=str(component),
+        stages=spec.stages,
+        parameters=getattr(module, "parameter_count", 0)
+        + sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param))),
+        state={stage: nnx.to_pure_dict(state) for stage, (_, state) in split.items()},
+        input_size=params.input_size,
+        image_input=spec.image_input,
+        graphs={stage: graph for stage, (graph, _) in split.items()},
+        feature_size=spec.feature_size,
+    )
+
+
+def _digest(state: Any) -> str:
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        array = np.asarray(jax.random.key_data(leaf) if key else leaf)
+        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\n".encode() + array.tobytes())
+    return digest.hexdigest()

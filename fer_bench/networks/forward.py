@@ -1,0 +1,151 @@
+"""The frozen stages as a compiled function of a batch, and the batch that fills the device."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fer_bench.networks import devices
+from fer_bench.networks.backbone import Backbone
+
+Array = np.ndarray[Any, Any]
+
+BATCH = 32
+"""Images that go to a CPU at once."""
+PIXELS = 8 * 149**2
+"""Pixels of input that run together on a CPU, about: activations stay in cache, and products have many rows. At 71, 149
+and 299 pixels (Xception, 2 cores with AMX) two images together take 4.6, 9.5 and 31.6 ms each, four 3.4, 8.7 and 31.9,
+eight 2.9, 8.2 and 35.3, sixteen 2.8, 8.6 and 40.9."""
+SIZES = (32, 64, 128, 256, 512, 1024)
+"""Images that go to a GPU or TPU at once, and run together: what `probe` tries, times the number of devices."""
+GAIN = 1.05
+"""A larger batch must be faster by this factor, since it takes more memory."""
+_ROUNDING = 2.0**-10
+"""Half precision is given up where its rounding takes more than this share of the values (root mean squares): numbers
+within its range lose at most 2**-11, smaller ones up to all."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is kept of a pass.
+
+    Attributes:
+        stop: after how many stages; all of them give the features.
+        variants: 1, or 2 for the mirrored image beside each.
+        dtype: float16 or float32.
+    """
+
+    stop: int
+    variants: int
+    dtype: np.dtype[Any]
+
+
+class Forward:
+    """The first stages of a backbone on the devices of this host, compiled for batches of one size.
+
+    Args:
+        backbone: gives the stages and their numbers.
+        outputs: what is kept.
+        batch: images in a batch.
+    """
+
+    def __init__(self, backbone: Backbone, outputs: Sequence[Output], batch: int = BATCH):
+        self.batch, self._devices = batch, devices.here()
+        last = max(output.stop for output in outputs)
+        self._state = self._devices.copy({stage: backbone.state[stage] for stage in backbone.stages[:last]})
+        micro_batch = math.gcd(batch, _together(backbone.input_size)) if jax.default_backend() == "cpu" else batch
+
+        def run(state: Any, images: jax.Array) -> list[jax.Array]:
+            found: list[dict[int, jax.Array]] = []
+            for variant in range(max(output.variants for output in outputs)):
+                stops = {output.stop for output in outputs if output.variants > variant}
+                found.append(backbone.outputs(state, images[:, :, ::-1] if variant else images, stops))
+            return [jnp.stack([made[output.stop] for made in found[: output.variants]], axis=1) for output in outputs]
+
+        @jax.jit
+        def step(state: Any, images: jax.Array) -> list[tuple[jax.Array, jax.Array, jax.Array]]:
+            parts = images.reshape(-1, micro_batch, *images.shape[1:])
+            kept: list[tuple[jax.Array, jax.Array, jax.Array]] = []
+            for output, made in zip(outputs, jax.lax.map(lambda part: run(state, part), parts), strict=True):
+                values = jnp.concatenate(made)
+                stored = values.astype(output.dtype)
+                error, size = (jnp.sum(jnp.square(x.astype(jnp.float32))) for x in (values - stored, values))
+                finite = jnp.isfinite(values).reshape(len(values), -1).all(1)
+                kept.append((stored, finite, jnp.isfinite(stored).all() & (error <= size * _ROUNDING**2)))
+            return kept
+
+        self._step = step
+
+    def __call__(self, images: Array) -> list[tuple[Array, Array, bool]]:
+        """Return what is kept of a batch.
+
+        Args:
+            images: (batch, h, w, 1 or 3) uint8.
+
+        Returns:
+            For each output its values (batch, variants, …) in its ``dtype``, whether those of each image are finite
+            (batch,), and whether ``dtype`` holds them.
+        """
+        kept = self._step(self._state, self._devices.divide(images))
+        return [(np.asarray(values), np.asarray(finite), bool(fits)) for values, finite, fits in kept]
+
+
+def _together(input_size: int) -> int:
+    """Return how many images of a batch run together on a CPU: the power of two that is closest to `PIXELS`."""
+    return 2 ** min(4, max(0, round(math.log2(PIXELS / input_size**2))))
+
+
+def fitting_batch(make: Callable[[int], Forward], shape: tuple[int, ...]) -> int:
+    """Return how many images a batch should have on the devices of this host: batches of black images are timed.
+
+    For a CPU take `BATCH` instead, so that results are the same to the bit; another size changes them by rounding.
+
+    Args:
+        make: gives the stages for a size of batch.
+        shape: of an image, (h, w, c).
+    """
+
+    def seconds(size: int) -> float:
+        forward, images = make(size), np.zeros((size, *shape), np.uint8)
+        forward(images)
+        found = []
+        for _ in range(3):
+            start = time.perf_counter()
+            forward(images)
+            found.append(time.perf_counter() - start)
+        return min(found)
+
+    count = len(devices.here())
+    return probe(seconds, [size * count for size in SIZES])
+
+
+def probe(seconds: Callable[[int], float], sizes: list[int]) -> int:
+    """Return the smallest size that is within `GAIN` of the fastest, of those up to the first that gains nothing.
+
+    Args:
+        seconds: what a batch of a size takes; raises ``RESOURCE_EXHAUSTED`` where memory is too small.
+        sizes: to try, rising.
+
+    Raises:
+        JaxRuntimeError: not even the smallest fits.
+    """
+    rates: dict[int, float] = {}
+    for size in sizes:
+        try:
+            rate = size / seconds(size)
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error) or not rates:
+                raise
+            break
+        gains = rate >= GAIN * max(rates.values(), default=0)
+        rates[size] = rate
+        if not gains:
+            break
+    return min(size for size, rate in rates.items() if GAIN * rate >= max(rates.values()))

@@ -1,0 +1,215 @@
+"""The part of a prepared data set that a run uses, and the identity of that part."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from fer_bench.data.index import GROUP
+from fer_bench.data.prepared import Prepared
+from fer_bench.data.texts import blocks, compute, plain
+from fer_bench.errors import FerBenchError, did_you_mean
+from fer_bench.labels import LABEL_SETS, NATIVE, map_labels
+from fer_bench.registry import Component
+from fer_bench.specs import DatasetParams, DatasetSpec
+from fer_bench.tasks.crops import Faces
+from fer_bench.tasks.soft_labels import map_soft_labels
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """Rows of a prepared data set, in file order.
+
+    Attributes:
+        dataset: as the user asked for it.
+        prepared: the data on disk.
+        rows: (n,) int64, rows of ``prepared``.
+        limit: as asked for, or None.
+        label_set: ``native`` or a name in `fer_bench.labels.LABEL_SETS`.
+        dropped: native label -> samples left out because the label set has no place for it.
+        faces: the faces to which images are cut down; None takes whole images.
+    """
+
+    dataset: Component[DatasetSpec]
+    prepared: Prepared
+    rows: np.ndarray[Any, Any]
+    limit: int | None
+    label_set: str
+    dropped: dict[str, int]
+    faces: Faces | None = None
+
+    def __str__(self) -> str:
+        return f"{self.dataset} {self.faces}" if self.faces else str(self.dataset)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the label set, or native label names in the data set's order."""
+        return self.prepared.labels if self.label_set == NATIVE else LABEL_SETS[self.label_set]
+
+    @property
+    def mapping(self) -> dict[str, str | None]:
+        """What each native label becomes; None where the label set has no place for it."""
+        return map_labels(self.prepared.labels, self.label_set, self.dataset.spec.expressions)
+
+    @cached_property
+    def labels(self) -> np.ndarray[Any, Any]:
+        """(n,) int64 indices into `classes`."""
+        codes = _codes(self.mapping, self.classes)
+        return codes[self.column("label").astype(np.int64)]
+
+    @cached_property
+    def soft_labels(self) -> np.ndarray[Any, Any] | None:
+        """(n, classes) float32, rows sum to 1, mapped as labels are; None where the data set has none.
+
+        See `fer_bench.tasks.soft_labels.map_soft_labels` for labels that the label set has no place for.
+        """
+        native = self.prepared.soft_labels(self.rows)
+        if native is None:
+            return None
+        codes = _codes(self.mapping, self.classes)
+        return map_soft_labels(native, codes, self.labels, len(self.classes))
+
+    @property
+    def attributes(self) -> pd.DataFrame:
+        """One row a sample and a categorical column ``group:<name>`` for each attribute."""
+        columns = {name: self.prepared.column(GROUP + name).to_pandas() for name in self.prepared.groups}
+        kept = {GROUP + name: column.astype("category").array[self.rows] for name, column in columns.items()}
+        return pd.DataFrame(kept, index=pd.RangeIndex(len(self.rows)))
+
+    def column(self, name: str) -> np.ndarray[Any, Any]:
+        """Return a column of the samples table, (n,); texts as Python's, for which `texts` is the lean way."""
+        return self.prepared.column(name).to_numpy()[self.rows]
+
+    def texts(self, name: str) -> pa.LargeStringArray:
+        """Return a text column of the samples table, n of them."""
+        whole = plain(self.prepared.column(name))
+        return whole if len(whole) == len(self.rows) else whole.take(pa.array(self.rows))
+
+    def images(self, positions: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
+        """Decode the images at ``positions`` of the view, cut down to their faces if the view has them.
+
+        Returns:
+            Arrays (h, w, 1 or 3) uint8, each in its own size; crops share theirs.
+        """
+        images = self.prepared.images(self.rows[positions])
+        if (faces := self.faces) is None:
+            return images
+        return [faces.cut(image, position) for image, position in zip(images, positions.tolist(), strict=True)]
+
+    @property
+    def found(self) -> np.ndarray[Any, Any]:
+        """(n,) bool: whether an image shows what the model is to see; all True for whole images."""
+        return np.ones(len(self.rows), dtype=bool) if self.faces is None else self.faces.found
+
+    @property
+    def channels(self) -> int:
+        """The most channels that an image has: 1 or 3."""
+        return int(self.column("channels").max())
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Height and width in pixels where all images share them, else None."""
+        if self.faces is not None:
+            return self.faces.crop.size, self.faces.crop.size
+        height, width = self.column("height"), self.column("width")
+        same = (height == height[:1]).all() and (width == width[:1]).all()
+        return (int(height[0]), int(width[0])) if same else None
+
+    def content_sha256(self) -> str:
+        """Return a hash of everything that `images` returns, in order."""
+        digest = hashlib.sha256()
+        for hashes in blocks(self.texts("sha256")):
+            digest.update("".join(hashes).encode())
+        if self.faces is not None:
+            digest.update(json.dumps(self.faces.crop.identity(), sort_keys=True).encode())
+        return digest.hexdigest()
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a cell records of the data: content, not location."""
+        ids = hashlib.sha256()
+        for number, names in enumerate(blocks(self.texts("id"))):
+            ids.update("\0".join(["", *names] if number else names).encode())
+        return {
+            **self.dataset.identity(),
+            "fingerprint": self.prepared.fingerprint,
+            "classes": list(self.classes),
+            "labels": {"set": self.label_set, "map": self.mapping},
+            "limit": self.limit,
+            "n": len(self.rows),
+            "samples_sha256": ids.hexdigest(),
+            "synthetic": self.dataset.spec.synthetic,
+            **({"faces": self.faces.identity()} if self.faces else {}),
+        }
+
+    def describe_labels(self) -> str:
+        """Return the mapping of labels in words, with what it drops; empty for native labels."""
+        if self.label_set == NATIVE:
+            return ""
+        kept = [f"{old} -> {new}" for old, new in self.mapping.items() if new]
+        lost = [f"{name} ({n:,} images)" for name, n in self.dropped.items()]
+        text = f"labels {self.label_set}: {', '.join(kept)}; drops {', '.join(lost) or 'nothing'}."
+        if lost and self.soft_labels is not None:
+            text += " Soft labels lose what lies on dropped labels and are scaled to 1."
+        return text
+
+
+def select(dataset: Component[DatasetSpec], prepared: Prepared, limit: int | None, label_set: str = NATIVE) -> View:
+    """Return the view of ``prepared`` that the parameters of ``dataset`` and ``limit`` choose.
+
+    Args:
+        dataset: its ``split`` parameter, if set, keeps one official split.
+        prepared: the data on disk.
+        limit: keep the first ``limit // classes`` samples of each class, in file order; None keeps all.
+        label_set: ``native`` or a name in `fer_bench.labels.LABEL_SETS`; samples that it has no place for are left out.
+
+    Raises:
+        FerBenchError: no such split, a class of the label set without a sample, or a limit below the number of classes.
+    """
+    assert isinstance(dataset.params, DatasetParams)
+    native = prepared.column("label").to_numpy().astype(np.int64)
+    rows = np.arange(len(native))
+    if split := dataset.params.split:
+        splits = prepared.column("split")
+        rows = np.flatnonzero(compute.equal(splits, split).to_numpy())
+        if not len(rows):
+            raise FerBenchError(
+                f"Data set {dataset.spec.name!r} has no split {split!r}. "
+                f"{did_you_mean(split, set(splits.unique().to_pylist()) - {''})}"
+            )
+    classes = prepared.labels if label_set == NATIVE else LABEL_SETS[label_set]
+    mapping = map_labels(prepared.labels, label_set, dataset.spec.expressions)
+    labels = _codes(mapping, classes)[native[rows]]
+    counts = np.bincount(native[rows][labels < 0], minlength=len(prepared.labels)).tolist()
+    dropped = {name: n for name, n in zip(prepared.labels, counts, strict=True) if mapping[name] is None}
+    rows, labels = rows[labels >= 0], labels[labels >= 0]
+    empty = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
+    if label_set != NATIVE and len(empty):
+        present = {classes[label] for label in labels}
+        fits = [name for name, members in LABEL_SETS.items() if set(members) <= present]
+        raise FerBenchError(
+            f"Data set {str(dataset)!r} has no image of {', '.join(repr(classes[label]) for label in empty)} of the "
+            f"label set {label_set!r}. Its labels: {', '.join(map(repr, prepared.labels))}. "
+            f"Take --labels {' or '.join([*reversed(fits), NATIVE])}."
+        )
+    if limit is not None:
+        if limit < len(classes):
+            raise FerBenchError(
+                f"--limit {limit} is below the {len(classes)} classes of {dataset.spec.name!r}; "
+                "at least one image of each is needed."
+            )
+        per_class = [np.flatnonzero(labels == label)[: limit // len(classes)] for label in range(len(classes))]
+        rows = rows[np.sort(np.concatenate(per_class))]
+    return View(dataset, prepared, rows, limit, label_set, dropped)
+
+
+def _codes(mapping: Mapping[str, str | None], classes: tuple[str, ...]) -> np.ndarray[Any, Any]:
+    """Return the class of each native label, (labels,) int64; -1 where it has none."""
+    return np.array([-1 if name is None else classes.index(name) for name in mapping.values()], np.int64)
