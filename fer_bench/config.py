@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from fer_bench import paths
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
 from fer_bench.sizes import parse_size
 
@@ -126,6 +127,16 @@ class RunConfig(BaseModel):
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    @property
+    def data_folder(self) -> Path:
+        """Where the run finds its data."""
+        return self.data_dir or paths.data_dir()
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where the run keeps features and compiled programs."""
+        return self.cache_dir or paths.cache_dir()
 
     @classmethod
     def read(cls, file: Path | None, overrides: Mapping[str, Any]) -> tuple[Self, ...]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from fer_bench.cli.run import run_grid
 from fer_bench.config import RunConfig
 from fer_bench.evaluation.metrics import evaluate
+from fer_bench.executors.progress import TerminalReporter
+from fer_bench.executors.run import run_grid
 from fer_bench.registry import Registry
 from fer_bench.reports.formats import to_csv
 from fer_bench.reports.leaderboard import build
@@ -56,9 +57,10 @@ def run(config: str | Path | None = None, *, quiet: bool = True, **settings: Any
         name: [value] if name in several and isinstance(value, str | int) else value for name, value in settings.items()
     }
     runs = RunConfig.read(None if config is None else Path(config), given)
-    _, cells, damaged = run_grid(runs, Registry.load(), quiet)
-    board = pd.read_csv(io.StringIO(to_csv(build(cells), damaged)))
-    return Run(board, _cells(cells), tuple(damaged))
+    with TerminalReporter(quiet) as reporter:
+        finished = run_grid(runs, Registry.load(), reporter)
+    board = pd.read_csv(io.StringIO(to_csv(build(finished.cells), finished.damaged)))
+    return Run(board, _cells(finished.cells), finished.damaged)
 
 
 def _cells(cells: Sequence[StoredCell]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pytest
 
 CODE = """
 import re
-from fer_bench.cli import memory
+from fer_bench.executors import memory
 
 def anonymous():
     with open("/proc/self/status") as file:

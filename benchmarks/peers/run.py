@@ -28,9 +28,9 @@ from table import Round, Run, to_markdown
 from work import KINDS, native_bfloat16
 
 from fer_bench import paths
-from fer_bench.cli.progress import TerminalReporter
 from fer_bench.config import RunConfig
 from fer_bench.executors.grid import expand
+from fer_bench.executors.progress import TerminalReporter
 from fer_bench.registry import Registry
 from fer_bench.tasks.task import Task
 

@@ -51,10 +51,11 @@ def inflation(
     import json
 
     from fer_bench.audit.clusters import duplicate_clusters
-    from fer_bench.cli.run import run_grid
     from fer_bench.cli.tables import width
     from fer_bench.config import RunConfig
     from fer_bench.data.prepare import prepare
+    from fer_bench.executors.progress import TerminalReporter
+    from fer_bench.executors.run import run_grid
     from fer_bench.reports.inflation import NOTES, measure, to_terminal
     from fer_bench.tasks.task import Task
     from fer_bench.tasks.view import select
@@ -66,7 +67,7 @@ def inflation(
     for settings, text in wanted:
         common = settings.model_dump()
         dataset = registry.dataset(text)
-        prepared = prepare(dataset, options.data_folder(settings))
+        prepared = prepare(dataset, settings.data_folder)
         view = select(dataset, prepared, settings.limit, settings.labels)
         if len(wanted) > 1 and not Task((view,), duplicate_clusters([prepared])).known:
             sys.stderr.write(
@@ -89,12 +90,13 @@ def inflation(
         runs += [RunConfig.model_validate({**common, "datasets": (text,), **protocol}) for protocol in protocols]
     if not runs:
         raise FerBenchError("No data set is left whose folds could be compared.")
-    summary, cells, _ = run_grid(runs, registry, quiet)
-    rows = measure(cells)
+    with TerminalReporter(quiet) as reporter:
+        finished = run_grid(runs, registry, reporter)
+    rows = measure(finished.cells)
     if as_json:
         record = {"schema": 1, "rows": [row.record() for row in rows], "notes": list(NOTES)}
         typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
     else:
         typer.echo(to_terminal(rows, width()), nl=False)
-    if summary.failed:
+    if finished.summary.failed:
         raise typer.Exit(1)

@@ -57,9 +57,10 @@ def matrix(
     from fer_bench.registry import Registry
 
     registry = Registry.load()
-    from fer_bench.cli.run import run_grid
     from fer_bench.cli.tables import width
     from fer_bench.config import RunConfig
+    from fer_bench.executors.progress import TerminalReporter
+    from fer_bench.executors.run import run_grid
     from fer_bench.reports import leaderboard
     from fer_bench.reports import matrix as report
 
@@ -72,8 +73,9 @@ def matrix(
         if tested != trained
     ]
     names = [str(registry.dataset(text)) for text in settings.datasets]
-    summary, cells, _ = run_grid([*runs, settings], registry, quiet)
-    matrices = report.build(leaderboard.build(cells), names)
+    with TerminalReporter(quiet) as reporter:
+        finished = run_grid([*runs, settings], registry, reporter)
+    matrices = report.build(leaderboard.build(finished.cells), names)
     if heat_map is not None:
         try:
             heat_map.parent.mkdir(parents=True, exist_ok=True)
@@ -85,5 +87,5 @@ def matrix(
     else:
         write = {"md": report.to_markdown, "csv": report.to_csv, "json": report.to_json}[form]
         typer.echo(write(matrices), nl=False)
-    if summary.failed:
+    if finished.summary.failed:
         raise typer.Exit(1)

@@ -145,13 +145,3 @@ def make_config(given: Mapping[str, Any]) -> tuple[RunConfig, ...]:
         options["face_thresholds"] = text.split(",")
     file = Path(given["config"]) if given.get("config") else None  # a context's parameters may be text still
     return RunConfig.read(file, {**options, "seeds": parse_seeds(given.get("seeds"))})
-
-
-def data_folder(config: RunConfig) -> Path:
-    """Return where the configured run finds its data."""
-    return config.data_dir or paths.data_dir()
-
-
-def cache_folder(config: RunConfig) -> Path:
-    """Return where the configured run keeps features and compiled programs."""
-    return config.cache_dir or paths.cache_dir()

@@ -54,15 +54,15 @@ def plan(
     registry = Registry.load()
     import json
 
-    from fer_bench.cli.progress import TerminalReporter
     from fer_bench.cli.tables import print_table
     from fer_bench.executors.estimate import estimate
     from fer_bench.executors.grid import expand
+    from fer_bench.executors.progress import TerminalReporter
     from fer_bench.results.store import Store
 
     with TerminalReporter(quiet=as_json) as reporter:
-        grid = expand(runs, registry, options.data_folder(settings), options.cache_folder(settings), reporter)
-    forecast = estimate(grid, Store(settings.runs_dir), options.cache_folder(settings))
+        grid = expand(runs, registry, settings.data_folder, settings.cache_folder, reporter)
+    forecast = estimate(grid, Store(settings.runs_dir), settings.cache_folder)
     if as_json:
         typer.echo(json.dumps(forecast.record(), indent=1, ensure_ascii=False))
         return

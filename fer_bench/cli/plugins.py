@@ -87,7 +87,7 @@ def check(
 
     Each broken rule says what was found and expected, and how to mend it.
     """
-    from fer_bench.cli.progress import TerminalReporter
+    from fer_bench.executors.progress import TerminalReporter
     from fer_bench.testing.conformance import find_suites
 
     suites = find_suites(name, data_dir=data_dir)

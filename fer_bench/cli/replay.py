@@ -53,8 +53,8 @@ def replay(
     Data are taken from the data folder, features computed anew. Nothing in the runs folder is changed.
     """
     from fer_bench import paths
-    from fer_bench.cli.progress import TerminalReporter
     from fer_bench.evaluation.installed import find_metric
+    from fer_bench.executors.progress import TerminalReporter
     from fer_bench.executors.replay import ANSWERS, Terms
     from fer_bench.executors.replay import replay as repeat
     from fer_bench.registry import Registry

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli import memory, options
+from fer_bench.cli import options
 
 if TYPE_CHECKING:
     from fer_bench.config import RunConfig
-    from fer_bench.executors.local import Summary
-    from fer_bench.registry import Registry
-    from fer_bench.results.store import StoredCell
 
 EXAMPLES = """\b
 Examples:
@@ -84,52 +81,31 @@ def run(
 
         registry.plugins.listen(TensorBoard(tensorboard), "--tensorboard")
     from fer_bench.cli.tables import width
+    from fer_bench.executors.progress import TerminalReporter
+    from fer_bench.executors.run import run_grid
     from fer_bench.reports import inflation
     from fer_bench.reports.formats import to_json, to_terminal
     from fer_bench.reports.leaderboard import build
 
-    summary, cells, damaged = run_grid(runs, registry, quiet)
-    rows = build(cells)
+    with TerminalReporter(quiet) as reporter:
+        finished = run_grid(runs, registry, reporter)
+    rows, damaged = build(finished.cells), finished.damaged
     typer.echo(to_json(rows, damaged) if as_json else to_terminal(rows, damaged, width()), nl=False)
-    if not as_json and (twins := inflation.measure(cells)):
+    if not as_json and (twins := inflation.measure(finished.cells)):
         typer.echo("\n" + inflation.to_terminal(twins, width()), nl=False)
-    if summary.failed:
+    if finished.summary.failed:
         raise typer.Exit(1)
 
 
 def _work_along(runs: Sequence[RunConfig]) -> None:
     """Compute what the first host computes, which stores and prints it."""
+    from fer_bench.executors.progress import TerminalReporter
+    from fer_bench.executors.run import run_grid
     from fer_bench.registry import Registry
 
     with tempfile.TemporaryDirectory(prefix="fer-bench-host-") as folder:
         here = [run.model_copy(update={"runs_dir": Path(folder)}) for run in runs]
-        summary, _, _ = run_grid(here, Registry.load(), quiet=True)
-    if summary.failed:
+        with TerminalReporter(quiet=True) as reporter:
+            finished = run_grid(here, Registry.load(), reporter)
+    if finished.summary.failed:
         raise typer.Exit(1)
-
-
-def run_grid(runs: Sequence[RunConfig], registry: Registry, quiet: bool) -> tuple[Summary, list[StoredCell], list[str]]:
-    """Run every cell of ``runs`` that is not stored; return what came of it, their cells, and what is damaged."""
-    from fer_bench.cli.progress import TerminalReporter
-    from fer_bench.executors.grid import expand
-    from fer_bench.executors.local import execute
-    from fer_bench.results.store import Store
-
-    settings = runs[0]
-    store = Store(settings.runs_dir)
-    store.ensure_writable()
-    with TerminalReporter(quiet) as reporter:
-        grid = expand(runs, registry, options.data_folder(settings), options.cache_folder(settings), reporter)
-        for note in grid.notes:
-            reporter.say(note)
-        many = max((len(block.task) for block in grid.blocks), default=0) > memory.MANY
-        if many:
-            memory.give_back()
-        summary = execute(grid, store, options.cache_folder(settings), registry.plugins, reporter, settings.cache_limit)
-        reporter.say(f"{summary.ok} cells ok, {summary.failed} failed; stored in {settings.runs_dir}.")
-    wanted = {job.cell.id for job in grid.jobs}
-    if many:
-        del grid
-        memory.give_back(for_good=True)
-    cells, damaged = store.cells()
-    return summary, [cell for cell in cells if cell.id in wanted], damaged

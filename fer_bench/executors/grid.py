@@ -22,6 +22,7 @@ from fer_bench.networks.backbone import BACKBONE_SEED, code_digest, engine_diges
 from fer_bench.privacy import anonymise_component
 from fer_bench.registry import Component, Registry
 from fer_bench.results.cell import Cell
+from fer_bench.results.store import StoredCell
 from fer_bench.specs import BackboneSpec, GradientPhase, Plan, StrategySpec
 from fer_bench.tasks import protocols
 from fer_bench.tasks.crops import with_faces
@@ -32,17 +33,26 @@ from fer_bench.tasks.view import View, select
 Array = np.ndarray[Any, Any]
 
 
-class PreparationReporter(Protocol):
-    """Who is told how preparing a run goes."""
+class Reporter(Protocol):
+    """Who is told how a run goes."""
 
     def say(self, message: str) -> None:
         """Something begins, or is worth knowing."""
+
+    def begin(self, cells: int, done: int) -> None:
+        """The run begins: ``cells`` in the grid, ``done`` of them stored already."""
 
     def step(self, what: str, total: int) -> None:
         """A long step begins that has ``total`` parts."""
 
     def advance(self, parts: int) -> None:
         """``parts`` more of the step are done."""
+
+    def cell(self, cell: StoredCell, name: str) -> None:
+        """A cell was stored."""
+
+    def warn(self, message: str) -> None:
+        """Something is wrong that does not end the run."""
 
 
 COMPONENTS = ("datasets", "backbones", "strategies", "train_on", "train_with")
@@ -104,7 +114,7 @@ def expand(
     registry: Registry,
     data_dir: Path,
     cache_dir: Path,
-    reporter: PreparationReporter,
+    reporter: Reporter,
 ) -> Grid:
     """Resolve every name, prepare the data and enumerate the cells; one that several runs ask for is listed once.
 
@@ -209,7 +219,7 @@ def _task(
     registry: Registry,
     data_dir: Path,
     cache_dir: Path,
-    reporter: PreparationReporter,
+    reporter: Reporter,
     views: dict[tuple[Any, ...], View],
 ) -> Task:
     """Return the task of one tested data set; ``views`` keeps what is open already."""
@@ -276,7 +286,7 @@ def _answer_notes(backbone: Component[BackboneSpec], task: Task) -> list[str]:
     return [*notes, f"{backbone} on {task.name}: {answers.describe(known, task.classes)}."] if known else notes
 
 
-def _find_faces(view: View, config: RunConfig, cache_dir: Path, reporter: PreparationReporter) -> View:
+def _find_faces(view: View, config: RunConfig, cache_dir: Path, reporter: Reporter) -> View:
     """Return the view with its images cut down to their faces, if that is wanted."""
     crop = _crop(config)
     if crop is None:

@@ -9,14 +9,14 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 import pandas as pd
 
 from fer_bench.errors import FerBenchError, PluginError
-from fer_bench.executors.grid import Block, Grid, Job
+from fer_bench.executors.grid import Block, Grid, Job, Reporter
 from fer_bench.keeping.cache import Cache
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Inputs, Outputs
@@ -29,31 +29,12 @@ from fer_bench.networks.pictures import Pictures
 from fer_bench.networks.prefix import Prefix, Source, cache_of, fetch
 from fer_bench.plugins import Plugins
 from fer_bench.results import provenance
-from fer_bench.results.store import Result, Store, StoredCell
+from fer_bench.results.store import Result, Store
 from fer_bench.specs import ReadoutPhase
 from fer_bench.tasks.crops import as_errors
 from fer_bench.tasks.view import View
 
 T = TypeVar("T")
-
-
-class Reporter(Protocol):
-    """Who is told how a run goes."""
-
-    def begin(self, cells: int, done: int) -> None:
-        """The run begins: ``cells`` in the grid, ``done`` of them stored already."""
-
-    def step(self, what: str, total: int) -> None:
-        """A long step begins that has ``total`` parts."""
-
-    def advance(self, parts: int) -> None:
-        """``parts`` more of the step are done."""
-
-    def cell(self, cell: StoredCell, name: str) -> None:
-        """A cell was stored."""
-
-    def warn(self, message: str) -> None:
-        """Something is wrong that does not end the run."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.noninferiority import NonInferiority, show_equivalence
 from fer_bench.executors import local
-from fer_bench.executors.grid import Grid, Job, PreparationReporter, expand
+from fer_bench.executors.grid import Grid, Job, Reporter, expand
 from fer_bench.privacy import HIDDEN
 from fer_bench.registry import Registry
 from fer_bench.results.rows import arrays, differences
@@ -27,10 +27,6 @@ ANSWERS: tuple[Answer, ...] = get_args(Answer)
 """From the best to the worst."""
 ORDER = ("cell", "code", "python", "jax", "device", "cpu", "platform", "xla_flags", "environment", "distributions")
 """What explains a difference, the likeliest first; the command and the memory of a machine explain none."""
-
-
-class Reporter(PreparationReporter, local.Reporter, Protocol):
-    """Who is told how a replay goes."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ _KEPT_BYTES = 64 << 20
 
 
 class Inputs(Protocol):
-    """Input of the first stage that runs: `Outputs` of the stage before, or `Pictures` of `fer_bench.networks.pictures`."""
+    """Input of the first stage that runs: `Outputs` of the stage before, or `fer_bench.networks.pictures.Pictures`."""
 
     def __len__(self) -> int: ...
 

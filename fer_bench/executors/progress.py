@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class TerminalReporter:
-    """A `fer_bench.executors.local.Reporter` on stderr.
+    """A `fer_bench.executors.grid.Reporter` on stderr.
 
     Args:
         quiet: say warnings alone.

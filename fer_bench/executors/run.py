@@ -1,0 +1,58 @@
+"""A whole run: from settings to stored cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fer_bench.config import RunConfig
+from fer_bench.executors import memory
+from fer_bench.executors.grid import Reporter, expand
+from fer_bench.executors.local import Summary, execute
+from fer_bench.registry import Registry
+from fer_bench.results.store import Store, StoredCell
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """What a run came to.
+
+    Attributes:
+        summary: how many of its cells are ok, failed, or were done before.
+        cells: all cells of the run, sorted by id.
+        damaged: a message for each folder of the store that is no intact cell.
+    """
+
+    summary: Summary
+    cells: tuple[StoredCell, ...]
+    damaged: tuple[str, ...]
+
+
+def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) -> Finished:
+    """Run every cell of ``runs`` that is not stored yet.
+
+    Args:
+        runs: the settings; folders are those of the first.
+        registry: of the installed plugins.
+        reporter: is told how it goes.
+
+    Raises:
+        FerBenchError: settings or data are not right, or a folder cannot be written; stored cells stay.
+    """
+    settings = runs[0]
+    store = Store(settings.runs_dir)
+    store.ensure_writable()
+    grid = expand(runs, registry, settings.data_folder, settings.cache_folder, reporter)
+    for note in grid.notes:
+        reporter.say(note)
+    many = max((len(block.task) for block in grid.blocks), default=0) > memory.MANY
+    if many:
+        memory.give_back()
+    summary = execute(grid, store, settings.cache_folder, registry.plugins, reporter, settings.cache_limit)
+    reporter.say(f"{summary.ok} cells ok, {summary.failed} failed; stored in {settings.runs_dir}.")
+    wanted = {job.cell.id for job in grid.jobs}
+    if many:
+        del grid
+        memory.give_back(for_good=True)
+    cells, damaged = store.cells()
+    return Finished(summary, tuple(cell for cell in cells if cell.id in wanted), tuple(damaged))
