@@ -13,7 +13,7 @@ import fer_bench
 
 ROOT = Path(fer_bench.__file__).parent
 LAYERS = [
-    ("errors", "labels", "paths", "privacy", "sizes", "containment"),
+    ("errors", "labels", "numerics", "paths", "privacy", "sizes", "containment"),
     ("specs",),
     ("interface",),
     ("hookspecs",),

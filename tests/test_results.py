@@ -177,5 +177,5 @@ def test_a_runs_folder_that_cannot_be(tmp_path):
 def test_cell_json_is_readable_and_complete(tmp_path):
     stored = Store(tmp_path).write(make_cell(dataset_note="naïve"), make_result(), {})
     record = json.loads((stored.folder / "cell.json").read_text(encoding="utf-8"))
-    assert record["schema"] == 1
+    assert record["schema"] == 2
     assert record["dataset"]["dataset_note"] == "naïve"

@@ -138,12 +138,6 @@ def code_digest(reference: str) -> str:
     )
 
 
-def engine_digest() -> str:
-    """Return the sha256 of the Python source that decides what a plan comes to."""
-    core = Path(__file__).parents[1]
-    return _source_digest([file for room in ("keeping", "learning", "networks") for file in (core / room).glob("*.py")])
-
-
 def _source_digest(files: list[Path]) -> str:
     digest = hashlib.sha256()
     for file in sorted(files):

@@ -10,9 +10,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from fer_bench.numerics import NUMERICS
+
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-SCHEMA = 1
-"""Version of the files in a cell's folder."""
+SCHEMA = 2
+"""Version of the files in a cell's folder; since 2, the record holds the version of the core's numerics."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,7 @@ class Cell:
         """Return the cell as it is stored in ``cell.json``."""
         return {
             "schema": SCHEMA,
+            "numerics": NUMERICS,
             "dataset": self.dataset,
             "protocol": self.protocol,
             "backbone": self.backbone,
