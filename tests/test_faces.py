@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 
+import mtcnn_weights
 import numpy as np
 import pytest
 
@@ -248,27 +249,29 @@ def test_a_large_face_is_averaged_not_skipped_over_and_colour_stays():
 # Weights --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_missing_package_is_named_with_what_to_install(monkeypatch):
-    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(FerBenchError, match=r"pip install 'fer-bench\[faces\]'"):
-        weights.load()
+def test_the_shipped_weights_are_those_of_mtcnn_to_the_bit(loaded):
+    original = mtcnn_weights.read()
+    assert list(loaded) == list(original)
+    for net, arrays in original.items():
+        for ours, theirs in zip(loaded[net], arrays, strict=True):
+            assert (ours.dtype, ours.shape) == (np.float32, theirs.shape)
+            np.testing.assert_array_equal(ours, theirs)
+    assert mtcnn_weights.convert() == weights.FILE.read_bytes()
 
 
 @pytest.mark.parametrize("damage", ["changed", "gone"])
-def test_weights_that_are_not_the_known_ones_are_never_unpickled(loaded, tmp_path, monkeypatch, damage):
-    source = weights._folder()
-    for name in weights.SHA256:
-        (tmp_path / f"{name}.lz4").write_bytes((source / f"{name}.lz4").read_bytes())
-    if damage == "gone":
-        (tmp_path / "rnet.lz4").unlink()
-    else:
-        (tmp_path / "rnet.lz4").write_bytes(b"cos\nsystem\n(S'touch " + str(tmp_path / "owned").encode() + b"'\ntR.")
-    monkeypatch.setattr(weights, "_folder", lambda: tmp_path)
-    with pytest.raises(FerBenchError, match="rnet"):
+def test_weights_that_are_not_the_shipped_ones_are_refused(tmp_path, monkeypatch, damage):
+    file = tmp_path / "mtcnn.safetensors"
+    if damage == "changed":
+        content = bytearray(weights.FILE.read_bytes())
+        content[-1] ^= 1
+        file.write_bytes(content)
+    monkeypatch.setattr(weights, "FILE", file)
+    with pytest.raises(FerBenchError, match=r"mtcnn\.safetensors") as refused:
         weights.load()
-    assert not (tmp_path / "owned").exists()
+    assert (weights.SHA256 in str(refused.value)) == (damage == "changed")
 
 
-def test_tensorflow_is_not_imported(loaded):
-    assert "tensorflow" not in sys.modules
-    assert [len(loaded[name]) for name in ("pnet", "rnet", "onet")] == [13, 16, 21]
+def test_neither_tensorflow_nor_mtcnn_is_imported(loaded):
+    assert not {"tensorflow", "mtcnn"} & set(sys.modules)
+    assert [len(loaded[name]) for name in weights.NETS] == [13, 16, 21]
