@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fer_bench.about import __version__
 from fer_bench.errors import DataError, FerBenchError, PluginError
 
 if TYPE_CHECKING:
     from fer_bench.hookspecs import hookimpl
     from fer_bench.notebook import run
-
-__version__ = "0.1.0"
 
 __all__ = ["DataError", "FerBenchError", "PluginError", "__version__", "hookimpl", "run"]
 

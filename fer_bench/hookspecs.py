@@ -8,10 +8,8 @@ from typing import Any
 
 import pluggy
 
+from fer_bench.about import PROJECT
 from fer_bench.specs import BackboneSpec, DatasetSpec, MetricSpec, StrategySpec
-
-PROJECT = "fer_bench"
-"""Name of the pluggy project and of the entry-point group."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

@@ -16,9 +16,9 @@ from typing import Any, Literal
 import pluggy
 
 from fer_bench import hookspecs
+from fer_bench.about import PROJECT
 from fer_bench.containment import watched
 from fer_bench.errors import FerBenchError, did_you_mean
-from fer_bench.hookspecs import PROJECT
 from fer_bench.interface import declared_version, mismatch
 from fer_bench.specs import INTERFACE_VERSION, BackboneSpec, DatasetSpec, MetricSpec, StrategySpec
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -12,68 +13,97 @@ import pytest
 import fer_bench
 
 ROOT = Path(fer_bench.__file__).parent
-LAYERS = [
-    ("errors", "labels", "numerics", "paths", "privacy", "sizes", "containment"),
-    ("specs",),
-    ("interface",),
-    ("hookspecs",),
-    ("plugins",),
-    ("registry",),
-    ("config",),
-    (
-        *("faces", "data", "audit", "tasks", "keeping", "networks", "learning"),
-        *("evaluation", "results", "reports", "executors", "testing", "scaffold"),
-    ),
-    ("cli", "pytest_plugin"),
-    ("notebook",),
+ORDER = [
+    *("about", "errors", "labels", "paths", "privacy", "sizes", "containment", "numerics"),
+    *("specs", "interface", "hookspecs", "plugins", "registry", "config"),
+    *("faces", "data", "audit", "tasks", "keeping", "networks", "learning"),
+    *("evaluation", "results", "reports", "executors", "testing", "scaffold"),
+    *("cli", "pytest_plugin", "notebook", "fer_bench"),
 ]
-ORDER_INSIDE = list(LAYERS[7])
-"""Within the middle layer a package imports only those before it."""
-LIGHT = [name for layer in LAYERS[:7] for name in layer]
+"""The modules and packages at the top: one imports only what stands before it. ``fer_bench`` is what plugins import."""
+LIGHT = ORDER[: ORDER.index("faces")]
 HEAVY = {"jax", "jaxlib", "flax", "optax", "sklearn", "pandas", "tensorflow_datasets", "numpy", "tensorflow"}
 
 
-def _imports(file: Path) -> set[str]:
-    """Return the full names of all modules that a file imports, anywhere in it."""
-    names = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+def _module(file: Path) -> str:
+    """Return the name of the module in a file."""
+    parts = file.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {_module(file): file for file in sorted(ROOT.rglob("*.py"))}
+
+
+def _imports(source: str) -> set[str]:
+    """Return the full names of all modules that a source imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file.name} uses a relative import; the core writes names in full"
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            assert node.module, "a relative import; the core writes names in full"
+            assert node.level == 0, "a relative import; the core writes names in full"
+            # ``from package import name`` imports the package only where the name is no module of its own.
+            members = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {member if member in FILES else node.module for member in members}
     return names
 
 
+GRAPH = {name: _imports(file.read_text(encoding="utf-8")) for name, file in FILES.items()}
+
+
 def _unit(module: str) -> str:
-    return module.split(".")[1] if "." in module else ""
+    """Return the module or package at the top that a module is in."""
+    return module.split(".")[1] if "." in module else module
 
 
-def _rank(unit: str) -> tuple[int, int]:
-    layer = next(i for i, names in enumerate(LAYERS) if unit in names)
-    return layer, ORDER_INSIDE.index(unit) if unit in ORDER_INSIDE else 0
+def _cycle(graph: dict[str, set[str]]) -> list[str]:
+    """Return the modules of a cycle, or nothing."""
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return []
 
 
-FILES = sorted(ROOT.rglob("*.py"))
+def test_the_order_names_every_module_and_package():
+    assert sorted(ORDER) == sorted({_unit(name) for name in FILES})
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_imports_point_one_way(file):
-    unit = file.relative_to(ROOT).parts[0].removesuffix(".py")
-    if unit == "__init__":
-        return
-    for name in _imports(file):
+@pytest.mark.parametrize("module", FILES)
+def test_imports_point_one_way(module):
+    for name in GRAPH[module]:
         assert not name.startswith(("fer_bench_", "plugins")), f"the core imports a plugin: {name}"
-        target = _unit(name)
-        if not name.startswith("fer_bench.") or (not (ROOT / target).exists() and not (ROOT / f"{target}.py").exists()):
-            continue
-        assert _rank(target) <= _rank(unit), f"{unit} must not import {name}"
+        if name.partition(".")[0] == "fer_bench" and _unit(name) != _unit(module):
+            assert ORDER.index(_unit(name)) < ORDER.index(_unit(module)), f"{module} must not import {name}"
+
+
+def test_no_modules_import_one_another():
+    own = {module: {name for name in names if name in FILES and name != module} for module, names in GRAPH.items()}
+    assert not _cycle(own)
+
+
+@pytest.mark.parametrize(
+    ("source", "imported"),
+    [
+        ("import fer_bench", {"fer_bench"}),
+        ("from fer_bench import run", {"fer_bench"}),
+        ("from fer_bench import paths, __version__", {"fer_bench", "fer_bench.paths"}),
+        ("if TYPE_CHECKING:\n    from fer_bench.tasks.view import View", {"fer_bench.tasks.view"}),
+        ("def late():\n    import fer_bench.cli", {"fer_bench.cli"}),
+    ],
+)
+def test_every_form_of_import_is_seen(source, imported):
+    assert _imports(source) == imported
+
+
+def test_a_cycle_would_be_seen():
+    assert set(_cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})) == {"a", "b", "c"}
 
 
 @pytest.mark.parametrize("unit", LIGHT)
 def test_light_modules_import_nothing_heavy(unit):
-    heavy = {name.split(".")[0] for name in _imports(ROOT / f"{unit}.py")} & HEAVY
-    assert not heavy
+    assert not {name.split(".")[0] for name in GRAPH[f"fer_bench.{unit}"]} & HEAVY
 
 
 def test_help_imports_no_pydantic():

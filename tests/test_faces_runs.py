@@ -82,9 +82,9 @@ def test_missed_faces_are_errors_by_every_metric():
 @pytest.fixture
 def fake(tiny, monkeypatch):
     """The tiny plugins, and a detector that misses about half of the images."""
-    from fer_bench.tasks import crops
+    from fer_bench.tasks import cropping
 
-    monkeypatch.setattr(crops, "Detector", Fake)
+    monkeypatch.setattr(cropping, "Detector", Fake)
     Fake.looked = 0
     return tiny
 

@@ -65,7 +65,7 @@ app.add_typer(weights.app, name="weights")
 
 def _version(value: bool) -> None:
     if value:
-        from fer_bench import __version__
+        from fer_bench.about import __version__
 
         typer.echo(f"fer-bench {__version__}")
         raise typer.Exit

@@ -25,7 +25,7 @@ from fer_bench.results.cell import Cell
 from fer_bench.results.store import StoredCell
 from fer_bench.specs import BackboneSpec, GradientPhase, Plan, StrategySpec
 from fer_bench.tasks import protocols
-from fer_bench.tasks.crops import with_faces
+from fer_bench.tasks.cropping import with_faces
 from fer_bench.tasks.protocols import Fold, Split
 from fer_bench.tasks.task import Task, check_classes
 from fer_bench.tasks.view import View, select

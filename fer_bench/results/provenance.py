@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import psutil
 
-import fer_bench
+from fer_bench import about
 from fer_bench.plugins import Plugins
 from fer_bench.privacy import anonymise, anonymise_command, clean_flags, clean_word
 from fer_bench.results import source
@@ -57,7 +57,7 @@ def collect(plugins: Plugins) -> dict[str, Any]:
 
 def _code(plugins: Plugins) -> dict[str, Any]:
     """Return distribution -> its source, for fer-bench and each plugin that works."""
-    found = {"fer-bench": source.describe("fer-bench", fer_bench.__version__, fer_bench.__file__)}
+    found = {"fer-bench": source.describe("fer-bench", about.__version__, about.__file__)}
     for plugin in plugins:
         if plugin.status == "ok" and plugin.distribution not in found:
             module = plugins.manager.get_plugin(plugin.name)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jinja2
 
-import fer_bench
+from fer_bench.about import __version__
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.plugins import ITEM_NAME, Kind
 from fer_bench.specs import INTERFACE_VERSION
@@ -52,7 +52,7 @@ def create(kind: Kind, name: str, parent: Path, taken: Mapping[str, Collection[s
         "package": package,
         "camel": "".join(word.capitalize() for word in name.split("-")),
         "identifier": name.replace("-", "_"),
-        "version": fer_bench.__version__,
+        "version": __version__,
         "interface": INTERFACE_VERSION,
     }
     try:

@@ -1,27 +1,21 @@
-"""The faces of a view: cut out wherever its pixels are read, and what becomes of images in which none was found."""
+"""The faces of a view: how they are cut out, and what becomes of images in which none was found."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from fer_bench.config import Missed
-from fer_bench.errors import FerBenchError
 from fer_bench.faces import align
-from fer_bench.faces.detector import Detector
 from fer_bench.faces.parameters import Crop
-from fer_bench.faces.store import Detections, detect
-
-if TYPE_CHECKING:
-    from fer_bench.tasks.view import View
+from fer_bench.faces.store import Detections
 
 Array = np.ndarray[Any, Any]
 
 JUDGED = 1000
+"""The most faces of a view from which it is told how much of a crop lies outside of its picture."""
 TOO_MUCH = 0.2
 """Share of crops outside of their pictures from which that is said."""
 
@@ -80,53 +74,6 @@ class Faces:
                 "little more than the face: --faces none may do as well."
             )
         return text
-
-
-def with_faces(
-    view: View,
-    crop: Crop,
-    missed: Missed,
-    cache_dir: Path,
-    begin: Callable[[int], None],
-    advance: Callable[[int], None],
-) -> View:
-    """Return ``view`` with its images cut down to their faces.
-
-    Args:
-        view: whole images.
-        crop: how.
-        missed: ``error`` keeps images without a face, ``exclude`` takes them out.
-        cache_dir: where what was found is kept.
-        begin: called with the number of images to look at, if there are any.
-        advance: called with the number of images done since the last call.
-
-    Raises:
-        FerBenchError: no face was found in any image, or the detector cannot be loaded.
-    """
-    hashes = view.texts("sha256").to_pylist()
-    found = detect(cache_dir, view.prepared.fingerprint, hashes, view.images, crop.detection, begin, advance, Detector)
-    if not found.found.any():
-        raise FerBenchError(
-            f"No face was found in any of the {len(hashes)} images of {str(view.dataset)!r}. The detector knows "
-            "photographs, not drawings; leave out --faces to use whole images."
-        )
-    rows = view.rows
-    if missed == "exclude":
-        keep = found.found
-        rows, found = rows[keep], Detections(keep[keep], found.boxes[keep], found.landmarks[keep])
-    view = replace(view, rows=rows)
-    return replace(view, faces=Faces(crop, missed, found, len(hashes), _outside(view, found, crop)))
-
-
-def _outside(view: View, found: Detections, crop: Crop) -> float:
-    """Return what `Faces.outside` says, of faces that are spread evenly over the view."""
-    rows = np.flatnonzero(found.found)
-    rows = rows[np.linspace(0, len(rows) - 1, min(JUDGED, len(rows))).astype(np.int64)]
-    height, width = view.column("height"), view.column("width")
-    matrices = {row: align.place(found.boxes[row], found.landmarks[row], crop) for row in rows.tolist()}
-    return float(
-        np.mean([align.outside(m, crop.size, int(height[row]), int(width[row])) for row, m in matrices.items()])
-    )
 
 
 def as_errors(probabilities: Array, labels: Array, found: Array) -> Array:

@@ -9,7 +9,7 @@ import jax
 from flax import nnx
 from pydantic import Field
 
-import fer_bench
+from fer_bench.about import __version__
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneParams, BackboneSpec, ImageInput
@@ -83,6 +83,6 @@ SPEC = BackboneSpec(
 
 def tiny_backbone(channels: Literal[1, 3] = 3, **params: Any) -> Component[BackboneSpec]:
     """Return the tiny backbone for pictures in grey (1) or colour (3)."""
-    plugin = Plugin(name="fer-bench", distribution="fer-bench", version=fer_bench.__version__)
+    plugin = Plugin(name="fer-bench", distribution="fer-bench", version=__version__)
     spec = replace(SPEC, image_input=ImageInput(channels=channels))
     return Component(spec, TinyParams(channels=channels, **params), plugin)
