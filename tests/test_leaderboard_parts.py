@@ -88,7 +88,7 @@ def test_cells_may_differ_in_how_many_names_they_hold(tmp_path):
         table = pd.DataFrame({"id": [str(i) for i in range(len(names))], "group:x": pd.Categorical(names)})
         table.to_feather(tmp_path / str(number) / "predictions.feather")
         files.append(
-            StoredCell(str(number), folder=tmp_path / str(number), record={}, status="ok", error="", measures={})
+            StoredCell(str(number), {}, status="ok", error="", measures={}, finished="", folder=tmp_path / str(number))
         )
     found = read_predictions(files)[0]["group:x"].to_pylist()
     assert found[:4] == ["a", "a", "s0", "s1"]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from fer_bench.errors import FerBenchError
-from fer_bench.results.cell import Cell
-from fer_bench.results.store import Result, Store
+from fer_bench.results.cell import Cell, record_id
+from fer_bench.results.store import Result, Store, StoredCell
 
 
 def make_cell(fold: int = 0, seed: int = 0, backbone: str = "net", strategy: str = "probe", **dataset) -> Cell:
@@ -50,6 +54,7 @@ def test_a_cell_comes_back_as_it_was_written(tmp_path):
     stored = store.write(cell, result, {"python": "3"})
     assert store.status(cell) == "ok"
     assert stored.record == cell.record()
+    assert timedelta(0) <= datetime.now(UTC) - datetime.fromisoformat(stored.finished) < timedelta(minutes=1)
     pd.testing.assert_frame_equal(stored.predictions(), result.predictions)
     assert store.cells()[0][0].id == cell.id
     assert sorted(file.name for file in stored.folder.iterdir()) == [
@@ -105,6 +110,36 @@ def test_a_damaged_cell_is_left_out_and_named(tmp_path, damage, message):
     assert [cell.record["fold"] for cell in cells] == [0]
     assert message in complaint
     assert store.status(make_cell(1)) is None
+
+
+def make_older(folder: Path, *, parquet: bool = False) -> StoredCell | str:
+    """Rewrite a stored cell as fer-bench 0.1.0 wrote it (schema 1), or as before that; return it as it is read."""
+    record, result = (json.loads((folder / name).read_text()) for name in ("cell.json", "result.json"))
+    del record["numerics"], result["finished"]
+    record = {**record, "schema": 1, "strategy": {**record["strategy"], "engine_sha256": "0" * 64}}
+    for name, value in (("cell.json", record), ("result.json", result)):
+        (folder / name).write_text(json.dumps(value))
+    if parquet:
+        pd.read_feather(folder / "predictions.feather").to_parquet(folder / "predictions.parquet")
+        (folder / "predictions.feather").unlink()
+    (folder / "checksums.json").unlink()
+    sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
+    (folder / "checksums.json").write_text(json.dumps(sums))
+    os.utime(folder / "result.json", (1e9, 1e9))
+    folder = folder.rename(folder.with_name(record_id(record)[:16]))
+    cells, messages = Store(folder.parents[1]).cells()
+    return next((cell for cell in cells if cell.folder == folder), "".join(messages))
+
+
+def test_cells_of_older_formats_are_read_or_said_to_be_of_one(tmp_path):
+    store, cell = Store(tmp_path), make_cell()
+    older = make_older(store.write(cell, make_result(), {}).folder)
+    assert (older.record["schema"], older.finished) == (1, "2001-09-09T01:46:40.000+00:00")
+    pd.testing.assert_frame_equal(older.predictions(), make_result().predictions)
+    assert store.status(cell) is None
+    message = make_older(store.write(make_cell(1), make_result(), {}).folder, parquet=True)
+    assert "of an older format" in message
+    assert "damaged" not in message
 
 
 def test_a_newer_schema_is_refused_by_version(tmp_path, monkeypatch):

@@ -57,7 +57,7 @@ def leaderboard(
             f"The runs folder {str(runs_dir)!r} holds no cells yet. Run 'fer-bench run --runs-dir {runs_dir}' first."
         )
     for message in damaged:
-        sys.stderr.write(f"fer-bench: left out, damaged: {message}\n")
+        sys.stderr.write(f"fer-bench: left out: {message}\n")
     for message in faults:
         sys.stderr.write(f"fer-bench: {message}\n")
     rows = build(cells, tuple({**known, by.name: by}.values()), by)

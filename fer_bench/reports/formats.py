@@ -295,7 +295,7 @@ def notes(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
         if not row.converged:
             said.append(f"{row.dataset} / {row.backbone} / {row.strategy}: training did not converge in every cell.")
     said += sorted({fault for row in rows for fault in row.faults})
-    said += [f"Left out, damaged: {message}" for message in damaged]
+    said += [f"Left out: {message}" for message in damaged]
     return said
 
 

@@ -105,7 +105,7 @@ def check(baseline: Path, runs_dir: Path, metric: Metric, margin: float, alpha: 
     rows, damaged = read_rows(runs_dir)
     faults = [fault for name, row in frozen.items() for fault in _faults(row, rows.get(name), rows)]
     if faults:
-        left_out = f"\nLeft out, damaged:\n{bullet_list(damaged)}" if damaged else ""
+        left_out = f"\nLeft out:\n{bullet_list(damaged)}" if damaged else ""
         raise FerBenchError(
             f"The runs in {str(runs_dir)!r} cannot be compared with the baseline {str(baseline)!r}:\n"
             f"{bullet_list(faults)}{left_out}\n"

@@ -23,10 +23,10 @@ def summary(report: GateReport) -> str:
 
 
 def notes(report: GateReport) -> list[str]:
-    """Return what is to be said beside the table: each row that did not pass, rows without baseline, damaged cells."""
+    """Return what is to be said beside the table: each row that did not pass, rows without baseline, cells left out."""
     lines = [f"{row.verdict}: {row.name}: {row.message()}" for row in report.rows if row.verdict != "PASS"]
     lines += [f"not in the baseline, not tested: {name}" for name in report.new]
-    return [*lines, *(f"left out, damaged: {message}" for message in report.damaged)]
+    return [*lines, *(f"left out: {message}" for message in report.damaged)]
 
 
 def to_markdown(report: GateReport) -> str:

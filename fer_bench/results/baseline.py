@@ -48,7 +48,7 @@ def freeze(runs_dir: Path, output: Path) -> list[str]:
         FerBenchError: a row is not complete, a folder cannot be read or written, or ``output`` holds something else.
     """
     rows, damaged = read_rows(runs_dir)
-    faults = [f"damaged: {message}" for message in damaged]
+    faults = [f"left out: {message}" for message in damaged]
     for row in rows.values():
         faults += [f"{row.name}: cell {cell.id[:8]} failed: {cell.error}" for cell in row.failed]
         faults += [f"{row.name}: seed {seed}, fold {fold} is missing" for seed, fold in row.missing]

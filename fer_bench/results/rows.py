@@ -131,7 +131,7 @@ def read_rows(runs_dir: Any) -> tuple[dict[str, MethodRow], list[str]]:
         raise FerBenchError(
             f"The runs folder {str(runs_dir)!r} holds no {'intact ' if damaged else ''}cells. "
             f"Run 'fer-bench run --runs-dir {runs_dir}' first."
-            + (f" Left out, damaged:\n{bullet_list(damaged)}" if damaged else "")
+            + (f" Left out:\n{bullet_list(damaged)}" if damaged else "")
         )
     return gather(cells), damaged
 

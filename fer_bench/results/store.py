@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,7 +32,8 @@ CELL, RESULT, PREDICTIONS, HISTORY, PROVENANCE, CHECKSUMS = (
     "provenance.json",
     "checksums.json",
 )
-
+PARQUET = "predictions.parquet"
+"""Where cells of the first format held their predictions."""
 
 PIECE = 1 << 16
 """Bytes that are read at once: more than most files hold, and no new memory page for each of them."""
@@ -70,6 +72,7 @@ class StoredCell:
         id: its sha256.
         record: ``cell.json``.
         status: as in `Result`; likewise ``error`` and ``measures``.
+        finished: when it was stored, in UTC as ISO 8601 with milliseconds.
         folder: where it lies.
     """
 
@@ -78,6 +81,7 @@ class StoredCell:
     status: str
     error: str
     measures: dict[str, Any]
+    finished: str
     folder: Path
 
     def predictions(self) -> pd.DataFrame:
@@ -176,8 +180,8 @@ class Store:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
             _write_json(temporary / CELL, cell.record())
-            error = anonymise(result.error)
-            _write_json(temporary / RESULT, {"status": result.status, "error": error, "measures": result.measures})
+            ended = {"status": result.status, "error": anonymise(result.error), "finished": _format(datetime.now(UTC))}
+            _write_json(temporary / RESULT, {**ended, "measures": result.measures})
             _write_json(temporary / PROVENANCE, provenance)
             if result.predictions is not None:
                 table = pa.Table.from_pandas(result.predictions, preserve_index=False)
@@ -235,7 +239,8 @@ def _read(folder: Path) -> StoredCell:
     """Read a cell.
 
     Raises:
-        ValueError: a file is missing, changed or of a newer schema; says which.
+        ValueError: a file is missing or changed, or the cell is of a newer schema or of a format that is not read; says
+            which.
     """
     place = f"{folder}{os.sep}"
     try:
@@ -254,13 +259,21 @@ def _read(folder: Path) -> StoredCell:
         key = record_id(record)
         if key[:16] != folder.name:
             raise ValueError("the folder's name is not the hash of its cell.json")
+        if PARQUET in checksums:
+            raise ValueError(f"of an older format, with {PARQUET}; repeat the run to make it again")
         if missing := [name for name in _needed(result["status"]) if name not in checksums]:
             raise ValueError(f"{' and '.join(missing)} is missing")
-        return StoredCell(key, record, result["status"], result["error"], result["measures"], folder)
+        # Cells of schema 1 do not say when they were stored.
+        finished = result.get("finished") or _format(datetime.fromtimestamp((folder / RESULT).stat().st_mtime, UTC))
+        return StoredCell(key, record, result["status"], result["error"], result["measures"], finished, folder)
     except OSError as error:
         raise ValueError(f"{Path(error.filename or CHECKSUMS).name} is missing or cannot be read") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a cell of fer-bench: {type(error).__name__} {error}") from None
+
+
+def _format(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds")
 
 
 def _needed(status: str) -> tuple[str, ...]:
