@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
-from fer_bench.audit import clusters, copies, sheet, signatures
+from fer_bench.audit import clusters, near, sheet, signatures
 from fer_bench.cli import app
 from fer_bench.data.prepare import prepare
 from fer_bench.registry import Registry
@@ -40,10 +40,10 @@ def data_dir(tmp_path):
     return tmp_path / "data"
 
 
-def _audit(data_dir):
-    result = CliRunner().invoke(app, ["data", "audit", "manifest", "--data-dir", str(data_dir), "--json"])
+def _audit(data_dir, name="manifest", *options):
+    result = CliRunner().invoke(app, ["data", "audit", name, "--data-dir", str(data_dir), "--json", *options])
     assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)["manifest"]
+    return json.loads(result.stdout)[name]
 
 
 def test_every_kind_of_finding(data_dir):
@@ -94,19 +94,71 @@ def test_near_copies_are_pairs_of_one_picture(data_dir):
     assert (copies["test", "train"], copies["train", "test"]) == (3, 3)
 
 
-def test_a_hundred_pictures_against_every_correlation():
+@pytest.fixture(scope="module")
+def thumbnails():
+    """300 pictures: 100 coarse ones, each with a copy under weak and one under strong noise, all on one black frame."""
     rng = np.random.default_rng(2)
     coarse = rng.integers(0, 255, (100, 8, 8), np.uint8)
     pictures = [Image.fromarray(one).resize((48, 48), Image.Resampling.BICUBIC) for one in coarse]
     noisy = [np.clip(np.asarray(p) + rng.normal(0, s, (48, 48)), 0, 255) for p in pictures for s in (4, 40)]
-    thumbnails = np.stack([*map(np.asarray, pictures), *noisy]).astype(np.uint8)
-    correlations = np.corrcoef(thumbnails.reshape(300, -1))
-    expected = {(i, j) for i in range(300) for j in range(i) if correlations[i, j] >= 0.97}
-    found = {
-        (int(b), int(a)) for a, b in copies.near_pairs(thumbnails, np.arange(300), copies.perceptual_hashes(thumbnails))
+    whole = np.stack([*map(np.asarray, pictures), *noisy]).astype(np.uint8)
+    whole[:, :3], whole[:, -3:], whole[17] = 0, 0, 9
+    return whole
+
+
+def every_pair(thumbnails):
+    """Return the pairs a < b that correlate by 0.97 or more, by comparing all; a single grey has no correlation."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlations = np.corrcoef(thumbnails.reshape(len(thumbnails), -1).astype(float))
+    return [(a, b) for a in range(len(thumbnails)) for b in range(a + 1, len(thumbnails)) if correlations[a, b] >= 0.97]
+
+
+@pytest.mark.parametrize("directions", [None, 1, 8, 128])
+def test_near_copies_are_those_of_comparing_every_pair(thumbnails, monkeypatch, directions):
+    if directions:  # the search by bounds, as with many images; blocks that do not divide the number of images
+        monkeypatch.setattr(near, "DIRECTIONS", directions)
+        monkeypatch.setattr(near, "SAMPLE", 50)
+        monkeypatch.setattr(near, "ROWS", 64)
+        monkeypatch.setattr(near, "COLUMNS", 77)
+    news = []
+    pairs = near.near_pairs(thumbnails, np.arange(300), progress=lambda done, total: news.append((done, total)))
+    assert list(map(tuple, pairs)) == every_pair(thumbnails)
+    assert len(pairs) >= 99
+    assert news[-1] == (300 * 299 // 2, 300 * 299 // 2)
+    across = near.near_pairs(thumbnails, np.arange(300), 120)
+    assert list(map(tuple, across)) == [(a, b) for a, b in every_pair(thumbnails) if a < 120 <= b]
+    some = np.arange(0, 300, 3)
+    assert {tuple(pair) for pair in near.near_pairs(thumbnails, some)} == {
+        pair for pair in every_pair(thumbnails) if set(pair) <= set(some.tolist())
     }
-    assert found == expected
-    assert len(found) >= 100
+
+
+def test_an_audit_reports_on_the_split_that_is_asked_for(data_dir):
+    """``one.png`` and its copy in colour train, ``one again.tiff`` is tested; so is ``tiny.png``."""
+    train, test = (_audit(data_dir, f"manifest[split={split}]") for split in ("train", "test"))
+    assert (train["samples"], test["samples"], _audit(data_dir)["samples"]) == (5, 2, 8)
+    assert (train["duplicates"], test["duplicates"]) == ([["one.png", "one in colour.bmp"]], [])
+    assert (train["tiny"], test["tiny"]) == ([], ["tiny.png"])
+
+
+def test_a_copy_that_is_left_out_leaves_its_near_copies_to_the_next():
+    """Of exact copies only the first is named as a near copy; in a part without it, the second takes its place."""
+    pixels = np.array([[1] * 16, [1] * 16, [2] * 16], np.uint8)
+    whole = signatures.Signatures(pixels, np.zeros(3, bool), np.array([[0, 2]]))
+    assert whole.of(np.array([1, 2])).near.tolist() == [[0, 1]]
+    assert whole.of(np.array([0, 1])).near.tolist() == []
+
+
+def test_subjects_that_nobody_names_are_not_known_rather_than_none(data_dir):
+    manifest = data_dir / "manual" / "manifest" / "manifest.csv"
+    manifest.write_text("\n".join(line.rpartition(",")[0] for line in manifest.read_text().splitlines()) + "\n")
+    options = ["--protocol", "kfold", "--folds", "2", "--labels", "native"]
+    audited = _audit(data_dir, "manifest", *options)
+    assert audited["subjects_in_splits"] is None
+    assert {row["the same subject"] for row in audited["leaks"]} == {None}
+    assert all(isinstance(row["an exact copy"], int) for row in audited["leaks"])
+    out = CliRunner().invoke(app, ["data", "audit", "manifest", "--data-dir", str(data_dir), *options]).stdout
+    assert out.count("not known") == 1 + 2 * 2  # subjects in splits; subjects and sequences of two folds
 
 
 def test_the_audit_is_kept_and_keeps_copies_together(data_dir):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fer_bench.audit.copies import CHUNK, CORRELATION, DISTANCE, SIDE, correlate, thumbnail
-from fer_bench.audit.hamming import close_pairs
+from fer_bench.audit.copies import SIDE, thumbnail
+from fer_bench.audit.near import near_pairs
 from fer_bench.audit.signatures import Signatures, first_of_copies
 from fer_bench.data.prepared import Prepared
 from fer_bench.errors import FerBenchError
@@ -19,47 +20,40 @@ Array = np.ndarray[Any, Any]
 BATCH = 1024
 
 
-def find(first: Prepared, second: Prepared, signatures: tuple[Signatures, Signatures]) -> Array:
+def find(
+    first: Prepared,
+    second: Prepared,
+    signatures: tuple[Signatures, Signatures],
+    progress: Callable[[int, int], None] | None = None,
+) -> Array:
     """Return (m, 2) int64, rows of the first and of the second that are near copies of each other, in order.
 
     Of exact copies within a data set the first alone takes part, no blank image does, and what is an exact copy is left
-    out: hashes of pixels tell those. Only images whose hashes are close are read again.
+    out: hashes of pixels tell those.
 
     Args:
         first: a data set.
         second: another.
         signatures: what an audit keeps of each.
+        progress: called with the number of pairs of images compared, and of all.
 
     Raises:
         DataError: the prepared data are damaged.
     """
-    rows = [first_of_copies(found.pixels, found.blank) for found in signatures]
-    hashes = np.concatenate([found.hashes[own] for found, own in zip(signatures, rows, strict=True)])
+    rows = [first_of_copies(kept.pixels, kept.blank) for kept in signatures]
     n = len(rows[0])
-    close = [np.empty((0, 2), np.int64)]
-    for pairs in close_pairs(hashes, DISTANCE):
-        crossing = pairs[(pairs[:, 0] < n) & (pairs[:, 1] >= n)]
-        found = np.stack([rows[0][crossing[:, 0]], rows[1][crossing[:, 1] - n]], axis=1)
-        same = (signatures[0].pixels[found[:, 0]] == signatures[1].pixels[found[:, 1]]).all(axis=1)
-        close.append(found[~same])
-    pairs = np.concatenate(close)
-    wanted = [np.unique(pairs[:, side]) for side in (0, 1)]
-    places = np.stack([np.searchsorted(wanted[0], pairs[:, 0]), np.searchsorted(wanted[1], pairs[:, 1])], axis=1)
-    places[:, 1] += len(wanted[0])
     with tempfile.TemporaryFile() as file:
-        thumbnails = np.memmap(file, np.uint8, "w+", shape=(max(1, sum(map(len, wanted))), SIDE, SIDE))
-        start = 0
-        for prepared, own in zip((first, second), wanted, strict=True):
+        thumbnails = np.memmap(file, np.uint8, "w+", shape=(max(1, n + len(rows[1])), SIDE, SIDE))
+        for prepared, own, start in zip((first, second), rows, (0, n), strict=True):
             for begin in range(0, len(own), BATCH):
                 images = prepared.images(own[begin : begin + BATCH])
                 for place, image in enumerate(images, start + begin):
                     thumbnails[place] = thumbnail(image)
-            start += len(own)
-        parts = np.array_split(np.arange(len(pairs)), len(pairs) // CHUNK + 1)
-        kept = [pairs[part][correlate(thumbnails, places[part]) >= CORRELATION] for part in parts]
+        pairs = near_pairs(thumbnails, np.arange(n + len(rows[1])), n, progress) if n else np.empty((0, 2), np.int64)
         del thumbnails
-    near = np.concatenate(kept)
-    return near[np.lexsort((near[:, 1], near[:, 0]))]
+    near = np.stack([rows[0][pairs[:, 0]], rows[1][pairs[:, 1] - n]], axis=1)
+    same = (signatures[0].pixels[near[:, 0]] == signatures[1].pixels[near[:, 1]]).all(axis=1)
+    return near[~same]
 
 
 def store(near: Array, first: Prepared, second: Prepared) -> None:
@@ -94,7 +88,7 @@ def load(first: Prepared, second: Prepared) -> Array | None:
 
 
 def _head(first: Prepared, second: Prepared) -> list[str]:
-    return ["1", *sorted((first.fingerprint, second.fingerprint))]
+    return ["2", *sorted((first.fingerprint, second.fingerprint))]
 
 
 def _file(first: Prepared, second: Prepared) -> tuple[Path, bool]:

@@ -27,31 +27,34 @@ class Audit:
         samples: images that were read.
         duplicates: groups of ids with exactly the same pixels, each in file order.
         conflicting: those groups whose members carry different labels.
-        near: pairs of ids that are near copies of each other; of exact copies the first alone is named.
+        near: pairs of ids that are near copies of each other; only the first of a group of exact copies is named.
+        near_conflicting: those pairs whose two images carry different labels.
         copies: (split, other split) -> images of ``split`` that have an exact copy in ``other split``.
         near_copies: the same for copies that are exact or near.
         blank: ids of images of a single colour.
         tiny: ids of images with a side below ``TINY`` pixels.
-        subjects_in_splits: subject -> the official splits it stands in, where these are several.
+        subjects_in_splits: subject -> the official splits it stands in, where these are several; None where the data
+            name no subjects or no splits.
     """
 
     samples: int
     duplicates: list[list[str]]
     conflicting: list[list[str]]
     near: list[list[str]]
+    near_conflicting: list[list[str]]
     copies: dict[tuple[str, str], int]
     near_copies: dict[tuple[str, str], int]
     blank: list[str]
     tiny: list[str]
-    subjects_in_splits: dict[str, list[str]]
+    subjects_in_splits: dict[str, list[str]] | None
 
     @property
     def redundant(self) -> int:
         """Images that would go if one of each group of copies stayed."""
         return sum(len(group) - 1 for group in self.duplicates)
 
-    def summary(self) -> list[tuple[str, int]]:
-        """Return (what, how many) of every kind of finding, zeros included."""
+    def summary(self) -> list[tuple[str, int | None]]:
+        """Return (what, how many) of every kind of finding, zeros included; None where the data cannot tell."""
         copies = [
             (f"images of {split} with {kind} copy in {other}", n)
             for kind, counts in (("an exact", self.copies), ("an exact or near", self.near_copies))
@@ -63,21 +66,26 @@ class Audit:
             ("redundant exact copies", self.redundant),
             ("groups of copies with conflicting labels", len(self.conflicting)),
             ("pairs of near copies", len(self.near)),
+            ("pairs of near copies with conflicting labels", len(self.near_conflicting)),
             *copies,
             ("blank images", len(self.blank)),
             (f"images smaller than {TINY} pixels", len(self.tiny)),
-            ("subjects in several official splits", len(self.subjects_in_splits)),
+            (
+                "subjects in several official splits",
+                None if self.subjects_in_splits is None else len(self.subjects_in_splits),
+            ),
         ]
 
     def record(self) -> dict[str, Any]:
         """Return everything as plain JSON."""
         return {
-            "schema": 2,
+            "schema": 3,
             "samples": self.samples,
             "redundant": self.redundant,
             "duplicates": self.duplicates,
             "conflicting": self.conflicting,
             "near": self.near,
+            "near_conflicting": self.near_conflicting,
             "copies": [{"split": a, "in": b, "images": n} for (a, b), n in self.copies.items()],
             "near_copies": [{"split": a, "in": b, "images": n} for (a, b), n in self.near_copies.items()],
             "blank": self.blank,
@@ -86,14 +94,17 @@ class Audit:
         }
 
 
-def audit(prepared: Prepared, signatures: Signatures) -> Audit:
+def audit(prepared: Prepared, signatures: Signatures, rows: Array | None = None) -> Audit:
     """Report what is wrong with a prepared data set.
 
     Args:
         prepared: the data set.
         signatures: of its images, see `fer_bench.audit.signatures.compute`.
+        rows: (k,) increasing rows to which the report is limited; None reports on all.
     """
     samples = prepared.samples
+    if rows is not None and len(rows) < len(samples):
+        samples, signatures = samples.iloc[rows], signatures.of(rows)
     ids, labels = samples["id"].astype(str).to_numpy(), samples["label"].to_numpy()
     splits = samples["split"].astype(str).to_numpy()
     exact = exact_ids(signatures.pixels)
@@ -105,6 +116,7 @@ def audit(prepared: Prepared, signatures: Signatures) -> Audit:
         duplicates=[ids[group].tolist() for group in groups],
         conflicting=[ids[group].tolist() for group in groups if len(set(labels[group])) > 1],
         near=ids[signatures.near].tolist(),
+        near_conflicting=ids[signatures.near[np.diff(labels[signatures.near], axis=1)[:, 0] != 0]].tolist(),
         copies=_copies(splits, exact, np.empty((0, 2), np.int64)),
         near_copies=_copies(splits, exact, signatures.near),
         blank=ids[signatures.blank].tolist(),
@@ -159,9 +171,11 @@ def _copies(splits: Array, exact: Array, near: Array) -> dict[tuple[str, str], i
     return {(a, b): int(reached[exact[splits == a], names.index(b)].sum()) for a in names for b in names if a != b}
 
 
-def _subjects_in_splits(subjects: np.ndarray[Any, Any], splits: np.ndarray[Any, Any]) -> dict[str, list[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
-    for subject, split in zip(subjects.tolist(), splits.tolist(), strict=True):
-        if subject and split:
-            found[subject].add(split)
-    return {subject: sorted(names) for subject, names in sorted(found.items()) if len(names) > 1}
+def _subjects_in_splits(subjects: Array, splits: Array) -> dict[str, list[str]] | None:
+    known = (subjects != "") & (splits != "")
+    if not known.any():
+        return None
+    names: dict[str, set[str]] = defaultdict(set)
+    for subject, split in zip(subjects[known].tolist(), splits[known].tolist(), strict=True):
+        names[subject].add(split)
+    return {subject: sorted(several) for subject, several in sorted(names.items()) if len(several) > 1}

@@ -42,7 +42,7 @@ def compare_known(name: str, found: Audit, known: dict[str, Any]) -> list[str]:
     record, listed = found.record(), known.get(name, {})
     lines: list[str] = []
     for kind in KINDS:
-        here, there = _entries(record[kind]), _entries(listed.get(kind, []))
+        here, there = _entries(record[kind] or ()), _entries(listed.get(kind) or ())
         lines += [f"{name}: {kind}: not listed: {', '.join(entry)}" for entry in sorted(here - there)]
         lines += [f"{name}: {kind}: listed but not found: {', '.join(entry)}" for entry in sorted(there - here)]
     return lines

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from fer_bench.audit.audit import Audit
-from fer_bench.audit.copies import SIDE, correlate, thumbnail
+from fer_bench.audit.copies import SIDE, thumbnail
+from fer_bench.audit.near import correlate
 from fer_bench.data.prepared import Prepared
 from fer_bench.errors import FerBenchError
 

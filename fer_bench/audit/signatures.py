@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from fer_bench.audit.copies import SIDE, exact_ids, near_pairs, perceptual_hashes, pixel_hash, thumbnail
+from fer_bench.audit.copies import SIDE, exact_ids, pixel_hash, thumbnail
+from fer_bench.audit.near import near_pairs
 from fer_bench.data.prepared import Prepared
 from fer_bench.errors import FerBenchError
 
 Array = np.ndarray[Any, Any]
 
 FILE = "audit.npz"
-SCHEMA = 2
+SCHEMA = 3
 BATCH = 1024
 
 
@@ -33,29 +34,48 @@ class Signatures:
     Attributes:
         pixels: (n, 16) uint8, a hash of shape and pixels; equal for exact copies.
         blank: (n,) bool, a single colour.
-        hashes: (n,) uint64, perceptual hashes, by which near copies are found in other data sets.
         near: (m, 2) int64, rows a < b that are near copies; of exact copies the first alone takes part, and no blank
             image does.
     """
 
     pixels: Array
     blank: Array
-    hashes: Array
     near: Array
 
     def __len__(self) -> int:
         return len(self.blank)
 
+    def of(self, rows: Array) -> Signatures:
+        """Return the signatures of (k,) increasing rows.
 
-def compute(prepared: Prepared, progress: Callable[[int, int | None], None] | None = None) -> Signatures:
+        Where the first of a group of exact copies is left out, the next that stays takes its place in ``near``.
+        """
+        near = np.sort(self.places(rows)[self.near], axis=1)
+        near = near[near[:, 0] >= 0]
+        return Signatures(self.pixels[rows], self.blank[rows], near[np.lexsort((near[:, 1], near[:, 0]))])
+
+    def places(self, rows: Array) -> Array:
+        """Return (n,) int64, where among ``rows`` the first exact copy of each image is; -1 where none is."""
+        exact = exact_ids(self.pixels)
+        first = np.full(int(exact.max(initial=-1)) + 1, -1)
+        first[exact[rows[::-1]]] = np.arange(len(rows))[::-1]
+        return first[exact]
+
+
+def compute(
+    prepared: Prepared,
+    progress: Callable[[int, int], None] | None = None,
+    comparing: Callable[[int, int], None] | None = None,
+) -> Signatures:
     """Read every image of a prepared data set once.
 
     Images are compared by their pixels, so that a PNG and a BMP of one picture are copies, and a grey picture is a
-    copy of itself stored in colour. Thumbnails wait in a temporary file: memory grows by some 40 bytes an image.
+    copy of itself stored in colour. Thumbnails wait in a temporary file.
 
     Args:
         prepared: the data set.
-        progress: called with the number of images done, and of all.
+        progress: called with the number of images read, and of all.
+        comparing: called with the number of pairs of images compared, and of all.
 
     Raises:
         DataError: the prepared data are damaged.
@@ -72,10 +92,9 @@ def compute(prepared: Prepared, progress: Callable[[int, int | None], None] | No
                 thumbnails[row] = thumbnail(image)
             if progress is not None:
                 progress(int(rows[-1]) + 1, n)
-        hashes = perceptual_hashes(thumbnails)
-        near = near_pairs(thumbnails, first_of_copies(pixels, blank), hashes)
+        near = near_pairs(thumbnails, first_of_copies(pixels, blank), progress=comparing)
         del thumbnails
-    return Signatures(pixels, blank, hashes, near)
+    return Signatures(pixels, blank, near)
 
 
 def first_of_copies(pixels: Array, blank: Array) -> Array:

@@ -16,6 +16,8 @@ from fer_bench.cli.tables import print_table
 from fer_bench.errors import FerBenchError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from fer_bench.audit.audit import Audit
     from fer_bench.audit.signatures import Signatures
     from fer_bench.config import RunConfig
@@ -34,12 +36,13 @@ Examples:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """An audited data set."""
+class Audited:
+    """A data set with its audit; ``rows`` are those that its parameters choose, and that the audit reports on."""
 
     dataset: Component[DatasetSpec]
     prepared: Prepared
     signatures: Signatures
+    rows: np.ndarray[Any, Any]
     audit: Audit
 
 
@@ -75,104 +78,116 @@ def audit(
     given = {**context.params, "datasets": None}
     (config,) = options.make_config({name: value for name, value in given.items() if name != "data_dir"})
     listed = read_known(known) if known else {}
-    found: dict[str, Found] = {}
-    each(datasets, lambda dataset: found.update({str(dataset): _audit(dataset, data_dir)}))
-    near = {(one, other): _across(found[one], found[other]) for one, other in itertools.combinations(found, 2)}
-    leaks = [row for one in found.values() for row in _leaks(one, config)] if protocol else []
+    audited: dict[str, Audited] = {}
+    each(datasets, lambda dataset: audited.update({str(dataset): _audit(dataset, data_dir)}))
+    near = {(one, other): _across(audited[one], audited[other]) for one, other in itertools.combinations(audited, 2)}
+    leaks = [row for one in audited.values() for row in _leaks(one, config)] if protocol else []
     if as_json:
-        _print_json(found, near, leaks)
+        _print_json(audited, near, leaks)
     else:
-        _print(found, near, leaks)
+        _print(audited, near, leaks)
     if sheet:
-        for name, one in found.items():
-            _draw(sheet if len(found) == 1 else _named(sheet, name), one, found, near)
+        for name, one in audited.items():
+            _draw(sheet if len(audited) == 1 else _named(sheet, name), one, audited, near)
     if known:
-        stray = [f"{name}: listed, but not audited here" for name in listed if name not in found]
-        lines = [line for name, one in found.items() for line in compare_known(name, one.audit, listed)]
-        said = [f"{name}: every finding is listed, and no entry is stale." for name in found]
+        stray = [f"{name}: listed, but not audited here" for name in listed if name not in audited]
+        lines = [line for name, one in audited.items() for line in compare_known(name, one.audit, listed)]
+        said = [f"{name}: every finding is listed, and no entry is stale." for name in audited]
         for line in (*stray, *(lines or said)):
             sys.stderr.write(f"{line}\n")
         if lines:
             raise typer.Exit(1)
 
 
-def _audit(dataset: Component[DatasetSpec], data_dir: Path) -> Found:
+def _audit(dataset: Component[DatasetSpec], data_dir: Path) -> Audited:
     from fer_bench.audit import signatures
     from fer_bench.audit.audit import audit as make_audit
     from fer_bench.data.prepare import prepare
+    from fer_bench.tasks.view import select
 
     prepared = prepare(dataset, data_dir)
-    found = signatures.load(prepared)
-    if found is None:
-        with show_progress(f"Auditing {dataset}") as progress:
-            found = signatures.compute(prepared, progress)
+    rows = select(dataset, prepared, None).rows
+    kept = signatures.load(prepared)
+    if kept is None:
+        # A copy of an image outside of these rows may be wanted later: all images are read.
+        title = f"{dataset.spec.name}: "
+        with show_progress(title + "images read", title + "pairs compared") as (reading, comparing):
+            kept = signatures.compute(prepared, reading, comparing)
         try:
-            signatures.store(found, prepared)
+            signatures.store(kept, prepared)
         except FerBenchError as error:
             sys.stderr.write(f"Warning: {error} Folds will not know of the copies.\n")
-    return Found(dataset, prepared, found, make_audit(prepared, found))
+    return Audited(dataset, prepared, kept, rows, make_audit(prepared, kept, rows))
 
 
-def _across(first: Found, second: Found) -> Any:
-    """Return the near copies of two data sets, (m, 2) rows, which are kept for the folds of runs on both."""
+def _across(first: Audited, second: Audited) -> Any:
+    """Return the near copies of two data sets, (m, 2) places in their rows; they are kept for folds of runs on both."""
+    import numpy as np
+
     from fer_bench.audit import across
 
     near = across.load(first.prepared, second.prepared)
     if near is None:
-        near = across.find(first.prepared, second.prepared, (first.signatures, second.signatures))
+        with show_progress(f"{first.dataset} and {second.dataset}: pairs compared") as (progress,):
+            near = across.find(first.prepared, second.prepared, (first.signatures, second.signatures), progress)
         try:
             across.store(near, first.prepared, second.prepared)
         except FerBenchError as error:
             sys.stderr.write(f"Warning: {error} Folds will not know of these copies.\n")
-    return near
+    near = np.stack(
+        [one.signatures.places(one.rows)[near[:, side]] for side, one in enumerate((first, second))], axis=1
+    )
+    return near[(near >= 0).all(axis=1)]
 
 
-def _leaks(found: Found, config: RunConfig) -> list[dict[str, Any]]:
+def _leaks(audited: Audited, config: RunConfig) -> list[dict[str, Any]]:
     """Return a row a seed and fold: how many tested images share something with the images that they are trained on."""
     from fer_bench.audit.clusters import duplicate_clusters
     from fer_bench.tasks import leaks, protocols
     from fer_bench.tasks.task import Task
     from fer_bench.tasks.view import select
 
-    view = select(found.dataset, found.prepared, config.limit, config.labels)
-    (clusters,) = duplicate_clusters([found.prepared])
+    view = select(audited.dataset, audited.prepared, config.limit, config.labels)
+    (clusters,) = duplicate_clusters([audited.prepared])
     if clusters is None:
-        raise FerBenchError(f"The audit of {str(found.dataset)!r} could not be stored, so folds cannot be looked at.")
+        raise FerBenchError(f"The audit of {str(audited.dataset)!r} could not be stored, so folds cannot be looked at.")
     task = Task((view,), () if config.leak_free is False else (clusters[view.rows],))
     name, _ = protocols.choose(config, task)
     splits = [protocols.split(name, task, config, seed) for seed in config.seeds]
-    keys = leaks.keys(view, found.signatures)
+    keys = leaks.keys(view, audited.signatures)
     return [
-        {"dataset": str(found.dataset), "protocol": split.text, "seed": split.seed, **row}
+        {"dataset": str(audited.dataset), "protocol": split.text, "seed": split.seed, **row}
         for split in splits
         for row in leaks.count(split, keys)
     ]
 
 
-def _print_json(found: dict[str, Found], near: dict[tuple[str, str], Any], leaks: list[dict[str, Any]]) -> None:
+def _print_json(audited: dict[str, Audited], near: dict[tuple[str, str], Any], leaks: list[dict[str, Any]]) -> None:
     from fer_bench.audit.audit import compare
 
-    record: dict[str, dict[str, Any]] = {name: one.audit.record() for name, one in found.items()}
+    record: dict[str, dict[str, Any]] = {name: one.audit.record() for name, one in audited.items()}
     for name, own in record.items():
         own["leaks"] = [row for row in leaks if row["dataset"] == name]
         own["across"] = []
-    counts = compare({name: one.signatures for name, one in found.items()}, near) if len(found) > 1 else []
+    counts = (
+        compare({name: one.signatures.of(one.rows) for name, one in audited.items()}, near) if len(audited) > 1 else []
+    )
     for row in counts:
         one, other = row["images of"], row["in"]
         rows = near[one, other] if (one, other) in near else near[other, one][:, ::-1]
-        ids = [found[name].prepared.samples["id"].astype(str).to_numpy() for name in (one, other)]
+        ids = [audited[name].prepared.samples["id"].astype(str).to_numpy()[audited[name].rows] for name in (one, other)]
         pairs = [[str(ids[0][a]), str(ids[1][b])] for a, b in rows]
         record[one]["across"].append({"in": other, "exact": row["exact"], "near": row["exact or near"], "pairs": pairs})
     print_json(record)
 
 
-def _print(found: dict[str, Found], near: dict[tuple[str, str], Any], leaks: list[dict[str, Any]]) -> None:
+def _print(audited: dict[str, Audited], near: dict[tuple[str, str], Any], leaks: list[dict[str, Any]]) -> None:
     from fer_bench.audit.audit import compare
 
-    for name, one in found.items():
-        print_table((name, "number"), [(what, f"{number:,}") for what, number in one.audit.summary()])
-    if len(found) > 1:
-        counts = compare({name: one.signatures for name, one in found.items()}, near)
+    for name, one in audited.items():
+        print_table((name, "number"), [(what, _number(number)) for what, number in one.audit.summary()])
+    if len(audited) > 1:
+        counts = compare({name: one.signatures.of(one.rows) for name, one in audited.items()}, near)
         print_table(
             ("images of", "with a copy in", "exact", "exact or near"),
             [(row["images of"], row["in"], f"{row['exact']:,}", f"{row['exact or near']:,}") for row in counts],
@@ -184,21 +199,29 @@ def _print(found: dict[str, Found], near: dict[tuple[str, str], Any], leaks: lis
             [
                 (
                     *(row["dataset"], row["protocol"], str(row["seed"]), str(row["fold"])),
-                    *(f"{row[key]:,}" for key in ("tested", *shared)),
+                    *(_number(row[key]) for key in ("tested", *shared)),
                 )
                 for row in leaks
             ],
         )
 
 
-def _draw(file: Path, one: Found, found: dict[str, Found], near: dict[tuple[str, str], Any]) -> None:
+def _number(number: int | None) -> str:
+    return "not known" if number is None else f"{number:,}"
+
+
+def _draw(file: Path, one: Audited, audited: dict[str, Audited], near: dict[tuple[str, str], Any]) -> None:
+    import numpy as np
+
     from fer_bench.audit.sheet import draw_sheet, write_sheet
 
     name = str(one.dataset)
-    elsewhere = {other: rows for (first, other), rows in near.items() if first == name}
-    picture, left_out = draw_sheet(
-        one.audit, one.prepared, [(other, found[other].prepared, rows) for other, rows in elsewhere.items()]
-    )
+    elsewhere = [
+        (other, audited[other].prepared, np.stack([one.rows[pairs[:, 0]], audited[other].rows[pairs[:, 1]]], axis=1))
+        for (first, other), pairs in near.items()
+        if first == name
+    ]
+    picture, left_out = draw_sheet(one.audit, one.prepared, elsewhere)
     write_sheet(picture, file)
     rest = f"; {left_out:,} more groups are not drawn" if left_out else ""
     sys.stderr.write(f"Copies drawn in {file}{rest}.\n")

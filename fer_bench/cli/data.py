@@ -172,7 +172,7 @@ def _status(dataset: Component[DatasetSpec], data_dir: Path) -> dict[str, Any]:
 def _prepare(dataset: Component[DatasetSpec], data_dir: Path) -> None:
     from fer_bench.data.prepare import prepare as prepare_dataset
 
-    with show_progress(f"Preparing {dataset}") as progress:
+    with show_progress(f"Preparing {dataset}") as (progress,):
         prepared = prepare_dataset(dataset, data_dir, progress)
     _report(dataset, prepared, "prepared")
 

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,8 @@ from fer_bench import paths
 from fer_bench.errors import DataError, FerBenchError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from fer_bench.registry import Component
     from fer_bench.specs import DatasetSpec
 
@@ -50,18 +53,22 @@ def each(names: list[str], work: Callable[[Component[DatasetSpec]], None]) -> No
 
 
 @contextmanager
-def show_progress(title: str) -> Iterator[Callable[[int, int | None], None] | None]:
-    """Show a bar on stderr, if that is a terminal."""
+def show_progress(*titles: str) -> Iterator[list[Callable[[int, int | None], None] | None]]:
+    """Show a bar for each title on stderr, if that is a terminal; it appears with its first news."""
     if not sys.stderr.isatty():
-        yield None
+        yield [None] * len(titles)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        tasks = [bar.add_task(title, total=None, visible=False) for title in titles]
+        yield [partial(_advance, bar, task) for task in tasks]
+
+
+def _advance(bar: Progress, task: TaskID, done: int, total: int | None) -> None:
+    bar.update(task, completed=done, total=total, visible=True)
 
 
 def print_json(value: object) -> None:

@@ -11,12 +11,14 @@ from fer_bench.audit.clusters import duplicate_clusters
 from fer_bench.audit.copies import exact_ids
 from fer_bench.audit.signatures import Signatures
 from fer_bench.data.texts import encode
-from fer_bench.tasks.protocols import Split
+from fer_bench.tasks.protocols import Fold, Split
 from fer_bench.tasks.view import View
 
 Array = np.ndarray[Any, Any]
 
 KINDS = ("an exact copy", "an exact or near copy", "the same subject", "the same sequence")
+NAMED = KINDS[2:]
+"""Those that the data must name: pixels tell copies, and nothing tells people where no subject is named."""
 
 
 def keys(view: View, signatures: Signatures) -> dict[str, Array]:
@@ -40,13 +42,20 @@ def count(split: Split, known: Mapping[str, Array]) -> list[dict[str, Any]]:
         known: from `keys`.
 
     Returns:
-        ``{"fold": number, "tested": images, "an exact copy": images, …}`` for each fold.
+        ``{"fold": number, "tested": images, "an exact copy": images, …}`` for each fold; None for subjects or sequences
+        where the data name none.
     """
     rows: list[dict[str, Any]] = []
     for fold in split.folds:
-        shared = {what: int(np.isin(key[fold.test], key[fold.train & (key >= 0)]).sum()) for what, key in known.items()}
+        shared = {what: _shared(key, fold, what) for what, key in known.items()}
         rows.append({"fold": fold.number, "tested": int(fold.test.sum()), **shared})
     return rows
+
+
+def _shared(key: Array, fold: Fold, what: str) -> int | None:
+    if what in NAMED and not (key >= 0).any():
+        return None
+    return int(np.isin(key[fold.test], key[fold.train & (key >= 0)]).sum())
 
 
 def _names(view: View, column: str) -> Array:
