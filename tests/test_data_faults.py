@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import drawn_set
 import numpy as np
 import pytest
 
-from fer_bench.data import records
+from fer_bench.data import files, names, records
 from fer_bench.data.images import encode_png
 from fer_bench.data.prepare import prepare
 from fer_bench.errors import DataError, FerBenchError, PluginError
@@ -135,3 +136,59 @@ def test_full_disk(data_dir, monkeypatch):
     with pytest.raises(FerBenchError, match="No space left on device"):
         prepare(drawn_set.component(), data_dir)
     assert [path.name for path in (data_dir / "prepared" / "drawn-set" / "default").iterdir()] == [".1.0.0.lock"]
+
+
+COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Jos\u00e9") for form in ("NFC", "NFD"))
+
+
+def test_names_in_two_unicode_forms_are_one(tmp_path):
+    picture = encode_png(np.zeros((2, 2), np.uint8))
+    assert COMPOSED != DECOMPOSED
+    drawn_set.Plan.SAMPLES = [
+        Sample(id=f"{name} {number}", image=picture, label="sad", subject=name, sequence=name, groups={name: name})
+        for number, name in enumerate((COMPOSED, DECOMPOSED))
+    ]
+    prepared = prepare(drawn_set.component("Plan"), tmp_path)
+    assert prepared.samples["id"].tolist() == [f"{COMPOSED} 0", f"{COMPOSED} 1"]
+    assert set(prepared.samples["subject"]) == set(prepared.samples["sequence"]) == {COMPOSED}
+    assert prepared.groups == (COMPOSED,)
+    drawn_set.Plan.SAMPLES = [Sample(id=name, image=picture, label="sad") for name in (COMPOSED, DECOMPOSED)]
+    (line,) = drawn_set.faults_of(drawn_set.component("Plan"), tmp_path / "ids")
+    assert "duplicate id" in line
+
+
+def test_a_file_is_there_in_whichever_unicode_form_it_is_named(tmp_path):
+    folder = drawn_set.manual(tmp_path) / DECOMPOSED
+    folder.mkdir(parents=True)
+    (folder / f"{COMPOSED}.png").write_bytes(encode_png(np.zeros((2, 2), np.uint8)))
+    # The table names folder and file in the other form each.
+    path = Path(COMPOSED, f"{DECOMPOSED}.png")
+    for image in (path, drawn_set.manual(tmp_path) / path):
+        data = files.DataFolder(drawn_set.manual(tmp_path))
+        data.check(image)
+        assert data.read(image).startswith(b"\x89PNG")
+    with pytest.raises(files.FileError, match="is missing"):
+        data.read(Path(COMPOSED, "b\u00e9.png"))
+
+
+def test_names_that_look_alike_are_warned_of(tmp_path):
+    picture = encode_png(np.zeros((2, 2), np.uint8))
+    people = ("anna", "Anna", "ann a", "ben", "be\u200bn", "\uff43leo", "cleo", "dora", "")
+    drawn_set.Plan.SAMPLES = [
+        Sample(id=f"{number}", image=picture, label="sad", subject=name, groups={"land": name[:1]})
+        for number, name in enumerate(people)
+    ]
+    people, lands = (text for text in prepare(drawn_set.component("Plan"), tmp_path).warnings if "look alike" in text)
+    assert people.startswith("subjects ")
+    for pair in ("'Anna' and 'ann a' and 'anna'", r"'ben' and 'be\u200bn'", r"'cleo' and '\uff43leo'"):
+        assert pair in people
+    assert "dora" not in people
+    assert "'land'" in lands
+    assert names.nearly_equal({"subjects": ["p1", "p2", "P10"]}) == []
+
+
+@pytest.mark.parametrize("field", ["id", "label", "split", "subject", "sequence", "groups"])
+def test_nul_in_any_name_is_a_fault(tmp_path, field):
+    whole = {"id": "a", "label": "sad", field: {"g": "a\0b"} if field == "groups" else "a\0b"}
+    drawn_set.Plan.SAMPLES = [Sample(image=encode_png(np.zeros((2, 2), np.uint8)), **whole)]
+    assert any("NUL" in line for line in drawn_set.faults_of(drawn_set.component("Plan"), tmp_path))

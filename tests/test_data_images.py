@@ -164,3 +164,14 @@ def test_decompression_bombs_are_refused_by_their_header(side):
 def test_floating_point_pixels_are_refused():
     with pytest.raises(ImageError, match="32-bit"):
         decode(saved(Image.fromarray(np.ones((3, 3), np.float32)), "TIFF"))
+
+
+def test_black_in_sixteen_bits_is_black():
+    assert not decode(saved(Image.fromarray(np.zeros((4, 5), np.uint16)))).any()
+
+
+@pytest.mark.parametrize(("largest", "bits"), [(4095, "12 bits"), (1000, "10 bits"), (255, "8 bits")])
+def test_fewer_bits_in_sixteen_are_refused_before_they_turn_black(largest, bits):
+    values = np.linspace(0, largest, 20).astype(np.uint16).reshape(4, 5)
+    with pytest.raises(ImageError, match=f"largest value is {largest}.* {bits} .*65535"):
+        decode(saved(Image.fromarray(values)))

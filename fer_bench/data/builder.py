@@ -23,6 +23,7 @@ from fer_bench.data.checks import CheckedSample, check_samples
 from fer_bench.data.faults import Faults
 from fer_bench.data.images import encode_png
 from fer_bench.data.index import IndexWriter
+from fer_bench.data.names import normalise
 from fer_bench.data.records import SPLIT, write_records
 from fer_bench.errors import DataError, FerBenchError, PluginError
 from fer_bench.specs import DatasetParams, DatasetSpec, Sample
@@ -79,7 +80,7 @@ class FerBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self.failure: Exception | None = None
         self._progress = progress
         try:
-            self.label_names = tuple(self.labels(root, self.faults))
+            self.label_names = tuple(dict.fromkeys(map(normalise, self.labels(root, self.faults))))
         except OSError as error:
             raise DataError(f"Cannot read {os.fspath(error.filename or '')!r}: {error.strerror or error}.") from error
         self.index = IndexWriter(self.label_names)

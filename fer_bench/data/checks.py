@@ -17,6 +17,7 @@ import numpy as np
 from fer_bench.data.faults import Faults
 from fer_bench.data.files import DataFolder, FileError
 from fer_bench.data.images import ImageError, decode
+from fer_bench.data.names import normalise_sample
 from fer_bench.errors import did_you_mean
 from fer_bench.specs import Sample
 
@@ -67,7 +68,7 @@ def check_samples(
     waiting: deque[tuple[Sample, int | None, list[str], Future[CheckedSample | str]]] = deque()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="fer-bench-decode") as pool:
         try:
-            for number, sample in enumerate(samples, start=1):
+            for number, sample in enumerate(map(normalise_sample, samples), start=1):
                 complaints = _complain(sample, number, codes, first)
                 votes = bool(sample.soft_label) if number == 1 else votes
                 soft = _soft_label(sample, codes, votes)
@@ -104,6 +105,10 @@ def _complain(sample: Sample, number: int, codes: dict[str, int], first: FirstSe
             text.encode()
         except UnicodeEncodeError:
             complaints.append(f"has text that is not valid UTF-8: {text!r}; rename it")
+            break
+        # Reading the file says so of the name of a file.
+        if "\0" in text and not (text is sample.id and isinstance(sample.image, Path)):
+            complaints.append(f"has a NUL character in {text!r}; remove it")
             break
     return complaints
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
+
+from fer_bench.data.names import normalise
 
 MAX_FILE_BYTES = 256 << 20
 """Largest image file, 256 MiB."""
@@ -35,7 +38,7 @@ class DataFolder:
         Raises:
             FileError: it is missing, no regular file, unreadable, too large, or outside of the folder.
         """
-        full = self._inside(path)
+        full = self._present(self._inside(path))
         try:
             size = self._check(full)
             if size > MAX_FILE_BYTES:
@@ -46,7 +49,7 @@ class DataFolder:
 
     def check(self, path: Path) -> None:
         """Raise FileError unless ``path``, as of `read`, is a file inside the folder, such as a table of any size."""
-        full = self._inside(path)
+        full = self._present(self._inside(path))
         try:
             self._check(full)
         except (OSError, ValueError) as error:
@@ -69,6 +72,18 @@ class DataFolder:
         if not full.is_relative_to(self.root):
             raise FileError(f"is an absolute path outside of {str(self.root)!r}; give it relative to that folder")
         return full
+
+    def _present(self, full: Path) -> Path:
+        """Return the path that is there where it differs from ``full`` in Unicode's normal form only, else ``full``."""
+        if str(full).isascii() or os.path.lexists(full):
+            return full
+        place = self.root
+        for part in full.relative_to(self.root).parts:
+            if not os.path.lexists(place / part):
+                with suppress(OSError), os.scandir(place) as entries:
+                    part = next((entry.name for entry in entries if normalise(entry.name) == normalise(part)), part)
+            place /= part
+        return place
 
     def _check(self, full: Path) -> int:
         """Return the bytes of ``full``; raise FileError unless it is a regular file inside the folder."""

@@ -1,9 +1,9 @@
 """Encoded images to ``uint8`` arrays and back, the same on every machine.
 
 How each kind of file is decoded: a GIF, TIFF or MPO with several frames gives its first; 16-bit grey keeps its upper
-eight bits; palettes become RGB; transparent parts lie on black; CMYK, YCbCr and LAB become RGB by Pillow's formulas,
-without colour profiles; the EXIF orientation is applied. 32-bit integer and floating-point pixels have no agreed range
-and are refused.
+eight bits, and is refused where all values lie in its lower twelve, since it would turn black; palettes become RGB;
+transparent parts lie on black; CMYK, YCbCr and LAB become RGB by Pillow's formulas, without colour profiles; the EXIF
+orientation is applied. 32-bit integer and floating-point pixels have no agreed range and are refused.
 """
 
 from __future__ import annotations
@@ -103,7 +103,13 @@ def encode_png(array: np.ndarray) -> bytes:
 def _plain(image: Image.Image) -> Image.Image:
     """Return ``image`` in mode L or RGB."""
     if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        values = np.asarray(image)
+        if 0 < (largest := int(values.max())) < 1 << 12:
+            raise ImageError(
+                f"has 16-bit pixels whose largest value is {largest}: they use {largest.bit_length()} bits and would "
+                "turn almost black. Scale them to 0 to 65535, or save them with 8 bits"
+            )
+        return Image.fromarray((values >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ImageError(f"has 32-bit pixels (mode {image.mode!r}) of unknown range; save it with 8 or 16 bits")
     if image.has_transparency_data:

@@ -22,13 +22,15 @@ import warnings
 from pathlib import Path
 from typing import Any, cast
 
+import pandas as pd
 import tensorflow_datasets as tfds
 from filelock import FileLock
 
-from fer_bench.data.builder import Progress
-from fer_bench.data.index import compare_counts, count_labels, fingerprint, write_index
+from fer_bench.data.builder import FerBuilder, Progress
+from fer_bench.data.index import GROUP, compare_counts, count_labels, fingerprint, write_index
+from fer_bench.data.names import nearly_equal
 from fer_bench.data.place import Place, locate, stored_params
-from fer_bench.data.prepared import INDEX_FILE, SCHEMA, SUMMARY_FILE, Prepared
+from fer_bench.data.prepared import INDEX_FILE, SCHEMA, SUMMARY_FILE, Prepared, describe_file, digest
 from fer_bench.data.records import file_format, quiet
 from fer_bench.errors import DataError, FerBenchError
 from fer_bench.registry import Component
@@ -69,9 +71,10 @@ def prepare(dataset: Component[DatasetSpec], data_dir: Path, progress: Progress 
     """
     place = locate(dataset, data_dir)
     listing = _list_files(place.manual)
-    found = _open(dataset, place.prepared)
-    if found is not None and _is_current(found, listing):
-        return found
+    prepared = _open(dataset, place.prepared)
+    if prepared is not None and _is_current(prepared, listing):
+        prepared.check()
+        return prepared
     if place.manual is not None and listing is None:
         old = old_format(dataset, data_dir)
         raise DataError(
@@ -83,9 +86,10 @@ def prepare(dataset: Component[DatasetSpec], data_dir: Path, progress: Progress 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{version}.lock"):
-            found = _open(dataset, place.prepared)
-            if found is not None and _is_current(found, listing):
-                return found
+            prepared = _open(dataset, place.prepared)
+            if prepared is not None and _is_current(prepared, listing):
+                prepared.check()
+                return prepared
             for leftover in folder.glob(f".preparing-{version}-*"):
                 shutil.rmtree(leftover)
             scratch = Path(tempfile.mkdtemp(prefix=f".preparing-{version}-", dir=folder))
@@ -145,7 +149,7 @@ def _write(
         "samples": len(table),
         "fingerprint": fingerprint(table, builder.label_names),
         "counts": counts,
-        "warnings": [*builder.notices, *compare_counts(counts, expected)],
+        "warnings": [*builder.notices, *compare_counts(counts, expected), *nearly_equal(_names(table, builder))],
         "source": listing,
         "package": dataset.plugin.distribution,
         "versions": {
@@ -153,8 +157,18 @@ def _write(
             **{name: importlib.metadata.version(name) for name in ("tensorflow-datasets", "pillow", "numpy")},
         },
     }
+    summary["files"] = {file.name: describe_file(file) for file in sorted(folder.iterdir())}
+    summary["digest"] = digest(summary)
     (folder / SUMMARY_FILE).write_text(json.dumps(summary, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return folder
+
+
+def _names(table: pd.DataFrame, builder: FerBuilder) -> dict[str, list[str]]:
+    """Return the names that people give, by what they name, in the plural."""
+    columns = {"subjects": "subject", "sequences": "sequence", "splits": "split"}
+    columns |= {f"values of {name.removeprefix(GROUP)!r}": name for name in table.columns if name.startswith(GROUP)}
+    named = {what: table[column].unique().tolist() for what, column in columns.items()}
+    return {"labels": list(builder.label_names), **named}
 
 
 def _replace(new: Path, target: Path, scratch: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +18,12 @@ from fer_bench.data.checks import THREADS
 from fer_bench.data.images import ImageError, decode
 from fer_bench.data.index import BOX, GROUP, SOFT, column_names, count_labels, fingerprint, read_column, read_index
 from fer_bench.data.records import Records
+from fer_bench.data.texts import blocks, plain
 from fer_bench.errors import DataError
 from fer_bench.specs import DatasetSpec
 
-SCHEMA = 2
-"""Version of the files in the folder of a prepared data set: 2 has soft labels and boxes."""
+SCHEMA = 3
+"""Version of the files in the folder of a prepared data set: 3 has digests of its files, and names in one form."""
 
 SUMMARY_FILE = "prepared.json"
 INDEX_FILE = "samples.parquet"
@@ -36,7 +37,8 @@ class Prepared:
     Attributes:
         spec: the data set's description.
         folder: where it lies.
-        summary: ``prepared.json``: schema, package, params, labels, fingerprint, counts, warnings, versions.
+        summary: ``prepared.json``: schema, package, params, labels, fingerprint, counts, warnings, versions, what tells
+            a change of each file, and a digest of all that.
     """
 
     def __init__(self, spec: DatasetSpec, folder: Path):
@@ -51,6 +53,8 @@ class Prepared:
             self.summary: dict[str, Any] = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise self._damaged(f"{SUMMARY_FILE} cannot be read: {error}") from None
+        if not isinstance(self.summary, dict):
+            raise self._damaged(f"{SUMMARY_FILE} holds no object")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Prepared, (self.spec, self.folder)
@@ -115,6 +119,23 @@ class Prepared:
         """Names of the attributes that samples have."""
         return tuple(name.removeprefix(GROUP) for name in self.columns if name.startswith(GROUP))
 
+    def check(self) -> None:
+        """Check that the files are those that were prepared: cheap enough for every run.
+
+        The table is hashed whole and the sizes of the record files are compared; `images` checks what it reads.
+
+        Raises:
+            DataError: a file is missing or was changed.
+        """
+        self._check_summary()
+        for name, expected in self.summary["files"].items():
+            try:
+                actual = describe_file(self.folder / name)
+            except OSError as error:
+                raise self._damaged(f"{name} cannot be read: {error.strerror}") from None
+            if actual != expected:
+                raise self._damaged(f"{name} was changed since")
+
     def soft_labels(self, rows: np.ndarray) -> np.ndarray | None:
         """Return the soft labels of ``rows``, (n, labels) float32 that sum to 1; None where the data set has none."""
         names = [SOFT + name for name in self.labels]
@@ -138,7 +159,11 @@ class Prepared:
         images: list[np.ndarray] = []
         with ThreadPoolExecutor(THREADS, thread_name_prefix="fer-bench-decode") as pool:
             for start in range(0, len(numbers), BATCH):
-                encoded = self._encoded(numbers[start : start + BATCH])
+                batch = numbers[start : start + BATCH]
+                encoded = self._encoded(batch)
+                for row, file in zip(batch, encoded, strict=True):
+                    if hashlib.sha256(file).digest() != self._hashes[row].tobytes():
+                        raise self._damaged(f"the image of row {row} is not the one that was prepared")
                 try:
                     images += pool.map(decode, encoded)
                 except ImageError as error:
@@ -146,16 +171,30 @@ class Prepared:
         return images
 
     def verify(self) -> list[str]:
-        """Read everything again and return what is wrong with it: counts, every row and image, the fingerprint."""
+        """Read everything again and return what is wrong: files, counts, every row and image, the fingerprint."""
         try:
+            self._check_summary()
             found = self._compare()
             if not found and count_labels(self.samples, self.labels) != self.counts:
                 found.append(f"{SUMMARY_FILE}: its numbers of each split and label are not those of {INDEX_FILE}")
             if not found and fingerprint(self.samples, self.labels) != self.fingerprint:
                 found.append(f"{INDEX_FILE}: its content does not give the fingerprint {self.fingerprint[:12]}…")
+            if not found:
+                self.check()
         except DataError as error:
             found = [str(error)]
         return found
+
+    def _check_summary(self) -> None:
+        if self.summary.get("digest") != digest(self.summary):
+            raise self._damaged(f"{SUMMARY_FILE} was changed since")
+
+    @cached_property
+    def _hashes(self) -> np.ndarray:
+        """The sha256 of each image's file, (n, 32) uint8."""
+        texts = plain(self.column("sha256"))
+        hashes = [bytes.fromhex("".join(block)) for block in blocks(texts)]
+        return np.frombuffer(b"".join(hashes), np.uint8).reshape(len(texts), 32)
 
     @cached_property
     def _records(self) -> Records:
@@ -196,6 +235,24 @@ class Prepared:
             f"The prepared data set {self.spec.name!r} in {str(self.folder)!r} is damaged: {what}. "
             f"Delete that folder and run 'fer-bench data prepare {self.spec.name}' again."
         )
+
+
+def digest(summary: Mapping[str, Any]) -> str:
+    """Return the sha256 of all that a summary says but its own digest."""
+    said = {name: value for name, value in summary.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def describe_file(file: Path) -> str | int:
+    """Return what tells a change of a file: the sha256 of the table, the bytes of a record file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if file.name != INDEX_FILE:
+        return file.stat().st_size
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _differences(row: dict[str, Any], record: dict[str, Any]) -> Iterator[str]:

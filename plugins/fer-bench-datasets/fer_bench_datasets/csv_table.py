@@ -12,6 +12,9 @@ from fer_bench.data.builder import Faults
 from fer_bench.data.files import DataFolder, FileError
 from fer_bench.errors import DataError, did_you_mean
 
+MOST_COLUMNS = 1000
+"""Of a table: far more than any data set has, and few enough to look at each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -54,7 +57,7 @@ def read_rows(
         faults.add(path.name, str(error))
         return
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
+        reader = csv.reader(file, strict=True)
         line = 1
         try:
             header = _header(next(reader, []), path.name, required, optional, faults)
@@ -96,6 +99,9 @@ def _header(
     fields: Sequence[str], file: str, required: Sequence[str], optional: Sequence[str], faults: Faults
 ) -> list[str] | None:
     """Return the names of the columns, or None if rows cannot be read with this header."""
+    if len(fields) > MOST_COLUMNS:
+        faults.add(file, f"has {len(fields):,} columns, more than the {MOST_COLUMNS:,} allowed")
+        return None
     known = {name.lower(): name for name in (*required, *optional)}
     header = [known.get(field.strip().lower(), field.strip()) for field in fields]
     before = len(faults)
@@ -108,5 +114,6 @@ def _header(
     for name in sorted({name for name in header if header.count(name) > 1}):
         faults.add(file, f"has the column {name!r} twice" if name else "has columns without a name")
     if "" in header and header.count("") == 1:
-        faults.add(file, "has a column without a name")
+        hint = "; if it is pandas's index, write the file with index=False" if header[0] == "" else ""
+        faults.add(file, f"has a column without a name{hint}")
     return header if len(faults) == before else None

@@ -19,6 +19,7 @@ from .params import EmpathicParams, ManifestParams
 FILE = "manifest.csv"
 COLUMNS = ("path", "label", "subject", "split", "sequence")
 _DRIVE = re.compile(r"[A-Za-z]:|[\\/]")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 @dataclass
@@ -111,7 +112,7 @@ def _read_manifest(root: Path, required: Sequence[str], spec: DatasetSpec) -> _M
     if path is None:
         raise nothing_found(root, spec.name, repr(FILE), (FILE,), spec.access)
     manifest = _Manifest()
-    lines: dict[str, int] = {}
+    lines: dict[str, tuple[int, str]] = {}
     for row in read_rows(DataFolder(root), path, required, manifest.faults, optional=COLUMNS):
         where = f"{path.name}, line {row.line}"
         # A path is taken as it stands: file names may begin or end with a space.
@@ -123,13 +124,26 @@ def _read_manifest(root: Path, required: Sequence[str], spec: DatasetSpec) -> _M
             manifest.faults.add(
                 where, f"has the absolute path {values['path']!r}, expected one relative to the manifest's folder"
             )
+        elif _URL.match(values["path"]):
+            manifest.faults.add(
+                where, f"has the address {values['path']!r}; download the picture and give its path in the folder"
+            )
         elif values["path"].strip():
             # Not the text itself: "./a.png" and "a.png" are one file.
             name = PurePosixPath(values["path"]).as_posix()
-            if name in lines:
-                manifest.faults.add(where, f"repeats the path {name!r} of line {lines[name]}; remove one")
+            if name == ".":
+                manifest.faults.add(
+                    where, f"has the path {values['path']!r}, which is the folder itself; name a picture"
+                )
                 continue
-            lines[name] = row.line
+            if name in lines:
+                line, label = lines[name]
+                other = f", there with the label {label!r}, here with {values['label']!r}"
+                manifest.faults.add(
+                    where, f"repeats the path {name!r} of line {line}{other * (label != values['label'])}; remove one"
+                )
+                continue
+            lines[name] = row.line, values["label"]
             manifest.samples.append(
                 Sample(
                     id=name,

@@ -135,10 +135,14 @@ def test_every_fault_at_once(component, tmp_path):
         "one field\n"
         "GOOD2.png,sad\n"
         "nul\0.png,sad\n"
+        "https://example.org/a.png,sad\n"
+        "./,sad\n"
     )
     lines = faults_of(component("manifest"), tmp_path)
     expected = [
-        "'manifest.csv, line 3': repeats the path 'good.png' of line 2",
+        "'manifest.csv, line 3': repeats the path 'good.png' of line 2, there with the label 'sad', here with 'happy'",
+        "'manifest.csv, line 15': has the address 'https://example.org/a.png'",
+        "'manifest.csv, line 16': has the path './'",
         f"'manifest.csv, line 5': has the absolute path {str(outside)!r}",
         "'manifest.csv, line 6': has the absolute path 'C:",
         "'manifest.csv, line 8': has an empty 'path'",
@@ -211,3 +215,24 @@ def test_empathic_needs_subjects(component, tmp_path):
     assert faults_of(component("empathic"), tmp_path) == ["'manifest.csv, line 2': has an empty 'subject'"]
     path.write_text("path,label\n1.png,sad\n")
     assert "has no column 'subject'" in faults_of(component("empathic"), tmp_path)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("path,label,subject\na.png,sad,p\n".replace("path", "path," + ",".join(map(str, range(200_000)))), "200,003"),
+        ('path,label\na.png,"sad"der\n', "line 2"),
+        ('path,label\na.png,"sad\n', "line 2"),
+        ("path,label,subject\na.png,sa\0d,p\n", "NUL"),
+        (",path,label\n0,a.png,sad\n", "index=False"),
+        ("path,,label\na.png,,sad\n", "without a name"),
+    ],
+    ids=["200,000 columns", "text after a quote", "an open quote", "NUL", "pandas's index", "no name"],
+)
+@pytest.mark.timeout(20)
+def test_tables_that_no_program_should_write(component, tmp_path, text, said):
+    root = tmp_path / "manual" / "manifest"
+    root.mkdir(parents=True)
+    (root / "a.png").write_bytes(encode_png(np.zeros((8, 8), np.uint8)))
+    (root / "manifest.csv").write_text(text)
+    assert any(said in line for line in faults_of(component("manifest"), tmp_path))
