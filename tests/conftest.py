@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import subprocess
 import sys
 import textwrap
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,33 @@ def tiny(write_plugin: WritePlugin, site: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("FER_BENCH_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def readable_only() -> Callable[[Path], AbstractContextManager[None]]:
+    """Return a context in which a folder and what lies in it can only be read, even where tests run as root."""
+
+    @contextmanager
+    def protect(folder: Path) -> Iterator[None]:
+        if os.name != "posix":
+            pytest.skip("needs POSIX's permissions")
+        files = [folder, *folder.rglob("*")]
+        closed = [parent for parent in folder.parents if not parent.stat().st_mode & 0o001]
+        modes = {file: file.stat().st_mode for file in (*files, *closed)}
+        for file, mode in modes.items():
+            search = 0o111 * file.is_dir()
+            file.chmod((mode & ~0o222) | 0o444 | search if file in files else mode | search)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(user)
+            for file, mode in modes.items():
+                file.chmod(mode)
+
+    return protect
 
 
 @pytest.fixture(scope="session")

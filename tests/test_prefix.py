@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,10 +15,14 @@ import pytest
 
 from fer_bench.data.prepare import prepare
 from fer_bench.errors import FerBenchError, PluginError
-from fer_bench.keeping import cache
+from fer_bench.faces.parameters import Crop
+from fer_bench.keeping.cache import Cache
 from fer_bench.keeping.outputs import Outputs
+from fer_bench.keeping.space import Space
 from fer_bench.networks import backbone, prefix
+from fer_bench.networks.source import Source
 from fer_bench.registry import Registry
+from fer_bench.tasks.crops import Faces
 from fer_bench.tasks.view import select
 
 PLUGIN = """
@@ -93,7 +98,7 @@ def view(registry, tmp_path):
 
 def _source(registry, folder: Path, text="staged"):
     component = registry.backbone(text)
-    return prefix.Source(component, {"text": text, **backbone.identity(component, "float32")}, folder)
+    return Source(component, {"text": text, **backbone.identity(component, "float32")}, folder)
 
 
 def _nothing(stops, images):
@@ -107,6 +112,13 @@ def _fetch(source, view, stop, variants=1, also=MappingProxyType({}), begin=_not
     )
 
 
+def _values(made):
+    """Return what a prefix holds, (n, variants, …) in its own type, of as many variants as all of its parts have."""
+    outputs = prefix.join([made], dtype=None)
+    rows = np.arange(len(outputs))
+    return np.stack([outputs.take(rows, variant) for variant in range(outputs.variants)], axis=1)
+
+
 def _not_again(stops, images):
     pytest.fail("computed again")
 
@@ -114,12 +126,12 @@ def _not_again(stops, images):
 @pytest.mark.parametrize("stop", [0, 1, 2, 3])
 def test_prefix_and_rest_make_the_whole_and_halves_are_close(registry, view, tmp_path, stop):
     source = _source(registry, tmp_path)
-    found, built = _fetch(source, view, stop), source.built
+    values, built = _values(_fetch(source, view, stop)), source.built
     images = np.stack(view.images(np.arange(70)))
     exact = built.prefix(built.state, images, stop)
-    assert found.values.dtype == np.float16
-    assert found.values.shape == (70, 1, *exact.shape[1:])
-    np.testing.assert_allclose(found.values[:, 0], exact, rtol=1e-3, atol=1e-4)
+    assert values.dtype == np.float16
+    assert values.shape == (70, 1, *exact.shape[1:])
+    np.testing.assert_allclose(values[:, 0], exact, rtol=1e-3, atol=1e-4)
     whole = built.prefix(built.state, images, 3)
     assert whole.shape == (70, 5)
     rest = {stage: built.state[stage] for stage in built.stages[stop:]}
@@ -128,15 +140,16 @@ def test_prefix_and_rest_make_the_whole_and_halves_are_close(registry, view, tmp
 
 def test_the_second_variant_is_of_the_mirrored_image_and_serves_who_wants_one(registry, view, tmp_path):
     source = _source(registry, tmp_path)
-    both = _fetch(source, view, 2, variants=2)
+    both = _values(_fetch(source, view, 2, variants=2))
     mirrored = np.stack(view.images(np.arange(70)))[:, :, ::-1]
     expected = source.built.prefix(source.built.state, mirrored, 2)
-    np.testing.assert_allclose(both.values[:, 1], expected, rtol=1e-3, atol=1e-4)
-    assert not np.allclose(both.values[:, 0], both.values[:, 1], atol=0.01)
-    np.testing.assert_array_equal(_fetch(source, view, 2, begin=_not_again).values, both.values)
+    np.testing.assert_allclose(both[:, 1], expected, rtol=1e-3, atol=1e-4)
+    assert not np.allclose(both[:, 0], both[:, 1], atol=0.01)
+    np.testing.assert_array_equal(_values(_fetch(source, view, 2, begin=_not_again)), both)
     store = prefix.cache_of(tmp_path)
-    assert prefix.is_cached(store, view, source, 2, variants=1)
-    assert not prefix.is_cached(store, view, source, 1, variants=1)
+    missing = [len(prefix.missing(store, view, source, stop, variants)) for stop, variants in ((2, 1), (2, 2), (1, 1))]
+    assert missing == [0, 0, 70]
+    assert len(prefix.missing(store, view, _source(registry, tmp_path / "never built"), 2, 1)) == 70
 
 
 def test_what_is_wanted_later_comes_of_the_same_pass_with_the_same_bits(registry, view, tmp_path):
@@ -145,20 +158,22 @@ def test_what_is_wanted_later_comes_of_the_same_pass_with_the_same_bits(registry
     features = _fetch(joint, view, 3, also={1: 2, 2: 1, 3: 1}, begin=lambda *what: begun.append(what))
     one, two = (_fetch(joint, view, stop, variants, begin=_not_again) for stop, variants in ((1, 2), (2, 1)))
     assert begun == [([1, 2, 3], 70)]
-    assert features.run == one.run == two.run
-    assert (features.values.shape[1], one.values.shape[1], two.values.shape[1]) == (1, 2, 1)
+    assert features.seconds == one.seconds == two.seconds
+    assert [_values(made).shape[1] for made in (features, one, two)] == [1, 2, 1]
     alone = _source(registry, tmp_path / "alone")
-    for stop, found in ((1, one), (2, two), (3, features)):
-        np.testing.assert_array_equal(_fetch(alone, view, stop, found.values.shape[1]).values, found.values)
+    for stop, made in ((1, one), (2, two), (3, features)):
+        again = _fetch(alone, view, stop, _values(made).shape[1])
+        np.testing.assert_array_equal(_values(again), _values(made))
+        assert again.seconds != made.seconds
     # What is there already is not computed again, nor is what another process computes now.
     begun.clear()
     store = prefix.cache_of(tmp_path / "alone")
-    store.clear()
-    del alone
+    del alone, again
     gc.collect()
+    assert len(store.space.clear()[0]) == 3
     other = _source(registry, tmp_path / "alone")
     _fetch(other, view, 1)
-    with store.locked(prefix.key(view, other, other.digests(), 2, 1), pytest.fail):
+    with store.locked(prefix.key(view, other, other.digests(), 2), pytest.fail):
         _fetch(other, view, 3, also={1: 1, 2: 1}, begin=lambda *what: begun.append(what))
     assert begun == [([3], 70)]
 
@@ -166,32 +181,49 @@ def test_what_is_wanted_later_comes_of_the_same_pass_with_the_same_bits(registry
 def test_what_is_wanted_later_cannot_make_a_pass_fail(registry, view, tmp_path):
     source = _source(registry, tmp_path)
     source.built.state["three"]["norm"]["scale"] *= np.nan
-    assert np.isfinite(_fetch(source, view, 2, also={3: 1}).values).all()
+    assert np.isfinite(_values(_fetch(source, view, 2, also={3: 1}))).all()
     with pytest.raises(PluginError, match="features that are not finite"):
         _fetch(source, view, 3)
     source = _source(registry, tmp_path / "broken")
     source.built.graphs["three"] = None
-    assert np.isfinite(_fetch(source, view, 2, also={3: 1}).values).all()
+    assert np.isfinite(_values(_fetch(source, view, 2, also={3: 1}))).all()
     # A cache with room for the features alone holds them alone.
     source = _source(registry, tmp_path / "small")
-    features = _fetch(source, view, 3, also={1: 1, 2: 1}, limit=4000)
-    assert features.values.shape == (70, 1, 5)
-    assert len(prefix.cache_of(source.cache_dir).rows()) == 1
+    features = _fetch(source, view, 3, also={1: 1, 2: 1}, limit=6000)
+    assert _values(features).shape == (70, 1, 5)
+    assert len(prefix.cache_of(source.cache_dir).space.rows()) == 1
 
 
 def test_values_beyond_half_precision_are_kept_in_float32(registry, view, tmp_path):
-    ordinary = _fetch(_source(registry, tmp_path), view, 1).values
+    ordinary = _values(_fetch(_source(registry, tmp_path), view, 1))
     for gain in (1e6, 1e-8):
-        large = _fetch(_source(registry, tmp_path, f"staged[gain={gain}]"), view, 1)
-        assert large.values.dtype == np.float32
-        np.testing.assert_allclose(large.values[:, 0] / gain, ordinary[:, 0], rtol=1e-3, atol=1e-4)
+        large = _values(_fetch(_source(registry, tmp_path, f"staged[gain={gain}]"), view, 1))
+        assert large.dtype == np.float32
+        np.testing.assert_allclose(large[:, 0] / gain, ordinary[:, 0], rtol=1e-3, atol=1e-4)
+
+
+def test_whether_half_precision_holds_an_image_does_not_depend_on_the_others(registry, view, tmp_path):
+    most = _values(_fetch(_source(registry, tmp_path), view, 1)).max((1, 2, 3, 4)).astype(float)
+    source = _source(registry, tmp_path, f"staged[gain={65504 / np.median(most)}]")
+    small = np.flatnonzero(most < 0.99 * np.median(most))
+    assert 10 < len(small) < 40
+    halves = _values(_fetch(source, _selected(view, small), 1))
+    assert halves.dtype == np.float16
+    other = _source(registry, tmp_path / "other", str(source.component))
+    mixed = _values(_fetch(other, view, 1))
+    assert mixed.dtype == np.float32
+    assert np.isfinite(mixed).all()
+    np.testing.assert_array_equal(mixed[small], halves.astype(np.float32))
+    large = mixed[most > 1.01 * np.median(most)]
+    with np.errstate(over="ignore"):
+        assert (large != large.astype(np.float16)).any(axis=(1, 2, 3, 4)).all(), "these are not rounded"
 
 
 def test_values_that_are_not_finite_name_stage_and_sample(registry, view, tmp_path):
     message = "'staged.gain=NaN.' returned outputs of stage 'one' that are not finite, first for sample '0'"
     with pytest.raises(PluginError, match=message):
         _fetch(_source(registry, tmp_path, "staged[gain=nan]"), view, 1)
-    assert prefix.cache_of(tmp_path).rows() == []
+    assert prefix.cache_of(tmp_path).space.rows() == []
 
 
 def test_a_stage_that_cannot_be_stored_or_trained_is_an_error_of_the_plugin(registry, view, tmp_path):
@@ -203,12 +235,12 @@ def test_a_stage_that_cannot_be_stored_or_trained_is_an_error_of_the_plugin(regi
 
 def test_only_the_weights_of_the_stages_below_count(registry, view, tmp_path):
     source = _source(registry, tmp_path)
-    names = {stop: prefix.key(view, source, source.digests(), stop, 1) for stop in (1, 2, 3)}
+    names = {stop: prefix.key(view, source, source.digests(), stop) for stop in (1, 2, 3)}
     kernel = source.built.state["three"]["conv"]["kernel"]
     source.built.state["three"]["conv"]["kernel"] = kernel + 1e-6
     changed = source.built.digests()
     for stop, name in names.items():
-        assert (prefix.key(view, source, changed, stop, 1) == name) == (stop < 3)
+        assert (prefix.key(view, source, changed, stop) == name) == (stop < 3)
     assert len(set(names.values())) == 3
 
 
@@ -216,7 +248,7 @@ def test_only_the_weights_of_the_stages_below_count(registry, view, tmp_path):
 def test_input_size_and_parameters_count(registry, view, tmp_path, text):
     one, other = _source(registry, tmp_path), _source(registry, tmp_path, text)
     digests = one.digests()
-    assert prefix.key(view, one, digests, 1, 1) != prefix.key(view, other, digests, 1, 1)
+    assert prefix.key(view, one, digests, 1) != prefix.key(view, other, digests, 1)
 
 
 def test_a_backbone_is_not_built_again_for_what_is_cached(registry, view, tmp_path):
@@ -226,12 +258,55 @@ def test_a_backbone_is_not_built_again_for_what_is_cached(registry, view, tmp_pa
     assert "built" not in vars(again)
 
 
-def test_the_images_count_and_not_their_place(registry, view, tmp_path):
+def _selected(view, rows):
+    return replace(view, rows=np.array(rows))
+
+
+def test_what_is_kept_for_a_selection_serves_every_other_with_the_same_bits(registry, view, tmp_path):
+    begun, source = [], _source(registry, tmp_path)
+    begin = lambda stops, images: begun.append((stops, images))  # noqa: E731
+    few, others = _selected(view, [60, 3, 3, 41]), _selected(view, range(40))
+    _fetch(source, few, 3, begin=begin)
+    _fetch(source, others, 3, also={2: 1}, begin=begin)
+    assert [len(prefix.missing(prefix.cache_of(tmp_path), view, source, stop, 1)) for stop in (2, 3)] == [31, 28]
+    pieces = _fetch(source, view, 3, also={2: 1}, begin=begin)
+    stage = _fetch(source, view, 2, begin=begin)
+    # 60, 3 and 41; 0 to 39 but 3, and stage 2 of these; what is left of both but 60, 3 and 41; stage 2 of these.
+    assert begun == [([3], 3), ([2, 3], 39), ([2, 3], 28), ([2], 3)]
+    whole = _source(registry, tmp_path / "whole")
+    for stop, made in ((3, pieces), (2, stage)):
+        assert len(made.entries) == 3
+        np.testing.assert_array_equal(_values(made), _values(_fetch(whole, view, stop)))
+    np.testing.assert_array_equal(_values(_fetch(source, few, 3, begin=_not_again)), _values(pieces)[[60, 3, 3, 41]])
+
+
+def test_the_cost_of_a_selection_is_its_share_of_the_passes(registry, view, tmp_path):
+    source = _source(registry, tmp_path)
+    ((one, seconds),) = _fetch(source, _selected(view, range(40)), 3).seconds.items()
+    shares = _fetch(source, _selected(view, range(30, 60)), 3).seconds
+    assert one in shares
+    assert len(shares) == 2
+    assert shares[one] == pytest.approx(seconds * 10 / 40)
+
+
+def test_an_image_of_two_data_sets_counts_once(registry, view, tmp_path):
+    source, task = _source(registry, tmp_path), [_selected(view, range(50)), _selected(view, range(20, 70))]
+    begun = []
+    parts = [_fetch(source, part, 1, begin=lambda stops, images: begun.append(images)) for part in task]
+    assert begun == [50, 20]
+    both = prefix.join(parts)
+    np.testing.assert_array_equal(both.take(np.arange(20, 50)), both.take(np.arange(50, 80)))
+
+
+def test_how_images_are_prepared_and_cut_out_counts(registry, view, tmp_path):
     source = _source(registry, tmp_path)
     digests = source.digests()
-    fewer = select(view.dataset, view.prepared, 30)
-    assert prefix.key(view, source, digests, 1, 1) != prefix.key(fewer, source, digests, 1, 1)
-    assert _fetch(source, fewer, 1).values.shape[0] == 30
+    crops = [Crop(method="box", size=24), Crop(method="align", size=24)]
+    faces = [replace(view, faces=Faces(crop, "error", None, 70, 0.0)) for crop in crops]
+    coloured, mixed = replace(view), replace(view)
+    vars(coloured)["channels"], vars(mixed)["shape"] = 3, None
+    keys = {prefix.key(part, source, digests, 1) for part in (view, *faces, coloured, mixed)}
+    assert len(keys) == 5
 
 
 def test_a_cache_that_is_too_small_says_so_before_any_work(registry, view, tmp_path):
@@ -265,19 +340,23 @@ def test_rows_are_taken_in_any_order_over_the_parts_and_variants(tmp_path):
     assert Outputs(parts, dtype=None).take(rows).dtype == np.float16
     assert Outputs([*parts, whole.astype(np.float32)], dtype=None).take(rows).dtype == np.float32
     assert outputs.take(rows[:0]).shape == (0, 3, 4)
+    assert Outputs([whole, whole[:, :1]]).variants == 1
     with pytest.raises(ValueError, match="parts of 2 shapes"):
-        Outputs([whole, whole[:, :1]])
+        Outputs([whole, whole[..., :1]])
+    places = np.array([[2, 6], [0, 0], [2, 6]])
+    np.testing.assert_array_equal(Outputs(parts, places=places).take(np.array([2, 1]), 1), whole[[11, 0], 1])
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's /proc")
 def test_reading_a_map_does_not_hold_its_pages(tmp_path):
-    store, rows = cache.Cache(tmp_path), np.zeros((1 << 12, 1, 1 << 12), np.float32)
+    store, rows = Cache(Space(tmp_path)), np.zeros((1 << 12, 1, 1 << 12), np.float32)
+    images = np.frombuffer(np.arange(1 << 17, dtype=np.int32).tobytes(), "S32")
     with store.locked("a", pytest.fail):
-        with store.writer("a", (1 << 14, 1, 1 << 12), rows.dtype) as writer:  # 268 MB
+        with store.writer("a", images, (1 << 14, 1, 1 << 12), rows.dtype) as writer:  # 268 MB
             for _ in range(4):
                 writer.append(rows)
-        entry = store.open("a")
-    outputs = Outputs([entry.values])
+        ((entry,), places) = store.open("a", images, lambda facts: True)
+    outputs = Outputs([entry.values], places=places)
 
     def resident():
         return next(

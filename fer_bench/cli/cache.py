@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +14,7 @@ from fer_bench import paths
 from fer_bench.cli.options import CacheLimit
 
 if TYPE_CHECKING:
-    from fer_bench.keeping.cache import Cache, Row
+    from fer_bench.keeping.space import Row, Space
 
 STATUS_EXAMPLES = """\b
 Examples:
@@ -47,17 +49,17 @@ def status(cache_dir: Folder, cache_limit: CacheLimit = None, as_json: Json = Fa
     When the limit would be passed, those used longest ago go first; what a running process uses stays.
     """
     from fer_bench.cli.tables import print_table
-    from fer_bench.keeping.cache import last_used
+    from fer_bench.keeping.programs import FOLDER
     from fer_bench.sizes import format_size
 
-    cache = _open(cache_dir, cache_limit)
-    rows, limit = cache.rows(), cache.limit
-    programs = _size_of(cache_dir / "xla")
+    space = _open(cache_dir, cache_limit)
+    rows, limit = space.rows(), space.limit
+    programs = _size_of(cache_dir / FOLDER)
     total = sum(row.size for row in rows)
     if as_json:
         record = {
             "schema": 1,
-            "folder": str(cache.folder),
+            "folder": str(space.folder),
             "limit_bytes": limit,
             "total_bytes": total,
             "compiled_programs_bytes": programs,
@@ -65,12 +67,11 @@ def status(cache_dir: Folder, cache_limit: CacheLimit = None, as_json: Json = Fa
         }
         typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
         return
-    if rows:
-        print_table(
-            ("data set", "images", "backbone", "holds", "type", "size", "used"),
-            [(*_words(row), format_size(row.size), "in use" if row.busy else last_used(row)) for row in rows],
-        )
-    typer.echo(f"{len(rows)} stage outputs, {format_size(total)} of at most {format_size(limit)}, in {cache.folder}")
+    outputs = _outputs(rows)
+    if outputs:
+        columns = ("key", "data sets", "images", "backbone", "holds", "type", "size", "used")
+        print_table(columns, [(*words, format_size(size), used) for words, size, used in outputs])
+    typer.echo(f"{len(outputs)} stage outputs, {format_size(total)} of at most {format_size(limit)}, in {space.folder}")
     typer.echo(f"Compiled programs: {format_size(programs)}.")
 
 
@@ -84,45 +85,106 @@ def clear(
 
     Downloaded weights stay.
     """
-    import shutil
-
+    from fer_bench.errors import FerBenchError, bullet_list
+    from fer_bench.keeping.programs import FOLDER
+    from fer_bench.networks.source import MEMOS
     from fer_bench.sizes import format_size
 
-    cache = _open(cache_dir, None)
-    removed, kept = cache.clear()
+    space = _open(cache_dir, None)
+    removed, kept, failed = space.clear()
+    failed = {str(space.folder / name): reason for name, reason in failed.items()}
     freed = sum(row.size for row in removed)
     if everything:
-        for folder in (cache_dir / name for name in ("xla", "rates", "stages")):
-            freed += _size_of(folder)
-            shutil.rmtree(folder, ignore_errors=True)
+        for folder in (cache_dir / name for name in (FOLDER, *MEMOS)):
+            size = _size_of(folder)
+            failed |= _remove(folder)
+            freed += size - _size_of(folder)
     if as_json:
-        record = {"schema": 1, "freed_bytes": freed, "removed": [*map(_record, removed)], "kept": [*map(_record, kept)]}
+        record = {
+            "schema": 1,
+            "freed_bytes": freed,
+            "removed": [*map(_record, removed)],
+            "kept": [*map(_record, kept)],
+            "failed": failed,
+        }
         typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
-        return
-    typer.echo(f"Removed {len(removed)} stage outputs; {format_size(freed)} are free again.")
-    for row in kept:
-        typer.echo(f"Kept, since a process uses it: {', '.join(_words(row)[:4])}, {format_size(row.size)}.")
+    else:
+        typer.echo(f"Removed {len(_outputs(removed))} stage outputs; {format_size(freed)} are free again.")
+        for words, size, _ in _outputs(kept):
+            typer.echo(f"Kept, since a process uses it: {', '.join(words[1:5])}, {format_size(size)}.")
+    if failed:
+        lines = [f"{name!r}: {reason}" for name, reason in failed.items()]
+        raise FerBenchError(
+            f"{len(lines)} things in {str(cache_dir)!r} could not be removed:\n{bullet_list(lines, 10)}"
+        )
 
 
-def _open(cache_dir: Path, limit: str | None) -> Cache:
-    from fer_bench.keeping.cache import Cache
+def _open(cache_dir: Path, limit: str | None) -> Space:
+    from fer_bench.keeping.space import FOLDER, Space
     from fer_bench.sizes import parse_size
 
-    return Cache(cache_dir / "prefix", parse_size(limit) if limit else None)
+    return Space(cache_dir / FOLDER, parse_size(limit) if limit else None)
 
 
-def _words(row: Row) -> tuple[str, str, str, str, str]:
-    """Return data set, images, backbone, what is held and its type."""
-    facts = row.facts
-    if not facts:
-        return "being written" if row.busy else "incomplete", "", "", "", ""
-    held = facts["holds"] + (" of images and mirrored images" if facts["variants"] == 2 else "")
-    return facts["dataset"], f"{facts['images']:,}", f"{facts['backbone']}, {facts['precision']}", held, facts["type"]
+def _outputs(rows: Iterable[Row]) -> list[tuple[tuple[str, ...], int, str]]:
+    """Return what parts hold, parts of one output together, each with its bytes and its last use in words."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        facts = row.facts
+        state = "" if facts else "being written" if row.busy else "incomplete"
+        groups.setdefault((row.key, facts.get("variants"), facts.get("type"), state), []).append(row)
+    return [
+        (
+            _words(key, state, [row.facts for row in group]),
+            sum(row.size for row in group),
+            "in use" if any(row.busy for row in group) else _ago(max(row.used for row in group)),
+        )
+        for (key, _, _, state), group in groups.items()
+    ]
+
+
+def _words(key: str, state: str, facts: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Return the first letters of the key, data sets, images, backbone, what is held and its type."""
+    if state:
+        return key[:8], state, "", "", "", ""
+    first = facts[0]
+    images = sum(part["images"] for part in facts)
+    held = first["holds"] + (" of images and mirrored images" if first["variants"] == 2 else "")
+    datasets = ", ".join(sorted({part["dataset"] for part in facts}))
+    return key[:8], datasets, f"{images:,}", f"{first['backbone']}, {first['precision']}", held, first["type"]
+
+
+def _ago(when: float) -> str:
+    """Return how long ago something was, in words."""
+    seconds = max(0.0, time.time() - when)
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            number = int(seconds // length)
+            return f"{number} {unit}{'s' if number > 1 else ''} ago"
+    return "now"
 
 
 def _record(row: Row) -> dict[str, Any]:
-    return {"key": row.key, "size_bytes": row.size, "used": row.used, "in_use": row.busy, **row.facts}
+    return {
+        "key": row.key,
+        "part": row.name,
+        "size_bytes": row.size,
+        "used": row.used,
+        "in_use": row.busy,
+        **row.facts,
+    }
 
 
 def _size_of(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _remove(folder: Path) -> dict[str, str]:
+    """Remove a folder if it is there; return name -> reason of each file in it that could not be removed."""
+    failed: dict[str, str] = {}
+    for file in (*sorted(folder.rglob("*"), reverse=True), folder) if folder.is_dir() else ():
+        try:
+            file.rmdir() if file.is_dir() else file.unlink(missing_ok=True)
+        except OSError as error:
+            failed[str(file)] = error.strerror or str(error)
+    return failed

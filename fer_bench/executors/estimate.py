@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fer_bench.executors.grid import Grid, Job
 from fer_bench.learning.demand import Demand, demand, together
-from fer_bench.networks.prefix import Source, cache_of, is_cached
+from fer_bench.networks.prefix import cache_of, missing
+from fer_bench.networks.source import Source
 from fer_bench.results.store import Store
 
 
@@ -90,11 +93,13 @@ def estimate(grid: Grid, store: Store, cache_dir: Path) -> Forecast:
             continue
         source = Source(blocks[0].backbone, blocks[0].backbone_identity, cache_dir)
         for view in blocks[0].task.parts:
-            missing = {stop for stop, count in outputs.items() if not is_cached(cache, view, source, stop, count)}
-            if missing:  # One pass computes them all.
-                passed = len(view.rows) * max(outputs[stop] for stop in missing)
+            lacking = {stop: missing(cache, view, source, stop, count) for stop, count in outputs.items()}
+            lacking = {stop: images for stop, images in lacking.items() if len(images)}
+            if lacking:  # An image goes once through as many stages as it takes.
+                count = len(np.unique(np.concatenate([*lacking.values()])))
+                passed = count * max(outputs[stop] for stop in lacking)
                 # A speed through all stages is a bound where the first ones never ran alone.
-                rate = source.known_rate(max(missing)) or source.known_rate(len(source.component.spec.stages))
+                rate = source.known_rate(max(lacking)) or source.known_rate(len(source.component.spec.stages))
                 images += passed
                 seconds += passed / rate if rate else float("nan")
     return Forecast(jobs, images, None if seconds != seconds else seconds, samples)

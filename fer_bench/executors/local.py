@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import os
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,14 +18,16 @@ from fer_bench.errors import FerBenchError, PluginError
 from fer_bench.executors.grid import Block, Grid, Job, Reporter
 from fer_bench.keeping.cache import Cache
 from fer_bench.keeping.checkpoints import Checkpoint
-from fer_bench.keeping.outputs import Inputs, Outputs
+from fer_bench.keeping.outputs import Inputs
+from fer_bench.keeping.programs import keep_compiled_programs
 from fer_bench.learning.demand import demand, together
 from fer_bench.learning.engine import run_plan
 from fer_bench.learning.material import Material, Outcome
 from fer_bench.networks import answers, devices
 from fer_bench.networks.meter import Meter, Metered, peak_memory
 from fer_bench.networks.pictures import Pictures
-from fer_bench.networks.prefix import Prefix, Source, cache_of, fetch
+from fer_bench.networks.prefix import Prefix, cache_of, fetch, join
+from fer_bench.networks.source import Source
 from fer_bench.plugins import Plugins
 from fer_bench.results import provenance
 from fer_bench.results.store import Result, Store
@@ -72,9 +73,10 @@ def execute(
         FerBenchError: the runs or the cache folder cannot be written; what was stored stays.
     """
     store.ensure_writable()
-    _keep_compiled_programs(cache_dir)
+    keep_compiled_programs(cache_dir, reporter.warn)
     alone, first = jax.process_count() == 1, devices.is_first_host()
-    cache = cache_of(cache_dir, cache_limit)
+    cache = cache_of(cache_dir, cache_limit, reporter.warn)
+    cache.space.tidy()
     origin = provenance.collect(plugins)
     # Hosts that work together do the same in step, whatever each has stored.
     missing = devices.from_first_host(np.array([store.status(job.cell) != "ok" for job in grid.jobs]))
@@ -90,7 +92,7 @@ def execute(
         if not blocks:
             continue
         outputs = together(demand(block.plan, block.backbone) for block in blocks)
-        source = Source(blocks[0].backbone, blocks[0].backbone_identity, cache_dir)
+        source = Source(blocks[0].backbone, blocks[0].backbone_identity, cache_dir, reporter.warn)
         frozen = _Frozen(cache, source, outputs, reporter)
         for block in blocks:
             at_once = [[job.cell.seed, job.cell.fold] for job in block.jobs]
@@ -164,8 +166,9 @@ class _Spent:
 
     def add(self, parts: Sequence[Prefix]) -> None:
         """Count one stage's outputs."""
-        self.seconds += sum({part.run: part.seconds for part in parts if part.run not in self.runs}.values())
-        self.runs |= {part.run for part in parts}
+        shares = [(name, seconds) for part in parts for name, seconds in part.seconds.items()]
+        self.seconds += sum(seconds for name, seconds in shares if name not in self.runs)
+        self.runs |= {name for name, _ in shares}
         self.images_per_second = min(part.images_per_second for part in parts)
         self.batch = parts[0].batch
 
@@ -175,16 +178,16 @@ def _material(block: Block, frozen: _Frozen, spent: _Spent, unfinished: Path | N
     stages, meter, source, reporter = block.backbone.spec.stages, Meter(), frozen.source, frozen.reporter
 
     @functools.cache
-    def outputs(stop: int, variants: int) -> list[np.ndarray[Any, Any]]:
+    def outputs(stop: int, variants: int) -> list[Prefix]:
         with meter.count("features"):
             parts = frozen.outputs(block, stop, variants)
         spent.add(parts)
-        return [part.values for part in parts]
+        return parts
 
     def inputs(stop: int, flip: bool) -> Inputs:
         if stop == 0:
             return Metered(Pictures(block.task, source.built.input_size), meter)
-        return Metered(Outputs(outputs(stop, 1 + flip), dtype=None), meter)
+        return Metered(join(outputs(stop, 1 + flip), dtype=None), meter)
 
     method = f"{block.task.name} / {block.backbone} / {block.strategy}"
     return Material(
@@ -192,7 +195,7 @@ def _material(block: Block, frozen: _Frozen, spent: _Spent, unfinished: Path | N
         classes=len(block.task.classes),
         class_names=tuple(block.task.classes),
         answers=answers.known(block.backbone),
-        features=lambda: Outputs(outputs(len(stages), 1)),
+        features=lambda: join(outputs(len(stages), 1)),
         inputs=inputs,
         backbone=lambda seed: source.built if seed is None else source.afresh(seed),
         soft_labels=lambda: block.task.soft_labels,
@@ -285,14 +288,6 @@ def _packages(block: Block) -> dict[str, str]:
 def _notify(plugins: Plugins | None, reporter: Reporter, hook: str, **arguments: object) -> None:
     for message in plugins.notify(hook, **arguments) if plugins else ():
         reporter.warn(message)
-
-
-def _keep_compiled_programs(cache_dir: Path) -> None:
-    """Let XLA keep what it compiles, so that the next process starts at once; where the user chose a place, there."""
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
-        return
-    jax.config.update("jax_compilation_cache_dir", str(cache_dir / "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def plugin_at_fault(error: BaseException, packages: Mapping[str, str]) -> str:

@@ -26,29 +26,38 @@ class Inputs(Protocol):
 
 
 class Outputs:
-    """Outputs of a stage for every sample of a task, in the order of its parts.
+    """Outputs of a stage for every sample of a task.
 
     Args:
-        parts: each (n_i, variants, …) floating point, as `fer_bench.networks.prefix.Prefix.values`; of one shape but
-            for n_i.
+        parts: each (n_i, variants_i, …) floating point; what follows has one shape.
         dtype: of what `take` returns; None for the parts' own.
+        places: (n, 2) int, of each sample the part and the row in it; None where samples come in the order of the
+            parts, each once.
     """
 
-    def __init__(self, parts: Sequence[Array], dtype: type[np.floating[Any]] | None = np.float32):
-        shapes = {part.shape[1:] for part in parts}
+    def __init__(
+        self,
+        parts: Sequence[Array],
+        dtype: type[np.floating[Any]] | None = np.float32,
+        places: Array | None = None,
+    ):
+        shapes = {part.shape[2:] for part in parts}
         if len(shapes) != 1:
             raise ValueError(f"parts of {len(shapes)} shapes: {sorted(shapes)}")
+        if places is None:
+            places = np.concatenate(
+                [np.stack(np.broadcast_arrays(i, np.arange(len(x))), 1) for i, x in enumerate(parts)]
+            )
         self._maps = [part.base for part in parts if isinstance(part.base, mmap.mmap)]
         self._parts = [np.asarray(part) for part in parts]  # a plain array gives its rows faster than a map
-        self._ends = np.cumsum([len(part) for part in parts])
-        self._starts = self._ends - [len(part) for part in parts]
+        self._places = places
         self._read = 0
         self._dtype = np.result_type(*parts) if dtype is None else np.dtype(dtype)
-        self.variants: int = parts[0].shape[1]
-        self.shape: tuple[int, ...] = parts[0].shape[2:]
+        self.variants: int = min(part.shape[1] for part in parts)
+        (self.shape,) = shapes
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return len(self._places)
 
     def take(self, rows: Array, variant: int | Array = 0) -> Array:
         """Return the outputs of some samples.
@@ -61,12 +70,10 @@ class Outputs:
             (k, …).
         """
         rows, variant = np.asarray(rows), np.broadcast_to(np.asarray(variant), np.shape(rows))
-        taken = np.empty((len(rows), *self.shape), self._dtype)
-        which = np.searchsorted(self._ends, rows, side="right")
-        places = rows - self._starts[which]
+        taken: Array = np.empty((len(rows), *self.shape), self._dtype)
         # Row by row: indexing by arrays would copy everything twice.
-        for into, number, place, kind in zip(taken, which, places, variant, strict=True):
-            into[...] = self._parts[number][place, kind]
+        for into, (number, row), kind in zip(taken, self._places[rows].tolist(), variant.tolist(), strict=True):
+            into[...] = self._parts[number][row, kind]
         self._read += taken.nbytes
         if self._read > _KEPT_BYTES:
             self._give_pages_back()

@@ -28,7 +28,7 @@ SIZES = (32, 64, 128, 256, 512, 1024)
 GAIN = 1.05
 """A larger batch must be faster by this factor, since it takes more memory."""
 _ROUNDING = 2.0**-10
-"""Half precision is given up where its rounding takes more than this share of the values (root mean squares): numbers
+"""Half precision does not hold an image whose values lose more than this share by rounding (root mean squares): numbers
 within its range lose at most 2**-11, smaller ones up to all."""
 
 
@@ -40,11 +40,14 @@ class Output:
         stop: after how many stages; all of them give the features.
         variants: 1, or 2 for the mirrored image beside each.
         dtype: float16 or float32.
+        rounded: whether the values of an image that half precision holds are rounded to it, in either ``dtype``: what
+            is kept of an image does not depend on the others.
     """
 
     stop: int
     variants: int
     dtype: np.dtype[Any]
+    rounded: bool = True
 
 
 class Forward:
@@ -57,7 +60,7 @@ class Forward:
     """
 
     def __init__(self, backbone: Backbone, outputs: Sequence[Output], batch: int = BATCH):
-        self.batch, self._devices = batch, devices.here()
+        self.batch, self._outputs, self._devices = batch, outputs, devices.here()
         last = max(output.stop for output in outputs)
         self._state = self._devices.copy({stage: backbone.state[stage] for stage in backbone.stages[:last]})
         micro_batch = math.gcd(batch, _together(backbone.input_size)) if jax.default_backend() == "cpu" else batch
@@ -75,15 +78,18 @@ class Forward:
             kept: list[tuple[jax.Array, jax.Array, jax.Array]] = []
             for output, made in zip(outputs, jax.lax.map(lambda part: run(state, part), parts), strict=True):
                 values = jnp.concatenate(made)
-                stored = values.astype(output.dtype)
-                error, size = (jnp.sum(jnp.square(x.astype(jnp.float32))) for x in (values - stored, values))
                 finite = jnp.isfinite(values).reshape(len(values), -1).all(1)
-                kept.append((stored, finite, jnp.isfinite(stored).all() & (error <= size * _ROUNDING**2)))
+                # The barrier keeps XLA from taking the numbers before rounding for those after it.
+                half = jax.lax.optimization_barrier(values.astype(jnp.float16))
+                rest = tuple(range(2, values.ndim))
+                error, size = (jnp.sum(jnp.square(x.astype(jnp.float32)), rest) for x in (values - half, values))
+                fits = jnp.isfinite(half).all(rest) & (error <= size * _ROUNDING**2)
+                kept.append((half if output.dtype == np.float16 else values.astype(output.dtype), finite, fits))
             return kept
 
         self._step = step
 
-    def __call__(self, images: Array) -> list[tuple[Array, Array, bool]]:
+    def __call__(self, images: Array) -> list[tuple[Array, Array, Array]]:
         """Return what is kept of a batch.
 
         Args:
@@ -91,10 +97,16 @@ class Forward:
 
         Returns:
             For each output its values (batch, variants, …) in its ``dtype``, whether those of each image are finite
-            (batch,), and whether ``dtype`` holds them.
+            (batch,), and whether half precision holds them (batch, variants).
         """
-        kept = self._step(self._state, self._devices.divide(images))
-        return [(np.asarray(values), np.asarray(finite), bool(fits)) for values, finite, fits in kept]
+        kept: list[tuple[Array, Array, Array]] = []
+        for output, arrays in zip(self._outputs, self._step(self._state, self._devices.divide(images)), strict=True):
+            values, finite, fits = map(np.asarray, arrays)
+            if output.rounded and output.dtype != np.float16 and fits.any():
+                values = values.copy()
+                values[fits] = values[fits].astype(np.float16)
+            kept.append((values, finite, fits))
+        return kept
 
 
 def _together(input_size: int) -> int:

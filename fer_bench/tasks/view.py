@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ import pyarrow as pa
 
 from fer_bench.data.index import GROUP
 from fer_bench.data.prepared import Prepared
-from fer_bench.data.texts import blocks, compute, plain
+from fer_bench.data.texts import blocks, compute, numbers, plain
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.labels import LABEL_SETS, NATIVE, map_labels
 from fer_bench.registry import Component
@@ -109,28 +108,24 @@ class View:
         """(n,) bool: whether an image shows what the model is to see; all True for whole images."""
         return np.ones(len(self.rows), dtype=bool) if self.faces is None else self.faces.found
 
-    @property
+    @cached_property
     def channels(self) -> int:
-        """The most channels that an image has: 1 or 3."""
-        return int(self.column("channels").max())
+        """The most channels that an image of the whole data set has: 1 or 3."""
+        # Of the whole, so that what is made of an image does not depend on which others are selected; likewise `shape`.
+        return int(numbers(self.prepared.column("channels")).max())
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int] | None:
-        """Height and width in pixels where all images share them, else None."""
+        """Height and width in pixels where all images of the whole data set share them, else None."""
         if self.faces is not None:
             return self.faces.crop.size, self.faces.crop.size
-        height, width = self.column("height"), self.column("width")
+        height, width = (numbers(self.prepared.column(name)) for name in ("height", "width"))
         same = (height == height[:1]).all() and (width == width[:1]).all()
         return (int(height[0]), int(width[0])) if same else None
 
-    def content_sha256(self) -> str:
-        """Return a hash of everything that `images` returns, in order."""
-        digest = hashlib.sha256()
-        for hashes in blocks(self.texts("sha256")):
-            digest.update("".join(hashes).encode())
-        if self.faces is not None:
-            digest.update(json.dumps(self.faces.crop.identity(), sort_keys=True).encode())
-        return digest.hexdigest()
+    def hashes(self) -> np.ndarray[Any, Any]:
+        """Return the sha256 of each encoded image, (n,) of numpy's type ``S32``."""
+        return np.frombuffer(b"".join(bytes.fromhex("".join(part)) for part in blocks(self.texts("sha256"))), "S32")
 
     def identity(self) -> dict[str, Any]:
         """Return what a cell records of the data: content, not location."""

@@ -1,0 +1,224 @@
+"""A pass of images through the frozen stages of a backbone, whose outputs go to the cache batch by batch."""
+
+from __future__ import annotations
+
+import itertools
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fer_bench.errors import PluginError
+from fer_bench.keeping.cache import Cache
+from fer_bench.keeping.parts import Writer
+from fer_bench.networks import transforms
+from fer_bench.networks.backbone import Backbone
+from fer_bench.networks.forward import BATCH, Forward, Output, fitting_batch
+from fer_bench.networks.source import Source
+from fer_bench.tasks.view import View
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """An output that a pass writes.
+
+    Attributes:
+        key: under which the cache keeps it.
+        output: what is kept of a batch.
+        wanted: (k,) bool, of which images of the pass.
+    """
+
+    key: str
+    output: Output
+    wanted: Array
+
+
+class _DoesNotFit(Exception):
+    """Half precision does not hold the values."""
+
+
+def run_pass(
+    cache: Cache,
+    targets: Sequence[Target],
+    source: Source,
+    view: View,
+    positions: Array,
+    advance: Callable[[int], None],
+) -> None:
+    """Write a part for each target; for the first of them alone if several fail.
+
+    A part has half precision unless that does not hold the values of all its images. The answers of a finished
+    classifier are kept as they are: rounding must not turn them.
+
+    Args:
+        cache: where they are written; the keys are locked.
+        targets: what is kept.
+        source: the backbone.
+        view: the images.
+        positions: (k,) int, rising, of those that run; different images.
+        advance: called with the number of images done since the last call.
+
+    Raises:
+        PluginError: the backbone returns something else than it declares, or values that are not finite.
+        FerBenchError: the cache cannot be written, or is too small.
+    """
+    done = 0
+
+    def count(images: int) -> None:
+        nonlocal done
+        done += images
+        advance(images)
+
+    first = targets[0]
+    try:
+        _write(cache, targets, source, view, positions, count)
+    except Exception as error:  # a later stage may raise anything, which is no fault of the first output
+        if len(targets) == 1 and not isinstance(error, _DoesNotFit):
+            raise
+        if done:
+            advance(-done)
+        if len(targets) > 1:
+            run_pass(cache, [first], source, view, positions, advance)
+        else:
+            wide = replace(first, output=replace(first.output, dtype=np.dtype(np.float32)))
+            _write(cache, [wide], source, view, positions, advance)
+
+
+def _write(
+    cache: Cache,
+    targets: Sequence[Target],
+    source: Source,
+    view: View,
+    positions: Array,
+    advance: Callable[[int], None],
+) -> None:
+    start, backbone, n = time.perf_counter(), source.built, len(positions)
+    outputs, hashes = [target.output for target in targets], view.hashes()[positions]
+    last, variants = max(output.stop for output in outputs), max(output.variants for output in outputs)
+    make = partial(Forward, backbone, outputs)
+    forward = make(batch=_batch(source, view, last, make))
+    batches = _batches(view, positions, forward.batch, backbone.input_size)
+    first = next(batches)
+    stops = [output.stop for output in outputs]
+    shapes = jax.eval_shape(partial(backbone.outputs, stops=stops), backbone.state, first[1])
+    with ExitStack() as stack:
+        writers: list[Writer] = []
+        for target, output in zip(targets, outputs, strict=True):
+            inner = _output_shape(source, output.stop, shapes[output.stop])
+            images = hashes[target.wanted]
+            shape = (len(images), output.variants, *inner)
+            writers.append(stack.enter_context(cache.writer(target.key, images, shape, output.dtype)))
+        compiled = start
+        for at, images, count in itertools.chain([first], batches):
+            for writer, target, (values, finite, fits) in zip(writers, targets, forward(images), strict=True):
+                output, wanted = target.output, target.wanted[at : at + count]
+                if not finite[:count].all():
+                    sample = view.column("id")[positions[at + np.flatnonzero(~finite)[0]]]
+                    raise PluginError(
+                        f"Backbone {backbone.name!r} returned {_words(backbone, output.stop)} that are not finite, "
+                        f"first for sample {sample!r}."
+                    )
+                if output.dtype == np.float16 and not fits[:count][wanted].all():
+                    raise _DoesNotFit
+                writer.append(values[:count] if wanted.all() else values[:count][wanted])
+            if at == 0:
+                compiled = time.perf_counter()
+            advance(count)
+        end = time.perf_counter()
+        rate = variants * ((n - forward.batch) / (end - compiled) if n > forward.batch else n / (end - start))
+        facts = {
+            "seconds": end - start,
+            "images_per_second": rate,
+            "batch": forward.batch,
+            "pass": uuid.uuid4().hex,
+            "passed": n,
+        }
+        for writer, target in zip(writers, targets, strict=True):
+            writer.facts |= {**_description(source, view, target), **facts}
+    source.record_rate(last, rate)
+
+
+def _batch(source: Source, view: View, stop: int, make: Callable[..., Forward]) -> int:
+    """Return the size of a batch; for a GPU or TPU as remembered for these stages and images, or found now."""
+    if jax.default_backend() == "cpu":
+        return BATCH
+    side = input_side(view, source.built.input_size)
+    shape = (*((view.shape or ()) if side is None else (side, side)), view.channels)
+    kinds = sorted(device.device_kind for device in jax.local_devices())
+    known = source.recall("batches", stop=stop, shape=shape, devices=kinds)
+    if known and known.strip().isdigit():
+        return int(known)
+    size = fitting_batch(lambda size: make(batch=size), shape)
+    source.remember("batches", str(size), stop=stop, shape=shape, devices=kinds)
+    return size
+
+
+def input_side(view: View, input_size: int) -> int | None:
+    """Return the side that images are resized to on the host; None where the device resizes them all."""
+    return None if view.shape is not None and max(view.shape) <= 2 * input_size else input_size
+
+
+def _output_shape(source: Source, stop: int, out: Any) -> tuple[int, ...]:
+    """Return the shape of one image's output; raise PluginError if it cannot be stored or is not as declared."""
+    name, spec = str(source.component), source.component.spec
+    if not isinstance(out, jax.ShapeDtypeStruct) or not jnp.issubdtype(out.dtype, jnp.floating):
+        raise PluginError(
+            f"Stage {spec.stages[stop - 1]!r} of backbone {name!r} returns {out}; expected one array of "
+            "floating-point numbers."
+        )
+    declared = (*out.shape[:1], spec.feature_size)
+    if stop == len(spec.stages) and (out.shape != declared or out.dtype != np.float32):
+        raise PluginError(
+            f"Backbone {name!r} returned features {out.shape} {out.dtype}; it declares {declared} float32."
+        )
+    return out.shape[1:]
+
+
+def _words(backbone: Backbone, stop: int) -> str:
+    if stop == len(backbone.stages):
+        return "features"
+    return f"outputs of stage {backbone.stages[stop - 1]!r}" if stop else "input images"
+
+
+def _description(source: Source, view: View, target: Target) -> dict[str, Any]:
+    """Return what a part is, for `fer-bench cache status`."""
+    return {
+        "dataset": str(view.dataset),
+        "images": int(target.wanted.sum()),
+        "backbone": str(source.component),
+        "precision": source.identity["precision"],
+        "holds": _words(source.built, target.output.stop),
+        "variants": target.output.variants,
+        "type": target.output.dtype.name,
+    }
+
+
+def _batches(view: View, positions: Array, batch: int, input_size: int) -> Iterator[tuple[int, Array, int]]:
+    """Yield (first index, (batch, h, w, c) uint8, images that count); the last batch is filled up by its last image.
+
+    The next batch is decoded while the device works on this one.
+    """
+    side = input_side(view, input_size)
+
+    def read(at: int) -> tuple[int, Array, int]:
+        here = positions[at : at + batch]
+        images = transforms.to_batch(view.images(here), side, view.channels)
+        return at, np.concatenate([images, np.repeat(images[-1:], batch - len(here), axis=0)]), len(here)
+
+    with ThreadPoolExecutor(1) as reader:
+        pending = reader.submit(read, 0)
+        for at in range(0, len(positions), batch):
+            ready = pending.result()
+            if at + batch < len(positions):
+                pending = reader.submit(read, at + batch)
+            yield ready
