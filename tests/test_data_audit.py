@@ -11,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from fer_bench.audit import clusters, near, sheet, signatures
+from fer_bench.audit.audit import audit as make_audit
 from fer_bench.cli import app
 from fer_bench.data.prepare import prepare
 from fer_bench.registry import Registry
@@ -283,6 +284,27 @@ def test_the_sheet_shows_every_group(data_dir, tmp_path):
         pixels = np.asarray(picture)
     assert pixels.shape[1] > 3 * 96  # three images abreast
     assert pixels.std() > 10
+
+
+def test_the_sheet_keeps_proportions_and_the_end_of_names_in_any_script(data_dir):
+    folder = data_dir / "manual" / "manifest"
+    wide = np.tile(np.linspace(50, 250, 90, dtype=np.uint8), (30, 1))
+    for name in ("\u043b\u0438\u0446\u043e" * 9 + "1.png", "b.png"):
+        Image.fromarray(wide).save(folder / name)
+    with (folder / "manifest.csv").open("a", encoding="utf-8") as file:
+        file.write("".join(f"{path.name},happy,,\n" for path in sorted(folder.glob("*.png"))[-1:]))
+        file.write("b.png,happy,,\n")
+    prepared = prepare(Registry.load().dataset("manifest"), data_dir)
+    audit = make_audit(prepared, signatures.compute(prepared))
+    picture, _ = sheet.draw_sheet(audit, prepared)
+    assert len(audit.duplicates) == 3
+    top = (len(audit.duplicates) - 1) * (sheet.TILE + sheet.TEXT + sheet.MARGIN) + sheet.MARGIN
+    tile = np.asarray(picture)[top : top + sheet.TILE, sheet.HEAD : sheet.HEAD + sheet.TILE, 0]
+    dark = (tile < 255).any(axis=1)
+    assert dark.sum() == sheet.TILE * 30 // 90  # a third as tall as wide, not stretched to a square
+    end = sheet._end("\u043b\u0438\u0446\u043e" * 9 + "1.png")
+    assert end.startswith("\u2026")
+    assert end.endswith("\u043b\u0438\u0446\u043e1.png")
 
 
 def test_leak_free_asks_for_an_audit_where_nothing_is_known(data_dir, tmp_path):

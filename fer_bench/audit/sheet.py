@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from fer_bench.audit.audit import Audit
 from fer_bench.audit.copies import SIDE, thumbnail
@@ -26,7 +28,7 @@ ACROSS = 6
 """Images of a group that are drawn."""
 COMPARED = 4096
 """Pairs of near copies, in file order, of which the least alike are drawn."""
-TILE, TEXT, MARGIN = 96, 26, 6
+TILE, TEXT, MARGIN = 96, 28, 6
 HEAD = 120
 
 
@@ -111,14 +113,15 @@ def _thumbnails(prepared: Prepared, rows: Array) -> Array:
 def _draw_group(sheet: Image.Image, pen: ImageDraw.ImageDraw, group: Group, corner: tuple[int, int]) -> None:
     left, top = corner
     more = f"\n{len(group.members)} images" if len(group.members) > ACROSS else ""
-    pen.text((left, top), group.kind + more, fill="black")
+    pen.text((left, top), group.kind + more, fill="black", font=_font())
     for number, (source, row) in enumerate(group.members[:ACROSS]):
         x = left - MARGIN + HEAD + number * (TILE + MARGIN)
         (image,) = source.images(np.array([row]))
         picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).convert("RGB")
-        sheet.paste(picture.resize((TILE, TILE), Image.Resampling.NEAREST), (x, top))
+        fitted = ImageOps.contain(picture, (TILE, TILE), Image.Resampling.NEAREST)
+        sheet.paste(fitted, (x + (TILE - fitted.width) // 2, top + (TILE - fitted.height) // 2))
         name, label = str(source.samples["id"].iloc[row]), source.labels[source.samples["label"].iloc[row]]
-        pen.text((x, top + TILE), f"{_end(name)}\n{_end(label)}", fill="black")
+        pen.text((x, top + TILE), f"{_end(name)}\n{_end(label)}", fill="black", font=_font())
 
 
 def write_sheet(sheet: Image.Image, file: Path) -> None:
@@ -137,6 +140,16 @@ def write_sheet(sheet: Image.Image, file: Path) -> None:
 
 
 def _end(text: str) -> str:
-    """Return the end of a name, which tells images of one folder apart, in characters that the font has."""
-    plain = text.encode("ascii", "replace").decode()
-    return plain if len(plain) <= 15 else "..." + plain[-12:]
+    """Return the end of a name, which tells images of one folder apart, as much of it as fits below a tile."""
+    plain = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    if _font().getlength(plain) <= TILE:
+        return plain
+    while plain and _font().getlength(f"…{plain}") > TILE:
+        plain = plain[1:]
+    return f"…{plain}"
+
+
+@functools.cache
+def _font() -> ImageFont.FreeTypeFont:
+    """Return matplotlib's DejaVu Sans: Pillow's own font has no Cyrillic, Greek or Arabic letters."""
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), 10)

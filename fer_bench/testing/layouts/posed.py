@@ -41,7 +41,7 @@ def write_kdef(root: Path, *, flat: bool = False) -> list[Truth]:
                 name = f"{'' if flat else person + '/'}{person}{code}{angle}.JPG"
                 save_face(root / name, label, number + 4 * (angle == "S"), 56, 76)
                 if angle == "S":
-                    truths.append(Truth(name, label, subject=person[1:]))
+                    truths.append(Truth(f"{person}{code}{angle}.JPG", label, subject=person[1:]))
     return truths
 
 
@@ -85,8 +85,8 @@ def write_ckplus_48(root: Path) -> list[Truth]:
     for number, (folder, label) in enumerate(zip(folders, CKPLUS[1:], strict=True)):
         subject = f"S{10 + number % 4:03d}"
         for frame in (15, 16, 17):
-            name = f"{folder}/{subject}_{number + 1:03d}_{frame:08d}.png"
-            save_face(root / name, label, 3 * number + frame)
+            name = f"{subject}_{number + 1:03d}_{frame:08d}.png"
+            save_face(root / folder / name, label, 3 * number + frame)
             truths.append(Truth(name, label, subject=subject, sequence=f"{subject}_{number + 1:03d}"))
     return truths
 

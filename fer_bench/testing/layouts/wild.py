@@ -50,7 +50,7 @@ def write_rafdb_folders(root: Path) -> list[Truth]:
         for number, label in enumerate(RAFDB, start=1):
             name = f"{split}/{number}/{split}_{number:05d}_aligned.jpg"
             save_face(root / name, label, len(truths), 100)
-            truths.append(Truth(name, label, split))
+            truths.append(Truth(f"{split}_{number:05d}.jpg", label, split))
     return truths
 
 

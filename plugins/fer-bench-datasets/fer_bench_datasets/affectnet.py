@@ -25,8 +25,9 @@ class AffectNet(LayoutBuilder):
             ("train_set/annotations", "val_set/annotations"),
             read_2021,
             size=(224, 224),
+            ignores=("max_side",),
         ),
-        Layout("plus", "'human_annotated'", ("human_annotated",), read_plus),
+        Layout("plus", "'human_annotated'", ("human_annotated",), read_plus, ignores=("max_side",)),
     )
 
     def wanted(self) -> Sequence[str]:

@@ -21,7 +21,8 @@ SPECS = (
         access=(
             "CK+ is no longer handed out. If you have it, put there 'cohn-kanade-images' and 'Emotion' (of each "
             "labelled sequence the last 3 frames are taken, and the first as neutral: ckplus[last=1,neutral=0] "
-            "takes others); or CK+48, seven folders of pictures such as 'anger/S010_004_00000017.png'; or "
+            "takes others); or CK+48, seven folders of pictures such as 'anger/S010_004_00000017.png', also below "
+            "'train' and 'test'; or "
             "'ckextended.csv', which does not say who is on its pictures."
         ),
         params=SequenceParams,
@@ -36,7 +37,10 @@ SPECS = (
         expected_counts=facts.JAFFE_COUNTS,
         licence="non-commercial research",
         citation="Lyons et al., Coding Facial Expressions with Gabor Wavelets, FG 1998",
-        access="Ask the authors of JAFFE and put there its pictures, such as 'KA.AN1.39.tiff' (256 x 256 pixels).",
+        access=(
+            "Ask the authors of JAFFE and put there its pictures, such as 'KA.AN1.39.tiff' (256 x 256 pixels), in any "
+            "format and in any folders."
+        ),
     ),
     DatasetSpec(
         name="kdef",

@@ -9,7 +9,7 @@ from pathlib import Path
 from fer_bench.data.builder import Faults
 from fer_bench.specs import Sample
 
-from .class_folders import is_ignored, list_classes, list_pictures, spelling_of
+from .class_folders import PARTS, is_ignored, joined_parts, list_classes, list_pictures, spelling_of
 from .facts import CKPLUS_CSV_LABELS, CKPLUS_LABELS, ckplus_counts
 from .layout import Layout, LayoutBuilder, Source
 from .params import SequenceParams
@@ -20,6 +20,8 @@ from .text_list import read_lines
 IMAGES = ("cohn-kanade-images", "extended-cohn-kanade-images/cohn-kanade-images")
 EMOTIONS = ("Emotion", "Emotion_labels/Emotion")
 CK48_FOLDERS = ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
+PLACES = ("", *(f"{part}/" for part in PARTS))
+"""Where the seven folders lie."""
 
 _FRAME = re.compile(r"(S\d{3})_(\d{3})_(\d+)", re.IGNORECASE)
 
@@ -84,22 +86,25 @@ def _is_frame(source: Source, path: Path, faults: Faults) -> bool:
 
 
 def read_ck48(source: Source, faults: Faults) -> Iterator[Sample]:
-    """Yield the pictures of seven folders."""
-    labels = CKPLUS_LABELS[1:]
-    for label, folder in list_classes(source, source.base, labels, spelling_of(labels), faults):
-        for path in list_pictures(source, folder, faults):
-            match = _FRAME.fullmatch(path.stem)
-            if match is None:
-                faults.add(source.name(path), "is not named after subject, sequence and frame, 'S010_004_00000017.png'")
-                continue
-            subject = match[1].upper()
-            yield Sample(
-                id=source.name(path),
-                image=path.relative_to(source.root),
-                label=label,
-                subject=subject,
-                sequence=f"{subject}_{match[2]}",
-            )
+    """Yield the pictures of seven folders in the order of their names, wherever the folders lie."""
+    labels, samples = CKPLUS_LABELS[1:], list[Sample]()
+    parts = joined_parts(source)
+    for part in parts:
+        for label, folder in list_classes(source, part, labels, spelling_of(labels), faults, len(parts) == 1):
+            for path in list_pictures(source, folder, faults):
+                match = _FRAME.fullmatch(path.stem)
+                if match is None:
+                    faults.add(
+                        source.name(path), "is not named after subject, sequence and frame, 'S010_004_00000017.png'"
+                    )
+                    continue
+                subject = match[1].upper()
+                image, sequence = path.relative_to(source.root), f"{subject}_{match[2]}"
+                samples.append(Sample(id=path.name, image=image, label=label, subject=subject, sequence=sequence))
+    for label in labels:
+        if len(parts) > 1 and all(sample.label != label for sample in samples):
+            faults.add("", f"no part has a folder for the class {label!r}")
+    yield from sorted(samples, key=lambda sample: sample.id)
 
 
 def read_csv(source: Source, faults: Faults) -> Iterator[Sample]:
@@ -126,12 +131,20 @@ class CkPlus(LayoutBuilder):
         Layout(
             "ck48",
             "seven folders with pictures such as 'anger/S010_004_00000017.png'",
-            tuple(f"{name}/s[0-9]*_*.png" for name in CK48_FOLDERS),
+            tuple(f"{place}{name}/s[0-9]*_*.png" for place in PLACES for name in CK48_FOLDERS),
             read_ck48,
             labels=CKPLUS_LABELS[1:],
             size=(48, 48),
+            ignores=("last", "neutral"),
         ),
-        Layout("csv", "'ckextended.csv'", ("ckextended.csv",), read_csv, labels=CKPLUS_CSV_LABELS),
+        Layout(
+            "csv",
+            "'ckextended.csv'",
+            ("ckextended.csv",),
+            read_csv,
+            labels=CKPLUS_CSV_LABELS,
+            ignores=("last", "neutral"),
+        ),
     )
 
     def expected_counts(self, splits: frozenset[str]) -> Mapping[str, Mapping[str, int]]:

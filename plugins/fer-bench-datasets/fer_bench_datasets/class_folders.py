@@ -14,6 +14,7 @@ from fer_bench.specs import Sample
 from .layout import Source
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+PARTS = ("train", "training", "val", "valid", "validation", "test")
 IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}
 
 Spelling = Callable[[str], str | None]
@@ -27,11 +28,12 @@ def spelling_of(labels: Sequence[str]) -> Spelling:
 
 
 def list_classes(
-    source: Source, part: Path, labels: Sequence[str], spell: Spelling, faults: Faults
+    source: Source, part: Path, labels: Sequence[str], spell: Spelling, faults: Faults, complete: bool = True
 ) -> Iterator[tuple[str, Path]]:
     """Yield label and folder of each class in ``part``, in order of the folders' names.
 
-    Files, folders of no class, two folders of one class and classes without a folder are faults.
+    Files, folders of no class, two folders of one class and, if it must be ``complete``, classes without a folder are
+    faults.
     """
     found: dict[str, str] = {}
     for entry in sorted(os.scandir(part), key=lambda entry: entry.name):
@@ -48,7 +50,7 @@ def list_classes(
         else:
             found[label] = entry.name
             yield label, Path(entry.path)
-    for label in labels:
+    for label in labels if complete else ():
         if label not in found:
             faults.add(source.name(part), f"has no folder for the class {label!r}")
 
@@ -67,6 +69,18 @@ def list_pictures(source: Source, folder: Path, faults: Faults) -> Iterator[Path
             faults.add(source.name(path), f"is no picture, expected one of {', '.join(sorted(SUFFIXES))}; remove it")
     if empty:
         faults.add(source.name(folder), "holds no picture")
+
+
+def joined_parts(source: Source) -> list[Path]:
+    """Return the folders that hold the classes: the base, or ``train``, ``test`` and their like, with a notice.
+
+    For data sets without official splits: somebody dealt them into parts, often frames of one person into several.
+    """
+    parts = [source.base / name for name in source.folders() if name.lower() in PARTS]
+    if parts:
+        names = " and ".join(repr(part.name) for part in parts)
+        source.notices.append(f"{names} are no official splits of this data set: they are read as one")
+    return parts or [source.base]
 
 
 def read_classes(

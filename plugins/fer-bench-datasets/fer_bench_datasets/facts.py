@@ -27,7 +27,7 @@ FER2013_SPLITS = ("training", "publictest", "privatetest")
 """FER2013's column ``Usage``."""
 FER2013_ROLES: Mapping[str, SplitRole] = {
     **dict(zip(FER2013_SPLITS, ("train", "validation", "test"), strict=True)),
-    **{"train": "train", "test": "test"},
+    **{"train": "train", "test": "test", "validation": "test"},
 }
 """What its splits are for; folders that do not say which test part a picture is of have ``train`` and ``test``."""
 

@@ -14,11 +14,18 @@ from .layout import Layout, LayoutBuilder, Source
 from .pixel_table import SIDE, read_pixel_rows
 
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
-PARTS = ("train", "test")
+PARTS = ("train", "test", "validation")
+"""``validation`` is the test part of copies that lie in 'images/train' and 'images/validation'."""
 OTHERS_PART = "valid"
 
 _SPLIT_IN_NAME = re.compile(r"(training|publictest|privatetest)_", re.IGNORECASE)
-_spell = spelling_of(FER2013_LABELS)
+_by_name = spelling_of(FER2013_LABELS)
+_by_code = {str(code): label for code, label in enumerate(FER2013_LABELS)}
+
+
+def _spell(name: str) -> str | None:
+    """Return the label that a folder means, by name or by the code that the table has."""
+    return _by_code.get(name) or _by_name(name)
 
 
 def read_csv(source: Source, faults: Faults) -> Iterator[Sample]:
@@ -30,7 +37,7 @@ def read_csv(source: Source, faults: Faults) -> Iterator[Sample]:
 
 
 def read_folders(source: Source, faults: Faults) -> Iterator[Sample]:
-    """Yield the faces below ``train`` and ``test``; one of them may be missing."""
+    """Yield the faces below ``train`` and ``test`` or ``validation``; one of them may be missing."""
     if source.find(OTHERS_PART) is not None:
         faults.add(
             OTHERS_PART,
@@ -40,14 +47,14 @@ def read_folders(source: Source, faults: Faults) -> Iterator[Sample]:
     strangers = [name for name in source.folders() if name.lower() not in (*PARTS, OTHERS_PART)]
     for part in PARTS:
         root = source.find(part)
-        if root is None and strangers:
+        if root is None and strangers and part != "validation":
             faults.add(part, f"is missing, and there is {', '.join(map(repr, strangers))}: rename or remove that")
         for label, folder in list_classes(source, root, FER2013_LABELS, _spell, faults) if root else ():
             for path in list_pictures(source, folder, faults):
                 name = source.name(path)
                 said = _SPLIT_IN_NAME.match(path.name)
                 split = said[1].lower() if said else part
-                if (split == "training" and part == "test") or (split.endswith("test") and part == "train"):
+                if (split == "training" and part != "train") or (split.endswith("test") and part == "train"):
                     faults.add(name, f"is named as a picture of {split!r} but lies in {part!r}")
                 yield Sample(id=name, image=path.relative_to(source.root), label=label, split=split)
 
@@ -65,5 +72,7 @@ class Fer2013(LayoutBuilder):
         published = self.spec.expected_counts
         if not splits <= set(PARTS):
             return published
+        if "validation" in splits:
+            return {}  # Somebody else's split.
         test = {label: published["publictest"][label] + published["privatetest"][label] for label in FER2013_LABELS}
         return {"train": published["training"], "test": test}

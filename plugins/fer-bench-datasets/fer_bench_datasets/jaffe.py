@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from fer_bench.data.builder import Faults
 from fer_bench.errors import did_you_mean
@@ -17,25 +19,46 @@ _NAME = re.compile(r"([A-Z]{2})\.([A-Z]{2})\d+\.\d+", re.IGNORECASE)
 
 
 def read_pictures(source: Source, faults: Faults) -> Iterator[Sample]:
-    """Yield the pictures by name; texts that come with them are left alone."""
-    for path in sorted(source.base.iterdir()):
-        if is_ignored(path.name) or path.suffix.lower() not in SUFFIXES:
-            continue
+    """Yield the pictures in the order of their names, which say all; texts that come with them are left alone.
+
+    Folders that somebody sorted them into, such as one a class below ``train`` and ``test``, say nothing more.
+    """
+    seen: dict[str, str] = {}
+    for path in sorted(_pictures(source.base), key=lambda path: path.name):
+        name = source.name(path)
         match = _NAME.fullmatch(path.stem)
         if match is None:
-            faults.add(path.name, "is not named as the pictures of JAFFE, such as 'KA.AN1.39.tiff'")
+            faults.add(name, "is not named as the pictures of JAFFE, such as 'KA.AN1.39.tiff'")
             continue
         subject, code = match[1].upper(), match[2].upper()
         if code not in JAFFE_CODES:
-            faults.add(path.name, f"has the expression {code!r}. {did_you_mean(code, JAFFE_CODES)}")
+            faults.add(name, f"has the expression {code!r}. {did_you_mean(code, JAFFE_CODES)}")
+            continue
+        if (other := seen.setdefault(path.stem.upper(), name)) != name:
+            faults.add(name, f"is the picture {other!r} once more; remove one")
             continue
         image = path.relative_to(source.root)
         yield Sample(id=path.name, image=image, label=JAFFE_CODES[code], subject=subject)
 
 
+def _pictures(base: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(base):
+        folders[:] = [name for name in folders if not is_ignored(name)]
+        for name in names:
+            path = Path(folder, name)
+            if not is_ignored(name) and path.suffix.lower() in SUFFIXES:
+                yield path
+
+
 class Jaffe(LayoutBuilder):
-    """Reads one folder of pictures named after subject and expression."""
+    """Reads pictures named after subject and expression."""
 
     layouts = (
-        Layout("pictures", "pictures such as 'KA.AN1.39.tiff'", ("*.tif", "*.tiff"), read_pictures, size=(256, 256)),
+        Layout(
+            "pictures",
+            "pictures such as 'KA.AN1.39.tiff'",
+            tuple(f"{folders}[a-z][a-z].[a-z][a-z][0-9]*.*" for folders in ("", "*/", "*/*/")),
+            read_pictures,
+            size=(256, 256),
+        ),
     )

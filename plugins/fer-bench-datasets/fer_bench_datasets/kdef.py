@@ -53,7 +53,7 @@ def _read(source: Source, folder: Path, faults: Faults) -> Iterator[Sample]:
             faults.add(name, f"has the expression {code!r}. {did_you_mean(code, KDEF_CODES)}")
         elif source.params.angle in ("all", KDEF_ANGLES[angle]):
             yield Sample(
-                id=name,
+                id=path.name,
                 image=path.relative_to(source.root),
                 label=KDEF_CODES[code],
                 subject=sex + person,  # One person in both sessions.

@@ -24,7 +24,9 @@ from fer_bench.errors import DataError
 from fer_bench.specs import Sample
 
 DEPTH = 2
-"""How many folders below the manual folder a layout may lie; further copies are looked for one less deep."""
+"""How many folders below the manual folder a layout may lie."""
+COPIES = 100
+"""How many folders of one depth are searched for a second copy."""
 HINT_DEPTH, HINT_FOLDERS = 6, 2000
 """How deep, and in how many folders, what lies too deep is looked for, to be named in the message."""
 
@@ -70,12 +72,13 @@ class Source:
             raise DataError(
                 f"{str(self.base)!r} holds {names}, which are the same thing twice. Leave one of them there."
             )
-        if found:
-            try:
-                self.folder.check_inside(found[0])
-            except FileError as error:
-                raise DataError(f"{str(found[0])!r} {error}.") from None
-        return found[0] if found else None
+        if not found:
+            return None
+        try:
+            self.folder.check_inside(found[0])
+        except FileError as error:
+            raise DataError(f"{str(found[0])!r} {error}.") from None
+        return _unwrap(found[0])
 
     def need(self, faults: Faults, *patterns: str) -> Path | None:
         """Return what `find` returns; if there is nothing, or nothing that may be read, that is a fault."""
@@ -113,6 +116,7 @@ class Layout:
         read: yields the samples.
         labels: label names, where this layout has not all of the data set's.
         size: width and height that every picture file must have, where the layout says so.
+        ignores: parameters of the data set that this layout cannot honour; one that is set is refused.
     """
 
     name: str
@@ -121,6 +125,7 @@ class Layout:
     read: Reader
     labels: tuple[str, ...] = ()
     size: tuple[int, int] | None = None
+    ignores: tuple[str, ...] = ()
 
 
 class LayoutBuilder(FerBuilder):
@@ -136,12 +141,25 @@ class LayoutBuilder(FerBuilder):
         """Find the layout and return its labels."""
         assert root is not None, f"{self.spec.name} has a manual folder"
         self.layout, base = detect(root, self.layouts, self.wanted(), self.spec.name, self.spec.access)
+        self._refuse_ignored()
         self.source = Source(DataFolder(root), base, self.params, self.notices)
         return self.layout.labels or self.spec.labels
 
     def wanted(self) -> Sequence[str]:
         """Return the names of the layouts that will do; override where a parameter chooses one."""
         return [layout.name for layout in self.layouts]
+
+    def _refuse_ignored(self) -> None:
+        """Raise DataError if a parameter is set that the layout cannot honour."""
+        fields = type(self.params).model_fields
+        values = {name: getattr(self.params, name) for name in self.layout.ignores}
+        given = [f"{name}={value}" for name, value in values.items() if value != fields[name].default]
+        if given:
+            raise DataError(
+                f"{self.spec.name}[{','.join(given)}]: the copy that is there ({self.layout.what}) cannot honour "
+                f"{' and '.join(name.partition('=')[0] for name in given)}. Leave that out, or get another copy. "
+                f"{self.spec.access}"
+            )
 
     def read(self, root: Path | None, faults: Faults) -> Iterator[Sample]:
         """Yield the samples of the layout that was found."""
@@ -160,7 +178,8 @@ def detect(root: Path, layouts: Sequence[Layout], wanted: Sequence[str], name: s
     found: list[tuple[Layout, Path, Path]] = []
     bases = [root]
     for depth in range(DEPTH + 1):
-        if depth == DEPTH and any(layout.name in wanted for layout, _, _ in found):
+        # A copy that is there must not hide a second one, but a folder of very many folders is part of it.
+        if depth and len(bases) > COPIES and any(layout.name in wanted for layout, _, _ in found):
             break
         claimed: set[Path] = set()
         for base in bases:
@@ -231,6 +250,14 @@ def matches(base: Path, pattern: str) -> list[Path]:
     return found
 
 
+def _unwrap(path: Path) -> Path:
+    """Return the folder below ``path`` that has its name and is all that it holds, as some archives unpack."""
+    inner = path / path.name
+    while inner.is_dir() and not inner.is_symlink() and len(_visible(path)) == 1:
+        path, inner = inner, inner / path.name
+    return path
+
+
 def check_size(source: Source, path: Path, size: tuple[int, int], faults: Faults) -> None:
     """Record a picture of another size; one that cannot be opened is left to the base class, which says why."""
     full = source.root / path
@@ -242,7 +269,11 @@ def check_size(source: Source, path: Path, size: tuple[int, int], faults: Faults
     except Exception:  # Pillow lets almost any exception out; the base class opens the file again and reports it.
         return
     if found != size:
-        faults.add(path.as_posix(), f"has {found[0]} x {found[1]} pixels, expected {size[0]} x {size[1]}")
+        faults.add(
+            path.as_posix(),
+            f"has {found[0]} x {found[1]} pixels, expected {size[0]} x {size[1]}; a copy of another size is other data: "
+            "describe it by a manifest",
+        )
 
 
 def _folders(root: Path) -> list[Path]:

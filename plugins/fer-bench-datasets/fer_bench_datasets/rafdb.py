@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from fer_bench.data.builder import Faults
@@ -81,12 +82,22 @@ def _read_attributes(source: Source, path: Path, faults: Faults) -> Mapping[str,
 
 
 def read_folders(source: Source, faults: Faults) -> Iterator[Sample]:
-    """Yield the faces of ``train`` and ``test``, each with the folders 1 to 7."""
+    """Yield the faces of ``train`` and ``test``, each with the folders 1 to 7, in the order of their names.
+
+    Pictures keep the names that the list of the original gives them, so that ids do not depend on the layout.
+    """
     codes = {str(code): label for code, label in enumerate(RAFDB_LABELS, start=1)}
     for split in SPLITS:
         part = source.need(faults, split)
         if part is not None:
-            yield from read_classes(source, part, RAFDB_LABELS, faults, split, codes.get)
+            read = read_classes(source, part, RAFDB_LABELS, faults, split, codes.get)
+            yield from sorted((replace(sample, id=_listed(sample.id)) for sample in read), key=lambda sample: sample.id)
+
+
+def _listed(name: str) -> str:
+    """Return the name in the original's list, ``train_00001.jpg``, of a picture that still has it."""
+    own = name.rpartition("/")[2].replace("_aligned.jpg", ".jpg")
+    return own if _NAME.fullmatch(own) else name
 
 
 class RafDb(LayoutBuilder):
