@@ -35,7 +35,7 @@ def fer_bench_datasets() -> list[DatasetSpec]:
             access=(
                 "Get FER2013 from Kaggle ('Challenges in Representation Learning: Facial Expression Recognition "
                 "Challenge') and put there either 'fer2013.csv' or 'icml_face_data.csv' (columns "
-                "emotion,pixels,Usage), or the folders 'train' and 'test' (or 'validation') with a folder of pictures a "
+                "emotion,pixels,Usage), or the folders 'train' and 'test' (or 'validation') with a folder a "
                 "class, named by the class or by its number in the table."
             ),
         ),

@@ -43,11 +43,12 @@ def read_pictures(source: Source, faults: Faults) -> Iterator[Sample]:
 
 def _pictures(base: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(base):
-        folders[:] = [name for name in folders if not is_ignored(name)]
-        for name in names:
-            path = Path(folder, name)
-            if not is_ignored(name) and path.suffix.lower() in SUFFIXES:
-                yield path
+        # A folder that is named as a picture is listed as one, so that its faults are told.
+        pictures = [
+            name for name in (*names, *folders) if Path(name).suffix.lower() in SUFFIXES and not is_ignored(name)
+        ]
+        folders[:] = [name for name in folders if name not in pictures and not is_ignored(name)]
+        yield from (Path(folder, name) for name in pictures)
 
 
 class Jaffe(LayoutBuilder):

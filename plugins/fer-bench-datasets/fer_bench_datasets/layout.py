@@ -271,7 +271,7 @@ def check_size(source: Source, path: Path, size: tuple[int, int], faults: Faults
     if found != size:
         faults.add(
             path.as_posix(),
-            f"has {found[0]} x {found[1]} pixels, expected {size[0]} x {size[1]}; a copy of another size is other data: "
+            f"has {found[0]} x {found[1]} pixels, expected {size[0]} x {size[1]}; another size is other data: "
             "describe it by a manifest",
         )
 

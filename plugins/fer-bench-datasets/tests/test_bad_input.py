@@ -134,7 +134,8 @@ def test_nothing_in_the_folder(refuse, component, tmp_path, layout):
     assert component(name_of(layout)).spec.access in text
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+# JAFFE's pictures say all in their names, so that they may lie in any folders.
+@pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if layout != "jaffe/pictures"])
 def test_data_that_lie_too_deep(refuse, place, layout):
     root = place(layout)
     target = root.with_name("elsewhere")

@@ -120,7 +120,7 @@ def test_verify_counts(call, tmp_path):
     call("prepare", SMALL)
     (summary,) = (tmp_path / "prepared").rglob("prepared.json")
     summary.write_text(summary.read_text().replace('"fear": 1', '"fear": 2'))
-    with pytest.raises(DataError, match="its numbers of each split and label are not those of"):
+    with pytest.raises(DataError, match=r"prepared\.json was changed"):
         call("verify", SMALL)
 
 
@@ -180,10 +180,10 @@ def test_unknown_data_set(call):
 def test_bar_only_on_a_terminal(monkeypatch):
     from fer_bench.cli.data_options import show_progress
 
-    with show_progress("x") as progress:
-        assert progress is None
+    with show_progress("x", "y") as bars:
+        assert bars == [None, None]
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with show_progress("x") as progress:
-        assert progress is not None
-        progress(1, None)
-        progress(2, 2)
+    with show_progress("x", "y") as (first, second):
+        first(1, None)
+        first(2, 2)
+        second(1, 2)
