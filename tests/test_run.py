@@ -147,15 +147,6 @@ def test_a_backbone_of_another_width_than_declared_fails_its_cells(tiny):
     assert "returned features (32, 5) float32; it declares (32, 8)" in json.loads(result.stdout)["rows"][0]["errors"][0]
 
 
-def test_editing_a_plugin_runs_its_cells_again(tiny, site):
-    invoke("run", *BASE, "--folds", "3")
-    file = site / "tiny.py"
-    file.write_text(file.read_text(encoding="utf-8") + "\n# a change\n", encoding="utf-8")
-    assert "done before" not in invoke("run", *BASE, "--folds", "3").stderr
-    rows = json.loads(invoke("leaderboard", "--format", "json").stdout)["rows"]
-    assert len({row["variant"] for row in rows if not row["baseline"]}) == 2
-
-
 def test_a_damaged_feature_file_is_computed_again(tiny):
     invoke("run", *BASE, "--folds", "3")
     (features,) = (tiny / "cache" / "prefix").rglob("values.npy")

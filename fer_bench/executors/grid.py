@@ -16,9 +16,10 @@ from fer_bench.errors import FerBenchError
 from fer_bench.faces.parameters import Crop, Detection
 from fer_bench.learning import augment
 from fer_bench.learning.engine import make_plan
+from fer_bench.learning.identity import identify_strategy
 from fer_bench.learning.rules import check
 from fer_bench.networks import answers
-from fer_bench.networks.backbone import BACKBONE_SEED, code_digest, identity, resolve_precision
+from fer_bench.networks.backbone import BACKBONE_SEED, identity, resolve_precision
 from fer_bench.privacy import anonymise_component
 from fer_bench.registry import Component, Registry
 from fer_bench.results.cell import Cell
@@ -206,8 +207,7 @@ def _methods(config: RunConfig, registry: Registry) -> tuple[list[Any], list[Any
     for text in config.strategies:
         strategy = registry.strategy(text)
         plan = make_plan(strategy)
-        code = {"code_sha256": code_digest(strategy.spec.plan)}
-        strategies.append((text, strategy, {"text": str(strategy), **strategy.identity(), **code}, plan))
+        strategies.append((text, strategy, {"text": str(strategy), **identify_strategy(strategy, plan)}, plan))
         for _, backbone, _ in backbones:
             check(plan, str(strategy), backbone)
     return backbones, strategies, precision

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import importlib.util
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,22 @@ from fer_bench.config import Precision
 from fer_bench.errors import PluginError
 from fer_bench.keeping.weights import weights_digest
 from fer_bench.networks.transforms import to_input
+from fer_bench.plugin_code import digest_code
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneParams, BackboneSpec, ImageInput
 
 BACKBONE_SEED = 0
 """Of the initial values where weights are random: one set of weights, whatever the seed of the folds."""
+
+
+ARITHMETIC: Mapping[str, Any] = {
+    "jax_enable_x64": False,
+    "jax_default_matmul_precision": None,
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_threefry_partitionable": True,
+    "jax_numpy_dtype_promotion": "standard",
+}
+"""Settings of jax that change numbers, and their usual values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +117,7 @@ def resolve_precision(precision: Precision) -> str:
 
 
 def identity(component: Component[BackboneSpec], precision: str) -> dict[str, Any]:
-    """Return what a cell records of a backbone: its code and weights by content.
+    """Return what a cell records of a backbone: its code, the files that it names and its weights, by content.
 
     Args:
         component: the backbone.
@@ -115,34 +126,25 @@ def identity(component: Component[BackboneSpec], precision: str) -> dict[str, An
     spec, params = component.spec, component.params
     assert isinstance(params, BackboneParams)
     weights = next((weights for weights in spec.weights if weights.name == params.weights), None)
+    specs = [item for _, item in component.plugin.items if isinstance(item, BackboneSpec)]
+    declared = [file for item in specs for found in item.weights for file in (found.file, found.digests) if file]
+    references = [reference for reference in (spec.build, spec.answers) if reference]
     return {
         **component.identity(),
-        "code_sha256": code_digest(spec.build),
+        **digest_code(references, component.plugin.distribution, declared),
+        "stages": list(spec.stages),
+        "image_input": dataclasses.asdict(spec.image_input),
         "weights_sha256": weights_digest(weights) if weights and weights.file else None,
         "precision": precision,
+        **_unusual_arithmetic(),
     }
 
 
-def code_digest(reference: str) -> str:
-    """Return the sha256 of the Python source of the package that ``"package.module:attribute"`` lies in.
-
-    A plugin's author changes code without changing the version; stored results must not outlive the code that made
-    them.
-    """
-    found = importlib.util.find_spec(reference.partition(":")[0].partition(".")[0])
-    if found is None or found.origin is None:
-        return _source_digest([])
-    roots = list(found.submodule_search_locations or [])
-    return _source_digest(
-        [file for root in roots for file in Path(root).rglob("*.py")] if roots else [Path(found.origin)]
-    )
-
-
-def _source_digest(files: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()
+def _unusual_arithmetic() -> dict[str, Any]:
+    """Return ``jax``, the settings of jax that change numbers and are not as usual; nothing where all are."""
+    changed = {name: jax.config.values.get(name, usual) for name, usual in ARITHMETIC.items()}
+    changed = {name: value for name, value in changed.items() if value != ARITHMETIC[name]}
+    return {"jax": changed} if changed else {}
 
 
 def build(component: Component[BackboneSpec], precision: str, seed: int) -> Backbone:

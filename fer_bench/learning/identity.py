@@ -1,0 +1,65 @@
+"""What a cell records of a strategy: its plan, which is all that the engine reads of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fer_bench.errors import PluginError
+from fer_bench.plugin_code import digest_code
+from fer_bench.registry import Component
+from fer_bench.specs import Plan, ReadoutPhase, StrategySpec
+
+
+def identify_strategy(strategy: Component[StrategySpec], plan: Plan) -> dict[str, Any]:
+    """Return what a cell records of a strategy.
+
+    Code that makes the plan counts by the plan that it makes, and code of an estimator by itself.
+
+    Args:
+        strategy: with its parameters.
+        plan: from `fer_bench.learning.engine.make_plan`.
+
+    Raises:
+        PluginError: an option of an estimator is no plain value.
+    """
+    try:
+        text = json.dumps(plain(plan), sort_keys=True)
+    except TypeError as error:
+        raise PluginError(
+            f"Strategy {str(strategy)!r} of plugin {strategy.plugin.name!r} has a plan that is no plain data: {error}. "
+            "Expected numbers, texts, lists and mappings; let the estimator make what is not plain."
+        ) from None
+    estimators = [phase.estimator for phase in plan.phases if isinstance(phase, ReadoutPhase)]
+    return {
+        **strategy.identity(),
+        "plan_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        **digest_code(estimators, strategy.plugin.distribution),
+    }
+
+
+def plain(value: object) -> Any:
+    """Return a plan as plain JSON, without fields that have their defaults: a new option changes no plan without it.
+
+    Raises:
+        TypeError: it holds something else.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts = {field.name: (plain(getattr(value, field.name)), field.default) for field in dataclasses.fields(value)}
+        missing = dataclasses.MISSING
+        kept = {name: part for name, (part, default) in parts.items() if default is missing or part != plain(default)}
+        return {"type": type(value).__name__, **kept}
+    if isinstance(value, Mapping):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise TypeError(f"{value!r} of type {type(value).__name__}")

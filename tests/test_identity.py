@@ -1,0 +1,288 @@
+"""Results are never reused across code that gives other numbers, and never lost to code that gives the same."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from tiny_run import invoke
+
+import fer_bench
+from fer_bench.networks.backbone import identity
+from fer_bench.plugin_code import digest_code
+from fer_bench.syntax import read_module
+from fer_bench.testing.tiny import tiny_backbone
+
+LAB = {
+    "lab/__init__.py": '''
+        """A plugin that is a package."""
+        from fer_bench import hookimpl
+        from fer_bench.specs import BackboneSpec, ImageInput, StrategySpec
+
+        @hookimpl
+        def fer_bench_backbones():
+            """Return the net."""
+            image = ImageInput(resize="linear")
+            return [BackboneSpec(name="lab-net", summary="", build="lab.nets:build", stages=("all",), feature_size=8,
+                                 image_input=image)]
+
+        @hookimpl
+        def fer_bench_strategies():
+            return [StrategySpec(name="lab-probe", summary="", plan="lab.plans:plan"),
+                    StrategySpec(name="lab-knn", summary="", plan="lab.plans:plan_knn")]
+        ''',
+    "lab/nets.py": '''
+        import json
+        from pathlib import Path
+        import numpy as np
+        from flax import nnx
+        import lab_layers
+
+        class All(nnx.Module):
+            width: int = 8
+            """How many numbers it returns."""
+
+            def __init__(self):
+                folder = Path(__file__).parent
+                self.kernel = nnx.Param(np.load(folder / "weights.npz")["kernel"])
+                self.scale = json.loads((folder / "net.json").read_text())["scale"]
+
+            def __call__(self, x):
+                """Map (b, s, s, 3) to (b, s, s, 8)."""
+                return nnx.relu(x @ self.kernel[...]) * self.scale
+
+        def build(params, *, rngs, compute_dtype):
+            net = lab_layers.Net()  # of one stage
+            net.all = All()
+            return net
+        ''',
+    "lab/plans.py": """
+        from fer_bench.specs import ConvexPhase, Plan, ReadoutPhase
+        from lab_numbers import C
+
+        def plan(params):
+            return Plan(phases=(ConvexPhase(c=C, standardize=True, max_iterations=100, tolerance=1e-5),))
+
+        def plan_knn(params):
+            return Plan(phases=(ReadoutPhase(estimator="lab.neighbours:make", options={"k": 3}),))
+        """,
+    "lab/neighbours.py": """
+        def make(k):
+            from sklearn.neighbors import KNeighborsClassifier
+            return KNeighborsClassifier(k, weights="uniform")
+        """,
+    "lab/README.md": "A lab.",
+    "lab/net.json": '{"scale": 1.0}',
+    "lab_layers.py": """
+        from flax import nnx
+
+        class Net(nnx.Module):
+            pass
+        """,
+    "lab_numbers.py": "C = 1.0",
+    "lab_apart.py": "UNUSED = 1",
+    "lab-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: lab\nVersion: 1.0\n",
+    "lab-1.0.dist-info/entry_points.txt": "[fer_bench]\nlab = lab\n",
+}
+"""A package with two strategies and a backbone, which loads files and imports modules of the same distribution."""
+
+EDITS = {
+    "docstring of a function": ("lab/nets.py", "Map (b, s, s, 3)", "Take (b, s, s, 3)", ""),
+    "docstring of an attribute": ("lab/nets.py", "How many numbers it returns.", "Features.", ""),
+    "docstring that is new": ("lab_numbers.py", "C = 1.0", '"""Numbers."""\nC = 1.0', ""),
+    "comment": ("lab/nets.py", "# of one stage", "# of a stage", ""),
+    "layout": ("lab/nets.py", "nnx.relu(x @ self.kernel[...])", "(\n nnx.relu( x@self.kernel[...],)\n)", ""),
+    "local variable with another name": ("lab/nets.py", "folder", "place", "net knn"),
+    "stage": ("lab/nets.py", "relu", "gelu", "net knn"),
+    "input": ("lab/__init__.py", 'resize="linear"', 'resize="cubic"', "net knn"),
+    "imported module": ("lab_layers.py", "pass", "count = 1", "net knn"),
+    "module that nothing imports": ("lab_apart.py", "1", "2", ""),
+    "module that a plan reads": ("lab_numbers.py", "1.0", "2.0", "net probe knn"),
+    "plan": ("lab/plans.py", "max_iterations=100", "max_iterations=99", "net probe knn"),
+    "estimator": ("lab/neighbours.py", "uniform", "distance", "net knn"),
+    "data file": ("lab/net.json", "1.0", "2.0", "net knn"),
+    "file that no code names": ("lab/README.md", "A lab", "The lab", ""),
+    "version": ("lab-1.0.dist-info/METADATA", "Version: 1.0", "Version: 1.1", "net probe knn"),
+}
+"""What is edited -> file, text, what it becomes, and what of the plugin gets other ids by it.
+
+A package counts as a whole: the net and the estimator lie in one, which imports the two modules beside it.
+"""
+
+
+def write_lab(folder: Path) -> None:
+    for name, text in LAB.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(textwrap.dedent(text))
+    np.savez(folder / "lab" / "weights.npz", kernel=np.ones((3, 8), np.float32))
+
+
+GRID = ["plan", "--dataset", "squares", "--folds", "2", "--json"]
+METHODS = ["--backbone", "lab-net", "--backbone", "net", "--strategy", "lab-probe", "--strategy", "lab-knn"]
+SHOWN = {"net": ("lab-net", "lab-probe"), "probe": ("net", "lab-probe"), "knn": ("net", "lab-knn")}
+"""What is called so in a table -> the backbone and strategy of its cells."""
+
+
+def read_ids() -> dict[str, set[str]]:
+    """Return the ids of the cells of a backbone and of two strategies, as a new process would find them."""
+    for name in [name for name in sys.modules if name.partition(".")[0].startswith("lab")]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+    cells = json.loads(invoke(*GRID, *METHODS).stdout)["cells"]
+    methods = [(cell["backbone"]["name"], cell["strategy"]["name"], cell["id"]) for cell in cells]
+    return {name: {cell for *method, cell in methods if tuple(method) == shown} for name, shown in SHOWN.items()}
+
+
+def changed(before: dict[str, set[str]], after: dict[str, set[str]]) -> str:
+    return " ".join(name for name, ids in before.items() if not ids & after[name])
+
+
+def test_ids_before_and_after_edits(tiny, site, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    write_lab(site)
+    before = read_ids()
+    assert [len(ids) for ids in before.values()] == [2, 2, 2]
+    table = {}
+    for edit, (name, old, new, _) in EDITS.items():
+        text = (site / name).read_text()
+        assert old in text
+        (site / name).write_text(text.replace(old, new))
+        table[edit] = changed(before, read_ids())
+        (site / name).write_text(text)
+    assert table == {edit: expected for edit, (*_, expected) in EDITS.items()}
+    np.savez(site / "lab" / "weights.npz", kernel=np.zeros((3, 8), np.float32))
+    assert changed(before, read_ids()) == "net knn"
+    write_lab(site)
+    assert read_ids() == before
+    monkeypatch.setattr("fer_bench.results.cell.NUMERICS", 99)
+    assert changed(before, read_ids()) == "net probe knn"
+
+
+def test_a_core_that_says_the_same_in_other_words_keeps_every_id(tiny, site):
+    """The core counts by the version of its numerics, wherever it is installed."""
+    shutil.copytree(Path(fer_bench.__file__).parent, tiny / "core" / "fer_bench")
+    engine = tiny / "core" / "fer_bench" / "learning" / "engine.py"
+    engine.write_text(engine.read_text(encoding="utf-8").replace('"""', '"""Indeed: ', 1), encoding="utf-8")
+    grid = ["plan", "--dataset", "squares", "--backbone", "net", "--strategy", "probe", "--folds", "2", "--json"]
+    code = f"import fer_bench; from fer_bench.cli import main; assert {str(tiny)!r} in fer_bench.__file__; main()"
+    environment = {**os.environ, "PYTHONPATH": f"{tiny / 'core'}{os.pathsep}{site}", "FER_BENCH_PLUGINS": "tiny"}
+    there = subprocess.run([sys.executable, "-c", code, *grid], env=environment, capture_output=True, text=True)
+    here = invoke(*grid)
+    ids = [[cell["id"] for cell in json.loads(text)["cells"]] for text in (there.stdout, here.stdout)]
+    assert ids[0] == ids[1]
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_ids_do_not_depend_on_the_folder_of_an_installation(tmp_path, monkeypatch, installed):
+    digests = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        write_lab(folder)
+        (folder / "strange.py").write_text("x = 1")
+        if installed and name == "two":
+            record = "".join(f"{place},,\n" for place in LAB)
+            (folder / "lab-1.0.dist-info" / "RECORD").write_text(record)
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(str(folder))
+            digests.append(digest_code(["lab.nets:build"], "lab"))
+        for module in [module for module in sys.modules if module.startswith("lab")]:
+            del sys.modules[module]
+    assert digests[0] == digests[1]
+    assert set(digests[0]) == {"code_sha256", "data_sha256"}
+
+
+def test_in_a_namespace_package_modules_count_that_are_imported(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    shared = tmp_path / "shared"
+    (shared / "whole").mkdir(parents=True)
+    files = {
+        "net.py": "from . import helper\nfrom .whole.inner import x",
+        "helper.py": "import fer_bench, numpy, shared.loop",
+        "loop.py": "import shared.net",
+        "whole/__init__.py": "",
+        "whole/inner.py": "x = 1",
+        "whole/other.py": "y = 1",
+        "alone.py": "z = 1",
+    }
+    for name, text in files.items():
+        (shared / name).write_text(text)
+    before = digest_code(["shared.net:build"], "shared")
+    assert set(before) == {"code_sha256"}
+    counts = {}
+    for name, text in files.items():
+        (shared / name).write_text(f"{text}\nnew = 1")
+        counts[name] = digest_code(["shared.net:build"], "shared") != before
+        (shared / name).write_text(text)
+    assert counts == {name: name != "alone.py" for name in files}
+
+
+def test_libraries_and_the_core_are_no_plugin_code():
+    assert digest_code(["fer_bench.testing.tiny:build", "sklearn.svm:SVC", "not_installed:build"], "x") == {}
+
+
+SAMPLE = '''
+from ..b import c as d
+X: int = 0x_ff; Y = None; Z = ...; W = b"x\\xff"; V = 1_0.5e300j; S = u"ü\U0001fae8\\n" "b"; T = -3, not True
+def f(a, /, b=1, *args, c, e: "int" = None, **kw) -> None:
+    """Doc."""
+    x = f"{a!r:>{b}} {c=} {'in' + 'ner'}", f"pre" "mid" f"{a}" "post", f"{a}"
+    return {**kw, "a": [*args], 1: (yield), **{}}
+async def g():
+    async with a as b, c: pass
+    return [i async for i in x if i]
+class C(object, metaclass=type):
+    @property
+    def z(self): return self._z[1:2, ::3, ...]
+try:
+    raise ValueError from None
+except (ValueError, OSError) as error:
+    del error
+finally:
+    assert X, "no"
+match x:
+    case {"a": 1, **rest}: pass
+    case [1, *others] | C(y=2) if X: pass
+    case -1 | None | "s": pass
+lambda *a, b=2, **k: (a := b) if not a < b <= 3 else ~a @ b
+'''
+
+
+def test_a_digest_is_the_same_in_every_version_of_python(tmp_path):
+    """The number was read in Python 3.11.7, 3.12.1 and 3.13.0."""
+    (tmp_path / "sample.py").write_text(SAMPLE, encoding="utf-8")
+    assert (
+        read_module(tmp_path / "sample.py").digest == "88ba1a716c77fbb6eb96e67c181e4f7a313cd40ac1b6c7cb194d7c07837b02a8"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x = '" + "\\0" * 9 + "'", "x = " + "-" * 90 + "1", "x = " + "+".join("a" * 5000), "print 1", "\0", "", "\ufeffx"],
+)
+def test_odd_sources_have_digests(tmp_path, text):
+    (tmp_path / "odd.py").write_text(text, encoding="utf-8")
+    first = read_module(tmp_path / "odd.py").digest
+    (tmp_path / "odd.py").write_text(f"{text}\ny = 1", encoding="utf-8")
+    assert read_module(tmp_path / "odd.py").digest != first
+
+
+@pytest.mark.parametrize(("name", "value"), [("jax_enable_x64", True), ("jax_default_matmul_precision", "highest")])
+def test_settings_of_jax_that_change_numbers_are_part_of_an_identity(name, value):
+    component, usual = tiny_backbone(), jax.config.values[name]
+    plain = identity(component, "float32")
+    try:
+        jax.config.update(name, value)
+        assert identity(component, "float32") == {**plain, "jax": {name: value}}
+    finally:
+        jax.config.update(name, usual)
+    assert "jax" not in plain
