@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,9 @@ from fer_bench.evaluation.metrics import evaluate
 from fer_bench.executors.progress import TerminalReporter
 from fer_bench.executors.run import run_grid
 from fer_bench.registry import Registry
-from fer_bench.reports.formats import to_csv
+from fer_bench.reports.boards import to_flat_table
 from fer_bench.reports.leaderboard import build
+from fer_bench.reports.table import Table, value
 
 if TYPE_CHECKING:
     from fer_bench.results.store import StoredCell
@@ -59,8 +59,12 @@ def run(config: str | Path | None = None, *, quiet: bool = True, **settings: Any
     runs = RunConfig.read(None if config is None else Path(config), given)
     with TerminalReporter(quiet) as reporter:
         finished = run_grid(runs, Registry.load(), reporter)
-    board = pd.read_csv(io.StringIO(to_csv(build(finished.cells), finished.damaged)))
-    return Run(board, _cells(finished.cells), finished.damaged)
+    return Run(_frame(to_flat_table(build(finished.cells))), _cells(finished.cells), finished.damaged)
+
+
+def _frame(table: Table) -> pd.DataFrame:
+    """Return a table for programs as a data frame."""
+    return pd.DataFrame([map(value, row) for row in table.rows], columns=[column.title for column in table.columns])
 
 
 def _cells(cells: Sequence[StoredCell]) -> pd.DataFrame:

@@ -14,11 +14,11 @@ import fer_bench
 
 ROOT = Path(fer_bench.__file__).parent
 ORDER = [
-    *("about", "errors", "labels", "paths", "privacy", "sizes", "containment", "numerics", "syntax"),
+    *("about", "errors", "labels", "paths", "privacy", "sizes", "foreign", "console", "containment", "numerics", "syntax"),
     *("specs", "interface", "hookspecs", "plugins", "registry", "plugin_code", "config"),
     *("faces", "data", "audit", "tasks", "keeping", "networks", "learning"),
     *("evaluation", "results", "reports", "executors", "testing", "scaffold"),
-    *("cli", "pytest_plugin", "notebook", "fer_bench"),
+    *("cli", "__main__", "pytest_plugin", "notebook", "fer_bench"),
 ]
 """The modules and packages at the top: one imports only what stands before it. ``fer_bench`` is what plugins import."""
 LIGHT = ORDER[: ORDER.index("faces")]

@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 from test_results import failed, make_cell, make_result
 from typer.testing import CliRunner
+from written import FORMATS, write
 
 from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import STANDARD
-from fer_bench.reports import formats
+from fer_bench.reports import boards
 from fer_bench.reports.leaderboard import build
-from fer_bench.reports.page import to_html
+from fer_bench.reports.table import words
 from fer_bench.results.store import Store
 
 
@@ -82,21 +83,21 @@ def test_chance_and_majority_stand_in_every_format(store):
     """
     rows = build(store.cells()[0])
     for form in ("terminal", "md", "latex", "html"):
-        text = to_html(rows, []) if form == "html" else formats.FORMATS[form](rows, [])
+        text = write(form, rows)
         text = text.replace("\\%", "%").replace("$\\pm$", "±").replace("\\_", "_")
         assert "(chance UAR 50.0 %, accuracy 47.5 %)" in " ".join(text.split()), form
         start = text.index("majority-class")
         row = text[start : text.index("other", start)]  # the method below it
         assert row.index("37.5 ± 17.7") < row.index("50.0 ± 0.0"), form
     chance = {"uniform": 0.5, "prior": 0.475, "uar": 0.5, "uniform_limit": 0.75, "prior_limit": 0.75, "level": 0.95}
-    for row in json.loads(formats.to_json(rows, []))["rows"]:
+    for row in json.loads(write("json", rows))["rows"]:
         # The row with one failed cell speaks of fold 0 alone: P(at most 3 of 4) is 0.938 at 1/2 and 0.959 at 9/20.
         partial = {**chance, "prior": 0.45, "uniform_limit": 1.0, "prior_limit": 0.75}
         assert row["chance"] == pytest.approx(partial if row["strategy"] == "other|<b>" else chance)
         if row["baseline"]:
             assert row["scores"]["accuracy"] == pytest.approx({"mean": 0.375, "std": 0.125 * 2**0.5})
             assert row["scores"]["uar"] == {"mean": 0.5, "std": 0.0}
-    table = {line["strategy"]: line for line in csv.DictReader(io.StringIO(formats.to_csv(rows, [])))}
+    table = {line["strategy"]: line for line in csv.DictReader(io.StringIO(write("csv", rows)))}
     assert {name: float(table["majority-class"][f"chance_{name}"]) for name in chance if name != "level"} == (
         pytest.approx({name: value for name, value in chance.items() if name != "level"})
     )
@@ -112,8 +113,8 @@ def test_only_failed_cells_still_make_a_row(tmp_path):
     store.write(make_cell(), failed(), {})
     (row,) = build(store.cells()[0])
     assert (row.ok, row.failed, row.scores) == (0, 1, {})
-    for make in formats.FORMATS.values():
-        assert "ValueError: no" in make([row], [])
+    for form in FORMATS:
+        assert "ValueError: no" in write(form, [row])
 
 
 def test_rows_of_other_code_are_told_apart(tmp_path):
@@ -122,11 +123,11 @@ def test_rows_of_other_code_are_told_apart(tmp_path):
     store.write(make_cell(fingerprint="2"), make_result(), {})
     rows = [row for row in build(store.cells()[0]) if not row.baseline]
     assert len({row.variant for row in rows}) == 2
-    assert "variant" in formats.to_terminal(rows, [])
+    assert "variant" in write("terminal", rows)
 
 
 def test_json_has_the_documented_form(store):
-    document = json.loads(formats.to_json(build(store.cells()[0]), ["x: broken"]))
+    document = json.loads(write("json", build(store.cells()[0]), ["x: broken"]))
     assert document["schema"] == 2
     assert document["damaged"] == ["x: broken"]
     row = document["rows"][0]
@@ -152,10 +153,10 @@ def test_json_has_the_documented_form(store):
 
 def test_csv_and_markdown_survive_hostile_names(store):
     rows = build(store.cells()[0])
-    table = list(csv.DictReader(io.StringIO(formats.to_csv(rows, []))))
+    table = list(csv.DictReader(io.StringIO(write("csv", rows))))
     assert [row["strategy"] for row in table] == ["probe", "majority-class", "other|<b>"]
     assert float(table[0]["uar_mean"]) == pytest.approx(2 / 3)
-    markdown = formats.to_markdown(rows, [])
+    markdown = write("md", rows)
     assert r"other\|\<b\>" in markdown
     assert "| net | probe | 62.5 ± 17.7 | 66.7 ± 23.6 | " in markdown
     assert re.search(r"to \d+\.\d \| .* \| 61\.7 ± 16\.5 \| 8 \| 2/2 \| 1\.00 M \| 10 \| 8\.0 \|", markdown)
@@ -163,7 +164,7 @@ def test_csv_and_markdown_survive_hostile_names(store):
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_the_terminal_table_never_cuts_a_number(store, width):
-    text = formats.to_terminal(build(store.cells()[0]), [], width)
+    text = write("terminal", build(store.cells()[0]), width=width)
     assert "…" not in text
     for number in ("62.5 ± 17.7", "66.7 ± 23.6", "37.5 ± 17.7"):
         assert number in text
@@ -171,7 +172,7 @@ def test_the_terminal_table_never_cuts_a_number(store, width):
         assert max(map(len, text.splitlines())) <= width
 
 
-@pytest.mark.parametrize("form", ["terminal", "md", "csv", "json", "latex", "html"])
+@pytest.mark.parametrize("form", FORMATS)
 def test_the_same_runs_give_the_same_bytes(store, tmp_path, form):
     copy = tmp_path / "elsewhere"
     shutil.copytree(store.runs_dir, copy)
@@ -299,13 +300,11 @@ def test_latex_prints_every_name_as_it_is(tmp_path):
         store.write(make_cell(strategy=name, backbone=name, text=HOSTILE[0], seed=1), failed(f"ValueError: {name}"), {})
     for show in ("scores", "cost", "groups", "soft"):
         rows = build(store.cells()[0])
-        (table,) = latex_reader.read(formats.to_latex(rows, [f"x: {HOSTILE[0]}"], show=show))
-        ((title, board),) = formats.boards(rows)
-        assert table.caption == " ".join(title.split())
-        columns = formats.columns_of(board, show)
-        assert table.rows[0] == list(columns)
-        printed = [[" ".join(make(row).split()) for make in columns.values()] for row in board]
-        assert table.rows[1:] == printed
+        (table,) = latex_reader.read(write("latex", rows, [f"x: {HOSTILE[0]}"], show))
+        (board, _) = boards.to_tables(rows, [], show)
+        assert table.caption == " ".join(board.title.split())
+        assert table.rows[0] == [column.title for column in board.columns]
+        assert table.rows[1:] == [[" ".join(words(cell).split()) for cell in row] for row in board.rows]
         names = {" ".join(name.split()) for name in HOSTILE}
         assert {row[1] for row in table.rows[1:]} == {*names, "majority-class"}
 

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 from synthetic_runs import write_runs
 from typer.testing import CliRunner
+from written import write
 
 from fer_bench.cli import app
 from fer_bench.data.texts import numbers
-from fer_bench.reports.formats import to_csv, to_json
 from fer_bench.reports.leaderboard import build
 from fer_bench.results.cell import Cell
 from fer_bench.results.store import Result, Store, StoredCell, read_predictions
@@ -59,7 +59,7 @@ def store(tmp_path):
 
 
 def test_the_board_holds_groups_votes_and_coverage(store):
-    rows = {row["strategy"]: row for row in json.loads(to_json(build(store.cells()[0]), []))["rows"]}
+    rows = {row["strategy"]: row for row in json.loads(write("json", build(store.cells()[0])))["rows"]}
     # Of 16 men class 0 is never right, class 1 always; of 16 women all is.
     assert rows["probe"]["groups"] == {"sex": {"worst": "man", "uar": 0.5, "n": 16, "gap": 0.5}}
     assert rows["probe"]["coverage"] == 36 / 40
@@ -97,7 +97,7 @@ def test_cells_may_differ_in_how_many_names_they_hold(tmp_path):
 
 def test_rows_without_groups_or_votes_stay_blank(store, tmp_path):
     cells = [*store.cells()[0], *write_runs(tmp_path / "more", datasets=1, methods=1, failed=5).cells()[0]]
-    lines = list(csv.DictReader(io.StringIO(to_csv(build(cells), []))))
+    lines = list(csv.DictReader(io.StringIO(write("csv", build(cells)))))
     found = {(line["dataset"], line["strategy"]): line for line in lines}
     assert found["faces", "probe"]["group_sex_worst"] == "man"
     assert found["faces", "probe"]["soft_kl"].startswith("0.1438")

@@ -8,8 +8,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 from synthetic_runs import write_runs
+from written import write
 
-from fer_bench.reports.formats import to_json
 from fer_bench.reports.leaderboard import build
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "leaderboard.schema.json").read_text(encoding="utf-8"))
@@ -18,7 +18,7 @@ SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "leaderboard.schema.js
 @pytest.fixture
 def document(tmp_path):
     store = write_runs(tmp_path, datasets=1, methods=2, folds=2, n=60, failed=1)
-    return json.loads(to_json(build(store.cells()[0]), ["abc: predictions.feather is missing"]))
+    return json.loads(write("json", build(store.cells()[0]), ["abc: predictions.feather is missing"]))
 
 
 def test_a_leaderboard_keeps_its_schema(document):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from typing import Any
+from typing import TextIO
 
 import typer
 
+from fer_bench import console
 from fer_bench.cli import (
     baseline,
     cache,
@@ -28,6 +29,9 @@ from fer_bench.cli import (
 )
 from fer_bench.cli.huge_pages import restart_with_them
 from fer_bench.errors import FerBenchError, PluginWarning
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 
 EXAMPLES = """\b
 Examples:
@@ -67,7 +71,7 @@ def _version(value: bool) -> None:
     if value:
         from fer_bench.about import __version__
 
-        typer.echo(f"fer-bench {__version__}")
+        console.echo(f"fer-bench {__version__}")
         raise typer.Exit
 
 
@@ -85,19 +89,22 @@ def _show_warning(
     category: type[Warning],
     filename: str,
     lineno: int,
-    file: Any = None,
+    file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
     """Print our own warnings as one line, all others as Python does."""
+    del file
     if issubclass(category, PluginWarning):
-        text = f"fer-bench: warning: {message}\n"
+        text = f"fer-bench: warning: {message}"
     else:
-        text = warnings.formatwarning(message, category, filename, lineno, line)
-    (file or sys.stderr).write(text)
+        text = warnings.formatwarning(message, category, filename, lineno, line).rstrip()
+    console.warn(text)
 
 
 def main() -> None:
     """Run the command line; exit 2 with one message for what a user can mend, 130 when interrupted."""
+    console.prepare()
+    warnings.showwarning = _show_warning
     restart_with_them()
     # Arrow's own allocator keeps megabytes for every thread that ever read a file.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
@@ -106,12 +113,14 @@ def main() -> None:
     except FerBenchError as error:
         if os.environ.get("FER_BENCH_DEBUG"):
             raise
-        sys.stderr.write(f"fer-bench: {error}\n")
+        console.warn(f"fer-bench: {error}")
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nfer-bench: interrupted; what was done is stored. Repeat the command to go on.\n")
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) went away; say nothing, as other tools do.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # Typer has caught the KeyboardInterrupt.
+            console.warn("\nfer-bench: interrupted; what was done is stored. Repeat the command to go on.")
+        raise
+    except OSError as error:
+        if console.is_writable():
+            raise
+        console.warn(f"fer-bench: Cannot print the result: {error.strerror}. What was done is stored.")
+        sys.exit(2)

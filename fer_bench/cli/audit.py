@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fer_bench import console
 from fer_bench.cli import options
-from fer_bench.cli.data_options import AsJson, DataDir, Names, each, print_json, show_progress
-from fer_bench.cli.tables import print_table
+from fer_bench.cli.data_options import AsJson, DataDir, Names, each, show_progress
+from fer_bench.cli.output import print_json, print_tables
 from fer_bench.errors import FerBenchError
+from fer_bench.reports.table import Cell, Column, Table, numbers, texts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +95,7 @@ def audit(
         lines = [line for name, one in audited.items() for line in compare_known(name, one.audit, listed)]
         said = [f"{name}: every finding is listed, and no entry is stale." for name in audited]
         for line in (*stray, *(lines or said)):
-            sys.stderr.write(f"{line}\n")
+            console.warn(line)
         if lines:
             raise typer.Exit(1)
 
@@ -116,7 +117,7 @@ def _audit(dataset: Component[DatasetSpec], data_dir: Path) -> Audited:
         try:
             signatures.store(kept, prepared)
         except FerBenchError as error:
-            sys.stderr.write(f"Warning: {error} Folds will not know of the copies.\n")
+            console.warn(f"Warning: {error} Folds will not know of the copies.")
     return Audited(dataset, prepared, kept, rows, make_audit(prepared, kept, rows))
 
 
@@ -133,7 +134,7 @@ def _across(first: Audited, second: Audited) -> Any:
         try:
             across.store(near, first.prepared, second.prepared)
         except FerBenchError as error:
-            sys.stderr.write(f"Warning: {error} Folds will not know of these copies.\n")
+            console.warn(f"Warning: {error} Folds will not know of these copies.")
     near = np.stack(
         [one.signatures.places(one.rows)[near[:, side]] for side, one in enumerate((first, second))], axis=1
     )
@@ -184,30 +185,31 @@ def _print_json(audited: dict[str, Audited], near: dict[tuple[str, str], Any], l
 def _print(audited: dict[str, Audited], near: dict[tuple[str, str], Any], leaks: list[dict[str, Any]]) -> None:
     from fer_bench.audit.audit import compare
 
-    for name, one in audited.items():
-        print_table((name, "number"), [(what, _number(number)) for what, number in one.audit.summary()])
+    tables = [
+        Table("", (Column(name), Column("number", "number")), tuple((what, _number(n)) for what, n in one.audit.summary()))
+        for name, one in audited.items()
+    ]
     if len(audited) > 1:
         counts = compare({name: one.signatures.of(one.rows) for name, one in audited.items()}, near)
-        print_table(
-            ("images of", "with a copy in", "exact", "exact or near"),
-            [(row["images of"], row["in"], f"{row['exact']:,}", f"{row['exact or near']:,}") for row in counts],
-        )
+        columns = (*texts("images of", "with a copy in"), *numbers("exact", "exact or near"))
+        tables.append(Table("", columns, tuple(tuple(row.values()) for row in counts)))
     if leaks:
         shared = [key for key in leaks[0] if key not in ("dataset", "protocol", "seed", "fold", "tested")]
-        print_table(
-            ("data set", "protocol", "seed", "fold", "tested", *(f"with {what} in training" for what in shared)),
-            [
-                (
-                    *(row["dataset"], row["protocol"], str(row["seed"]), str(row["fold"])),
-                    *(_number(row[key]) for key in ("tested", *shared)),
-                )
-                for row in leaks
-            ],
-        )
+        heads = [f"with {what} in training" for what in shared]
+        columns = (*texts("data set", "protocol"), *numbers("seed", "fold", "tested", *heads))
+        rows = [
+            (
+                *(str(row[key]) for key in ("dataset", "protocol", "seed", "fold")),
+                *(_number(row[key]) for key in ("tested", *shared)),
+            )
+            for row in leaks
+        ]
+        tables.append(Table("", columns, tuple(rows)))
+    print_tables(*tables)
 
 
-def _number(number: int | None) -> str:
-    return "not known" if number is None else f"{number:,}"
+def _number(number: int | None) -> Cell:
+    return "not known" if number is None else number
 
 
 def _draw(file: Path, one: Audited, audited: dict[str, Audited], near: dict[tuple[str, str], Any]) -> None:
@@ -224,7 +226,7 @@ def _draw(file: Path, one: Audited, audited: dict[str, Audited], near: dict[tupl
     picture, left_out = draw_sheet(one.audit, one.prepared, elsewhere)
     write_sheet(picture, file)
     rest = f"; {left_out:,} more groups are not drawn" if left_out else ""
-    sys.stderr.write(f"Copies drawn in {file}{rest}.\n")
+    console.warn(f"Copies drawn in {file}{rest}.")
 
 
 def _named(file: Path, name: str) -> Path:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from fer_bench import console
+
 app = typer.Typer(help="Freeze results, for 'fer-bench check' to compare with.", no_args_is_help=True)
 
 EXAMPLES = """\b
@@ -31,7 +33,7 @@ def freeze(
     names = baseline.freeze(runs_dir, output)
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     for name in names:
-        typer.echo(f"frozen: {name}")
-    typer.echo(
+        console.echo(f"frozen: {name}")
+    console.echo(
         f"{len(names)} row{'s' if len(names) != 1 else ''}, {size / 1000:,.0f} kB in {output}. Commit this folder."
     )

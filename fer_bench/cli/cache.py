@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_bench import paths
+from fer_bench import console, paths
 from fer_bench.cli.options import CacheLimit
+from fer_bench.cli.output import print_json, print_tables
+from fer_bench.reports.table import Shown, Table, numbers, texts
 
 if TYPE_CHECKING:
     from fer_bench.keeping.space import Row, Space
@@ -48,7 +49,6 @@ def status(cache_dir: Folder, cache_limit: CacheLimit = None, as_json: Json = Fa
 
     When the limit would be passed, those used longest ago go first; what a running process uses stays.
     """
-    from fer_bench.cli.tables import print_table
     from fer_bench.keeping.programs import FOLDER
     from fer_bench.sizes import format_size
 
@@ -65,14 +65,19 @@ def status(cache_dir: Folder, cache_limit: CacheLimit = None, as_json: Json = Fa
             "compiled_programs_bytes": programs,
             "entries": [_record(row) for row in rows],
         }
-        typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
+        print_json(record)
         return
     outputs = _outputs(rows)
     if outputs:
-        columns = ("key", "data sets", "images", "backbone", "holds", "type", "size", "used")
-        print_table(columns, [(*words, format_size(size), used) for words, size, used in outputs])
-    typer.echo(f"{len(outputs)} stage outputs, {format_size(total)} of at most {format_size(limit)}, in {space.folder}")
-    typer.echo(f"Compiled programs: {format_size(programs)}.")
+        columns = (
+            *(*texts("key", "data sets"), *numbers("images")),
+            *(*texts("backbone", "holds", "type"), *numbers("size", "used")),
+        )
+        cells = [(*words, Shown(format_size(size), size), used) for words, size, used in outputs]
+        print_tables(Table("", columns, tuple(cells)))
+    total_said = f"{format_size(total)} of at most {format_size(limit)}, in {space.folder}"
+    console.echo(f"{len(outputs)} stage outputs, {total_said}")
+    console.echo(f"Compiled programs: {format_size(programs)}.")
 
 
 @app.command(epilog=CLEAR_EXAMPLES)
@@ -107,11 +112,11 @@ def clear(
             "kept": [*map(_record, kept)],
             "failed": failed,
         }
-        typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
+        print_json(record)
     else:
-        typer.echo(f"Removed {len(_outputs(removed))} stage outputs; {format_size(freed)} are free again.")
+        console.echo(f"Removed {len(_outputs(removed))} stage outputs; {format_size(freed)} are free again.")
         for words, size, _ in _outputs(kept):
-            typer.echo(f"Kept, since a process uses it: {', '.join(words[1:5])}, {format_size(size)}.")
+            console.echo(f"Kept, since a process uses it: {', '.join(words[1:5])}, {format_size(size)}.")
     if failed:
         lines = [f"{name!r}: {reason}" for name, reason in failed.items()]
         raise FerBenchError(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fer_bench.errors import FerBenchError
+from fer_bench import console
+from fer_bench.cli.output import print_tables, write_file
 
 EXAMPLES = """\b
 Examples:
@@ -32,31 +34,22 @@ def check(
 
     A paired non-inferiority test over subjects, or samples where no subject is known. A gain never fails.
     """
-    from fer_bench.cli.tables import print_table
     from fer_bench.evaluation.installed import find_metric
     from fer_bench.reports import gate, gate_formats
+    from fer_bench.reports.formats import markdown as markdown_format
 
     report = gate.check(baseline, runs_dir, find_metric(metric), margin, alpha)
-    print_table(gate_formats.COLUMNS, gate_formats.table(report))
-    for note in gate_formats.notes(report):
-        typer.echo(note)
-    typer.echo(gate_formats.summary(report))
+    table, summary = gate_formats.to_table(report), gate_formats.summary(report)
+    page = markdown_format.write([replace(table, title=f"fer-bench check: {summary}")])
+    print_tables(table)
+    console.echo(summary)
     if junit:
-        _write(junit, gate_formats.to_junit(report))
+        write_file(junit, gate_formats.to_junit(report))
     if markdown:
-        _write(markdown, gate_formats.to_markdown(report))
+        write_file(markdown, page)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in gate_formats.to_annotations(report):
-            typer.echo(line)
-        if page := os.environ.get("GITHUB_STEP_SUMMARY"):
-            _write(Path(page), gate_formats.to_markdown(report), append=True)
+            console.write(f"{line}\n")
+        if file := os.environ.get("GITHUB_STEP_SUMMARY"):
+            write_file(Path(file), page, append=True)
     raise typer.Exit(gate.EXIT_CODES[report.verdict])
-
-
-def _write(file: Path, text: str, *, append: bool = False) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a" if append else "w", encoding="utf-8") as stream:
-            stream.write(text)
-    except OSError as error:
-        raise FerBenchError(f"Cannot write to {str(file)!r}: {error.strerror}.") from None

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fer_bench import console
 from fer_bench.cli import audit
-from fer_bench.cli.data_options import AsJson, DataDir, Names, each, print_json, show_progress
-from fer_bench.cli.tables import print_table
+from fer_bench.cli.data_options import AsJson, DataDir, Names, each, show_progress
+from fer_bench.cli.output import print_json, print_tables
 from fer_bench.errors import DataError, FerBenchError
+from fer_bench.reports.table import Column, Field, Shown, Table, numbers, tabulate, texts
 from fer_bench.sizes import format_size
 
 if TYPE_CHECKING:
@@ -76,20 +77,9 @@ def list_datasets(
     if as_json:
         print_json(rows)
     elif datasets:
-        for row in rows:
-            print_table((row["name"], ""), in_words(row))
+        print_tables(*(Table("", texts(row["name"], ""), tuple(in_words(row))) for row in rows))
     else:
-        print_table(
-            ("name", "what it is", "images published", "labels", "subjects known", "official splits", "licence"),
-            [
-                (
-                    *(row["name"], row["title"], published_in_words(row)),
-                    *(str(len(row["labels"]) or "from the data"), row["identity"], ", ".join(row["splits"])),
-                    row["licence"],
-                )
-                for row in rows
-            ],
-        )
+        print_tables(tabulate(rows, LISTED))
 
 
 @app.command(epilog=STATUS_EXAMPLES)
@@ -107,26 +97,12 @@ def status(
     if as_json:
         print_json(rows)
         return
-    print_table(
-        ("data set", "state", "images", "official splits", "on disk", "fingerprint", "folder for the data"),
-        [
-            (
-                *(row["dataset"], row["state"], "" if row["samples"] is None else f"{row['samples']:,}"),
-                "\n".join(f"{name} {number:,}{f' ({role})' if role else ''}" for name, number, role in row["splits"]),
-                *(
-                    "" if row["bytes"] is None else format_size(row["bytes"]),
-                    row["fingerprint"][:12],
-                    row["manual_dir"],
-                ),
-            )
-            for row in rows
-        ],
-    )
+    print_tables(tabulate(rows, STATUS))
     for row in rows:
         for warning in row["warnings"]:
-            print(f"Warning: {row['dataset']}: {warning}")
+            console.echo(f"Warning: {row['dataset']}: {warning}")
         if row["state"] == "missing" and datasets:
-            print(f"{row['dataset']}: the folder is {row['manual_dir']!r}. {row['access']}")
+            console.echo(f"{row['dataset']}: the folder is {row['manual_dir']!r}. {row['access']}")
 
 
 @app.command(epilog=PREPARE_EXAMPLES)
@@ -194,19 +170,18 @@ def _verify(dataset: Component[DatasetSpec], data_dir: Path) -> None:
             "delete that folder and prepare it again:"
         )
     _report(dataset, prepared, "verified")
-    print_table(
-        ("split", "images", *prepared.labels),
-        [
-            (split or "all", f"{sum(labels.values()):,}", *(f"{labels[name]:,}" for name in prepared.labels))
-            for split, labels in prepared.counts.items()
-        ],
-    )
+    rows = [
+        (split or "all", sum(labels.values()), *(labels[name] for name in prepared.labels))
+        for split, labels in prepared.counts.items()
+    ]
+    print_tables(Table("", (*texts("split"), *numbers("images", *prepared.labels)), tuple(rows)))
 
 
 def _report(dataset: Component[DatasetSpec], prepared: Prepared, done: str) -> None:
-    print(f"{dataset}: {len(prepared):,} images {done}, fingerprint {prepared.fingerprint[:12]}, in {prepared.folder}")
+    said = f"{len(prepared):,} images {done}, fingerprint {prepared.fingerprint[:12]}, in {prepared.folder}"
+    console.echo(f"{dataset}: {said}")
     for warning in prepared.warnings:
-        print(f"Warning: {dataset}: {warning}", file=sys.stderr)
+        console.warn(f"Warning: {dataset}: {warning}")
 
 
 def describe(name: str, package: str, spec: DatasetSpec) -> dict[str, Any]:
@@ -278,3 +253,31 @@ def _in_lines(counts: Counts) -> str:
 
 def _total(counts: Counts) -> int:
     return sum(sum(labels.values()) for labels in counts.values())
+
+
+def _split_in_words(split: tuple[str, int, str]) -> str:
+    name, number, role = split
+    return f"{name} {number:,}{f' ({role})' if role else ''}"
+
+
+LISTED: tuple[Field[dict[str, Any]], ...] = (
+    (Column("name"), lambda row: row["name"]),
+    (Column("what it is"), lambda row: row["title"]),
+    (Column("images published"), published_in_words),
+    (Column("labels"), lambda row: str(len(row["labels"]) or "from the data")),
+    (Column("subjects known"), lambda row: row["identity"]),
+    (Column("official splits"), lambda row: ", ".join(row["splits"])),
+    (Column("licence"), lambda row: row["licence"]),
+)
+STATUS: tuple[Field[dict[str, Any]], ...] = (
+    (Column("data set"), lambda row: row["dataset"]),
+    (Column("state"), lambda row: row["state"]),
+    (Column("images", "number"), lambda row: row["samples"]),
+    (Column("official splits"), lambda row: "\n".join(map(_split_in_words, row["splits"]))),
+    (
+        Column("on disk", "number", optional=True),
+        lambda row: None if row["bytes"] is None else Shown(format_size(row["bytes"]), row["bytes"]),
+    ),
+    (Column("fingerprint", optional=True), lambda row: row["fingerprint"][:12]),
+    (Column("folder for the data"), lambda row: row["manual_dir"]),
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import typer
 
 from fer_bench import paths
 from fer_bench.errors import DataError, FerBenchError
+from fer_bench.foreign import one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -63,14 +63,9 @@ def show_progress(*titles: str) -> Iterator[list[Callable[[int, int | None], Non
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks = [bar.add_task(title, total=None, visible=False) for title in titles]
+        tasks = [bar.add_task(one_line(title), total=None, visible=False) for title in titles]
         yield [partial(_advance, bar, task) for task in tasks]
 
 
 def _advance(bar: Progress, task: TaskID, done: int, total: int | None) -> None:
     bar.update(task, completed=done, total=total, visible=True)
-
-
-def print_json(value: object) -> None:
-    """Print a value as JSON on stdout."""
-    print(json.dumps(value, ensure_ascii=False, indent=1))

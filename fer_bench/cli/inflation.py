@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
+from fer_bench import console
 from fer_bench.cli import options
+from fer_bench.cli.output import print_json, print_tables
 from fer_bench.errors import FerBenchError
 
 EXAMPLES = """\b
@@ -48,15 +49,12 @@ def inflation(
     from fer_bench.registry import Registry
 
     registry = Registry.load()
-    import json
-
     from fer_bench.audit.clusters import duplicate_clusters
-    from fer_bench.cli.tables import width
     from fer_bench.config import RunConfig
     from fer_bench.data.prepare import prepare
     from fer_bench.executors.progress import TerminalReporter
     from fer_bench.executors.run import run_grid
-    from fer_bench.reports.inflation import NOTES, measure, to_terminal
+    from fer_bench.reports.inflation import NOTES, measure, to_table
     from fer_bench.tasks.task import Task
     from fer_bench.tasks.view import select
 
@@ -70,9 +68,9 @@ def inflation(
         prepared = prepare(dataset, settings.data_folder)
         view = select(dataset, prepared, settings.limit, settings.labels)
         if len(wanted) > 1 and not Task((view,), duplicate_clusters([prepared])).known:
-            sys.stderr.write(
+            console.warn(
                 f"{text}: left out, since nothing says which of its images belong together; "
-                f"'fer-bench data audit {text}' looks for copies.\n"
+                f"'fer-bench data audit {text}' looks for copies."
             )
             continue
         protocols = [{"protocol": "kfold"}, {"protocol": "group-kfold"}]
@@ -86,7 +84,7 @@ def inflation(
             )
         elif splits and len(set(prepared.counts) - {""}) > 1 and not quiet:
             what = "--limit" if settings.limit else "the data set's parameters"
-            sys.stderr.write(f"{text}: no official folds, since {what} left the split {min(splits)!r} alone.\n")
+            console.warn(f"{text}: no official folds, since {what} left the split {min(splits)!r} alone.")
         runs += [RunConfig.model_validate({**common, "datasets": (text,), **protocol}) for protocol in protocols]
     if not runs:
         raise FerBenchError("No data set is left whose folds could be compared.")
@@ -94,9 +92,8 @@ def inflation(
         finished = run_grid(runs, registry, reporter)
     rows = measure(finished.cells)
     if as_json:
-        record = {"schema": 1, "rows": [row.record() for row in rows], "notes": list(NOTES)}
-        typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
+        print_json({"schema": 1, "rows": [row.record() for row in rows], "notes": list(NOTES)})
     else:
-        typer.echo(to_terminal(rows, width()), nl=False)
+        print_tables(to_table(rows))
     if finished.summary.failed:
         raise typer.Exit(1)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import atexit
 import gc
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from fer_bench import console
+from fer_bench.cli.output import PIPE_WIDTH, terminal_text, write_file
 from fer_bench.errors import FerBenchError
 
 EXAMPLES = """\b
@@ -41,10 +42,10 @@ def leaderboard(
     context.call_on_close(gc.enable)  # for tests, which call this in their own process
     atexit.register(gc.freeze)
 
-    from fer_bench.cli.tables import width
     from fer_bench.evaluation.installed import find_metric, load_metrics
     from fer_bench.registry import Registry
-    from fer_bench.reports.formats import FORMATS, to_latex, to_markdown, to_terminal
+    from fer_bench.reports import boards
+    from fer_bench.reports.formats import csv, json, latex, markdown, terminal
     from fer_bench.reports.leaderboard import build
     from fer_bench.results.store import Store
 
@@ -57,27 +58,27 @@ def leaderboard(
             f"The runs folder {str(runs_dir)!r} holds no cells yet. Run 'fer-bench run --runs-dir {runs_dir}' first."
         )
     for message in damaged:
-        sys.stderr.write(f"fer-bench: left out: {message}\n")
+        console.warn(f"fer-bench: left out: {message}")
     for message in faults:
-        sys.stderr.write(f"fer-bench: {message}\n")
+        console.warn(f"fer-bench: {message}")
     rows = build(cells, tuple({**known, by.name: by}.values()), by)
-    if form == "terminal" and output is None:
-        typer.echo(to_terminal(rows, damaged, width(), show=columns), nl=False)
-        return
-    if form == "html":
+    if form == "csv":
+        text = csv.write(boards.to_flat_table(rows))
+    elif form == "json":
+        text = json.write(boards.record(rows, damaged))
+    elif form == "html":
         from fer_bench.reports.page import to_html
 
-        text = to_html(rows, damaged, show=columns)
-    elif form in ("csv", "json"):
-        text = FORMATS[form](rows, damaged)
+        text = to_html(rows, damaged, columns)
     else:
-        makers = {"terminal": to_terminal, "md": to_markdown, "latex": to_latex}
-        text = makers[form](rows, damaged, show=columns)
+        tables = boards.to_tables(rows, damaged, columns)
+        if form == "md":
+            text = markdown.write(tables, "Leaderboard")
+        elif form == "latex":
+            text = latex.write(tables)
+        else:
+            text = terminal_text(tables) if output is None else terminal.write(tables, PIPE_WIDTH)
     if output is None:
-        typer.echo(text, nl=False)
-        return
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise FerBenchError(f"Cannot write the leaderboard to {str(output)!r}: {error.strerror}.") from None
+        console.write(text)
+    else:
+        write_file(output, text)

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from fer_bench import console
 from fer_bench.cli import options
+from fer_bench.cli.output import print_json, print_tables
 from fer_bench.errors import FerBenchError
 
 EXAMPLES = """\b
@@ -57,12 +59,12 @@ def matrix(
     from fer_bench.registry import Registry
 
     registry = Registry.load()
-    from fer_bench.cli.tables import width
     from fer_bench.config import RunConfig
     from fer_bench.executors.progress import TerminalReporter
     from fer_bench.executors.run import run_grid
     from fer_bench.reports import leaderboard
     from fer_bench.reports import matrix as report
+    from fer_bench.reports.formats import csv, markdown
 
     common = settings.model_dump()
     # Pairs come first: they are what may lack a common label set.
@@ -82,10 +84,13 @@ def matrix(
             report.draw(matrices, heat_map)
         except OSError as error:
             raise FerBenchError(f"Cannot write the heat map to {str(heat_map)!r}: {error.strerror}.") from None
-    if form == "terminal":
-        typer.echo(report.to_terminal(matrices, width()), nl=False)
+    if form == "json":
+        print_json(report.record(matrices))
+    elif form == "csv":
+        console.write(csv.write(report.to_flat_table(matrices)))
+    elif form == "md":
+        console.write(markdown.write(report.to_tables(matrices), "Trained on rows, tested on columns"))
     else:
-        write = {"md": report.to_markdown, "csv": report.to_csv, "json": report.to_json}[form]
-        typer.echo(write(matrices), nl=False)
+        print_tables(*report.to_tables(matrices))
     if finished.summary.failed:
         raise typer.Exit(1)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from fer_bench import console
+
 EXAMPLES = """\b
 Examples:
   fer-bench new backbone my-net
@@ -42,4 +44,4 @@ def new(
         "plugin": {plugin.name for plugin in registry.plugins},
     }
     folder = create(kind.value, name, output, taken)
-    typer.echo(f"{folder}\nNext: cd {folder}, then read README.md.")
+    console.echo(f"{folder}\nNext: cd {folder}, then read README.md.")

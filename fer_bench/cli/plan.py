@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from fer_bench.cli import options
+from fer_bench.cli.output import print_json, print_tables
+from fer_bench.reports.table import Column, Table, numbers, texts
 
 EXAMPLES = """\b
 Examples:
@@ -52,9 +54,6 @@ def plan(
     from fer_bench.registry import Registry
 
     registry = Registry.load()
-    import json
-
-    from fer_bench.cli.tables import print_table
     from fer_bench.executors.estimate import estimate
     from fer_bench.executors.grid import expand
     from fer_bench.executors.progress import TerminalReporter
@@ -64,20 +63,15 @@ def plan(
         grid = expand(runs, registry, settings.data_folder, settings.cache_folder, reporter)
     forecast = estimate(grid, Store(settings.runs_dir), settings.cache_folder)
     if as_json:
-        typer.echo(json.dumps(forecast.record(), indent=1, ensure_ascii=False))
+        print_json(forecast.record())
         return
+    columns = (*texts("data set", "protocol", "backbone", "strategy"), *numbers("seed", "fold"), Column("status"))
     rows = [
         (
-            *(
-                job.cell.dataset["text"],
-                job.cell.protocol["text"],
-                job.cell.backbone["text"],
-                job.cell.strategy["text"],
-            ),
+            *(part["text"] for part in (job.cell.dataset, job.cell.protocol, job.cell.backbone, job.cell.strategy)),
             *(str(job.cell.seed), str(job.cell.fold), status),
         )
         for job, status in forecast.jobs
     ]
-    print_table(("data set", "protocol", "backbone", "strategy", "seed", "fold", "status"), rows)
-    for line in (*grid.notes, *forecast.lines()):
-        typer.echo(line)
+    notes = (*grid.notes, *forecast.lines())
+    print_tables(Table("", columns, tuple(rows), notes))

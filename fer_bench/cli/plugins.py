@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench import paths
+from fer_bench import console, paths
+from fer_bench.cli.output import print_json, print_tables
+from fer_bench.reports.table import Table, texts
 
 if TYPE_CHECKING:
     from fer_bench.testing.conformance import Finding
@@ -39,8 +42,6 @@ def list_plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
 
     plugins = load_plugins()
     if as_json:
-        import json
-
         records = [
             {
                 "name": plugin.name,
@@ -55,21 +56,18 @@ def list_plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
             }
             for plugin in plugins
         ]
-        typer.echo(json.dumps(records, indent=1, ensure_ascii=False))
+        print_json(records)
     else:
-        from fer_bench.cli.tables import print_table
-
-        print_table(
-            ("name", "distribution", "version", "hooks", "brings", "status", "remarks"),
-            [
-                (
-                    *(plugin.name, plugin.distribution, plugin.version, "\n".join(plugin.hooks)),
-                    *("\n".join(item.name for _, item in plugin.items), plugin.status),
-                    "\n".join(filter(None, (plugin.error, *plugin.notes))),
-                )
-                for plugin in plugins
-            ],
-        )
+        rows = [
+            (
+                *(plugin.name, plugin.distribution, plugin.version, "\n".join(plugin.hooks)),
+                *("\n".join(item.name for _, item in plugin.items), plugin.status),
+                "\n".join(filter(None, (plugin.error, *plugin.notes))),
+            )
+            for plugin in plugins
+        ]
+        columns = texts("name", "distribution", "version", "hooks", "brings", "status", "remarks")
+        print_tables(Table("", columns, tuple(rows)))
     if any(plugin.status == "failed" for plugin in plugins):
         raise typer.Exit(1)
 
@@ -97,10 +95,7 @@ def check(
             reporter.say(f"checking {suite.kind} {suite.item} …")
             findings += (case.run() for case in suite.cases())
     if as_json:
-        import dataclasses
-        import json
-
-        typer.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1, ensure_ascii=False))
+        print_json([dataclasses.asdict(finding) for finding in findings])
     else:
         _print(findings)
     if any(finding.status == "failed" for finding in findings):
@@ -108,8 +103,6 @@ def check(
 
 
 def _print(findings: list[Finding]) -> None:
-    from fer_bench.cli.tables import print_table
-
     rows = [
         (
             *(finding.kind, finding.item, finding.rule, finding.status),
@@ -117,9 +110,9 @@ def _print(findings: list[Finding]) -> None:
         )
         for finding in findings
     ]
-    print_table(("kind", "item", "rule", "status", "why"), rows)
+    print_tables(Table("", texts("kind", "item", "rule", "status", "why"), tuple(rows)))
     for finding in findings:
         if finding.status == "failed":
-            typer.echo(f"{finding}\n")
+            console.echo(f"{finding}\n")
     counts = Counter(finding.status for finding in findings)
-    typer.echo(f"{counts['passed']} rules kept, {counts['failed']} broken, {counts['skipped']} had nothing to check.")
+    console.echo(f"{counts['passed']} rules kept, {counts['failed']} broken, {counts['skipped']} had nothing to check.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from fer_bench import console
 from fer_bench.cli import options
+from fer_bench.cli.output import print_json
 from fer_bench.cli.show import Cell, RunsDir
 from fer_bench.errors import FerBenchError
 
@@ -82,11 +83,11 @@ def replay(
             "tolerance": tolerance,
             "differences": [{"field": name, "then": then, "now": now} for name, then, now in done.differences],
         }
-        typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
+        print_json(record)
     else:
-        typer.echo(f"{describe(found)}\n{done.answer}: {done.why}")
+        console.echo(f"{describe(found)}\n{done.answer}: {done.why}")
         for line in difference_lines(done.differences):
-            typer.echo(line)
+            console.echo(line)
     if ANSWERS.index(done.answer) > [answer.replace(" ", "-") for answer in ANSWERS].index(require):
         raise typer.Exit(1)
 

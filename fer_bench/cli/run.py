@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_bench.cli import options
+from fer_bench.cli.output import print_json, print_tables
 
 if TYPE_CHECKING:
     from fer_bench.config import RunConfig
@@ -80,19 +81,19 @@ def run(
         from fer_bench.reports.tensorboard import TensorBoard
 
         registry.plugins.listen(TensorBoard(tensorboard), "--tensorboard")
-    from fer_bench.cli.tables import width
     from fer_bench.executors.progress import TerminalReporter
     from fer_bench.executors.run import run_grid
-    from fer_bench.reports import inflation
-    from fer_bench.reports.formats import to_json, to_terminal
+    from fer_bench.reports import boards, inflation
     from fer_bench.reports.leaderboard import build
 
     with TerminalReporter(quiet) as reporter:
         finished = run_grid(runs, registry, reporter)
-    rows, damaged = build(finished.cells), finished.damaged
-    typer.echo(to_json(rows, damaged) if as_json else to_terminal(rows, damaged, width()), nl=False)
-    if not as_json and (twins := inflation.measure(finished.cells)):
-        typer.echo("\n" + inflation.to_terminal(twins, width()), nl=False)
+    rows = build(finished.cells)
+    if as_json:
+        print_json(boards.record(rows, finished.damaged))
+    else:
+        twins = inflation.measure(finished.cells)
+        print_tables(*boards.to_tables(rows, finished.damaged), *([inflation.to_table(twins)] if twins else []))
     if finished.summary.failed:
         raise typer.Exit(1)
 

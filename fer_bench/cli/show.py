@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from fer_bench import console
+from fer_bench.cli.output import print_json
+from fer_bench.foreign import one_line
 
 if TYPE_CHECKING:
     from fer_bench.results.store import StoredCell
@@ -32,10 +35,9 @@ def show(
 
     found = find_cell(Store(runs_dir), cell)
     if as_json:
-        typer.echo(json.dumps(_record(found), indent=1, sort_keys=True, ensure_ascii=False))
-        return
-    for line in _lines(found):
-        typer.echo(line)
+        print_json(_record(found))
+    else:
+        console.echo("\n".join(_lines(found)))
 
 
 def _record(cell: StoredCell) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def _fields(values: dict[str, Any]) -> list[str]:
 def _plain(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}={_plain(part)}" for key, part in value.items())
-    return ", ".join(map(_plain, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(_plain, value)) if isinstance(value, list) else one_line(str(value))
 
 
 def _source(known: dict[str, Any]) -> str:

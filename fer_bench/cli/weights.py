@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench import paths
+from fer_bench import console, paths
+from fer_bench.cli.output import print_json
 
 if TYPE_CHECKING:
     from fer_bench.specs import WeightsSpec
@@ -59,13 +59,13 @@ def list_weights(as_json: Annotated[bool, typer.Option("--json", help="print JSO
         for weights in spec.weights
     ]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        print_json(rows)
         return
     if not rows:
-        typer.echo("No installed backbone has pre-trained weights. See 'fer-bench plugins list'.")
+        console.echo("No installed backbone has pre-trained weights. See 'fer-bench plugins list'.")
     for row in rows:
-        typer.echo(f"{row['backbone']}[weights={row['weights']}]  {row['licence']}  {row['package']}")
-        typer.echo(f"  {row['source']}")
+        console.echo(f"{row['backbone']}[weights={row['weights']}]  {row['licence']}  {row['package']}")
+        console.echo(f"  {row['source']}")
 
 
 @app.command(epilog=FETCH_EXAMPLES)
@@ -85,7 +85,7 @@ def fetch(
     """Download the published file of some weights, check its sha256, and print its path."""
     from fer_bench.keeping.weights import fetch
 
-    typer.echo(fetch(_find(backbone, weights), cache_dir / "weights"))
+    console.echo(str(fetch(_find(backbone, weights), cache_dir / "weights")))
 
 
 @app.command(epilog=CONVERT_EXAMPLES)
@@ -99,14 +99,14 @@ def convert(
     from fer_bench.keeping.weights import convert
 
     written = convert(_find(backbone, weights), source, output)
-    typer.echo(f"Wrote {written.tensors} tensors, {written.size_bytes:,} bytes, to {written.path}")
-    typer.echo(f"sha256 {written.sha256}")
+    console.echo(f"Wrote {written.tensors} tensors, {written.size_bytes:,} bytes, to {written.path}")
+    console.echo(f"sha256 {written.sha256}")
     if written.differences:
-        typer.echo(
+        console.echo(
             f"{len(written.differences)} tensors differ from the pinned digests: these are not the shipped weights."
         )
     else:
-        typer.echo("All tensors have the pinned digests.")
+        console.echo("All tensors have the pinned digests.")
 
 
 @app.command(epilog=VERIFY_EXAMPLES)
@@ -119,7 +119,7 @@ def verify(
     from fer_bench.keeping.weights import verify
 
     spec = _find(backbone, weights)
-    typer.echo(f"All {verify(spec, file)} tensors of {str(file or spec.file)!r} have the pinned digests.")
+    console.echo(f"All {verify(spec, file)} tensors of {str(file or spec.file)!r} have the pinned digests.")
 
 
 def _find(backbone: str, name: str) -> WeightsSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from types import TracebackType
@@ -18,6 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+from fer_bench.foreign import defuse, one_line, visible
 
 if TYPE_CHECKING:
     from fer_bench.results.store import StoredCell
@@ -58,7 +61,7 @@ class TerminalReporter:
     def say(self, message: str) -> None:
         """Print a line unless quiet."""
         if not self._quiet:
-            self._console.print(Text(message))
+            self._print(message)
 
     def begin(self, cells: int, done: int) -> None:
         """The run begins."""
@@ -71,7 +74,7 @@ class TerminalReporter:
             self._progress.remove_task(self._step)
         if self._progress.disable:
             self.say(f"{what} ({total} images)")
-        self._step = self._progress.add_task(what, total=total)
+        self._step = self._progress.add_task(one_line(what), total=total)
 
     def advance(self, parts: int) -> None:
         """Part of the step is done."""
@@ -87,4 +90,8 @@ class TerminalReporter:
 
     def warn(self, message: str) -> None:
         """Print a line, quiet or not."""
-        self._console.print(Text(message))
+        self._print(message)
+
+    def _print(self, message: str) -> None:
+        with contextlib.suppress(OSError):  # A run does not end because stderr is full.
+            self._console.print(Text(defuse(visible(message))))

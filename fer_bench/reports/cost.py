@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from fer_bench.networks import WORK
 from fer_bench.reports.leaderboard import Row
+from fer_bench.reports.table import Cell, Column, Field, Shown
 
 
 def record(row: Row) -> dict[str, Any]:
@@ -32,22 +33,22 @@ def record(row: Row) -> dict[str, Any]:
     }
 
 
-def columns_of(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
-    """Return title -> text of a row, for a table of costs."""
+def fields(board: Sequence[Row]) -> list[Field[Row]]:
+    """Return the columns of a table of costs."""
     costs = {id(row): record(row) for row in board}
 
-    def column(name: str, scale: float = 1.0) -> Callable[[Row], str]:
-        def text(row: Row) -> str:
+    def field(title: str, name: str, better: Literal["higher", "lower"] = "lower", scale: float = 1.0) -> Field[Row]:
+        def cell(row: Row) -> Cell:
             value = costs[id(row)][name]
-            return "-" if value is None else f"{value / scale:,.1f}"
+            return None if value is None else Shown(f"{value / scale:,.1f}", value)
 
-        return text
+        return Column(title, "number", better), cell
 
-    found = {
-        "images/s": column("images_per_second"),
-        **{f"{work} s": column(f"{work}_s") for work in WORK},
-        "memory GB": column("peak_memory_bytes", 1e9),
-    }
-    if any(cost["peak_device_memory_bytes"] for cost in costs.values()):
-        found["device GB"] = column("peak_device_memory_bytes", 1e9)
-    return {**found, "GFLOP/image": column("forward_flops", 1e9)}
+    device = [field("device GB", "peak_device_memory_bytes", scale=1e9)]
+    return [
+        field("images/s", "images_per_second", "higher"),
+        *(field(f"{work} s", f"{work}_s") for work in WORK),
+        field("memory GB", "peak_memory_bytes", scale=1e9),
+        *(device if any(cost["peak_device_memory_bytes"] for cost in costs.values()) else []),
+        field("GFLOP/image", "forward_flops", scale=1e9),
+    ]

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from fer_bench.data.texts import compute
 from fer_bench.evaluation.intervals import Interval, difference_interval
@@ -20,6 +15,7 @@ from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports import comparison
 from fer_bench.reports.leaderboard import trained_on
 from fer_bench.reports.pooled import Pooled, pool
+from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
 from fer_bench.results.cell import record_id
 from fer_bench.results.store import StoredCell
 
@@ -86,31 +82,25 @@ def measure(cells: Sequence[StoredCell]) -> list[Inflation]:
     return sorted(found, key=lambda row: (row.dataset, row.protocol, row.trained_on, row.backbone, row.strategy))
 
 
-def to_terminal(rows: Sequence[Inflation], width: int | None = None) -> str:
-    """Return a table of what flatters by how much, without colour."""
-    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for name in ("data set", "backbone, strategy", "protocol", "lets in"):
-        table.add_column(name, overflow="fold")
-    for name in ("its UAR %", "leak-free UAR %", "flatters by", "95 % interval", "images"):
-        table.add_column(name, justify="right", overflow="fold")
-    for row in rows:
-        low, high = 100 * row.interval.low, 100 * row.interval.high
-        cells = (
-            (row.trained_on and f"{row.dataset}, trained on {row.trained_on}") or row.dataset,
-            f"{row.backbone}, {row.strategy}",
-            row.protocol,
-            ", ".join("copies" if name == "copy" else f"{name}s" for name in row.ignores),
-            f"{100 * row.leaky:.1f}",
-            f"{100 * row.honest:.1f}",
-            f"{100 * row.interval.estimate:+.1f}",
-            f"{low:+.1f} to {high:+.1f}",
-            f"{row.images:,}",
-        )
-        table.add_row(*map(Text, cells))
-    console.print(Text("By how many points each protocol flatters"), table, *map(Text, NOTES))
-    assert isinstance(console.file, io.StringIO)
-    return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
+def to_table(rows: Sequence[Inflation]) -> Table:
+    """Return what flatters by how much."""
+    return tabulate(rows, FIELDS, "By how many points each protocol flatters", NOTES)
+
+
+FIELDS: tuple[Field[Inflation], ...] = (
+    (Column("data set"), lambda row: f"{row.dataset}, trained on {row.trained_on}" if row.trained_on else row.dataset),
+    (Column("backbone, strategy"), lambda row: f"{row.backbone}, {row.strategy}"),
+    (Column("protocol"), lambda row: row.protocol),
+    (Column("lets in"), lambda row: ", ".join("copies" if name == "copy" else f"{name}s" for name in row.ignores)),
+    (Column("its UAR %", "number"), lambda row: _points(row.leaky, "")),
+    (Column("leak-free UAR %", "number"), lambda row: _points(row.honest, "")),
+    (Column("flatters by", "number"), lambda row: _points(row.interval.estimate)),
+    (
+        Column("95 % interval", "number"),
+        lambda row: Shown(f"{100 * row.interval.low:+.1f} to {100 * row.interval.high:+.1f}", row.interval.low),
+    ),
+    (Column("images", "number", optional=True), lambda row: row.images),
+)
 
 
 def _compare(leaky: Sequence[StoredCell], honest: Sequence[StoredCell]) -> Inflation | None:
@@ -148,3 +138,7 @@ def _pair(first: Pooled, second: Pooled) -> tuple[Pooled, Pooled]:
     keys = second.seed[known].astype(np.int64) * n + place[second.sample[known]].astype(np.int64)
     _, mine, theirs = np.intersect1d(first.seed.astype(np.int64) * n + first.sample, keys, return_indices=True)
     return first.take(mine), second.take(known[theirs])
+
+
+def _points(share: float, sign: str = "+") -> Shown:
+    return Shown(f"{100 * share:{sign}.1f}", share)

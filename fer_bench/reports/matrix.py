@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
+from fer_bench.foreign import visible
 from fer_bench.reports.leaderboard import Row
+from fer_bench.reports.table import Column, Shown, Table, numbers, texts, words
 
 NOTE = (
     "UAR in percent, mean over folds and seeds. A row is what trains, a column what is tested. The diagonal is K-fold "
     "within the data set, subjects kept apart where they are known; off the diagonal all images of the row train and "
     "all of the column are tested, but for images that both share."
 )
+
+PAIR = (
+    *("trained_on", "tested_on", "protocol", "n", "uar", "accuracy", "macro_f1"),
+    *("uar_low", "uar_high", "cells_ok", "cells_failed"),
+)
+"""What the formats for programs hold of each pair of data sets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,64 +70,40 @@ def build(rows: Sequence[Row], datasets: Sequence[str]) -> list[Matrix]:
     ]
 
 
-def to_json(matrices: Sequence[Matrix]) -> str:
-    """Return ``{"schema": 1, "matrices": […]}``; scores lie in 0 to 1."""
+def record(matrices: Sequence[Matrix]) -> dict[str, Any]:
+    """Return ``{"schema": 1, "matrices": […]}`` as plain values; scores lie in 0 to 1."""
     records = [
         {
             "backbone": matrix.backbone,
             "strategy": matrix.strategy,
             "labels": matrix.labels,
             "datasets": list(matrix.datasets),
-            "cells": _records(matrix),
+            "cells": [dict(zip(PAIR, cells, strict=True)) for cells in _pairs(matrix)],
         }
         for matrix in matrices
     ]
-    return json.dumps({"schema": 1, "matrices": records}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return {"schema": 1, "matrices": records}
 
 
-def to_csv(matrices: Sequence[Matrix]) -> str:
-    """Return one line a pair of data sets; scores lie in 0 to 1."""
-    text = io.StringIO(newline="")
-    records = [
-        {"backbone": matrix.backbone, "strategy": matrix.strategy, "labels": matrix.labels, **record}
-        for matrix in matrices
-        for record in _records(matrix)
+def to_flat_table(matrices: Sequence[Matrix]) -> Table:
+    """Return a row for each pair of data sets; scores lie in 0 to 1."""
+    rows = [
+        (matrix.backbone, matrix.strategy, matrix.labels, *cells) for matrix in matrices for cells in _pairs(matrix)
     ]
-    writer = csv.DictWriter(text, list(records[0]) if records else ["backbone"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()
+    return Table("", texts("backbone", "strategy", "labels", *PAIR), tuple(rows))
 
 
-def to_markdown(matrices: Sequence[Matrix]) -> str:
-    """Return one markdown table a method."""
-    parts = ["# Trained on rows, tested on columns\n"]
-    for matrix in matrices:
-        parts.append(f"## {_escape(matrix.title)}\n")
-        parts.append("| " + " | ".join(["trained on", *map(_escape, matrix.datasets)]) + " |")
-        parts.append("| --- |" + " ---: |" * len(matrix.datasets))
-        for trained in matrix.datasets:
-            scores = [_percent(matrix.score(trained, tested)) for tested in matrix.datasets]
-            parts.append("| " + " | ".join([_escape(trained), *scores]) + " |")
-        parts.append("")
-    return "\n".join([*parts, NOTE]) + "\n"
-
-
-def to_terminal(matrices: Sequence[Matrix], width: int | None = None) -> str:
-    """Return the tables for a terminal, without colour."""
-    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
-    for matrix in matrices:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-        table.add_column("trained on", overflow="fold")
-        for tested in matrix.datasets:
-            table.add_column(Text(tested), justify="right", overflow="fold")
-        for trained in matrix.datasets:
-            scores = [_percent(matrix.score(trained, tested)) for tested in matrix.datasets]
-            table.add_row(Text(trained), *map(Text, scores))
-        console.print(Text(matrix.title), table)
-    console.print(Text(NOTE))
-    assert isinstance(console.file, io.StringIO)
-    return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
+def to_tables(matrices: Sequence[Matrix]) -> list[Table]:
+    """Return a table for each method, what trains in rows and what is tested in columns."""
+    tables = [
+        Table(
+            matrix.title,
+            (Column("trained on"), *numbers(*matrix.datasets)),
+            tuple((a, *(_percent(matrix.score(a, b)) for b in matrix.datasets)) for a in matrix.datasets),
+        )
+        for matrix in matrices
+    ]
+    return [*tables, Table(notes=(NOTE,))]
 
 
 def draw(matrices: Sequence[Matrix], file: Path) -> None:
@@ -154,7 +130,7 @@ def draw(matrices: Sequence[Matrix], file: Path) -> None:
                     colour = (
                         "black" if value is not None and value > 0.55 else "white" if value is not None else "black"
                     )
-                    axis.text(j, i, _percent(value), ha="center", va="center", color=colour)
+                    axis.text(j, i, words(_percent(value)), ha="center", va="center", color=colour)
             axis.set_xticks(range(len(names)), [_wrap(name) for name in names], rotation=30, ha="right")
             axis.set_yticks(range(len(names)), [_wrap(name) for name in names])
             axis.set(xlabel="tested on", ylabel="trained on", title=_wrap(matrix.title))
@@ -163,37 +139,24 @@ def draw(matrices: Sequence[Matrix], file: Path) -> None:
         figure.savefig(file, dpi=150, metadata=metadata)
 
 
-def _records(matrix: Matrix) -> list[dict[str, Any]]:
-    records: list[dict[str, Any]] = []
+def _pairs(matrix: Matrix) -> list[tuple[str | int | float | None, ...]]:
+    """Return for each pair of data sets what ``PAIR`` names."""
+    lines: list[tuple[str | int | float | None, ...]] = []
     for trained in matrix.datasets:
         for tested in matrix.datasets:
             row = matrix.rows.get((trained, tested))
-            records.append(
-                {
-                    "trained_on": trained,
-                    "tested_on": tested,
-                    "protocol": row.protocol if row else None,
-                    "n": row.n if row else 0,
-                    **{name: matrix.score(trained, tested, name) for name in ("uar", "accuracy", "macro_f1")},
-                    "uar_low": row.interval.low if row and row.interval else None,
-                    "uar_high": row.interval.high if row and row.interval else None,
-                    "cells_ok": row.ok if row else 0,
-                    "cells_failed": row.failed if row else 0,
-                }
-            )
-    return records
+            scores = [matrix.score(trained, tested, name) for name in ("uar", "accuracy", "macro_f1")]
+            interval = row.interval if row else None
+            ends = (interval.low, interval.high) if interval else (None, None)
+            counts = (row.ok, row.failed) if row else (0, 0)
+            lines.append((trained, tested, row.protocol if row else None, row.n if row else 0, *scores, *ends, *counts))
+    return lines
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
+def _percent(value: float | None) -> Shown | None:
+    return None if value is None else Shown(f"{100 * value:.1f}", value)
 
 
 def _wrap(text: str) -> str:
-    """Return a name on two lines where its parameters begin."""
-    return text.replace("[", "\n[", 1)
-
-
-def _escape(text: str) -> str:
-    for sign in "\\`*_[]<>|":
-        text = text.replace(sign, f"\\{sign}")
-    return text
+    """Return a name on two lines where its parameters begin; matplotlib would read dollars as mathematics."""
+    return visible(text).replace("$", r"\$").replace("[", "\n[", 1)

@@ -17,11 +17,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from fer_bench.evaluation.classification import count_confusion, precision_of, recall_of
 from fer_bench.evaluation.folds import FriedmanTest, friedman_test
-from fer_bench.reports import formats
+from fer_bench.foreign import defuse, one_line
+from fer_bench.reports import boards
 from fer_bench.reports.leaderboard import Row
+from fer_bench.reports.table import Cell, Column, tabulate, value, words
 from fer_bench.results.store import HISTORY, PROVENANCE
 
 BINS = 10
@@ -30,35 +33,44 @@ MAX_CURVES = 20
 
 
 def to_html(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores") -> str:
-    """Return the page, with those of `formats.EXTRA` that ``show`` names; every name is escaped, nothing is fetched."""
+    """Return the page in ASCII, with those of `boards.EXTRA` that ``show`` names; nothing is fetched."""
     environment = Environment(
         loader=PackageLoader("fer_bench.reports"),
         autoescape=True,
+        finalize=_clean,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     folder = files("fer_bench.reports") / "templates"
-    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    boards = []
-    for title, board in formats.boards(rows):
-        columns = formats.columns_of(board) | (formats.EXTRA[show](board) if show in formats.EXTRA else {})
+    style, script = ((folder / name).read_text(encoding="ascii") for name in ("page.css", "page.js"))
+    sections: list[dict[str, Any]] = []
+    for title, board in boards.boards(rows):
+        extra = boards.EXTRA[show](board) if show in boards.EXTRA else []
+        table = tabulate(board, [*boards.fields_of(board), *extra], title)
         lines = [
-            {"cells": [_cell(name, make(row), row) for name, make in columns.items()], **_details(row)} for row in board
+            {"cells": list(map(_cell, table.columns, cells)), **_details(row)}
+            for cells, row in zip(table.rows, board, strict=True)
         ]
         low, high = _range(board)
-        boards.append({"title": title, "columns": [*columns], "rows": lines, "low": low, "high": high})
-    return environment.get_template("page.html").render(
-        boards=boards,
-        interval=formats.INTERVAL,
+        sections.append({"title": title, "columns": table.columns, "rows": lines, "low": low, "high": high})
+    page = environment.get_template("page.html").render(
+        boards=sections,
+        interval=boards.INTERVAL,
         metric=rows[0].metric.title if rows else "",
         ranking=_rank_across(rows),
-        notes=formats.notes(rows, damaged),
-        style=style,
-        script=script,
+        notes=boards.notes(rows, damaged),
+        style=Markup(style),
+        script=Markup(script),
         policy=f"default-src 'none'; style-src {_pin(style)}; script-src {_pin(script)}; "
         "base-uri 'none'; form-action 'none'",
     )
+    return page.encode("ascii", "xmlcharrefreplace").decode("ascii")
+
+
+def _clean(value: object) -> object:
+    """Return what a template is about to write and escape: foreign text in one line that steers nothing."""
+    return defuse(one_line(value)) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _pin(text: str) -> str:
@@ -66,17 +78,10 @@ def _pin(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _cell(column: str, text: str, row: Row) -> dict[str, Any]:
-    """Return a cell's text and what it is sorted by: a number, or the text."""
-    number = text.replace(",", "").split(" ")[0].split("/")[0]
-    if column == "params":
-        number = str(row.parameters)
-    elif column == "trained":
-        number = str(row.trained_parameters)
-    try:
-        return {"text": text, "key": float(number), "numeric": True}
-    except ValueError:
-        return {"text": text, "key": text, "numeric": text == "-" and column not in (*formats.TEXT_COLUMNS, "tier")}
+def _cell(column: Column, cell: Cell) -> dict[str, Any]:
+    """Return a cell's text and what it is sorted by."""
+    key = value(cell)
+    return {"text": words(cell), "key": "-" if key is None else key, "numeric": column.kind == "number"}
 
 
 def _range(board: Sequence[Row]) -> tuple[float, float]:

@@ -1,26 +1,57 @@
-"""Two rows side by side as terminal lines, markdown and JSON."""
+"""Two rows side by side as tables, and as a record for JSON."""
 
 from __future__ import annotations
 
-import json
-import math
 from typing import Any
 
 from fer_bench.evaluation.intervals import FEW_UNITS
-from fer_bench.reports.gate_formats import escape_cell
 from fer_bench.reports.pair import Difference, Pair
+from fer_bench.reports.table import Cell, Column, Shown, Table, numbers, texts
 
 SCHEMA = 1
-COLUMNS = ("metric", "A", "B", "B - A", "95 % interval", "p", "better")
+METRICS = (
+    *(Column("metric"), *numbers("A", "B", "B - A", "95 % interval")),
+    *(Column("p", "number"), Column("better")),
+)
 
 
-def table(pair: Pair) -> list[tuple[str, ...]]:
-    """Return a line of text cells for each metric, as in ``COLUMNS``."""
-    return [_line(line) for line in pair.metrics]
+def to_tables(pair: Pair, shown: int | None = None) -> list[Table]:
+    """Return what A and B are, their metrics, and what differs in spec and provenance.
+
+    Args:
+        pair: of rows.
+        shown: how many differences of each kind to show; None is all.
+    """
+    sides = tuple((side, row.id[:8], row.name) for side, row in (("A", pair.first), ("B", pair.second)))
+    return [
+        Table("", texts("", "id", "row"), sides),
+        Table("", METRICS, tuple(map(_cells, pair.metrics)), tuple(_notes(pair))),
+        _differences("spec", pair.spec, shown),
+        _differences("provenance", pair.provenance, shown),
+    ]
 
 
-def notes(pair: Pair) -> list[str]:
-    """Return what is to be said beside the table."""
+def record(pair: Pair) -> dict[str, Any]:
+    """Return the comparison as plain values."""
+    answers = pair.answers
+    return {
+        "schema": SCHEMA,
+        "first": {"id": pair.first.id, "name": pair.first.name},
+        "second": {"id": pair.second.id, "name": pair.second.name},
+        "paired": pair.samples,
+        "unit": pair.unit,
+        "units": pair.units,
+        "only": {"first": pair.only[0], "second": pair.only[1]},
+        "unpaired": pair.unpaired,
+        "right": {"only_first": answers.only_first, "only_second": answers.only_second} if answers else None,
+        "metrics": {line.metric.name: _record(line) for line in pair.metrics},
+        "faults": list(pair.faults),
+        "spec": [dict(zip(("field", "first", "second"), line, strict=True)) for line in pair.spec],
+        "provenance": [dict(zip(("field", "first", "second"), line, strict=True)) for line in pair.provenance],
+    }
+
+
+def _notes(pair: Pair) -> list[str]:
     lines = [f"not paired: {pair.unpaired}; A and B are scores of their own"] if pair.unpaired else []
     if pair.answers is not None:
         lines.append(
@@ -37,62 +68,27 @@ def notes(pair: Pair) -> list[str]:
     return [*lines, *pair.faults]
 
 
-def to_markdown(pair: Pair) -> str:
-    """Return the comparison as a markdown section; names cannot break out of their cells."""
-    lines = ["# Comparison", "", f"- A: {escape_cell(pair.first.name)}", f"- B: {escape_cell(pair.second.name)}", ""]
-    lines += [f"| {' | '.join(COLUMNS)} |", f"| --- |{' ---: |' * 5} --- |"]
-    lines += [f"| {' | '.join(map(escape_cell, line))} |" for line in table(pair)]
-    lines += ["", *(f"- {escape_cell(note)}" for note in notes(pair))]
-    for title, found in (("spec", pair.spec), ("provenance", pair.provenance)):
-        lines += ["", f"## What differs in {title}", ""]
-        lines += ["| field | A | B |", "| --- | --- | --- |"] if found else ["Nothing."]
-        lines += [f"| {' | '.join(escape_cell(text(value)) for value in difference)} |" for difference in found]
-    return "\n".join(lines) + "\n"
+def _differences(what: str, lines: tuple[tuple[str, object, object], ...], shown: int | None) -> Table:
+    title = f"What differs in {what}"
+    if not lines:
+        return Table(f"{title}: nothing")
+    rows = tuple((name, *("nothing" if part is None else str(part) for part in parts)) for name, *parts in lines)
+    more = () if shown is None or len(rows) <= shown else (f"and {len(rows) - shown} more; see --format json",)
+    return Table(title, texts("field", "A", "B"), rows[:shown], more)
 
 
-def to_json(pair: Pair) -> str:
-    """Return the comparison as JSON; what is not finite is null."""
-    document = {
-        "schema": SCHEMA,
-        "first": {"id": pair.first.id, "name": pair.first.name},
-        "second": {"id": pair.second.id, "name": pair.second.name},
-        "paired": pair.samples,
-        "unit": pair.unit,
-        "units": pair.units,
-        "only": {"first": pair.only[0], "second": pair.only[1]},
-        "unpaired": pair.unpaired,
-        "right": None
-        if pair.answers is None
-        else {"only_first": pair.answers.only_first, "only_second": pair.answers.only_second},
-        "metrics": {line.metric.name: _record(line) for line in pair.metrics},
-        "faults": list(pair.faults),
-        "spec": [dict(zip(("field", "first", "second"), found, strict=True)) for found in pair.spec],
-        "provenance": [dict(zip(("field", "first", "second"), found, strict=True)) for found in pair.provenance],
-    }
-    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def text(value: object) -> str:
-    """Return a value of a spec in words."""
-    return "nothing" if value is None else str(value)
-
-
-def _line(line: Difference) -> tuple[str, ...]:
-    first, second = (_number(value) for value in (line.first, line.second))
-    if line.interval is None or line.p_value is None:
-        return line.metric.title, first, second, "", "", "", ""
+def _cells(line: Difference) -> tuple[Cell, ...]:
     gap = line.interval
+    if gap is None or line.p_value is None:
+        return line.metric.title, line.first, line.second, None, None, None, ""
     better = ""
     if line.p_value < 1 - gap.level:
         better = "B" if (gap.estimate > 0) == line.metric.higher_is_better else "A"
-    p = "< 0.0001" if line.p_value < 1e-4 else f"{line.p_value:.4f}"
     return (
-        line.metric.title,
-        first,
-        second,
-        _change(gap.estimate),
-        f"{_change(gap.low)} to {_change(gap.high)}",
-        p,
+        *(line.metric.title, line.first, line.second),
+        Shown(_change(gap.estimate), gap.estimate),
+        Shown(f"{_change(gap.low)} to {_change(gap.high)}", gap.low),
+        Shown("< 0.0001" if line.p_value < 1e-4 else f"{line.p_value:.4f}", line.p_value),
         better,
     )
 
@@ -100,13 +96,13 @@ def _line(line: Difference) -> tuple[str, ...]:
 def _record(line: Difference) -> dict[str, Any]:
     gap = line.interval
     return {
-        "first": _finite(line.first),
-        "second": _finite(line.second),
-        "difference": _finite(gap.estimate if gap else None),
-        "low": _finite(gap.low if gap else None),
-        "high": _finite(gap.high if gap else None),
+        "first": line.first,
+        "second": line.second,
+        "difference": gap.estimate if gap else None,
+        "low": gap.low if gap else None,
+        "high": gap.high if gap else None,
         "level": gap.level if gap else None,
-        "p_value": _finite(line.p_value),
+        "p_value": line.p_value,
         "test": line.test if gap else None,
         "higher_is_better": line.metric.higher_is_better,
     }
@@ -114,11 +110,3 @@ def _record(line: Difference) -> dict[str, Any]:
 
 def _change(value: float) -> str:
     return f"{round(value, 4) + 0.0:+.4f}"  # no negative zero
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else value

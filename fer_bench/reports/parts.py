@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,12 @@ from fer_bench.evaluation.calibration import soft_accuracy, soft_kl
 from fer_bench.evaluation.groups import find_worst_group, measure_gap, score_groups
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports.leaderboard import Row
+from fer_bench.reports.table import Cell, Column, Field, Shown
 
 FEWEST = 10
 """Predictions that a group must have: what fewer say is mostly noise."""
+
+COVERAGE = Column("coverage %", "number")
 
 
 def record(row: Row) -> dict[str, Any]:
@@ -44,38 +47,43 @@ def record(row: Row) -> dict[str, Any]:
     return {"coverage": row.n / size if size else None, "groups": groups, "soft": soft}
 
 
-def group_columns(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
-    """Return title -> text of a row: the worst group of each column of groups, and the largest gap."""
+def group_fields(board: Sequence[Row]) -> list[Field[Row]]:
+    """Return the columns of groups: the worst group of each, and the largest gap."""
     records = {id(row): record(row) for row in board}
-    found: dict[str, Callable[[Row], str]] = {}
+    fields: list[Field[Row]] = []
     for name in sorted({name for known in records.values() for name in known["groups"]}):
 
-        def worst(row: Row, name: str = name) -> str:
+        def worst(row: Row, name: str = name) -> Cell:
             group = records[id(row)]["groups"].get(name)
-            return f"{100 * group['uar']:.1f} ({group['worst']}, n {group['n']:,})" if group else "-"
+            return (
+                Shown(f"{100 * group['uar']:.1f} ({group['worst']}, n {group['n']:,})", group["uar"]) if group else None
+            )
 
-        def gap(row: Row, name: str = name) -> str:
-            group = records[id(row)]["groups"].get(name)
-            return f"{100 * group['gap']:.1f}" if group else "-"
+        def gap(row: Row, name: str = name) -> Cell:
+            return _percent(records[id(row)]["groups"].get(name, {}).get("gap"))
 
-        found |= {f"worst {name}, UAR %": worst, f"{name} gap": gap}
-    return {**found, "coverage %": lambda row: _percent(records[id(row)]["coverage"])}
+        fields.append((Column(f"worst {name}, UAR %", "number", "higher"), worst))
+        fields.append((Column(f"{name} gap", "number", "lower"), gap))
+    return [*fields, (COVERAGE, lambda row: _percent(records[id(row)]["coverage"]))]
 
 
-def soft_columns(board: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
-    """Return title -> text of a row: agreement with annotators' votes."""
+def soft_fields(board: Sequence[Row]) -> list[Field[Row]]:
+    """Return the columns of agreement with annotators' votes."""
     records = {id(row): record(row) for row in board}
 
-    def kl(row: Row) -> str:
+    def kl(row: Row) -> Cell:
         soft = records[id(row)]["soft"]
-        return f"{soft['kl']:.3f}" if soft else "-"
+        return Shown(f"{soft['kl']:.3f}", soft["kl"]) if soft else None
 
-    return {
-        "soft accuracy %": lambda row: _percent((records[id(row)]["soft"] or {}).get("accuracy")),
-        "KL (nats)": kl,
-        "coverage %": lambda row: _percent(records[id(row)]["coverage"]),
-    }
+    return [
+        (
+            Column("soft accuracy %", "number", "higher"),
+            lambda row: _percent((records[id(row)]["soft"] or {}).get("accuracy")),
+        ),
+        (Column("KL (nats)", "number", "lower"), kl),
+        (COVERAGE, lambda row: _percent(records[id(row)]["coverage"])),
+    ]
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f}"
+def _percent(share: float | None) -> Cell:
+    return None if share is None else Shown(f"{100 * share:.1f}", share)

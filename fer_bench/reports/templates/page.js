@@ -5,7 +5,8 @@ for (const table of document.querySelectorAll("table.board")) {
     const button = head.querySelector("button");
     if (!button) return;
     button.addEventListener("click", () => {
-      const down = head.getAttribute("aria-sort") !== "descending";
+      const sorted = head.getAttribute("aria-sort");
+      const down = sorted ? sorted !== "descending" : head.dataset.better !== "lower";
       table.querySelectorAll("th[aria-sort]").forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const key = (row) => row.cells[column].dataset.key;

@@ -1,0 +1,86 @@
+"""The only way to stdout and stderr: no name steers the terminal, and no encoding or full disk ends in a traceback."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import os
+import sys
+from typing import TextIO
+
+from fer_bench.foreign import defuse, visible
+
+FALLBACK = "fer-bench-fallback"
+"""Name of the error handler that writes in ASCII what an encoding lacks."""
+
+_ASCII = {
+    **dict.fromkeys("‐‑‒–—―−─━", "-"),
+    **{"±": "+-", "×": "x", "…": "...", "→": "->", "≤": "<=", "≥": ">=", "│": "|", "•": "*"},
+    **dict.fromkeys("‘’‚", "'"),
+    **dict.fromkeys("“”„", '"'),
+}
+
+
+def prepare() -> None:
+    """Let stdout and stderr take every text, whatever their encoding; what goes to a closed one is dropped."""
+    # A file that is opened later must not become file descriptor 1, to which others write.
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    os.close(descriptor)
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(number, "w", encoding="utf-8", errors=FALLBACK, closefd=False))  # noqa: SIM115
+        else:
+            stream.reconfigure(errors=FALLBACK)
+
+
+def echo(text: str = "") -> None:
+    """Print lines of text on stdout; what is foreign in them may steer nothing."""
+    write(defuse(visible(text)) + "\n")
+
+
+def warn(text: str) -> None:
+    """Print lines of text on stderr, likewise; where that cannot be written, nothing is said."""
+    with contextlib.suppress(OSError):
+        _write(sys.stderr, defuse(visible(text)) + "\n")
+
+
+def write(text: str) -> None:
+    """Write what a writer of a format made on stdout, as it is."""
+    _write(sys.stdout, text)
+
+
+def encoding() -> str:
+    """Return the encoding of stdout."""
+    return getattr(sys.stdout, "encoding", None) or "utf-8"
+
+
+def encodable(text: str, encoding: str) -> str:
+    """Return ``text`` with what an encoding lacks in ASCII, as stdout would print it."""
+    return text.encode(encoding, FALLBACK).decode(encoding)
+
+
+def is_writable() -> bool:
+    """Return whether stdout takes what was printed; if not, forget it, so that Python does not complain on leaving."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return False
+    return True
+
+
+def _write(stream: TextIO, text: str) -> None:
+    stream.write(text)
+    stream.flush()
+
+
+def _fall_back(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end]
+    return "".join(_ASCII.get(sign) or sign.encode("unicode_escape").decode() for sign in signs), error.end
+
+
+codecs.register_error(FALLBACK, _fall_back)

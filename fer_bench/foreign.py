@@ -1,0 +1,69 @@
+"""Text from elsewhere, such as names of data, groups and plugins, made harmless before it is shown.
+
+`visible` serves every text format; the writers in `fer_bench.reports.formats` escape what their format reads as markup.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+
+_JOINERS = "\u200c\u200d"
+"""Zero-width characters that scripts and emoji need."""
+
+_COMMAND = re.compile(r"^([^\S\n]*)(?=::)|#(?=#(?:\[|vso\[|teamcity\[))", re.MULTILINE)
+"""Where a CI system would read a workflow command: ``::`` first in a line, ``##[`` and its like anywhere."""
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
+"""What a spreadsheet takes for the beginning of a formula, perhaps guarded already."""
+
+
+def visible(text: str) -> str:
+    r"""Return ``text`` with each character that steers a terminal or hides in a text written out; line feeds stay.
+
+    That is: control characters, marks of direction and other formatting, surrogates, line and paragraph separators.
+
+    Example:
+        >>> visible("a\x1b[2J\u202eb")
+        'a\\x1b[2J\\u202eb'
+    """
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` as `visible`, in one line: white space becomes single spaces."""
+    return visible(" ".join(text.split()))
+
+
+def defuse(text: str) -> str:
+    r"""Return lines of a log with a backslash in what GitHub, Azure or TeamCity would read as a workflow command.
+
+    Example:
+        >>> defuse("::error::no")
+        '\\::error::no'
+    """
+    return _COMMAND.sub(r"\g<0>\\", text)
+
+
+def guard_field(text: str) -> str:
+    """Return a field of CSV that no spreadsheet takes for a formula: an apostrophe comes first.
+
+    Example:
+        >>> guard_field("=1+1")
+        "'=1+1"
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unguard_field(text: str) -> str:
+    """Return what `guard_field` was given."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+@cache
+def _visible(sign: str) -> str:
+    kept = sign.isprintable() or sign == "\n" or sign in _JOINERS
+    if kept or (unicodedata.category(sign) in ("Zs", "Cn", "Co") and ord(sign) & 0xFFFE != 0xFFFE):
+        return sign
+    return sign.encode("unicode_escape").decode()

@@ -1,0 +1,263 @@
+"""The rows of a leaderboard as tables, and as records for JSON and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from typing import Any
+
+from fer_bench.evaluation.intervals import FEW_UNITS
+from fer_bench.evaluation.metrics import STANDARD
+from fer_bench.reports import cost, parts
+from fer_bench.reports.leaderboard import Row, Score
+from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate, texts
+
+EXTRA: Mapping[str, Callable[[Sequence[Row]], list[Field[Row]]]] = {
+    "cost": cost.fields,
+    "groups": parts.group_fields,
+    "soft": parts.soft_fields,
+}
+"""What tables show in place of scores, by name: the columns that a board needs."""
+
+SCHEMA = 2
+"""Version of the JSON format."""
+
+CHANCE = ("uniform", "prior", "uar", "uniform_limit", "prior_limit")
+INTERVAL = "95 % interval"
+TITLES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro-F1"}
+
+
+def to_tables(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores") -> list[Table]:
+    """Return a table for each data set and protocol, and one of notes alone.
+
+    Args:
+        rows: of the leaderboard.
+        damaged: one message for each cell that was left out.
+        show: ``scores``, or what to show in place of them: one of ``EXTRA``.
+    """
+    tables = [tabulate(board, fields_of(board, show), title) for title, board in boards(rows)]
+    return [*tables, Table(notes=tuple(notes(rows, damaged)))]
+
+
+def to_flat_table(rows: Sequence[Row]) -> Table:
+    """Return all rows in one table for programs: scores 0 to 1, ``<metric>_mean`` and ``<metric>_std``."""
+    records = [_flatten(_record(row)) for row in rows]
+    names = list(dict.fromkeys(key for record in records for key in record)) or ["dataset"]
+    return Table("", texts(*names), tuple(tuple(record.get(name) for name in names) for record in records))
+
+
+def record(rows: Sequence[Row], damaged: Sequence[str]) -> dict[str, Any]:
+    """Return ``{"schema": 2, "rows": […], "damaged": […]}`` as plain values; scores lie in 0 to 1."""
+    return {"schema": SCHEMA, "rows": [_record(row) for row in rows], "damaged": list(damaged)}
+
+
+def _flatten(record: dict[str, Any]) -> dict[str, Cell]:
+    """Return the record of a row without nesting; boards differ in their groups and metrics."""
+    scores, chance = record["scores"], record["chance"] or {}
+    soft, interval = record["soft"] or {}, record["interval"] or {}
+    low, high = record["ranks"] or (None, None)
+    flat = {key: value for key, value in record.items() if not isinstance(value, dict | list | tuple)}
+    flat |= {key: "; ".join(record[key]) for key in ("ignores", "errors")}
+    for name in sorted({*STANDARD, *scores}):
+        flat |= {f"{name}_{key}": scores.get(name, {}).get(key) for key in ("mean", "std")}
+    flat |= {f"cost_{name}": value for name, value in record["cost"].items()}
+    for group, known in record["groups"].items():
+        flat |= {f"group_{group}_{key}": value for key, value in known.items()}
+    flat |= {f"soft_{key}": soft.get(key) for key in ("accuracy", "kl")}
+    flat |= {f"interval_{key}": interval.get(key) for key in ("low", "high")}
+    flat |= {"rank_low": low, "rank_high": high}
+    flat |= {f"chance_{key}": chance.get(key) for key in CHANCE}
+    return flat | {f"cells_{key}": record["cells"][key] for key in ("ok", "failed")}
+
+
+def _record(row: Row) -> dict[str, Any]:
+    """Return a row as plain JSON."""
+    scores = {name: {"mean": score.mean, "std": score.std} for name, score in row.scores.items()}
+    return {
+        "dataset": row.dataset,
+        "limit": row.limit,
+        "synthetic": row.synthetic,
+        "protocol": row.protocol,
+        "ignores": list(row.ignores),
+        "labels": row.labels,
+        "trained_on": row.trained_on,
+        "folds": row.folds,
+        "seeds": row.seeds,
+        "backbone": row.backbone,
+        "strategy": row.strategy,
+        "baseline": row.baseline,
+        "variant": row.variant,
+        "precision": row.precision,
+        "classes": row.classes,
+        "n": row.n,
+        "faces": row.faces,
+        "scores": scores,
+        "metric": row.metric.name,
+        "interval": _interval_record(row),
+        "chance": asdict(row.chance) if row.chance else None,
+        "tier": row.tier,
+        "ranks": list(row.standing.ranks) if row.standing else None,
+        "best": round(row.standing.best, 4) if row.standing else None,
+        "cells": {"ok": row.ok, "failed": row.failed},
+        "parameters": row.parameters,
+        "trained_parameters": row.trained_parameters,
+        "seconds": None if row.seconds is None else round(row.seconds, 3),
+        "cost": cost.record(row),
+        **parts.record(row),
+        "converged": row.converged,
+        "errors": list(row.errors),
+    }
+
+
+def _interval_record(row: Row) -> dict[str, float | int] | None:
+    if row.interval is None:
+        return None
+    return {
+        "low": row.interval.low,
+        "high": row.interval.high,
+        "level": row.interval.level,
+        "units": row.interval.units,
+    }
+
+
+def boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Return (title, rows) of what may be compared."""
+    boards = []
+    for _, group in groupby(rows, key=lambda row: row.subject):
+        board = list(group)
+        first = board[0]
+        subset = f", balanced subset of {first.limit}" if first.limit else ""
+        kind = " (synthetic)" if first.synthetic else ""
+        seeds = max(row.seeds for row in board)
+        classes = "classes" if first.labels == "native" else f"classes of {first.labels}"
+        title = (
+            f"{first.dataset}{kind}{subset}: {first.protocol}{_ignored(first)}, {first.folds} "
+            f"fold{'s' if first.folds > 1 else ''} x {seeds} seed{'s' if seeds > 1 else ''}, "
+            f"{first.classes} {classes} ({_chance(board)})"
+        )
+        boards.append((title, board))
+    return boards
+
+
+def _chance(board: Sequence[Row]) -> str:
+    """Return what guessing reaches; its accuracy only where it is another number, as with classes of unequal size."""
+    found = next((row.chance for row in board if row.chance), None)
+    said = f"{100 * (found.uar if found else 1 / board[0].classes):.1f} %"
+    accuracy = f"{100 * found.prior:.1f} %" if found else said
+    return f"chance UAR {said}" + (f", accuracy {accuracy}" if accuracy != said else "")
+
+
+def _ignored(row: Row) -> str:
+    """Return what the protocol of a board ignores, in words."""
+    if not row.ignores:
+        return ""
+    names = " and ".join("copies" if name == "copy" else f"{name}s" for name in row.ignores)
+    return f" (ignores {names} that are known: scores flatter)"
+
+
+def fields_of(board: Sequence[Row], show: str = "scores") -> list[Field[Row]]:
+    """Return the columns that this board needs."""
+    fields: list[Field[Row]] = [
+        (Column("backbone"), lambda row: row.backbone or "-"),
+        (Column("strategy"), lambda row: row.strategy),
+    ]
+    if any(row.trained_on for row in board):
+        fields.append((Column("trained on"), lambda row: row.trained_on or row.dataset))
+    if any(row.variant for row in board):
+        fields.append((Column("variant"), lambda row: row.variant or "-"))
+    sizes: list[Field[Row]] = [
+        (Column("params", "number", optional=True), lambda row: _count(row.parameters)),
+        (Column("trained", "number", optional=True), lambda row: _count(row.trained_parameters)),
+    ]
+    if show in EXTRA:
+        return [*fields, *EXTRA[show](board), *sizes]
+    by = board[0].metric
+    for name, title in (TITLES if by.name in TITLES else {by.name: by.title, **TITLES}).items():
+        percent = name in TITLES
+        better = "higher" if percent or by.higher_is_better else "lower"
+        column = Column(f"{title} %" if percent else title, "number", better, optional=name == "macro_f1" != by.name)
+        fields.append((column, lambda row, name=name, percent=percent: _score(row.scores.get(name), percent)))
+        if name == by.name:
+            fields += STANDING
+    fields.append((Column("n", "number"), lambda row: row.n))
+    if any(row.faces is not None and row.faces < 1 for row in board):
+        fields.append((Column("faces %", "number"), lambda row: _percent(row.faces)))
+    fields.append((Column("cells", "number"), lambda row: Shown(f"{row.ok}/{row.ok + row.failed}", row.ok)))
+    return [*fields, *sizes, (Column("seconds", "number", "lower", optional=True), lambda row: _tenths(row.seconds))]
+
+
+def notes(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
+    """Return what the tables alone do not say."""
+    by = rows[0].metric.title if rows else "UAR"
+    test = "paired permutation tests" if by in ("UAR", "Accuracy") else "bootstrap tests of the difference"
+    said = [
+        f"Mean ± standard deviation over folds and seeds, best {by} first. Interval: of the {by} of all predictions, "
+        "by resampling subjects, or images where no subject is known. Rows that share a tier letter cannot be told "
+        f"apart ({test}, Holm, 5 %). Ranks: those a row may have; best: share of resamples in which it is. "
+        "Chance: of guessing each class as often as it occurs in training."
+    ]
+    if any(row.interval is not None and row.interval.few_units for row in rows):
+        said.append(f"An interval over fewer than {FEW_UNITS} subjects is too narrow.")
+    if any(row.synthetic for row in rows):
+        said.append("Synthetic faces are drawn by a program; their scores say nothing about real faces.")
+    failed = [row for row in rows if row.failed]
+    for row in failed:
+        cells = "1 failed cell" if row.failed == 1 else f"{row.failed} failed cells"
+        said.append(f"{cells} of {row.dataset} / {row.backbone} / {row.strategy}: {'; '.join(row.errors)}")
+    for row in rows:
+        if not row.converged:
+            said.append(f"{row.dataset} / {row.backbone} / {row.strategy}: training did not converge in every cell.")
+    said += sorted({fault for row in rows for fault in row.faults})
+    said += [f"Left out: {message}" for message in damaged]
+    return said
+
+
+def _score(score: Score | None, percent: bool) -> Cell:
+    if score is None:
+        return None
+    factor, digits = (100, 1) if percent else (1, 3)
+    mean = f"{factor * score.mean:.{digits}f}"
+    return Shown(mean + ("" if score.std is None else f" ± {factor * score.std:.{digits}f}"), score.mean)
+
+
+def _percent(share: float | None) -> Cell:
+    return None if share is None else Shown(f"{100 * share:.1f}", share)
+
+
+def _tenths(value: float | None) -> Cell:
+    return None if value is None else Shown(f"{value:,.1f}", value)
+
+
+def _interval(row: Row) -> Cell:
+    if row.interval is None:
+        return None
+    factor, digits = (100, 1) if row.metric.name in TITLES else (1, 3)
+    low, high = factor * row.interval.low, factor * row.interval.high
+    return Shown(f"{low:.{digits}f} to {high:.{digits}f}", row.interval.low)
+
+
+def _ranks(row: Row) -> Cell:
+    if row.standing is None:
+        return None
+    low, high = row.standing.ranks
+    return Shown(str(low) if low == high else f"{low} to {high}", low)
+
+
+def _best(row: Row) -> Cell:
+    return None if row.standing is None else Shown(f"{100 * row.standing.best:.0f}", row.standing.best)
+
+
+def _count(value: int | None) -> Cell:
+    if value is None or value < 1000:
+        return value
+    return Shown(f"{value / 1e6:.2f} M" if value >= 1e5 else f"{value / 1e3:.1f} k", value)
+
+
+STANDING: tuple[Field[Row], ...] = (
+    (Column(INTERVAL, "number"), _interval),
+    (Column("tier"), lambda row: row.tier or "-"),
+    (Column("ranks", "number", "lower", optional=True), _ranks),
+    (Column("best %", "number", "higher", optional=True), _best),
+)
+"""What stands beside the metric that orders the rows."""

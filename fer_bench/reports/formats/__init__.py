@@ -1,0 +1,1 @@
+"""One writer a format; each escapes foreign text in one place."""

@@ -1,0 +1,21 @@
+"""Records as JSON in ASCII, which every encoding holds."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+
+def write(record: object) -> str:
+    """Return a record of plain values; numbers that are not finite become null."""
+    text = json.dumps(_finite(record), indent=1, allow_nan=False)
+    return text.replace("##[", "#\\u0023[") + "\n"  # Else a command of GitHub's, in the middle of a line.
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

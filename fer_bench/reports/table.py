@@ -1,0 +1,98 @@
+"""What a report says, as tables; `fer_bench.reports.formats` writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Shown(NamedTuple):
+    """A number that people read as another text, such as ``62.5 ± 17.7``, and by which a column is sorted."""
+
+    text: str
+    value: float
+
+
+Cell = str | int | float | bool | Shown | None
+"""A text may hold line feeds; None stands for what is not known."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Attributes:
+        title: its head.
+        kind: names may wrap and stand left, numbers stay whole and stand right.
+        better: which of its numbers are the better ones; empty where none is.
+        optional: left out where a terminal is too narrow, the last ones first.
+    """
+
+    title: str
+    kind: Literal["text", "number"] = "text"
+    better: Literal["higher", "lower", ""] = ""
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        title: what stands above it; empty for nothing.
+        columns: none, where title or notes are all there is to say.
+        rows: of as many cells as there are columns.
+        notes: what stands below it.
+    """
+
+    title: str = ""
+    columns: tuple[Column, ...] = ()
+    rows: tuple[tuple[Cell, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+Field = tuple[Column, Callable[[Item], Cell]]
+"""A column, and what an item has in it."""
+
+
+def tabulate(items: Sequence[Item], fields: Sequence[Field[Item]], title: str = "", notes: Sequence[str] = ()) -> Table:
+    """Return a table with a row for each item."""
+    return Table(
+        title, tuple(column for column, _ in fields), tuple(tuple(make(item) for _, make in fields) for item in items),
+        tuple(notes),
+    )  # fmt: skip
+
+
+def texts(*titles: str) -> tuple[Column, ...]:
+    """Return columns of text."""
+    return tuple(map(Column, titles))
+
+
+def numbers(*titles: str) -> tuple[Column, ...]:
+    """Return columns of numbers."""
+    return tuple(Column(title, "number") for title in titles)
+
+
+def words(cell: Cell) -> str:
+    """Return a cell as people read it: ``-`` for what is not known, other numbers than whole ones with four digits."""
+    match cell:
+        case None:
+            return "-"
+        case Shown():
+            return cell.text
+        case bool():
+            return "yes" if cell else "no"
+        case int():
+            return f"{cell:,}"
+        case float():
+            return f"{cell:.4f}"
+        case _:
+            return cell
+
+
+def value(cell: Cell) -> str | int | float | bool | None:
+    """Return a cell as a program reads it."""
+    return cell.value if isinstance(cell, Shown) else cell
