@@ -62,9 +62,9 @@ def encodable(text: str, encoding: str) -> str:
 
 
 def is_writable() -> bool:
-    """Return whether stdout takes what was printed; if not, forget it, so that Python does not complain on leaving."""
+    """Return whether stdout takes another line; if not, forget it, so that Python does not complain on leaving."""
     try:
-        sys.stdout.flush()
+        write("\n")
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return False

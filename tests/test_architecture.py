@@ -14,8 +14,9 @@ import fer_bench
 
 ROOT = Path(fer_bench.__file__).parent
 ORDER = [
-    *("about", "errors", "labels", "paths", "privacy", "sizes", "foreign", "console", "containment", "numerics", "syntax"),
-    *("specs", "interface", "hookspecs", "plugins", "registry", "plugin_code", "config"),
+    *("about", "errors", "labels", "paths", "privacy", "sizes", "foreign", "console"),
+    *("containment", "numerics", "syntax", "specs", "interface", "hookspecs"),
+    *("plugins", "registry", "plugin_code", "config"),
     *("faces", "data", "audit", "tasks", "keeping", "networks", "learning"),
     *("evaluation", "results", "reports", "executors", "testing", "scaffold"),
     *("cli", "__main__", "pytest_plugin", "notebook", "fer_bench"),

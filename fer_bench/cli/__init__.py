@@ -115,10 +115,11 @@ def main() -> None:
             raise
         console.warn(f"fer-bench: {error}")
         sys.exit(2)
-    except SystemExit as end:
-        if end.code == INTERRUPTED:  # Typer has caught the KeyboardInterrupt.
-            console.warn("\nfer-bench: interrupted; what was done is stored. Repeat the command to go on.")
-        raise
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:  # Typer makes one of what interrupts a command.
+            raise
+        console.warn("\nfer-bench: interrupted; what was done is stored. Repeat the command to go on.")
+        sys.exit(INTERRUPTED)
     except OSError as error:
         if console.is_writable():
             raise

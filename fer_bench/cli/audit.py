@@ -186,7 +186,9 @@ def _print(audited: dict[str, Audited], near: dict[tuple[str, str], Any], leaks:
     from fer_bench.audit.audit import compare
 
     tables = [
-        Table("", (Column(name), Column("number", "number")), tuple((what, _number(n)) for what, n in one.audit.summary()))
+        Table(
+            "", (Column(name), Column("number", "number")), tuple((what, _number(n)) for what, n in one.audit.summary())
+        )
         for name, one in audited.items()
     ]
     if len(audited) > 1:

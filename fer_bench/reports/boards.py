@@ -180,7 +180,7 @@ def fields_of(board: Sequence[Row], show: str = "scores") -> list[Field[Row]]:
         fields.append((column, lambda row, name=name, percent=percent: _score(row.scores.get(name), percent)))
         if name == by.name:
             fields += STANDING
-    fields.append((Column("n", "number"), lambda row: row.n))
+    fields.append((Column("n", "number", optional=True), lambda row: row.n))
     if any(row.faces is not None and row.faces < 1 for row in board):
         fields.append((Column("faces %", "number"), lambda row: _percent(row.faces)))
     fields.append((Column("cells", "number"), lambda row: Shown(f"{row.ok}/{row.ok + row.failed}", row.ok)))

@@ -10,7 +10,7 @@ from typing import Any
 def write(record: object) -> str:
     """Return a record of plain values; numbers that are not finite become null."""
     text = json.dumps(_finite(record), indent=1, allow_nan=False)
-    return text.replace("##[", "#\\u0023[") + "\n"  # Else a command of GitHub's, in the middle of a line.
+    return text.replace("##", "#\\u0023") + "\n"  # GitHub and Azure obey ``##[`` even within a line.
 
 
 def _finite(value: Any) -> Any:

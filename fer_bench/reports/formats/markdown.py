@@ -33,7 +33,8 @@ def write(tables: Sequence[Table], heading: str = "") -> str:
 
 def escape(text: str) -> str:
     """Return ``text`` as one line that Markdown shows as it is, within a line or a cell."""
-    return _MARKUP.sub(r"\\\g<0>", one_line(text)).replace("@", "<!-- -->@")  # No backslash keeps a mail address text.
+    marked = _MARKUP.sub(r"\\\g<0>", one_line(text))
+    return re.sub(r"(?<=\S)@", "<!-- -->@", marked)  # No backslash keeps a mail address from becoming a link.
 
 
 def _note(text: str) -> str:

@@ -37,11 +37,11 @@ def write(tables: Sequence[Table], width: int | None = None, encoding: str = "ut
         if table.columns:
             cells = [[text(words(cell)) for cell in row] for row in table.rows]
             places = list(range(len(table.columns)))
-            while _width(console, grid := _grid(table, cells, places, text)) > console.width:
+            while _width(console, _grid(table, cells, places, text, stacked=True)) > console.width:
                 if (last := next((i for i in reversed(places) if table.columns[i].optional), None)) is None:
                     break
                 places.remove(last)
-            console.print(grid)
+            console.print(_grid(table, cells, places, text))
         for note in table.notes:
             console.print(text(note))
     assert isinstance(console.file, io.StringIO)
@@ -49,13 +49,26 @@ def write(tables: Sequence[Table], width: int | None = None, encoding: str = "ut
     return encodable(defuse("".join(lines)), encoding)
 
 
-def _grid(table: Table, cells: Sequence[Sequence[Text]], places: Sequence[int], text: Callable[[str], Text]) -> Grid:
-    """Return the columns in ``places`` for rich, which never sees foreign text as its markup."""
+def _grid(
+    table: Table,
+    cells: Sequence[Sequence[Text]],
+    places: Sequence[int],
+    text: Callable[[str], Text],
+    stacked: bool = False,
+) -> Grid:
+    """Return the columns in ``places`` for rich, which never sees foreign text as its markup.
+
+    Numbers stay whole; their heads wrap where that makes room, with ``stacked`` at every space.
+    """
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for column in (table.columns[place] for place in places):
-        number = column.kind == "number"
-        justify = "right" if number else "left"
-        grid.add_column(text(column.title), justify=justify, no_wrap=number, overflow="fold")
+    for place in places:
+        column = table.columns[place]
+        if column.kind == "text":
+            grid.add_column(text(column.title), overflow="fold")
+        else:
+            head = column.title.replace(" ", "\n") if stacked else column.title
+            whole = max((row[place].cell_len for row in cells), default=1)
+            grid.add_column(text(head), justify="right", min_width=whole, overflow="fold")
     for row in cells:
         grid.add_row(*(row[place] for place in places))
     return grid
