@@ -1,0 +1,104 @@
+"""Goldens of what a run does with prepared data: groups, folds, faces that are missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from goldens.materials import view, wave
+from goldens.record import golden, rounded
+
+from fer_bench.config import RunConfig
+from fer_bench.tasks import protocols
+from fer_bench.tasks.crops import as_errors
+from fer_bench.tasks.groups import merge
+from fer_bench.tasks.task import Task
+
+LABELS = [(i * i + i // 4) % 3 for i in range(48)]
+SUBJECTS = ["" if i % 12 == 5 else f"p{i // 3 % 7}" for i in range(48)]
+SEQUENCES = [f"v{i // 3}" if i % 12 > 3 else "" for i in range(48)]
+SPLITS = [("train", "train", "valid", "test")[i % 4] for i in range(48)]
+
+
+def _own() -> Task:
+    clusters = np.full(48, -1)
+    clusters[[0, 20, 41]] = 3
+    return Task((view(LABELS, SUBJECTS, SEQUENCES, SPLITS),), (clusters,))
+
+
+def _with_others() -> Task:
+    own = view(LABELS, SUBJECTS, splits=SPLITS)
+    others = view(LABELS[:24], [f"p{5 + i % 9}" for i in range(24)], first=100)
+    return Task((own, others))
+
+
+def _letters(split: protocols.Split) -> list[str]:
+    """Return a text a fold: t for a sample that trains, v for validation, x for test, a dot for none."""
+    marks = [np.select([fold.train, fold.valid, fold.test], list("tvx"), ".") for fold in split.folds]
+    return ["".join(fold) for fold in marks]
+
+
+@golden()
+def folds(folder: Path) -> dict[str, Any]:
+    """Each protocol, with a validation part and without."""
+    own, both = _own(), _with_others()
+    configs = {
+        "kfold": (own, RunConfig(protocol="kfold", folds=3)),
+        "repeated-kfold": (own, RunConfig(protocol="repeated-kfold", folds=3, repeats=2)),
+        "group-kfold": (both, RunConfig(protocol="group-kfold", folds=3)),
+        "loso": (own, RunConfig(protocol="loso")),
+        "official": (own, RunConfig(protocol="official")),
+        "official, leak-free": (Task((view(LABELS, [f"p{i % 17}" for i in range(48)], splits=SPLITS),)),
+                                RunConfig(protocol="official", leak_free=True)),
+        "cross": (both, RunConfig(train_on=("other",))),
+    }  # fmt: skip
+    found: dict[str, Any] = {}
+    for name, (task, config) in configs.items():
+        protocol, _ = protocols.choose(config, task)
+        split = protocols.split(protocol, task, config, 4)
+        found[name] = _letters(split)
+        found[f"{name}, validated"] = _letters(protocols.cut_validation(split, task, 0.25))
+    useless = np.arange(48) % 5 == 0
+    without = protocols.leave_out_of_training(protocols.split("kfold", own, RunConfig(folds=3), 4), own, useless)
+    found["without useless images"] = _letters(without)
+    autos = (own, both, Task((view(LABELS),)), Task((view(LABELS, sequences=SEQUENCES),)))
+    found["auto"] = [protocols.choose(RunConfig(protocol="auto"), task)[0] for task in autos]
+    return found
+
+
+@golden()
+def groups(folder: Path) -> dict[str, Any]:
+    """What must not be torn apart."""
+    keys = [np.array([7, 7, -1, -1, 2, -1, 9]), np.array([-1, 1, 1, -1, 2, 3, 3])]
+    tasks = {"own": _own(), "with others": _with_others()}
+    names = {name: task.group_names(np.arange(len(task))).to_pylist() for name, task in tasks.items()}
+    return {
+        "merged": merge(keys).tolist(),
+        **{name: task.groups.tolist() for name, task in tasks.items() if task.groups is not None},
+        **{f"{name}, names": found for name, found in names.items()},
+    }
+
+
+@golden(1e-6)
+def tasks(folder: Path) -> dict[str, Any]:
+    """Labels, soft labels and parts of several views together."""
+    soft = np.eye(3)[[1, 0, 2, 2]] * 0.7 + 0.1
+    task = Task((view([0, 1, 2, 2], soft=soft), view([2, 1, 0], name="more")))
+    assert task.soft_labels is not None
+    return {
+        "labels": task.labels.tolist(),
+        "part": task.part.tolist(),
+        "ids": task.ids.to_pylist(),
+        "soft": rounded(task.soft_labels),
+    }
+
+
+@golden(1e-6)
+def missing_faces(folder: Path) -> dict[str, Any]:
+    """What the predictions of images without a face become."""
+    probabilities = np.abs(wave(5, 3))
+    probabilities /= probabilities.sum(1, keepdims=True)
+    probabilities[3] = [0, 0, 1]
+    found = np.array([True, False, False, False, True])
+    return {"as errors": rounded(as_errors(probabilities, np.array([2, 1, 0, 2, 0]), found))}

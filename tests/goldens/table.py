@@ -1,0 +1,86 @@
+"""Which golden holds which module of the core, and which modules move no prediction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fer_bench
+
+CORE = Path(fer_bench.__file__).parent
+PACKAGES = ("data", "faces", "keeping", "learning", "networks", "tasks")
+"""Packages of which every module stands in `HELD` or `MOVES_NOTHING`."""
+
+GRADIENT = tuple(f"learning.gradient_{name}" for name in ("usual", "sgd", "stopped", "changed_images"))
+
+HELD: dict[str, tuple[str, ...]] = {
+    "labels": ("data.label_maps", "data.views"),
+    "data.builder": ("data.prepared",),
+    "data.checks": ("data.prepared",),
+    "data.images": ("data.decoding", "data.orientation"),
+    "data.index": ("data.prepared",),
+    "data.names": ("data.prepared",),
+    "data.prepare": ("data.prepared",),
+    "data.prepared": ("data.prepared",),
+    "data.texts": ("tasks.groups",),
+    "faces.align": ("faces.crops",),
+    "faces.boxes": ("faces.face_boxes",),
+    "faces.detector": ("faces.face_search",),
+    "faces.nets": ("faces.face_nets",),
+    "faces.parameters": ("faces.crops", "faces.face_search"),
+    "faces.store": ("faces.face_search",),
+    "faces.weights": ("faces.face_weights",),
+    "keeping.cache": ("networks.stage_outputs",),
+    "keeping.parts": ("networks.stage_outputs",),
+    "keeping.outputs": ("networks.stage_outputs",),
+    "learning.augment": tuple(f"learning.{name}" for name in ("affine", "colour", "erased", "mixed")),
+    "learning.convex": ("learning.convex_heads",),
+    "learning.engine": ("learning.phases_in_order", "learning.readout", "learning.answered"),
+    "learning.gradient": GRADIENT,
+    "learning.material": ("learning.gradient_usual", "learning.gradient_stopped"),
+    "learning.progress": ("learning.gradient_stopped",),
+    "learning.resumable": ("learning.phases_in_order",),
+    "learning.rules": ("learning.gradient_changed_images",),
+    "networks.answers": ("networks.finished_classifier",),
+    "networks.backbone": ("networks.whole_network", "networks.whole_network_bfloat16"),
+    "networks.devices": ("learning.gradient_usual",),
+    "networks.forward": ("networks.stage_outputs",),
+    "networks.parameters": ("networks.whole_network",),
+    "networks.passes": ("networks.stage_outputs",),
+    "networks.source": ("networks.stage_outputs",),
+    "networks.pictures": ("networks.pictures",),
+    "networks.prefix": ("networks.stage_outputs",),
+    "networks.transforms": ("networks.transformed",),
+    "tasks.cropping": ("faces.face_search",),
+    "tasks.crops": ("tasks.missing_faces", "faces.crops"),
+    "tasks.groups": ("tasks.groups",),
+    "tasks.protocols": ("tasks.folds",),
+    "tasks.soft_labels": ("data.soft_labels",),
+    "tasks.task": ("tasks.tasks", "tasks.groups"),
+    "tasks.view": ("data.views",),
+}
+
+MOVES_NOTHING = {
+    "data.faults": "collects messages",
+    "data.files": "hands on the bytes of a file or refuses it",
+    "data.place": "says where data lie",
+    "data.records": "hands on the bytes of images, which are compared with their hashes",
+    "keeping.checkpoints": "gives back the bits that it was given, or nothing (test_checkpoints.py)",
+    "keeping.programs": "keeps what XLA compiled",
+    "keeping.space": "makes room",
+    "learning.identity": "says what a cell records of a strategy",
+    "keeping.weights": "hands on tensors whose digest is part of a cell's identity",
+    "learning.demand": "says beforehand what a plan will ask for; the engine asks by itself",
+    "networks.meter": "counts seconds and bytes",
+    "tasks.leaks": "counts what folds share, for a report",
+}
+
+
+def modules() -> set[str]:
+    """Return the modules of `PACKAGES` by their names below ``fer_bench``, without packages, which hold a text only."""
+    files = [file for package in PACKAGES for file in (CORE / package).rglob("*.py") if file.name != "__init__.py"]
+    return {".".join(file.relative_to(CORE).with_suffix("").parts) for file in files}
+
+
+def goldens() -> list[str]:
+    """Return the names of all goldens."""
+    return sorted({name for names in HELD.values() for name in names})
