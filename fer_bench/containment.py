@@ -18,7 +18,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
-from typing import Any
+from typing import Any, BinaryIO, TextIO
 
 SLOW_S = 1.0
 """Loading a plugin that takes longer is named; every command waits for it."""
@@ -72,10 +72,12 @@ def _kept_stdout(notes: list[str]) -> Iterator[None]:
             os.dup2(file.fileno(), 1)
         text = io.TextIOWrapper(io.FileIO(os.dup(file.fileno()), "w"), encoding="utf-8", write_through=True)
         stack.enter_context(text)
+        before, _KEPT.target = _KEPT.target, text
         try:
-            with contextlib.redirect_stdout(text):
+            with contextlib.redirect_stdout(_KEPT):
                 yield
         finally:
+            _KEPT.target = before
             file.seek(0)
             if printed := file.read().decode(errors="replace").strip():
                 notes.append(f"prints on stdout: {_cut(printed)}")
@@ -126,6 +128,36 @@ class _FirstValues(importlib.abc.MetaPathFinder):
 
             vars(spec.loader)["exec_module"] = exec_module
         return spec
+
+
+class _Stdout(io.TextIOBase):
+    """What a plugin sees as ``sys.stdout``, for as long as the process lives.
+
+    A plugin may keep it, as a default argument or in a handler of logging. Within `contained` it writes to ``target``,
+    and to stderr at any other time.
+    """
+
+    target: TextIO | None = None
+
+    def write(self, text: str) -> int:
+        return (self.target or sys.stderr).write(text)
+
+    def flush(self) -> None:
+        (self.target or sys.stderr).flush()
+
+    @property
+    def buffer(self) -> BinaryIO:
+        return (self.target or sys.stderr).buffer
+
+    @property
+    def encoding(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return (self.target or sys.stderr).encoding
+
+    def writable(self) -> bool:
+        return True
+
+
+_KEPT = _Stdout()
 
 
 def _cut(text: str) -> str:

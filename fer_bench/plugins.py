@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,10 +15,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pluggy
+from pydantic import ConfigDict, TypeAdapter
 
 from fer_bench import hookspecs
-from fer_bench.about import PROJECT
-from fer_bench.containment import watched
+from fer_bench.about import OWN_PACKAGES, PROJECT
+from fer_bench.containment import contained, watched
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.interface import declared_version, mismatch
 from fer_bench.specs import INTERFACE_VERSION, BackboneSpec, DatasetSpec, MetricSpec, StrategySpec
@@ -36,6 +38,7 @@ ITEM_HOOKS: Mapping[str, tuple[Kind, type[Item]]] = {
 SELECT_VARIABLE = "FER_BENCH_PLUGINS"
 ITEM_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PLUGIN_NAME = re.compile(r"[A-Za-z0-9]+([-_.][A-Za-z0-9]+)*")
+_ANY = TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants"))
 METRIC_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
@@ -82,17 +85,22 @@ class Plugins:
         self.manager.register(listener, name)
 
     def notify(self, hook: str, **arguments: object) -> list[str]:
-        """Call an event hook on every working plugin; return one message for each that raised.
+        """Call an event hook on every working plugin; return a message for each that raised, and for what it did.
 
-        A reporter must never end a run, so its errors are returned, not raised.
+        A reporter must never end a run, so its errors are returned, not raised; what it prints must not reach stdout.
         """
         errors: list[str] = []
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             wanted = {name: arguments[name] for name in implementation.argnames}
+            notes: list[str] = []
             try:
-                implementation.function(**wanted)
-            except (Exception, SystemExit) as error:
+                with contained() as notes:
+                    implementation.function(**wanted)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # a panic of native code is no Exception
                 errors.append(f"plugin {implementation.plugin_name!r} failed in {hook}: {_describe(error)}")
+            errors += [f"plugin {implementation.plugin_name!r} in {hook}: {note}" for note in notes]
         return errors
 
 
@@ -138,7 +146,9 @@ def _load(manager: pluggy.PluginManager, plugin: Plugin, entry_point: importlib.
             module = entry_point.load()
             hooks = _register(manager, plugin.name, module)
             plugin = replace(plugin, hooks=hooks, items=_items(module, hooks))
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a panic of native code is no Exception
             if manager.has_plugin(plugin.name):
                 manager.unregister(name=plugin.name)
             plugin = replace(plugin, status="failed", error=_describe(error))
@@ -152,7 +162,10 @@ def _wrong_name(name: str) -> str:
 
 
 def _discover() -> list[tuple[str, importlib.metadata.EntryPoint]]:
-    """Return (name, entry point) of the group, sorted so that the order does not depend on ``sys.path``."""
+    """Return (name, entry point) of the group in an order that does not depend on ``sys.path``.
+
+    Of two of one name the first is loaded, so those of fer-bench's own packages come first: nothing may displace them.
+    """
     found = [
         (entry_point.name, entry_point)
         for distribution in importlib.metadata.distributions()
@@ -160,7 +173,7 @@ def _discover() -> list[tuple[str, importlib.metadata.EntryPoint]]:
         if entry_point.group == PROJECT
     ]
     unique = {(name, ep.value, ep.dist.name if ep.dist else ""): (name, ep) for name, ep in found}
-    return [unique[key] for key in sorted(unique)]
+    return [unique[key] for key in sorted(unique, key=lambda key: (key[0], key[2] not in OWN_PACKAGES, key))]
 
 
 def _selection(known: Iterable[str]) -> set[str] | None:
@@ -219,10 +232,26 @@ def _items(module: Any, hooks: Iterable[str]) -> tuple[tuple[Kind, Item], ...]:
                 )
             if isinstance(item, BackboneSpec) and (odd := [stage for stage in item.stages if not stage.isidentifier()]):
                 raise ValueError(f"backbone {item.name!r} has stages that are not Python identifiers: {odd}")
+            _check_defaults(kind, item)
             if any((kind, item.name) == (other_kind, other.name) for other_kind, other in items):
                 raise ValueError(f"{hook} returned two items named {item.name!r}")
             items.append((kind, item))
     return tuple(items)
+
+
+def _check_defaults(kind: Kind, item: Item) -> None:
+    """Raise ValueError unless all parameters of an item have defaults that are plain JSON, as cells store them."""
+    for name, field in item.params.model_fields.items():
+        if field.is_required():
+            raise ValueError(f"{kind} {item.name!r}: parameter {name!r} has no default; give it one")
+        default = field.get_default(call_default_factory=True)
+        try:
+            json.dumps(_ANY.dump_python(default, mode="json"), allow_nan=False)
+        except (ValueError, TypeError):  # pydantic's serialization errors are ValueErrors
+            raise ValueError(
+                f"{kind} {item.name!r}: parameter {name!r} has the default {repr(default)[:60]}, no plain JSON; "
+                "expected text, finite numbers, booleans, None, and lists or mappings of them"
+            ) from None
 
 
 def _describe(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 import yaml
 from pydantic import ValidationError
 
+from fer_bench.about import OWN_PACKAGES
 from fer_bench.containment import contained
 from fer_bench.errors import FerBenchError, PluginError, PluginWarning, bullet_list, did_you_mean
 from fer_bench.plugins import Item, Kind, Plugin, Plugins, load_plugins
@@ -114,7 +115,9 @@ class Component(Generic[SpecT]):
                 result = function(*arguments, **keywords)
         except PluginError:
             raise
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a panic of native code is no Exception
             raise PluginError(f"{where} failed to {what}: {type(error).__name__}: {error}") from error
         for note in notes:
             warnings.warn(f"{where}, asked to {what}, {note}", PluginWarning, stacklevel=2)
@@ -141,7 +144,11 @@ class Registry:
         items = self._items[kind]
         bare = [item.name for _, item in items.values()]
         return sorted(
-            (item.name if bare.count(item.name) == 1 else qualified, plugin, item)
+            (
+                item.name if bare.count(item.name) == 1 or plugin.distribution in OWN_PACKAGES else qualified,
+                plugin,
+                item,
+            )
             for qualified, (plugin, item) in items.items()
         )
 
@@ -193,8 +200,10 @@ class Registry:
         if name in items:
             return items[name]
         matches = [qualified for qualified, (_, item) in items.items() if item.name == name]
-        if len(matches) == 1:
-            return items[matches[0]]
+        own = [qualified for qualified in matches if items[qualified][0].distribution in OWN_PACKAGES]
+        for unique in (matches, own):
+            if len(unique) == 1:
+                return items[unique[0]]
         if matches:
             raise FerBenchError(
                 f"{len(matches)} packages bring a {kind} {name!r}; say which: {', '.join(sorted(matches))}."

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
+from fer_bench.containment import _SET_BY_JAX
 from fer_bench.errors import FerBenchError
 from fer_bench.plugins import load_plugins
 from fer_bench.registry import Registry
@@ -87,6 +88,27 @@ BROKEN = {
         "FER_BENCH_INTERFACE in 'a_broken' is not a whole number such as 1",
     ),
     "no-hooks": ("x = 1", "implements no hook"),
+    # As the panics of native code do, which are no Exceptions.
+    "panic": ("class Panic(BaseException): pass\nraise Panic('index out of bounds')\n", "Panic: index out of bounds"),
+    **{
+        f"default-{kind}": (
+            HEAD
+            + "    from typing import Any\n    from pydantic import ConfigDict\n"
+            + "    from fer_bench.specs import Params\n"
+            + "    class Own(Params):\n        model_config = ConfigDict(arbitrary_types_allowed=True)\n"
+            + f"        mode: Any{default}\n"
+            + "    @hookimpl\n    def fer_bench_strategies():\n"
+            + "        return [StrategySpec(name='own', summary='', plan='a:b', params=Own)]\n",
+            f"'own': parameter 'mode' has {said}",
+        )
+        for kind, default, said in [
+            ("object", " = object()", "the default <object"),
+            ("nan", " = float('nan')", "the default nan"),
+            ("numpy", " = __import__('numpy').float32(1)", "the default np.float32(1.0)"),
+            ("bytes", " = b'\\xff'", "the default b'\\xff'"),
+            ("missing", "", "no default"),
+        ]
+    },
 }
 
 
@@ -173,6 +195,69 @@ def test_an_event_hook_that_raises_is_told_and_the_others_are_called(write_plugi
     assert sys.modules["listener"].seen == ["abc"]
 
 
+KEEPS_STDOUT = (
+    HEAD
+    + """
+    import logging, sys
+    logging.getLogger("keeper").addHandler(logging.StreamHandler(sys.stdout))
+
+    def tell(text, file=sys.stdout):
+        print(text, file=file)
+
+    @hookimpl
+    def fer_bench_cell_done(cell):
+        print("a cell")
+        tell("kept")
+        logging.getLogger("keeper").warning("logged")
+        sys.stdout.write("written")
+"""
+)
+
+
+def test_stdout_that_a_plugin_kept_from_its_import_works_later_and_stays_clean(write_plugin, capfd):
+    write_plugin("keeper", KEEPS_STDOUT)
+    plugins = load_plugins()
+    for _ in range(2):
+        (note,) = plugins.notify("fer_bench_cell_done", cell={"id": "abc"})
+        assert note.endswith("prints on stdout: a cell kept logged written")
+        assert "'keeper'" in note
+    sys.modules["keeper"].tell("at any other time")
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "Logging error" not in err
+    assert err.strip() == "at any other time"
+
+
+def test_a_panic_in_a_hook_is_told_and_control_c_is_not_held(write_plugin):
+    write_plugin(
+        "panics",
+        HEAD
+        + "    class Panic(BaseException): pass\n"
+        + "    @hookimpl\n    def fer_bench_cell_done(cell): raise cell['error']\n",
+    )
+    plugins = load_plugins()
+    (message,) = plugins.notify("fer_bench_cell_done", cell={"error": sys.modules["panics"].Panic("out of bounds")})
+    assert "Panic: out of bounds" in message
+    with pytest.raises(KeyboardInterrupt):
+        plugins.notify("fer_bench_cell_done", cell={"error": KeyboardInterrupt()})
+
+
+def test_nobody_displaces_what_fer_bench_brings(write_plugin):
+    ours = GOOD.replace('name="good"', 'name="linear-probe"')
+    write_plugin("strategies", ours, distribution="fer-bench-strategies", module="ours")
+    write_plugin("strategies", GOOD, distribution="a-first", module="theirs")
+    write_plugin("others", ours.replace("works", "another"), distribution="a-second", module="others")
+    registry = Registry.load()
+    assert {plugin.distribution: plugin.status for plugin in registry.plugins} == {
+        "fer-bench-strategies": "ok",
+        "a-first": "failed",
+        "a-second": "ok",
+    }
+    assert registry.strategy("linear-probe").plugin.distribution == "fer-bench-strategies"
+    assert registry.strategy("a-second/linear-probe").spec.summary == "another"
+    assert [name for name, _, _ in registry.specs("strategy")] == ["a-second/linear-probe", "linear-probe"]
+
+
 def test_an_entry_point_named_like_a_path_is_one_row(write_plugin):
     write_plugin("../evil", GOOD, module="evil", distribution="evil")
     (row,) = load_plugins()
@@ -214,7 +299,10 @@ def test_a_careless_plugin_works_and_what_it_did_is_undone_and_named(kind, write
     (row,) = json.loads(result.stdout)
     assert row["status"] == "ok"
     assert any(note.startswith(message) for note in row["notes"]), row["notes"]
-    assert dict(os.environ) == environment
+    set_by_jax = tuple(_SET_BY_JAX)  # where this test is the first in its process to import it
+    assert {k: v for k, v in os.environ.items() if not k.startswith(set_by_jax)} == {
+        k: v for k, v in environment.items() if not k.startswith(set_by_jax)
+    }
     assert warnings.filters == filters
     assert row["items"] == [{"kind": "strategy", "name": "good"}]
 

@@ -165,7 +165,9 @@ class FerBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             raise
         except OSError as error:
             self.faults.add(os.fspath(error.filename or ""), f"cannot be read: {error.strerror or error}")
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a panic of native code is no Exception
             raise PluginError(
                 f"The builder {type(self).__module__}.{type(self).__qualname__} of data set {self.spec.name!r} failed: "
                 f"{type(error).__name__}: {error}"

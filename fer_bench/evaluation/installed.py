@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
 
-from fer_bench.errors import FerBenchError, PluginError, did_you_mean
+from fer_bench.containment import contained
+from fer_bench.errors import FerBenchError, PluginError, PluginWarning, did_you_mean
 from fer_bench.evaluation.checks import check_predictions
 from fer_bench.evaluation.extra import Kind
 from fer_bench.evaluation.metrics import STANDARD, Metric
@@ -66,9 +68,14 @@ def make_metric(component: Component[MetricSpec]) -> Metric:
     def compute(true: Array, probabilities: Array, **extra: Any) -> float:
         labels, checked = check_predictions(true, probabilities)
         try:
-            value = float(function(labels, checked.argmax(axis=1) if spec.needs == "labels" else checked, **extra))
-        except (Exception, SystemExit) as error:
+            with contained() as notes:
+                value = float(function(labels, checked.argmax(axis=1) if spec.needs == "labels" else checked, **extra))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a panic of native code is no Exception
             raise PluginError(f"{origin} failed: {type(error).__name__}: {error}") from error
+        for note in notes:
+            warnings.warn(f"{origin} {note}", PluginWarning, stacklevel=2)
         if not spec.lowest - 1e-9 <= value <= spec.highest + 1e-9:
             raise PluginError(f"{origin} returned {value}; it declares {spec.lowest} to {spec.highest}.")
         return value

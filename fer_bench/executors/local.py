@@ -271,7 +271,9 @@ def _guarded(work: Callable[[], T], block: Block) -> T | str:
     except FerBenchError:
         raise
     # A plugin's code may raise anything, or try to end the process; that fails its cells, not the run.
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a panic of native code is no Exception
         text = f"{type(error).__name__}: {' '.join(str(error).split())}"
         name = plugin_at_fault(error, _packages(block))
         return f"Plugin {name!r} failed: {text}" if name else text

@@ -38,7 +38,9 @@ def demand(plan: Plan, backbone: Component[BackboneSpec]) -> Demand:
     steps: list[tuple[str, int, int]] = []
     try:
         shapes = rules.shapes_of(backbone) if phases else {}
-    except (Exception, SystemExit):
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a panic of native code is no Exception
         return Demand(frozenset(outputs), ())  # a backbone that cannot even be traced fails in its cells
     for phase in phases:
         start = rules.boundary(rules.assign(phase, stages, shapes), stages, shapes)

@@ -85,7 +85,9 @@ def check(plan: Plan, strategy: str, backbone: Component[BackboneSpec]) -> None:
         return
     try:
         shapes = shapes_of(backbone)
-    except (Exception, SystemExit):
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a panic of native code is no Exception
         return
     for phase in phases:
         try:

@@ -132,7 +132,9 @@ class Suite(Generic[SubjectT]):
             faults += wanted.check(self.subject)
         except NotApplicable as reason:
             return "skipped", str(reason)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a panic of native code is no Exception
             text = " ".join(str(error).split())
             cut = f"{text[:_LONGEST]} …" if len(text) > _LONGEST else text
             faults.append(f"{type(error).__name__}: {cut}")
