@@ -13,7 +13,7 @@ from PIL import Image
 from tiny_run import BASE, invoke
 
 from fer_bench.cli import main
-from fer_bench.errors import PluginWarning
+from fer_bench.errors import FerBenchError, PluginWarning
 
 
 def test_a_run_stores_cells_and_prints_an_honest_leaderboard(tiny):
@@ -278,6 +278,52 @@ def test_the_cache_says_what_it_holds_and_is_cleared(tiny):
     assert json.loads(invoke("plan", *BASE, "--json").stdout)["images"] == 90
     assert "Removed 0 stage outputs" in invoke("cache", "clear", "--all").stdout
     assert not (tiny / "cache" / "rates").exists()
+
+
+def _writable(folder):
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o777)
+
+
+def test_a_cache_that_can_only_be_read_serves_runs_that_need_nothing_new(tiny, readable_only):
+    _writable(tiny / "runs")
+    invoke("run", *BASE, "--folds", "3")
+    for memo in (tiny / "cache").glob("*/*.txt"):
+        memo.unlink()  # what is optional is wanted and cannot be written
+    with readable_only(tiny / "cache"):
+        result = invoke(
+            "run", *BASE[:4], "--strategy", "probe[c=2]", "--folds", "3", "--runs-dir", "runs/other", "--json"
+        )
+        cells = json.loads(result.stdout)["rows"][0]["cells"]
+        with pytest.raises(FerBenchError, match="Cannot write to the cache") as caught:
+            invoke("run", *BASE[2:], "--backbone", "net[width=9]", "--folds", "3", "--runs-dir", "runs/third")
+        with pytest.raises(FerBenchError, match="could not be removed") as not_cleared:
+            invoke("cache", "clear", "--all")
+    assert (result.exit_code, cells) == (0, {"ok": 3, "failed": 0})
+    warnings = [line for line in result.stderr.splitlines() if "cannot be written" in line]
+    assert len(warnings) == 2, "one of stage outputs, one of what is measured"
+    assert all(str(tiny / "cache") in line for line in (*warnings, str(caught.value), str(not_cleared.value)))
+    assert invoke("cache", "status").stdout.count("squares") == 1
+
+
+@pytest.mark.parametrize("kind", ["stages", "rates", "flops"])
+def test_a_fact_that_cannot_be_remembered_fails_no_cell(tiny, kind):
+    (tiny / "cache").mkdir()
+    (tiny / "cache" / kind).write_text("a file where a folder is wanted")
+    result = invoke("run", *BASE, "--folds", "3", "--json")
+    assert json.loads(result.stdout)["rows"][0]["cells"] == {"ok": 3, "failed": 0}
+    (warning,) = [line for line in result.stderr.splitlines() if "cannot be written" in line]
+    assert str(tiny / "cache") in warning
+
+
+def test_parts_of_one_output_are_one_row_of_the_status(tiny):
+    for limit in ("30", "45", "90"):
+        invoke("run", *BASE, "--folds", "3", "--limit", limit)
+    invoke("run", *BASE[2:], "--backbone", "net[width=8,input_size=24]", "--folds", "3", "--limit", "30")
+    assert len(json.loads(invoke("cache", "status", "--json").stdout)["entries"]) == 4
+    lines = [line for line in invoke("cache", "status").stdout.splitlines() if "squares" in line]
+    assert len(set(lines)) == len(lines) == 2
+    assert sum(" 90 " in line for line in lines) == 1
 
 
 def test_a_cache_limit_that_is_too_small_ends_the_run_with_what_to_do(tiny, monkeypatch, capsys):

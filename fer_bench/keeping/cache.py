@@ -76,7 +76,7 @@ class Cache:
         """Do as `locked` does within a block of it, unless another process holds the key; say whether it was free."""
         try:
             lock = self._lock(key).acquire(timeout=0)
-        except Timeout:
+        except (Timeout, OSError):  # what is wanted later can wait
             yield False
             return
         with lock:

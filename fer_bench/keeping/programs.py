@@ -28,16 +28,17 @@ def keep_compiled_programs(cache_dir: Path, warn: Callable[[str], None]) -> None
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
-    folder = cache_dir / FOLDER
+    folder, shortest = cache_dir / FOLDER, 0.5
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_torn(folder)
     except OSError as error:
-        warn(f"Compiled programs cannot be kept in {str(folder)!r} ({error.strerror or error}).")
+        warn(f"Compiled programs cannot be kept in {str(folder)!r}: {error.strerror or error}.")
+        shortest = float("inf")  # nothing is written
         if not folder.is_dir():
             return
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", shortest)
 
 
 def _remove_torn(folder: Path) -> None:

@@ -16,7 +16,7 @@ from flax import nnx
 
 from fer_bench.config import Precision
 from fer_bench.errors import PluginError
-from fer_bench.keeping.weights import weights_digest
+from fer_bench.keeping.weights import ensure_pinned, weights_digest
 from fer_bench.networks.transforms import to_input
 from fer_bench.plugin_code import digest_code
 from fer_bench.registry import Component
@@ -157,10 +157,14 @@ def build(component: Component[BackboneSpec], precision: str, seed: int) -> Back
 
     Raises:
         PluginError: the plugin raised, or built something without the stages that it declares.
+        FerBenchError: the packaged weights do not have the pinned digests.
     """
     spec, params = component.spec, component.params
     assert isinstance(params, BackboneParams)
     factory = component.resolve(spec.build)
+    for weights in spec.weights:
+        if weights.name == params.weights and weights.file:
+            ensure_pinned(weights)
 
     def make() -> Any:
         made = factory(params, rngs=nnx.Rngs(seed), compute_dtype=jnp.dtype(precision))

