@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -214,3 +215,18 @@ def test_cell_json_is_readable_and_complete(tmp_path):
     record = json.loads((stored.folder / "cell.json").read_text(encoding="utf-8"))
     assert record["schema"] == 2
     assert record["dataset"]["dataset_note"] == "naïve"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a file without a name needs POSIX")
+def test_trying_whether_the_folder_can_be_written_leaves_nothing_behind_a_kill(tmp_path, monkeypatch):
+    seen: list[list[Path]] = []
+
+    def try_it(dir: Path):
+        file = real(dir=dir)
+        seen.append(list(dir.iterdir()))
+        return file
+
+    real = tempfile.TemporaryFile
+    monkeypatch.setattr(tempfile, "TemporaryFile", try_it)
+    Store(tmp_path).ensure_writable()
+    assert seen == [[]]

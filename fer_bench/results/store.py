@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -138,11 +139,11 @@ class Store:
         Raises:
             FerBenchError: it cannot be created or written.
         """
-        probe = self.runs_dir / "cells" / f".probe-{os.getpid()}"
+        cells = self.runs_dir / "cells"
         try:
-            probe.parent.mkdir(parents=True, exist_ok=True)
-            probe.write_bytes(b"")
-            probe.unlink()
+            cells.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=cells):  # has no name that a killed process could leave behind
+                pass
         except OSError as error:
             raise _cannot_write(self.runs_dir, error) from None
 
