@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import examples, parse, subcommands
 
-from fer_bench.learning.engine import make_plan
+from fer_bench.learning.plans import make_plan
 from fer_bench.registry import Registry
 
 ROOT = Path(__file__).parents[1]

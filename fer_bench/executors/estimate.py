@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fer_bench.executors.grid import Grid, Job
-from fer_bench.learning.demand import Demand, demand, together
+from fer_bench.learning.plans import Demand, demand, together
 from fer_bench.networks.prefix import cache_of, missing
 from fer_bench.networks.source import Source
 from fer_bench.results.store import Store

@@ -15,9 +15,8 @@ from fer_bench.data.prepare import prepare
 from fer_bench.errors import FerBenchError
 from fer_bench.faces.parameters import Crop, Detection
 from fer_bench.learning import augment
-from fer_bench.learning.engine import make_plan
 from fer_bench.learning.identity import identify_strategy
-from fer_bench.learning.rules import check
+from fer_bench.learning.plans import check, make_plan
 from fer_bench.networks import answers
 from fer_bench.networks.backbone import BACKBONE_SEED, identity, resolve_precision
 from fer_bench.privacy import anonymise_component

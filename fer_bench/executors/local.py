@@ -20,9 +20,9 @@ from fer_bench.keeping.cache import Cache
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Inputs
 from fer_bench.keeping.programs import keep_compiled_programs
-from fer_bench.learning.demand import demand, together
 from fer_bench.learning.engine import run_plan
 from fer_bench.learning.material import Material, Outcome
+from fer_bench.learning.plans import demand, together
 from fer_bench.networks import answers, devices
 from fer_bench.networks.meter import Meter, Metered, peak_memory
 from fer_bench.networks.pictures import Pictures

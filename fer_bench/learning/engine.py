@@ -13,46 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from fer_bench.errors import PluginError, bullet_list
-from fer_bench.learning import convex, rules
+from fer_bench.learning import convex
 from fer_bench.learning.gradient import Model, Trainer
 from fer_bench.learning.material import Material, Outcome
 from fer_bench.learning.resumable import Run, train_fold
 from fer_bench.networks import answers
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.parameters import divide
-from fer_bench.registry import Component
-from fer_bench.specs import AnswerPhase, ConvexPhase, GradientPhase, Plan, ReadoutPhase, StrategySpec, resolve
+from fer_bench.specs import AnswerPhase, ConvexPhase, GradientPhase, Plan, ReadoutPhase, resolve
 from fer_bench.tasks.protocols import Fold
 
 Array = np.ndarray[Any, Any]
-
-
-def make_plan(strategy: Component[StrategySpec]) -> Plan:
-    """Return the plan of a strategy, checked.
-
-    Raises:
-        PluginError: the plugin raised, or returned something that the engine cannot run.
-    """
-    where = f"Strategy {str(strategy)!r} of plugin {strategy.plugin.name!r}"
-    function = strategy.resolve(strategy.spec.plan)
-    plan = strategy.call(f"make the plan of strategy {str(strategy)!r}", function, strategy.params)
-    if not isinstance(plan, Plan):
-        raise PluginError(f"{where} returned {type(plan).__name__}; expected fer_bench.specs.Plan.")
-    first, rest = plan.phases[:1], plan.phases[1:]
-    known = all(isinstance(phase, ConvexPhase | ReadoutPhase | GradientPhase | AnswerPhase) for phase in first)
-    if not first or not known or not all(isinstance(phase, GradientPhase) for phase in rest):
-        kinds = [type(phase).__name__ for phase in plan.phases]
-        raise PluginError(
-            f"{where} plans the phases {kinds}; expected one phase, or a ConvexPhase or GradientPhase followed by "
-            "GradientPhases."
-        )
-    faults = rules.describe(plan)
-    if rest and isinstance(first[0], ReadoutPhase | AnswerPhase):
-        faults.append(f"{type(first[0]).__name__} leaves no head that other phases could go on with")
-    if faults:
-        raise PluginError(f"{where} has a plan that cannot run:\n{bullet_list(faults, len(faults))}")
-    return plan
 
 
 def run_plan(

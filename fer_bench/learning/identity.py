@@ -23,7 +23,7 @@ def identify_strategy(strategy: Component[StrategySpec], plan: Plan) -> dict[str
 
     Args:
         strategy: with its parameters.
-        plan: from `fer_bench.learning.engine.make_plan`.
+        plan: from `fer_bench.learning.plans.make_plan`.
 
     Raises:
         PluginError: an option of an estimator is no plain value.

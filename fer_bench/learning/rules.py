@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 import jax.numpy as jnp
 from flax import nnx
 
-from fer_bench.errors import PluginError, bullet_list
+from fer_bench.errors import bullet_list
 from fer_bench.networks.parameters import named
 from fer_bench.registry import Component
-from fer_bench.specs import AnswerPhase, BackboneParams, BackboneSpec, GradientPhase, Plan, Rule
+from fer_bench.specs import BackboneParams, BackboneSpec, GradientPhase, Rule
 
 HEAD = ("head/kernel", "head/bias")
 _SHOWN = 10
@@ -66,36 +66,6 @@ def boundary(rules: Mapping[str, Rule], stages: Sequence[str], shapes: Mapping[s
     return next((i for i, stage in enumerate(stages) if stage in moving), len(stages))
 
 
-def check(plan: Plan, strategy: str, backbone: Component[BackboneSpec]) -> None:
-    """Check a plan against a backbone without computing anything: its parameters are traced, not drawn or loaded.
-
-    A backbone that cannot even be traced is left to fail in its cells.
-
-    Raises:
-        PluginError: the rules of a phase do not cover each parameter exactly once, or train nothing; or an AnswerPhase
-            meets a backbone that is no finished classifier.
-    """
-    if any(isinstance(phase, AnswerPhase) for phase in plan.phases) and not backbone.spec.answers:
-        raise PluginError(
-            f"Strategy {strategy!r} fits nothing, so it needs a finished classifier; backbone {str(backbone)!r} gives "
-            "features. Use another strategy, such as linear-probe."
-        )
-    phases = [phase for phase in plan.phases if isinstance(phase, GradientPhase)]
-    if not phases:
-        return
-    try:
-        shapes = shapes_of(backbone)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # a panic of native code is no Exception
-        return
-    for phase in phases:
-        try:
-            assign(phase, backbone.spec.stages, shapes)
-        except (ValueError, re.error) as error:
-            raise PluginError(f"Strategy {strategy!r} does not fit backbone {str(backbone)!r}: {error}") from None
-
-
 def shapes_of(backbone: Component[BackboneSpec]) -> dict[str, tuple[int, ...]]:
     """Return the shape of every parameter of a backbone and of a head of two classes, by name; only traced."""
     params = backbone.params
@@ -122,28 +92,3 @@ def _stages_of(rule: Rule, stages: Sequence[str]) -> tuple[str, ...]:
         return stage
 
     return tuple(stages[position(rule.start) : position(rule.stop)])
-
-
-def describe(plan: Plan) -> list[str]:
-    """Return what of a plan's numbers makes no sense, whatever the backbone."""
-    faults: list[str] = []
-    for phase in (phase for phase in plan.phases if isinstance(phase, GradientPhase)):
-        where = f"phase {phase.name!r}"
-        if phase.epochs < 1 or phase.batch < 1:
-            faults.append(f"{where} has {phase.epochs} epochs of batches of {phase.batch}; both must be at least 1")
-        if not (phase.learning_rate > 0 and math.isfinite(phase.learning_rate)):
-            faults.append(f"{where} has the learning rate {phase.learning_rate}; it must be above 0")
-        for name in ("warmup", "label_smoothing", "dropout"):
-            if not 0 <= getattr(phase, name) < 1:
-                faults.append(f"{where} has {name} {getattr(phase, name)}; it must be from 0 to below 1")
-        unknown = [name for name in phase.augment if name not in ("affine", "colour", "erase")]
-        if unknown:
-            faults.append(f"{where} has the augmentations {unknown}; there are affine, colour and erase")
-        for name in ("mixup", "cutmix"):
-            if not (getattr(phase, name) >= 0 and math.isfinite(getattr(phase, name))):
-                faults.append(f"{where} has {name} {getattr(phase, name)}; it must be 0 or above")
-        if phase.mixup and phase.cutmix:
-            faults.append(f"{where} has mixup and cutmix; only one of them may be above 0")
-        if phase.patience and not plan.validation:
-            faults.append(f"{where} stops early, which needs a validation part; set Plan.validation")
-    return faults

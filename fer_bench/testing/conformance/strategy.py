@@ -14,9 +14,9 @@ import numpy as np
 
 from fer_bench.errors import PluginError
 from fer_bench.keeping.outputs import Inputs, Outputs
-from fer_bench.learning import rules as training_rules
-from fer_bench.learning.engine import Material, Outcome, make_plan, run_plan
+from fer_bench.learning.engine import Material, Outcome, run_plan
 from fer_bench.learning.gradient import Model, Trainer
+from fer_bench.learning.plans import check, make_plan
 from fer_bench.networks import backbone as backbones
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.parameters import divide
@@ -169,7 +169,7 @@ def covers_every_parameter(subject: StrategySubject) -> Iterator[str]:
     if not any(isinstance(phase, GradientPhase) for phase in subject.plan.phases):
         raise NotApplicable("the strategy has no gradient phase")
     try:
-        training_rules.check(subject.plan, str(subject.component), subject.large.component)
+        check(subject.plan, str(subject.component), subject.large.component)
     except PluginError as error:
         yield str(error)
 

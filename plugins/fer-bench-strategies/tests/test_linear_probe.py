@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fer_bench.errors import FerBenchError
-from fer_bench.learning.engine import make_plan
+from fer_bench.learning.plans import make_plan
 from fer_bench.registry import Registry
 from fer_bench.specs import ConvexPhase
 

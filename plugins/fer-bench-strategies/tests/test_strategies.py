@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
 from fer_bench.learning import rules
-from fer_bench.learning.engine import make_plan
+from fer_bench.learning.plans import make_plan
 from fer_bench.registry import Registry
 from fer_bench.specs import ConvexPhase, GradientPhase, Rule
 

@@ -1,0 +1,144 @@
+"""The plan of a strategy: checked before any work, and what it will ask of a backbone."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fer_bench.errors import PluginError, bullet_list
+from fer_bench.learning import augment, rules
+from fer_bench.registry import Component
+from fer_bench.specs import (
+    AnswerPhase,
+    BackboneSpec,
+    ConvexPhase,
+    GradientPhase,
+    Plan,
+    ReadoutPhase,
+    StrategySpec,
+)
+
+
+def make_plan(strategy: Component[StrategySpec]) -> Plan:
+    """Return the plan of a strategy, checked.
+
+    Raises:
+        PluginError: the plugin raised, or returned something that the engine cannot run.
+    """
+    where = f"Strategy {str(strategy)!r} of plugin {strategy.plugin.name!r}"
+    function = strategy.resolve(strategy.spec.plan)
+    plan = strategy.call(f"make the plan of strategy {str(strategy)!r}", function, strategy.params)
+    if not isinstance(plan, Plan):
+        raise PluginError(f"{where} returned {type(plan).__name__}; expected fer_bench.specs.Plan.")
+    first, rest = plan.phases[:1], plan.phases[1:]
+    known = all(isinstance(phase, ConvexPhase | ReadoutPhase | GradientPhase | AnswerPhase) for phase in first)
+    if not first or not known or not all(isinstance(phase, GradientPhase) for phase in rest):
+        kinds = [type(phase).__name__ for phase in plan.phases]
+        raise PluginError(
+            f"{where} plans the phases {kinds}; expected one phase, or a ConvexPhase or GradientPhase followed by "
+            "GradientPhases."
+        )
+    faults = _faults(plan)
+    if rest and isinstance(first[0], ReadoutPhase | AnswerPhase):
+        faults.append(f"{type(first[0]).__name__} leaves no head that other phases could go on with")
+    if faults:
+        raise PluginError(f"{where} has a plan that cannot run:\n{bullet_list(faults, len(faults))}")
+    return plan
+
+
+def _faults(plan: Plan) -> list[str]:
+    """Return what of a plan's numbers makes no sense, whatever the backbone."""
+    faults: list[str] = []
+    for phase in (phase for phase in plan.phases if isinstance(phase, GradientPhase)):
+        where = f"phase {phase.name!r}"
+        if phase.epochs < 1 or phase.batch < 1:
+            faults.append(f"{where} has {phase.epochs} epochs of batches of {phase.batch}; both must be at least 1")
+        if not (phase.learning_rate > 0 and math.isfinite(phase.learning_rate)):
+            faults.append(f"{where} has the learning rate {phase.learning_rate}; it must be above 0")
+        for name in ("warmup", "label_smoothing", "dropout"):
+            if not 0 <= getattr(phase, name) < 1:
+                faults.append(f"{where} has {name} {getattr(phase, name)}; it must be from 0 to below 1")
+        unknown = [name for name in phase.augment if name not in ("affine", "colour", "erase")]
+        if unknown:
+            faults.append(f"{where} has the augmentations {unknown}; there are affine, colour and erase")
+        for name in ("mixup", "cutmix"):
+            if not (getattr(phase, name) >= 0 and math.isfinite(getattr(phase, name))):
+                faults.append(f"{where} has {name} {getattr(phase, name)}; it must be 0 or above")
+        if phase.mixup and phase.cutmix:
+            faults.append(f"{where} has mixup and cutmix; only one of them may be above 0")
+        if phase.patience and not plan.validation:
+            faults.append(f"{where} stops early, which needs a validation part; set Plan.validation")
+    return faults
+
+
+def check(plan: Plan, strategy: str, backbone: Component[BackboneSpec]) -> None:
+    """Check a plan against a backbone without computing anything: its parameters are traced, not drawn or loaded.
+
+    A backbone that cannot even be traced is left to fail in its cells.
+
+    Raises:
+        PluginError: the rules of a phase do not cover each parameter exactly once, or train nothing; or an AnswerPhase
+            meets a backbone that is no finished classifier.
+    """
+    if any(isinstance(phase, AnswerPhase) for phase in plan.phases) and not backbone.spec.answers:
+        raise PluginError(
+            f"Strategy {strategy!r} fits nothing, so it needs a finished classifier; backbone {str(backbone)!r} gives "
+            "features. Use another strategy, such as linear-probe."
+        )
+    phases = [phase for phase in plan.phases if isinstance(phase, GradientPhase)]
+    if not phases:
+        return
+    try:
+        shapes = rules.shapes_of(backbone)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a panic of native code is no Exception
+        return
+    for phase in phases:
+        try:
+            rules.assign(phase, backbone.spec.stages, shapes)
+        except (ValueError, re.error) as error:
+            raise PluginError(f"Strategy {strategy!r} does not fit backbone {str(backbone)!r}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a plan asks for.
+
+    Attributes:
+        outputs: (stages that run, variants of each image) whose outputs are computed once and kept.
+        steps: (name of the phase, position of the first stage that every step runs, epochs) of each gradient phase;
+            position 0 is the image, for which nothing is kept.
+    """
+
+    outputs: frozenset[tuple[int, int]]
+    steps: tuple[tuple[str, int, int], ...]
+
+
+def demand(plan: Plan, backbone: Component[BackboneSpec]) -> Demand:
+    """Return what ``plan`` asks of ``backbone``, which it fits (`check`)."""
+    stages = backbone.spec.stages
+    phases = [phase for phase in plan.phases if isinstance(phase, GradientPhase)]
+    frozen = any(isinstance(phase, ConvexPhase | ReadoutPhase | AnswerPhase) for phase in plan.phases)
+    outputs = {(len(stages), 1)} if frozen else set[tuple[int, int]]()
+    steps: list[tuple[str, int, int]] = []
+    try:
+        shapes = rules.shapes_of(backbone) if phases else {}
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a panic of native code is no Exception
+        return Demand(frozenset(outputs), ())  # a backbone that cannot even be traced fails in its cells
+    for phase in phases:
+        start = rules.boundary(rules.assign(phase, stages, shapes), stages, shapes)
+        start = 0 if augment.needs_images(phase) else start
+        steps.append((phase.name, start, phase.epochs))
+        if start:
+            outputs.add((start, 1 + phase.flip))
+    return Demand(frozenset(outputs), tuple(steps))
+
+
+def together(demands: Iterable[Demand]) -> dict[int, int]:
+    """Return stop -> variants of the outputs that serve all of some demands: two variants serve who wants one."""
+    return dict(sorted(set[tuple[int, int]]().union(*(one.outputs for one in demands))))
