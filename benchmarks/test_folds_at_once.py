@@ -23,7 +23,6 @@ from fer_bench.keeping.outputs import Outputs
 from fer_bench.learning import convex
 from fer_bench.learning.gradient import Model, Trainer
 from fer_bench.networks.backbone import build
-from fer_bench.networks.parameters import divide
 from fer_bench.registry import Registry
 from fer_bench.specs import ConvexPhase, GradientPhase, Rule
 
@@ -86,24 +85,19 @@ def test_heads_alone(problem, benchmark):
 def test_steps_of_gradients(benchmark):
     """Five folds' steps from block 13 on under one vmap, beside five steps in turn: on a CPU it gains nothing."""
     net = build(Registry.load().backbone("xception[input_size=149]"), "float32", 0)
-    parameters, others = divide(net)
-    head = {"head/kernel": jnp.zeros((net.feature_size, CLASSES)), "head/bias": jnp.zeros(CLASSES)}
-    model = Model(parameters | head, others)
+    model = Model.first(net, CLASSES)
     rules = (Rule(rate=0, stop=-2), Rule(start=-2), Rule(head=True))
-    shapes = {name: leaf.shape for name, leaf in model.parameters.items()}
-    trainer = Trainer(net, GradientPhase(name="p", rules=rules, epochs=1, batch=BATCH), CLASSES, shapes)
+    trainer = Trainer(net, GradientPhase(name="p", rules=rules, epochs=1, batch=BATCH), model.shapes)
     image = jax.ShapeDtypeStruct((BATCH, 149, 149, 3), jnp.uint8)
     shape = jax.eval_shape(lambda state, x: net.prefix(state, x, trainer.start), net.state, image).shape
     rng = np.random.default_rng(0)
     x = rng.normal(size=(FOLDS, *shape)).astype(np.float32)
     targets = np.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, (FOLDS, BATCH))]
-    begun = trainer.begin(model, 0)
-    frozen = {name: leaf for name, leaf in model.parameters.items() if name not in trainer.names()}
+    own, frozen = trainer.begin(model, 0), trainer.frozen(model)
     rest = (jnp.ones(CLASSES), np.float32(1e-4), np.uint32(0), np.uint32(1))
-    own = (begun.learning, begun.memory, others)
     stacked = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (FOLDS, *leaf.shape)), own)
-    step = jax.jit(trainer._make_step)
-    together = jax.jit(jax.vmap(trainer._make_step, in_axes=(0, None, 0, 0, None, None, None, None)))
+    step = jax.jit(trainer._step)
+    together = jax.jit(jax.vmap(trainer._step, in_axes=(0, None, 0, 0, None, None, None, None)))
 
     def seconds(run) -> float:
         start = time.perf_counter()

@@ -1,28 +1,39 @@
-"""The checkpoint of a cell: what comes back, what is refused, who may write."""
+"""The checkpoint of a cell: what comes back, what is refused, who may write, and what a full disk does."""
 
 from __future__ import annotations
 
+import errno
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fer_bench.keeping import checkpoints
 from fer_bench.keeping.checkpoints import Checkpoint
 
-LEAVES = [
-    np.linspace(0, 1, 7, dtype=np.float32),
-    np.zeros((0, 3), np.float32),
-    np.int32(4),
-    np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32),
-]
+ARRAYS = {
+    "kernel": np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32),
+    "turned": np.arange(12, dtype=np.float32).reshape(3, 4).T,
+    "empty": np.zeros((0, 3), np.float32),
+    "count": np.array(4, np.int32),
+    "seen": np.array([True, False]),
+}
 FACTS = {"epoch": 2, "loss": 0.1 + 0.2, "best": math.inf, "history": [{"phase": "p", "loss": 1 / 3}]}
 
 
-def _save_and_raise(folder, error):
-    with Checkpoint(folder, print) as checkpoint:
-        checkpoint.save({"epoch": 1}, [np.zeros(3)])
-        checkpoint.save(FACTS, LEAVES)
+def both(facts, arrays):
+    return facts, arrays
+
+
+def leave(file, *states, error=KeyboardInterrupt, warn=pytest.fail):
+    """Save states and end by an error; return the file."""
+    with pytest.raises(error), Checkpoint(file, warn) as checkpoint:  # noqa: PT012
+        checkpoint.load(both)
+        for facts, arrays in states:
+            checkpoint.save(facts, arrays)
         raise error
+    return file
 
 
 @pytest.fixture
@@ -32,62 +43,80 @@ def messages():
 
 @pytest.fixture
 def left(tmp_path):
-    """Return the folder of a cell whose process was stopped after two epochs."""
-    folder = tmp_path / "unfinished" / "0123abcd"
-    with pytest.raises(KeyboardInterrupt):
-        _save_and_raise(folder, KeyboardInterrupt)
-    return folder
+    """Return the checkpoint of a cell whose process was stopped after two epochs."""
+    file = tmp_path / "unfinished" / "0123abcd.safetensors"
+    return leave(file, ({"epoch": 1}, {"kernel": np.zeros(3)}), (FACTS, ARRAYS))
 
 
-def test_the_newest_state_comes_back_to_the_bit_and_goes_when_the_cell_ends(left, messages):
-    assert [path.name for path in left.iterdir()] == ["1"]
-    with Checkpoint(left, messages.append) as checkpoint:
-        saved = checkpoint.load(lambda facts: LEAVES if facts == FACTS else [])
-        assert saved is not None
-        assert saved.facts == FACTS
-        for was, now in zip(LEAVES, saved.leaves, strict=True):
-            np.testing.assert_array_equal(was, now)
-            assert was.dtype == now.dtype
+def test_the_newest_state_comes_back_to_the_bit_and_goes_when_the_cell_is_stored(left):
+    assert sorted(path.name for path in left.parent.iterdir()) == ["0123abcd.lock", "0123abcd.safetensors"]
+    with Checkpoint(left, pytest.fail) as checkpoint:
+        facts, arrays = checkpoint.load(both)
+        assert facts == FACTS
+        assert arrays.keys() == ARRAYS.keys()
+        for name, array in ARRAYS.items():
+            np.testing.assert_array_equal(array, arrays[name])
+            assert (array.dtype, array.shape) == (arrays[name].dtype, arrays[name].shape)
+        assert left.exists(), "the cell is not stored yet"
     assert not left.parent.exists()
-    assert messages == []
 
 
-def test_a_failed_cell_leaves_nothing_to_go_on_from(tmp_path, messages):
-    with pytest.raises(FloatingPointError):
-        _save_and_raise(tmp_path / "cell", FloatingPointError)
-    with Checkpoint(tmp_path / "cell", messages.append) as checkpoint:
-        assert checkpoint.load(lambda facts: LEAVES) is None
+def test_a_checkpoint_outlives_whatever_stops_its_cell_from_being_stored(left):
+    for error in (OSError, SystemExit, KeyboardInterrupt):
+        leave(left, error=error)
+        assert left.exists()
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "gone", "other shapes", "other jax"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "other facts", "not as expected", "other jax", "no file"])
 def test_what_is_damaged_or_foreign_is_named_and_not_used(left, messages, monkeypatch, damage):
-    files = list(left.rglob("d/*"))
-    assert files
-    wanted = LEAVES
+    content = left.read_bytes()
     if damage == "cut":
-        for file in files:
-            file.write_bytes(file.read_bytes()[:-20])
+        left.write_bytes(content[:-20])
     elif damage == "changed":
-        for file in files:
-            content = bytearray(file.read_bytes())
-            content[len(content) // 2] ^= 0xFF
-            file.write_bytes(bytes(content))
-    elif damage == "gone":
-        next(left.rglob("record/metadata")).unlink()
-    elif damage == "other shapes":
-        wanted = [LEAVES[0][:5], *LEAVES[1:]]
-    else:
+        left.write_bytes(content[:-1] + bytes([content[-1] ^ 0xFF]))
+    elif damage == "other facts":
+        left.write_bytes(content.replace(b'\\"epoch\\": 2', b'\\"epoch\\": 3'))
+        assert left.read_bytes() != content
+    elif damage == "no file":
+        left.write_bytes(b"")
+    elif damage == "other jax":
         monkeypatch.setattr("jax.__version__", "0.0")
     with Checkpoint(left, messages.append) as checkpoint:
-        assert checkpoint.load(lambda facts: wanted) is None
+        assert checkpoint.load(lambda facts, arrays: arrays["not there"]) is None
     assert len(messages) == 1
-    assert "checkpoint 1 of cell 0123abcd cannot be used" in messages[0]
+    assert "0123abcd" in messages[0]
     assert "begins anew" in messages[0]
 
 
-def test_a_second_process_trains_without_it(left, messages):
-    with Checkpoint(left, messages.append) as first:
-        with Checkpoint(left, messages.append) as second:
-            assert second.load(lambda facts: LEAVES) is None
-            second.save({"epoch": 9}, [np.ones(2)])
-        assert first.load(lambda facts: LEAVES) is not None
+def test_a_second_process_trains_without_it(left):
+    with Checkpoint(left, pytest.fail) as first:
+        assert first.load(both) is not None
+        with Checkpoint(left, pytest.fail) as second:
+            assert second.load(both) is None
+            second.save({"epoch": 9}, {"kernel": np.ones(2)})
+        assert left.exists()
+        assert first.load(both)[0] == FACTS
+
+
+def test_a_checkpoint_that_cannot_be_written_is_one_warning_that_names_the_disk(left, messages, monkeypatch):
+    def full(arrays, file, metadata):
+        Path(file).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "save_file", full)
+    leave(left, ({"epoch": 3}, ARRAYS), ({"epoch": 4}, ARRAYS), warn=messages.append)
+    assert len(messages) == 1
+    for part in ("0123abcd", repr(str(left.parent)), "MiB free", "No space left on device"):
+        assert part in messages[0]
+    assert sorted(path.name for path in left.parent.iterdir()) == ["0123abcd.lock", "0123abcd.safetensors"]
+    with Checkpoint(left, pytest.fail) as checkpoint:
+        assert checkpoint.load(both)[0] == FACTS, "the state before stays"
+
+
+def test_a_folder_that_cannot_be_made_is_a_warning(tmp_path, messages):
+    (tmp_path / "unfinished").write_text("a file")
+    with Checkpoint(tmp_path / "unfinished" / "cell.safetensors", messages.append) as checkpoint:
+        assert checkpoint.load(both) is None
+        checkpoint.save(FACTS, ARRAYS)
+    assert len(messages) == 1
+    assert "unfinished" in messages[0]

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from broken_strategies import SPEC, BrokenParams
 
-from fer_bench.learning.gradient import Trainer
+from fer_bench.learning.gradient import Model
+from fer_bench.learning.training import Training
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component
 from fer_bench.testing.conformance import Suite, cases
@@ -51,15 +52,15 @@ def test_params_that_cannot_be_pickled():
 
 
 def test_an_engine_that_moves_what_is_frozen_is_found(monkeypatch):
-    fit = Trainer.fit
+    run = Training.run
 
-    def drift(self, model, *arguments):
-        after, rows = fit(self, model, *arguments)
-        parameters = {name: leaf * (1 + 1e-6) for name, leaf in after.parameters.items()}
-        others = {name: leaf + 1e-6 for name, leaf in after.others.items()}
-        return replace(after, parameters=parameters, others=others), rows
+    def drift(self, *arguments):
+        after = run(self, *arguments)
+        parameters = {name: leaf * (1 + 1e-6) for name, leaf in after.model.parameters.items()}
+        others = {name: leaf + 1e-6 for name, leaf in after.model.others.items()}
+        return replace(after, model=Model(parameters, others))
 
-    monkeypatch.setattr(Trainer, "fit", drift)
+    monkeypatch.setattr(Training, "run", drift)
     found = suite("frozen").finding("frozen-leaves-stay").found
     assert "phase 'p' changes stem/conv/kernel, whose rate is 0" in found
     assert "phase 'p' changes low/norm/mean, with batch_norm='frozen'" in found

@@ -38,7 +38,7 @@ for which in (one, both):
     phase = GradientPhase(name="p", rules=tiny.EVERYTHING, epochs=2, batch=16, learning_rate=1e-2, optimizer="sgd",
                           batch_norm="train", mixup=0.2, dropout=0.2)
     fitter = tiny.trainer(net, phase, 3)
-    after, history = fitter.fit(tiny.start(net, 3), inputs, tiny.one_hot(labels), fold, 0, tiny.nothing)
+    after, history = tiny.fit(fitter, tiny.Model.first(net, 3), inputs, tiny.one_hot(labels), fold)
     said = fitter.predict(after, inputs, np.arange(47))
     features, finite, fits = Forward(net, [Output(2, 2, np.dtype(np.float32))])(inputs.take(np.arange(32)))[0]
     assert finite.all() and fits

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +11,14 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from test_checkpoints import leave
 
+from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Outputs
 from fer_bench.learning import augment, rules
 from fer_bench.learning.gradient import Model, Trainer
+from fer_bench.learning.training import Progress, Training
 from fer_bench.networks.backbone import Backbone
-from fer_bench.networks.parameters import divide
 from fer_bench.specs import GradientPhase, ImageInput, Rule
 from fer_bench.tasks.protocols import Fold
 
@@ -53,15 +54,14 @@ def backbone(features: int = 8) -> Backbone:
     )
 
 
-def start(tiny: Backbone, classes: int) -> Model:
-    parameters, others = divide(tiny)
-    head: dict[str, Any] = {"head/kernel": jnp.zeros((8, classes)), "head/bias": jnp.zeros(classes)}
-    return Model(parameters | head, others)
-
-
 def trainer(tiny: Backbone, phase: GradientPhase, classes: int) -> Trainer:
-    shapes = {name: leaf.shape for name, leaf in start(tiny, classes).parameters.items()}
-    return Trainer(tiny, phase, classes, shapes)
+    return Trainer(tiny, phase, Model.first(tiny, classes).shapes)
+
+
+def fit(trainer, model, inputs, targets, fold, seed=0):
+    """Return the model and the rows of history after a phase."""
+    done = Training(trainer, inputs, targets, fold, seed, nothing).run(Progress(model))
+    return done.model, done.history
 
 
 def problem(classes: int, stop: int, n: int = 48):
@@ -99,9 +99,9 @@ def test_a_separable_set_is_learnt_and_frozen_numbers_stay_to_the_bit(classes):
     tiny = backbone()
     phase = GradientPhase(name="p", rules=FROM_LAST, epochs=30, batch=16, learning_rate=1e-2)
     fitter, (inputs, labels, fold) = trainer(tiny, phase, classes), problem(classes, 1)
-    before = start(tiny, classes)
+    before = Model.first(tiny, classes)
     copies = {name: np.array(value) for name, value in before.parameters.items()}
-    after, history = fitter.fit(before, inputs, one_hot(labels), fold, 0, nothing)
+    after, history = fit(fitter, before, inputs, one_hot(labels), fold)
     assert fitter.start == 1
     assert history[-1]["loss"] < history[0]["loss"] / 2
     assert (fitter.predict(after, inputs, np.arange(48)).argmax(1) == labels).mean() > 0.9
@@ -110,8 +110,8 @@ def test_a_separable_set_is_learnt_and_frozen_numbers_stay_to_the_bit(classes):
         np.testing.assert_array_equal(value, before.parameters[name])
     for name, value in before.others.items():
         np.testing.assert_array_equal(value, after.others[name])
-    again, _ = fitter.fit(before, inputs, one_hot(labels), fold, 0, nothing)
-    other, _ = fitter.fit(before, inputs, one_hot(labels), fold, 1, nothing)
+    again, _ = fit(fitter, before, inputs, one_hot(labels), fold)
+    other, _ = fit(fitter, before, inputs, one_hot(labels), fold, 1)
     np.testing.assert_array_equal(after.parameters["head/kernel"], again.parameters["head/kernel"])
     assert not np.array_equal(after.parameters["head/kernel"], other.parameters["head/kernel"])
 
@@ -131,7 +131,7 @@ def test_agrees_with_a_plain_optax_loop_on_the_module_itself():
         clip=1e9,
     )
     inputs, labels, fold = problem(3, 0)
-    after, history = trainer(tiny, phase, 3).fit(start(tiny, 3), inputs, one_hot(labels), fold, 0, nothing)
+    after, history = fit(trainer(tiny, phase, 3), Model.first(tiny, 3), inputs, one_hot(labels), fold)
 
     low, high = (nnx.merge(tiny.graphs[name], tiny.state[name]) for name in tiny.stages)
     graph, params, rest = nnx.split((low, high), nnx.Param, ...)
@@ -159,8 +159,8 @@ def test_statistics_move_in_train_mode_alone_and_only_where_stages_learn():
     inputs, labels, fold = problem(2, 1)
     phase = GradientPhase(name="p", rules=FROM_LAST, epochs=1, batch=16, batch_norm="train")
     tiny = backbone()
-    before = start(tiny, 2)
-    after, _ = trainer(tiny, phase, 2).fit(before, inputs, one_hot(labels), fold, 0, nothing)
+    before = Model.first(tiny, 2)
+    after, _ = fit(trainer(tiny, phase, 2), before, inputs, one_hot(labels), fold)
     assert not np.array_equal(before.others["high/norm/mean"], after.others["high/norm/mean"])
     np.testing.assert_array_equal(before.others["low/norm/mean"], after.others["low/norm/mean"])
 
@@ -171,7 +171,7 @@ def test_statistics_after_training_are_those_of_the_training_part():
     fold = Fold(0, train, ~train)
     phase = GradientPhase(name="p", rules=FROM_LAST, epochs=1, batch=8, batch_norm="train", optimizer="sgd")
     tiny = backbone()
-    after, _ = trainer(tiny, phase, 2).fit(start(tiny, 2), inputs, one_hot(labels), fold, 0, nothing)
+    after, _ = fit(trainer(tiny, phase, 2), Model.first(tiny, 2), inputs, one_hot(labels), fold)
     x = inputs.take(np.flatnonzero(train))
     for name in ("conv", "point"):  # what the norm is given, by hand
         kernel, bias = (after.parameters[f"high/{name}/{part}"] for part in ("kernel", "bias"))
@@ -184,9 +184,9 @@ def test_a_low_rank_change_has_its_rank_and_leaves_what_is_no_matrix():
     tiny = backbone()
     phase = GradientPhase(name="p", rules=(Rule(rank=2), Rule(head=True)), epochs=2, batch=16, learning_rate=1e-2)
     inputs, labels, fold = problem(3, 0)
-    before = start(tiny, 3)
+    before = Model.first(tiny, 3)
     fitter = trainer(tiny, phase, 3)
-    after, _ = fitter.fit(before, inputs, one_hot(labels), fold, 0, nothing)
+    after, _ = fit(fitter, before, inputs, one_hot(labels), fold)
     change = np.asarray(after.parameters["high/point/kernel"] - before.parameters["high/point/kernel"]).reshape(8, 8)
     values = np.linalg.svd(change, compute_uv=False)
     assert values[1] > 1e-5 > values[2] * 10
@@ -202,7 +202,7 @@ def test_early_stopping_takes_the_epoch_with_the_lowest_validation_loss():
     phase = GradientPhase(name="p", rules=FROM_LAST, epochs=50, batch=8, learning_rate=3e-3, patience=2)
     tiny = backbone()
     fitter = trainer(tiny, phase, 3)
-    after, history = fitter.fit(start(tiny, 3), inputs, one_hot(wrong), fold, 0, nothing)
+    after, history = fit(fitter, Model.first(tiny, 3), inputs, one_hot(wrong), fold)
     losses = [row["valid_loss"] for row in history]
     assert len(history) < 50
     assert losses.index(min(losses)) == len(losses) - 3
@@ -227,7 +227,7 @@ def test_a_loss_that_is_no_number_names_the_step_and_the_last_good_value():
             return taken
 
     with pytest.raises(FloatingPointError, match=r"nan at step [56] of phase 'head'; the last good value was 0\.\d"):
-        trainer(tiny, phase, 2).fit(start(tiny, 2), Breaks(), one_hot(labels), fold, 0, nothing)
+        fit(trainer(tiny, phase, 2), Model.first(tiny, 2), Breaks(), one_hot(labels), fold)
 
 
 @pytest.mark.parametrize(
@@ -242,45 +242,45 @@ def test_a_loss_that_is_no_number_names_the_step_and_the_last_good_value():
 )
 def test_each_parameter_obeys_exactly_one_rule(given, message):
     tiny = backbone()
-    shapes = {name: leaf.shape for name, leaf in start(tiny, 2).parameters.items()}
+    shapes = Model.first(tiny, 2).shapes
     with pytest.raises(ValueError, match=message):
         rules.assign(GradientPhase(name="p", rules=given, epochs=1), tiny.stages, shapes)
 
 
 def test_rare_classes_are_drawn_as_often_as_others():
     tiny = backbone()
-    _, _, fold = problem(2, 1)
-    labels = (np.arange(48) < 6).astype(int)
-    phase = GradientPhase(name="p", rules=FROM_LAST, epochs=1, balance="sampling")
-    order = trainer(tiny, phase, 2)._order(
-        np.flatnonzero(fold.train), one_hot(labels), np.bincount(labels), 2000, np.random.default_rng(0)
-    )
+    inputs, _, _ = problem(2, 1)
+    labels = (np.arange(2000) < 250).astype(int)
+    fold = Fold(0, np.ones(2000, bool), np.ones(2000, bool))
+    phase = GradientPhase(name="p", rules=FROM_LAST, epochs=1, batch=50, balance="sampling")
+    order = Training(trainer(tiny, phase, 2), inputs, one_hot(labels), fold, 0, nothing).order(np.random.default_rng(0))
     assert 0.45 < labels[order].mean() < 0.55
 
 
 @pytest.mark.parametrize("patience", [0, 2])
-def test_goes_on_from_any_epoch_to_the_same_bits(patience):
+def test_goes_on_from_any_epoch_of_any_phase_to_the_same_bits(patience, tmp_path):
     inputs, labels, _ = problem(3, 1)
     train = np.arange(48) < 32
     fold = Fold(0, train, ~train, valid=~train)
     phase = GradientPhase(
-        name="p", rules=FROM_LAST, epochs=4, batch=8, dropout=0.2, batch_norm="train", patience=patience
+        name="p", rules=FROM_LAST, epochs=3, batch=8, dropout=0.2, batch_norm="train", patience=patience
     )
-    tiny = backbone()
-    fitter, begun = trainer(tiny, phase, 3), start(tiny, 3)
-    kept = []
-    whole, history = fitter.fit(begun, inputs, one_hot(labels), fold, 5, nothing, keep=kept.append)
-    assert len(kept) == len(history) == 4
-    for number, progress in enumerate(kept):
-        facts = json.loads(json.dumps(progress.facts()))
-        leaves = [np.array(leaf) for leaf in progress.leaves()]
-        back = fitter.begin(begun, 5).at(facts, leaves)
-        steps = []
-        again, rows = fitter.fit(begun, inputs, one_hot(labels), fold, 5, steps.append, back)
-        assert sum(steps) == 4 * 32
-        assert [row["loss"] for row in rows] == [row["loss"] for row in history], number
-        for name, value in {**whole.parameters, **whole.others}.items():
-            np.testing.assert_array_equal(value, {**again.parameters, **again.others}[name])
+    tiny, steps, kept = backbone(), [], []
+    trainers = [trainer(tiny, phase, 3)] * 2
+    first, second = (Training(trainers[0], inputs, one_hot(labels), fold, seed, steps.append) for seed in (5, 6))
+    begun = Progress(Model.first(tiny, 3))
+    whole = second.run(first.run(begun, kept.append), kept.append)
+    assert [(progress.phase, progress.epoch) for progress in kept] == [(p, e) for p in (0, 1) for e in (1, 2, 3)]
+    for progress in kept:
+        left = leave(tmp_path / "cell.safetensors", (progress.facts(), progress.arrays(trainers)))
+        with Checkpoint(left, pytest.fail) as checkpoint:
+            back = checkpoint.load(partial(begun.at, trainers))
+        steps.clear()
+        after = second.run(first.run(back) if back.phase == 0 else back)
+        assert sum(steps) == (2 - progress.phase) * 3 * 32
+        assert [row["loss"] for row in after.history] == [row["loss"] for row in whole.history]
+        for name, value in {**whole.model.parameters, **whole.model.others}.items():
+            np.testing.assert_array_equal(value, {**after.model.parameters, **after.model.others}[name])
 
 
 def test_soft_targets_are_the_expectation_of_hard_ones():
@@ -289,8 +289,8 @@ def test_soft_targets_are_the_expectation_of_hard_ones():
     phase = GradientPhase(name="p", rules=FROM_LAST, epochs=1, batch=48, learning_rate=1e-3, warmup=0)
     votes = np.random.default_rng(0).dirichlet((1, 1), 48).astype(np.float32)
     fitter = trainer(tiny, phase, 2)
-    _, history = fitter.fit(start(tiny, 2), inputs, votes, fold, 0, nothing)
-    before = fitter.predict(start(tiny, 2), inputs, np.arange(48))
+    _, history = fit(fitter, Model.first(tiny, 2), inputs, votes, fold)
+    before = fitter.predict(Model.first(tiny, 2), inputs, np.arange(48))
     expected = np.mean([sum(votes[i, c] * -before[i, c] for c in range(2)) for i in range(48)])
     assert history[0]["loss"] == pytest.approx(expected, rel=1e-5)
 
@@ -299,10 +299,10 @@ def test_augmented_images_run_through_frozen_stages_without_moving_them():
     tiny, (inputs, labels, fold) = backbone(), problem(2, 0)
     plain = GradientPhase(name="p", rules=FROM_LAST, epochs=4, batch=16, learning_rate=1e-2, batch_norm="train")
     changed = replace(plain, augment=("affine", "colour", "erase"), mixup=0.2)
-    fitter, before = trainer(tiny, changed, 2), start(tiny, 2)
+    fitter, before = trainer(tiny, changed, 2), Model.first(tiny, 2)
     assert (trainer(tiny, plain, 2).start, fitter.start) == (1, 0)
-    after, history = fitter.fit(before, inputs, np.eye(2, dtype=np.float32)[labels], fold, 0, nothing)
-    again, _ = fitter.fit(before, inputs, np.eye(2, dtype=np.float32)[labels], fold, 0, nothing)
+    after, history = fit(fitter, before, inputs, np.eye(2, dtype=np.float32)[labels], fold)
+    again, _ = fit(fitter, before, inputs, np.eye(2, dtype=np.float32)[labels], fold)
     assert history[-1]["loss"] < history[0]["loss"]
     for name, value in {**before.parameters, **before.others}.items():
         new = {**after.parameters, **after.others}[name]
@@ -321,8 +321,8 @@ def test_an_augmentation_of_probability_0_changes_nothing(monkeypatch):
     cached = Outputs([np.asarray(tiny.prefix(state, jnp.asarray(images.take(np.arange(48))), 1))[:, None]])
     plain = GradientPhase(name="p", rules=FROM_LAST, epochs=3, batch=16, learning_rate=1e-2)
     targets = np.eye(2, dtype=np.float32)[labels]
-    one, _ = trainer(tiny, plain, 2).fit(start(tiny, 2), cached, targets, fold, 0, nothing)
+    one, _ = fit(trainer(tiny, plain, 2), Model.first(tiny, 2), cached, targets, fold)
     fitter = trainer(tiny, replace(plain, augment=("colour", "erase")), 2)
-    other, _ = fitter.fit(start(tiny, 2), images, targets, fold, 0, nothing)
+    other, _ = fit(fitter, Model.first(tiny, 2), images, targets, fold)
     for name, value in one.parameters.items():
         np.testing.assert_allclose(value, other.parameters[name], rtol=1e-3, atol=1e-5)

@@ -9,15 +9,14 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from work import CLIP, TAIL_RATE, Work, read_work
 
 from fer_bench.cli.huge_pages import restart_with_them
 from fer_bench.learning.gradient import Model, Trainer
+from fer_bench.learning.training import Progress, Training
 from fer_bench.networks.backbone import Backbone, build, resolve_precision
 from fer_bench.networks.forward import Forward, Output, fitting_batch
-from fer_bench.networks.parameters import divide
 from fer_bench.registry import Registry
 from fer_bench.specs import GradientPhase, Rule
 from fer_bench.tasks.protocols import Fold
@@ -56,9 +55,7 @@ def train_all(work: Work, backbone: Backbone) -> None:
     """Train everything in every fold and predict its test part."""
     options, inputs = work.options, Pictures(work.images)
     targets = np.eye(work.classes, dtype=np.float32)[work.labels]
-    parameters, others = divide(backbone)
-    head = {"head/kernel": jnp.zeros((backbone.feature_size, work.classes)), "head/bias": jnp.zeros(work.classes)}
-    begin = Model(parameters | head, others)
+    begin = Model.first(backbone, work.classes)
     phase = GradientPhase(
         name="full",
         rules=(Rule(), Rule(head=True)),
@@ -69,14 +66,15 @@ def train_all(work: Work, backbone: Backbone) -> None:
         warmup=0.0,
         clip=CLIP,
     )
-    trainer = Trainer(backbone, phase, work.classes, {name: x.shape for name, x in begin.parameters.items()})
+    trainer = Trainer(backbone, phase, begin.shapes)
     for train, test in work.folds():
         models = [begin]
 
         def fit(rows: np.ndarray, _: int, models: list[Model] = models) -> None:
             part = np.isin(np.arange(len(work.labels)), rows)
-            model, _ = trainer.fit(begin, inputs, targets, Fold(0, part, ~part), options.seed, lambda _: None)
-            models[:] = [jax.block_until_ready(model)]
+            fold = Fold(0, part, ~part)
+            training = Training(trainer, inputs, targets, fold, options.seed, lambda _: None)
+            models[:] = [jax.block_until_ready(training.run(Progress(begin)).model)]
 
         def predict(rows: np.ndarray, _: int, models: list[Model] = models) -> None:
             work.predictions[rows] = trainer.predict(models[0], inputs, rows).argmax(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,8 +20,7 @@ from fer_bench.keeping.cache import Cache
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Inputs
 from fer_bench.keeping.programs import keep_compiled_programs
-from fer_bench.learning.engine import run_plan
-from fer_bench.learning.material import Material, Outcome
+from fer_bench.learning.engine import Material, Outcome, run_plan
 from fer_bench.learning.plans import demand, together
 from fer_bench.networks import answers, devices
 from fer_bench.networks.meter import Meter, Metered, peak_memory
@@ -97,9 +96,11 @@ def execute(
         for block in blocks:
             at_once = [[job.cell.seed, job.cell.fold] for job in block.jobs]
             todo = [pending[id(job)] if only is None else job is only for job in block.jobs]
-            for job, result in _results(block, todo, frozen, unfinished):
+            for job, run in _calls(block, todo, frozen):
                 made = {"seeds": job.seeds, "config": job.config, "together": at_once}
-                stored = store.write(job.cell, result, {**origin, **made})
+                # The checkpoint goes once the cell is stored.
+                with Checkpoint(unfinished and unfinished / f"{job.cell.id}.safetensors", reporter.warn) as checkpoint:
+                    stored = store.write(job.cell, run(checkpoint), {**origin, **made})
                 ok, failed = ok + (stored.status == "ok"), failed + (stored.status == "failed")
                 reporter.cell(stored, str(job.cell))
                 _notify(
@@ -173,7 +174,7 @@ class _Spent:
         self.batch = parts[0].batch
 
 
-def _material(block: Block, frozen: _Frozen, spent: _Spent, unfinished: Path | None) -> Material:
+def _material(block: Block, frozen: _Frozen, spent: _Spent) -> Material:
     """Return what the engine works on; each part is fetched when a phase needs it first."""
     stages, meter, source, reporter = block.backbone.spec.stages, Meter(), frozen.source, frozen.reporter
 
@@ -199,38 +200,38 @@ def _material(block: Block, frozen: _Frozen, spent: _Spent, unfinished: Path | N
         inputs=inputs,
         backbone=lambda seed: source.built if seed is None else source.afresh(seed),
         soft_labels=lambda: block.task.soft_labels,
-        checkpoint=lambda number: Checkpoint(unfinished and unfinished / block.jobs[number].cell.id, reporter.warn),
         begin=lambda phase, samples: reporter.step(f"phase {phase}: {method}", samples),
         advance=reporter.advance,
         meter=meter,
     )
 
 
-def _results(
-    block: Block, todo: Sequence[bool], frozen: _Frozen, unfinished: Path | None
-) -> Iterable[tuple[Job, Result]]:
-    """Yield the result of every job of a block that is to be done.
+def _calls(block: Block, todo: Sequence[bool], frozen: _Frozen) -> list[tuple[Job, Callable[[Checkpoint], Result]]]:
+    """Return every job of a block that is to be done, and the call that runs it.
 
     The engine is given all of them: heads are fitted together, and which cells are stored already must not show, not
     even in their rounding.
     """
     spent, jobs, source = _Spent(), block.jobs, frozen.source
-    material = _material(block, frozen, spent, unfinished)
+    material = _material(block, frozen, spent)
     trainings = run_plan(block.plan, material, [job.fold for job in jobs], [job.cell.seed for job in jobs])
-    for job, training in itertools.compress(zip(jobs, trainings, strict=True), todo):
+
+    def run(checkpoint: Checkpoint, job: Job, training: Callable[[Checkpoint], Outcome]) -> Result:
         before = material.meter.seconds()
         # The backbone is built here at the latest, even where all of its outputs come from the cache.
         with material.meter.count("train"):
-            outcome = _guarded(lambda training=training: (training(), source.built.parameters, source.flops()), block)
+            outcome = _guarded(lambda: (training(checkpoint), source.built.parameters, source.flops()), block)
         if isinstance(outcome, str):
-            yield job, _failure(outcome)
-        else:
-            cost = {
-                "seconds": {work: round(s, 4) for work, s in material.meter.seconds(before).items()},
-                "peak_memory_bytes": peak_memory(),
-                "forward_flops": outcome[2],
-            }
-            yield job, _success(block, job, outcome[1], spent, outcome[0], cost)
+            return _failure(outcome)
+        cost = {
+            "seconds": {work: round(s, 4) for work, s in material.meter.seconds(before).items()},
+            "peak_memory_bytes": peak_memory(),
+            "forward_flops": outcome[2],
+        }
+        return _success(block, job, outcome[1], spent, outcome[0], cost)
+
+    wanted = itertools.compress(zip(jobs, trainings, strict=True), todo)
+    return [(job, functools.partial(run, job=job, training=training)) for job, training in wanted]
 
 
 def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Outcome, cost: dict[str, Any]) -> Result:

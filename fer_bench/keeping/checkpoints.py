@@ -2,162 +2,151 @@
 
 What is kept is all that the rest of the training depends on; everything random is a function of seed, epoch and step.
 So a run that was killed ends in the same numbers as one that was not, to the bit where the device computes the same
-twice, as CPUs do.
+twice, as CPUs do. A checkpoint is optional: what cannot be written or read is a warning.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 Array = np.ndarray[Any, Any]
+T = TypeVar("T")
 
-VERSION = 1
-
-
-@dataclass(frozen=True)
-class Saved:
-    """What was read back.
-
-    Attributes:
-        facts: plain values.
-        leaves: arrays, in the order in which they were saved.
-    """
-
-    facts: dict[str, Any]
-    leaves: list[Any]
+VERSION = 2
 
 
 class Checkpoint:
-    """The newest state of one cell, written beside the training; use it as a context, which keeps other processes out.
+    """The newest state of one cell, written beside the training.
+
+    Use it as a context that ends once the cell is stored: then the file is deleted. Where the body raises, the file
+    stays for the next run. From `load` on other processes are kept out.
 
     Args:
-        folder: of the cell; its name is the cell's identity, so that no other code or data finds it. None keeps
-            nothing.
-        warn: told why a checkpoint is not used.
+        file: its name is the cell's identity, so that no other code or data uses it. None keeps nothing.
+        warn: told why a checkpoint is not used or not written.
     """
 
-    def __init__(self, folder: Path | None, warn: Callable[[str], None] = lambda message: None) -> None:
-        self._folder, self._warn = folder or Path(), warn
-        self._kept = folder is not None
-        self._lock: FileLock | None = None
+    def __init__(self, file: Path | None, warn: Callable[[str], None] = lambda message: None) -> None:
+        self._file, self._warn = file or Path(), warn
+        self._lock = None if file is None else FileLock(file.with_suffix(".lock"))
         self._writer = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
+        self._warned = False
 
     def __enter__(self) -> Checkpoint:
-        if not self._kept:
-            return self
-        self._folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._folder.with_suffix(".lock"))
-        # Two processes on one cell: the second one trains without checkpoints, and whoever ends first is stored.
-        with suppress(Timeout):
-            lock.acquire(timeout=0)
-            self._lock = lock
         return self
 
-    def __exit__(self, *failure: object) -> None:
-        """Let go of the cell; what is saved stays where the process is being stopped, else it has served."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._writer.shutdown()
-        if self._lock is None:
+        if self._lock is None or not self._lock.is_locked:
             return
-        if not isinstance(failure[1], KeyboardInterrupt | SystemExit):
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if kind is None:
             with suppress(OSError):
-                self._folder.with_suffix(".lock").unlink()
-                self._folder.parent.rmdir()
+                self._file.unlink(missing_ok=True)
+                Path(self._lock.lock_file).unlink()
+                self._file.parent.rmdir()
         self._lock.release()
 
-    def save(self, facts: dict[str, Any], leaves: Sequence[Any]) -> None:
-        """Replace what is saved, atomically, while the caller goes on; one state is written at a time.
+    def load(self, restore: Callable[[dict[str, Any], dict[str, Array]], T]) -> T | None:
+        """Return what ``restore`` makes of the facts and arrays that are saved; None where nothing can be used.
 
         Args:
-            facts: what JSON can hold; numbers come back as they are.
-            leaves: arrays, which stay as they are.
-
-        Raises:
-            OSError: the state before this one could not be written.
+            restore: may raise anything, which is a warning.
         """
-        if self._lock is None:
-            return
-        arrays = [np.asarray(leaf) for leaf in leaves]
-        if self._writing is not None:
-            self._writing.result()
-        self._writing = self._writer.submit(self._write, facts, arrays)
-
-    def _write(self, facts: dict[str, Any], arrays: Sequence[Array]) -> None:
-        import orbax.checkpoint as ocp
-
-        number = 1 + max(self._numbers(), default=-1)
-        record = {"version": VERSION, "jax": jax.__version__, "sha256": _digest(arrays), "facts": facts}
-        composite = ocp.args.Composite(state=ocp.args.PyTreeSave(_filled(arrays)), record=ocp.args.JsonSave(record))
-        # Weights compress by a fifth, for half as much work again.
-        plain = ocp.PyTreeCheckpointHandler(use_compression=False)
-        handlers = ocp.CompositeCheckpointHandler(state=plain, record=ocp.JsonCheckpointHandler())
-        with ocp.Checkpointer(handlers) as writer:
-            writer.save(self._folder.absolute() / str(number), composite)
-        for old in self._numbers():
-            if old != number:
-                shutil.rmtree(self._folder / str(old), ignore_errors=True)
-
-    def load(self, like: Callable[[dict[str, Any]], Sequence[Any]]) -> Saved | None:
-        """Return what is saved, or None where there is nothing that can be used.
-
-        Args:
-            like: from the facts, arrays (or their shapes and types) in the order in which they were saved.
-        """
-        if self._lock is None or not (numbers := self._numbers()):
+        if not self._own() or not self._file.is_file():
             return None
-        place = self._folder.absolute() / str(max(numbers))
         try:
-            return _read(place, like)
-        # Whatever a damaged file makes orbax raise, the training can begin again.
+            return restore(*_read(self._file))
+        # Whatever is wrong with the file, the training can begin again.
         except Exception as error:
             self._warn(
-                f"The checkpoint {place.name} of cell {self._folder.name[:12]} cannot be used "
+                f"The checkpoint of cell {self._file.stem[:12]} cannot be used "
                 f"({type(error).__name__}: {' '.join(str(error).split())[:200]}); its training begins anew."
             )
             return None
 
-    def _numbers(self) -> list[int]:
-        return [int(path.name) for path in self._folder.iterdir() if path.name.isdecimal()]
+    def save(self, facts: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+        """Replace what is saved, atomically, while the caller goes on; one state is written at a time.
+
+        Args:
+            facts: what JSON can hold; numbers come back as they are.
+            arrays: by name; they must stay as they are.
+        """
+        if self._lock is None or not self._lock.is_locked:
+            return
+        copies = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+        if self._writing is not None:
+            self._writing.result()
+        self._writing = self._writer.submit(self._write, dict(facts), copies)
+
+    def _own(self) -> bool:
+        """Return whether the cell is this process's; a second process trains without a checkpoint."""
+        if self._lock is None:
+            return False
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        except OSError as error:
+            self._warn_of(error)
+        return self._lock.is_locked
+
+    def _write(self, facts: dict[str, Any], arrays: dict[str, Array]) -> None:
+        record = {"version": VERSION, "jax": jax.__version__, "sha256": _digest(facts, arrays), "facts": facts}
+        beside = self._file.with_suffix(".part")
+        try:
+            save_file(arrays, beside, {"record": json.dumps(record)})
+            with beside.open("rb+") as written:
+                os.fsync(written.fileno())
+            beside.replace(self._file)
+        except (OSError, SafetensorError) as error:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+            self._warn_of(error)
+
+    def _warn_of(self, error: Exception) -> None:
+        """Say once that the cell has no checkpoint."""
+        if self._warned:
+            return
+        self._warned = True
+        free = ""
+        with suppress(OSError):
+            free = f", whose disk has {shutil.disk_usage(self._file.parent).free >> 20:,} MiB free"
+        self._warn(
+            f"No checkpoint of cell {self._file.stem[:12]} can be written to {str(self._file.parent)!r}{free}: "
+            f"{error}. The training goes on; if it is stopped, it begins anew."
+        )
 
 
-def _read(place: Path, like: Callable[[dict[str, Any]], Sequence[Any]]) -> Saved:
-    import orbax.checkpoint as ocp
-
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
-        record = reader.restore(place, ocp.args.Composite(record=ocp.args.JsonRestore())).record
-        if record["version"] != VERSION or record["jax"] != jax.__version__:
-            raise ValueError(f"it is of version {record['version']} and jax {record['jax']}")
-        wanted = [np.zeros(leaf.shape, leaf.dtype) for leaf in like(record["facts"])]
-        filled = iter(reader.restore(place, ocp.args.Composite(state=ocp.args.StandardRestore(_filled(wanted)))).state)
-    arrays = [np.asarray(next(filled)) if leaf.size else leaf for leaf in wanted]
-    if [(leaf.shape, leaf.dtype) for leaf in arrays] != [(leaf.shape, leaf.dtype) for leaf in wanted]:
-        raise ValueError("its arrays have other shapes")
-    if _digest(arrays) != record["sha256"]:
-        raise ValueError("its arrays do not match their checksum")
-    return Saved(record["facts"], arrays)
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    with safe_open(file, "np") as stored:
+        record = json.loads(stored.metadata()["record"])
+        arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (no mapping)
+    if record["version"] != VERSION or record["jax"] != jax.__version__:
+        raise ValueError(f"it is of version {record['version']} and jax {record['jax']}")
+    if _digest(record["facts"], arrays) != record["sha256"]:
+        raise ValueError("its content does not match its checksum")
+    return record["facts"], arrays
 
 
-def _filled(arrays: Sequence[Array]) -> list[Array]:
-    """Return those that hold something: orbax refuses empty arrays."""
-    return [array for array in arrays if array.size]
-
-
-def _digest(arrays: Sequence[Array]) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(json.dumps([array.shape, str(array.dtype)]).encode())
+def _digest(facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(json.dumps([name, array.shape, str(array.dtype)]).encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -2,105 +2,197 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from fer_bench.learning import convex
+from fer_bench.keeping.checkpoints import Checkpoint
+from fer_bench.keeping.outputs import Inputs, Outputs
+from fer_bench.learning import convex, rules
 from fer_bench.learning.gradient import Model, Trainer
-from fer_bench.learning.material import Material, Outcome
-from fer_bench.learning.resumable import Run, train_fold
+from fer_bench.learning.training import Progress, Training
 from fer_bench.networks import answers
 from fer_bench.networks.backbone import Backbone
-from fer_bench.networks.parameters import divide
+from fer_bench.networks.meter import Meter
 from fer_bench.specs import AnswerPhase, ConvexPhase, GradientPhase, Plan, ReadoutPhase, resolve
 from fer_bench.tasks.protocols import Fold
 
 Array = np.ndarray[Any, Any]
 
 
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What training on one fold gave.
+
+    Attributes:
+        probabilities: (n_test, c) float32, rows sum to 1.
+        trained_parameters: numbers that were trained.
+        head_parameters: numbers of the head.
+        converged: whether the stopping rule was met; a gradient phase has none and counts as converged.
+        seconds: this fold's share of the time.
+        history: one row a phase, or an epoch of it.
+    """
+
+    probabilities: Array
+    trained_parameters: int
+    head_parameters: int
+    converged: bool
+    seconds: float
+    history: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a plan works on.
+
+    Attributes:
+        labels: (n,) int.
+        classes: number of classes, c.
+        features: gives the features of the frozen backbone; computed or read when they are needed.
+        inputs: (stages that are frozen, whether mirrored images are needed) -> what the stages after them take.
+        backbone: builds the backbone; None is with its weights, a seed starts afresh.
+        begin: called with the name of a phase and the samples that it will see at most.
+        advance: called with the number of samples that a training step saw.
+        soft_labels: (n, c) float32, or None where the data set has none.
+        class_names: of the task; needed by an AnswerPhase alone, as is the next.
+        answers: expressions that the backbone knows itself; see `fer_bench.networks.answers`.
+        meter: is told what predicting takes.
+    """
+
+    labels: Array
+    classes: int
+    features: Callable[[], Outputs]
+    inputs: Callable[[int, bool], Inputs]
+    backbone: Callable[[int | None], Backbone]
+    begin: Callable[[str, int], None]
+    advance: Callable[[int], None]
+    soft_labels: Callable[[], Array | None] = lambda: None
+    class_names: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    meter: Meter = field(default_factory=Meter)
+
+    def targets(self, kind: Literal["hard", "soft"]) -> Array:
+        """Return the probability of each class, (n, c) float32: one-hot, or the soft labels.
+
+        Raises:
+            ValueError: there are no soft labels.
+        """
+        if kind == "hard":
+            return np.eye(self.classes, dtype=np.float32)[self.labels]
+        if (soft := self.soft_labels()) is None:
+            raise ValueError("labels=soft needs a data set with soft labels")
+        return soft
+
+
 def run_plan(
     plan: Plan, material: Material, folds: Sequence[Fold], seeds: Sequence[int]
-) -> list[Callable[[], Outcome]]:
+) -> list[Callable[[Checkpoint], Outcome]]:
     """Return one call a fold, which trains on its training part and predicts its test part.
 
     What folds share (a convex head of all of them, a compiled step) is made by the first call that needs it. A call may
-    raise anything; the others still work.
+    raise anything; the others still work. It is given where a killed run left off and where this one is kept.
 
     Args:
-        plan: from `make_plan`, fitting the backbone.
+        plan: from `fer_bench.learning.plans.make_plan`, fitting the backbone.
         material: what it works on.
         folds: one an outcome.
         seeds: of each.
     """
-
-    @functools.cache
-    def heads() -> tuple[convex.Heads, float]:
-        phase, features = plan.phases[0], material.features()
-        assert isinstance(phase, ConvexPhase)
-        start = time.perf_counter()
-        train = np.stack([fold.train for fold in folds])
-        found = convex.fit(features, material.labels, train, material.classes, phase)
-        return found, (time.perf_counter() - start) / len(folds)
-
     first = plan.phases[0]
     if isinstance(first, ReadoutPhase):
         return [functools.partial(_read_out, first, material, fold) for fold in folds]
-
     if isinstance(first, AnswerPhase):
         return [functools.partial(_answer, material, fold) for fold in folds]
 
-    def read_head(i: int) -> Outcome:
+    @functools.cache
+    def heads() -> tuple[convex.Heads, float]:
         assert isinstance(first, ConvexPhase)
-        return _convex_outcome(first, material, folds[i], i, *heads())
+        start = time.perf_counter()
+        train = np.stack([fold.train for fold in folds])
+        fitted = convex.fit(material.features(), material.labels, train, material.classes, first)
+        return fitted, (time.perf_counter() - start) / len(folds)
 
-    if len(plan.phases) == 1 and isinstance(first, ConvexPhase):
-        return [functools.partial(read_head, i) for i in range(len(folds))]
+    def read_head(i: int, phase: ConvexPhase, _: Checkpoint) -> Outcome:
+        return _convex_outcome(phase, material, folds[i], i, *heads())
+
+    if isinstance(first, ConvexPhase) and len(plan.phases) == 1:
+        return [functools.partial(read_head, i, first) for i in range(len(folds))]
 
     @functools.cache
-    def trainers(pretrained: bool) -> list[Trainer]:
-        backbone = material.backbone(None if pretrained else 0)
-        shapes = {name: leaf.shape for name, leaf in _model(backbone, material).parameters.items()}
-        phases = [phase for phase in plan.phases if isinstance(phase, GradientPhase)]
-        return [Trainer(backbone, phase, material.classes, shapes) for phase in phases]
+    def trainers() -> list[Trainer]:
+        backbone = material.backbone(None if plan.pretrained else 0)
+        shapes = Model.first(backbone, material.classes).shapes
+        return [Trainer(backbone, phase, shapes) for phase in plan.phases if isinstance(phase, GradientPhase)]
 
-    def train(i: int) -> Outcome:
-        model = _model(material.backbone(None if plan.pretrained else seeds[i]), material)
-        shared, history = 0.0, []
-        if isinstance(plan.phases[0], ConvexPhase):
-            found, shared = heads()
-            _check_head(found, i)
-            model = replace(model, parameters=model.parameters | _raw_head(found, i))
-            history = [_convex_row(found, i)]
-        with material.checkpoint(i) as checkpoint:
-            begun = Run(0, model, None, history, shared)
-            return train_fold(trainers(plan.pretrained), begun, material, folds[i], seeds[i], checkpoint)
+    def train(i: int, checkpoint: Checkpoint) -> Outcome:
+        backbone = material.backbone(None if plan.pretrained else seeds[i])
+        begun = Progress(Model.first(backbone, material.classes))
+        if isinstance(first, ConvexPhase):
+            begun = _with_head(begun, i, *heads())
+        return _train_fold(trainers(), begun, material, folds[i], seeds[i], checkpoint)
 
     return [functools.partial(train, i) for i in range(len(folds))]
 
 
-def _model(backbone: Backbone, material: Material) -> Model:
-    """Return the numbers of a backbone and of a head that begins at 0."""
-    parameters, others = divide(backbone)
-    head = {
-        "head/kernel": jnp.zeros((backbone.feature_size, material.classes)),
-        "head/bias": jnp.zeros(material.classes),
-    }
-    return Model(parameters | head, others)
+def _train_fold(
+    trainers: Sequence[Trainer], begun: Progress, material: Material, fold: Fold, seed: int, checkpoint: Checkpoint
+) -> Outcome:
+    """Train on the training part of a fold, phase after phase, and predict its test part."""
+    now = checkpoint.load(functools.partial(begun.at, trainers)) or begun
+
+    def keep(now: Progress) -> None:
+        checkpoint.save(now.facts(), now.arrays(trainers))
+
+    for number, trainer in enumerate(trainers[now.phase :], now.phase):
+        phase = trainer.phase
+        inputs, targets = material.inputs(trainer.start, phase.flip), material.targets(phase.labels)
+        material.begin(phase.name, phase.epochs * int(fold.train.sum()))
+        # Two phases must not see the same order of samples, so each has a seed of its own.
+        own_seed = seed * len(trainers) + number
+        with _memory_errors_named(phase):
+            now = Training(trainer, inputs, targets, fold, own_seed, material.advance).run(now, keep)
+    last, start = trainers[-1], time.perf_counter()
+    inputs = material.inputs(last.start, last.phase.flip)
+    with _memory_errors_named(last.phase), material.meter.count("evaluate"):
+        probabilities = np.exp(last.predict(now.model, inputs, np.flatnonzero(fold.test)))
+    if not np.isfinite(probabilities).all():
+        raise FloatingPointError("the trained model predicts values that are not finite")
+    head = sum(begun.model.parameters[name].size for name in rules.HEAD)
+    trained = max(trainer.trained(begun.model) for trainer in trainers)
+    seconds = now.seconds + time.perf_counter() - start
+    return Outcome(probabilities, trained, head, True, seconds, pd.DataFrame(now.history))
 
 
-def _raw_head(heads: convex.Heads, i: int) -> dict[str, jax.Array]:
-    """Return head ``i`` as a function of features as they are."""
+@contextlib.contextmanager
+def _memory_errors_named(phase: GradientPhase) -> Iterator[None]:
+    """Turn what the device raises for want of memory into advice."""
+    try:
+        yield
+    except (jax.errors.JaxRuntimeError, MemoryError) as error:
+        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise MemoryError(
+            f"the device has too little memory for batches of {phase.batch} in phase {phase.name!r}; "
+            f"try batch={max(1, phase.batch // 2)}"
+        ) from error
+
+
+def _with_head(begun: Progress, i: int, heads: convex.Heads, seconds: float) -> Progress:
+    """Return a progress whose model has the fitted head ``i``, as a function of features as they are."""
+    _check_head(heads, i)
     kernel = heads.weights[:, i] / heads.spread[:, None]
     bias = heads.bias[i] - heads.centre @ kernel
-    return {"head/kernel": jnp.asarray(kernel), "head/bias": jnp.asarray(bias)}
+    head = dict(zip(rules.HEAD, map(jnp.asarray, (kernel, bias)), strict=True))
+    model = replace(begun.model, parameters=begun.model.parameters | head)
+    return replace(begun, model=model, history=(_convex_row(heads, i),), seconds=seconds)
 
 
 def _check_head(heads: convex.Heads, i: int) -> None:
@@ -129,7 +221,7 @@ def _convex_outcome(
     return Outcome(probabilities, size, size, converged, seconds, pd.DataFrame([_convex_row(heads, i)]))
 
 
-def _read_out(phase: ReadoutPhase, material: Material, fold: Fold) -> Outcome:
+def _read_out(phase: ReadoutPhase, material: Material, fold: Fold, _: Checkpoint) -> Outcome:
     features, rows = material.features(), np.flatnonzero(fold.train)
     start = time.perf_counter()
     estimator = resolve(phase.estimator)(**phase.options)
@@ -142,7 +234,7 @@ def _read_out(phase: ReadoutPhase, material: Material, fold: Fold) -> Outcome:
     return Outcome(probabilities, 0, 0, True, time.perf_counter() - start, history)
 
 
-def _answer(material: Material, fold: Fold) -> Outcome:
+def _answer(material: Material, fold: Fold, _: Checkpoint) -> Outcome:
     start = time.perf_counter()
     given = material.features().take(np.flatnonzero(fold.test))
     probabilities = answers.take(given, material.answers, material.class_names)

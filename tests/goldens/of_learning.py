@@ -11,10 +11,10 @@ import numpy as np
 from goldens.materials import NAMES, net, picture, wave
 from goldens.record import golden, rounded, summary
 
+from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Outputs
 from fer_bench.learning import augment
-from fer_bench.learning.engine import run_plan
-from fer_bench.learning.material import Material
+from fer_bench.learning.engine import Material, run_plan
 from fer_bench.networks import backbone
 from fer_bench.specs import AnswerPhase, ConvexPhase, GradientPhase, Plan, ReadoutPhase, Rule
 from fer_bench.tasks.protocols import Fold
@@ -101,7 +101,7 @@ def _run(plan: Plan, folds: int = 1, **more: Any) -> dict[str, Any]:
     """Return what a plan makes of each fold."""
     found: dict[str, Any] = {}
     for k, call in enumerate(run_plan(plan, _material(**more), _folds()[:folds], [5, 6][:folds])):
-        outcome = call()
+        outcome = call(Checkpoint(None))
         history = outcome.history.drop(columns=["seconds"], errors="ignore")
         found[f"fold {k}"] = summary(outcome.probabilities)
         found[f"fold {k}, numbers"] = [outcome.trained_parameters, outcome.head_parameters, outcome.converged]

@@ -9,17 +9,17 @@ from functools import cached_property, partial
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fer_bench.errors import PluginError
+from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Inputs, Outputs
 from fer_bench.learning.engine import Material, Outcome, run_plan
 from fer_bench.learning.gradient import Model, Trainer
 from fer_bench.learning.plans import check, make_plan
+from fer_bench.learning.training import Progress, Training
 from fer_bench.networks import backbone as backbones
 from fer_bench.networks.backbone import Backbone
-from fer_bench.networks.parameters import divide
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneSpec, GradientPhase, Plan, StrategySpec
 from fer_bench.tasks.protocols import Fold
@@ -94,7 +94,9 @@ class Problem:
     @cached_property
     def outcomes(self) -> list[Outcome]:
         """What training gives for the seeds 0 and 0 again."""
-        return [train() for train in run_plan(self.plan, self.material(), [self.fold, self.fold], [0, 0])]
+        return [
+            train(Checkpoint(None)) for train in run_plan(self.plan, self.material(), [self.fold, self.fold], [0, 0])
+        ]
 
     def material(self) -> Material:
         """Return what the engine works on."""
@@ -248,17 +250,14 @@ def classes_and_channels(subject: StrategySubject) -> Iterator[str]:
 def frozen_faults(problem: Problem) -> Iterator[str]:
     """Yield each leaf that a plan's gradient phases freeze and that is another after them."""
     material, built = problem.material(), problem.backbone(None)
-    parameters, others = divide(built)
-    head = {"head/kernel": jnp.zeros((built.feature_size, problem.classes)), "head/bias": jnp.zeros(problem.classes)}
-    model = Model(parameters | head, others)
-    targets = np.eye(problem.classes, dtype=np.float32)[problem.labels]
-    shapes = {name: leaf.shape for name, leaf in model.parameters.items()}
+    model, targets = Model.first(built, problem.classes), material.targets("hard")
     for phase in problem.plan.phases:
         if not isinstance(phase, GradientPhase):
             continue
-        trainer = Trainer(built, phase, problem.classes, shapes)
+        trainer = Trainer(built, phase, model.shapes)
         inputs = material.inputs(trainer.start, phase.flip)
-        after, _ = trainer.fit(model, inputs, targets, problem.fold, 0, material.advance)
+        training = Training(trainer, inputs, targets, problem.fold, 0, material.advance)
+        after = training.run(Progress(model)).model
         for name, rule_of in trainer.rules.items():
             if rule_of.rate == 0 and not np.array_equal(model.parameters[name], after.parameters[name]):
                 yield f"phase {phase.name!r} changes {name}, whose rate is 0"
