@@ -1,4 +1,4 @@
-"""Write the reference pages that follow from the code: commands.md and specs.md.
+"""Write what follows from the code: commands.md, specs.md, and the JSON Schema of each file that is stored.
 
     python docs/generate.py
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from enum import Enum
@@ -20,7 +21,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import typer
 
 from fer_bench import hookspecs, specs
+from fer_bench.atomic import write_file
 from fer_bench.cli import app
+from fer_bench.results import records
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Written by docs/generate.py; change the code, then run it again. -->\n"
@@ -198,6 +201,14 @@ def _line(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+def schemas() -> dict[str, str]:
+    """Return file below docs -> JSON Schema of a record."""
+    return {
+        f"schemas/{name}.schema.json": json.dumps(records.json_schema(kind), indent=1, sort_keys=True) + "\n"
+        for name, kind in records.FILES.items()
+    }
+
+
 if __name__ == "__main__":
-    for name, page in (("commands.md", commands()), ("specs.md", specifications())):
-        (HERE / name).write_text(page, encoding="utf-8")
+    for name, page in {"commands.md": commands(), "specs.md": specifications(), **schemas()}.items():
+        write_file(HERE / name, page, "a page")

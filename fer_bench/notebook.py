@@ -17,6 +17,7 @@ from fer_bench.registry import Registry
 from fer_bench.reports.boards import to_flat_table
 from fer_bench.reports.leaderboard import build
 from fer_bench.reports.table import Table, value
+from fer_bench.results.reading import read_predictions
 
 if TYPE_CHECKING:
     from fer_bench.results.store import StoredCell
@@ -59,7 +60,9 @@ def run(config: str | Path | None = None, *, quiet: bool = True, **settings: Any
     runs = RunConfig.read(None if config is None else Path(config), given)
     with TerminalReporter(quiet) as reporter:
         finished = run_grid(runs, Registry.load(), reporter)
-    return Run(_frame(to_flat_table(build(finished.cells))), _cells(finished.cells), finished.damaged)
+    damaged = list(finished.damaged)
+    board = _frame(to_flat_table(build(finished.cells, left_out=damaged.append)))
+    return Run(board, _cells(finished.cells), tuple(damaged))
 
 
 def _frame(table: Table) -> pd.DataFrame:
@@ -70,16 +73,20 @@ def _frame(table: Table) -> pd.DataFrame:
 def _cells(cells: Sequence[StoredCell]) -> pd.DataFrame:
     records: list[dict[str, Any]] = []
     for cell in cells:
-        record = {"id": cell.id}
-        record |= {part: cell.record[part]["text"] for part in ("dataset", "backbone", "strategy")}
-        record |= {
-            "protocol": cell.record["protocol"]["name"],
-            "seed": cell.record["seed"],
-            "fold": cell.record["fold"],
+        known = cell.record
+        record = {
+            "id": cell.id,
+            "dataset": known.dataset.text,
+            "backbone": known.backbone.text,
+            "strategy": known.strategy.text,
+            "protocol": known.protocol.name,
+            "seed": known.seed,
+            "fold": known.fold,
+            "status": cell.result.status,
+            "error": cell.error,
         }
-        record |= {"status": cell.status, "error": cell.error}
-        if cell.status == "ok":
-            table = cell.predictions()
-            record |= evaluate(table["label"].to_numpy(), table.filter(regex=r"^p\d+$").to_numpy())
+        predictions, _, _ = read_predictions([cell] if cell.ok else [])
+        if predictions is not None:
+            record |= evaluate(predictions.labels, predictions.probabilities)
         records.append(record)
     return pd.DataFrame(records)

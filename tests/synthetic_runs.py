@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fer_bench.results.cell import Cell
+from fer_bench.results.records import (
+    BackboneRecord,
+    Cell,
+    DatasetRecord,
+    LabelsRecord,
+    Measures,
+    ProtocolRecord,
+    Provenance,
+    Seconds,
+    StrategyRecord,
+)
 from fer_bench.results.store import Result, Store
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
-DETAILS = {
+DETAILS: dict[str, Any] = {
     "package": "fer-bench-xception",
     "name": "xception",
     "version": "0.1.0",
     "params": {"input_size": 299, "weights": "imagenet", "standardize": True, "max_iterations": 500},
-    "code_sha256": "0" * 64,
-    "content_sha256": "1" * 64,
 }
 """What a record says beside the text of a data set, backbone or strategy."""
 
@@ -32,13 +41,12 @@ def write_runs(
     seeds: int = 1,
     n: int = 300,
     failed: int = 1,
-    provenance: dict[str, Any] | None = None,
+    provenance: Provenance | None = None,
 ) -> Store:
     """Store ``datasets`` x ``methods`` x ``seeds`` x ``folds`` cells; ``failed`` of each last method fail.
 
     With the ``provenance`` of a real cell, the records are as long as a real one's, too.
     """
-    details = DETAILS if provenance else {}
     store, rng = Store(runs_dir), np.random.default_rng(0)
     for d in range(datasets):
         true = rng.choice(7, size=n, p=(0.14, 0.03, 0.14, 0.25, 0.16, 0.11, 0.17))
@@ -48,26 +56,40 @@ def write_runs(
                 parts = np.array_split(np.random.default_rng(seed).permutation(n), folds)
                 for fold, part in enumerate(parts):
                     cell = Cell(
-                        dataset={
-                            **details,
-                            "text": f"faces-{d}",
-                            "limit": None,
-                            "synthetic": True,
-                            "classes": list(CLASSES),
-                        },
-                        protocol={"name": "group-kfold", "folds": folds, "splits_sha256": f"{seed}"},
-                        backbone={**details, "text": f"net-{m // 2}", "precision": "float32"},
-                        strategy={**details, "text": ("linear-probe", "fine-tune")[m % 2]},
+                        dataset=DatasetRecord(
+                            **DETAILS,
+                            text=f"faces-{d}",
+                            fingerprint="1" * 64,
+                            classes=CLASSES,
+                            labels=LabelsRecord(set="native", map={name: name for name in CLASSES}),
+                            limit=None,
+                            n=n,
+                            samples_sha256="2" * 64,
+                            synthetic=True,
+                        ),
+                        protocol=ProtocolRecord(
+                            name="group-kfold", text="group-kfold", ignores=(), folds=folds, splits_sha256=f"{seed}"
+                        ),
+                        backbone=BackboneRecord(
+                            **DETAILS,
+                            text=f"net-{m // 2}",
+                            code_sha256="0" * 64,
+                            weights_sha256=None,
+                            precision="float32",
+                        ),
+                        strategy=StrategyRecord(
+                            **DETAILS, text=("linear-probe", "fine-tune")[m % 2], code_sha256="0" * 64
+                        ),
                         fold=fold,
                         seed=seed,
                     )
                     if m == methods - 1 and fold < failed and not seed:
                         blank = pd.DataFrame({"phase": []})
-                        result = Result("failed", "MemoryError: out of memory <b>here</b>", {}, None, blank)
+                        result = Result("failed", "MemoryError: out of memory <b>here</b>", None, None, blank)
                     else:
                         result = _result(rng, true, people, part, skill=0.8 + 0.5 * m + 0.3 * d)
-                    command = {"command": ["fer-bench", "run", "--dataset", f"faces-{d}"], "python": "3"}
-                    store.write(cell, result, {**(provenance or {}), **command})
+                    command = ("fer-bench", "run", "--dataset", f"faces-{d}")
+                    store.write(cell, result, replace(provenance or Provenance(), command=command, python="3"))
     return store
 
 
@@ -80,11 +102,11 @@ def _result(rng: np.random.Generator, true: np.ndarray, people: np.ndarray, part
         table[f"p{index}"] = probabilities[:, index].astype(np.float32)
     epochs = np.arange(12)
     loss = 1.9 * np.exp(-epochs * skill / 6) + rng.normal(0, 0.03, size=12)
-    measures = {
-        "parameters": 21_000_000,
-        "trained_parameters": 14_343,
-        "converged": True,
-        "train_counts": np.bincount(true, minlength=len(CLASSES)).tolist(),
-        "seconds": {"features": 60.0, "fit": 2.0},
-    }
+    measures = Measures(
+        parameters=21_000_000,
+        trained_parameters=14_343,
+        converged=True,
+        train_counts=tuple(np.bincount(true, minlength=len(CLASSES)).tolist()),
+        seconds=Seconds(features=60.0, fit=2.0),
+    )
     return Result("ok", "", measures, table, pd.DataFrame({"epoch": epochs, "loss": loss}))

@@ -15,7 +15,7 @@ import fer_bench
 ROOT = Path(fer_bench.__file__).parent
 ORDER = [
     *("about", "errors", "labels", "paths", "privacy", "sizes", "foreign", "console"),
-    *("containment", "numerics", "syntax", "specs", "interface", "hookspecs"),
+    *("containment", "numerics", "syntax", "atomic", "specs", "interface", "hookspecs"),
     *("plugins", "registry", "plugin_code", "config"),
     *("faces", "data", "audit", "tasks", "keeping", "networks", "learning"),
     *("evaluation", "results", "reports", "executors", "testing", "scaffold"),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_results import failed, make_cell, make_result
+from test_results import UNKNOWN, failed, make_cell, make_result
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
 from fer_bench.reports.pair import compare
 from fer_bench.results.find import find_row
+from fer_bench.results.records import Provenance
 from fer_bench.results.store import Store
 
 IDS = [f"i{n:02d}" for n in range(40)]
@@ -29,7 +30,9 @@ def store(tmp_path):
     for name, wrong in (("probe", 12), ("tune", 2)):
         for seed in (0, 1):
             result = make_result(LABELS, answers(wrong), ids=IDS)
-            store.write(make_cell(0, seed, strategy=name), result, {"python": f"3 for {name}", "memory_bytes": seed})
+            store.write(
+                make_cell(0, seed, strategy=name), result, Provenance(python=f"3 for {name}", memory_bytes=seed)
+            )
     return store
 
 
@@ -77,11 +80,10 @@ def test_a_cell_with_itself_differs_in_nothing(store):
 
 
 def test_two_states_of_the_code_are_told_by_id_and_folders_can_differ(store, tmp_path):
-    cell = make_cell(strategy="probe")
-    cell.backbone["code_sha256"] = "2"
+    cell = make_cell(strategy="probe", code="2")
     other = Store(tmp_path / "other")
     for target in (store, other):
-        target.write(cell, make_result(LABELS, answers(3), ids=IDS), {})
+        target.write(cell, make_result(LABELS, answers(3), ids=IDS), UNKNOWN)
     with pytest.raises(FerBenchError, match=r"'probe' may mean 2 things; write an id:\n  - \w{8}  faces / kfold x 2"):
         find_row(store, "probe")
     found = compare(find_row(store, "tune"), find_row(other, "probe"))
@@ -99,7 +101,7 @@ def test_two_states_of_the_code_are_told_by_id_and_folders_can_differ(store, tmp
     ],
 )
 def test_what_cannot_be_paired_is_told_and_scored_alone(store, dataset, labels, why):
-    store.write(make_cell(strategy="else", **dataset), make_result(labels, answers(2), ids=IDS), {})
+    store.write(make_cell(strategy="else", **dataset), make_result(labels, answers(2), ids=IDS), UNKNOWN)
     found = compare(find_row(store, "probe"), find_row(store, "else"))
     assert (found.unpaired, found.samples) == (why, 0)
     assert found.metrics[0].first == 28 / 40
@@ -107,7 +109,7 @@ def test_what_cannot_be_paired_is_told_and_scored_alone(store, dataset, labels, 
 
 
 def test_failed_rows_and_unknown_names_are_told(store):
-    store.write(make_cell(strategy="broken"), failed(), {})
+    store.write(make_cell(strategy="broken"), failed(), UNKNOWN)
     assert "has no predictions: ValueError: no" in compare(find_row(store, "broken"), find_row(store, "tune")).unpaired
     with pytest.raises(FerBenchError, match=r"is called 'nothing'. There are:\n  - \w{8}  faces"):
         find_row(store, "nothing")

@@ -11,12 +11,15 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
-from test_results import failed, make_cell
+from test_results import UNKNOWN, failed, make_cell, make_measures
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
 from fer_bench.results.baseline import load, round_predictions
+from fer_bench.results.predictions import from_table
+from fer_bench.results.records import Provenance
 from fer_bench.results.store import Result, Store
 
 DATA = {"fingerprint": "f" * 64, "samples_sha256": "a" * 64, "n": 1600}
@@ -35,13 +38,9 @@ def write_runs(folder: Path, lost: float = 0.0, n: int = 1600, seed: int = 1, co
         p0 = np.where(right == (labels == 0), top, 1 - top)[rows]
         table = pd.DataFrame({"id": [f"s{i:05d}" for i in np.flatnonzero(rows)], "group": "", "label": labels[rows]})
         table["p0"], table["p1"] = p0, 1 - p0
-        measures = {"parameters": 1, "trained_parameters": 1, "converged": True, "train_counts": [1, 1]}
-        cell = make_cell(fold, backbone="net", **{**DATA, **dataset})
-        cell.backbone["code_sha256"] = code
-        result = Result(
-            "ok", "", measures | {"seconds": {"features": 1, "fit": 1}}, table, pd.DataFrame({"phase": ["a"]})
-        )
-        store.write(cell, result, {"python": "3"})
+        cell = make_cell(fold, backbone="net", code=code, **{**DATA, **dataset})
+        result = Result("ok", "", make_measures((1, 1)), table, pd.DataFrame({"phase": ["a"]}))
+        store.write(cell, result, Provenance(python="3"))
     return store
 
 
@@ -67,15 +66,18 @@ def test_a_baseline_is_small_sorted_and_the_same_bytes_every_time(frozen):
     assert {file.relative_to(frozen / "base"): file.read_bytes() for file in (frozen / "base").rglob("*.*")} == files
     assert sum(map(len, files.values())) < 60_000
     (row,) = load(frozen / "base").values()
-    keys = list(zip(row.predictions["seed"], row.predictions["fold"], row.predictions["id"], strict=True))
+    lines = (frozen / "base" / row.record.file).read_text().splitlines()[1:]
+    keys = [(int(seed), int(fold), name) for seed, fold, name, *_ in (line.split(",") for line in lines)]
     assert keys == sorted(keys)
-    assert len(keys) == 1600
+    assert len(keys) == len(row.predictions) == 1600
 
 
 def test_rounding_turns_no_answer():
     exact = np.array([[0.333333, 0.333334, 0.333333], [0.45671, 0.45674, 0.08655], [1e-9, 0.5, 0.499999999]])
-    table = pd.DataFrame(exact, columns=["p0", "p1", "p2"]).assign(id="x")
-    rounded = round_predictions(table)[["p0", "p1", "p2"]].to_numpy()
+    table = pd.DataFrame(exact, columns=["p0", "p1", "p2"]).assign(id=list("abc"), group="", label=0)
+    zeros = np.zeros(3, int)
+    predictions = from_table(pa.Table.from_pandas(table, preserve_index=False), zeros, zeros, zeros)
+    rounded = round_predictions(predictions).probabilities
     assert rounded.argmax(axis=1).tolist() == exact.argmax(axis=1).tolist()
     np.testing.assert_allclose(rounded, exact, rtol=3e-4)
 
@@ -122,9 +124,8 @@ def test_reports_for_machines(frozen, monkeypatch):
 
 def test_failed_cells_fail_the_gate(frozen):
     store = write_runs(frozen / "new")
-    cell = make_cell(1, backbone="net", **DATA)
-    cell.backbone["code_sha256"] = "1"
-    store.write(cell, failed("MemoryError: <b>"), {})
+    cell = make_cell(1, backbone="net", code="1", **DATA)
+    store.write(cell, failed("MemoryError: <b>"), UNKNOWN)
     result = gate(frozen, "--junit", frozen / "gate.xml")
     assert result.exit_code == 1
     assert "cells failed: MemoryError: <b>" in result.stdout
@@ -195,7 +196,7 @@ def test_what_is_not_there_says_what_to_run(frozen):
 
 
 def test_only_whole_rows_are_frozen_and_nothing_else_is_overwritten(frozen):
-    write_runs(frozen / "new").write(make_cell(1, backbone="net", strategy="other", **DATA), failed("no"), {})
+    write_runs(frozen / "new").write(make_cell(1, backbone="net", strategy="other", **DATA), failed("no"), UNKNOWN)
     message = str(invoke("baseline", "freeze", "--runs-dir", frozen / "new", "--output", frozen / "b").exception)
     assert "failed: no" in message
     assert "fold 0 is missing" in message

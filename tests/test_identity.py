@@ -163,7 +163,7 @@ def test_ids_before_and_after_edits(tiny, site, monkeypatch):
     assert changed(before, read_ids()) == "net knn"
     write_lab(site)
     assert read_ids() == before
-    monkeypatch.setattr("fer_bench.results.cell.NUMERICS", 99)
+    monkeypatch.setattr("fer_bench.executors.grid.NUMERICS", 99)
     assert changed(before, read_ids()) == "net probe knn"
 
 

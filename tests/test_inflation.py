@@ -33,9 +33,9 @@ def test_inflation_pairs_each_protocol_with_its_twin(tiny, site):
     ]
     assert [row["images"] for row in rows] == [90, 30]
     counts = {
-        cell.record["protocol"]["text"]: sum(cell.measures["train_counts"])
+        cell.record.protocol.text: sum(cell.measures.train_counts)
         for cell in Store(tiny / "runs").cells()[0]
-        if cell.record["protocol"]["name"] == "official"
+        if cell.record.protocol.name == "official"
     }
     assert counts == {"official[test=test]": 60, "official[test=test,leak_free=true]": 45}  # five of twenty leave
 
@@ -70,14 +70,14 @@ def test_inflation_of_kfold_is_the_difference_of_pooled_scores(tiny):
     (row,) = inflation.measure(cells)
     scores = {}
     for protocol in ("kfold", "group-kfold"):
-        tables = [cell.predictions() for cell in cells if cell.record["protocol"]["name"] == protocol]
+        tables = [cell.table().to_pandas() for cell in cells if cell.record.protocol.name == protocol]
         true = np.concatenate([table["label"] for table in tables])
         guess = np.concatenate([table[["p0", "p1", "p2"]].to_numpy().argmax(1) for table in tables])
         scores[protocol] = uar(true, guess)
     assert (row.leaky, row.honest) == pytest.approx((scores["kfold"], scores["group-kfold"]))
     assert row.interval.estimate == pytest.approx(scores["kfold"] - scores["group-kfold"])
     assert (row.images, row.interval.units) == (90, 9)
-    assert inflation.measure([cell for cell in cells if cell.record["protocol"]["name"] == "kfold"]) == []
+    assert inflation.measure([cell for cell in cells if cell.record.protocol.name == "kfold"]) == []
     assert "(ignores subjects that are known: scores flatter)" in invoke("leaderboard").stdout
 
 

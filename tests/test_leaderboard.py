@@ -14,7 +14,7 @@ import sys
 import latex_reader
 import numpy as np
 import pytest
-from test_results import failed, make_cell, make_result
+from test_results import UNKNOWN, failed, make_cell, make_result
 from typer.testing import CliRunner
 from written import FORMATS, write
 
@@ -32,15 +32,19 @@ def store(tmp_path):
     """Two folds of one method, worked out in the comments, and one fold of a method that failed once."""
     store = Store(tmp_path / "runs")
     # Fold 0: accuracy 3/4; recalls 2/3 and 1 -> UAR 5/6; F1 0.8 and 2/3 -> macro-F1 11/15.
-    store.write(make_cell(0), make_result((0, 0, 0, 1), (0, 0, 1, 1), (2, 3), ids=["a", "b", "c", "d"], seconds=1), {})
+    store.write(
+        make_cell(0), make_result((0, 0, 0, 1), (0, 0, 1, 1), (2, 3), ids=["a", "b", "c", "d"], seconds=1), UNKNOWN
+    )
     # Fold 1: accuracy 1/2; recalls 1/2 and 1/2 -> UAR 1/2; F1 1/2 and 1/2.
-    store.write(make_cell(1), make_result((0, 0, 1, 1), (0, 1, 0, 1), (3, 1), ids=["e", "f", "g", "h"], seconds=2), {})
+    store.write(
+        make_cell(1), make_result((0, 0, 1, 1), (0, 1, 0, 1), (3, 1), ids=["e", "f", "g", "h"], seconds=2), UNKNOWN
+    )
     store.write(
         make_cell(0, strategy="other|<b>"),
         make_result((0, 0, 0, 1), (1, 1, 1, 1), (2, 3), ids=["a", "b", "c", "d"]),
-        {},
+        UNKNOWN,
     )
-    store.write(make_cell(1, strategy="other|<b>"), failed("MemoryError: a|b"), {})
+    store.write(make_cell(1, strategy="other|<b>"), failed("MemoryError: a|b"), UNKNOWN)
     return store
 
 
@@ -110,7 +114,7 @@ def test_best_uar_comes_first_within_a_board(store):
 
 def test_only_failed_cells_still_make_a_row(tmp_path):
     store = Store(tmp_path)
-    store.write(make_cell(), failed(), {})
+    store.write(make_cell(), failed(), UNKNOWN)
     (row,) = build(store.cells()[0])
     assert (row.ok, row.failed, row.scores) == (0, 1, {})
     for form in FORMATS:
@@ -119,8 +123,8 @@ def test_only_failed_cells_still_make_a_row(tmp_path):
 
 def test_rows_of_other_code_are_told_apart(tmp_path):
     store = Store(tmp_path)
-    store.write(make_cell(fingerprint="1"), make_result(), {})
-    store.write(make_cell(fingerprint="2"), make_result(), {})
+    store.write(make_cell(fingerprint="1"), make_result(), UNKNOWN)
+    store.write(make_cell(fingerprint="2"), make_result(), UNKNOWN)
     rows = [row for row in build(store.cells()[0]) if not row.baseline]
     assert len({row.variant for row in rows}) == 2
     assert "variant" in write("terminal", rows)
@@ -203,7 +207,7 @@ def _many(store, strategy, right, *, seed=0, groups=None, n=200):
     result = make_result(labels, predicted, (n, n), seconds=1)
     if groups is not None:
         result.predictions["group"] = groups
-    store.write(make_cell(seed=seed, strategy=strategy), result, {})
+    store.write(make_cell(seed=seed, strategy=strategy), result, UNKNOWN)
 
 
 def test_rows_that_differ_by_chance_share_a_tier_and_better_ones_do_not(tmp_path):
@@ -296,8 +300,12 @@ def test_latex_prints_every_name_as_it_is(tmp_path):
     """Against a reader of its own, since no LaTeX is installed where the tests run."""
     store = Store(tmp_path)
     for name in HOSTILE:
-        store.write(make_cell(strategy=name, backbone=name, text=HOSTILE[0]), make_result(), {})
-        store.write(make_cell(strategy=name, backbone=name, text=HOSTILE[0], seed=1), failed(f"ValueError: {name}"), {})
+        store.write(make_cell(strategy=name, backbone=name, text=HOSTILE[0]), make_result(), UNKNOWN)
+        store.write(
+            make_cell(strategy=name, backbone=name, text=HOSTILE[0], seed=1),
+            failed(f"ValueError: {name}"),
+            UNKNOWN,
+        )
     for show in ("scores", "cost", "groups", "soft"):
         rows = build(store.cells()[0])
         (table,) = latex_reader.read(write("latex", rows, [f"x: {HOSTILE[0]}"], show))

@@ -5,28 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 from synthetic_runs import write_runs
+from test_results import UNKNOWN, make_cell, make_measures, make_result
 from typer.testing import CliRunner
 from written import write
 
 from fer_bench.cli import app
 from fer_bench.data.texts import numbers
 from fer_bench.reports.leaderboard import build
-from fer_bench.results.cell import Cell
-from fer_bench.results.store import Result, Store, StoredCell, read_predictions
-
-MEASURES = {
-    "parameters": 1,
-    "trained_parameters": 1,
-    "converged": True,
-    "train_counts": [1, 2],
-    "seconds": {"features": 1.0, "fit": 1.0},
-}
+from fer_bench.results.reading import read_predictions
+from fer_bench.results.records import Provenance
+from fer_bench.results.store import Result, Store
 
 
 @pytest.fixture
@@ -46,15 +41,12 @@ def store(tmp_path):
         table["soft0"], table["soft1"] = 0.5, 0.5
         table["p0"] = pd.Series(p0, dtype="float32")
         table["p1"] = 1 - table["p0"]
-        cell = Cell(
-            dataset={"text": "faces", "limit": None, "synthetic": True, "classes": ["a", "b"], "n": 40},
-            protocol={"name": "kfold", "folds": 2, "splits_sha256": "x"},
-            backbone={"text": "net", "precision": "float32"},
-            strategy={"text": "probe"},
-            fold=fold,
-            seed=0,
+        cell = make_cell(fold, synthetic=True, n=40)
+        store.write(
+            cell,
+            Result("ok", "", make_measures((1, 2)), table, pd.DataFrame({"phase": ["p"]})),
+            Provenance(command=("x",)),
         )
-        store.write(cell, Result("ok", "", MEASURES, table, pd.DataFrame({"phase": ["p"]})), {"command": ["x"]})
     return store
 
 
@@ -82,16 +74,16 @@ def test_the_board_shows_them(store):
 
 
 def test_cells_may_differ_in_how_many_names_they_hold(tmp_path):
-    files = []
+    store, cells = Store(tmp_path), []
     for number, names in enumerate((["a"] * 2, [f"s{i}" for i in range(200)], [None] * 2)):
-        (tmp_path / str(number)).mkdir()
-        table = pd.DataFrame({"id": [str(i) for i in range(len(names))], "group:x": pd.Categorical(names)})
-        table.to_feather(tmp_path / str(number) / "predictions.feather")
-        files.append(
-            StoredCell(str(number), {}, status="ok", error="", measures={}, finished="", folder=tmp_path / str(number))
-        )
-    found = read_predictions(files)[0]["group:x"].to_pylist()
-    assert found[:4] == ["a", "a", "s0", "s1"]
+        result = make_result([0] * len(names), [0] * len(names))
+        table = result.predictions.assign(**{"group:x": pd.Categorical(names)})
+        cells.append(store.write(make_cell(seed=number), replace(result, predictions=table), UNKNOWN))
+    predictions, _, _ = read_predictions(cells)
+    names, codes = predictions.groups["x"]
+    found = [names[code] if code >= 0 else None for code in codes.tolist()]
+    assert found[:2] == ["a", "a"]
+    assert set(found[2:-2]) == {f"s{i}" for i in range(200)}
     assert found[-2:] == [None, None]
 
 

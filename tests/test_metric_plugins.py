@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from test_results import make_cell, make_result
+from test_results import UNKNOWN, make_cell, make_result
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.installed import find_metric, load_metrics
 from fer_bench.registry import Registry
+from fer_bench.results.records import Provenance
 from fer_bench.results.store import Store
 from fer_bench.testing.conformance import check
 
@@ -52,7 +53,7 @@ def store(tmp_path, write_plugin):
     store = Store(tmp_path / "runs")
     for strategy, predicted in (("good", (0, 0, 1, 1)), ("poor", (0, 1, 1, 0))):
         result = make_result((0, 0, 1, 1), predicted, ids=list("abcd"))
-        store.write(make_cell(strategy=strategy), result, {"python": "3"})
+        store.write(make_cell(strategy=strategy), result, Provenance(python="3"))
     return store
 
 
@@ -194,7 +195,9 @@ def write_votes(store: Store, strategy: str, predicted: tuple[int, ...], **more)
     votes = {"soft0": np.float32([1, 0.75, 0.25, 0]), "soft1": np.float32([0, 0.25, 0.75, 1])}
     sex = {"group:sex": pd.Categorical(["woman", "man", "man", None])}
     store.write(
-        make_cell(strategy=strategy, **more), replace(result, predictions=result.predictions.assign(**sex, **votes)), {}
+        make_cell(strategy=strategy, **more),
+        replace(result, predictions=result.predictions.assign(**sex, **votes)),
+        UNKNOWN,
     )
 
 
@@ -225,7 +228,7 @@ def test_where_the_data_lack_what_a_metric_asks_for_it_is_left_out(tmp_path, wri
     write_plugin("wanting", WANTING)
     store = Store(tmp_path / "runs")
     for strategy, predicted in (("good", (0, 0, 1, 1)), ("poor", (0, 1, 1, 0))):
-        store.write(make_cell(strategy=strategy), make_result((0, 0, 1, 1), predicted, ids=list("abcd")), {})
+        store.write(make_cell(strategy=strategy), make_result((0, 0, 1, 1), predicted, ids=list("abcd")), UNKNOWN)
     result = board(store, "--format", "json")
     assert not {"agreement", "fairness", "both"} & json.loads(result.stdout)["rows"][0]["scores"].keys()
     assert "agreement" not in result.stderr

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from synthetic_runs import write_runs
-from test_results import make_cell, make_result
+from test_results import UNKNOWN, make_cell, make_result
 
 from fer_bench.reports.leaderboard import build
 from fer_bench.reports.page import to_html
@@ -29,7 +29,9 @@ def page_file(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     store = write_runs(folder / "runs")
     store.write(
-        make_cell(strategy="<script>alert(1)</script>", classes=["<script>alert(2)</script>", "b"]), make_result(), {}
+        make_cell(strategy="<script>alert(1)</script>", classes=["<script>alert(2)</script>", "b"]),
+        make_result(),
+        UNKNOWN,
     )
     file = folder / "page.html"
     file.write_text(to_html(build(store.cells()[0]), ["x: <i>broken</i>"]), encoding="utf-8")

@@ -24,8 +24,8 @@ def predictions(folder, precision):
     done = subprocess.run(command, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr
     cells, _ = Store(folder / precision).cells()
-    assert {cell.record["backbone"]["precision"] for cell in cells} == {precision}
-    return pd.concat([cell.predictions() for cell in cells]).sort_values("id", ignore_index=True)
+    assert {cell.record.backbone.precision for cell in cells} == {precision}
+    return pd.concat([cell.table().to_pandas() for cell in cells]).sort_values("id", ignore_index=True)
 
 
 @pytest.mark.slow

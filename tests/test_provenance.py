@@ -11,13 +11,14 @@ from pathlib import Path
 
 import jax
 import pytest
-from test_results import failed, make_cell, make_result
+from test_results import UNKNOWN, failed, make_cell, make_result
 from tiny_run import BASE, PROCESS, invoke
 
 from fer_bench.errors import FerBenchError
 from fer_bench.privacy import anonymise, anonymise_command, anonymise_component, clean_flags, hide
 from fer_bench.results import source
 from fer_bench.results.find import find_cell
+from fer_bench.results.records import Provenance, Source
 from fer_bench.results.store import Store
 
 
@@ -43,14 +44,14 @@ def package(tmp_path):
 def test_a_package_in_git_has_its_commit_and_whether_its_files_differ(package):
     head = _git(package, "rev-parse", "HEAD")
     clean = source.describe("x", "1.0", str(package / "__init__.py"))
-    assert clean == {"version": "1.0", "commit": head, "dirty": False, "why": ""}
+    assert clean == Source(version="1.0", commit=head, dirty=False, why="")
     (package.parent / "notes.txt").write_text("outside of the package")
-    assert source.describe("x", "1.0", str(package / "__init__.py"))["dirty"] is False
+    assert source.describe("x", "1.0", str(package / "__init__.py")).dirty is False
     (package / "new.py").write_text("")
-    assert source.describe("x", "1.0", str(package / "__init__.py"))["dirty"] is True
+    assert source.describe("x", "1.0", str(package / "__init__.py")).dirty is True
     (package / "new.py").unlink()
     (package / "__init__.py").write_text("a = 2\n")
-    assert source.describe("x", "1.0", str(package / "__init__.py"))["dirty"] is True
+    assert source.describe("x", "1.0", str(package / "__init__.py")).dirty is True
 
 
 def test_an_untracked_package_inside_a_work_tree_is_not_of_that_tree(package):
@@ -58,12 +59,9 @@ def test_an_untracked_package_inside_a_work_tree_is_not_of_that_tree(package):
     installed.parent.mkdir(parents=True)
     installed.write_text("")
     (package.parent / ".gitignore").write_text(".venv\n")
-    assert source.describe("x", "1.0", str(installed)) == {
-        "version": "1.0",
-        "commit": None,
-        "dirty": None,
-        "why": "not in a git work tree",
-    }
+    assert source.describe("x", "1.0", str(installed)) == Source(
+        version="1.0", commit=None, dirty=None, why="not in a git work tree"
+    )
 
 
 def test_the_git_of_a_work_tree_runs_none_of_its_programs(package, tmp_path):
@@ -71,20 +69,20 @@ def test_the_git_of_a_work_tree_runs_none_of_its_programs(package, tmp_path):
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     program.chmod(0o755)
     _git(package, "config", "core.fsmonitor", str(program))
-    assert source.describe("x", "1.0", str(package / "__init__.py"))["commit"]
+    assert source.describe("x", "1.0", str(package / "__init__.py")).commit
     assert not (tmp_path / "ran").exists()
 
 
 def test_settings_of_a_surrounding_git_command_do_not_lead_astray(package, tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
-    assert source.describe("x", "1.0", str(package / "__init__.py"))["dirty"] is False
+    assert source.describe("x", "1.0", str(package / "__init__.py")).dirty is False
 
 
 def test_without_git_that_is_what_is_recorded(package, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     known = source.describe("x", "1.0", str(package / "__init__.py"))
-    assert (known["commit"], known["why"]) == (None, "git is not installed")
+    assert (known.commit, known.why) == (None, "git is not installed")
 
 
 def test_a_git_that_hangs_is_given_up(package, tmp_path, monkeypatch):
@@ -93,7 +91,7 @@ def test_a_git_that_hangs_is_given_up(package, tmp_path, monkeypatch):
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(source, "TIMEOUT_S", 0.2)
-    assert "git took longer" in source.describe("x", "1.0", str(package / "__init__.py"))["why"]
+    assert "git took longer" in source.describe("x", "1.0", str(package / "__init__.py")).why
 
 
 def test_pip_records_the_commit_of_what_it_installed_from_git(site, write_plugin, tmp_path):
@@ -101,7 +99,7 @@ def test_pip_records_the_commit_of_what_it_installed_from_git(site, write_plugin
     info = next(site.glob("fetched-*.dist-info"))
     info.joinpath("direct_url.json").write_text(json.dumps({"url": "x", "vcs_info": {"commit_id": "c0ffee"}}))
     known = source.describe("fetched", "1.0", str(site / "fetched.py"))
-    assert (known["commit"], known["dirty"]) == ("c0ffee", False)
+    assert (known.commit, known.dirty) == ("c0ffee", False)
 
 
 @pytest.fixture
@@ -193,7 +191,7 @@ def test_parameters_of_plugins_are_stored_without_folders_and_names(tiny, hostil
     options = ["--dataset", "squares", "--strategy", "probe", "--folds", "3"]
     assert invoke("run", *options, *backbones).exit_code == 0
     cells, _ = Store(tiny / "runs").cells()
-    found = {cell.record["backbone"]["params"]["fault"]: cell.id for cell in cells}
+    found = {cell.record.backbone.params["fault"]: cell.id for cell in cells}
     assert found.keys() == {hide(fault) for fault in faults}
     assert len(cells) == 3 * len(faults)
     for cell in cells:
@@ -210,21 +208,21 @@ def test_parameters_of_plugins_are_stored_without_folders_and_names(tiny, hostil
 def test_every_cell_has_all_of_it(tiny):
     invoke("run", *BASE, "--folds", "3", "--seeds", "4", "--precision", "float32")
     cells, _ = Store(tiny / "runs").cells()
-    known = cells[0].provenance()
-    assert known["code"].keys() == {"fer-bench", "tiny"}
-    assert len(known["code"]["fer-bench"]["commit"]) == 40 or known["code"]["fer-bench"]["why"]
-    assert known["code"]["tiny"]["version"] == "1.0"
-    assert known["python"].endswith(".".join(map(str, sys.version_info[:3])))
-    assert known["seeds"] == {"folds": 4, "training": 4, "random_backbone_weights": 0}
-    assert known["device"]["platform"] == jax.default_backend()
-    assert known["memory_bytes"] > 1e8
-    assert known["cpu"]["count"] >= 1
-    assert known["config"] == {
-        **known["config"],
+    known = cells[0].provenance
+    assert known.code.keys() == {"fer-bench", "tiny"}
+    assert len(known.code["fer-bench"].commit or "") == 40 or known.code["fer-bench"].why
+    assert known.code["tiny"].version == "1.0"
+    assert known.python.endswith(".".join(map(str, sys.version_info[:3])))
+    assert known.seeds == {"folds": 4, "training": 4, "random_backbone_weights": 0}
+    assert known.device["platform"] == jax.default_backend()
+    assert known.memory_bytes > 1e8
+    assert known.cpu["count"] >= 1
+    assert known.config == {
+        **known.config,
         **{"datasets": ["squares"], "backbones": ["net"], "strategies": ["probe"], "seeds": [4], "folds": 3},
         "precision": "float32",
     }
-    assert not {"runs_dir", "data_dir", "cache_dir"} & known["config"].keys()
+    assert not {"runs_dir", "data_dir", "cache_dir"} & known.config.keys()
 
 
 def test_half_removed_packages_do_not_end_a_run(tiny, site):
@@ -236,7 +234,7 @@ def test_half_removed_packages_do_not_end_a_run(tiny, site):
 
 def test_a_cell_without_its_provenance_is_not_read(tmp_path):
     store = Store(tmp_path)
-    stored = store.write(make_cell(), make_result(), {"python": "3"})
+    stored = store.write(make_cell(), make_result(), Provenance(python="3"))
     file = stored.folder / "checksums.json"
     checksums = json.loads(file.read_text())
     del checksums["provenance.json"]
@@ -245,7 +243,7 @@ def test_a_cell_without_its_provenance_is_not_read(tmp_path):
 
 
 def test_an_error_is_stored_without_folders(tmp_path):
-    stored = Store(tmp_path).write(make_cell(), failed("OSError: '/home/anna/weights.h5' is gone"), {})
+    stored = Store(tmp_path).write(make_cell(), failed("OSError: '/home/anna/weights.h5' is gone"), UNKNOWN)
     assert stored.error == "OSError: '<path>/weights.h5' is gone"
 
 
@@ -256,7 +254,7 @@ def test_a_cell_is_found_by_the_start_of_its_id(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FerBenchError, match="holds no cells yet"):
         find_cell(Store(tmp_path / "empty"), "a")
-    stored = [store.write(make_cell(seed=seed), make_result(), {}) for seed in range(40)]
+    stored = [store.write(make_cell(seed=seed), make_result(), UNKNOWN) for seed in range(40)]
     for cell in stored:
         assert find_cell(store, cell.id[:12].upper()).id == cell.id
     shared = next(cell.id[0] for cell in stored if sum(other.id[0] == cell.id[0] for other in stored) > 1)
@@ -279,5 +277,5 @@ def test_show_prints_a_cell(tiny):
     for part in ("squares / net / probe", cells[0].id, "uar ", "splits_sha256", "tiny: 1.0"):
         assert part in text
     record = json.loads(invoke("show", cells[0].id[:10], "--json").stdout)
-    assert record["cell"] == cells[0].record
+    assert record["cell"] == cells[0].record.record()
     assert record["scores"]["uar"] > 0.5

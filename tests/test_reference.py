@@ -28,6 +28,11 @@ GENERATE = _generator()
 HOOKS = GENERATE.hook_signatures()
 
 
+def test_the_published_schemas_are_those_of_the_records():
+    for name, text in GENERATE.schemas().items():
+        assert (DOCS / name).read_text(encoding="utf-8") == text, f"docs/{name} is old: run 'python docs/generate.py'"
+
+
 @pytest.mark.parametrize(("page", "written"), [("commands.md", "commands"), ("specs.md", "specifications")])
 def test_the_generated_pages_are_those_of_this_code(page, written):
     committed = (DOCS / page).read_text(encoding="utf-8")

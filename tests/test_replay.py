@@ -10,12 +10,13 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from test_results import failed, make_cell, make_result
+from test_results import UNKNOWN, failed, make_cell, make_measures, make_result
 from tiny_run import BASE, invoke
 
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.executors.replay import Terms, compare
+from fer_bench.results.records import Provenance
 from fer_bench.results.store import Result, Store, StoredCell
 
 TERMS = Terms(tolerance=1e-3, metric=STANDARD["uar"], margin=0.02, alpha=0.05)
@@ -24,7 +25,7 @@ TERMS = Terms(tolerance=1e-3, metric=STANDARD["uar"], margin=0.02, alpha=0.05)
 @pytest.fixture
 def cell(tiny) -> StoredCell:
     invoke("run", *BASE, "--folds", "3", "--seeds", "0,1", "--precision", "float32")
-    return next(cell for cell in Store(tiny / "runs").cells()[0] if cell.record["seed"] == 1)
+    return next(cell for cell in Store(tiny / "runs").cells()[0] if cell.record.seed == 1)
 
 
 def rewrite(cell: StoredCell, name: str, content: bytes) -> None:
@@ -36,7 +37,7 @@ def rewrite(cell: StoredCell, name: str, content: bytes) -> None:
 
 
 def tamper(cell: StoredCell, change) -> None:
-    table = cell.predictions()
+    table = cell.table().to_pandas()
     columns = ["p0", "p1", "p2"]
     table[columns] = change(table[columns].to_numpy()).astype(np.float32)
     content = io.BytesIO()
@@ -48,7 +49,7 @@ def test_the_same_machine_gives_the_same_bits_and_the_runs_stay_as_they_are(cell
     before = {file: file.stat().st_mtime_ns for file in (tiny / "runs").rglob("*")}
     done = invoke("replay", cell.id[:8], "--require", "bit-identical")
     assert done.exit_code == 0, done.output
-    n = len(cell.predictions())
+    n = len(cell.table())
     assert f"bit-identical: all {3 * n} probabilities of {n} images" in done.stdout
     assert "the same in every field" in done.stdout
     assert {file: file.stat().st_mtime_ns for file in (tiny / "runs").rglob("*")} == before
@@ -85,10 +86,10 @@ def test_other_data_are_the_first_difference(cell, tiny, monkeypatch):
 
 def test_what_cannot_be_repeated_is_refused(cell, tiny):
     store = Store(tiny / "runs")
-    bad = store.write(make_cell(), failed(), {})
+    bad = store.write(make_cell(), failed(), UNKNOWN)
     with pytest.raises(FerBenchError, match=r"failed \(ValueError: no\), so it has nothing to compare"):
         invoke("replay", bad.id)
-    old = store.write(make_cell(1), make_result(), {"python": "3"})
+    old = store.write(make_cell(1), make_result(), Provenance(python="3"))
     with pytest.raises(FerBenchError, match="does not hold the settings that make it again"):
         invoke("replay", old.id)
     with pytest.raises(FerBenchError, match="expected a tolerance from 0"):
@@ -107,19 +108,17 @@ def test_equivalence_is_tested_where_probabilities_differ(tmp_path, turned, answ
         table = pd.DataFrame({"id": [f"s{i:04d}" for i in range(4000)], "group": "", "label": labels})
         table["p0"] = np.where(wrong ^ (labels == 0), 0.9, 0.2)
         table["p1"] = 1 - table["p0"]
-        measures = {"parameters": 1}
-        cells.append(
-            Store(tmp_path / str(index)).write(make_cell(), Result("ok", "", measures, table, pd.DataFrame()), {})
-        )
+        result = Result("ok", "", make_measures(), table, pd.DataFrame())
+        cells.append(Store(tmp_path / str(index)).write(make_cell(), result, UNKNOWN))
     found = compare(*cells, TERMS)
     assert found.answer == answer
     assert why in found.why
 
 
 def test_other_samples_and_labels_are_told(tmp_path):
-    first = Store(tmp_path / "a").write(make_cell(), make_result(), {})
-    fewer = Store(tmp_path / "b").write(make_cell(), make_result(ids=["s0", "s1", "x"]), {})
-    other = Store(tmp_path / "c").write(make_cell(), make_result(labels=(0, 1, 1)), {})
+    first = Store(tmp_path / "a").write(make_cell(), make_result(), UNKNOWN)
+    fewer = Store(tmp_path / "b").write(make_cell(), make_result(ids=["s0", "s1", "x"]), UNKNOWN)
+    other = Store(tmp_path / "c").write(make_cell(), make_result(labels=(0, 1, 1)), UNKNOWN)
     assert compare(first, fewer, TERMS).why == "other samples are tested: 1 of 3 are gone, 1 are new"
     assert compare(first, other, TERMS).why == "1 of 3 samples have another label"
-    assert compare(first, Store(tmp_path / "d").write(make_cell(), failed(), {}), TERMS).answer == "different"
+    assert compare(first, Store(tmp_path / "d").write(make_cell(), failed(), UNKNOWN), TERMS).answer == "different"

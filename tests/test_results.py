@@ -8,26 +8,59 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from fer_bench.errors import FerBenchError
-from fer_bench.results.cell import Cell, record_id
+from fer_bench.results import records
+from fer_bench.results.records import Cell, Measures, Provenance, Seconds, digest
 from fer_bench.results.store import Result, Store, StoredCell
 
+UNKNOWN = Provenance()
+BROUGHT: dict[str, Any] = {"name": "it", "package": "tests", "version": "1", "params": {}}
+"""What a record says of a component beside its text."""
+DATASET: dict[str, Any] = {
+    **BROUGHT,
+    "text": "faces",
+    "fingerprint": "f" * 64,
+    "classes": ["a", "b"],
+    "labels": {"set": "native", "map": {}},
+    "limit": None,
+    "n": 3,
+    "samples_sha256": "a" * 64,
+    "synthetic": False,
+}
 
-def make_cell(fold: int = 0, seed: int = 0, backbone: str = "net", strategy: str = "probe", **dataset) -> Cell:
+
+def make_cell(
+    fold: int = 0, seed: int = 0, backbone: str = "net", strategy: str = "probe", code: str = "", **dataset: Any
+) -> Cell:
+    protocol = {"name": "kfold", "text": "kfold", "ignores": [], "folds": 2, "splits_sha256": f"{seed}"}
     return Cell(
-        dataset={"text": "faces", "limit": None, "synthetic": False, "classes": ["a", "b"], **dataset},
-        protocol={"name": "kfold", "folds": 2, "splits_sha256": f"{seed}"},
-        backbone={"text": backbone, "precision": "float32"},
-        strategy={"text": strategy},
+        dataset=records.from_json(records.DatasetRecord, {**DATASET, **dataset}),
+        protocol=records.from_json(records.ProtocolRecord, protocol),
+        backbone=records.BackboneRecord(
+            **{**BROUGHT, "text": backbone}, code_sha256=code, weights_sha256=None, precision="float32"
+        ),
+        strategy=records.StrategyRecord(**{**BROUGHT, "text": strategy}, code_sha256=""),
         fold=fold,
         seed=seed,
+    )
+
+
+def make_measures(train_counts=(3, 1), seconds: float = 1.0) -> Measures:
+    return Measures(
+        parameters=1_000_000,
+        trained_parameters=10,
+        converged=True,
+        train_counts=tuple(train_counts),
+        seconds=Seconds(features=5.0, fit=seconds),
     )
 
 
@@ -35,28 +68,22 @@ def make_result(labels=(0, 0, 1), predicted=(0, 1, 1), train_counts=(3, 1), ids=
     table = pd.DataFrame({"id": ids or [f"s{i}" for i in range(len(labels))], "group": "", "label": labels})
     table["p0"] = np.where(np.array(predicted) == 0, 0.9, 0.2)
     table["p1"] = 1 - table["p0"]
-    measures = {
-        "parameters": 1_000_000,
-        "trained_parameters": 10,
-        "converged": True,
-        "train_counts": list(train_counts),
-        "seconds": {"features": 5.0, "fit": seconds},
-    }
+    measures = make_measures(train_counts, seconds)
     return Result("ok", "", measures, table, pd.DataFrame({"phase": ["head"]}))
 
 
 def failed(error: str = "ValueError: no") -> Result:
-    return Result("failed", error, {}, None, pd.DataFrame({"phase": []}))
+    return Result("failed", error, None, None, pd.DataFrame({"phase": []}))
 
 
 def test_a_cell_comes_back_as_it_was_written(tmp_path):
     store, cell, result = Store(tmp_path), make_cell(), make_result()
     assert store.status(cell) is None
-    stored = store.write(cell, result, {"python": "3"})
+    stored = store.write(cell, result, Provenance(python="3"))
     assert store.status(cell) == "ok"
-    assert stored.record == cell.record()
+    assert (stored.record, stored.id) == (cell, cell.id)
     assert timedelta(0) <= datetime.now(UTC) - datetime.fromisoformat(stored.finished) < timedelta(minutes=1)
-    pd.testing.assert_frame_equal(stored.predictions(), result.predictions)
+    pd.testing.assert_frame_equal(stored.table().to_pandas(), result.predictions)
     assert store.cells()[0][0].id == cell.id
     assert sorted(file.name for file in stored.folder.iterdir()) == [
         *("cell.json", "checksums.json", "history.csv", "predictions.feather", "provenance.json", "result.json")
@@ -78,10 +105,10 @@ def test_the_id_is_the_hash_of_everything_that_decides_the_result():
 
 def test_a_failed_cell_is_kept_and_replaced_when_it_succeeds(tmp_path):
     store, cell = Store(tmp_path), make_cell()
-    store.write(cell, failed("ValueError: “ß”, 'quoted'"), {})
+    store.write(cell, failed("ValueError: “ß”, 'quoted'"), Provenance())
     (stored,), _ = store.cells()
     assert (stored.status, stored.error) == ("failed", "ValueError: “ß”, 'quoted'")
-    store.write(cell, make_result(), {})
+    store.write(cell, make_result(), Provenance())
     (stored,), damaged = store.cells()
     assert (stored.status, damaged) == ("ok", [])
     assert [folder.name for folder in (tmp_path / "cells").iterdir()] == [cell.id[:16]]
@@ -96,19 +123,19 @@ def test_a_failed_cell_is_kept_and_replaced_when_it_succeeds(tmp_path):
         ),
         (lambda f: (f / "predictions.feather").unlink(), "predictions.feather is missing"),
         (lambda f: (f / "checksums.json").unlink(), "checksums.json is missing"),
-        (lambda f: (f / "checksums.json").write_text("{"), "Expecting"),
-        (lambda f: (f / "checksums.json").write_text("[]"), "not a cell"),
+        (lambda f: (f / "checksums.json").write_text("{"), "Invalid JSON"),
+        (lambda f: (f / "checksums.json").write_text("[]"), "checksums.json"),
         (lambda f: (f / "result.json").write_text('{"status": "ok"}'), "result.json does not match"),
         (lambda f: f.rename(f.with_name("0" * 16)), "not the hash"),
     ],
 )
 def test_a_damaged_cell_is_left_out_and_named(tmp_path, damage, message):
     store = Store(tmp_path)
-    store.write(make_cell(0), make_result(), {})
-    stored = store.write(make_cell(1), make_result(), {})
+    store.write(make_cell(0), make_result(), Provenance())
+    stored = store.write(make_cell(1), make_result(), Provenance())
     damage(stored.folder)
     cells, (complaint,) = store.cells()
-    assert [cell.record["fold"] for cell in cells] == [0]
+    assert [cell.record.fold for cell in cells] == [0]
     assert message in complaint
     assert store.status(make_cell(1)) is None
 
@@ -127,27 +154,24 @@ def make_older(folder: Path, *, parquet: bool = False) -> StoredCell | str:
     sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
     (folder / "checksums.json").write_text(json.dumps(sums))
     os.utime(folder / "result.json", (1e9, 1e9))
-    folder = folder.rename(folder.with_name(record_id(record)[:16]))
+    folder = folder.rename(folder.with_name(digest(record)[:16]))
     cells, messages = Store(folder.parents[1]).cells()
     return next((cell for cell in cells if cell.folder == folder), "".join(messages))
 
 
 def test_cells_of_older_formats_are_read_or_said_to_be_of_one(tmp_path):
     store, cell = Store(tmp_path), make_cell()
-    older = make_older(store.write(cell, make_result(), {}).folder)
-    assert (older.record["schema"], older.finished) == (1, "2001-09-09T01:46:40.000+00:00")
-    pd.testing.assert_frame_equal(older.predictions(), make_result().predictions)
+    older = make_older(store.write(cell, make_result(), Provenance()).folder)
+    assert (older.record.schema, older.finished) == (1, "2001-09-09T01:46:40.000+00:00")
+    pd.testing.assert_frame_equal(older.table().to_pandas(), make_result().predictions)
     assert store.status(cell) is None
-    message = make_older(store.write(make_cell(1), make_result(), {}).folder, parquet=True)
+    message = make_older(store.write(make_cell(1), make_result(), Provenance()).folder, parquet=True)
     assert "of an older format" in message
     assert "damaged" not in message
 
 
-def test_a_newer_schema_is_refused_by_version(tmp_path, monkeypatch):
-    monkeypatch.setattr("fer_bench.results.cell.SCHEMA", 99)
-    stored = Store(tmp_path).write
-    with pytest.raises(ValueError, match="schema 99"):
-        stored(make_cell(), make_result(), {})
+def test_a_newer_schema_is_refused_by_version(tmp_path):
+    Store(tmp_path).write(replace(make_cell(), schema=99), make_result(), Provenance())
     _, (complaint,) = Store(tmp_path).cells()
     assert "written by a newer fer-bench (schema 99" in complaint
 
@@ -159,20 +183,19 @@ sys.path.insert(0, {str(__file__.rsplit("/", 1)[0])!r})
 from pathlib import Path
 from test_results import make_cell, make_result
 from fer_bench.results import store
-real = store._sync
-def die(folder):
-    real(folder)
+from fer_bench.results.records import Provenance
+def die(made, target):
     os.kill(os.getpid(), signal.SIGKILL)
 target = store.Store(Path({str(tmp_path)!r}))
-target.write(make_cell(0), make_result(), {{}})
-store._sync = die
-target.write(make_cell(1), make_result(), {{}})
+target.write(make_cell(0), make_result(), Provenance())
+store._move = die
+target.write(make_cell(1), make_result(), Provenance())
 """
     assert subprocess.run([sys.executable, "-c", script]).returncode == -9
     store = Store(tmp_path)
     cells, damaged = store.cells()
-    assert ([cell.record["fold"] for cell in cells], damaged) == ([0], [])
-    store.write(make_cell(1), make_result(), {})
+    assert ([cell.record.fold for cell in cells], damaged) == ([0], [])
+    store.write(make_cell(1), make_result(), Provenance())
     assert len(store.cells()[0]) == 2
 
 
@@ -184,15 +207,16 @@ sys.path.insert(0, {str(__file__.rsplit("/", 1)[0])!r})
 from pathlib import Path
 from test_results import make_cell, make_result
 from fer_bench.errors import FerBenchError
+from fer_bench.results.records import Provenance
 from fer_bench.results.store import Store
 store = Store(Path({str(tmp_path)!r}))
-store.write(make_cell(0), make_result(), {{}})
+store.write(make_cell(0), make_result(), Provenance())
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 import numpy as np
 labels = np.arange(9000) % 2
 try:
-    store.write(make_cell(1), make_result(labels, labels), {{}})
+    store.write(make_cell(1), make_result(labels, labels), Provenance())
 except FerBenchError as error:
     print(error)
 """
@@ -211,10 +235,10 @@ def test_a_runs_folder_that_cannot_be(tmp_path):
 
 
 def test_cell_json_is_readable_and_complete(tmp_path):
-    stored = Store(tmp_path).write(make_cell(dataset_note="naïve"), make_result(), {})
+    stored = Store(tmp_path).write(make_cell(text="naïve"), make_result(), Provenance())
     record = json.loads((stored.folder / "cell.json").read_text(encoding="utf-8"))
     assert record["schema"] == 2
-    assert record["dataset"]["dataset_note"] == "naïve"
+    assert record["dataset"]["text"] == "naïve"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a file without a name needs POSIX")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from test_results import UNKNOWN, make_cell, make_measures
 
 from fer_bench.data.builder import FerBuilder, encode_png
 from fer_bench.data.checks import check_samples
@@ -20,8 +21,8 @@ from fer_bench.executors.grid import check_labels
 from fer_bench.learning.engine import Material
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component
-from fer_bench.results.cell import Cell
-from fer_bench.results.store import Result, Store, read_predictions
+from fer_bench.results.reading import read_predictions
+from fer_bench.results.store import Result, Store
 from fer_bench.specs import DatasetSpec, GradientPhase, Plan, Rule, Sample
 from fer_bench.tasks.soft_labels import map_soft_labels
 from fer_bench.tasks.task import Task
@@ -164,12 +165,13 @@ def test_stored_predictions_alone_give_soft_and_group_scores(prepared, tmp_path)
         table = task.describe(rows)
         for index in range(5):
             table[f"p{index}"] = np.float32([0.5, 0.5, 0, 0, 0][index])
-        cell = Cell(dataset={}, protocol={}, backbone={}, strategy={}, fold=fold, seed=0)
-        cells.append(store.write(cell, Result("ok", "", {}, table, pd.DataFrame({"phase": []})), {}))
-    table = read_predictions(cells)[0].to_pandas()
-    assert list(table.columns[:4]) == ["id", "group", "label", "group:age"]
-    assert table["group:age"].tolist() == ["young", "old", "young", "old"]
-    soft, answers = table[[f"soft{i}" for i in range(5)]].to_numpy(), table[[f"p{i}" for i in range(5)]].to_numpy()
+        cell = make_cell(fold, classes=[str(index) for index in range(5)])
+        result = Result("ok", "", make_measures([1] * 5), table, pd.DataFrame({"phase": []}))
+        cells.append(store.write(cell, result, UNKNOWN))
+    predictions, _, _ = read_predictions(cells)
+    names, codes = predictions.groups["age"]
+    assert [names[code] for code in codes.tolist()] == ["young", "old", "young", "old"]
+    soft, answers = predictions.soft, predictions.probabilities
     assert soft_accuracy(soft, answers) == (0.75 + 0 + 0 + 0.25) / 4
     assert soft_kl(soft[:1], answers[:1]) == pytest.approx(0.75 * np.log(1.5) + 0.25 * np.log(0.5))
     stored = pd.read_feather(store.folder(cells[0].id) / "predictions.feather")

@@ -11,7 +11,6 @@ from tiny_run import BASE, invoke
 
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import uar
-from fer_bench.results.rows import arrays
 from fer_bench.results.store import Store
 
 STEPS = ["run", "--dataset", "squares", "--backbone", "net", "--strategy", "steps", "--folds", "2", "--limit", "45"]
@@ -38,14 +37,15 @@ def test_curves_and_scores_of_every_cell_are_written(tiny):
     cells, _ = Store(tiny / "runs").cells()
     assert len(cells) == 2
     for cell in cells:
-        name = f"seed-0-fold-{cell.record['fold']}-{cell.id[:8]}"
+        name = f"seed-0-fold-{cell.record.fold}-{cell.id[:8]}"
         found = scalars(tiny / "board" / "squares" / "net" / "steps" / name)
         history = pd.read_csv(cell.folder / "history.csv").fillna({"epoch": 0})
         for row in history.itertuples():
             assert found[f"{row.phase}/loss", int(row.epoch)] == pytest.approx(row.loss)
         assert found["head/iterations", 0] == history["iterations"][0]
         assert ("first/iterations", 1) not in found
-        labels, probabilities, _ = arrays(cell.predictions())
+        table = cell.table().to_pandas()
+        labels, probabilities = table["label"].to_numpy(), table[["p0", "p1", "p2"]].to_numpy()
         assert found["test/uar", len(history)] == pytest.approx(uar(labels, probabilities.argmax(1)))
 
 

@@ -114,7 +114,7 @@ def run_command(name: str, options: argparse.Namespace, place: Place) -> Run:
     seconds = call(command, options.timeout_minutes)
     task, of_id = place.task, {}
     for cell in Store(runs).cells()[0]:
-        table = cell.predictions()
+        table = cell.table().to_pandas()
         scores = table[[f"p{index}" for index in range(len(task.classes))]].to_numpy()
         of_id.update(zip(table["id"], scores.argmax(1), strict=True))
     return Run(OURS[name], seconds, 0, np.array([of_id[sample] for sample in task.ids.to_pylist()]))

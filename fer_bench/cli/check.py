@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from fer_bench import console
-from fer_bench.cli.output import print_tables, write_file
+from fer_bench import atomic, console
+from fer_bench.cli.output import print_tables
 
 EXAMPLES = """\b
 Examples:
@@ -44,12 +44,12 @@ def check(
     print_tables(table)
     console.echo(summary)
     if junit:
-        write_file(junit, gate_formats.to_junit(report))
+        atomic.write_file(junit, gate_formats.to_junit(report), "the JUnit report")
     if markdown:
-        write_file(markdown, page)
+        atomic.write_file(markdown, page, "the report")
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in gate_formats.to_annotations(report):
             console.write(f"{line}\n")
         if file := os.environ.get("GITHUB_STEP_SUMMARY"):
-            write_file(Path(file), page, append=True)
+            atomic.append(Path(file), page, "the report")
     raise typer.Exit(gate.EXIT_CODES[report.verdict])

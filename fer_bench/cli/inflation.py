@@ -90,7 +90,7 @@ def inflation(
         raise FerBenchError("No data set is left whose folds could be compared.")
     with TerminalReporter(quiet) as reporter:
         finished = run_grid(runs, registry, reporter)
-    rows = measure(finished.cells)
+    rows = measure(finished.cells, reporter.warn)
     if as_json:
         print_json({"schema": 1, "rows": [row.record() for row in rows], "notes": list(NOTES)})
     else:

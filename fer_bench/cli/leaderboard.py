@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from fer_bench import console
-from fer_bench.cli.output import PIPE_WIDTH, terminal_text, write_file
+from fer_bench import atomic, console
+from fer_bench.cli.output import PIPE_WIDTH, terminal_text
 from fer_bench.errors import FerBenchError
 
 EXAMPLES = """\b
@@ -57,11 +57,11 @@ def leaderboard(
         raise FerBenchError(
             f"The runs folder {str(runs_dir)!r} holds no cells yet. Run 'fer-bench run --runs-dir {runs_dir}' first."
         )
+    rows = build(cells, tuple({**known, by.name: by}.values()), by, damaged.append)
     for message in damaged:
         console.warn(f"fer-bench: left out: {message}")
     for message in faults:
         console.warn(f"fer-bench: {message}")
-    rows = build(cells, tuple({**known, by.name: by}.values()), by)
     if form == "csv":
         text = csv.write(boards.to_flat_table(rows))
     elif form == "json":
@@ -81,4 +81,4 @@ def leaderboard(
     if output is None:
         console.write(text)
     else:
-        write_file(output, text)
+        atomic.write_file(output, text, "the leaderboard")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fer_bench import console
+from fer_bench import atomic, console
 from fer_bench.cli import options
 from fer_bench.cli.output import print_json, print_tables
 from fer_bench.errors import FerBenchError
@@ -77,13 +77,9 @@ def matrix(
     names = [str(registry.dataset(text)) for text in settings.datasets]
     with TerminalReporter(quiet) as reporter:
         finished = run_grid([*runs, settings], registry, reporter)
-    matrices = report.build(leaderboard.build(finished.cells), names)
+    matrices = report.build(leaderboard.build(finished.cells, left_out=reporter.warn), names)
     if heat_map is not None:
-        try:
-            heat_map.parent.mkdir(parents=True, exist_ok=True)
-            report.draw(matrices, heat_map)
-        except OSError as error:
-            raise FerBenchError(f"Cannot write the heat map to {str(heat_map)!r}: {error.strerror}.") from None
+        atomic.write_file(heat_map, report.draw(matrices, heat_map.suffix[1:]), "the heat map")
     if form == "json":
         print_json(report.record(matrices))
     elif form == "csv":

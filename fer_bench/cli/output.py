@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from fer_bench import console
-from fer_bench.errors import FerBenchError
 from fer_bench.reports.table import Table
 
 PIPE_WIDTH = 140
@@ -30,17 +28,3 @@ def print_json(record: object) -> None:
     from fer_bench.reports.formats import json
 
     console.write(json.write(record))
-
-
-def write_file(file: Path, text: str, *, append: bool = False) -> None:
-    """Write a text to a file, or add it to one; folders are made.
-
-    Raises:
-        FerBenchError: it cannot be written.
-    """
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a" if append else "w", encoding="utf-8") as stream:
-            stream.write(text)
-    except OSError as error:
-        raise FerBenchError(f"Cannot write to {str(file)!r}: {error.strerror}.") from None

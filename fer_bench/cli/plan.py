@@ -68,7 +68,7 @@ def plan(
     columns = (*texts("data set", "protocol", "backbone", "strategy"), *numbers("seed", "fold"), Column("status"))
     rows = [
         (
-            *(part["text"] for part in (job.cell.dataset, job.cell.protocol, job.cell.backbone, job.cell.strategy)),
+            *(part.text for part in (job.cell.dataset, job.cell.protocol, job.cell.backbone, job.cell.strategy)),
             *(str(job.cell.seed), str(job.cell.fold), status),
         )
         for job, status in forecast.jobs

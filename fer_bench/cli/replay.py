@@ -59,7 +59,7 @@ def replay(
     from fer_bench.executors.replay import ANSWERS, Terms
     from fer_bench.executors.replay import replay as repeat
     from fer_bench.registry import Registry
-    from fer_bench.results.find import describe, find_cell
+    from fer_bench.results.find import find_cell
     from fer_bench.results.store import Store
 
     if not (tolerance >= 0 and 0 < margin < float("inf") and 0 < alpha < 0.5):
@@ -85,7 +85,7 @@ def replay(
         }
         print_json(record)
     else:
-        console.echo(f"{describe(found)}\n{done.answer}: {done.why}")
+        console.echo(f"{found.record}\n{done.answer}: {done.why}")
         for line in difference_lines(done.differences):
             console.echo(line)
     if ANSWERS.index(done.answer) > [answer.replace(" ", "-") for answer in ANSWERS].index(require):

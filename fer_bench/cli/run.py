@@ -88,12 +88,13 @@ def run(
 
     with TerminalReporter(quiet) as reporter:
         finished = run_grid(runs, registry, reporter)
-    rows = build(finished.cells)
+    damaged = list(finished.damaged)
+    rows = build(finished.cells, left_out=damaged.append)
     if as_json:
-        print_json(boards.record(rows, finished.damaged))
+        print_json(boards.record(rows, damaged))
     else:
-        twins = inflation.measure(finished.cells)
-        print_tables(*boards.to_tables(rows, finished.damaged), *([inflation.to_table(twins)] if twins else []))
+        twins = inflation.measure(finished.cells, lambda message: None)  # the board names them
+        print_tables(*boards.to_tables(rows, damaged), *([inflation.to_table(twins)] if twins else []))
     if finished.summary.failed:
         raise typer.Exit(1)
 

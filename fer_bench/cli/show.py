@@ -9,9 +9,11 @@ import typer
 
 from fer_bench import console
 from fer_bench.cli.output import print_json
+from fer_bench.errors import FerBenchError
 from fer_bench.foreign import one_line
 
 if TYPE_CHECKING:
+    from fer_bench.results.records import Source
     from fer_bench.results.store import StoredCell
 
 EXAMPLES = """\b
@@ -41,43 +43,51 @@ def show(
 
 
 def _record(cell: StoredCell) -> dict[str, Any]:
+    from fer_bench.results.records import to_json
+
+    result = to_json(cell.result)
     return {
         "schema": 1,
         "id": cell.id,
-        "status": cell.status,
-        "error": cell.error,
         "scores": _scores(cell),
-        "measures": cell.measures,
-        "cell": cell.record,
-        "provenance": cell.provenance(),
+        "cell": cell.record.record(),
+        "provenance": to_json(cell.provenance),
+        **{name: result[name] for name in ("status", "error", "measures")},
     }
 
 
 def _scores(cell: StoredCell) -> dict[str, float]:
-    """Return every metric of the core, from the predictions; empty for a cell that failed."""
-    if cell.status != "ok":
-        return {}
-    from fer_bench.evaluation.metrics import evaluate
+    """Return every metric of the core, from the predictions; empty for a cell that failed.
 
-    table = cell.predictions()
-    return evaluate(table["label"].to_numpy(), table.filter(regex=r"^p\d+$").to_numpy())
+    Raises:
+        FerBenchError: the predictions are not sound.
+    """
+    from fer_bench.evaluation.metrics import evaluate
+    from fer_bench.results.reading import read_predictions
+
+    predictions, _, faults = read_predictions([cell] if cell.ok else [])
+    if faults:
+        raise FerBenchError(f"Cell {faults[0]}. Delete its folder and repeat the run to make it again.")
+    return {} if predictions is None else evaluate(predictions.labels, predictions.probabilities)
 
 
 def _lines(cell: StoredCell) -> list[str]:
-    from fer_bench.results.find import describe
+    from fer_bench.results.records import to_json
 
-    provenance = cell.provenance()
-    lines = [describe(cell), f"id         {cell.id}", f"status     {cell.status}"]
+    record, provenance = cell.record, cell.provenance
+    lines = [str(record), f"id         {cell.id}", f"status     {cell.result.status}"]
     if cell.error:
         lines.append(f"error      {cell.error}")
     if scores := _scores(cell):
         lines.append("scores     " + ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
-    for part in ("dataset", "protocol", "backbone", "strategy"):
-        lines += ["", part, *_fields(cell.record[part])]
-    rest = {key: value for key, value in provenance.items() if key not in ("distributions", "code", "config")}
-    lines += ["", "provenance", *_fields({**rest, "command": " ".join(provenance.get("command", []))})]
-    lines += [f"  {name}: {_source(known)}" for name, known in provenance.get("code", {}).items()]
-    lines.append(f"  {len(provenance.get('distributions', {}))} distributions: see provenance.json or --json")
+    parts = {"dataset": record.dataset, "protocol": record.protocol, "backbone": record.backbone}
+    for name, part in {**parts, "strategy": record.strategy}.items():
+        lines += ["", name, *_fields(to_json(part))]
+    known = to_json(provenance)
+    rest = {key: value for key, value in known.items() if key not in ("distributions", "code", "config")}
+    lines += ["", "provenance", *_fields({**rest, "command": " ".join(provenance.command)})]
+    lines += [f"  {name}: {_source(source)}" for name, source in provenance.code.items()]
+    lines.append(f"  {len(provenance.distributions)} distributions: see provenance.json or --json")
     lines += ["", f"Files: {cell.folder}"]
     return lines
 
@@ -92,7 +102,7 @@ def _plain(value: object) -> str:
     return ", ".join(map(_plain, value)) if isinstance(value, list) else one_line(str(value))
 
 
-def _source(known: dict[str, Any]) -> str:
-    if known["commit"] is None:
-        return f"{known['version']}, commit unknown: {known['why']}"
-    return f"{known['version']}, commit {known['commit'][:12]}{', with changes' if known['dirty'] else ''}"
+def _source(source: Source) -> str:
+    if source.commit is None:
+        return f"{source.version}, commit unknown: {source.why}"
+    return f"{source.version}, commit {source.commit[:12]}{', with changes' if source.dirty else ''}"

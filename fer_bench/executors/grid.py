@@ -19,9 +19,11 @@ from fer_bench.learning.identity import identify_strategy
 from fer_bench.learning.plans import check, make_plan
 from fer_bench.networks import answers
 from fer_bench.networks.backbone import BACKBONE_SEED, identity, resolve_precision
+from fer_bench.numerics import NUMERICS
 from fer_bench.privacy import anonymise_component
 from fer_bench.registry import Component, Registry
-from fer_bench.results.cell import Cell
+from fer_bench.results import records
+from fer_bench.results.records import Cell
 from fer_bench.results.store import StoredCell
 from fer_bench.specs import BackboneSpec, GradientPhase, Plan, StrategySpec
 from fer_bench.tasks import protocols
@@ -151,29 +153,28 @@ def expand(
             for _, strategy, _, plan in strategies:
                 check_labels(plan, str(strategy), task)
                 notes += [f"{strategy}: {text}" for text in augment.notes(plan)]
-            data_identity = task.identity()
+            dataset = records.from_json(records.DatasetRecord, task.identity())
             # A validation part is the strategy's wish, so it is cut for each; the test parts stay the same.
-            dealt = {
-                share: [protocols.cut_validation(split, task, share) if share else split for split in splits]
-                for share in {plan.validation for *_, plan in strategies}
-            }
+            dealt = {share: _cut(splits, task, share) for share in {plan.validation for *_, plan in strategies}}
             for typed_backbone, backbone, backbone_identity in backbones:
-                for typed_strategy, strategy, strategy_identity, plan in strategies:
+                backbone_record = records.from_json(records.BackboneRecord, backbone_identity)
+                for typed_strategy, strategy, strategy_record, plan in strategies:
                     texts = {"datasets": typed, "backbones": typed_backbone, "strategies": typed_strategy}
                     jobs = [
                         Job(
                             Cell(
-                                dataset=data_identity,
-                                protocol=split.identity(),
-                                backbone=backbone_identity,
-                                strategy=strategy_identity,
+                                dataset=dataset,
+                                protocol=protocol,
+                                backbone=backbone_record,
+                                strategy=strategy_record,
                                 fold=fold.number,
                                 seed=split.seed,
+                                numerics=NUMERICS,
                             ),
                             fold,
                             config_of(config, texts, split.seed, precision),
                         )
-                        for split in dealt[plan.validation]
+                        for split, protocol in dealt[plan.validation]
                         for fold in split.folds
                     ]
                     new = tuple(job for job in jobs if job.cell.id not in seen)
@@ -181,6 +182,12 @@ def expand(
                     if new:
                         blocks.append(Block(task, backbone, backbone_identity, strategy, plan, new))
     return Grid(tuple(blocks), tuple(dict.fromkeys(notes)))
+
+
+def _cut(splits: Sequence[Split], task: Task, share: float) -> list[tuple[Split, records.ProtocolRecord]]:
+    """Return splits with a ``share`` of each training part for validation, and what a cell records of them."""
+    dealt = [protocols.cut_validation(split, task, share) if share else split for split in splits]
+    return [(split, records.from_json(records.ProtocolRecord, split.identity())) for split in dealt]
 
 
 def check_labels(plan: Plan, strategy: str, task: Task) -> None:
@@ -194,7 +201,7 @@ def check_labels(plan: Plan, strategy: str, task: Task) -> None:
 
 
 def _methods(config: RunConfig, registry: Registry) -> tuple[list[Any], list[Any], str]:
-    """Return (typed, backbone, identity) of each backbone, (typed, strategy, identity, plan) of each strategy, and the
+    """Return (typed, backbone, identity) of each backbone, (typed, strategy, record, plan) of each strategy, and the
     precision that ``auto`` came to.
     """
     precision = resolve_precision(config.precision)
@@ -206,7 +213,8 @@ def _methods(config: RunConfig, registry: Registry) -> tuple[list[Any], list[Any
     for text in config.strategies:
         strategy = registry.strategy(text)
         plan = make_plan(strategy)
-        strategies.append((text, strategy, {"text": str(strategy), **identify_strategy(strategy, plan)}, plan))
+        asked = {"text": str(strategy), **identify_strategy(strategy, plan)}
+        strategies.append((text, strategy, records.from_json(records.StrategyRecord, asked), plan))
         for _, backbone, _ in backbones:
             check(plan, str(strategy), backbone)
     return backbones, strategies, precision

@@ -6,9 +6,9 @@ import functools
 import itertools
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import numpy as np
@@ -29,6 +29,7 @@ from fer_bench.networks.prefix import Prefix, cache_of, fetch, join
 from fer_bench.networks.source import Source
 from fer_bench.plugins import Plugins
 from fer_bench.results import provenance
+from fer_bench.results.records import Cost, FaceCounts, Measures, PeakMemory, Seconds
 from fer_bench.results.store import Result, Store
 from fer_bench.specs import ReadoutPhase
 from fer_bench.tasks.crops import as_errors
@@ -94,20 +95,20 @@ def execute(
         source = Source(blocks[0].backbone, blocks[0].backbone_identity, cache_dir, reporter.warn)
         frozen = _Frozen(cache, source, outputs, reporter)
         for block in blocks:
-            at_once = [[job.cell.seed, job.cell.fold] for job in block.jobs]
+            at_once = tuple((job.cell.seed, job.cell.fold) for job in block.jobs)
             todo = [pending[id(job)] if only is None else job is only for job in block.jobs]
             for job, run in _calls(block, todo, frozen):
-                made = {"seeds": job.seeds, "config": job.config, "together": at_once}
+                made = replace(origin, seeds=job.seeds, config=dict(job.config), together=at_once)
                 # The checkpoint goes once the cell is stored.
                 with Checkpoint(unfinished and unfinished / f"{job.cell.id}.safetensors", reporter.warn) as checkpoint:
-                    stored = store.write(job.cell, run(checkpoint), {**origin, **made})
-                ok, failed = ok + (stored.status == "ok"), failed + (stored.status == "failed")
+                    stored = store.write(job.cell, run(checkpoint), made)
+                ok, failed = ok + stored.ok, failed + (not stored.ok)
                 reporter.cell(stored, str(job.cell))
                 _notify(
                     told,
                     reporter,
                     "fer_bench_cell_done",
-                    cell={"id": stored.id, "status": stored.status, **stored.record},
+                    cell={"id": stored.id, "status": stored.result.status, **stored.record.record()},
                 )
     _notify(told, reporter, "fer_bench_run_end", ok=ok, failed=failed, runs_dir=store.runs_dir)
     return Summary(ok, failed, done)
@@ -223,18 +224,18 @@ def _calls(block: Block, todo: Sequence[bool], frozen: _Frozen) -> list[tuple[Jo
             outcome = _guarded(lambda: (training(checkpoint), source.built.parameters, source.flops()), block)
         if isinstance(outcome, str):
             return _failure(outcome)
-        cost = {
-            "seconds": {work: round(s, 4) for work, s in material.meter.seconds(before).items()},
-            "peak_memory_bytes": peak_memory(),
-            "forward_flops": outcome[2],
-        }
+        cost = Cost(
+            seconds={work: round(s, 4) for work, s in material.meter.seconds(before).items()},
+            peak_memory_bytes=PeakMemory(**peak_memory()),
+            forward_flops=outcome[2],
+        )
         return _success(block, job, outcome[1], spent, outcome[0], cost)
 
     wanted = itertools.compress(zip(jobs, trainings, strict=True), todo)
     return [(job, functools.partial(run, job=job, training=training)) for job, training in wanted]
 
 
-def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Outcome, cost: dict[str, Any]) -> Result:
+def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Outcome, cost: Cost) -> Result:
     """Return the result of a fold that was trained and tested."""
     task = block.task
     labels = task.labels
@@ -243,24 +244,27 @@ def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Ou
     probabilities = as_errors(outcome.probabilities, labels[tested], task.found[tested])
     for index in range(len(task.classes)):
         predictions[f"p{index}"] = probabilities[:, index]
-    measures = {
-        "parameters": parameters + outcome.head_parameters,
-        "trained_parameters": outcome.trained_parameters,
-        "converged": outcome.converged,
-        "train_counts": np.bincount(labels[job.fold.train], minlength=len(task.classes)).tolist(),
-        "seconds": {"features": spent.seconds, "fit": outcome.seconds},
-        "images_per_second": spent.images_per_second,
-        "images_at_once": spent.batch,
-        "cost": cost,
-    }
+    counts = None
     if (faces := task.parts[0].faces) is not None:
         predictions["found"] = task.found[tested]
-        measures["faces"] = {"coverage": faces.coverage, "tested": len(tested), "found": int(task.found[tested].sum())}
+        counts = FaceCounts(coverage=faces.coverage, tested=len(tested), found=int(task.found[tested].sum()))
+    measures = Measures(
+        parameters=parameters + outcome.head_parameters,
+        trained_parameters=outcome.trained_parameters,
+        converged=outcome.converged,
+        train_counts=tuple(np.bincount(labels[job.fold.train], minlength=len(task.classes)).tolist()),
+        seconds=Seconds(features=spent.seconds, fit=outcome.seconds),
+        tested=len(tested),
+        images_per_second=spent.images_per_second,
+        images_at_once=spent.batch,
+        cost=cost,
+        faces=counts,
+    )
     return Result("ok", "", measures, predictions, outcome.history)
 
 
 def _failure(error: str) -> Result:
-    return Result("failed", error, {}, None, pd.DataFrame({"phase": []}))
+    return Result("failed", error, None, None, pd.DataFrame({"phase": []}))
 
 
 def _guarded(work: Callable[[], T], block: Block) -> T | str:

@@ -85,7 +85,7 @@ class TerminalReporter:
         """A cell was stored."""
         if self._cells is not None:
             self._progress.advance(self._cells)
-        if cell.status != "ok":
+        if not cell.ok:
             self.warn(f"failed: {name}: {cell.error}")
 
     def warn(self, message: str) -> None:

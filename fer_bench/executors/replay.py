@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -19,7 +18,10 @@ from fer_bench.executors import local
 from fer_bench.executors.grid import Grid, Job, Reporter, expand
 from fer_bench.privacy import HIDDEN
 from fer_bench.registry import Registry
-from fer_bench.results.rows import arrays, differences
+from fer_bench.results.predictions import Predictions
+from fer_bench.results.reading import read_predictions
+from fer_bench.results.records import to_json
+from fer_bench.results.rows import differences
 from fer_bench.results.store import Store, StoredCell
 
 Answer = Literal["bit-identical", "numerically equal", "statistically equivalent", "different"]
@@ -27,6 +29,9 @@ ANSWERS: tuple[Answer, ...] = get_args(Answer)
 """From the best to the worst."""
 ORDER = ("cell", "code", "python", "jax", "device", "cpu", "platform", "xla_flags", "environment", "distributions")
 """What explains a difference, the likeliest first; the command and the memory of a machine explain none."""
+
+MOST_SEEDS = 100
+"""Whose cells a replay trains together, since a record may be a stranger's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +93,12 @@ def replay(
     Raises:
         FerBenchError: the cell failed, or does not say how to make it again, or something that it needs is not here.
     """
-    if cell.status != "ok":
+    if not cell.ok:
         raise FerBenchError(
             f"Cell {cell.id[:8]} failed ({cell.error}), so it has nothing to compare with. Repeat the run instead."
         )
-    provenance = cell.provenance()
-    together = _together(cell, provenance)
-    settings = {**_here(cell, provenance["config"]), "seeds": list(dict.fromkeys(seed for seed, _ in together))}
+    settings, together = _settings(cell), _together(cell)
+    settings["seeds"] = list(dict.fromkeys(seed for seed, _ in together))
     config = RunConfig.build(None, {**settings, "precision": precision or settings["precision"]})
     with tempfile.TemporaryDirectory(prefix="fer-bench-replay-") as folder:
         place = Path(folder)
@@ -106,8 +110,14 @@ def replay(
         return compare(cell, now, terms)
 
 
-def _here(cell: StoredCell, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings in which a file whose folder was not recorded lies in the working directory."""
+def _settings(cell: StoredCell) -> dict[str, Any]:
+    """Return the settings that make the cell; a file whose folder was not recorded lies in the working directory."""
+    config = cell.provenance.config
+    if not config:
+        raise FerBenchError(
+            f"Cell {cell.id[:8]} does not hold the settings that make it again ('config' in provenance.json): it was "
+            "written by an older fer-bench. Repeat the run into a fresh folder and use 'fer-bench compare'."
+        )
     settings = json.dumps(config)
     if private := next((word for word in (HIDDEN, "<user>") if word in settings), None):
         raise FerBenchError(
@@ -117,19 +127,21 @@ def _here(cell: StoredCell, config: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(settings.replace("<path>/", ""))
 
 
-def _together(cell: StoredCell, provenance: Mapping[str, Any]) -> list[tuple[int, int]]:
+def _together(cell: StoredCell) -> list[tuple[int, int]]:
     """Return (seed, fold) of the cells that were trained at once with this one, in their order.
 
     Heads of all folds and seeds are fitted in one array, and sums of a wider array come in another order.
     """
-    config = provenance.get("config")
-    if not config:
+    own = cell.record.seed, cell.record.fold
+    together = list(cell.provenance.together) or [own]
+    seeds = len({seed for seed, _ in together})
+    if own not in together or len(set(together)) < len(together) or seeds > MOST_SEEDS:
         raise FerBenchError(
-            f"Cell {cell.id[:8]} does not hold the settings that make it again ('config' in provenance.json): it was "
-            "written by an older fer-bench. Repeat the run into a fresh folder and use 'fer-bench compare'."
+            f"Cell {cell.id[:8]} says that it was trained with {len(together)} cells of {seeds} seeds ('together' in "
+            f"provenance.json); expected distinct ones, itself among them, of {MOST_SEEDS} seeds at most. Repeat the "
+            "run into a fresh folder and use 'fer-bench compare'."
         )
-    own = cell.record["seed"], cell.record["fold"]
-    return [(seed, fold) for seed, fold in provenance.get("together", [own])]
+    return together
 
 
 def _narrow(grid: Grid, cell: StoredCell, together: list[tuple[int, int]]) -> tuple[Grid, Job]:
@@ -137,7 +149,7 @@ def _narrow(grid: Grid, cell: StoredCell, together: list[tuple[int, int]]) -> tu
     block, *more = grid.blocks
     assert not more, "one data set, backbone and strategy make one block"
     jobs = {(job.cell.seed, job.cell.fold): job for job in block.jobs}
-    own = cell.record["seed"], cell.record["fold"]
+    own = cell.record.seed, cell.record.fold
     if own not in jobs:
         raise FerBenchError(
             f"Cell {cell.id[:8]} is fold {own[1]} of seed {own[0]}; the data here make only {len(jobs)} folds. "
@@ -150,25 +162,24 @@ def _narrow(grid: Grid, cell: StoredCell, together: list[tuple[int, int]]) -> tu
 def compare(then: StoredCell, now: StoredCell, terms: Terms) -> Replay:
     """Compare a cell with its repetition."""
     found = _differences(then, now)
-    if now.status != "ok":
+    if not now.ok:
         return Replay(
             answer="different", why=f"the repetition failed: {now.error}", largest=None, test=None, differences=found
         )
-    first, second = then.predictions(), now.predictions()
+    first, second = (_predictions(cell) for cell in (then, now))
     if (other := _other_samples(first, second)) is not None:
         return Replay(answer="different", why=other, largest=None, test=None, differences=found)
-    true, p, units = arrays(first)
-    _, q, _ = arrays(second)
+    true, p, q = first.labels, first.probabilities, second.probabilities
     largest = float(np.abs(p - q).max())
     test = None
-    if first.equals(second):
+    if then.table().equals(now.table()):
         answer, why = "bit-identical", f"all {p.size:,} probabilities of {len(p):,} images are the same bits"
     elif largest <= terms.tolerance:
         turned = int((p.argmax(axis=1) != q.argmax(axis=1)).sum())
         answer = "numerically equal"
         why = f"probabilities differ by {largest:.2g} at most, tolerance {terms.tolerance:g}; {turned} answers turned"
     else:
-        alike, test = show_equivalence(terms.metric, true, p, q, units, margin=terms.margin, alpha=terms.alpha)
+        alike, test = show_equivalence(terms.metric, true, p, q, first.units, margin=terms.margin, alpha=terms.alpha)
         answer = "statistically equivalent" if alike else "different"
         shown = "is excluded" if alike else "is not excluded"
         if not alike and test.low < 0 < test.high:
@@ -180,22 +191,28 @@ def compare(then: StoredCell, now: StoredCell, terms: Terms) -> Replay:
     return Replay(answer=answer, why=why, largest=largest, test=test, differences=found)
 
 
-def _other_samples(first: Any, second: Any) -> str | None:
-    """Return how the tested samples of two tables differ, or None."""
-    a, b = set(first["id"]), set(second["id"])
+def _predictions(cell: StoredCell) -> Predictions:
+    predictions, _, faults = read_predictions([cell])
+    if predictions is None:
+        raise FerBenchError(f"The predictions of cell {cell.id[:8]} cannot be used: {faults[0]}.")
+    return predictions
+
+
+def _other_samples(first: Predictions, second: Predictions) -> str | None:
+    """Return how the tested samples of two cells differ, or None."""
+    a, b = set(first.ids.to_pylist()), set(second.ids.to_pylist())
     if a != b:
         return f"other samples are tested: {len(a - b)} of {len(a)} are gone, {len(b - a)} are new"
-    if list(first.columns) != list(second.columns):
-        return f"other columns: {', '.join(first.columns)} then, {', '.join(second.columns)} now"
-    labels = first.set_index("id")["label"], second.set_index("id")["label"]
-    if changed := int((labels[0] != labels[1].loc[labels[0].index]).sum()):
+    if first.probabilities.shape != second.probabilities.shape:
+        return f"{second.probabilities.shape[1]} classes in place of {first.probabilities.shape[1]}"
+    if changed := int((first.labels != second.labels).sum()):
         return f"{changed} of {len(a)} samples have another label"
-    return None if first["id"].equals(second["id"]) else "the samples are the same in another order"
+    return None
 
 
 def _differences(then: StoredCell, now: StoredCell) -> tuple[tuple[str, object, object], ...]:
     """Return what differs between two cells and their provenance."""
-    old, new = ({"cell": cell.record, **cell.provenance()} for cell in (then, now))
+    old, new = ({"cell": cell.record.record(), **to_json(cell.provenance)} for cell in (then, now))
     return tuple(
         difference for part in ORDER for difference in differences({part: old.get(part)}, {part: new.get(part)})
     )

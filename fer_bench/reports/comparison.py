@@ -21,7 +21,7 @@ from fer_bench.evaluation.ranking import (
     name_tiers,
 )
 from fer_bench.evaluation.resampling import resample_metric
-from fer_bench.reports.pooled import Pooled
+from fer_bench.results.predictions import Predictions
 
 ALPHA = 0.05
 RESAMPLES = 1000
@@ -43,7 +43,7 @@ class Standing:
     best: float
 
 
-def interval(metric: Metric, pooled: Pooled) -> Interval | None:
+def interval(metric: Metric, pooled: Predictions) -> Interval | None:
     """Return the 95 % bootstrap interval of a pooled metric over subjects, or images where no subject is known.
 
     None if there is but one of them.
@@ -51,11 +51,11 @@ def interval(metric: Metric, pooled: Pooled) -> Interval | None:
     if pooled.n_units < 2:
         return None
     return bootstrap_interval(
-        metric, pooled.labels, pooled.probabilities, pooled.units, level=1 - ALPHA, extra=pooled.extra(metric)
+        metric, pooled.labels, pooled.probabilities, pooled.units, level=1 - ALPHA, extra=pooled.extra
     )
 
 
-def rank(metric: Metric, board: Sequence[Pooled | None]) -> list[Standing | None]:
+def rank(metric: Metric, board: Sequence[Predictions | None]) -> list[Standing | None]:
     """Return where each row of a board stands.
 
     Tests between all pairs, over subjects, or images where no subject is known: paired permutation tests for accuracy
@@ -79,7 +79,7 @@ def rank(metric: Metric, board: Sequence[Pooled | None]) -> list[Standing | None
     if n_units < 2:
         return standings
     methods, up = [pooled.probabilities for pooled in parts], metric.higher_is_better
-    extra = parts[0].extra(metric)
+    extra = parts[0].extra
     scores = np.array([metric.score(true, probabilities, extra) for probabilities in methods])
     values = resample_metric(metric, true, methods, units, resamples=RESAMPLES, extra=extra)
     if metric.name in ("accuracy", "uar"):

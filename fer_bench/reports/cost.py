@@ -8,6 +8,7 @@ from typing import Any, Literal
 from fer_bench.networks import WORK
 from fer_bench.reports.leaderboard import Row
 from fer_bench.reports.table import Cell, Column, Field, Shown
+from fer_bench.results.records import Cost
 
 
 def record(row: Row) -> dict[str, Any]:
@@ -17,20 +18,22 @@ def record(row: Row) -> dict[str, Any]:
     ``seconds`` of the row counts it. ``images_per_second`` is the speed through the frozen stages when they ran,
     ``peak_memory_bytes`` the most that a process held by the end of any cell, ``forward_flops`` of one image.
     """
-    cells = [] if row.baseline else [cell.measures for cell in row.cells if cell.status == "ok"]
-    costs = [measures["cost"] for measures in cells if "cost" in measures]
-    speeds = [measures["images_per_second"] for measures in cells if measures.get("images_per_second")]
-
-    def most(name: str, where: str) -> Any:
-        return max((cost[name][where] for cost in costs if cost[name].get(where)), default=None)
+    cells = [] if row.baseline else [cell.measures for cell in row.cells if cell.ok]
+    costs = [measures.cost for measures in cells if measures.cost]
+    speeds = [measures.images_per_second for measures in cells if measures.images_per_second]
+    memory = [cost.peak_memory_bytes for cost in costs]
 
     return {
         "images_per_second": round(min(speeds), 3) if speeds else None,
-        **{f"{work}_s": round(sum(cost["seconds"][work] for cost in costs), 3) if costs else None for work in WORK},
-        "peak_memory_bytes": most("peak_memory_bytes", "host"),
-        "peak_device_memory_bytes": most("peak_memory_bytes", "device"),
-        "forward_flops": costs[0]["forward_flops"] if costs else None,
+        **{f"{work}_s": _seconds(costs, work) for work in WORK},
+        "peak_memory_bytes": max((peak.host for peak in memory if peak.host), default=None),
+        "peak_device_memory_bytes": max((peak.device for peak in memory if peak.device), default=None),
+        "forward_flops": costs[0].forward_flops if costs else None,
     }
+
+
+def _seconds(costs: Sequence[Cost], work: str) -> float | None:
+    return round(sum(cost.seconds.get(work, 0.0) for cost in costs), 3) if costs else None
 
 
 def fields(board: Sequence[Row]) -> list[Field[Row]]:

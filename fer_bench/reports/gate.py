@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.noninferiority import NonInferiority, noninferiority_test
 from fer_bench.results.baseline import FrozenRow, load, round_predictions
-from fer_bench.results.rows import MethodRow, arrays, read_rows
+from fer_bench.results.predictions import Predictions
+from fer_bench.results.records import to_json
+from fer_bench.results.rows import MethodRow, read_rows
 
 Verdict = Literal["PASS", "FAIL", "UNDERPOWERED"]
 EXIT_CODES: dict[Verdict, int] = {"PASS": 0, "FAIL": 1, "UNDERPOWERED": 3}
@@ -117,19 +117,18 @@ def check(baseline: Path, runs_dir: Path, metric: Metric, margin: float, alpha: 
 
 
 def _check_row(frozen: FrozenRow, row: MethodRow, metric: Metric, margin: float, alpha: float) -> CheckedRow:
-    true, before, units = arrays(frozen.predictions)
-    unit = "subjects" if any(frozen.predictions["group"].tolist()) else "samples"
-    score = metric.score(true, before)
-    samples = len(set(frozen.predictions["id"]))
-    if row.failed:
+    then = frozen.predictions
+    true, before, unit = then.labels, then.probabilities, then.unit_word
+    score, samples = metric.score(true, before), then.n_samples
+    if row.failed or row.predictions is None:
         error = "; ".join(sorted({cell.error for cell in row.failed}))
         return CheckedRow(
             name=frozen.name, verdict="FAIL", baseline=score, current=None, test=None, unit=unit, samples=samples,
             error=error,
         )  # fmt: skip
-    _, after, _ = arrays(round_predictions(row.predictions))
+    after = round_predictions(row.predictions).probabilities
     try:
-        found = noninferiority_test(metric, true, before, after, units, margin=margin, alpha=alpha)
+        found = noninferiority_test(metric, true, before, after, then.units, margin=margin, alpha=alpha)
     except ValueError as error:
         raise FerBenchError(f"{frozen.name} cannot be tested: {error}.") from None
     return CheckedRow(
@@ -142,7 +141,7 @@ def _faults(frozen: FrozenRow, row: MethodRow | None, rows: dict[str, MethodRow]
     """Return why a row cannot be compared; what is said of code, versions and precision may differ."""
     if row is None:
         return [f"{frozen.name}: there is no such row. {did_you_mean(frozen.name, rows)}"]
-    then, now = frozen.shared["dataset"], row.shared["dataset"]
+    then, now = to_json(frozen.record.dataset), to_json(row.experiment.dataset)
     names = [
         ("data", "fingerprint"),
         ("samples", "samples_sha256"),
@@ -162,22 +161,23 @@ def _faults(frozen: FrozenRow, row: MethodRow | None, rows: dict[str, MethodRow]
     other = [seed for seed, digest in frozen.splits.items() if row.splits[seed] != digest]
     faults += [f"{frozen.name}: other splits for seed {seed}" for seed in other]
     faults += [f"{frozen.name}: seed {seed}, fold {fold} is missing" for seed, fold in row.missing]
-    if not faults and not row.failed:
-        faults += _table_faults(frozen, row.predictions)
+    faults += [f"{frozen.name}: {message}" for message in row.damaged]
+    if not faults and not row.failed and row.predictions is not None:
+        faults += _sample_faults(frozen, row.predictions)
     return faults
 
 
-def _table_faults(frozen: FrozenRow, now: pd.DataFrame) -> Sequence[str]:
+def _sample_faults(frozen: FrozenRow, now: Predictions) -> list[str]:
     then = frozen.predictions
-    if list(then.columns) != list(now.columns):
-        return [f"{frozen.name}: other columns: {', '.join(then.columns)} then, {', '.join(now.columns)} now"]
-    for column in ("seed", "fold", "id"):
-        if not np.array_equal(then[column].to_numpy(), now[column].to_numpy()):
-            return [f"{frozen.name}: other tested samples, by {column}"]
-    changed = np.flatnonzero(then["label"].to_numpy() != now["label"].to_numpy())
+    for what in ("seed", "fold"):
+        if not np.array_equal(getattr(then, what), getattr(now, what)):
+            return [f"{frozen.name}: other tested samples, by {what}"]
+    every = np.arange(len(then))
+    if then.sample_ids(every) != now.sample_ids(every):
+        return [f"{frozen.name}: other tested samples, by id"]
+    changed = np.flatnonzero(then.labels != now.labels)
     if len(changed):
-        first = then["id"].iloc[int(changed[0])]
-        return [f"{frozen.name}: other labels of {len(changed)} samples, first {first!r}"]
+        return [f"{frozen.name}: other labels of {len(changed)} samples, first {then.sample_ids(changed[:1])[0]!r}"]
     return []
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from fer_bench.data.texts import compute
 from fer_bench.evaluation.intervals import Interval, difference_interval
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports import comparison
-from fer_bench.reports.leaderboard import trained_on
-from fer_bench.reports.pooled import Pooled, pool
+from fer_bench.reports.leaderboard import refuse
 from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
-from fer_bench.results.cell import record_id
+from fer_bench.results.predictions import pair
+from fer_bench.results.rows import MethodRow, group
 from fer_bench.results.store import StoredCell
 
 NOTES = (
@@ -60,25 +58,34 @@ class Inflation:
         return asdict(self)
 
 
-def measure(cells: Sequence[StoredCell]) -> list[Inflation]:
+def measure(cells: Sequence[StoredCell], left_out: Callable[[str], object] = refuse) -> list[Inflation]:
     """Return the inflation of each method that was run under a protocol that ignores groups and under its twin.
 
     The twin of ``kfold`` is ``group-kfold``; that of ``official`` is ``official`` with leaked
-    training images left out. Predictions are paired by seed and sample; those that only one has do not count.
+    training images left out; both have as many folds. Predictions are paired by seed and sample; those that only one
+    has do not count.
+
+    Args:
+        cells: stored cells.
+        left_out: is told of each cell that is left out since its predictions are not sound.
+
+    Raises:
+        FerBenchError: a cell is left out, and nobody is there to be told.
     """
-    methods: dict[str, dict[tuple[str, bool], list[StoredCell]]] = defaultdict(lambda: defaultdict(list))
-    for cell in cells:
-        record = cell.record
-        if cell.status == "ok":
-            key = record_id({name: record[name] for name in ("dataset", "backbone", "strategy")})
-            protocol = record["protocol"]
-            methods[key][protocol["name"], bool(protocol["ignores"])].append(cell)
+    methods: dict[tuple[object, ...], dict[tuple[str, bool], list[MethodRow]]] = defaultdict(lambda: defaultdict(list))
+    for row in group(cells):
+        for message in row.damaged:
+            left_out(message)
+        asked = row.experiment
+        if row.predictions is not None:
+            method = asked.dataset, asked.backbone, asked.strategy, asked.numerics
+            methods[method][asked.protocol.name, bool(asked.protocol.ignores)].append(row)
     found: list[Inflation] = []
     for protocols in methods.values():
         for leaky, honest in (("kfold", "group-kfold"), ("official", "official")):
-            if (leaky, True) in protocols and (honest, False) in protocols:
-                pair = _compare(protocols[leaky, True], protocols[honest, False])
-                found += [pair] if pair else []
+            for row, twin in itertools.product(protocols[leaky, True], protocols[honest, False]):
+                same = row.experiment.protocol.folds == twin.experiment.protocol.folds
+                found += [made] if same and (made := _compare(row, twin)) else []
     return sorted(found, key=lambda row: (row.dataset, row.protocol, row.trained_on, row.backbone, row.strategy))
 
 
@@ -103,9 +110,11 @@ FIELDS: tuple[Field[Inflation], ...] = (
 )
 
 
-def _compare(leaky: Sequence[StoredCell], honest: Sequence[StoredCell]) -> Inflation | None:
+def _compare(leaky: MethodRow, honest: MethodRow) -> Inflation | None:
     """Return the inflation, or None where the two share no two groups of images."""
-    first, second = _pair(pool(leaky), pool(honest))
+    assert leaky.predictions is not None
+    assert honest.predictions is not None
+    first, second = pair(leaky.predictions, honest.predictions)
     if not len(first) or first.n_units < 2:
         return None
     one, other = first.probabilities, second.probabilities
@@ -113,31 +122,21 @@ def _compare(leaky: Sequence[StoredCell], honest: Sequence[StoredCell]) -> Infla
         difference_interval(STANDARD[name], first.labels, one, other, first.units, level=1 - comparison.ALPHA)
         for name in ("uar", "accuracy")
     )
-    record, twin = leaky[0].record, honest[0].record
+    experiment = leaky.experiment
     return Inflation(
-        dataset=record["dataset"]["text"],
-        trained_on=trained_on(record["dataset"], record["protocol"]),
-        backbone=record["backbone"]["text"],
-        strategy=record["strategy"]["text"],
-        protocol=record["protocol"]["text"],
-        ignores=tuple(record["protocol"]["ignores"]),
-        twin=twin["protocol"]["text"],
-        images=len(np.unique(first.sample)),
+        dataset=experiment.dataset.text,
+        trained_on=experiment.trained_on,
+        backbone=experiment.backbone.text,
+        strategy=experiment.strategy.text,
+        protocol=experiment.protocol.text,
+        ignores=experiment.protocol.ignores,
+        twin=honest.experiment.protocol.text,
+        images=first.n_samples,
         leaky=STANDARD["uar"].compute(first.labels, one),
         honest=STANDARD["uar"].compute(first.labels, other),
         interval=uar,
         accuracy=accuracy,
     )
-
-
-def _pair(first: Pooled, second: Pooled) -> tuple[Pooled, Pooled]:
-    """Return of both the predictions of images that both tested with the same seed, row by row."""
-    place = compute.index_in(second.ids, first.ids).to_numpy(zero_copy_only=False)  # NaN where the first lacks it
-    n = len(first.ids)
-    known = np.flatnonzero(~np.isnan(place[second.sample]))
-    keys = second.seed[known].astype(np.int64) * n + place[second.sample[known]].astype(np.int64)
-    _, mine, theirs = np.intersect1d(first.seed.astype(np.int64) * n + first.sample, keys, return_indices=True)
-    return first.take(mine), second.take(known[theirs])
 
 
 def _points(share: float, sign: str = "+") -> Shown:

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 
-from fer_bench.errors import PluginError
+from fer_bench.errors import FerBenchError, PluginError
 from fer_bench.evaluation.chance import Chance, measure_chance
 from fer_bench.evaluation.intervals import Interval
 from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate_parts
 from fer_bench.reports import comparison
-from fer_bench.reports.pooled import Pooled, pool
-from fer_bench.results.cell import record_id, shared_part
+from fer_bench.results.predictions import Predictions
+from fer_bench.results.records import DatasetRecord, Experiment, Measures, ProtocolRecord
+from fer_bench.results.rows import MethodRow, group
 from fer_bench.results.store import StoredCell
 
 BASELINE = "majority-class"
@@ -45,19 +46,9 @@ class Row:
     """A row of the leaderboard.
 
     Attributes:
-        dataset: as the user typed it; likewise ``backbone`` and ``strategy``. The baseline's backbone is empty.
-        limit: of the class-balanced subset, or None.
-        synthetic: whether a program drew the images.
-        protocol: its name, with what else decides its folds.
-        ignores: what is known to belong together but may stand in training and test: subject, sequence, copy.
-        labels: the label set, ``native`` for a data set's own labels.
-        trained_on: where other data sets train too, or alone: what trains. Empty for the tested data set alone.
-        folds: K.
+        experiment: what its cells have in common; of the baseline, those of the first method beside it.
+        baseline: whether it is the majority class of the training part.
         seeds: how many.
-        classes: how many.
-        precision: of the products; empty for the baseline.
-        n: distinct samples that were tested.
-        faces: share of the images in which a face was found; None where none was looked for.
         scores: metric -> score; empty if no cell is ok.
         metric: the metric that orders the rows.
         interval: of that metric over all predictions pooled; None if it cannot be told.
@@ -71,32 +62,19 @@ class Row:
         converged: whether the training of every cell met its stopping rule.
         errors: messages of the failed cells, each once.
         variant: tells rows apart that look alike but come from other code, weights, data or versions; else empty.
-        baseline: whether it is the majority class of the training part.
         faults: messages of the metrics of plugins that failed on it.
         cells: the stored cells of the row, those of the methods beside it for the baseline.
         pooled: predictions of all its cells; None without any.
     """
 
-    dataset: str
-    limit: int | None
-    synthetic: bool
-    protocol: str
-    ignores: tuple[str, ...]
-    labels: str
-    trained_on: str
-    folds: int
+    experiment: Experiment
+    baseline: bool
     seeds: int
-    classes: int
-    backbone: str
-    strategy: str
-    precision: str
-    n: int
-    faces: float | None
     scores: dict[str, Score]
     metric: Metric
     interval: Interval | None
     chance: Chance | None
-    standing: comparison.Standing | None
+    standing: comparison.Standing | None = None
     ok: int
     failed: int
     parameters: int | None
@@ -104,11 +82,86 @@ class Row:
     seconds: float | None
     converged: bool
     errors: tuple[str, ...]
-    variant: str
-    baseline: bool
+    variant: str = ""
     faults: tuple[str, ...]
     cells: tuple[StoredCell, ...] = field(repr=False, compare=False)
-    pooled: Pooled | None = field(repr=False, compare=False)
+    pooled: Predictions | None = field(repr=False, compare=False)
+
+    @property
+    def dataset(self) -> str:
+        """As the user typed it."""
+        return self.experiment.dataset.text
+
+    @property
+    def backbone(self) -> str:
+        """As the user typed it; empty for the baseline."""
+        return "" if self.baseline else self.experiment.backbone.text
+
+    @property
+    def strategy(self) -> str:
+        """As the user typed it."""
+        return BASELINE if self.baseline else self.experiment.strategy.text
+
+    @property
+    def precision(self) -> str:
+        """Of the products; empty for the baseline."""
+        return "" if self.baseline else self.experiment.backbone.precision
+
+    @property
+    def limit(self) -> int | None:
+        """Of the class-balanced subset, or None."""
+        return self.experiment.dataset.limit
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether a program drew the images."""
+        return self.experiment.dataset.synthetic
+
+    @property
+    def protocol(self) -> str:
+        """Its name, with what else decides its folds."""
+        return self.experiment.protocol.text
+
+    @property
+    def ignores(self) -> tuple[str, ...]:
+        """What is known to belong together but may stand in training and test: subject, sequence, copy."""
+        return self.experiment.protocol.ignores
+
+    @property
+    def labels(self) -> str:
+        """The label set, ``native`` for a data set's own labels."""
+        return self.experiment.dataset.labels.set
+
+    @property
+    def trained_on(self) -> str:
+        """Where other data sets train too, or alone: what trains. Empty for the tested data set alone."""
+        return self.experiment.trained_on
+
+    @property
+    def folds(self) -> int:
+        """K."""
+        return self.experiment.protocol.folds
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of the probabilities."""
+        return self.experiment.dataset.classes
+
+    @property
+    def classes(self) -> int:
+        """How many."""
+        return len(self.class_names)
+
+    @property
+    def n(self) -> int:
+        """Distinct samples that were tested."""
+        return len(self.pooled.ids) if self.pooled else 0
+
+    @property
+    def faces(self) -> float | None:
+        """Share of the images in which a face was found; None where none was looked for."""
+        counts = (cell.measures.faces for cell in self.cells if cell.ok)
+        return next((known.coverage for known in counts if known), None)
 
     @property
     def tier(self) -> str:
@@ -121,8 +174,16 @@ class Row:
         return self.dataset, self.limit or 0, self.labels, self.protocol, self.folds
 
 
+def refuse(message: str) -> None:
+    """Raise FerBenchError: a cell had to be left out."""
+    raise FerBenchError(f"A cell cannot be used: {message}.")
+
+
 def build(
-    cells: Sequence[StoredCell], metrics: Sequence[Metric] = tuple(STANDARD.values()), by: Metric = STANDARD["uar"]
+    cells: Sequence[StoredCell],
+    metrics: Sequence[Metric] = tuple(STANDARD.values()),
+    by: Metric = STANDARD["uar"],
+    left_out: Callable[[str], object] = refuse,
 ) -> list[Row]:
     """Return the rows of a leaderboard, the best first on each board, the majority class among them.
 
@@ -130,31 +191,29 @@ def build(
         cells: stored cells.
         metrics: to compute of every cell.
         by: one of them, which orders the rows.
+        left_out: is told of each cell that is left out since its predictions are not sound.
 
     Raises:
         PluginError: the metric that orders the rows fails. Others that fail are left out of a row and named in it.
+        FerBenchError: a cell is left out, and nobody is there to be told.
     """
-    groups: dict[str, list[StoredCell]] = defaultdict(list)
-    boards: dict[str, dict[tuple[int, int], StoredCell]] = defaultdict(dict)
-    tasks: dict[str, str] = {}
-    for cell in cells:
-        record = cell.record
-        shared = shared_part(record)
-        key = record_id(shared)
-        groups[key].append(cell)
-        if cell.status == "ok":
-            if key not in tasks:
-                tasks[key] = record_id({"dataset": shared["dataset"], "protocol": shared["protocol"]})
-            boards[tasks[key]].setdefault(_place(cell), cell)
-    methods = {key: _row(group, metrics, by) for key, group in groups.items()}
-    made = list(methods.values())
-    for task, board in boards.items():
+    methods = group(cells)
+    for message in (message for method in methods for message in method.damaged):
+        left_out(message)
+    methods = [method for method in methods if method.done or method.failed]
+    made = [_row(method, metrics, by) for method in methods]
+    keys = [method.id for method in methods]
+    tasks: dict[tuple[DatasetRecord, ProtocolRecord], list[MethodRow]] = defaultdict(list)
+    for method in methods:
+        if method.done:
+            tasks[method.experiment.dataset, method.experiment.protocol].append(method)
+    for members in tasks.values():
+        board = {_place(cell): cell for method in reversed(members) for cell in method.done}
         # Predictions of a method that has all cells of the board serve the baseline too; only the answers are others.
-        own = [(_by_fold(groups[key]), methods[key].pooled) for key in tasks if tasks[key] == task]
-        whole = next((part for part in own if sorted(map(_place, part[0])) == sorted(board)), None)
-        done, pooled = whole or (_by_fold(board.values()), None)
-        made.append(_baseline(done, pooled, metrics, by))
-    ordered = sorted(_tell_apart(made, [*groups, *boards]), key=_order)
+        whole = next((method for method in members if len(method.done) == len(board)), None)
+        made.append(_baseline(whole or _join(board.values(), members[0]), metrics, by))
+        keys.append(members[0].experiment.task_id)
+    ordered = sorted(_tell_apart(made, keys), key=_order)
     rows: list[Row] = []
     for _, board in groupby(ordered, key=lambda row: row.subject):
         members = list(board)
@@ -163,127 +222,93 @@ def build(
     return rows
 
 
-def _row(cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric) -> Row:
+def _place(cell: StoredCell) -> tuple[int, int]:
+    return cell.record.seed, cell.record.fold
+
+
+def _join(cells: Iterable[StoredCell], method: MethodRow) -> MethodRow:
+    """Return cells of several methods as one row."""
+    return replace(method, cells=tuple(sorted(cells, key=_place)))
+
+
+def _row(method: MethodRow, metrics: Sequence[Metric], by: Metric) -> Row:
     """Return the row of a method."""
-    done = _by_fold(cells)
-    measures = [cell.measures for cell in done]
+    measures = [cell.measures for cell in method.done]
     return Row(
-        **_task(cells),
-        **_evaluate(pool(done) if done else None, done, metrics, by),
-        backbone=cells[0].record["backbone"]["text"],
-        strategy=cells[0].record["strategy"]["text"],
-        precision=cells[0].record["backbone"]["precision"],
-        ok=len(done),
-        failed=len(cells) - len(done),
-        parameters=measures[0]["parameters"] if measures else None,
-        trained_parameters=measures[0]["trained_parameters"] if measures else None,
-        seconds=_seconds(measures) if measures else None,
-        converged=all(measure["converged"] for measure in measures),
-        errors=tuple(sorted({cell.error for cell in cells if cell.status == "failed"})),
+        experiment=method.experiment,
         baseline=False,
-        cells=tuple(cells),
+        **_evaluate(method.predictions, method.done, metrics, by),
+        seeds=len(method.splits),
+        ok=len(method.done),
+        failed=len(method.failed),
+        parameters=measures[0].parameters if measures else None,
+        trained_parameters=measures[0].trained_parameters if measures else None,
+        seconds=_seconds(measures) if measures else None,
+        converged=all(measure.converged for measure in measures),
+        errors=tuple(sorted({cell.error for cell in method.failed})),
+        cells=(*method.done, *method.failed),
     )
 
 
-def _place(cell: StoredCell) -> tuple[int, int]:
-    return cell.record["seed"], cell.record["fold"]
-
-
-def _by_fold(cells: Iterable[StoredCell]) -> list[StoredCell]:
-    """Return those that are done, in an order in which rows of repeated folds line up."""
-    return sorted((cell for cell in cells if cell.status == "ok"), key=lambda cell: cell.record["fold"])
-
-
-def _baseline(cells: Sequence[StoredCell], pooled: Pooled | None, metrics: Sequence[Metric], by: Metric) -> Row:
+def _baseline(method: MethodRow, metrics: Sequence[Metric], by: Metric) -> Row:
     """Return the row of always naming the commonest class of the training part; of equals, the first.
 
     Args:
-        cells: by fold.
-        pooled: their predictions, if they are at hand.
+        method: that has all cells of the board.
         metrics: as in `build`.
         by: as in `build`.
     """
-    pooled = pool(cells) if pooled is None else pooled
-    counts = _train_counts(cells)
+    assert method.predictions is not None, "a board has predictions"
+    counts = _train_counts(method.done)
     certain = np.eye(counts.shape[1], dtype=np.float32)
-    pooled = replace(pooled, probabilities=certain[counts.argmax(axis=1)[pooled.cell]])
+    pooled = replace(method.predictions, probabilities=certain[counts.argmax(axis=1)[method.predictions.cell]])
     return Row(
-        **_task(cells),
-        **_evaluate(pooled, cells, metrics, by),
-        backbone="",
-        strategy=BASELINE,
-        precision="",
-        ok=len(cells),
+        experiment=method.experiment,
+        baseline=True,
+        **_evaluate(pooled, method.done, metrics, by),
+        seeds=len({cell.record.seed for cell in method.done}),
+        ok=len(method.done),
         failed=0,
         parameters=0,
         trained_parameters=0,
         seconds=0.0,
         converged=True,
         errors=(),
-        baseline=True,
-        cells=tuple(cells),
+        cells=tuple(method.done),
     )
 
 
 def _train_counts(cells: Sequence[StoredCell]) -> np.ndarray[Any, Any]:
     """Return (cells, c) samples of each class in the training part of each cell."""
-    return np.array([cell.measures["train_counts"] for cell in cells])
+    return np.array([cell.measures.train_counts for cell in cells])
 
 
 def _evaluate(
-    pooled: Pooled | None, cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric
+    pooled: Predictions | None, cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric
 ) -> dict[str, Any]:
     """Return the fields of a row that its predictions decide; None if it has none."""
-    blank: dict[str, Any] = {"variant": "", "standing": None, "metric": by}
     if pooled is None:
-        return {"n": 0, "scores": {}, "interval": None, "pooled": None, "faults": (), "chance": None, **blank}
+        return {"metric": by, "scores": {}, "interval": None, "pooled": None, "faults": (), "chance": None}
     scores = evaluate_parts(
         pooled.labels, pooled.probabilities, pooled.cell, [metric for metric in metrics if not metric.origin]
     )
     faults: list[str] = []
     for metric in metrics:
-        extra = pooled.extra(metric)
-        if metric.origin and (extra.has(metric.wants) or metric.name == by.name):
+        if metric.origin and (pooled.extra.has(metric.wants) or metric.name == by.name):
             try:
-                scores |= evaluate_parts(pooled.labels, pooled.probabilities, pooled.cell, [metric], extra)
+                scores |= evaluate_parts(pooled.labels, pooled.probabilities, pooled.cell, [metric], pooled.extra)
             except PluginError as error:
                 if metric.name == by.name:
                     raise
                 faults.append(str(error))
     return {
-        "n": len(pooled.ids),
+        "metric": by,
         "scores": _summarise(scores),
         "faults": tuple(faults),
         "interval": comparison.interval(by, pooled),
         "chance": measure_chance(pooled.labels, _train_counts(cells), pooled.cell, len(pooled.ids)),
         "pooled": pooled,
-        **blank,
     }
-
-
-def _task(cells: Sequence[StoredCell]) -> dict[str, Any]:
-    """Return the fields of a row that its data and protocol decide."""
-    dataset, protocol = cells[0].record["dataset"], cells[0].record["protocol"]
-    return {
-        "dataset": dataset["text"],
-        "limit": dataset["limit"],
-        "synthetic": dataset["synthetic"],
-        "faces": next((cell.measures["faces"]["coverage"] for cell in cells if "faces" in cell.measures), None),
-        "classes": len(dataset["classes"]),
-        "protocol": protocol.get("text", protocol["name"]),
-        "ignores": tuple(protocol.get("ignores", ())),
-        "labels": dataset.get("labels", {}).get("set", "native"),
-        "trained_on": trained_on(dataset, protocol),
-        "folds": protocol["folds"],
-        "seeds": len({cell.record["seed"] for cell in cells}),
-    }
-
-
-def trained_on(dataset: dict[str, Any], protocol: dict[str, Any]) -> str:
-    """Return what trains, as records of a cell say it, where other data sets do; else nothing."""
-    others = [other["text"] for other in dataset.get("trained_with", ())]
-    own = [dataset["text"]] if others and protocol["name"] != "cross" else []
-    return " + ".join(own + others)
 
 
 def _summarise(scores: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Score]:
@@ -295,10 +320,10 @@ def _summarise(scores: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Score]:
     }
 
 
-def _seconds(measures: Iterable[dict[str, Any]]) -> float:
+def _seconds(measures: Iterable[Measures]) -> float:
     """Return the cost of a row: its features once, whenever they were computed, and every fit."""
-    seconds = [measure["seconds"] for measure in measures]
-    return max(second["features"] for second in seconds) + sum(sorted(second["fit"] for second in seconds))
+    seconds = [measure.seconds for measure in measures]
+    return max(second.features for second in seconds) + sum(sorted(second.fit for second in seconds))
 
 
 def _tell_apart(rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:

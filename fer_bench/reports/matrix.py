@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fer_bench.foreign import visible
@@ -106,8 +106,8 @@ def to_tables(matrices: Sequence[Matrix]) -> list[Table]:
     return [*tables, Table(notes=(NOTE,))]
 
 
-def draw(matrices: Sequence[Matrix], file: Path) -> None:
-    """Draw a heat map of each method, side by side, into an SVG or PNG file, as its name says."""
+def draw(matrices: Sequence[Matrix], form: str) -> bytes:
+    """Return a heat map of each method, side by side, as ``svg`` or ``png``."""
     # matplotlib takes a second to import, which only this needs.
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -135,8 +135,9 @@ def draw(matrices: Sequence[Matrix], file: Path) -> None:
             axis.set_yticks(range(len(names)), [_wrap(name) for name in names])
             axis.set(xlabel="tested on", ylabel="trained on", title=_wrap(matrix.title))
             figure.colorbar(image, ax=axis, label="UAR %", shrink=0.8)
-        metadata = {"Date": None} if file.suffix == ".svg" else None
-        figure.savefig(file, dpi=150, metadata=metadata)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=form, dpi=150, metadata={"Date": None} if form == "svg" else None)
+    return drawn.getvalue()
 
 
 def _pairs(matrix: Matrix) -> list[tuple[str | int | float | None, ...]]:

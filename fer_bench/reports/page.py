@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import shlex
 from collections import defaultdict
@@ -19,13 +20,14 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.classification import count_confusion, precision_of, recall_of
 from fer_bench.evaluation.folds import FriedmanTest, friedman_test
 from fer_bench.foreign import defuse, one_line
 from fer_bench.reports import boards
 from fer_bench.reports.leaderboard import Row
 from fer_bench.reports.table import Cell, Column, tabulate, value, words
-from fer_bench.results.store import HISTORY, PROVENANCE
+from fer_bench.results.records import to_json
 
 BINS = 10
 MAX_CURVES = 20
@@ -99,11 +101,7 @@ def _details(row: Row) -> dict[str, Any]:
         "interval": row.interval,
         "score": row.scores.get(row.metric.name),
         "baseline": row.baseline,
-        "errors": [
-            (str(cell.record["seed"]), str(cell.record["fold"]), cell.error)
-            for cell in row.cells
-            if cell.status == "failed"
-        ],
+        "errors": [(str(cell.record.seed), str(cell.record.fold), cell.error) for cell in row.cells if not cell.ok],
         "classes": [],
         "confusion": [],
         "recall": [],
@@ -119,7 +117,7 @@ def _details(row: Row) -> dict[str, Any]:
         table = count_confusion(true, probabilities.argmax(axis=1), probabilities.shape[1])
         shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
         details |= {
-            "classes": list(row.cells[0].record["dataset"]["classes"]),
+            "classes": list(row.class_names),
             "confusion": [
                 list(zip(counts, part, strict=True))
                 for counts, part in zip(table.tolist(), shares.tolist(), strict=True)
@@ -156,7 +154,7 @@ def _curves(row: Row) -> list[dict[str, Any]]:
     found: dict[str, list[list[float]]] = defaultdict(list)
     for cell in row.cells[:MAX_CURVES]:
         try:
-            history = pd.read_csv(cell.folder / HISTORY)
+            history = pd.read_csv(io.BytesIO(cell.history()))
         except (OSError, ValueError):
             continue
         for name in history.select_dtypes("number"):
@@ -174,13 +172,11 @@ def _curves(row: Row) -> list[dict[str, Any]]:
 def _origin(row: Row) -> dict[str, Any]:
     """Return the command and the provenance of a row's first cell."""
     try:
-        provenance = json.loads((row.cells[0].folder / PROVENANCE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        provenance = to_json(row.cells[0].provenance)
+    except FerBenchError:
         return {"command": "", "provenance": {}}
-    command = provenance.pop("command", [])
-    text = shlex.join(map(str, command)) if isinstance(command, list) else str(command)
     return {
-        "command": text,
+        "command": shlex.join(provenance.pop("command", ())),
         "provenance": {
             key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
             for key, value in sorted(provenance.items())

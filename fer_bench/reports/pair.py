@@ -7,19 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from fer_bench.errors import PluginError
-from fer_bench.evaluation.checks import group_codes
-from fer_bench.evaluation.extra import Extra
 from fer_bench.evaluation.intervals import Interval, difference_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.evaluation.paired import McNemarTest, mcnemar_test, permutation_test
 from fer_bench.evaluation.ranking import compare_resampled
 from fer_bench.evaluation.resampling import resample_metric
-from fer_bench.results.rows import MethodRow, arrays, differences, know
-
-Array = np.ndarray[Any, Any]
+from fer_bench.results.predictions import Predictions, pair
+from fer_bench.results.records import to_json
+from fer_bench.results.rows import MethodRow, differences
 
 PROVENANCE = ("code", "python", "jax", "device", "cpu", "platform", "xla_flags", "environment", "distributions")
 """What may explain a difference; command, settings and seeds are said by the cells."""
@@ -83,49 +80,44 @@ def compare(first: MethodRow, second: MethodRow, metrics: Sequence[Metric] = tup
     Predictions are paired by seed and sample; of single cells by sample alone. Accuracy and UAR are tested by paired
     permutations of subjects, or of samples where no subject is known, the other metrics by their bootstrap.
     """
-    a, b = first.samples, second.samples
-    alone = len(first.cells) == len(second.cells) == 1
-    keys = ["id"] if alone else ["seed", "id"]
-    unpaired, both = _pair(first, second, a, b, keys)
-    origin = [{part: row.cells[0].provenance().get(part) for part in PROVENANCE} for row in (first, second)]
+    a, b = first.predictions, second.predictions
+    unpaired, both = _pair(first, second)
+    origin = [_origin(row) for row in (first, second)]
     rest = {
         "spec": tuple(differences(_spec(first), _spec(second))),
         "provenance": tuple(differences(*origin)),
         "first": first,
         "second": second,
     }
-    if unpaired:
-        known = [metric for metric in metrics if all(know(table).has(metric.wants) for table in (a, b))]
+    if both is None:
+        known = [metric for metric in metrics if all(one is None or one.extra.has(metric.wants) for one in (a, b))]
         lines, faults = _each(known, lambda metric: _alone(metric, a, b))
-        only = len(a), len(b)
         return Pair(
             **rest,
             samples=0,
             unit="",
             units=0,
-            only=only,
+            only=(0 if a is None else len(a), 0 if b is None else len(b)),
             unpaired=unpaired,
             metrics=lines,
             faults=faults,
             answers=None,
         )
+    assert a is not None
+    assert b is not None
     left, right = both
-    true, p, units = arrays(left)
-    _, q, _ = arrays(right)
-    count = group_codes(units, len(true))[1]
-    extra = know(left)
-    known = [metric for metric in metrics if extra.has(metric.wants)]
-    lines, faults = _each(known, lambda metric: _difference(metric, true, p, q, units, count, extra))
+    known = [metric for metric in metrics if left.extra.has(metric.wants)]
+    lines, faults = _each(known, lambda metric: _difference(metric, left, right))
     return Pair(
         **rest,
-        samples=len(true),
-        unit="subjects" if all(left["group"]) else "samples",
-        units=count,
-        only=(len(a) - len(true), len(b) - len(true)),
+        samples=len(left),
+        unit=left.unit_word,
+        units=left.n_units,
+        only=(len(a) - len(left), len(b) - len(left)),
         unpaired="",
         metrics=lines,
         faults=faults,
-        answers=mcnemar_test(true, p.argmax(axis=1), q.argmax(axis=1)),
+        answers=mcnemar_test(left.labels, left.answers, right.answers),
     )
 
 
@@ -143,62 +135,58 @@ def _each(
     return tuple(lines), tuple(faults)
 
 
-def _alone(metric: Metric, a: pd.DataFrame, b: pd.DataFrame) -> Difference:
-    first, second = _score(metric, a), _score(metric, b)
+def _alone(metric: Metric, a: Predictions | None, b: Predictions | None) -> Difference:
+    first, second = (None if one is None else metric.score(one.labels, one.probabilities, one.extra) for one in (a, b))
     return Difference(metric=metric, first=first, second=second, interval=None, p_value=None, test="bootstrap")
 
 
-def _difference(
-    metric: Metric, true: Array, p: Array, q: Array, units: Array | None, count: int, extra: Extra
-) -> Difference:
+def _difference(metric: Metric, left: Predictions, right: Predictions) -> Difference:
+    true, p, q, units, extra = left.labels, left.probabilities, right.probabilities, left.units, left.extra
     first, second = metric.score(true, p, extra), metric.score(true, q, extra)
     interval, p_value, test = None, None, "bootstrap"
-    if count > 1:
+    if left.n_units > 1:
         interval = difference_interval(metric, true, q, p, units, extra=extra)
         if metric.name in ("accuracy", "uar"):
             test = "permutation"
             name: Literal["accuracy", "uar"] = "accuracy" if metric.name == "accuracy" else "uar"
-            found = permutation_test(true, q.argmax(axis=1), p.argmax(axis=1), units, metric=name)
+            found = permutation_test(true, right.answers, left.answers, units, metric=name)
             p_value = found.p_value
         else:
             values = resample_metric(metric, true, [p, q], units, extra=extra)
-            p_value = float(compare_resampled(np.array([first, second]), values, count)[0, 1])
+            p_value = float(compare_resampled(np.array([first, second]), values, left.n_units)[0, 1])
     return Difference(metric=metric, first=first, second=second, interval=interval, p_value=p_value, test=test)
 
 
-def _pair(
-    first: MethodRow, second: MethodRow, a: pd.DataFrame, b: pd.DataFrame, keys: list[str]
-) -> tuple[str, tuple[pd.DataFrame, pd.DataFrame]]:
+def _pair(first: MethodRow, second: MethodRow) -> tuple[str, tuple[Predictions, Predictions] | None]:
     """Return why the predictions cannot be paired, or nothing and what both have, in one order."""
-    nothing = a.iloc[:0], b.iloc[:0]
-    for row, table in ((first, a), (second, b)):
-        if table.empty:
-            return f"{row.name} has no predictions: {row.failed[0].error}", nothing
-    classes = [row.shared["dataset"]["classes"] for row in (first, second)]
-    if classes[0] != classes[1]:
-        return f"other classes: {', '.join(classes[0])} and {', '.join(classes[1])}", nothing
-    fingerprints = [row.shared["dataset"].get("fingerprint") for row in (first, second)]
-    if fingerprints[0] != fingerprints[1]:
-        return "other data", nothing
-    common = a[keys].merge(b[keys], on=keys)
-    if common.empty:
-        what = "samples" if keys == ["id"] else "samples of one seed"
-        return f"no {what} were tested by both", nothing
-    left, right = (common.merge(table, on=keys) for table in (a, b))
-    if changed := int((left["label"].to_numpy() != right["label"].to_numpy()).sum()):
-        return f"{changed} samples have another label in the second", nothing
+    for row in (first, second):
+        if row.predictions is None:
+            why = [*row.damaged, *(cell.error for cell in row.failed)]
+            return f"{row.name} has no predictions: {why[0]}", None
+    assert first.predictions is not None
+    assert second.predictions is not None
+    one, other = first.experiment.dataset, second.experiment.dataset
+    if one.classes != other.classes:
+        return f"other classes: {', '.join(one.classes)} and {', '.join(other.classes)}", None
+    if one.fingerprint != other.fingerprint:
+        return "other data", None
+    single = len(first.cells) == len(second.cells) == 1
+    left, right = pair(first.predictions, second.predictions, by_seed=not single)
+    if not len(left):
+        return f"no {'samples' if single else 'samples of one seed'} were tested by both", None
+    if changed := int((left.labels != right.labels).sum()):
+        return f"{changed} samples have another label in the second", None
     return "", (left, right)
 
 
-def _score(metric: Metric, table: pd.DataFrame) -> float | None:
-    if table.empty:
-        return None
-    true, probabilities, _ = arrays(table)
-    return metric.score(true, probabilities, know(table))
+def _origin(row: MethodRow) -> dict[str, Any]:
+    """Return the provenance of the first cell, as far as it may explain a difference."""
+    known = to_json(row.cells[0].provenance)
+    return {part: known.get(part) for part in PROVENANCE}
 
 
 def _spec(row: MethodRow) -> dict[str, object]:
     """Return what is asked of a row, with fold and seed where it is one cell."""
-    shared = {**row.shared, "splits": {str(seed): digest for seed, digest in row.splits.items()}}
+    asked = {**to_json(row.experiment), "splits": {str(seed): digest for seed, digest in row.splits.items()}}
     record = row.cells[0].record
-    return {**shared, "seed": record["seed"], "fold": record["fold"]} if len(row.cells) == 1 else shared
+    return {**asked, "seed": record.seed, "fold": record.fold} if len(row.cells) == 1 else asked

@@ -30,7 +30,7 @@ def record(row: Row) -> dict[str, Any]:
     pooled = row.pooled
     if pooled is None:
         return {"coverage": None, "groups": {}, "soft": None}
-    size = row.cells[0].record["dataset"].get("n")
+    size = row.experiment.dataset.n
     groups = {}
     for name, (names, codes) in pooled.groups.items():
         known = np.flatnonzero(codes >= 0)

@@ -5,6 +5,7 @@ A listener to the events of a run, as a plugin may be: it is told of each cell, 
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 from collections.abc import Mapping
@@ -16,8 +17,8 @@ import pandas as pd
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import evaluate
 from fer_bench.hookspecs import hookimpl
-from fer_bench.results.rows import arrays
-from fer_bench.results.store import HISTORY, Store
+from fer_bench.results.reading import read_predictions
+from fer_bench.results.store import Store
 
 
 class TensorBoard:
@@ -55,20 +56,21 @@ class TensorBoard:
         """Write one cell."""
         assert self._store is not None, "a run starts before its cells are done"
         stored = self._store.read(cell["id"])
-        method = [_safe(cell[part]["text"]) for part in ("dataset", "backbone", "strategy")]
-        folder = self._folder.joinpath(*method, f"seed-{cell['seed']}-fold-{cell['fold']}-{cell['id'][:8]}")
+        record = stored.record
+        method = [_safe(part.text) for part in (record.dataset, record.backbone, record.strategy)]
+        folder = self._folder.joinpath(*method, f"seed-{record.seed}-fold-{record.fold}-{stored.id[:8]}")
         shutil.rmtree(folder, ignore_errors=True)
-        history = pd.read_csv(stored.folder / HISTORY)
+        history = pd.read_csv(io.BytesIO(stored.history()))
         with self._writer(str(folder), write_to_disk=True) as writer:
-            writer.add_text("cell", f"{cell['id']}: {stored.status} {stored.error}".rstrip())
+            writer.add_text("cell", f"{stored.id}: {stored.result.status} {stored.error}".rstrip())
             for row in history.to_dict("records"):
                 phase, epoch = row.pop("phase"), row.pop("epoch", 0)
                 for name, value in row.items():
                     if pd.notna(value):
                         writer.add_scalar(f"{phase}/{name}", value, int(epoch) if pd.notna(epoch) else 0)
-            if stored.status == "ok":
-                labels, probabilities, _ = arrays(stored.predictions())
-                for name, value in evaluate(labels, probabilities).items():
+            predictions, _, _ = read_predictions([stored] if stored.ok else [])
+            if predictions is not None:
+                for name, value in evaluate(predictions.labels, predictions.probabilities).items():
                     writer.add_scalar(f"test/{name}", value, len(history))
 
 

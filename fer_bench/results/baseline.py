@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import hashlib
 import io
 import json
 import re
-import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
 
+from fer_bench import atomic
 from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.results import records
+from fer_bench.results.predictions import Predictions, from_table, probability_columns
+from fer_bench.results.reading import check_columns
+from fer_bench.results.records import BASELINE_SCHEMA, BaselineIndex, BaselineRow, Experiment, Origin
 from fer_bench.results.rows import MethodRow, read_rows
-
-SCHEMA = 1
-"""Version of the files of a baseline."""
 
 INDEX = "baseline.json"
 ROWS = "rows"
 DIGITS = 4
 """Significant digits of a probability."""
+INDEX_LARGEST = 1 << 26
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,14 +36,22 @@ class FrozenRow:
     """A row of a baseline.
 
     Attributes:
-        name: as in `fer_bench.results.rows.MethodRow`; likewise ``shared`` and ``splits``.
-        predictions: as there, with rounded probabilities.
+        record: of the index.
+        predictions: with rounded probabilities.
     """
 
-    name: str
-    shared: dict[str, Any]
-    splits: dict[int, str]
-    predictions: pd.DataFrame
+    record: BaselineRow
+    predictions: Predictions
+
+    @property
+    def name(self) -> str:
+        """As in `fer_bench.results.rows.MethodRow`."""
+        return self.record.name
+
+    @property
+    def splits(self) -> dict[int, str]:
+        """As in `fer_bench.results.rows.MethodRow`."""
+        return {int(seed): digest for seed, digest in self.record.splits.items()}
 
 
 def freeze(runs_dir: Path, output: Path) -> list[str]:
@@ -50,6 +63,7 @@ def freeze(runs_dir: Path, output: Path) -> list[str]:
     rows, damaged = read_rows(runs_dir)
     faults = [f"left out: {message}" for message in damaged]
     for row in rows.values():
+        faults += [f"left out: {message}" for message in row.damaged]
         faults += [f"{row.name}: cell {cell.id[:8]} failed: {cell.error}" for cell in row.failed]
         faults += [f"{row.name}: seed {seed}, fold {fold} is missing" for seed, fold in row.missing]
     if faults:
@@ -57,16 +71,15 @@ def freeze(runs_dir: Path, output: Path) -> list[str]:
             f"A baseline holds whole rows alone, and {str(runs_dir)!r} is not whole:\n{bullet_list(faults)}\n"
             "Repeat the run to complete it, or delete the cells that do not belong."
         )
-    index: dict[str, Any] = {"schema": SCHEMA, "rows": []}
     files: dict[str, str] = {}
+    entries: list[BaselineRow] = []
     for row in rows.values():
+        assert row.predictions is not None, "a whole row has predictions"
         text = _to_csv(round_predictions(row.predictions))
-        file = f"{ROWS}/{_file_name(row)}"
-        files[file] = text
-        splits = {str(seed): digest for seed, digest in row.splits.items()}
-        entry = {"name": row.name, "file": file, "sha256": _digest(text), **row.shared, "splits": splits}
-        index["rows"].append(entry | {"from": _origin(row)})
-    _replace(output, files | {INDEX: json.dumps(index, indent=1, sort_keys=True, ensure_ascii=False) + "\n"})
+        entries.append(_entry(row, text))
+        files[entries[-1].file] = text
+    index = {"schema": BASELINE_SCHEMA, **records.to_json(BaselineIndex(rows=tuple(entries)))}
+    _replace(output, files, json.dumps(index, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     return list(rows)
 
 
@@ -81,23 +94,27 @@ def load(folder: Path) -> dict[str, FrozenRow]:
     if not index_file.is_file():
         raise FerBenchError(f"{str(folder)!r} holds no baseline: {INDEX} is missing. {hint}")
     try:
-        index = json.loads(index_file.read_text(encoding="utf-8"))
-        schema, entries = index["schema"], index["rows"]
-        if schema > SCHEMA:
+        if index_file.stat().st_size > INDEX_LARGEST:
+            raise ValueError("it is larger than any that fer-bench writes")
+        content = index_file.read_bytes()
+        schema = records.read(dict[str, Any], content).get("schema")
+        if isinstance(schema, int) and schema > BASELINE_SCHEMA:
             raise FerBenchError(
                 f"The baseline {str(folder)!r} was written by a newer fer-bench (schema {schema}, this one reads up to "
-                f"{SCHEMA}): update fer-bench, or freeze it again."
+                f"{BASELINE_SCHEMA}): update fer-bench, or freeze it again."
             )
-        if not entries:
-            raise FerBenchError(f"The baseline {str(folder)!r} has no rows. {hint}")
-        rows, faults = {}, []
-        for entry in entries:
-            try:
-                rows[entry["name"]] = _read_row(folder, entry)
-            except ValueError as error:
-                faults.append(str(error))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FerBenchError(f"{str(index_file)!r} cannot be read: {type(error).__name__} {error}. {hint}") from None
+        index = records.read(BaselineIndex, content)
+    except (OSError, ValueError) as error:
+        raise FerBenchError(f"{str(index_file)!r} cannot be read: {error}. {hint}") from None
+    if not index.rows:
+        raise FerBenchError(f"The baseline {str(folder)!r} has no rows. {hint}")
+    rows: dict[str, FrozenRow] = {}
+    faults: list[str] = []
+    for entry in index.rows:
+        try:
+            rows[entry.name] = FrozenRow(entry, _read_row(folder, entry))
+        except (ValueError, pa.ArrowException) as error:
+            faults.append(f"{entry.file} {error}")
     if faults:
         raise FerBenchError(
             f"The baseline {str(folder)!r} is damaged:\n{bullet_list(faults)}\nRestore it from git, or freeze it again."
@@ -105,57 +122,83 @@ def load(folder: Path) -> dict[str, FrozenRow]:
     return rows
 
 
-def round_predictions(table: pd.DataFrame) -> pd.DataFrame:
+def round_predictions(predictions: Predictions) -> Predictions:
     """Return predictions with probabilities of four significant digits, and every answer kept as it was.
 
     Two probabilities that rounding makes equal could turn an answer; the largest is then raised by its last digit.
     """
-    columns = [name for name in table.columns if name.startswith("p") and name[1:].isdigit()]
-    exact = table[columns].to_numpy(np.float64)
+    exact, answers = predictions.probabilities.astype(np.float64), predictions.answers
     rounded = np.array([float(f"{value:.{DIGITS}g}") for value in exact.ravel()]).reshape(exact.shape)
-    answers = exact.argmax(axis=1)
-    turned = np.flatnonzero(rounded.argmax(axis=1) != answers)
-    for row in turned:
+    for row in np.flatnonzero(rounded.argmax(axis=1) != answers):
         top = rounded[row].max()
         rounded[row, answers[row]] = float(f"{top + 10 ** (np.floor(np.log10(top)) - DIGITS + 1):.{DIGITS}g}")
-    kept = table.drop(columns=columns)
-    return pd.concat([kept, pd.DataFrame(rounded, columns=columns, index=table.index)], axis=1)
+    return replace(predictions, probabilities=rounded)
 
 
-def _read_row(folder: Path, entry: dict[str, Any]) -> FrozenRow:
-    """Read a row.
+def _entry(row: MethodRow, text: str) -> BaselineRow:
+    """Return what the index says of a row, with a few lines on where it comes from; all of it is in the cells."""
+    provenance = row.cells[0].provenance
+    return BaselineRow(
+        **{part.name: getattr(row.experiment, part.name) for part in fields(Experiment)},
+        name=row.name,
+        file=f"{ROWS}/{_file_name(row, text)}",
+        sha256=_digest(text),
+        splits={str(seed): digest for seed, digest in row.splits.items()},
+        origin=Origin(
+            cells=tuple(cell.id[:16] for cell in row.cells),
+            python=provenance.python,
+            commits={name: known.commit for name, known in provenance.code.items()},
+        ),
+    )
+
+
+def _read_row(folder: Path, entry: BaselineRow) -> Predictions:
+    """Read the predictions of a row.
 
     Raises:
-        ValueError: its file is missing or changed, or lies outside the baseline.
+        ValueError: the file is missing or changed, or holds no predictions.
     """
-    name = str(entry["file"])
-    if not re.fullmatch(rf"{ROWS}/[\w.-]+\.csv", name):
-        raise ValueError(f"{name!r} is not a file of a baseline")
     try:
-        text = (folder / name).read_text(encoding="utf-8")
+        text = (folder / entry.file).read_bytes().decode()
     except OSError as error:
-        raise ValueError(f"{name} is missing or cannot be read ({error.strerror})") from None
-    if _digest(text) != entry["sha256"]:
-        raise ValueError(f"{name} was changed: it does not match its hash in {INDEX}")
-    table = pd.read_csv(io.StringIO(text), dtype={"id": str, "group": str}, keep_default_na=False)
-    shared = {key: entry[key] for key in ("dataset", "protocol", "backbone", "strategy")}
-    return FrozenRow(entry["name"], shared, {int(seed): digest for seed, digest in entry["splits"].items()}, table)
+        raise ValueError(f"is missing or cannot be read ({error.strerror})") from None
+    if _digest(text) != entry.sha256:
+        raise ValueError(f"was changed: it does not match its hash in {INDEX}")
+    texts, wholes = ("id", "group"), ("seed", "fold", "label")
+    names = next(csv.reader(io.StringIO(text, newline="")), [])
+    types = {name: pa.float64() for name in probability_columns(names)}
+    types |= {name: pa.large_string() for name in texts} | {name: pa.int64() for name in wholes}
+    table = pyarrow.csv.read_csv(
+        io.BytesIO(text.encode()),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False),
+    )
+    check_columns(table.schema, len(entry.dataset.classes))
+    seed, fold = (table[name].to_numpy() for name in ("seed", "fold"))
+    return from_table(table, seed, fold, fold)
 
 
-def _to_csv(table: pd.DataFrame) -> str:
-    return table.to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
+def _to_csv(predictions: Predictions) -> str:
+    """Return predictions as text, by seed, fold and id."""
+    rows = np.lexsort((predictions.sample, predictions.fold, predictions.seed))
+    ordered = predictions.take(rows)
+    every = np.arange(len(ordered))
+    names = [*ordered.unit_names.to_pylist(), ""]
+    units = [names[unit] for unit in ordered.unit.tolist()]
+    numbers = [[f"{value:.{DIGITS}g}" for value in row] for row in ordered.probabilities.tolist()]
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["seed", "fold", "id", "group", "label", *(f"p{index}" for index in range(len(numbers[0])))])
+    columns = (ordered.seed.tolist(), ordered.fold.tolist(), ordered.sample_ids(every), units, ordered.labels.tolist())
+    writer.writerows([*known, *row] for *known, row in zip(*columns, numbers, strict=True))
+    return text.getvalue()
 
 
-def _origin(row: MethodRow) -> dict[str, Any]:
-    """Return a few lines on where a row comes from; all of it is in the cells."""
-    provenance = row.cells[0].provenance()
-    code = {name: known.get("commit") for name, known in provenance.get("code", {}).items()}
-    return {"cells": [cell.id[:16] for cell in row.cells], "python": provenance.get("python", ""), "commits": code}
-
-
-def _file_name(row: MethodRow) -> str:
+def _file_name(row: MethodRow, text: str) -> str:
+    """Return a name that changes with the content: a kill in between leaves the old index with its own files."""
     words = re.sub(r"[^a-z0-9]+", "-", row.name.lower()).strip("-")
-    return f"{words[:80]}-{hashlib.sha256(row.name.encode()).hexdigest()[:8]}.csv"
+    digest = hashlib.sha256("\0".join((row.name, text)).encode()).hexdigest()
+    return f"{words[:80]}-{digest[:8]}.csv"
 
 
 def _digest(text: str) -> str:
@@ -163,15 +206,28 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()
 
 
-def _replace(output: Path, files: dict[str, str]) -> None:
-    """Write ``files`` as the whole content of ``output``."""
+def _replace(output: Path, files: dict[str, str], index: str) -> None:
+    """Write a baseline; the index comes last, so that at each instant it is the old one or the new one, whole."""
+    if output.exists() and (not output.is_dir() or any(not _is_ours(entry) for entry in output.iterdir())):
+        raise FerBenchError(f"{str(output)!r} holds something else than a baseline; name a new folder.")
     try:
-        if output.exists():
-            if not output.is_dir() or (any(output.iterdir()) and not (output / INDEX).is_file()):
-                raise FerBenchError(f"{str(output)!r} holds something else than a baseline; name a new folder.")
-            shutil.rmtree(output / ROWS, ignore_errors=True)
-        (output / ROWS).mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            (output / name).write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise FerBenchError(f"Cannot write the baseline to {str(output)!r}: {error.strerror}.") from None
+            atomic.write_file(output / name, text, "the baseline")
+        atomic.write_file(output / INDEX, index, "the baseline")
+    finally:
+        _prune(output)
+
+
+def _is_ours(entry: Path) -> bool:
+    return entry.name in (INDEX, ROWS) or atomic.is_scratch(entry.name)
+
+
+def _prune(output: Path) -> None:
+    """Remove the files of rows that the index does not name; without an index, all of them."""
+    with contextlib.suppress(OSError, ValueError):
+        index = output / INDEX
+        rows = records.read(BaselineIndex, index.read_bytes()).rows if index.exists() else ()
+        named = {row.file for row in rows}
+        for file in (output / ROWS).glob("*.csv"):
+            if f"{ROWS}/{file.name}" not in named:
+                file.unlink()

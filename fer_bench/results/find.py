@@ -7,13 +7,6 @@ from fer_bench.results.rows import MethodRow, group
 from fer_bench.results.store import Store, StoredCell
 
 
-def describe(cell: StoredCell) -> str:
-    """Return a cell in words: data set, protocol, backbone, strategy, seed and fold."""
-    record = cell.record
-    method = " / ".join(record[part]["text"] for part in ("dataset", "backbone", "strategy"))
-    return f"{method} / {record['protocol']['name']} / seed {record['seed']} / fold {record['fold']}"
-
-
 def find_cell(store: Store, prefix: str) -> StoredCell:
     """Return the intact cell of ``store`` whose id starts with ``prefix``.
 
@@ -35,7 +28,7 @@ def find_cell(store: Store, prefix: str) -> StoredCell:
     if len(found) == 1:
         return found[0]
     if found:
-        lines = [f"{cell.id[:16]}  {describe(cell)}" for cell in found]
+        lines = [f"{cell.id[:16]}  {cell.record}" for cell in found]
         raise FerBenchError(
             f"{len(found)} cells start with {prefix!r}; write more of the id:\n{bullet_list(lines, 20)}"
         )
@@ -81,5 +74,4 @@ def find_row(store: Store, text: str) -> MethodRow:
 
 
 def _alone(cell: StoredCell) -> MethodRow:
-    row = group([cell])[0]
-    return MethodRow(cell.id, describe(cell), row.shared, row.splits, row.cells)
+    return MethodRow(cell.id, str(cell.record), cell.record.experiment, (cell,))

@@ -11,7 +11,6 @@ import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jax
 import psutil
@@ -20,42 +19,39 @@ from fer_bench import about
 from fer_bench.plugins import Plugins
 from fer_bench.privacy import anonymise, anonymise_command, clean_flags, clean_word
 from fer_bench.results import source
-
-SCHEMA = 2
-"""Version of ``provenance.json``."""
+from fer_bench.results.records import Provenance, Source
 
 ENVIRONMENT = ("JAX_PLATFORMS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION", "OMP_NUM_THREADS")
 """Variables that change results or speed, beside ``XLA_FLAGS``."""
 
 
-def collect(plugins: Plugins) -> dict[str, Any]:
-    """Return what this process runs on, as plain JSON.
+def collect(plugins: Plugins) -> Provenance:
+    """Return what this process runs on.
 
     Args:
         plugins: those whose code is described; the broken ones are left out.
     """
     device = jax.devices()[0]
-    return {
-        "schema": SCHEMA,
-        "command": [Path(sys.argv[0]).name or "python", *anonymise_command(sys.argv[1:])],
-        "code": _code(plugins),
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "distributions": _distributions(),
-        "jax": {
+    return Provenance(
+        command=(Path(sys.argv[0]).name or "python", *anonymise_command(sys.argv[1:])),
+        code=_code(plugins),
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        distributions=_distributions(),
+        jax={
             "backend": jax.default_backend(),
             "x64": bool(jax.config.values["jax_enable_x64"]),
             "matmul_precision": jax.config.values["jax_default_matmul_precision"],
         },
-        "xla_flags": clean_flags(os.environ.get("XLA_FLAGS", "")),
-        "environment": {name: clean_word(os.environ[name]) for name in ENVIRONMENT if name in os.environ},
-        "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
-        "platform": f"{platform.system()} {platform.machine()}",
-        "cpu": {"model": _cpu_model(), "count": os.cpu_count()},
-        "memory_bytes": psutil.virtual_memory().total,
-    }
+        xla_flags=clean_flags(os.environ.get("XLA_FLAGS", "")),
+        environment={name: clean_word(os.environ[name]) for name in ENVIRONMENT if name in os.environ},
+        device={"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
+        platform=f"{platform.system()} {platform.machine()}",
+        cpu={"model": _cpu_model(), "count": os.cpu_count()},
+        memory_bytes=psutil.virtual_memory().total,
+    )
 
 
-def _code(plugins: Plugins) -> dict[str, Any]:
+def _code(plugins: Plugins) -> dict[str, Source]:
     """Return distribution -> its source, for fer-bench and each plugin that works."""
     found = {"fer-bench": source.describe("fer-bench", about.__version__, about.__file__)}
     for plugin in plugins:

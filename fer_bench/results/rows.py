@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from fer_bench.errors import FerBenchError, bullet_list
-from fer_bench.evaluation.extra import Extra
-from fer_bench.results.cell import record_id, shared_part
+from fer_bench.results.predictions import Predictions
+from fer_bench.results.reading import read_predictions
+from fer_bench.results.records import Experiment, to_json
 from fer_bench.results.store import Store, StoredCell
 
-Array = np.ndarray[Any, Any]
+MOST_MISSING = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,79 +26,61 @@ class MethodRow:
     Attributes:
         id: hash of what its cells have in common; two states of the code make two rows of one name.
         name: how it is called; rows of two runs with one name are the same question.
-        shared: what its cells have in common: ``dataset``, ``protocol`` without its splits, ``backbone``, ``strategy``.
-        splits: seed -> hash of its splits.
+        experiment: what its cells have in common.
         cells: by seed and fold.
     """
 
     id: str
     name: str
-    shared: dict[str, Any]
-    splits: dict[int, str]
+    experiment: Experiment
     cells: tuple[StoredCell, ...]
+
+    @property
+    def splits(self) -> dict[int, str]:
+        """Seed -> hash of its splits."""
+        return {cell.record.seed: cell.record.protocol.splits_sha256 for cell in self.cells}
 
     @property
     def failed(self) -> tuple[StoredCell, ...]:
         """Cells that have no predictions."""
-        return tuple(cell for cell in self.cells if cell.status != "ok")
+        return tuple(cell for cell in self.cells if not cell.ok)
 
     @property
     def missing(self) -> list[tuple[int, int]]:
-        """(seed, fold) of the cells that are not there."""
-        there = {(cell.record["seed"], cell.record["fold"]) for cell in self.cells}
-        wanted = [(seed, fold) for seed in self.splits for fold in range(self.shared["protocol"]["folds"])]
-        return [pair for pair in wanted if pair not in there]
+        """(seed, fold) of the cells that are not there, the first of them."""
+        there = {(cell.record.seed, cell.record.fold) for cell in self.cells}
+        wanted = itertools.product(self.splits, range(self.experiment.protocol.folds))
+        return list(itertools.islice((pair for pair in wanted if pair not in there), MOST_MISSING))
 
     @cached_property
-    def predictions(self) -> pd.DataFrame:
-        """Predictions of all cells that are done: seed, fold, id, group, label, p0 …, sorted by seed, fold and id."""
-        answers = [name for name in self.samples.columns if name.startswith("p") and name[1:].isdigit()]
-        return pd.DataFrame(self.samples[["seed", "fold", "id", "group", "label", *answers]])
+    def _read(self) -> tuple[Predictions | None, list[StoredCell], list[str]]:
+        return read_predictions([cell for cell in self.cells if cell.ok])
 
-    @cached_property
-    def samples(self) -> pd.DataFrame:
-        """The same with what else is known of the samples: ``soft0`` …, ``group:<name>``, where all cells have them."""
-        tables = [
-            cell.predictions().assign(seed=cell.record["seed"], fold=cell.record["fold"])
-            for cell in self.cells
-            if cell.status == "ok"
-        ]
-        if not tables:
-            return pd.DataFrame({"seed": [], "fold": [], "id": [], "group": [], "label": []})
-        table = pd.concat(tables, ignore_index=True, join="inner")
-        return table.sort_values(["seed", "fold", "id"], ignore_index=True)
+    @property
+    def predictions(self) -> Predictions | None:
+        """Predictions of all cells that are done; None if there is none."""
+        return self._read[0]
 
+    @property
+    def done(self) -> list[StoredCell]:
+        """Cells that are ok and whose predictions are sound; `Predictions.cell` is the place among them."""
+        return self._read[1]
 
-def arrays(table: pd.DataFrame) -> tuple[Array, Array, Array | None]:
-    """Return labels (n,), probabilities (n, c) and units (n,) of a row's predictions.
-
-    The unit is the subject or, where none is known, the sample; None stands for the rows, where each is one sample.
-    """
-    probabilities = table.filter(regex=r"^p\d+$").to_numpy(np.float64)
-    groups = table["group"].astype(str)
-    units = groups.where(groups != "", table["id"].astype(str))
-    return table["label"].to_numpy(np.int64), probabilities, None if units.is_unique else units.to_numpy(str)
-
-
-def know(table: pd.DataFrame) -> Extra:
-    """Return the soft labels and groups of a row's predictions."""
-    soft = table.filter(regex=r"^soft\d+$").to_numpy(np.float64)
-    columns = [name for name in table.columns if name.startswith("group:")]
-    groups = {name.removeprefix("group:"): table[name].astype(object).fillna("").to_numpy() for name in columns}
-    return Extra(soft if soft.shape[1] else None, groups)
+    @property
+    def damaged(self) -> list[str]:
+        """A message for each cell that is ok by its record and whose predictions are not sound."""
+        return self._read[2]
 
 
 def group(cells: Iterable[StoredCell]) -> list[MethodRow]:
     """Return the rows of ``cells``, by name and id."""
-    groups: dict[str, list[StoredCell]] = defaultdict(list)
+    groups: dict[Experiment, list[StoredCell]] = defaultdict(list)
     for cell in cells:
-        groups[record_id(shared_part(cell.record))].append(cell)
-    rows = []
-    for key, members in groups.items():
-        members.sort(key=lambda cell: (cell.record["seed"], cell.record["fold"]))
-        shared = shared_part(members[0].record)
-        splits = {cell.record["seed"]: cell.record["protocol"].get("splits_sha256", "") for cell in members}
-        rows.append(MethodRow(key, _name(shared), shared, splits, tuple(members)))
+        groups[cell.record.experiment].append(cell)
+    rows: list[MethodRow] = []
+    for experiment, members in groups.items():
+        members.sort(key=lambda cell: (cell.record.seed, cell.record.fold))
+        rows.append(MethodRow(experiment.id, experiment.question, experiment, tuple(members)))
     return sorted(rows, key=lambda row: (row.name, row.id))
 
 
@@ -120,7 +102,7 @@ def gather(cells: Sequence[StoredCell]) -> dict[str, MethodRow]:
     return {name: found[0] for name, found in groups.items()}
 
 
-def read_rows(runs_dir: Any) -> tuple[dict[str, MethodRow], list[str]]:
+def read_rows(runs_dir: Path) -> tuple[dict[str, MethodRow], list[str]]:
     """Return name -> row of a runs folder, and a message for each damaged cell.
 
     Raises:
@@ -159,24 +141,6 @@ def differences(first: dict[str, Any], second: dict[str, Any]) -> list[tuple[str
     ]
 
 
-def _name(shared: dict[str, Any]) -> str:
-    dataset, protocol = shared["dataset"], shared["protocol"]
-    limit = f" (limit {dataset['limit']})" if dataset.get("limit") else ""
-    label_set = dataset.get("labels", {}).get("set", "native")
-    labels = f" as {label_set}" if label_set != "native" else ""
-    others = "".join(f" + {other['text']}" for other in dataset.get("trained_with", ()))
-    # Whatever else a protocol says of itself is part of the question.
-    known = ("name", "text", "folds")
-    extra = [f"{key}={_plain(value)}" for key, value in sorted(protocol.items()) if key not in known and value]
-    folds = ", ".join([f"{protocol['name']} x {protocol['folds']}", *extra])
-    method = f"{shared['backbone']['text']} / {shared['strategy']['text']}"
-    return f"{dataset['text']}{labels}{limit}{others} / {folds} / {method}"
-
-
-def _plain(value: object) -> str:
-    return "+".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
 def _first_difference(rows: list[MethodRow]) -> str:
-    name, first, second = differences(rows[0].shared, rows[1].shared)[0]
+    name, first, second = differences(*(to_json(row.experiment) for row in rows[:2]))[0]
     return f"{len(rows)} variants ({', '.join(row.id[:8] for row in rows)}), {name} {first!r} and {second!r}"

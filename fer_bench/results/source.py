@@ -7,29 +7,26 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
+
+from fer_bench.results.records import Source
 
 TIMEOUT_S = 10
 
 
-def describe(distribution: str, version: str, module_file: str | None) -> dict[str, Any]:
+def describe(distribution: str, version: str, module_file: str | None) -> Source:
     """Return what is known of the source of an installed package.
 
     Args:
         distribution: its name.
         version: of the distribution.
         module_file: the file of its module, whose folder is looked up in git; None if there is none.
-
-    Returns:
-        ``version``; ``commit``, None if unknown; ``dirty``, whether files of the package are changed or new against
-        it, None if unknown; ``why``, why the commit is unknown, else empty.
     """
     commit, dirty, why = (
         _from_git(Path(module_file).parent, Path(module_file).name) if module_file else (None, None, "no file")
     )
     if commit is None and (installed := _from_direct_url(distribution)):
         commit, dirty, why = installed, False, ""
-    return {"version": version, "commit": commit, "dirty": dirty, "why": why}
+    return Source(version=version, commit=commit, dirty=dirty, why=why)
 
 
 def _from_direct_url(distribution: str) -> str | None:

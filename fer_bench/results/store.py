@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import functools
 import hashlib
+import io
 import json
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.ipc
 
+from fer_bench import atomic
 from fer_bench.errors import FerBenchError
 from fer_bench.privacy import anonymise
-from fer_bench.results.cell import SCHEMA, Cell, record_id
+from fer_bench.results import records
+from fer_bench.results.records import Cell, Measures, Provenance, ResultRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,11 +41,16 @@ CELL, RESULT, PREDICTIONS, HISTORY, PROVENANCE, CHECKSUMS = (
 )
 PARQUET = "predictions.parquet"
 """Where cells of the first format held their predictions."""
+_REST = frozenset((PREDICTIONS, HISTORY, PROVENANCE))
+LARGEST = {PREDICTIONS: 1 << 30, HISTORY: 1 << 28}
+"""Bytes that a file of a cell may have at most, else 16 MiB: a stranger's may claim to be as large as it likes."""
 
 PIECE = 1 << 16
 """Bytes that are read at once: more than most files hold, and no new memory page for each of them."""
 ALONE = pyarrow.ipc.IpcReadOptions(use_threads=False)
-READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+ATTEMPTS = 100
+# What lies in a runs folder may be a stranger's: no link is followed, and no FIFO waited for.
+READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +60,7 @@ class Result:
     Attributes:
         status: ``ok`` or ``failed``.
         error: why it failed; empty otherwise.
-        measures: numbers about the work: ``parameters``, ``trained_parameters``, ``seconds``, ``train_counts`` (samples
-            per class in the training part), and what the strategy adds.
+        measures: numbers about the work; None unless ``ok``.
         predictions: one row a test sample: ``id``, ``group``, ``label``, a categorical ``group:<name>`` for each
             attribute of the samples, ``soft0`` … where they have soft labels, then ``p0`` … for the probability of each
             class; ``found`` where faces were looked for (False: the true class has probability 0, so that every metric
@@ -60,7 +70,7 @@ class Result:
 
     status: Literal["ok", "failed"]
     error: str
-    measures: dict[str, Any]
+    measures: Measures | None
     predictions: pd.DataFrame | None
     history: pd.DataFrame
 
@@ -72,55 +82,74 @@ class StoredCell:
     Attributes:
         id: its sha256.
         record: ``cell.json``.
-        status: as in `Result`; likewise ``error`` and ``measures``.
+        result: ``result.json``.
         finished: when it was stored, in UTC as ISO 8601 with milliseconds.
         folder: where it lies.
     """
 
     id: str
-    record: dict[str, Any]
-    status: str
-    error: str
-    measures: dict[str, Any]
+    record: Cell
+    result: ResultRecord
     finished: str
     folder: Path
 
-    def predictions(self) -> pd.DataFrame:
-        """Read the predictions, one row a test sample."""
-        return _read_table(str(self.folder / PREDICTIONS)).to_pandas()
+    @property
+    def status(self) -> Literal["ok", "failed"]:
+        """How it ended."""
+        return self.result.status
 
-    def provenance(self) -> dict[str, Any]:
-        """Read where it comes from: see `fer_bench.results.provenance.collect`."""
-        return json.loads((self.folder / PROVENANCE).read_text(encoding="utf-8"))
+    @property
+    def ok(self) -> bool:
+        """Whether it did not fail."""
+        return self.result.status == "ok"
 
+    @property
+    def error(self) -> str:
+        """Why it failed; empty otherwise."""
+        return self.result.error
 
-def read_predictions(cells: Sequence[StoredCell]) -> tuple[pa.Table, np.ndarray[Any, Any]]:
-    """Read the predictions of several cells into one table, in the order given.
+    @property
+    def measures(self) -> Measures:
+        """Numbers about the work of a cell that is ok."""
+        assert self.result.measures is not None, "a cell that is ok has measures"
+        return self.result.measures
 
-    Returns:
-        The columns that all of them have; and (n,) int32, the place of each row's cell among ``cells``.
-    """
-    tables = [_read_table(f"{cell.folder}{os.sep}{PREDICTIONS}") for cell in cells]
-    schemas = [table.schema for table in tables]
-    if any(not schema.equals(schemas[0]) for schema in schemas):
-        names = [name for name in schemas[0].names if all(name in schema.names for schema in schemas)]
-        tables = [_with_plain_categories(table.select(names)) for table in tables]
-    place = np.repeat(np.arange(len(tables), dtype=np.int32), [len(table) for table in tables])
-    return pa.concat_tables(tables), place
+    def table(self) -> pa.Table:
+        """Read the predictions, one row a test sample; see `Result`.
 
+        Raises:
+            OSError: the file cannot be read.
+            pyarrow.ArrowException: it is no table.
+        """
+        # Parquet takes five times as long to open a small file, and more room for a large one.
+        content = b"".join(_pieces(self.folder, PREDICTIONS))
+        return pyarrow.ipc.open_file(content, options=ALONE).read_all()
 
-def _with_plain_categories(table: pa.Table) -> pa.Table:
-    """Return the table with categories as text: their type in a file hangs on how many there are, if any."""
-    schema = table.schema
-    for place, column in enumerate(schema):
-        if column.name.startswith("group:"):
-            schema = schema.set(place, column.with_type(pa.large_string()))
-    return table.cast(schema)
+    @functools.cached_property
+    def provenance(self) -> Provenance:
+        """Where it comes from.
 
+        Raises:
+            FerBenchError: the file is not what fer-bench writes.
+        """
+        try:
+            provenance = records.read(Provenance, b"".join(_pieces(self.folder, PROVENANCE)))
+            if any(fold >= self.record.protocol.folds for _, fold in provenance.together):
+                raise ValueError(f"together names a fold of {self.record.protocol.folds} or more")
+        except (OSError, ValueError) as error:
+            raise FerBenchError(
+                f"The {PROVENANCE} of cell {self.id[:16]} cannot be used: {error}. Delete its folder "
+                f"{str(self.folder)!r} and repeat the run to make it again."
+            ) from None
+        return provenance
 
-def _read_table(file: str) -> pa.Table:
-    # Parquet takes five times as long to open a small file, and more room for a large one.
-    return pyarrow.ipc.open_file(_content(file), options=ALONE).read_all()
+    def history(self) -> bytes:
+        """Read ``history.csv``.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return b"".join(_pieces(self.folder, HISTORY))
 
 
 class Store:
@@ -134,7 +163,7 @@ class Store:
         self.runs_dir = runs_dir
 
     def ensure_writable(self) -> None:
-        """Create the folder and try a file in it.
+        """Create the folder, try a file in it, and remove what killed runs left behind.
 
         Raises:
             FerBenchError: it cannot be created or written.
@@ -142,6 +171,7 @@ class Store:
         cells = self.runs_dir / "cells"
         try:
             cells.mkdir(parents=True, exist_ok=True)
+            atomic.remove_stale(cells)
             with tempfile.TemporaryFile(dir=cells):  # has no name that a killed process could leave behind
                 pass
         except OSError as error:
@@ -151,13 +181,13 @@ class Store:
         """Return where a cell lies or would lie."""
         return self.runs_dir / "cells" / cell_id[:16]
 
-    def status(self, cell: Cell) -> str | None:
+    def status(self, cell: Cell) -> Literal["ok", "failed"] | None:
         """Return the status of ``cell`` if it is stored intact, else None."""
         folder = self.folder(cell.id)
         if not folder.is_dir():
             return None
         try:
-            return _read(folder).status
+            return _read(folder).result.status
         except ValueError:
             return None
 
@@ -169,39 +199,37 @@ class Store:
         """
         return _read(self.folder(cell_id))
 
-    def write(self, cell: Cell, result: Result, provenance: dict[str, Any]) -> StoredCell:
+    def write(self, cell: Cell, result: Result, provenance: Provenance) -> StoredCell:
         """Store a cell at once or not at all; one of the same id is replaced.
 
         Raises:
             FerBenchError: the disk is full or the folder cannot be written; cells stored before are untouched.
         """
+        finished = _format(datetime.now(UTC))
+        record = ResultRecord(
+            status=result.status, error=anonymise(result.error), measures=result.measures, finished=finished
+        )
+        files = {CELL: _json(cell.record()), RESULT: _json(records.to_json(record))}
+        files[PROVENANCE] = _json({"schema": provenance.schema, **records.to_json(provenance)})
+        files[HISTORY] = result.history.to_csv(index=False).encode()
+        if result.predictions is not None:
+            buffer = io.BytesIO()
+            table = pa.Table.from_pandas(result.predictions, preserve_index=False)
+            pyarrow.feather.write_feather(table, buffer, compression="lz4")
+            files[PREDICTIONS] = buffer.getvalue()
+        files[CHECKSUMS] = _json({name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)})
         target = self.folder(cell.id)
-        temporary = target.with_name(f".{target.name}-{os.getpid()}")
+        temporary = atomic.scratch(target)
         try:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
-            _write_json(temporary / CELL, cell.record())
-            ended = {"status": result.status, "error": anonymise(result.error), "finished": _format(datetime.now(UTC))}
-            _write_json(temporary / RESULT, {**ended, "measures": result.measures})
-            _write_json(temporary / PROVENANCE, provenance)
-            if result.predictions is not None:
-                table = pa.Table.from_pandas(result.predictions, preserve_index=False)
-                pyarrow.feather.write_feather(table, str(temporary / PREDICTIONS), compression="lz4")
-            result.history.to_csv(temporary / HISTORY, index=False)
-            names = sorted(file.name for file in temporary.iterdir())
-            _write_json(temporary / CHECKSUMS, {name: _sha256(temporary / name) for name in names})
-            _sync(temporary)
-            if target.exists():
-                replaced = target.with_name(f".{target.name}-{os.getpid()}-old")
-                target.rename(replaced)
-                temporary.rename(target)
-                shutil.rmtree(replaced, ignore_errors=True)
-            else:
-                temporary.rename(target)
+            for name, content in files.items():
+                atomic.write_synced(temporary / name, content)
+            _move(temporary, target)
         except OSError as error:
             shutil.rmtree(temporary, ignore_errors=True)
             raise _cannot_write(self.runs_dir, error) from None
-        return _read(target)
+        return StoredCell(cell.id, cell, record, finished, target)
 
     def cells(self) -> tuple[list[StoredCell], list[str]]:
         """Return all intact cells, sorted by id, and one message for each folder that is not.
@@ -224,7 +252,8 @@ class Store:
         if not cells.is_dir():
             return []
         with os.scandir(cells) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+            kept = (entry for entry in entries if entry.is_symlink() or entry.is_dir(follow_symlinks=False))
+            names = sorted(entry.name for entry in kept if not entry.name.startswith("."))
         return [cells / name for name in names]
 
 
@@ -243,77 +272,101 @@ def _read(folder: Path) -> StoredCell:
         ValueError: a file is missing or changed, or the cell is of a newer schema or of a format that is not read; says
             which.
     """
-    place = f"{folder}{os.sep}"
+    name = CHECKSUMS
     try:
-        checksums = json.loads(_content(place + CHECKSUMS).decode())
-        held: dict[str, bytes] = {}  # each file is read once: thousands of cells are tens of thousands of files
-        for name, expected in checksums.items():
-            content = _content(place + name)
-            if hashlib.sha256(content).hexdigest() != expected:
-                raise ValueError(f"{name} does not match its checksum")
-            if name in (CELL, RESULT):
-                held[name] = content
-        record, result = (json.loads((held.get(name) or _content(place + name)).decode()) for name in (CELL, RESULT))
-        schema = record["schema"]
-        if schema > SCHEMA:
-            raise ValueError(f"written by a newer fer-bench (schema {schema}, this one reads up to {SCHEMA})")
-        key = record_id(record)
-        if key[:16] != folder.name:
-            raise ValueError("the folder's name is not the hash of its cell.json")
+        if folder.is_symlink():
+            raise ValueError("lies behind a link; expected a folder")
+        checksums = records.read(dict[str, str], b"".join(_pieces(folder, CHECKSUMS)))
         if PARQUET in checksums:
             raise ValueError(f"of an older format, with {PARQUET}; repeat the run to make it again")
-        if missing := [name for name in _needed(result["status"]) if name not in checksums]:
-            raise ValueError(f"{' and '.join(missing)} is missing")
-        # Cells of schema 1 do not say when they were stored.
-        finished = result.get("finished") or _format(datetime.fromtimestamp((folder / RESULT).stat().st_mtime, UTC))
-        return StoredCell(key, record, result["status"], result["error"], result["measures"], finished, folder)
+        if strange := checksums.keys() - _REST - {CELL, RESULT}:
+            raise ValueError(f"names {min(strange)!r}, which is no file of a cell")
+        held: dict[str, list[bytes]] = {}  # each file is read once: thousands of cells are tens of thousands of files
+        for name in (CELL, RESULT, *sorted(checksums.keys() & _REST)):
+            pieces, value = _pieces(folder, name), hashlib.sha256()
+            if name not in _REST:
+                pieces = held[name] = list(pieces)
+            for piece in pieces:
+                value.update(piece)
+            if checksums.get(name) != value.hexdigest():
+                raise ValueError("does not match its checksum")
+        name = CELL
+        key, record = records.read_cell(b"".join(held[CELL]))
+        name = RESULT
+        result = records.read(ResultRecord, b"".join(held[RESULT]))
+        classes = len(record.dataset.classes)
+        if result.status == "ok" and (result.measures is None or len(result.measures.train_counts) != classes):
+            raise ValueError(f"has not the measures of {classes} classes")
     except OSError as error:
-        raise ValueError(f"{Path(error.filename or CHECKSUMS).name} is missing or cannot be read") from None
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a cell of fer-bench: {type(error).__name__} {error}") from None
+        raise ValueError(f"{name} {_why(error)}") from None
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
+    if key[:16] != folder.name:
+        raise ValueError("the folder's name is not the hash of its cell.json")
+    needed = (PROVENANCE, HISTORY, PREDICTIONS) if result.status == "ok" else (PROVENANCE, HISTORY)
+    if missing := [name for name in needed if name not in checksums]:
+        raise ValueError(f"{' and '.join(missing)} is missing")
+    # Cells of schema 1 do not say when they were stored.
+    finished = result.finished or _format(datetime.fromtimestamp((folder / RESULT).stat().st_mtime, UTC))
+    return StoredCell(key, record, result, finished, folder)
 
 
 def _format(time: datetime) -> str:
     return time.isoformat(timespec="milliseconds")
 
 
-def _needed(status: str) -> tuple[str, ...]:
-    return (PROVENANCE, HISTORY, PREDICTIONS) if status == "ok" else (PROVENANCE, HISTORY)
+def _why(error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "is a link; expected a file"
+    return error.strerror if error.errno == errno.EFBIG and error.strerror else "is missing or cannot be read"
 
 
-def _write_json(file: Path, value: object) -> None:
-    file.write_text(
-        json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
+def _pieces(folder: Path, name: str) -> Iterator[bytes]:
+    """Yield what a file of a cell holds; `open` and `Path` take longer than the reading of a small one.
 
-
-def _content(file: str) -> bytes:
-    """Return what a file holds; `open` and `Path` take longer than the reading of a small one."""
-    descriptor = os.open(file, READ)
+    Raises:
+        OSError: it cannot be read, is a link or no regular file, or is larger than any that fer-bench writes.
+    """
+    descriptor = os.open(f"{folder}{os.sep}{name}", READ)
     try:
-        pieces = [os.read(descriptor, PIECE)]
-        while len(pieces[-1]) == PIECE:
-            pieces.append(os.read(descriptor, PIECE))
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST.get(name, 1 << 24):
+            raise OSError(errno.EFBIG, "is no regular file, or too large")
+        while piece := os.read(descriptor, PIECE):
+            yield piece
+            if len(piece) < PIECE:
+                return
     finally:
         os.close(descriptor)
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _json(value: object) -> bytes:
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
 
 
-def _sync(folder: Path) -> None:
-    """Flush the files to disk, so that a rename never shows a folder that a power cut then empties."""
-    for file in folder.iterdir():
-        with file.open("rb") as stream:
-            os.fsync(stream.fileno())
+def _move(made: Path, target: Path) -> None:
+    """Rename a folder into its place; where another process puts the same cell there at this instant, the last stays.
+
+    Raises:
+        OSError: the place cannot be written.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            made.rename(target)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        replaced = made.with_name(f".old{made.name}")
+        with contextlib.suppress(FileNotFoundError):
+            target.rename(replaced)
+        shutil.rmtree(replaced, ignore_errors=True)
+    raise OSError(errno.EEXIST, "other processes keep writing the same cell")
 
 
 def _cannot_write(runs_dir: Path, error: OSError) -> FerBenchError:
     return FerBenchError(
-        f"Cannot write to the runs folder {str(runs_dir)!r}: {error.strerror or error}. "
-        "Cells stored before are untouched; "
-        "free some space or choose another folder with --runs-dir, then repeat the command to go on."
+        f"Cannot write to the runs folder {str(runs_dir)!r}: {atomic.reason(error)}. "
+        "Cells stored before are untouched; choose another folder with --runs-dir, then repeat the command to go on."
     )

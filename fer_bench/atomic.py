@@ -1,0 +1,126 @@
+"""Write a file whole or not at all: beside its place, flushed to disk, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import platform
+import re
+import shutil
+import stat
+from pathlib import Path
+
+from fer_bench.errors import FerBenchError
+
+_SCRATCH = re.compile(r"\.(?:old\.)?(.+)-([0-9a-f]{6})-(\d+)")
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+
+
+def write_file(file: Path, content: str | bytes, what: str) -> None:
+    """Make ``content`` the whole content of ``file``, with the folders above it; text as UTF-8.
+
+    A link keeps pointing where it points; what is no regular file, such as ``/dev/stdout``, is written to.
+
+    Raises:
+        FerBenchError: it cannot be written; what stood there before is untouched. The message names ``what``.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        target = file.resolve() if file.is_symlink() else file
+        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+            target.write_bytes(data)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_stale(target.parent, target.name)
+        beside = scratch(target)
+        try:
+            write_synced(beside, data)
+            if target.exists():
+                shutil.copymode(target, beside)
+            beside.replace(target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                beside.unlink()
+            raise
+        sync_folder(target.parent)
+    except OSError as error:
+        raise FerBenchError(
+            f"Cannot write {what} to {str(file)!r}: {reason(error)}. What stood there before is untouched."
+        ) from None
+
+
+def append(file: Path, text: str, what: str) -> None:
+    """Add ``text`` to a file that others add to as well, which is why it is not replaced.
+
+    Raises:
+        FerBenchError: it cannot be written.
+    """
+    try:
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise FerBenchError(f"Cannot add {what} to {str(file)!r}: {reason(error)}.") from None
+
+
+def write_synced(file: Path, data: bytes) -> None:
+    """Write a new file and flush it to disk, so that no rename shows a file that a power cut then empties."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush to disk which files a folder holds, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def scratch(target: Path) -> Path:
+    """Return where this process writes what will become ``target``: beside it, hidden."""
+    return target.with_name(f".{target.name[:200]}-{_HOST}-{os.getpid()}")
+
+
+def is_scratch(name: str) -> bool:
+    """Return whether a file or folder is called as `scratch` calls them."""
+    return _SCRATCH.fullmatch(name) is not None
+
+
+def remove_stale(folder: Path, name: str | None = None) -> None:
+    """Remove from ``folder`` the scratch of processes of this machine that live no longer.
+
+    Args:
+        folder: where to look.
+        name: of what was to be written; None: of anything.
+    """
+    with contextlib.suppress(OSError):
+        for entry in list(folder.iterdir()):
+            match = _SCRATCH.fullmatch(entry.name)
+            if match and name in (None, match[1]) and match[2] == _HOST and not _lives(int(match[3])):
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    entry.unlink(missing_ok=True)
+
+
+def reason(error: OSError) -> str:
+    """Return why a file could not be written, in words."""
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return f"the disk is full ({error.strerror}); free some space and repeat the command"
+    return error.strerror or str(error)
+
+
+def _lives(process: int) -> bool:
+    import psutil
+
+    return process != os.getpid() and psutil.pid_exists(process)

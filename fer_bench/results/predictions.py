@@ -1,0 +1,202 @@
+"""The predictions of a row as arrays: read from Arrow, checked, lined up. What scores a row takes them from here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from fer_bench.data.texts import blocks, compute, encode, numbers, plain
+from fer_bench.evaluation.extra import Extra
+
+Array = np.ndarray[Any, Any]
+
+GROUP = "group:"
+"""How the columns begin that hold a category of each sample, such as sex."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """n predictions, sorted by seed, id and cell.
+
+    A leaderboard holds those of each row, perhaps of millions of samples: numbers are small and names are Arrow's.
+
+    Attributes:
+        ids: distinct, in order; ``sample``: (n,) int32, place among them.
+        unit_names: of subjects, or of what else belongs together; ``unit``: (n,) int32, place among them, -1 where none
+            is known.
+        seed: (n,) int64.
+        fold: (n,) int32.
+        cell: (n,) int32, place among the cells that were read.
+        labels: (n,) int32, the true classes.
+        probabilities: (n, c) float32 or float64, as they are stored.
+        groups: name of a column of groups -> (names, (n,) int32 of each prediction, -1 where it has none).
+        soft: (n, c) float32, shares of annotators; None where they are not known.
+    """
+
+    ids: pa.LargeStringArray
+    sample: Array
+    unit_names: pa.LargeStringArray
+    unit: Array
+    seed: Array
+    fold: Array
+    cell: Array
+    labels: Array
+    probabilities: Array
+    groups: dict[str, tuple[list[str], Array]] = field(default_factory=dict[str, tuple[list[str], Array]])
+    soft: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.sample)
+
+    @cached_property
+    def units(self) -> Array | None:
+        """(n,) int32, what is resampled: subject or, if unknown, sample. None stands for rows of one image each."""
+        units = np.where(self.unit < 0, len(self.unit_names) + self.sample, self.unit)
+        return None if len(np.unique(units)) == len(units) else units
+
+    @property
+    def unit_word(self) -> str:
+        """What the units are: ``subjects`` where one is known of any sample, else ``samples``."""
+        return "subjects" if (self.unit >= 0).any() else "samples"
+
+    @property
+    def n_units(self) -> int:
+        """How many units there are."""
+        return len(self) if self.units is None else len(np.unique(self.units))
+
+    @property
+    def n_samples(self) -> int:
+        """How many distinct samples there are."""
+        return len(np.unique(self.sample))
+
+    @property
+    def answers(self) -> Array:
+        """(n,) int64, the class of the largest probability; of equals, the first."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def key(self) -> str:
+        """A hash of what was tested: seeds, sample ids and labels."""
+        value = hashlib.sha256()
+        for names in blocks(self.ids):
+            value.update("".join(f"{name}\0" for name in names).encode())
+        for column in (self.sample, self.seed, self.labels):
+            value.update(column.astype("<i8").tobytes())
+        return value.hexdigest()
+
+    @cached_property
+    def extra(self) -> Extra:
+        """What metrics of plugins may want beside labels and probabilities."""
+        named = {name: np.array([*names, ""], object)[codes] for name, (names, codes) in self.groups.items()}
+        return Extra(None if self.soft is None else self.soft.astype(np.float64), named)
+
+    def take(self, rows: Array) -> Predictions:
+        """Return some of the predictions."""
+        names = ("sample", "unit", "seed", "fold", "cell", "labels", "probabilities")
+        return replace(
+            self,
+            **{name: getattr(self, name)[rows] for name in names},
+            groups={name: (names, codes[rows]) for name, (names, codes) in self.groups.items()},
+            soft=None if self.soft is None else self.soft[rows],
+        )
+
+    def sample_ids(self, rows: Array) -> list[str]:
+        """Return the ids of some of the predictions."""
+        return self.ids.take(pa.array(self.sample[rows])).to_pylist()
+
+
+def from_table(table: pa.Table, seed: Array, fold: Array, cell: Array) -> Predictions:
+    """Return the predictions in a table with the columns of ``predictions.feather``.
+
+    Args:
+        table: of n rows.
+        seed: (n,); likewise ``fold`` and ``cell``.
+        fold: (n,).
+        cell: (n,).
+    """
+    ids, sample = encode(plain(table["id"]))
+    unit_names, unit = _codes(table["group"])
+    soft = _matrix(table, "soft")
+    made = Predictions(
+        ids,
+        sample,
+        unit_names,
+        unit,
+        seed.astype(np.int64),
+        fold.astype(np.int32),
+        cell.astype(np.int32),
+        np.clip(numbers(table["label"]), -1, 2**31 - 1).astype(np.int32),
+        _matrix(table, "p"),
+        {name.removeprefix(GROUP): _groups(table[name]) for name in table.column_names if name.startswith(GROUP)},
+        soft if soft.shape[1] else None,
+    )
+    return made.take(np.lexsort((made.cell, made.sample, made.seed)))
+
+
+def probability_columns(names: Sequence[str], prefix: str = "p") -> list[str]:
+    """Return the columns ``p0``, ``p1`` … of a table, in this order."""
+    present, wanted = set(names), []
+    while (name := f"{prefix}{len(wanted)}") in present:
+        wanted.append(name)
+    return wanted
+
+
+def pair(first: Predictions, second: Predictions, *, by_seed: bool = True) -> tuple[Predictions, Predictions]:
+    """Return of both the predictions of samples that both tested, row by row.
+
+    A sample that repeated folds test several times under a seed is paired each time, in the order of the folds.
+
+    Args:
+        first: predictions; likewise ``second``.
+        second: those to be paired with them.
+        by_seed: whether the seed must be the same too.
+    """
+    place = numbers(compute.index_in(second.ids, first.ids).fill_null(-1)).astype(np.int64)[second.sample]
+    known = np.flatnonzero(place >= 0)
+    other, n = second.take(known), len(first.ids)
+    seeds = np.concatenate([first.seed, other.seed]) if by_seed else np.zeros(len(first) + len(other), np.int64)
+    keys = np.unique(seeds, return_inverse=True)[1] * n + np.concatenate([first.sample, place[known]])
+    parts = keys[: len(first)], keys[len(first) :]
+    again = [_count_before(part) for part in parts]
+    width = 1 + max((int(part.max()) for part in again if len(part)), default=0)
+    mine, theirs = (part * width + before for part, before in zip(parts, again, strict=True))
+    _, left, right = np.intersect1d(mine, theirs, return_indices=True)
+    return first.take(left), other.take(right)
+
+
+def _count_before(keys: Array) -> Array:
+    """Return (n,) int64: how often each key stood before."""
+    order = np.argsort(keys, kind="stable")
+    begins = np.flatnonzero(np.diff(keys[order], prepend=-1))
+    before = np.empty(len(keys), np.int64)
+    before[order] = np.arange(len(keys)) - np.repeat(begins, np.diff(begins, append=len(keys)))
+    return before
+
+
+def _matrix(table: pa.Table, prefix: str) -> Array:
+    """Return the columns ``<prefix>0`` … as (n, columns) float32, or float64 where one is stored so."""
+    names = probability_columns(table.column_names, prefix)
+    wide = any(table.schema.field(name).type == pa.float64() for name in names)
+    matrix = np.empty((len(table), len(names)), np.float64 if wide else np.float32)
+    for column, name in enumerate(names):
+        matrix[:, column] = numbers(table[name])
+    return matrix
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[pa.LargeStringArray, Array]:
+    """Return the distinct names of a text column in order, and (n,) int32; -1 for an empty or missing name."""
+    texts = plain(column)
+    names, codes = encode(texts.fill_null("") if texts.null_count else texts)  # fill_null imports pandas
+    empty = int(len(names) > 0 and names[0].as_py() == "")  # names are in order
+    return names.slice(empty), (codes - empty).astype(np.int32)
+
+
+def _groups(column: pa.ChunkedArray) -> tuple[list[str], Array]:
+    names, codes = _codes(column)
+    return names.to_pylist(), codes

@@ -1,0 +1,150 @@
+"""Read the predictions of cells into arrays; a cell whose predictions are not sound is named and left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from fer_bench.evaluation.checks import SUM_TOLERANCE
+from fer_bench.results.predictions import GROUP, Predictions, from_table, probability_columns
+from fer_bench.results.store import PREDICTIONS, StoredCell
+
+
+def read_predictions(cells: Sequence[StoredCell]) -> tuple[Predictions | None, list[StoredCell], list[str]]:
+    """Read the predictions of cells that are ok.
+
+    Returns:
+        The predictions, None if no cell has sound ones; the cells that have, of which `Predictions.cell` is the place;
+        and a message for each that has not.
+    """
+    tables: list[pa.Table] = []
+    kept: list[StoredCell] = []
+    faults: list[str] = []
+    sound: tuple[pa.Schema, int] | None = None
+    for cell in cells:
+        try:
+            table, classes = cell.table(), len(cell.record.dataset.classes)
+            if sound is None or sound[1] != classes or not sound[0].equals(table.schema):
+                check_columns(table.schema, classes)
+                sound = table.schema, classes
+            check_rows(table, cell.measures.tested)
+        except (OSError, ValueError, pa.ArrowException) as error:
+            faults.append(_message(cell, str(error)))
+            continue
+        tables.append(table)
+        kept.append(cell)
+    if not tables:
+        return None, [], faults
+    try:
+        made = _pool(tables, kept)
+    except (ValueError, pa.ArrowException):  # Arrow does not say which of them: each is read by itself
+        wrong = {number: fault for number, cell in enumerate(kept) if (fault := _unreadable(tables[number], cell))}
+    else:
+        wrong = _row_faults(made, len(kept))
+        if not wrong:
+            return made, kept, faults
+    faults += [_message(kept[number], fault) for number, fault in sorted(wrong.items())]
+    rest = [cell for number, cell in enumerate(kept) if number not in wrong]
+    made, kept, more = read_predictions(rest)
+    return made, kept, faults + more
+
+
+def _message(cell: StoredCell, fault: str) -> str:
+    return f"{cell.folder.name}: {PREDICTIONS}: {fault}"
+
+
+def _unreadable(table: pa.Table, cell: StoredCell) -> str:
+    try:
+        _pool([table], [cell])
+    except (ValueError, pa.ArrowException) as error:
+        return f"cannot be read ({error})"
+    return ""
+
+
+def _pool(tables: Sequence[pa.Table], cells: Sequence[StoredCell]) -> Predictions:
+    schemas = [table.schema for table in tables]
+    if any(not schema.equals(schemas[0]) for schema in schemas):
+        names = [name for name in schemas[0].names if all(name in schema.names for schema in schemas)]
+        tables = [_with_plain_categories(table.select(names)) for table in tables]
+    whole = pa.concat_tables(tables)
+    whole.validate(full=True)
+    cell = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+    seed = np.array([cell.record.seed for cell in cells], np.int64)
+    fold = np.array([cell.record.fold for cell in cells], np.int32)
+    return from_table(whole, seed[cell], fold[cell], cell)
+
+
+def _with_plain_categories(table: pa.Table) -> pa.Table:
+    """Return the table with categories as text: their type in a file depends on how many there are."""
+    schema = table.schema
+    for place, column in enumerate(schema):
+        if column.name.startswith(GROUP):
+            schema = schema.set(place, column.with_type(pa.large_string()))
+    return table.cast(schema)
+
+
+def check_columns(schema: pa.Schema, classes: int) -> None:
+    """Raise ValueError unless a table has the columns of predictions among ``classes`` classes."""
+    types = pa.types
+    texts = [name for name in schema.names if name in ("id", "group") or name.startswith(GROUP)]
+    shares = [f"p{index}" for index in range(classes)]
+    missing = [name for name in ("id", "group", "label", *shares) if name not in schema.names]
+    if missing:
+        raise ValueError(f"has no column {', '.join(missing)}")
+    if len(set(schema.names)) < len(schema.names):
+        raise ValueError("has a column twice")
+    if f"p{classes}" in schema.names:
+        raise ValueError(f"has more probabilities than the {classes} classes")
+    if len(probability_columns(schema.names, "soft")) not in (0, classes):
+        raise ValueError(f"has not one soft label for each of the {classes} classes")
+    for name in texts:
+        kind = schema.field(name).type
+        kind = kind.value_type if types.is_dictionary(kind) else kind
+        blank = name.startswith(GROUP) and (types.is_null(kind) or types.is_floating(kind))  # of no names at all
+        if not (types.is_string(kind) or types.is_large_string(kind) or blank):
+            raise ValueError(f"has a column {name} of {kind}; expected text")
+    if not types.is_integer(schema.field("label").type):
+        raise ValueError(f"has labels of {schema.field('label').type}; expected whole numbers")
+    for name in (*shares, *probability_columns(schema.names, "soft")):
+        if schema.field(name).type not in (pa.float32(), pa.float64()):
+            raise ValueError(f"has a column {name} of {schema.field(name).type}; expected float32")
+
+
+def check_rows(table: pa.Table, tested: int | None) -> None:
+    """Raise ValueError unless a table has as many rows as samples were ``tested``, and each has its values."""
+    if tested is not None and len(table) != tested:
+        raise ValueError(f"has {len(table)} rows of {tested}")
+    if not len(table):
+        raise ValueError("has no rows")
+    if any(table[name].null_count for name in ("id", "group", "label")):
+        raise ValueError("has rows without id, group or label")
+
+
+def _row_faults(predictions: Predictions, cells: int) -> dict[int, str]:
+    """Return cell -> what is wrong with its predictions.
+
+    Args:
+        predictions: of several cells.
+        cells: how many.
+    """
+    p, classes = predictions.probabilities, predictions.probabilities.shape[1]
+    order = np.lexsort((predictions.sample, predictions.cell))
+    cell, sample = predictions.cell[order], predictions.sample[order]
+    again = np.zeros(len(order), bool)
+    again[order[1:]] = (cell[1:] == cell[:-1]) & (sample[1:] == sample[:-1])
+    with np.errstate(invalid="ignore"):
+        sums = np.abs(p.sum(axis=1) - 1) <= SUM_TOLERANCE
+    checks = (
+        ("probabilities that are not finite", ~np.isfinite(p).all(axis=1)),
+        ("probabilities below 0 or that do not sum to 1", (p < 0).any(axis=1) | ~sums),
+        (f"labels outside 0 to {classes - 1}", (predictions.labels < 0) | (predictions.labels >= classes)),
+        ("samples that stand in it twice", again),
+    )
+    faults: dict[int, str] = {}
+    for what, wrong in checks:
+        counts = np.bincount(predictions.cell[wrong], minlength=cells)
+        for number in np.flatnonzero(counts).tolist():
+            faults.setdefault(number, f"{counts[number]} rows with {what}")
+    return faults
