@@ -137,10 +137,10 @@ main()
 """
 
 
-def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen:
+def start(folder: Path, *arguments: str, process: str = PROCESS, **environment: str) -> subprocess.Popen:
     env = {**os.environ, "PYTHONPATH": str(folder / "site"), "FER_BENCH_PLUGINS": "tiny", **environment}
     return subprocess.Popen(
-        [sys.executable, "-c", PROCESS, *arguments],
+        [sys.executable, "-c", process, *arguments],
         env=env,
         cwd=folder,
         stdout=subprocess.PIPE,

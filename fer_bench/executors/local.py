@@ -72,7 +72,6 @@ def execute(
     Raises:
         FerBenchError: the runs or the cache folder cannot be written; what was stored stays.
     """
-    store.ensure_writable()
     keep_compiled_programs(cache_dir, reporter.warn)
     alone, first = jax.process_count() == 1, devices.is_first_host()
     cache = cache_of(cache_dir, cache_limit, reporter.warn)
@@ -82,6 +81,8 @@ def execute(
     missing = devices.from_first_host(np.array([store.status(job.cell) != "ok" for job in grid.jobs]))
     pending = {id(job): bool(todo) for job, todo in zip(grid.jobs, missing, strict=True)}
     done = sum(not todo for todo in pending.values())
+    if done < len(pending):
+        store.ensure_writable()
     ok, failed = done, 0
     told = plugins if only is None and first else None
     unfinished = store.runs_dir / "unfinished" if alone else None

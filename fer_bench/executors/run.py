@@ -41,7 +41,10 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
     """
     settings = runs[0]
     store = Store(settings.runs_dir)
-    store.ensure_writable()
+    if not (
+        settings.runs_dir / "cells"
+    ).is_dir():  # Where cells lie, all may be done: then the folder may be read-only.
+        store.ensure_writable()
     grid = expand(runs, registry, settings.data_folder, settings.cache_folder, reporter)
     for note in grid.notes:
         reporter.say(note)

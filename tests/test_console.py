@@ -1,0 +1,128 @@
+"""What every command prints: consoles of other encodings, a closed or full stdout, Ctrl-C, read-only folders."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+from test_gate import write_runs as write_rows
+from tiny_run import BASE, PROCESS, invoke, start
+from written import FORMATS
+
+from fer_bench.cli import main
+from fer_bench.errors import FerBenchError
+from fer_bench.results.store import Store
+
+PART = [word.replace("squares", "squares[split=train]") for word in BASE]
+TRAINING = [
+    ["run", *BASE, "--folds", "2", "--protocol", "kfold"],
+    ["inflation", *PART, "--folds", "2"],
+    ["replay", "CELL"],
+    ["baseline", "freeze", "--runs-dir", "rows-é", "--output", "base-é"],
+]
+PRINTING = [
+    ["run", *BASE, "--folds", "2"],
+    ["run", *BASE, "--folds", "2", "--json"],
+    ["plan", *BASE, "--folds", "2"],
+    ["plan", *BASE, "--folds", "2", "--json"],
+    *(["leaderboard", "--format", form] for form in FORMATS),
+    *(["leaderboard", "--columns", what] for what in ("cost", "groups", "soft")),
+    ["inflation", *PART, "--folds", "2", "--json"],
+    *(["show", "CELL", *options] for options in ([], ["--json"])),
+    *(["compare", "CELL", "CELL", "--format", form] for form in ("terminal", "md", "json")),
+    ["check", "--baseline", "base-é", "--runs-dir", "rows-é"],
+    *(["data", *words] for words in (["list"], ["list", "squares"], ["status"], ["verify", "squares"])),
+    *(["data", *words, "--json"] for words in (["list"], ["status"], ["audit", "squares"])),
+    *(["data", "audit", "squares"], ["weights", "list"], ["cache", "status"], ["cache", "status", "--json"]),
+    *(["plugins", "list", *options] for options in ([], ["--json"])),
+    *(["--help"], ["--version"], ["show", "no-such-ß"]),
+]
+FAILS = {"show no-such-ß": 2}
+
+
+def command(monkeypatch: pytest.MonkeyPatch, encoding: str, *words: str) -> tuple[object, str, str]:
+    """Run a command in this process with such a console; return exit code, stdout and stderr."""
+    streams = {name: io.TextIOWrapper(io.BytesIO(), encoding=encoding) for name in ("stdout", "stderr")}
+    with monkeypatch.context() as patch:
+        for name, stream in streams.items():
+            patch.setattr(sys, name, stream)
+        patch.setattr(sys, "argv", ["fer-bench", *words])
+        patch.setattr(warnings, "showwarning", warnings.showwarning)
+        with pytest.raises(SystemExit) as end:
+            main()
+    out, err = (stream.buffer.getvalue().decode(encoding) for stream in streams.values())
+    return end.value.code, out, err
+
+
+@pytest.mark.slow
+def test_every_command_prints_on_consoles_of_any_encoding(tiny, monkeypatch):
+    write_rows(tiny / "rows-é", text="gesichter-ä-日本")
+    for encoding in ("ascii", "cp1252"):
+        shown: dict[str, str] = {}
+        for words in [*(TRAINING if encoding == "ascii" else []), *PRINTING]:
+            cells = tiny / "runs" / "cells"
+            words = [next(cells.iterdir()).name if word == "CELL" else word for word in words]
+            code, out, err = command(monkeypatch, encoding, *words)
+            name = " ".join(words)
+            assert code in (None, FAILS.get(name, 0)), f"{name}: {err}"
+            assert out or name in FAILS, name
+            if "json" in words[-1]:
+                assert out.isascii()
+                json.loads(out)
+            shown[name] = out + err
+        assert ("+-" if encoding == "ascii" else "±") in shown["leaderboard --format terminal"]
+        assert "\\u65e5\\u672c" in shown["check --baseline base-é --runs-dir rows-é"]
+        assert "no-such-" in shown["show no-such-ß"]
+
+
+@pytest.mark.parametrize("words", [["plugins", "list"], ["plugins", "list", "--json"], ["--help"]])
+def test_a_full_stdout_ends_in_a_message(words):
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        run = [sys.executable, "-m", "fer_bench", *words]
+        done = subprocess.run(run, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert "Cannot print" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full", "| head -c 1"])
+def test_closed_streams_end_in_no_traceback(closed, tmp_path):
+    """Nothing that is opened later takes the place of a closed stream."""
+    line = f"'{sys.executable}' -m fer_bench plugins list --json {closed}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.slow
+def test_an_interrupt_at_any_time_ends_in_130_and_no_traceback(tiny):
+    """From the first import on; before that, Python itself has not read our code."""
+    code = PROCESS.replace("from fer_bench.cli", "print(flush=True)\nfrom fer_bench.__main__")
+    for delay in (0.1, 0.3, 0.6, 1.0, 1.5, 2.5):
+        process = start(tiny, "run", *BASE, "--folds", "2", process=code)
+        process.stdout.readline()
+        time.sleep(delay)
+        process.send_signal(2)
+        _, err = process.communicate(timeout=120)
+        assert "Traceback" not in err, delay
+        assert process.returncode in (0, 130), (delay, err)
+
+
+def test_a_finished_run_shows_its_board_from_a_folder_that_is_read_only(tiny, monkeypatch):
+    arguments = ["run", *BASE, "--folds", "2"]
+    first = invoke(*arguments)
+
+    def refuse(self: Store) -> None:
+        raise FerBenchError("read-only")
+
+    monkeypatch.setattr(Store, "ensure_writable", refuse)
+    assert invoke(*arguments).stdout == first.stdout
+    with pytest.raises(FerBenchError, match="read-only"):
+        invoke(*arguments, "--seeds", "1")
