@@ -102,6 +102,7 @@ def test_chance_and_majority_stand_in_every_format(store):
             assert row["scores"]["accuracy"] == pytest.approx({"mean": 0.375, "std": 0.125 * 2**0.5})
             assert row["scores"]["uar"] == {"mean": 0.5, "std": 0.0}
     table = {line["strategy"]: line for line in csv.DictReader(io.StringIO(write("csv", rows)))}
+    assert not {"scores", "chance", "soft", "interval", "ranks", "cost", "groups", "cells"} & {*table["majority-class"]}
     assert {name: float(table["majority-class"][f"chance_{name}"]) for name in chance if name != "level"} == (
         pytest.approx({name: value for name, value in chance.items() if name != "level"})
     )

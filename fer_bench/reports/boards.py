@@ -23,6 +23,9 @@ EXTRA: Mapping[str, Callable[[Sequence[Row]], list[Field[Row]]]] = {
 SCHEMA = 2
 """Version of the JSON format."""
 
+NESTED = ("scores", "chance", "soft", "interval", "ranks", "cost", "groups", "cells")
+"""Fields of a record that hold several values, or None."""
+
 CHANCE = ("uniform", "prior", "uar", "uniform_limit", "prior_limit")
 INTERVAL = "95 % interval"
 TITLES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro-F1"}
@@ -57,7 +60,7 @@ def _flatten(record: dict[str, Any]) -> dict[str, Cell]:
     scores, chance = record["scores"], record["chance"] or {}
     soft, interval = record["soft"] or {}, record["interval"] or {}
     low, high = record["ranks"] or (None, None)
-    flat = {key: value for key, value in record.items() if not isinstance(value, dict | list | tuple)}
+    flat = {key: value for key, value in record.items() if key not in NESTED}
     flat |= {key: "; ".join(record[key]) for key in ("ignores", "errors")}
     for name in sorted({*STANDARD, *scores}):
         flat |= {f"{name}_{key}": scores.get(name, {}).get(key) for key in ("mean", "std")}

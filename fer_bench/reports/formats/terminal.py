@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import takewhile
 
 from rich import box
 from rich.console import Console
@@ -13,7 +15,7 @@ from rich.text import Text
 
 from fer_bench.console import encodable
 from fer_bench.foreign import defuse, visible
-from fer_bench.reports.table import Table, words
+from fer_bench.reports.table import Column, Table, words
 
 UNLIMITED = 10_000
 
@@ -21,8 +23,10 @@ UNLIMITED = 10_000
 def write(tables: Sequence[Table], width: int | None = None, encoding: str = "utf-8") -> str:
     """Return tables as lines.
 
+    Where a table is too wide, its optional columns are left out, the last ones first; then names share a column.
+
     Args:
-        tables: their optional columns are left out, the last ones first, as far as the width asks for it.
+        tables: what to write.
         width: columns; None is the terminal's own.
         encoding: what it lacks is written in ASCII.
     """
@@ -31,17 +35,13 @@ def write(tables: Sequence[Table], width: int | None = None, encoding: str = "ut
         return Text(encodable(visible(part), encoding))
 
     console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, legacy_windows=False)
-    for table in tables:
+    for before, table in zip((Table(), *tables), tables, strict=False):
+        if before.notes or (before.title and not before.columns):
+            console.print()
         if table.title:
             console.print(text(table.title))
         if table.columns:
-            cells = [[text(words(cell)) for cell in row] for row in table.rows]
-            places = list(range(len(table.columns)))
-            while _width(console, _grid(table, cells, places, text, stacked=True)) > console.width:
-                if (last := next((i for i in reversed(places) if table.columns[i].optional), None)) is None:
-                    break
-                places.remove(last)
-            console.print(_grid(table, cells, places, text))
+            console.print(_fit(table, console, text))
         for note in table.notes:
             console.print(text(note))
     assert isinstance(console.file, io.StringIO)
@@ -49,31 +49,47 @@ def write(tables: Sequence[Table], width: int | None = None, encoding: str = "ut
     return encodable(defuse("".join(lines)), encoding)
 
 
-def _grid(
-    table: Table,
-    cells: Sequence[Sequence[Text]],
-    places: Sequence[int],
-    text: Callable[[str], Text],
-    stacked: bool = False,
-) -> Grid:
-    """Return the columns in ``places`` for rich, which never sees foreign text as its markup.
-
-    Numbers stay whole; their heads wrap where that makes room, with ``stacked`` at every space.
-    """
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for place in places:
-        column = table.columns[place]
-        if column.kind == "text":
-            grid.add_column(text(column.title), overflow="fold")
-        else:
-            head = column.title.replace(" ", "\n") if stacked else column.title
-            whole = max((row[place].cell_len for row in cells), default=1)
-            grid.add_column(text(head), justify="right", min_width=whole, overflow="fold")
-    for row in cells:
-        grid.add_row(*(row[place] for place in places))
+def _fit(table: Table, console: Console, text: Callable[[str], Text]) -> Grid:
+    """Return the widest form of a table that fits, or the narrowest, in which names will wrap."""
+    unlimited = console.options.update(max_width=UNLIMITED)
+    grid = Grid()
+    for form, tight in _forms(table):
+        grid = _grid(form, text, tight=tight)
+        if Measurement.get(console, unlimited, grid).maximum <= console.width:
+            break
     return grid
 
 
-def _width(console: Console, grid: Grid) -> int:
-    """Return how wide a table is where nothing wraps."""
-    return Measurement.get(console, console.options.update(max_width=UNLIMITED), grid).maximum
+def _forms(table: Table) -> Iterator[tuple[Table, bool]]:
+    """Yield ever narrower forms of a table, and whether heads of numbers wrap."""
+    yield from ((table, False), (table, True))
+    for place in reversed(range(len(table.columns))):
+        if table.columns[place].optional:
+            rows = tuple(row[:place] + row[place + 1 :] for row in table.rows)
+            table = replace(table, columns=table.columns[:place] + table.columns[place + 1 :], rows=rows)
+            yield from ((table, False), (table, True))
+    names = len(list(takewhile(lambda column: column.kind == "text", table.columns)))
+    if 1 < names < len(table.columns):
+        title = ", ".join(column.title for column in table.columns[:names])
+        heads = [", ".join(part for part in map(words, row[:names]) if part not in ("", "-")) for row in table.rows]
+        rows = tuple((head, *row[names:]) for head, row in zip(heads, table.rows, strict=True))
+        yield replace(table, columns=(Column(title), *table.columns[names:]), rows=rows), True
+
+
+def _grid(table: Table, text: Callable[[str], Text], *, tight: bool) -> Grid:
+    """Return a table for rich, which never sees foreign text as its markup.
+
+    Numbers stay whole; with ``tight`` their columns are no wider than they and the words of the head are.
+    """
+    cells = [[text(words(cell)) for cell in row] for row in table.rows]
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for place, column in enumerate(table.columns):
+        head = text(column.title)
+        if column.kind == "text":
+            grid.add_column(head, overflow="fold")
+        else:
+            parts = [*(row[place] for row in cells), *(head.split(" ") if tight else [head])]
+            grid.add_column(head, justify="right", width=max(part.cell_len for part in parts), overflow="fold")
+    for row in cells:
+        grid.add_row(*row)
+    return grid
