@@ -29,6 +29,7 @@ HERE = Path(__file__).parent
 NOTE = "<!-- Written by docs/generate.py; change the code, then run it again. -->\n"
 GROUPS = {
     "Data sets": ["Sample", "DatasetSpec", "DatasetParams"],
+    "Protocols": ["ProtocolSpec"],
     "Backbones": ["BackboneSpec", "ImageInput", "WeightsSpec", "BackboneParams"],
     "Strategies": ["StrategySpec", "Plan", "ConvexPhase", "ReadoutPhase", "GradientPhase", "Rule", "AnswerPhase"],
     "Metrics": ["MetricSpec"],

@@ -13,7 +13,6 @@ from fer_bench import paths
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
 from fer_bench.sizes import parse_size
 
-Protocol = Literal["auto", "kfold", "group-kfold", "repeated-kfold", "loso", "official", "cross"]
 Labels = Literal["native", "basic-6", "basic-7", "basic-8"]
 Precision = Literal["auto", "float32", "bfloat16"]
 FaceCrop = Literal["none", "align", "box"]
@@ -26,7 +25,7 @@ class RunConfig(BaseModel):
 
     Attributes:
         datasets: component texts, ``name[param=value]``; likewise ``backbones`` and ``strategies``.
-        protocol: ``auto`` groups by identity where a data set has it.
+        protocol: component text; ``auto`` groups by identity where a data set has it.
         labels: label set that native labels are mapped to; see `fer_bench.labels`.
         folds: K, at least 2.
         repeats: of ``repeated-kfold``.
@@ -56,7 +55,7 @@ class RunConfig(BaseModel):
     datasets: tuple[str, ...] = ("synthetic",)
     backbones: tuple[str, ...] = ("xception",)
     strategies: tuple[str, ...] = ("linear-probe",)
-    protocol: Protocol = "auto"
+    protocol: str = "auto"
     labels: Labels = "native"
     folds: int = Field(5, ge=2)
     repeats: int = Field(5, ge=2)
@@ -108,20 +107,12 @@ class RunConfig(BaseModel):
         return seeds
 
     @model_validator(mode="after")
-    def _protocol_has_what_it_needs(self) -> Self:
+    def _data_sets_are_named_once(self) -> Self:
         faults: list[str] = []
-        if self.protocol == "cross" and not self.train_on:
-            faults.append("protocol 'cross' needs --train-on, the data sets to train on")
-        if self.train_on and self.protocol not in ("auto", "cross"):
-            faults.append(f"--train-on trains on other data sets alone, so it goes with 'cross', not {self.protocol!r}")
         if self.train_on and self.train_with:
             faults.append(
                 "--train-on and --train-with exclude each other; name all data sets to train on with --train-on"
             )
-        if self.test_split is not None and self.protocol != "official":
-            faults.append(f"--test-split belongs to the protocol 'official', not {self.protocol!r}")
-        if self.leak_free and self.protocol in ("kfold", "repeated-kfold"):
-            faults.append(f"--leak-free contradicts {self.protocol!r}, which keeps nothing apart; use 'group-kfold'")
         both = sorted({*self.train_on, *self.train_with} & set(self.datasets))
         faults += [f"{name!r} is tested and added to training; name it once" for name in both]
         if faults:

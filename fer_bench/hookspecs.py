@@ -9,7 +9,7 @@ from typing import Any
 import pluggy
 
 from fer_bench.about import PROJECT
-from fer_bench.specs import BackboneSpec, DatasetSpec, MetricSpec, StrategySpec
+from fer_bench.specs import BackboneSpec, DatasetSpec, MetricSpec, ProtocolSpec, StrategySpec
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -18,6 +18,11 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 @hookspec
 def fer_bench_datasets() -> Iterable[DatasetSpec]:  # pyright: ignore[reportReturnType]
     """Return the data sets that this plugin brings. Called once, when the plugin is loaded."""
+
+
+@hookspec
+def fer_bench_protocols() -> Iterable[ProtocolSpec]:  # pyright: ignore[reportReturnType]
+    """Return the protocols that this plugin brings. Called once, when the plugin is loaded."""
 
 
 @hookspec

@@ -17,24 +17,27 @@ from typing import Any, Literal
 import pluggy
 from pydantic import ConfigDict, TypeAdapter
 
-from fer_bench import hookspecs
-from fer_bench.about import OWN_PACKAGES, PROJECT
+from fer_bench import builtin, hookspecs
+from fer_bench.about import OWN_PACKAGES, PROJECT, __version__
 from fer_bench.containment import contained, watched
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.interface import declared_version, mismatch
-from fer_bench.specs import INTERFACE_VERSION, BackboneSpec, DatasetSpec, MetricSpec, StrategySpec
+from fer_bench.specs import INTERFACE_VERSION, BackboneSpec, DatasetSpec, MetricSpec, ProtocolSpec, StrategySpec
 
-Kind = Literal["dataset", "backbone", "strategy", "metric"]
-Item = DatasetSpec | BackboneSpec | StrategySpec | MetricSpec
+Kind = Literal["dataset", "protocol", "backbone", "strategy", "metric"]
+Item = DatasetSpec | ProtocolSpec | BackboneSpec | StrategySpec | MetricSpec
 
 ITEM_HOOKS: Mapping[str, tuple[Kind, type[Item]]] = {
     "fer_bench_datasets": ("dataset", DatasetSpec),
+    "fer_bench_protocols": ("protocol", ProtocolSpec),
     "fer_bench_backbones": ("backbone", BackboneSpec),
     "fer_bench_strategies": ("strategy", StrategySpec),
     "fer_bench_metrics": ("metric", MetricSpec),
 }
 """Hook -> the kind of item it returns and the item's class; the other hooks are events."""
 
+CORE = "fer-bench"
+"""Name and distribution of the plugin that fer-bench itself is; `SELECT_VARIABLE` does not turn it off."""
 SELECT_VARIABLE = "FER_BENCH_PLUGINS"
 ITEM_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PLUGIN_NAME = re.compile(r"[A-Za-z0-9]+([-_.][A-Za-z0-9]+)*")
@@ -105,7 +108,7 @@ class Plugins:
 
 
 def load_plugins() -> Plugins:
-    """Load every plugin of the entry-point group ``fer_bench``, each in isolation.
+    """Load what fer-bench itself brings, and every plugin of the entry-point group ``fer_bench``, each in isolation.
 
     Raises:
         FerBenchError: ``FER_BENCH_PLUGINS`` names a plugin that is not installed.
@@ -114,7 +117,7 @@ def load_plugins() -> Plugins:
     manager.add_hookspecs(hookspecs)
     entry_points = _discover()
     selected = _selection(name for name, _ in entry_points)
-    plugins: list[Plugin] = []
+    plugins = [_core(manager)]
     for name, entry_point in entry_points:
         found = entry_point.dist
         plugin = Plugin(
@@ -133,6 +136,15 @@ def load_plugins() -> Plugins:
             plugin = _load(manager, plugin, entry_point)
         plugins.append(plugin)
     return Plugins(tuple(plugins), manager)
+
+
+def _core(manager: pluggy.PluginManager) -> Plugin:
+    """Return what fer-bench itself brings, by the same hooks as any other plugin."""
+    hooks = _register(manager, CORE, builtin)
+    items = _items(builtin, hooks)
+    return Plugin(
+        name=CORE, distribution=CORE, version=__version__, hooks=hooks, items=items, module="fer_bench.builtin"
+    )
 
 
 def _load(manager: pluggy.PluginManager, plugin: Plugin, entry_point: importlib.metadata.EntryPoint) -> Plugin:

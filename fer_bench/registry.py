@@ -6,8 +6,8 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar, cast
 
@@ -19,12 +19,13 @@ from fer_bench.containment import contained
 from fer_bench.errors import FerBenchError, PluginError, PluginWarning, bullet_list, did_you_mean
 from fer_bench.plugins import Item, Kind, Plugin, Plugins, load_plugins
 from fer_bench.privacy import hide
-from fer_bench.specs import BackboneSpec, DatasetSpec, MetricSpec, Params, StrategySpec, resolve
+from fer_bench.specs import BackboneSpec, DatasetSpec, MetricSpec, Params, ProtocolSpec, StrategySpec, resolve
 
 SpecT = TypeVar("SpecT", bound=Item)
 _COMPONENT = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<params>.*)\])?", re.DOTALL)
 PLURALS: dict[Kind, str] = {
     "dataset": "data sets",
+    "protocol": "protocols",
     "backbone": "backbones",
     "strategy": "strategies",
     "metric": "metrics",
@@ -33,7 +34,7 @@ PLURALS: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class Component(Generic[SpecT]):
-    """A data set, backbone or strategy as a user asked for it: spec, parameters, and the plugin that brings it."""
+    """What a user asked for by a name: its spec, its parameters, and the plugin that brings it."""
 
     spec: SpecT
     params: Params
@@ -49,6 +50,15 @@ class Component(Generic[SpecT]):
         values = self._values()
         defaults = type(self.params)().model_dump(mode="json")
         return {name: values[name] for name in sorted(values) if values[name] != defaults[name]}
+
+    def with_values(self, values: Mapping[str, Any]) -> Self:
+        """Return it with other values of some parameters.
+
+        Raises:
+            pydantic.ValidationError: a value is not allowed.
+        """
+        set_by_user = self.params.model_dump(include=self.params.model_fields_set)
+        return replace(self, params=type(self.params).model_validate({**set_by_user, **values}))
 
     def identity(self) -> dict[str, Any]:
         """Return what a cell records of it: package, version, name and every parameter; of files their content.
@@ -107,13 +117,14 @@ class Component(Generic[SpecT]):
             **keywords: of it.
 
         Raises:
-            PluginError: it raised, or wanted to end the process; the message names the plugin.
+            FerBenchError: it raised one, for the user to read.
+            PluginError: it raised something else, or wanted to end the process; the message names the plugin.
         """
         where = f"Plugin {self.plugin.name!r}"
         try:
             with contained() as notes:
                 result = function(*arguments, **keywords)
-        except PluginError:
+        except FerBenchError:
             raise
         except KeyboardInterrupt:
             raise
@@ -156,6 +167,15 @@ class Registry:
         """Return the data set that ``text`` names, ``name[param=value,…]``."""
         return cast("Component[DatasetSpec]", self.find("dataset", text))
 
+    def protocol(self, text: str, settings: Mapping[str, Any]) -> Component[ProtocolSpec]:
+        """Return the protocol that ``text`` names, ``name[param=value,…]``.
+
+        Args:
+            text: as a user typed it.
+            settings: of the run, for parameters that the brackets do not give; None gives nothing.
+        """
+        return cast("Component[ProtocolSpec]", self.find("protocol", text, settings))
+
     def backbone(self, text: str) -> Component[BackboneSpec]:
         """Return the backbone that ``text`` names, ``name[param=value,…]``."""
         return cast("Component[BackboneSpec]", self.find("backbone", text))
@@ -168,8 +188,13 @@ class Registry:
         """Return the metric that ``text`` names, ``name[param=value,…]``."""
         return cast("Component[MetricSpec]", self.find("metric", text))
 
-    def find(self, kind: Kind, text: str) -> Component[Item]:
+    def find(self, kind: Kind, text: str, settings: Mapping[str, Any] | None = None) -> Component[Item]:
         """Return the component of ``kind`` that ``text`` names, with its parameters checked.
+
+        Args:
+            kind: of the component.
+            text: ``name[param=value,…]``.
+            settings: of the run, for parameters that take one; see `fer_bench.specs.ProtocolSpec`.
 
         Raises:
             FerBenchError: unknown or ambiguous name, unknown parameter, or a value that is not allowed.
@@ -185,6 +210,8 @@ class Registry:
                 f"{kind.capitalize()} {spec.name!r} has no parameter {unknown[0]!r}. "
                 + did_you_mean(unknown[0], spec.params.model_fields)
             )
+        given = {name: (settings or {}).get(setting) for name, setting in settings_of(spec.params).items()}
+        values = {**{name: value for name, value in given.items() if value is not None}, **values}
         try:
             params = spec.params.model_validate(values)
         except ValidationError as error:
@@ -214,6 +241,13 @@ class Registry:
         if broken:
             message += f" Broken plugins: {', '.join(broken)}; see 'fer-bench plugins list'."
         raise FerBenchError(message)
+
+
+def settings_of(params: type[Params]) -> dict[str, str]:
+    """Return the parameters that take a setting of the run, each with the setting's name."""
+    extras = {name: field.json_schema_extra for name, field in params.model_fields.items()}
+    named = {name: extra.get("setting") for name, extra in extras.items() if isinstance(extra, dict)}
+    return {name: str(setting) for name, setting in named.items() if setting}
 
 
 def file_sha256(path: Path) -> str:

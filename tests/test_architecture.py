@@ -16,7 +16,7 @@ ROOT = Path(fer_bench.__file__).parent
 ORDER = [
     *("about", "errors", "labels", "paths", "privacy", "sizes", "foreign", "console"),
     *("containment", "numerics", "syntax", "atomic", "specs", "interface", "hookspecs"),
-    *("plugins", "registry", "plugin_code", "config"),
+    *("builtin", "plugins", "registry", "plugin_code", "config"),
     *("faces", "data", "audit", "tasks", "keeping", "networks", "learning"),
     *("evaluation", "results", "reports", "executors", "testing", "scaffold"),
     *("cli", "__main__", "pytest_plugin", "notebook", "fer_bench"),

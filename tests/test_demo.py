@@ -31,7 +31,8 @@ def _raw_pixels(dataset: str, data_dir) -> float:
     n, size, _ = images.shape
     pixels = images.reshape(n, 32, size // 32, 32, size // 32).mean(axis=(2, 4)).reshape(n, -1)
     predicted = np.empty(n, int)
-    for fold in protocols.split("group-kfold", Task((view,)), RunConfig(folds=5), 0).folds:
+    protocol = Registry.load().protocol("group-kfold[folds=5]", {})
+    for fold in protocols.split(protocol, Task((view,)), RunConfig(), 0).folds:
         test = fold.test
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
         predicted[test] = probe.fit(pixels[~test], view.labels[~test]).predict(pixels[test])

@@ -20,7 +20,7 @@ from fer_bench.learning.gradient import Model, Trainer
 from fer_bench.learning.training import Progress, Training
 from fer_bench.networks.backbone import Backbone
 from fer_bench.specs import GradientPhase, ImageInput, Rule
-from fer_bench.tasks.protocols import Fold
+from fer_bench.tasks.folds import Fold
 
 FROM_LAST = (Rule(rate=0, stop=-1), Rule(start=-1), Rule(head=True, rate=10))
 EVERYTHING = (Rule(), Rule(head=True))

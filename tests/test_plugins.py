@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from fer_bench.cli import app
 from fer_bench.containment import _SET_BY_JAX
 from fer_bench.errors import FerBenchError
-from fer_bench.plugins import load_plugins
+from fer_bench.plugins import CORE, load_plugins
 from fer_bench.registry import Registry
 
 HEAD = """
@@ -128,7 +128,7 @@ def test_a_broken_plugin_is_one_row_and_the_others_work(kind, write_plugin):
 def test_a_duplicate_plugin_is_one_row_and_the_first_works(write_plugin):
     write_plugin("good", GOOD, distribution="a-first")
     write_plugin("good", GOOD, distribution="b-second")
-    first, second = load_plugins()
+    _, first, second = load_plugins()
     assert (first.distribution, first.status) == ("a-first", "ok")
     assert (second.distribution, second.status) == ("b-second", "failed")
     assert "'good' from 'a-first' is loaded already" in second.error
@@ -140,8 +140,8 @@ def test_all_broken_kinds_at_once_leave_no_hook_behind(write_plugin):
         write_plugin(kind, code)
     write_plugin("good", GOOD)
     plugins = load_plugins()
-    assert [plugin.name for plugin in plugins if plugin.status == "ok"] == ["good"]
-    assert [name for name, _ in plugins.manager.list_name_plugin()] == ["good"]
+    assert [plugin.name for plugin in plugins if plugin.status == "ok"] == [CORE, "good"]
+    assert [name for name, _ in plugins.manager.list_name_plugin()] == [CORE, "good"]
     assert plugins.notify("fer_bench_run_end", ok=1, failed=0, runs_dir=None) == []
 
 
@@ -149,7 +149,7 @@ def test_plugins_list_shows_rows_and_exits_1_if_one_failed(write_plugin):
     write_plugin("good", GOOD)
     result = CliRunner().invoke(app, ["plugins", "list", "--json"])
     assert result.exit_code == 0
-    assert json.loads(result.stdout) == [
+    assert json.loads(result.stdout)[1:] == [
         {
             "name": "good",
             "distribution": "good",
@@ -165,7 +165,7 @@ def test_plugins_list_shows_rows_and_exits_1_if_one_failed(write_plugin):
     write_plugin("bad", "1 / 0")
     result = CliRunner().invoke(app, ["plugins", "list", "--json"])
     assert result.exit_code == 1
-    assert [row["status"] for row in json.loads(result.stdout)] == ["failed", "ok"]
+    assert [row["status"] for row in json.loads(result.stdout)] == ["ok", "failed", "ok"]
     table = CliRunner().invoke(app, ["plugins", "list"])
     assert table.exit_code == 1
     assert "ZeroDivisionError" in table.stdout
@@ -175,13 +175,13 @@ def test_the_environment_selects_plugins(write_plugin, monkeypatch):
     write_plugin("good", GOOD)
     write_plugin("bad", "1 / 0")
     monkeypatch.setenv("FER_BENCH_PLUGINS", " good ")
-    assert {plugin.name: plugin.status for plugin in load_plugins()} == {"bad": "off", "good": "ok"}
+    assert {plugin.name: plugin.status for plugin in load_plugins()} == {CORE: "ok", "bad": "off", "good": "ok"}
     assert "bad" not in sys.modules
     monkeypatch.setenv("FER_BENCH_PLUGINS", "godo")
     with pytest.raises(FerBenchError, match=r"'godo' that is not installed\. Did you mean 'good'"):
         load_plugins()
     monkeypatch.setenv("FER_BENCH_PLUGINS", "")
-    assert {plugin.status for plugin in load_plugins()} == {"off"}
+    assert [plugin.name for plugin in load_plugins() if plugin.status != "off"] == [CORE]
 
 
 def test_an_event_hook_that_raises_is_told_and_the_others_are_called(write_plugin, monkeypatch):
@@ -249,6 +249,7 @@ def test_nobody_displaces_what_fer_bench_brings(write_plugin):
     write_plugin("others", ours.replace("works", "another"), distribution="a-second", module="others")
     registry = Registry.load()
     assert {plugin.distribution: plugin.status for plugin in registry.plugins} == {
+        CORE: "ok",
         "fer-bench-strategies": "ok",
         "a-first": "failed",
         "a-second": "ok",
@@ -260,7 +261,7 @@ def test_nobody_displaces_what_fer_bench_brings(write_plugin):
 
 def test_an_entry_point_named_like_a_path_is_one_row(write_plugin):
     write_plugin("../evil", GOOD, module="evil", distribution="evil")
-    (row,) = load_plugins()
+    _, row = load_plugins()
     assert row.status == "failed"
     assert "its entry point is named '../evil'" in row.error
     assert "evil" not in sys.modules
@@ -296,7 +297,7 @@ def test_a_careless_plugin_works_and_what_it_did_is_undone_and_named(kind, write
     environment, filters = dict(os.environ), list(warnings.filters)
     result = CliRunner().invoke(app, ["plugins", "list", "--json"])
     assert result.exit_code == 0
-    (row,) = json.loads(result.stdout)
+    _, row = json.loads(result.stdout)
     assert row["status"] == "ok"
     assert any(note.startswith(message) for note in row["notes"]), row["notes"]
     set_by_jax = tuple(_SET_BY_JAX)  # where this test is the first in its process to import it
@@ -314,7 +315,7 @@ def test_threads_that_go_on_are_named(write_plugin):
         threading.Thread(target=stop.wait, name="miner", daemon=True).start()
     """
     write_plugin("threads", code + GOOD.replace("\n    ", "\n        "))
-    (row,) = load_plugins()
+    _, row = load_plugins()
     try:
         assert row.notes == ("starts threads on import, which go on: miner",)
     finally:
@@ -342,7 +343,7 @@ def test_stdout_is_json_whatever_plugins_print_and_jax_begins_as_it_was(write_pl
         env={**os.environ, "JAX_ENABLE_X64": "0"},
     )
     assert out.returncode == 0, out.stderr
-    careless, x64 = json.loads(out.stdout)
+    _, careless, x64 = json.loads(out.stdout)
     assert [note for note in careless["notes"] if "prints" in note] == ["prints on stdout: [{"]
     assert [note for note in x64["notes"] if "jax" in note] == ["sets jax_enable_x64 to True; set back to False"]
     assert out.stderr.endswith("False")

@@ -14,9 +14,10 @@ from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedKFold
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError
 from fer_bench.plugins import Plugin
-from fer_bench.registry import Component
+from fer_bench.registry import Component, Registry
 from fer_bench.specs import DatasetParams, DatasetSpec
 from fer_bench.tasks import protocols
+from fer_bench.tasks.folds import cut_validation
 from fer_bench.tasks.task import Task, check_classes
 from fer_bench.tasks.view import select
 
@@ -65,6 +66,21 @@ def _view(
     return select(component, prepared, limit, labels_as)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.fixture(autouse=True)
+def no_plugins(monkeypatch):
+    """The protocols are those of fer-bench, which no selection of plugins turns off."""
+    monkeypatch.setenv("FER_BENCH_PLUGINS", "")
+
+
+def _choose(config, task):
+    protocol, why = protocols.choose(config, task, Registry.load())
+    return protocol.spec.name, why
+
+
+def _split(config, task, seed=0):
+    return protocols.split(protocols.choose(config, task, Registry.load())[0], task, config, seed)
+
+
 def _task(*args, **kwargs):
     return Task((_view(*args, **kwargs),))
 
@@ -79,21 +95,21 @@ def _assignment(split):
 
 def test_kfold_is_scikit_learns():
     task = _task([0, 1] * 20)
-    split = protocols.split("kfold", task, RunConfig(folds=5), 3)
+    split = _split(RunConfig(protocol="kfold", folds=5), task, 3)
     expected = [test for _, test in StratifiedKFold(5, shuffle=True, random_state=3).split(task.labels, task.labels)]
     for fold, test in zip(split.folds, expected, strict=True):
         assert np.flatnonzero(fold.test).tolist() == test.tolist(), fold.number
     assert (
         split.sha256
-        == protocols.split("kfold", task, RunConfig(folds=5), 3).sha256
-        != protocols.split("kfold", task, RunConfig(folds=5), 4).sha256
+        == _split(RunConfig(protocol="kfold", folds=5), task, 3).sha256
+        != _split(RunConfig(protocol="kfold", folds=5), task, 4).sha256
     )
 
 
 def test_group_kfold_never_tears_a_subject_apart():
     subjects = [f"p{i % 11}" for i in range(88)]
     task = _task([i // 11 % 2 for i in range(88)], subjects)
-    assignment = _assignment(protocols.split("group-kfold", task, RunConfig(folds=4), 0))
+    assignment = _assignment(_split(RunConfig(protocol="group-kfold", folds=4), task, 0))
     for subject in set(subjects):
         assert len(set(assignment[np.array(subjects) == subject])) == 1
     assert sorted(set(assignment)) == [0, 1, 2, 3]
@@ -106,24 +122,24 @@ def test_samples_without_a_subject_stay_with_their_sequence():
 
 def test_sequences_stay_whole_where_no_subject_is_known():
     task = _task([0, 1] * 8, sequences=[f"v{i // 4}" for i in range(16)])
-    protocol, why = protocols.choose(RunConfig(protocol="auto"), task)
+    protocol, why = _choose(RunConfig(protocol="auto"), task)
     assert (protocol, why.split(";")[0]) == ("group-kfold", "sequences stay whole")
-    assignment = _assignment(protocols.split(protocol, task, RunConfig(folds=2), 0)).reshape(4, 4)
+    assignment = _assignment(_split(RunConfig(protocol=protocol, folds=2), task)).reshape(4, 4)
     assert (assignment == assignment[:, :1]).all()
-    assert "sequences are known but ignored" in protocols.choose(RunConfig(protocol="kfold"), task)[1]
+    assert "sequences are known but ignored" in _choose(RunConfig(protocol="kfold"), task)[1]
     with pytest.raises(FerBenchError, match="more than the 4 sequences"):
-        protocols.split(protocol, task, RunConfig(folds=5), 0)
+        _split(RunConfig(protocol=protocol, folds=5), task)
 
 
 def test_auto_groups_where_identity_exists_and_says_so():
-    assert protocols.choose(RunConfig(protocol="auto"), _task([0, 1], ["a", "b"])) == (
+    assert _choose(RunConfig(protocol="auto"), _task([0, 1], ["a", "b"])) == (
         "group-kfold",
         "subjects are known, so none stands in both training and test",
     )
-    assert protocols.choose(RunConfig(protocol="auto"), _task([0, 1]))[0] == "kfold"
-    assert "flatter" in protocols.choose(RunConfig(protocol="kfold"), _task([0, 1], ["a", "b"]))[1]
+    assert _choose(RunConfig(protocol="auto"), _task([0, 1]))[0] == "kfold"
+    assert "flatter" in _choose(RunConfig(protocol="kfold"), _task([0, 1], ["a", "b"]))[1]
     with pytest.raises(FerBenchError, match="does not say which images show one person or sequence"):
-        protocols.choose(RunConfig(protocol="group-kfold"), _task([0, 1]))
+        _choose(RunConfig(protocol="group-kfold"), _task([0, 1]))
 
 
 @pytest.mark.parametrize(
@@ -147,8 +163,43 @@ def test_auto_groups_where_identity_exists_and_says_so():
 )
 def test_folds_that_cannot_be_are_refused(protocol, folds, view, message):
     with pytest.raises(FerBenchError) as caught:
-        protocols.split(protocol, _task(**view), RunConfig(folds=folds), 0)
+        _split(RunConfig(protocol=protocol, folds=folds), _task(**view))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "messages"),
+    [
+        ({"protocol": "loocv"}, ["Unknown protocol 'loocv'", "'loso'"]),
+        ({"protocol": "cross", "test_split": "test"}, ["'cross' needs --train-on", "--test-split belongs to"]),
+        ({"protocol": "loso", "train_on": ("a",)}, ["--train-on", "'cross'", "not 'loso'"]),
+        ({"protocol": "official", "train_on": ("a",)}, ["--train-on", "'cross'", "not 'official'"]),
+        ({"protocol": "kfold", "leak_free": True}, ["--leak-free contradicts 'kfold'"]),
+        ({"test_split": "test"}, ["--test-split belongs to the protocol 'official', not 'auto'"]),
+        ({"protocol": "kfold[folds=1]"}, ["folds", "greater than or equal to 2"]),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused_before_any_data(settings, messages):
+    with pytest.raises(FerBenchError) as caught:
+        protocols.find(RunConfig(**settings), Registry.load())
+    for message in messages:
+        assert message in str(caught.value)
+
+
+def test_brackets_beat_the_settings_of_a_run():
+    registry = Registry.load()
+    found = protocols.find(RunConfig(protocol="repeated-kfold[repeats=7]", folds=3, repeats=2), registry)
+    assert found.params.model_dump() == {"folds": 3, "repeats": 7}
+
+
+@pytest.mark.parametrize(("folds", "advice"), [(2, "--labels"), (3, "take fewer folds")])
+def test_fewer_folds_are_advised_only_where_there_can_be_fewer(folds, advice):
+    others = ["second"] * 6 if folds == 2 else ["second"] * 3 + ["third"] * 3
+    task = _task([0] * 6 + [1] * 6, ["only one with class a"] * 6 + others)
+    with pytest.raises(FerBenchError) as caught:
+        _split(RunConfig(protocol="group-kfold", folds=folds), task)
+    assert advice in str(caught.value)
+    assert ("fewer folds" in str(caught.value)) == (folds > 2)
 
 
 def test_limit_takes_the_first_of_each_class_in_file_order():
@@ -168,10 +219,6 @@ def test_split_keeps_an_official_part():
         _view([0, 1, 0, 1], splits=splits, split="tset")
 
 
-def _split(config, task, seed=0):
-    return protocols.split(protocols.choose(config, task)[0], task, config, seed)
-
-
 def test_repeated_kfold_is_scikit_learns_and_says_what_it_ignores():
     task = _task([0, 1] * 10, [f"p{i}" for i in range(20)])
     split = _split(RunConfig(protocol="repeated-kfold", folds=2, repeats=3), task, 5)
@@ -179,8 +226,8 @@ def test_repeated_kfold_is_scikit_learns_and_says_what_it_ignores():
     assert [np.flatnonzero(fold.test).tolist() for fold in split.folds] == [
         test.tolist() for _, test in peer.split(task.labels, task.labels)
     ]
-    assert split.identity()["text"] == "repeated-kfold[repeats=3]"
-    assert split.identity()["ignores"] == ["subject"]
+    assert split.identity["text"] == "repeated-kfold[repeats=3]"
+    assert split.identity["ignores"] == ["subject"]
 
 
 def test_loso_tests_each_subject_alone_with_what_is_joined_to_it():
@@ -188,7 +235,7 @@ def test_loso_tests_each_subject_alone_with_what_is_joined_to_it():
     split = _split(RunConfig(protocol="loso"), task)
     assert [np.flatnonzero(fold.test).tolist() for fold in split.folds] == [[7], [0, 1], [2, 3, 6], [4, 5]]
     with pytest.raises(FerBenchError, match="knows no subject to leave out; use 'group-kfold'"):
-        protocols.choose(RunConfig(protocol="loso"), _task([0, 1], sequences=["v", "w"]))
+        _split(RunConfig(protocol="loso"), _task([0, 1], sequences=["v", "w"]))
 
 
 def test_official_trains_on_train_keeps_validation_apart_and_tests_the_test_split():
@@ -303,8 +350,8 @@ def test_copies_of_an_audit_stay_together_and_chains_join():
         [7],
     ]
     alone = Task((_view([0, 1] * 4),), (keys,))
-    assert protocols.choose(RunConfig(), alone)[0] == "group-kfold"
-    assert protocols.choose(RunConfig(), Task((_view([0, 1] * 4),), (None,)))[0] == "kfold"
+    assert _choose(RunConfig(), alone)[0] == "group-kfold"
+    assert _choose(RunConfig(), Task((_view([0, 1] * 4),), (None,)))[0] == "kfold"
 
 
 @pytest.mark.parametrize("protocol", ["kfold", "group-kfold"])
@@ -313,7 +360,7 @@ def test_validation_is_cut_from_training_alone(protocol):
     subjects = [f"p{i}" for i in rng.integers(0, 30, 600)]
     task = _task(rng.choice(2, 600, p=[0.8, 0.2]).tolist(), subjects)
     split = _split(RunConfig(protocol=protocol), task)
-    cut = protocols.cut_validation(split, task, 0.1)
+    cut = cut_validation(split, task, 0.1)
     for before, after in zip(split.folds, cut.folds, strict=True):
         assert not before.valid.any()
         assert (after.test == before.test).all()
@@ -323,16 +370,16 @@ def test_validation_is_cut_from_training_alone(protocol):
         assert abs(task.labels[after.valid].mean() - task.labels[before.train].mean()) < 0.1
         if protocol == "group-kfold":
             assert not set(task.groups[after.valid]) & set(task.groups[after.train])
-    assert cut.sha256 == protocols.cut_validation(split, task, 0.1).sha256 != split.sha256
+    assert cut.sha256 == cut_validation(split, task, 0.1).sha256 != split.sha256
 
 
 def test_validation_needs_samples_and_groups_to_spare():
     split = _split(RunConfig(folds=2), _task([0, 1] * 4, list("aaaabbbb")))
     with pytest.raises(FerBenchError, match="trains on one subject, so none can be spared"):
-        protocols.cut_validation(split, _task([0, 1] * 4, list("aaaabbbb")), 0.1)
+        cut_validation(split, _task([0, 1] * 4, list("aaaabbbb")), 0.1)
     rare = _task([0] * 10 + [1] * 2)
     with pytest.raises(FerBenchError, match="a class with 1 training samples"):
-        protocols.cut_validation(_split(RunConfig(folds=2), rare), rare, 0.1)
+        cut_validation(_split(RunConfig(folds=2), rare), rare, 0.1)
 
 
 NAMES = ("Angry", "disgust", "fear", "happy", "sad", "surprised", "neutral", "other")

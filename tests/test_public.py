@@ -23,6 +23,7 @@ PUBLIC = (
     "fer_bench.specs",
     "fer_bench.hookspecs",
     "fer_bench.data.builder",
+    "fer_bench.tasks.splitting",
     "fer_bench.testing.conformance",
     "fer_bench.testing.layouts",
 )

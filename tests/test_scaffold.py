@@ -19,12 +19,21 @@ from fer_bench.cli import app
 from fer_bench.scaffold import TEMPLATES, create
 from fer_bench.testing.layouts import draw_face
 
-KINDS = ("backbone", "dataset", "strategy", "metric")
+KINDS = ("backbone", "dataset", "protocol", "strategy", "metric")
 TINY = ["--dataset", "synthetic[n=21,size=16]", "--folds", "2", "--backbone", "mini-xception[input_size=48]"]
 RUNS = {
     "backbone": ["--backbone", "my-idea", *TINY[:4], "--strategy", "linear-probe"],
     "dataset": ["--dataset", "my-idea", *TINY[2:], "--strategy", "linear-probe"],
     "metric": [*TINY, "--strategy", "linear-probe"],
+    "protocol": [
+        "--protocol",
+        "my-idea",
+        "--dataset",
+        "synthetic[n=42,size=16]",
+        *TINY[2:],
+        "--strategy",
+        "linear-probe",
+    ],
     "strategy": ["--strategy", "my-idea[epochs=1]", *TINY],
 }
 

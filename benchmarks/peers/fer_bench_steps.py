@@ -19,7 +19,7 @@ from fer_bench.networks.backbone import Backbone, build, resolve_precision
 from fer_bench.networks.forward import Forward, Output, fitting_batch
 from fer_bench.registry import Registry
 from fer_bench.specs import GradientPhase, Rule
-from fer_bench.tasks.protocols import Fold
+from fer_bench.tasks.folds import Fold
 
 
 class Pictures:

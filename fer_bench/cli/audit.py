@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fer_bench.audit.signatures import Signatures
     from fer_bench.config import RunConfig
     from fer_bench.data.prepared import Prepared
-    from fer_bench.registry import Component
+    from fer_bench.registry import Component, Registry
     from fer_bench.specs import DatasetSpec
 
 EXAMPLES = """\b
@@ -78,11 +78,12 @@ def audit(
 
     given = {**context.params, "datasets": None}
     (config,) = options.make_config({name: value for name, value in given.items() if name != "data_dir"})
+    registry = _registry_for(config) if protocol else None
     listed = read_known(known) if known else {}
     audited: dict[str, Audited] = {}
     each(datasets, lambda dataset: audited.update({str(dataset): _audit(dataset, data_dir)}))
     near = {(one, other): _across(audited[one], audited[other]) for one, other in itertools.combinations(audited, 2)}
-    leaks = [row for one in audited.values() for row in _leaks(one, config)] if protocol else []
+    leaks = [row for one in audited.values() for row in _leaks(one, config, registry)] if registry else []
     if as_json:
         _print_json(audited, near, leaks)
     else:
@@ -141,7 +142,17 @@ def _across(first: Audited, second: Audited) -> Any:
     return near[(near >= 0).all(axis=1)]
 
 
-def _leaks(audited: Audited, config: RunConfig) -> list[dict[str, Any]]:
+def _registry_for(config: RunConfig) -> Registry:
+    """Return the registry, once it is known that it has the protocol that is asked for."""
+    from fer_bench.registry import Registry
+    from fer_bench.tasks import protocols
+
+    registry = Registry.load()
+    protocols.find(config, registry)
+    return registry
+
+
+def _leaks(audited: Audited, config: RunConfig, registry: Registry) -> list[dict[str, Any]]:
     """Return a row a seed and fold: how many tested images share something with the images that they are trained on."""
     from fer_bench.audit.clusters import duplicate_clusters
     from fer_bench.tasks import leaks, protocols
@@ -153,8 +164,8 @@ def _leaks(audited: Audited, config: RunConfig) -> list[dict[str, Any]]:
     if clusters is None:
         raise FerBenchError(f"The audit of {str(audited.dataset)!r} could not be stored, so folds cannot be looked at.")
     task = Task((view,), () if config.leak_free is False else (clusters[view.rows],))
-    name, _ = protocols.choose(config, task)
-    splits = [protocols.split(name, task, config, seed) for seed in config.seeds]
+    protocol, _ = protocols.choose(config, task, registry)
+    splits = [protocols.split(protocol, task, config, seed) for seed in config.seeds]
     keys = leaks.keys(view, audited.signatures)
     return [
         {"dataset": str(audited.dataset), "protocol": split.text, "seed": split.seed, **row}

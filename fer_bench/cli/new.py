@@ -22,6 +22,7 @@ class NewKind(StrEnum):
 
     backbone = "backbone"
     dataset = "dataset"
+    protocol = "protocol"
     strategy = "strategy"
     metric = "metric"
 
@@ -31,7 +32,7 @@ def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of the item: lower-case words joined by '-'.")],
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder in which the package's folder is made.")] = Path(),
 ) -> None:
-    """Write an installable package with a working backbone, data set, strategy or metric, to be changed into yours.
+    """Write an installable package with a working item of one kind, to be changed into yours.
 
     It holds an entry point, one plugin, a test against the rules of its kind, a README, a workflow for CI, a licence.
     """

@@ -28,7 +28,7 @@ from fer_bench.results.store import StoredCell
 from fer_bench.specs import BackboneSpec, GradientPhase, Plan, StrategySpec
 from fer_bench.tasks import protocols
 from fer_bench.tasks.cropping import with_faces
-from fer_bench.tasks.protocols import Fold, Split
+from fer_bench.tasks.folds import Fold, Split, cut_validation, leave_out_of_training
 from fer_bench.tasks.task import Task, check_classes
 from fer_bench.tasks.view import View, select
 
@@ -133,6 +133,7 @@ def expand(
     runs = [configs] if isinstance(configs, RunConfig) else list(configs)
     # Cheap faults come before slow work: names first, then data.
     for config in runs:
+        protocols.find(config, registry)
         for text in (*config.datasets, *config.train_on, *config.train_with):
             registry.dataset(text)
     methods = [_methods(config, registry) for config in runs]
@@ -143,9 +144,9 @@ def expand(
     for config, (backbones, strategies, precision) in zip(runs, methods, strict=True):
         for typed in config.datasets:
             task = _task(config, typed, registry, data_dir, cache_dir, reporter, views)
-            protocol, why = protocols.choose(config, task)
+            protocol, why = protocols.choose(config, task, registry)
             splits = [
-                protocols.leave_out_of_training(protocols.split(protocol, task, config, seed), task, ~task.found)
+                leave_out_of_training(protocols.split(protocol, task, config, seed), task, ~task.found)
                 for seed in config.seeds
             ]
             notes += _notes(task, splits[0], why)
@@ -186,8 +187,8 @@ def expand(
 
 def _cut(splits: Sequence[Split], task: Task, share: float) -> list[tuple[Split, records.ProtocolRecord]]:
     """Return splits with a ``share`` of each training part for validation, and what a cell records of them."""
-    dealt = [protocols.cut_validation(split, task, share) if share else split for split in splits]
-    return [(split, records.from_json(records.ProtocolRecord, split.identity())) for split in dealt]
+    dealt = [cut_validation(split, task, share) if share else split for split in splits]
+    return [(split, records.from_json(records.ProtocolRecord, split.identity)) for split in dealt]
 
 
 def check_labels(plan: Plan, strategy: str, task: Task) -> None:
@@ -268,7 +269,8 @@ def _notes(task: Task, split: Split, why: str) -> list[str]:
     notes = [f"{first.dataset}: {len(first.rows)} images, {split.text} with {folds} ({why})."]
     if others:
         added = " and ".join(f"{view.dataset} ({len(view.rows)} images)" for view in others)
-        notes.append(f"{first.dataset}: {'trained on' if split.protocol == 'cross' else 'trained also on'} {added}.")
+        trained = "trained on" if split.protocol.spec.trains_on_others else "trained also on"
+        notes.append(f"{first.dataset}: {trained} {added}.")
         dropped = sum(int((~(fold.train | fold.test | fold.valid)[task.part > 0]).sum()) for fold in split.folds)
         if dropped:
             notes.append(
@@ -325,4 +327,5 @@ def config_of(config: RunConfig, texts: Mapping[str, str], seed: int, precision:
     settings = config.model_dump(mode="json", exclude={"runs_dir", "data_dir", "cache_dir"})
     settings |= {name: [text] for name, text in texts.items()}
     components = {name: [anonymise_component(text) for text in settings[name] or ()] for name in COMPONENTS}
-    return {**settings, **components, "seeds": [seed], "precision": precision}
+    protocol = anonymise_component(config.protocol)
+    return {**settings, **components, "protocol": protocol, "seeds": [seed], "precision": precision}

@@ -23,7 +23,7 @@ from fer_bench.networks import answers
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.meter import Meter
 from fer_bench.specs import AnswerPhase, ConvexPhase, GradientPhase, Plan, ReadoutPhase, resolve
-from fer_bench.tasks.protocols import Fold
+from fer_bench.tasks.folds import Fold
 
 Array = np.ndarray[Any, Any]
 

@@ -16,7 +16,7 @@ from fer_bench.keeping.outputs import Inputs
 from fer_bench.learning.gradient import STEPS_AT_ONCE, Learning, Model, State, Trainer
 from fer_bench.networks.parameters import Table
 from fer_bench.specs import GradientPhase
-from fer_bench.tasks.protocols import Fold
+from fer_bench.tasks.folds import Fold
 
 Array = np.ndarray[Any, Any]
 

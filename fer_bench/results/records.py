@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from fer_bench.numerics import NUMERICS
+from fer_bench.plugins import CORE
 
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 SCHEMA = 2
@@ -115,6 +116,9 @@ class ProtocolRecord(_Record):
         ignores: what is known to belong together but may stand in training and test: subject, sequence, copy.
         folds: K.
         splits_sha256: which sample is where; empty in an `Experiment`.
+        package: the distribution that brought it, and its ``version``; fer-bench itself has no version here.
+        params: every parameter of a plugin's protocol, ``files`` as in a `Component`.
+        code_sha256: of the syntax of a plugin's code, ``data_sha256`` of the files that the code names.
     """
 
     name: str
@@ -122,6 +126,12 @@ class ProtocolRecord(_Record):
     ignores: tuple[str, ...]
     folds: Annotated[StrictInt, Field(ge=1, le=MOST_FOLDS)]
     splits_sha256: str = ""
+    package: str = CORE
+    version: str = ""
+    params: Json = field(default_factory=dict[str, Any], hash=False)
+    files: dict[str, str] = field(default_factory=dict[str, str], hash=False)
+    code_sha256: str = ""
+    data_sha256: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from fer_bench.audit.clusters import duplicate_clusters
 from fer_bench.audit.copies import exact_ids
 from fer_bench.audit.signatures import Signatures
 from fer_bench.data.texts import encode
-from fer_bench.tasks.protocols import Fold, Split
+from fer_bench.tasks.folds import Fold, Split
 from fer_bench.tasks.view import View
 
 Array = np.ndarray[Any, Any]

@@ -17,7 +17,7 @@ from fer_bench.learning import augment
 from fer_bench.learning.engine import Material, run_plan
 from fer_bench.networks import backbone
 from fer_bench.specs import AnswerPhase, ConvexPhase, GradientPhase, Plan, ReadoutPhase, Rule
-from fer_bench.tasks.protocols import Fold
+from fer_bench.tasks.folds import Fold
 
 N = 26
 LABELS = np.array([(i * i + i // 4) % 3 for i in range(N)])

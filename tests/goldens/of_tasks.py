@@ -10,8 +10,10 @@ from goldens.materials import view, wave
 from goldens.record import golden, rounded
 
 from fer_bench.config import RunConfig
+from fer_bench.registry import Registry
 from fer_bench.tasks import protocols
 from fer_bench.tasks.crops import as_errors
+from fer_bench.tasks.folds import Split, cut_validation, leave_out_of_training
 from fer_bench.tasks.groups import merge
 from fer_bench.tasks.task import Task
 
@@ -33,7 +35,7 @@ def _with_others() -> Task:
     return Task((own, others))
 
 
-def _letters(split: protocols.Split) -> list[str]:
+def _letters(split: Split) -> list[str]:
     """Return a text a fold: t for a sample that trains, v for validation, x for test, a dot for none."""
     marks = [np.select([fold.train, fold.valid, fold.test], list("tvx"), ".") for fold in split.folds]
     return ["".join(fold) for fold in marks]
@@ -54,16 +56,18 @@ def folds(folder: Path) -> dict[str, Any]:
         "cross": (both, RunConfig(train_on=("other",))),
     }  # fmt: skip
     found: dict[str, Any] = {}
+    registry = Registry.load()
     for name, (task, config) in configs.items():
-        protocol, _ = protocols.choose(config, task)
+        protocol, _ = protocols.choose(config, task, registry)
         split = protocols.split(protocol, task, config, 4)
         found[name] = _letters(split)
-        found[f"{name}, validated"] = _letters(protocols.cut_validation(split, task, 0.25))
+        found[f"{name}, validated"] = _letters(cut_validation(split, task, 0.25))
     useless = np.arange(48) % 5 == 0
-    without = protocols.leave_out_of_training(protocols.split("kfold", own, RunConfig(folds=3), 4), own, useless)
+    kfold = protocols.split(registry.protocol("kfold[folds=3]", {}), own, RunConfig(), 4)
+    without = leave_out_of_training(kfold, own, useless)
     found["without useless images"] = _letters(without)
     autos = (own, both, Task((view(LABELS),)), Task((view(LABELS, sequences=SEQUENCES),)))
-    found["auto"] = [protocols.choose(RunConfig(protocol="auto"), task)[0] for task in autos]
+    found["auto"] = [protocols.choose(RunConfig(), task, registry)[0].spec.name for task in autos]
     return found
 
 

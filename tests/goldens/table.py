@@ -51,8 +51,10 @@ HELD: dict[str, tuple[str, ...]] = {
     "tasks.cropping": ("faces.face_search",),
     "tasks.crops": ("tasks.missing_faces", "faces.crops"),
     "tasks.groups": ("tasks.groups",),
+    "tasks.folds": ("tasks.folds",),
     "tasks.protocols": ("tasks.folds",),
     "tasks.soft_labels": ("data.soft_labels",),
+    "tasks.splitters": ("tasks.folds",),
     "tasks.task": ("tasks.tasks", "tasks.groups"),
     "tasks.view": ("data.views",),
 }
@@ -69,6 +71,7 @@ MOVES_NOTHING = {
     "keeping.weights": "hands on tensors whose digest is part of a cell's identity",
     "learning.plans": "checks a plan, and says beforehand what it will ask for; the engine asks by itself",
     "networks.meter": "counts seconds and bytes",
+    "tasks.splitting": "hands on the folds of a splitter or refuses them",
     "tasks.leaks": "counts what folds share, for a report",
 }
 

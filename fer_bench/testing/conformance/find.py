@@ -39,16 +39,20 @@ def find_suites(
             items = [registry.find(kind, f"{plugin.distribution}/{item.name}") for kind, item in plugin.items]
             return [
                 _of_plugin(plugin),
-                *(_of_item(kind, item, folder, write) for (kind, _), item in zip(plugin.items, items, strict=True)),
+                *(
+                    _of_item(kind, item, registry, folder, write)
+                    for (kind, _), item in zip(plugin.items, items, strict=True)
+                ),
             ]
     found = list(_components(registry, name))
     if not found:
         known = {plugin.name for plugin in registry.plugins}
         known |= {item.name for plugin in registry.plugins for _, item in plugin.items}
         raise FerBenchError(
-            f"No plugin, data set, backbone, strategy or metric is called {name!r}. {did_you_mean(name, known)}"
+            f"No plugin, data set, protocol, backbone, strategy or metric is called {name!r}. "
+            f"{did_you_mean(name, known)}"
         )
-    return [_of_item(kind, component, folder, write) for kind, component in found]
+    return [_of_item(kind, component, registry, folder, write) for kind, component in found]
 
 
 def cases(name: str, *, data_dir: Path | None = None, write: Callable[[Path], object] | None = None) -> list[Case]:
@@ -90,7 +94,11 @@ def _of_plugin(plugin: Plugin) -> Suite[Plugin]:
 
 
 def _of_item(
-    kind: Kind, component: Component[Any], data_dir: Path, write: Callable[[Path], object] | None
+    kind: Kind,
+    component: Component[Any],
+    registry: Registry,
+    data_dir: Path,
+    write: Callable[[Path], object] | None,
 ) -> Suite[Any]:
     # Each kind imports what it needs: a data set is checked without flax, a failed plugin without jax.
     if kind == "backbone":
@@ -101,6 +109,10 @@ def _of_item(
         from fer_bench.testing.conformance import dataset
 
         subject, rules = dataset.DatasetSubject(component, data_dir, write), dataset.RULES
+    elif kind == "protocol":
+        from fer_bench.testing.conformance import protocol
+
+        subject, rules = protocol.ProtocolSubject(component, registry), protocol.RULES
     elif kind == "metric":
         from fer_bench.testing.conformance import metric
 

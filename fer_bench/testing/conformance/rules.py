@@ -56,7 +56,7 @@ class Finding:
 
     Attributes:
         plugin: that brings the item.
-        kind: ``plugin``, ``backbone``, ``dataset``, ``strategy`` or ``metric``.
+        kind: ``plugin``, ``dataset``, ``protocol``, ``backbone``, ``strategy`` or ``metric``.
         item: as the user asked for it.
         rule: its name.
         status: ``passed``, ``failed`` or ``skipped``.

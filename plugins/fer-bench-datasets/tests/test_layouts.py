@@ -17,6 +17,7 @@ from fer_bench.config import RunConfig
 from fer_bench.data.prepare import prepare
 from fer_bench.errors import DataError, FerBenchError
 from fer_bench.labels import canonical
+from fer_bench.registry import Registry
 from fer_bench.tasks.protocols import choose
 from fer_bench.tasks.task import Task
 from fer_bench.tasks.view import select
@@ -346,11 +347,9 @@ def test_ckplus_csv_has_no_folds_that_keep_people_apart(component, tmp_path):
     task = Task((select(dataset, prepare(dataset, tmp_path), None, "native"),))
     for protocol in ("group-kfold", "loso"):
         with pytest.raises(FerBenchError, match="does not say which images show one person or sequence"):
-            choose(RunConfig(protocol=protocol), task)
-    assert choose(RunConfig(), task) == (
-        "kfold",
-        "no subject is known, so the same person may stand in training and test",
-    )
+            choose(RunConfig(protocol=protocol), task, Registry.load())
+    protocol, why = choose(RunConfig(), task, Registry.load())
+    assert (protocol.spec.name, "no subject is known" in why) == ("kfold", True)
 
 
 def test_affectnet_cuts_faces_and_says_what_it_leaves_out(component, tmp_path):

@@ -1,0 +1,89 @@
+"""What fer-bench itself brings, by the hooks that plugins implement: its protocols. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from fer_bench.hookspecs import hookimpl
+from fer_bench.specs import Params, ProtocolSpec
+
+_SPLITTERS = "fer_bench.tasks.splitters"
+
+
+class FoldsParams(Params):
+    """Parameters of cross-validation."""
+
+    folds: int = Field(5, ge=2, description="number of folds, K", json_schema_extra={"setting": "folds"})
+
+
+class RepeatedParams(FoldsParams):
+    """Parameters of repeated cross-validation."""
+
+    repeats: int = Field(5, ge=2, description="times that all are tested", json_schema_extra={"setting": "repeats"})
+
+
+class OfficialParams(Params):
+    """Parameters of a published split."""
+
+    test: str = Field(
+        "",
+        description="official split that is tested; empty takes the test split, or where there is none the validation "
+        "split",
+        json_schema_extra={"setting": "test_split"},
+    )
+
+
+@hookimpl
+def fer_bench_protocols() -> list[ProtocolSpec]:
+    """Return the protocols of fer-bench."""
+    return [
+        ProtocolSpec(
+            name="auto",
+            summary="group-kfold where it is known which images belong together, else kfold; cross with --train-on",
+            settle=f"{_SPLITTERS}:settle_auto",
+        ),
+        ProtocolSpec(
+            name="kfold",
+            summary="K folds with equal shares of each class, whoever is in the picture",
+            splitter=f"{_SPLITTERS}:kfold",
+            groups="ignored",
+            params=FoldsParams,
+        ),
+        ProtocolSpec(
+            name="group-kfold",
+            summary="K folds; no person, sequence or known copy in two of them",
+            splitter=f"{_SPLITTERS}:group_kfold",
+            params=FoldsParams,
+        ),
+        ProtocolSpec(
+            name="repeated-kfold",
+            summary="kfold several times, with other folds each time",
+            splitter=f"{_SPLITTERS}:repeated_kfold",
+            groups="ignored",
+            tests="repeatedly",
+            params=RepeatedParams,
+        ),
+        ProtocolSpec(
+            name="loso",
+            summary="leave one subject out: as many folds as people",
+            splitter=f"{_SPLITTERS}:leave_one_subject_out",
+            seeded=False,
+        ),
+        ProtocolSpec(
+            name="official",
+            summary="the published split, tested once",
+            splitter=f"{_SPLITTERS}:official",
+            settle=f"{_SPLITTERS}:settle_official",
+            groups="published",
+            tests="some",
+            seeded=False,
+            params=OfficialParams,
+        ),
+        ProtocolSpec(
+            name="cross",
+            summary="trained on other data sets only, and tested on all of this one",
+            splitter=f"{_SPLITTERS}:cross",
+            seeded=False,
+            trains_on_others=True,
+        ),
+    ]
