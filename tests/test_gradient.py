@@ -230,6 +230,17 @@ def test_a_loss_that_is_no_number_names_the_step_and_the_last_good_value():
         fit(trainer(tiny, phase, 2), Model.first(tiny, 2), Breaks(), one_hot(labels), fold)
 
 
+@pytest.mark.parametrize("patience", [0, 1])
+def test_training_that_diverged_is_no_result(patience):
+    """Its loss may be a finite number still: 2.7e26 was seen."""
+    tiny = backbone()
+    inputs, labels, fold = problem(3, 1)
+    fold = Fold(0, fold.train, fold.test, valid=fold.test) if patience else fold
+    phase = GradientPhase(name="wild", rules=FROM_LAST, epochs=3, batch=16, learning_rate=1000, patience=patience)
+    with pytest.raises(FloatingPointError, match=r"diverged.*'wild'.*1\.10.*below 1000"):
+        fit(trainer(tiny, phase, 3), Model.first(tiny, 3), inputs, one_hot(labels), fold)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

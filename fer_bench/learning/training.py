@@ -21,6 +21,10 @@ from fer_bench.tasks.folds import Fold
 Array = np.ndarray[Any, Any]
 
 
+DIVERGED = 10
+"""Times the loss of equal probabilities: a model whose loss is above was not trained but broken."""
+
+
 @dataclass(frozen=True, eq=False)
 class Progress:
     """Where the training of a fold stands between two epochs: all that the rest of it depends on.
@@ -138,7 +142,7 @@ class Training:
             Where the next phase begins.
 
         Raises:
-            FloatingPointError: the loss is not a finite number.
+            FloatingPointError: the loss is not a finite number, or training diverged.
         """
         trainer, started = self._trainer, time.perf_counter() - progress.seconds
         now = begin(trainer, progress, self._seed) if progress.state is None else progress
@@ -149,6 +153,7 @@ class Training:
             now = replace(self._epoch(now, frozen), seconds=time.perf_counter() - started)
             keep(now)
         assert now.state is not None
+        self._check_learned(now)
         learning, others = now.best if now.best and len(self._valid) else (now.state.learning, now.state.others)
         model = trainer.model(learning, frozen, others)
         return Progress(model, now.phase + 1, history=now.history, seconds=time.perf_counter() - started)
@@ -156,6 +161,18 @@ class Training:
     def _finished(self, now: Progress) -> bool:
         phase = self._phase
         return now.epoch == phase.epochs or bool(phase.patience and now.waited >= phase.patience)
+
+    def _check_learned(self, now: Progress) -> None:
+        """Raise FloatingPointError if the model that a phase ends with fits far worse than one that knows nothing."""
+        chosen = self._phase.patience and len(self._valid)
+        loss = now.best_loss if chosen else now.history[-1]["loss"]
+        nothing = math.log(self._targets.shape[1])
+        if loss > DIVERGED * nothing:
+            raise FloatingPointError(
+                f"training diverged: the {'validation' if chosen else 'last'} loss of phase {self._phase.name!r} is "
+                f"{loss:.3g}, where a model that knows nothing has {nothing:.2f}. "
+                f"Try a learning rate below {self._phase.learning_rate:g}."
+            )
 
     def _epoch(self, now: Progress, frozen: Table) -> Progress:
         begun, phase, trainer = time.perf_counter(), self._phase, self._trainer
