@@ -14,6 +14,16 @@ from pathlib import Path
 
 from fer_bench.errors import FerBenchError
 
+_FULL = "the disk is full; free some space and repeat the command"
+_FILES = "too many files are open; raise the limit, as with 'ulimit -n 1024', and repeat the command"
+_LACKING: dict[int, str] = {
+    errno.ENOSPC: _FULL,
+    getattr(errno, "EDQUOT", errno.ENOSPC): _FULL,
+    errno.EMFILE: _FILES,
+    errno.ENFILE: _FILES,
+    errno.ENOMEM: "there is too little memory; close other programs, or take fewer images with --limit",
+}
+"""What a machine may lack, and what to do; no fault of a method."""
 _SCRATCH = re.compile(r"\.(?:old\.)?(.+)-([0-9a-f]{6})-(\d+)")
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 
@@ -114,10 +124,21 @@ def remove_stale(folder: Path, name: str | None = None) -> None:
 
 
 def reason(error: OSError) -> str:
-    """Return why a file could not be written, in words."""
-    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-        return f"the disk is full ({error.strerror}); free some space and repeat the command"
-    return error.strerror or str(error)
+    """Return why a file could not be read or written, in words."""
+    return _LACKING.get(error.errno or 0) or error.strerror or str(error)
+
+
+def lacking(error: BaseException) -> str:
+    """Return what the machine lacks, in words, if that is why ``error`` was raised; else nothing.
+
+    What caused it counts: libraries raise errors of their own when a file cannot be written.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _LACKING:
+            return _LACKING[cause.errno]
+        cause = cause.__cause__ or cause.__context__
+    return ""
 
 
 def _lives(process: int) -> bool:

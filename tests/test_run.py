@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 
 import jax
@@ -127,6 +129,28 @@ def test_a_cell_that_fails_stays_visible_and_the_others_go_on(tiny, fault, messa
     assert message in broken["errors"][0]
     assert result.stderr.count(message) == 3
     assert invoke("leaderboard").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "word"),
+    [(errno.ENOSPC, "disk"), (errno.EDQUOT, "disk"), (errno.EMFILE, "ulimit"), (errno.ENOMEM, "memory")],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_the_machine_lacks_ends_the_run_and_fails_no_cell(tiny, monkeypatch, number, word, wrapped):
+    def fit(*_):
+        try:
+            raise OSError(number, os.strerror(number))
+        except OSError as error:
+            if not wrapped:
+                raise
+            raise RuntimeError("a library's own words") from error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fer_bench.learning.convex.fit", fit)
+        with pytest.raises(FerBenchError, match=word):
+            invoke("run", *BASE, "--folds", "3")
+    assert not list((tiny / "runs").rglob("cell.json"))
+    assert invoke("run", *BASE, "--folds", "3").exit_code == 0
 
 
 def test_what_a_careless_plugin_does_in_a_run_is_undone_and_told(tiny):

@@ -10,6 +10,7 @@ from typing import TextIO
 import typer
 
 from fer_bench import console
+from fer_bench.atomic import lacking
 from fer_bench.cli import (
     baseline,
     cache,
@@ -120,7 +121,13 @@ def main() -> None:
             raise
         console.warn("\nfer-bench: interrupted; what was done is stored. Repeat the command to go on.")
         sys.exit(INTERRUPTED)
+    except MemoryError as error:
+        console.warn(f"fer-bench: There is too little memory ({error or 'no more is given'}): take fewer images.")
+        sys.exit(2)
     except OSError as error:
+        if why := lacking(error):
+            console.warn(f"fer-bench: {why[0].upper()}{why[1:]}.")
+            sys.exit(2)
         if console.is_writable():
             raise
         console.warn(f"fer-bench: Cannot print the result: {error.strerror}. What was done is stored.")

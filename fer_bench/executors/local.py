@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import pandas as pd
 
+from fer_bench.atomic import lacking
 from fer_bench.errors import FerBenchError, PluginError
 from fer_bench.executors.grid import Block, Grid, Job, Reporter
 from fer_bench.keeping.cache import Cache
@@ -273,6 +274,8 @@ def _guarded(work: Callable[[], T], block: Block) -> T | str:
     try:
         return work()
     except PluginError as error:
+        if lacking(error):
+            raise
         return str(error)
     except FerBenchError:
         raise
@@ -280,6 +283,8 @@ def _guarded(work: Callable[[], T], block: Block) -> T | str:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a panic of native code is no Exception
+        if why := lacking(error):
+            raise FerBenchError(f"The run ends: {why} to go on. Cells that are stored are untouched.") from error
         text = f"{type(error).__name__}: {' '.join(str(error).split())}"
         name = plugin_at_fault(error, _packages(block))
         return f"Plugin {name!r} failed: {text}" if name else text
