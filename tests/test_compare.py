@@ -48,8 +48,10 @@ def test_differences_are_paired_and_tested(store):
     accuracy = document["metrics"]["accuracy"]
     assert (accuracy["first"], accuracy["second"]) == (28 / 40, 38 / 40)
     assert accuracy["difference"] == pytest.approx(0.25)
-    # Ten samples, each tested under two seeds, that only the second gets right: p = 2 / 2^10.
-    assert accuracy["p_value"] == pytest.approx(2 / 2**10)
+    # Ten samples that only the second gets right, under both seeds: p = 2 / 2^10, within four errors of 4,000 flips.
+    assert accuracy["p_value"] == pytest.approx(2 / 2**10, abs=0.003)
+    assert (accuracy["test"], accuracy["seed_error"], accuracy["seeds"]) == ("sign flips", 0, 2)
+    assert accuracy["equivalence"]["more"] > 0.99
     assert accuracy["low"] > 0.1
     assert document["metrics"]["nll"]["difference"] < 0 < document["metrics"]["nll"]["p_value"] < 0.01
     assert (document["paired"], document["units"], document["unit"]) == (80, 40, "samples")
@@ -62,11 +64,11 @@ def test_the_terminal_and_markdown_say_which_is_better(store):
     told = invoke("probe", "tune", "--runs-dir", store.runs_dir).stdout
     accuracy = next(line for line in told.splitlines() if "Accuracy" in line)
     assert accuracy.split()[:4] == ["Accuracy", "0.7000", "0.9500", "+0.2500"]
-    assert accuracy.split()[-1] == "B"
+    assert accuracy.split()[-3:] == ["B", "0", "100"]
     loss = next(
         line for line in invoke("tune", "probe", "--runs-dir", store.runs_dir).stdout.splitlines() if "NLL" in line
     )
-    assert loss.split()[-1] == "A"
+    assert loss.split()[-3:-1] == ["A", "100"]
     page = invoke("probe", "tune", "--runs-dir", store.runs_dir, "--format", "md").stdout
     assert "| strategy.text | probe | tune |" in page
 
@@ -105,7 +107,7 @@ def test_what_cannot_be_paired_is_told_and_scored_alone(store, dataset, labels, 
     found = compare(find_row(store, "probe"), find_row(store, "else"))
     assert (found.unpaired, found.samples) == (why, 0)
     assert found.metrics[0].first == 28 / 40
-    assert found.metrics[0].p_value is None
+    assert found.metrics[0].difference is None
 
 
 def test_failed_rows_and_unknown_names_are_told(store):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fer_bench.evaluation.folds import adjust_holm, corrected_t_test, critical_difference, friedman_test
+from fer_bench.evaluation.folds import corrected_t_test, critical_difference, friedman_test
 
 
 def test_corrected_t_test_by_hand():
@@ -46,21 +46,6 @@ def test_folds_that_do_not_fit_are_refused(differences, ratio, message):
         corrected_t_test(np.array(differences), ratio)
 
 
-def test_holm_by_hand():
-    # sorted 0.005 * 4, 0.01 * 3, 0.03 * 2, 0.04 * 1 -> 0.02, 0.03, 0.06, 0.06
-    assert adjust_holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert adjust_holm(np.array([0.9, 0.8])) == pytest.approx([1.0, 1.0])
-    assert adjust_holm(np.array([])).tolist() == []
-    with pytest.raises(ValueError, match="expected a list of numbers from 0 to 1"):
-        adjust_holm(np.array([0.1, math.nan]))
-
-
-def test_holm_is_that_of_statsmodels():
-    peer = pytest.importorskip("statsmodels.stats.multitest").multipletests
-    p = np.random.default_rng(0).uniform(size=50) ** 3
-    assert adjust_holm(p) == pytest.approx(peer(p, method="holm")[1])
-
-
 def test_friedman_by_hand():
     # Ranks 1 2 3 | 1 3 2 | 1 2 3 | 1 2 3 -> averages 1, 2.25, 2.75
     scores = np.array([[0.9, 0.8, 0.7], [0.9, 0.7, 0.8], [0.6, 0.5, 0.4], [3, 2, 1]])
@@ -68,7 +53,7 @@ def test_friedman_by_hand():
     assert found.average_ranks == pytest.approx([1, 2.25, 2.75])
     chi2 = 12 * 4 / (3 * 4) * (1 + 2.25**2 + 2.75**2 - 3 * 16 / 4)
     assert found.chi2 == pytest.approx(chi2)
-    assert found.f == pytest.approx(3 * chi2 / (8 - chi2))
+    assert found.critical_difference is None, "of four data sets"
     assert friedman_test(-scores, higher_is_better=False).average_ranks == pytest.approx(found.average_ranks)
 
 
@@ -80,7 +65,21 @@ def test_friedman_is_that_of_scipy_with_ties():
 
 def test_friedman_of_equal_and_of_unanimous_scores():
     assert friedman_test(np.ones((4, 3))).p_value == 1.0
-    assert friedman_test(np.tile([3.0, 2.0, 1.0], (4, 1))).p_value == 0.0
+    # Three boards agree with the first in one of 3! orders each.
+    assert friedman_test(np.tile([3.0, 2.0, 1.0], (4, 1))).p_value == pytest.approx(1 / 6**3)
+
+
+@pytest.mark.parametrize(("boards", "methods", "p"), [(2, 2, 1 / 2), (2, 3, 1 / 6), (3, 2, 1 / 4)])
+def test_friedman_of_few_boards_is_exact(boards, methods, p):
+    found = friedman_test(np.tile(np.arange(methods), (boards, 1)))
+    assert (found.p_value, found.exact) == (pytest.approx(p), True)
+
+
+def test_friedman_of_many_boards_is_near_chi_squared():
+    scores = np.random.default_rng(4).normal(size=(40, 4)) + np.arange(4) * 0.2
+    found = friedman_test(scores)
+    assert not found.exact
+    assert found.p_value == pytest.approx(stats.friedmanchisquare(*scores.T).pvalue, abs=0.01)
 
 
 @pytest.mark.parametrize(("methods", "q"), [(2, 1.960), (3, 2.343), (5, 2.728), (10, 3.164)])

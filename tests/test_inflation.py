@@ -13,7 +13,7 @@ from tiny_run import invoke
 
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError
-from fer_bench.evaluation.metrics import uar
+from fer_bench.evaluation.classification import uar
 from fer_bench.reports import inflation
 from fer_bench.results.store import Store
 

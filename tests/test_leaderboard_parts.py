@@ -53,7 +53,7 @@ def store(tmp_path):
 def test_the_board_holds_groups_votes_and_coverage(store):
     rows = {row["strategy"]: row for row in json.loads(write("json", build(store.cells()[0])))["rows"]}
     # Of 16 men class 0 is never right, class 1 always; of 16 women all is.
-    assert rows["probe"]["groups"] == {"sex": {"worst": "man", "uar": 0.5, "n": 16, "gap": 0.5}}
+    assert rows["probe"]["groups"] == {"sex": {"worst": "man", "uar": 0.5, "n": 16, "gap": 0.5, "compared": 2}}
     assert rows["probe"]["coverage"] == 36 / 40
     # KL of halves to (1/4, 3/4), either way round: ln(1/2) - (ln(1/4) + ln(3/4)) / 2.
     assert rows["probe"]["soft"] == pytest.approx({"accuracy": 0.5, "kl": 0.143841}, abs=1e-6)

@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn import metrics as peer
 
 from fer_bench.evaluation import calibration, classification
-from fer_bench.evaluation.groups import find_worst_group, measure_coverage, measure_gap, score_groups
+from fer_bench.evaluation.groups import find_worst_group, measure_coverage, measure_gap, pick_alike, score_groups
 from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate
 
 TRUE = np.array([0, 0, 0, 1, 1, 2])
@@ -45,7 +45,7 @@ def test_metrics_of_labels_by_hand():
 def test_uar_and_f1_leave_out_classes_that_do_not_occur():
     true, predicted = np.array([0, 0, 2, 2]), np.array([0, 1, 2, 2])
     assert classification.uar(true, predicted) == pytest.approx((1 / 2 + 1) / 2)
-    assert classification.macro_f1(true, predicted) == pytest.approx((2 / 3 + 1) / 2)
+    assert classification.macro_f1(true, predicted) == pytest.approx((2 / 3 + 0 + 1) / 3)  # 1 is predicted
 
 
 def test_kappa_of_a_single_class_is_0():
@@ -262,3 +262,14 @@ def test_coverage_by_hand():
         measure_coverage(["a", "z"], ["a"])
     with pytest.raises(ValueError, match="no samples are expected"):
         measure_coverage([], [])
+
+
+def test_groups_are_compared_on_the_classes_that_they_share():
+    """Groups a and b hold the classes 0 and 1, b also 2; c is neutral faces (class 1) only."""
+    groups = np.array([0] * 4 + [1] * 6 + [2] * 4)
+    true = np.array([0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 1, 1, 1, 1])
+    rows, compared = pick_alike(true, groups)
+    assert compared == 2
+    assert rows.tolist() == [True] * 8 + [False] * 6
+    # Groups that share no two classes are not compared at all.
+    assert pick_alike(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]))[1] == 0

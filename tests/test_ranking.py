@@ -1,4 +1,4 @@
-"""Tiers, ranks and the chance of being best against hand-computed cases."""
+"""Tiers and ranks against hand-computed cases."""
 
 from __future__ import annotations
 
@@ -6,20 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from drawn_predictions import draw
 
-from fer_bench.evaluation.metrics import STANDARD
-from fer_bench.evaluation.paired import permutation_test
-from fer_bench.evaluation.ranking import (
-    adjust_pairs,
-    compare_pairs,
-    find_rank_intervals,
-    find_tiers,
-    measure_best,
-    name_tiers,
-    resampled_ranks,
-)
-from fer_bench.evaluation.resampling import resample_metric
+from fer_bench.evaluation.ranking import find_rank_intervals, find_tiers, name_tiers
 
 
 def pairs(methods: int, different: list[tuple[int, int]]) -> np.ndarray:
@@ -73,45 +61,15 @@ def test_more_than_26_tiers_have_names():
     assert (names[0], names[25], names[26]) == ("a", "z", "(27)")
 
 
-def test_pairs_are_compared_one_by_one():
-    true, first = draw(30)
-    answers = [first.argmax(1), draw(31, signal=0.2)[1].argmax(1), first.argmax(1)]
-    p = compare_pairs(true, answers, resamples=99)
-    assert p[0, 1] == permutation_test(true, answers[0], answers[1], resamples=99).p_value
-    np.testing.assert_array_equal(p, p.T)
-    np.testing.assert_array_equal(p.diagonal(), 1.0)
-    assert p[0, 2] == 1.0
-
-
-def test_pairs_are_adjusted_together():
+def test_p_values_that_make_no_table_are_refused():
     p = pairs(3, [])
-    p[0, 1] = p[1, 0] = 0.02
-    p[0, 2] = p[2, 0] = 0.01
-    adjusted = adjust_pairs(p)
-    assert (adjusted[0, 1], adjusted[2, 0], adjusted[1, 2]) == pytest.approx((0.04, 0.03, 1.0))
-    np.testing.assert_array_equal(adjusted, adjusted.T)
-    assert adjust_pairs(np.ones((1, 1))).tolist() == [[1.0]]
     p[0, 1] = 0.5
     with pytest.raises(ValueError, match=r"differ between \(i, j\) and \(j, i\)"):
-        adjust_pairs(p)
+        find_tiers(np.zeros(3), p)
     with pytest.raises(ValueError, match=r"shape \(2, 3\)"):
-        adjust_pairs(np.ones((2, 3)))
+        find_rank_intervals(np.zeros(2), np.ones((2, 3)))
 
 
 def test_scores_without_a_number_are_refused():
     with pytest.raises(ValueError, match="each of 2 methods"):
         find_tiers(np.array([0.1, math.nan]), pairs(2, []))
-
-
-def test_chance_of_being_best_by_hand():
-    values = np.array([[0.9, 0.5, 0.7, 0.7], [0.8, 0.6, 0.7, 0.9], [0.1, 0.1, 0.7, 0.1]])
-    assert measure_best(values) == pytest.approx([(1 + 1 / 3) / 4, (2 + 1 / 3) / 4, (1 / 3) / 4])
-    assert measure_best(values, higher_is_better=False) == pytest.approx([(1 / 3) / 4, (1 / 3) / 4, (3 + 1 / 3) / 4])
-
-
-def test_equal_methods_share_being_best_and_a_clear_winner_takes_it():
-    true, good = draw(20, signal=3.0)
-    bad = draw(21, signal=0.0)[1]
-    values = resample_metric(STANDARD["uar"], true, [good, good, bad])
-    assert measure_best(values) == pytest.approx([0.5, 0.5, 0.0])
-    assert resampled_ranks(values)[2].tolist() == [3.0, 3.0]

@@ -10,18 +10,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from fer_bench.evaluation.folds import adjust_holm, corrected_t_test, friedman_test
+from fer_bench.evaluation.difference import compare_estimates
+from fer_bench.evaluation.estimate import measure
+from fer_bench.evaluation.folds import corrected_t_test, friedman_test
 from fer_bench.evaluation.intervals import bootstrap_interval, difference_interval
 from fer_bench.evaluation.metrics import STANDARD
-from fer_bench.evaluation.paired import mcnemar_test, permutation_test
-from fer_bench.evaluation.ranking import (
-    adjust_pairs,
-    compare_pairs,
-    compare_resampled,
-    find_rank_intervals,
-    find_tiers,
-)
-from fer_bench.evaluation.resampling import resample_metric
+from fer_bench.evaluation.paired import mcnemar_test
 
 pytestmark = pytest.mark.slow
 
@@ -71,46 +65,12 @@ def expected(draw: Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]
 # Type-I error
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "uar"])
-def test_permutation_over_samples_errs_as_often_as_it_says(metric):
+def test_over_samples_of_the_same_subjects_tests_err_more_often():
     def simulate(rng):
-        true, (first, second) = draw_samples(rng, 400, 2)
-        return permutation_test(true, first, second, metric=metric, resamples=999).p_value < 0.05
-
-    assert NOMINAL[0] <= rate(simulate) <= NOMINAL[1]
-
-
-@pytest.mark.parametrize("metric", ["accuracy", "uar"])
-def test_permutation_over_subjects_errs_as_often_as_it_says(metric):
-    def simulate(rng):
-        true, (first, second), groups = draw_subjects(rng, 30, 20, 2)
-        return permutation_test(true, first, second, groups, metric=metric, resamples=999).p_value < 0.05
-
-    assert NOMINAL[0] <= rate(simulate) <= NOMINAL[1]
-
-
-def test_over_samples_of_the_same_subjects_it_errs_more_often():
-    def simulate(rng):
-        true, (first, second), _ = draw_subjects(rng, 30, 40, 2)
-        return permutation_test(true, first, second, resamples=499).p_value < 0.05
+        true, answers, _ = draw_subjects(rng, 30, 40, 2)
+        return compare_estimates(*(measure(STANDARD["uar"], true, np.eye(4)[labels]) for labels in answers)).differs
 
     assert rate(simulate, 300) > 0.1, "this is why subjects are the units"
-
-
-@pytest.mark.parametrize("subjects", [None, 30])
-def test_bootstrap_test_of_macro_f1_errs_as_often_as_it_says(subjects):
-    def simulate(rng):
-        if subjects is None:
-            (true, answers), groups, units = draw_samples(rng, 300, 2), None, 300
-        else:
-            true, answers, groups = draw_subjects(rng, subjects, 20, 2)
-            units = subjects
-        methods, metric = [np.eye(4)[labels] for labels in answers], STANDARD["macro_f1"]
-        estimates = np.array([metric.compute(true, method) for method in methods])
-        values = resample_metric(metric, true, methods, groups, resamples=500)
-        return compare_resampled(estimates, values, units)[0, 1] < 0.05
-
-    assert NOMINAL[0] <= rate(simulate, 600) <= NOMINAL[1]
 
 
 def test_mcnemar_errs_as_often_as_it_says():
@@ -203,26 +163,6 @@ def test_critical_difference_errs_as_often_as_it_says():
         return np.ptp(found.average_ranks) > found.critical_difference
 
     assert NOMINAL[0] <= rate(simulate, 1000) <= NOMINAL[1]
-
-
-def test_holm_keeps_the_error_of_all_questions_together():
-    def simulate(rng):
-        return adjust_holm(rng.uniform(size=20)).min() < 0.05
-
-    assert NOMINAL[0] <= rate(simulate, 2000) <= NOMINAL[1]
-
-
-def test_equal_methods_share_a_tier_and_every_rank():
-    def simulate(rng):
-        true, answers = draw_samples(rng, 300, 4)
-        p = compare_pairs(true, answers, resamples=999)
-        scores = np.array([STANDARD["uar"].compute(true, np.eye(4)[labels]) for labels in answers])
-        adjusted = adjust_pairs(p)
-        alike = find_rank_intervals(scores, adjusted) == [(1, 4)] * 4
-        assert alike == (len(find_tiers(scores, adjusted)) == 1)
-        return not alike
-
-    assert rate(simulate, 300) <= 0.07
 
 
 # Coverage

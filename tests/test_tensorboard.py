@@ -10,7 +10,7 @@ from tensorboardX.proto.event_pb2 import Event
 from tiny_run import BASE, invoke
 
 from fer_bench.errors import FerBenchError
-from fer_bench.evaluation.metrics import uar
+from fer_bench.evaluation.classification import uar
 from fer_bench.results.store import Store
 
 STEPS = ["run", "--dataset", "squares", "--backbone", "net", "--strategy", "steps", "--folds", "2", "--limit", "45"]

@@ -30,6 +30,9 @@ def compare(
     other: Annotated[
         Path | None, typer.Option("--other-runs-dir", help="Folder of B's results.  [default: --runs-dir]")
     ] = None,
+    rope: Annotated[
+        float, typer.Option(min=0, help="Differences up to this do not matter, in the metric's unit; 0.01 is a point.")
+    ] = 0.01,
     form: Annotated[Literal["terminal", "md", "json"], typer.Option("--format", help="How to print it.")] = "terminal",
 ) -> None:
     """Print the paired difference of every metric, with interval and test, and what differs in spec and provenance."""
@@ -45,7 +48,7 @@ def compare(
     metrics, faults = load_metrics(Registry.load())
     for message in faults:
         console.warn(f"fer-bench: {message}")
-    pair = put_together(a, b, tuple(metrics.values()))
+    pair = put_together(a, b, tuple(metrics.values()), rope)
     if form == "json":
         print_json(pair_formats.record(pair))
     elif form == "md":

@@ -31,8 +31,12 @@ def leaderboard(
         Literal["terminal", "md", "csv", "json", "latex", "html"], typer.Option("--format", help="How to print it.")
     ] = "terminal",
     metric: Annotated[str, typer.Option(help="Metric that orders, ranks and tells apart the rows.")] = "uar",
+    rope: Annotated[
+        float, typer.Option(min=0, help="Differences up to this do not matter, in the metric's unit; 0.01 is a point.")
+    ] = 0.01,
     columns: Annotated[
-        Literal["scores", "cost", "groups", "soft"], typer.Option(help="What tables show; CSV and JSON hold all.")
+        Literal["scores", "cost", "groups", "soft", "variance"],
+        typer.Option(help="What tables show; CSV and JSON hold all."),
     ] = "scores",
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
 ) -> None:
@@ -57,7 +61,7 @@ def leaderboard(
         raise FerBenchError(
             f"The runs folder {str(runs_dir)!r} holds no cells yet. Run 'fer-bench run --runs-dir {runs_dir}' first."
         )
-    rows = build(cells, tuple({**known, by.name: by}.values()), by, damaged.append)
+    rows = build(cells, tuple({**known, by.name: by}.values()), by, damaged.append, rope)
     for message in damaged:
         console.warn(f"fer-bench: left out: {message}")
     for message in faults:

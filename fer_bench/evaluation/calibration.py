@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fer_bench.evaluation.checks import check_distributions, check_predictions
+from fer_bench.evaluation.classification import measure_hits, read_answers
 
 Array = np.ndarray[Any, Any]
 
@@ -92,7 +93,8 @@ def soft_accuracy(soft: Array, probabilities: Array) -> float:
         probabilities: (n, c).
     """
     soft, probabilities = _soft(soft, probabilities)
-    return float(soft[np.arange(len(soft)), probabilities.argmax(axis=1)].mean())
+    rows, labels, weights = read_answers(probabilities)
+    return float((weights * soft[rows, labels]).sum() / len(soft))
 
 
 def majority_accuracy(soft: Array, probabilities: Array) -> float:
@@ -102,8 +104,9 @@ def majority_accuracy(soft: Array, probabilities: Array) -> float:
     distribution" (ICMI 2016). Any of equally frequent labels is right.
     """
     soft, probabilities = _soft(soft, probabilities)
-    chosen = soft[np.arange(len(soft)), probabilities.argmax(axis=1)]
-    return float(np.isclose(chosen, soft.max(axis=1), rtol=0, atol=1e-9).mean())
+    rows, labels, weights = read_answers(probabilities)
+    commonest = np.isclose(soft[rows, labels], soft.max(axis=1)[rows], rtol=0, atol=1e-9)
+    return float((weights * commonest).sum() / len(soft))
 
 
 def soft_kl(soft: Array, probabilities: Array) -> float:
@@ -121,7 +124,7 @@ def _top(true: Array, probabilities: Array, bins: int) -> tuple[Array, Array]:
     if bins < 1:
         raise ValueError(f"bins is {bins}; expected 1 or more")
     true, probabilities = check_predictions(true, probabilities)
-    return probabilities.max(axis=1), (probabilities.argmax(axis=1) == true).astype(np.float64)
+    return probabilities.max(axis=1), measure_hits(true, probabilities)
 
 
 def _gaps(confidence: Array, right: Array, bin_of: Array, part: Array, bins: int) -> Array:

@@ -16,7 +16,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Chance:
-    """What guessing reaches on a test set, or on average over the parts of one.
+    """What guessing reaches on a test set.
 
     Attributes:
         uniform: expected accuracy of guessing every class alike, 1 / classes.
@@ -38,14 +38,20 @@ class Chance:
 
 
 def measure_chance(
-    true: Array, train_counts: Array, part: Array | None = None, n: int | None = None, level: float = 0.95
+    true: Array,
+    train_counts: Array,
+    part: Array | None = None,
+    seeds: Array | None = None,
+    n: int | None = None,
+    level: float = 0.95,
 ) -> Chance:
-    """Return the exact chance level of a test set, or its mean over parts, as scores are means over folds and seeds.
+    """Return the exact chance level of what scores are: all test parts of a seed pooled, averaged over seeds.
 
     Args:
         true: (n,) int labels of the test set.
         train_counts: (c,) samples of each class in the training part; (p, c) with ``part``.
-        part: (n,) int, from 0 to p - 1; no part is empty.
+        part: (n,) int, the fold and seed of each row, from 0 to p - 1; no part is empty.
+        seeds: (p,) int, the seed of each part; None: all are of one.
         n: distinct images among them, of which the limits speak; None: all are.
         level: of the upper limits.
 
@@ -57,12 +63,17 @@ def measure_chance(
     true, _ = check_labels(true, true, classes)
     part = np.zeros(len(true), np.int64) if part is None else part
     present = np.bincount(part * classes + true, minlength=counts.size).reshape(counts.shape)
-    uniform, prior = 1 / classes, float(((present * shares).sum(axis=1) / present.sum(axis=1)).mean())
+    run = np.zeros(len(counts), np.int64) if seeds is None else np.unique(seeds, return_inverse=True)[1]
+    hits, sizes = np.zeros((2, run.max() + 1, classes))
+    np.add.at(hits, run, present * shares)
+    np.add.at(sizes, run, present)
+    uniform, prior = 1 / classes, float((hits.sum(axis=1) / sizes.sum(axis=1)).mean())
+    recalls = np.divide(hits, sizes, out=np.zeros_like(hits), where=sizes > 0)
     n = len(true) if n is None else n
     return Chance(
         uniform=uniform,
         prior=prior,
-        uar=float((np.where(present > 0, shares, 0).sum(axis=1) / np.count_nonzero(present, axis=1)).mean()),
+        uar=float((recalls.sum(axis=1) / np.count_nonzero(sizes, axis=1)).mean()),
         uniform_limit=_find_limit(n, uniform, level),
         prior_limit=_find_limit(n, prior, level),
         level=level,

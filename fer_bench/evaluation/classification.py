@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_bench.evaluation.checks import check_labels
+from fer_bench.evaluation.checks import check_labels, check_predictions
 
 Array = np.ndarray[Any, Any]
 
@@ -24,6 +24,43 @@ def count_confusion(true: Array, predicted: Array, classes: int | None = None) -
     true, predicted = check_labels(true, predicted, classes)
     c = classes if classes is not None else int(max(true.max(), predicted.max())) + 1
     return np.bincount(true * c + predicted, minlength=c * c).reshape(c, c)
+
+
+def read_answers(probabilities: Array) -> tuple[Array, Array, Array]:
+    """Return the answers of (n, c) probabilities: rows (a,) int, labels (a,) int and weights (a,) float.
+
+    An answer is the class of the largest probability. Where t classes share the largest, each of them is an answer of
+    weight 1 / t: the expected count of a draw among them, which favours no class and depends on no order of samples.
+    """
+    largest = probabilities.argmax(axis=1)
+    highest = probabilities == probabilities[np.arange(len(probabilities)), largest][:, None]
+    if np.count_nonzero(highest) == len(probabilities):
+        return np.arange(len(probabilities)), largest, np.ones(len(probabilities))
+    rows, labels = np.nonzero(highest)
+    return rows, labels, 1 / np.bincount(rows)[rows]
+
+
+def count_answers(true: Array, probabilities: Array, part: Array | None = None) -> Array:
+    """Return the (p, c, c) float64 confusion matrices of the parts of the rows; one matrix without parts.
+
+    Args:
+        true: (n,) int labels from 0.
+        probabilities: (n, c) float; ties are shared, see ``read_answers``.
+        part: (n,) int from 0 to p - 1.
+    """
+    true, probabilities = check_predictions(true, probabilities)
+    rows, labels, weights = read_answers(probabilities)
+    classes = probabilities.shape[1]
+    cells = true[rows] * classes + labels + (0 if part is None else part[rows].astype(np.int64) * classes**2)
+    parts = 1 if part is None else int(part.max()) + 1
+    return np.bincount(cells, weights=weights, minlength=parts * classes**2).reshape(parts, classes, classes)
+
+
+def measure_hits(true: Array, probabilities: Array) -> Array:
+    """Return whether each sample was labelled right, (n,) float: 1, 0, or 1 / t where t classes share the largest."""
+    true, probabilities = check_predictions(true, probabilities)
+    rows, labels, weights = read_answers(probabilities)
+    return np.bincount(rows, weights=weights * (labels == true[rows]), minlength=len(true))
 
 
 def accuracy_of(tables: Array) -> Array:
@@ -51,10 +88,12 @@ def uar_of(tables: Array) -> Array:
 
 
 def macro_f1_of(tables: Array) -> Array:
-    """Return the mean F1 over the classes that occur, (…) float in 0 to 1; a class never predicted counts 0."""
-    totals = tables.sum(axis=-1)
-    f1 = _divide(2 * _diagonal(tables), totals + tables.sum(axis=-2), 0.0)
-    return (f1 * (totals > 0)).sum(axis=-1) / (totals > 0).sum(axis=-1)
+    """Return the mean F1, (…) float in 0 to 1, over the classes that are true or predicted at least once.
+
+    A class that is only true or only predicted counts 0, as in scikit-learn's ``f1_score(average="macro")``.
+    """
+    sums = tables.sum(axis=-1) + tables.sum(axis=-2)
+    return _divide(2 * _diagonal(tables), sums, 0.0).sum(axis=-1) / (sums > 0).sum(axis=-1)
 
 
 def kappa_of(tables: Array) -> Array:
@@ -78,7 +117,7 @@ def uar(true: Array, predicted: Array) -> float:
 
 
 def macro_f1(true: Array, predicted: Array) -> float:
-    """Return the mean F1 over the classes that occur in ``true``, 0 to 1; a class that is never predicted counts 0."""
+    """Return the mean F1 over the classes that occur in ``true`` or ``predicted``, 0 to 1; see ``macro_f1_of``."""
     return float(macro_f1_of(count_confusion(true, predicted)))
 
 

@@ -43,6 +43,27 @@ def score_groups(
     return values
 
 
+def pick_alike(true: Array, groups: Array) -> tuple[Array, int]:
+    """Return which samples can be compared between groups, (n,) bool, and how many groups that leaves.
+
+    A group of neutral faces only is neither better nor worse than one of all expressions: another question. So groups
+    are compared on the classes that more than half of them hold, and those that lack one of these are left out.
+    Nothing is left where that leaves fewer than two groups or two classes.
+
+    Args:
+        true: (n,) int labels.
+        groups: (n,) int codes.
+    """
+    names, code = np.unique(groups, return_inverse=True)
+    holds = np.zeros((len(names), int(true.max()) + 1), bool)
+    holds[code, true] = True
+    common = holds.mean(axis=0) > 0.5
+    alike = np.all(holds[:, common], axis=1)
+    if common.sum() < 2 or alike.sum() < 2:
+        return np.zeros(len(true), bool), 0
+    return np.take(alike, code) & np.take(common, true), int(alike.sum())
+
+
 def find_worst_group(metric: Metric, values: dict[Any, float]) -> tuple[Any, float]:
     """Return the group that the metric calls worst, and its value; of equals, the first.
 

@@ -11,7 +11,7 @@ from scipy import special
 
 from fer_bench.evaluation.checks import group_codes
 from fer_bench.evaluation.extra import NOTHING, Extra
-from fer_bench.evaluation.metrics import Metric
+from fer_bench.evaluation.metrics import Metric, score_seeds
 from fer_bench.evaluation.resampling import resample_metric
 
 Array = np.ndarray[Any, Any]
@@ -46,6 +46,7 @@ def bootstrap_interval(
     true: Array,
     probabilities: Array,
     groups: Array | None = None,
+    seeds: Array | None = None,
     *,
     level: float = 0.95,
     resamples: int = 2000,
@@ -71,6 +72,7 @@ def bootstrap_interval(
         true: (n,) int labels.
         probabilities: (n, c) float.
         groups: (n,) names of subjects; or sample ids, if samples were tested once per seed.
+        seeds: (n,) int, the seed of each row: the score is then the mean over seeds; None: all are of one.
         level: nominal coverage.
         resamples: how many.
         seed: of the resamples.
@@ -79,8 +81,10 @@ def bootstrap_interval(
     Raises:
         ValueError: predictions or groups are not valid, or there is but one unit.
     """
-    values = resample_metric(metric, true, [probabilities], groups, resamples=resamples, seed=seed, extra=extra)[0]
-    return _interval(metric.score(true, probabilities, extra), values, group_codes(groups, len(true))[1], level, metric)
+    methods = [probabilities]
+    values = resample_metric(metric, true, methods, groups, seeds, resamples=resamples, seed=seed, extra=extra)[0]
+    estimate = score_seeds(metric, true, probabilities, seeds, extra).mean()
+    return _interval(estimate, values, group_codes(groups, len(true))[1], level, metric)
 
 
 def difference_interval(
@@ -89,6 +93,7 @@ def difference_interval(
     first: Array,
     second: Array,
     groups: Array | None = None,
+    seeds: Array | None = None,
     *,
     level: float = 0.95,
     resamples: int = 2000,
@@ -99,9 +104,9 @@ def difference_interval(
 
     The arguments are those of ``bootstrap_interval``; ``first`` and ``second`` are (n, c) probabilities.
     """
-    values = resample_metric(metric, true, [first, second], groups, resamples=resamples, seed=seed, extra=extra)
-    estimate = metric.score(true, first, extra) - metric.score(true, second, extra)
-    return _interval(estimate, values[0] - values[1], group_codes(groups, len(true))[1], level, None)
+    values = resample_metric(metric, true, [first, second], groups, seeds, resamples=resamples, seed=seed, extra=extra)
+    scores = [score_seeds(metric, true, method, seeds, extra).mean() for method in (first, second)]
+    return _interval(scores[0] - scores[1], values[0] - values[1], group_codes(groups, len(true))[1], level, None)
 
 
 def _interval(estimate: float, values: Array, units: int, level: float, metric: Metric | None) -> Interval:

@@ -24,16 +24,7 @@ from fer_bench.evaluation.calibration import (
     sample_nll,
 )
 from fer_bench.evaluation.checks import check_predictions
-from fer_bench.evaluation.classification import (
-    accuracy,
-    accuracy_of,
-    kappa,
-    kappa_of,
-    macro_f1,
-    macro_f1_of,
-    uar,
-    uar_of,
-)
+from fer_bench.evaluation.classification import accuracy_of, count_answers, kappa_of, macro_f1_of, uar_of
 from fer_bench.evaluation.extra import NOTHING, Extra, Kind
 
 Array = np.ndarray[Any, Any]
@@ -100,27 +91,16 @@ class Metric:
             )
 
 
-def _from_labels(compute: Callable[[Array, Array], float]) -> Callable[[Array, Array], float]:
-    """Return the metric of labels as one of probabilities; of equal probabilities, the first class is predicted."""
-
-    def compute_from_probabilities(true: Array, probabilities: Array) -> float:
-        true, probabilities = check_predictions(true, probabilities)
-        return compute(true, probabilities.argmax(axis=1))
-
-    return compute_from_probabilities
-
-
 def _counted(
     name: str,
     title: str,
-    compute: Callable[[Array, Array], float],
     tables: Callable[[Array], Array],
     lowest: float = 0.0,
 ) -> Metric:
     return Metric(
         name=name,
         title=title,
-        compute=_from_labels(compute),
+        compute=lambda true, probabilities: float(tables(count_answers(true, probabilities))[0]),
         higher_is_better=True,
         lowest=lowest,
         highest=1.0,
@@ -151,10 +131,10 @@ def _loss(
 STANDARD: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        _counted("accuracy", "Accuracy", accuracy, accuracy_of),
-        _counted("uar", "UAR", uar, uar_of),
-        _counted("macro_f1", "Macro-F1", macro_f1, macro_f1_of),
-        _counted("kappa", "Cohen's kappa", kappa, kappa_of, lowest=-1.0),
+        _counted("accuracy", "Accuracy", accuracy_of),
+        _counted("uar", "UAR", uar_of),
+        _counted("macro_f1", "Macro-F1", macro_f1_of),
+        _counted("kappa", "Cohen's kappa", kappa_of, lowest=-1.0),
         _loss("nll", "NLL (nats)", nll, math.inf, sample_nll),
         _loss("brier", "Brier", brier, 2.0, sample_brier),
         _loss("ece", "ECE", ece, 1.0, per_part=part_ece),
@@ -179,6 +159,24 @@ def evaluate(
     """
     whole = np.zeros(len(probabilities), np.int64)
     return {name: float(values[0]) for name, values in evaluate_parts(true, probabilities, whole, metrics).items()}
+
+
+def score_seeds(
+    metric: Metric, true: Array, probabilities: Array, seeds: Array | None = None, extra: Extra = NOTHING
+) -> Array:
+    """Return the metric of all predictions of each seed, (k,) float, seeds in order; without seeds, all are of one.
+
+    Their mean is the score of a method: all folds of a seed are pooled, since a fold need not hold every class.
+
+    Args:
+        metric: any.
+        true: (n,) int labels.
+        probabilities: (n, c) float.
+        seeds: (n,) int, the seed of each row.
+        extra: what is known of the rows beside.
+    """
+    run = np.zeros(len(true), np.int64) if seeds is None else np.unique(seeds, return_inverse=True)[1]
+    return evaluate_parts(true, probabilities, run, [metric], extra)[metric.name]
 
 
 def evaluate_parts(
@@ -207,9 +205,7 @@ def evaluate_parts(
         ValueError: the predictions are not valid, or a metric returned what lies outside its declared range.
     """
     true, probabilities = check_predictions(true, probabilities)
-    sizes, classes = np.bincount(part), probabilities.shape[1]
-    cells = (part * classes + true) * classes + probabilities.argmax(axis=1)
-    tables = np.bincount(cells, minlength=len(sizes) * classes**2).reshape(-1, classes, classes)
+    sizes, tables = np.bincount(part), count_answers(true, probabilities, part)
     values: dict[str, Array] = {}
     for metric in metrics:
         if metric.from_confusion is not None:

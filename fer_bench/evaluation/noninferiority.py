@@ -8,18 +8,16 @@ from typing import Any, Literal
 
 import numpy as np
 import scipy
-from scipy import sparse
 
 from fer_bench.evaluation.checks import check_predictions, group_codes
-from fer_bench.evaluation.classification import count_confusion
+from fer_bench.evaluation.classification import count_answers
+from fer_bench.evaluation.influence import measure_influence, measure_slope
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.resampling import resample_metric
 
 Array = np.ndarray[Any, Any]
 Verdict = Literal["PASS", "FAIL", "UNDERPOWERED"]
 
-STEP = 1e-4
-"""Of the numeric derivative, in samples; metrics of counts are smooth over whole samples."""
 POWER = 0.9
 """Of the smallest drop that data are said to show."""
 
@@ -150,36 +148,12 @@ def show_equivalence(
 
 def _variance(metric: Metric, true: Array, first: Array, second: Array, units: Array, n: int) -> float:
     """Return the variance of metric(second) - metric(first) from ``n`` units."""
-    if metric.from_confusion is not None:
-        influence = _influence(metric, true, second, units, n) - _influence(metric, true, first, units, n)
-    elif metric.per_sample is not None:
-        change = metric.per_sample(true, second) - metric.per_sample(true, first)
-        influence = np.bincount(units, weights=(change - change.mean()) / len(true), minlength=n)
-    else:
+    if metric.from_confusion is None and metric.per_sample is None:
         values = resample_metric(metric, true, [first, second], units, resamples=1000)
         return float((values[1] - values[0]).var(ddof=1))
+    before, after = (measure_influence(metric, true, method, units, n) for method in (first, second))
+    influence = after - before
     return float((influence**2).sum() * n / (n - 1))
-
-
-def _influence(metric: Metric, true: Array, probabilities: Array, units: Array, n: int) -> Array:
-    """Return the derivative of a metric of counts by the weight of each unit, (n,); it sums to 0."""
-    classes = probabilities.shape[1]
-    gradient = _gradient(metric, true, probabilities)
-    entries = true * classes + probabilities.argmax(axis=1)
-    counts = sparse.csr_array((np.ones(len(true)), (units, entries)), shape=(n, classes**2))
-    return counts @ gradient.ravel()
-
-
-def _gradient(metric: Metric, true: Array, probabilities: Array) -> Array:
-    """Return the derivative of a metric of counts by each entry of the confusion matrix, (c, c)."""
-    assert metric.from_confusion is not None
-    classes = probabilities.shape[1]
-    table = count_confusion(true, probabilities.argmax(axis=1), classes).astype(np.float64)
-    occurs = np.repeat(table.sum(axis=1) > 0, classes).reshape(table.shape)
-    steps = (STEP * np.eye(classes**2)).reshape(-1, classes, classes) * occurs  # a new class is not a small step
-    upper, lower = (metric.from_confusion(np.maximum(table + way * steps, 0)) for way in (1, -1))
-    reach = np.minimum(table.ravel(), STEP) + STEP  # nothing can be taken from an entry of 0
-    return ((upper - lower) / reach).reshape(classes, classes)
 
 
 def _largest_step(metric: Metric, true: Array, probabilities: Array, units: Array, n: int) -> float:
@@ -188,7 +162,7 @@ def _largest_step(metric: Metric, true: Array, probabilities: Array, units: Arra
     """
     if metric.from_confusion is None:
         return 0.0
-    gradient = _gradient(metric, true, probabilities)
+    gradient = measure_slope(metric, count_answers(true, probabilities)[0])
     reach = gradient.max(axis=1) - gradient.min(axis=1)
     samples = np.bincount(true, minlength=len(reach))
     holders = np.bincount(np.unique(units * len(reach) + true) % len(reach), minlength=len(reach))

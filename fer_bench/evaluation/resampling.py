@@ -6,13 +6,14 @@ are one sparse product; nothing is computed twice for a sample that was drawn tw
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from fer_bench.evaluation.checks import check_predictions, group_codes
+from fer_bench.evaluation.classification import read_answers
 from fer_bench.evaluation.extra import NOTHING, Extra
 from fer_bench.evaluation.metrics import Metric
 
@@ -27,12 +28,15 @@ def resample_metric(
     true: Array,
     methods: Sequence[Array],
     groups: Array | None = None,
+    seeds: Array | None = None,
     *,
     resamples: int = 2000,
     seed: int = 0,
     extra: Extra = NOTHING,
 ) -> Array:
     """Return bootstrap values of the metric, (methods, resamples) float; all methods share a column's resample.
+
+    A value is the mean over seeds of the metric of all drawn predictions of a seed.
 
     Whole units are drawn with replacement: groups where given, else samples. A metric with neither ``from_confusion``
     nor ``per_sample`` is computed anew for each resample, which is slow.
@@ -43,6 +47,7 @@ def resample_metric(
         methods: (n, c) probabilities of each method, rows as in ``true``.
         groups: (n,) names of the units: subjects; or sample ids, if samples were tested once per seed. None: each row
             is a unit.
+        seeds: (n,) int, the seed of each row; None: all are of one.
         resamples: how many.
         seed: of the draws.
         extra: what is known of the rows beside.
@@ -57,48 +62,63 @@ def resample_metric(
     if n_units < 2:
         raise ValueError("there is one subject (or sample); expected two or more to resample")
     rng = np.random.default_rng(seed)
+    run = np.zeros(len(labels), np.int64) if seeds is None else np.unique(seeds, return_inverse=True)[1]
+    checked = [check_predictions(true, method)[1] for method in methods]
     if metric.from_confusion is not None:
-        predicted = np.stack([check_predictions(true, method)[1].argmax(axis=1) for method in methods])
-        classes = max(np.shape(method)[1] for method in methods)
-        return _resample_tables(
-            metric, labels, predicted, units if groups is not None else None, classes, resamples, rng
-        )
+        answers = [read_answers(method) for method in checked]
+        if groups is None and seeds is None and all(len(rows) == len(labels) for rows, _, _ in answers):
+            drawn = _resample_patterns(metric, labels, [named for _, named, _ in answers], checked[0].shape[1], rng)
+        else:
+            drawn = _resample_tables(metric, labels, answers, units, run, checked[0].shape[1], rng)
+        return np.concatenate(list(drawn(resamples)), axis=1)
     if metric.per_sample is not None:
-        values = np.stack([metric.per_sample(*check_predictions(true, method)) for method in methods])
-        sums = [sparse.csr_array((row, (np.zeros_like(units), units)), shape=(1, n_units)) for row in values]
-        sizes = np.bincount(units, minlength=n_units)
+        shape = (int(run.max()) + 1, n_units)
+        sums = [sparse.csr_array((metric.per_sample(labels, method), (run, units)), shape=shape) for method in checked]
+        sizes = sparse.csr_array((np.ones(len(labels)), (run, units)), shape=shape)
         drawn = [
-            np.concatenate([part @ weights for part in sums]) / (sizes @ weights)
+            np.stack([((part @ weights) / (sizes @ weights)).mean(axis=0) for part in sums])
             for weights in _draw(rng, np.ones(n_units, dtype=np.int64), resamples)
         ]
         return np.concatenate(drawn, axis=1)
-    checked = [check_predictions(true, method)[1] for method in methods]
-    return _resample_rows(metric, labels, checked, units, n_units, resamples, rng, extra)
+    return _resample_rows(metric, labels, checked, units, run, n_units, resamples, rng, extra)
+
+
+def _resample_patterns(
+    metric: Metric, true: Array, predicted: Sequence[Array], classes: int, rng: np.random.Generator
+) -> Callable[[int], Iterator[Array]]:
+    """Return what yields values of a metric of counts over samples; those with equal answers are drawn together."""
+    patterns, multiplicity = np.unique(np.vstack([true, *predicted]), axis=1, return_counts=True)
+    place = np.arange(len(multiplicity))
+    answers = [(place, named, np.ones(len(named))) for named in patterns[1:]]
+    return _resample_tables(metric, patterns[0], answers, place, np.zeros_like(place), classes, rng, multiplicity)
 
 
 def _resample_tables(
     metric: Metric,
     true: Array,
-    predicted: Array,
-    units: Array | None,
+    answers: Sequence[tuple[Array, Array, Array]],
+    units: Array,
+    run: Array,
     classes: int,
-    resamples: int,
     rng: np.random.Generator,
-) -> Array:
-    """Return values of a metric of confusion matrices; without units, samples with equal answers are drawn together."""
-    assert metric.from_confusion is not None
-    if units is None:
-        patterns, multiplicity = np.unique(np.vstack([true, predicted]), axis=1, return_counts=True)
-        true, predicted, units = patterns[0], patterns[1:], np.arange(patterns.shape[1])
-    else:
-        multiplicity = np.ones(units.max() + 1, dtype=np.int64)
-    shape = (classes * classes, len(multiplicity))
-    counts = [sparse.csr_array((np.ones(len(true)), (true * classes + row, units)), shape=shape) for row in predicted]
-    drawn = []
-    for weights in _draw(rng, multiplicity, resamples):
-        tables = ((part @ weights).T.reshape(-1, classes, classes) for part in counts)
-        drawn.append(np.stack([metric.from_confusion(part) for part in tables]))
-    return np.concatenate(drawn, axis=1)
+    multiplicity: Array | None = None,
+) -> Callable[[int], Iterator[Array]]:
+    """Return what yields values of a metric of counts, (methods, r), from a number of resamples."""
+    compute, runs = metric.from_confusion, int(run.max()) + 1
+    assert compute is not None
+    often = np.ones(units.max() + 1, dtype=np.int64) if multiplicity is None else multiplicity
+    shape = (runs * classes**2, len(often))
+    counts = [
+        sparse.csr_array((weights, ((run[rows] * classes + true[rows]) * classes + named, units[rows])), shape=shape)
+        for rows, named, weights in answers
+    ]
+
+    def draw(resamples: int) -> Iterator[Array]:
+        for weights in _draw(rng, often, resamples):
+            tables = ((part @ weights).T.reshape(-1, runs, classes, classes) for part in counts)
+            yield np.stack([compute(part).mean(axis=1) for part in tables])
+
+    return draw
 
 
 def _resample_rows(
@@ -106,6 +126,7 @@ def _resample_rows(
     true: Array,
     methods: Sequence[Array],
     units: Array,
+    run: Array,
     n_units: int,
     resamples: int,
     rng: np.random.Generator,
@@ -113,12 +134,14 @@ def _resample_rows(
 ) -> Array:
     order = np.argsort(units, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(units, minlength=n_units))[:-1])
-    values = np.empty((len(methods), resamples))
+    values = np.zeros((len(methods), resamples))
     for column in range(resamples):
         drawn = rng.integers(n_units, size=n_units)
         rows = order[drawn] if n_units == len(true) else np.concatenate([members[unit] for unit in drawn])
-        beside = extra.take(rows)
-        values[:, column] = [metric.score(true[rows], probabilities[rows], beside) for probabilities in methods]
+        parts = [rows[run[rows] == index] for index in range(run.max() + 1)]
+        for part in parts:
+            beside = extra.take(part)
+            values[:, column] += [metric.score(true[part], method[part], beside) / len(parts) for method in methods]
     return values
 
 

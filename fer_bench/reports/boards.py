@@ -9,7 +9,7 @@ from typing import Any
 
 from fer_bench.evaluation.intervals import FEW_UNITS
 from fer_bench.evaluation.metrics import STANDARD
-from fer_bench.reports import cost, parts
+from fer_bench.reports import cost, parts, standing
 from fer_bench.reports.leaderboard import Row, Score
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate, texts
 
@@ -17,17 +17,17 @@ EXTRA: Mapping[str, Callable[[Sequence[Row]], list[Field[Row]]]] = {
     "cost": cost.fields,
     "groups": parts.group_fields,
     "soft": parts.soft_fields,
+    "variance": standing.fields,
 }
 """What tables show in place of scores, by name: the columns that a board needs."""
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the JSON format."""
 
-NESTED = ("scores", "chance", "soft", "interval", "ranks", "cost", "groups", "cells")
+NESTED = ("scores", "chance", "soft", "interval", "ranks", "cost", "groups", "cells", "behind", "sources")
 """Fields of a record that hold several values, or None."""
 
 CHANCE = ("uniform", "prior", "uar", "uniform_limit", "prior_limit")
-INTERVAL = "95 % interval"
 TITLES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro-F1"}
 
 
@@ -51,15 +51,14 @@ def to_flat_table(rows: Sequence[Row]) -> Table:
 
 
 def record(rows: Sequence[Row], damaged: Sequence[str]) -> dict[str, Any]:
-    """Return ``{"schema": 2, "rows": […], "damaged": […]}`` as plain values; scores lie in 0 to 1."""
+    """Return ``{"schema": 3, "rows": […], "damaged": […]}`` as plain values; scores lie in 0 to 1."""
     return {"schema": SCHEMA, "rows": [_record(row) for row in rows], "damaged": list(damaged)}
 
 
 def _flatten(record: dict[str, Any]) -> dict[str, Cell]:
     """Return the record of a row without nesting; boards differ in their groups and metrics."""
     scores, chance = record["scores"], record["chance"] or {}
-    soft, interval = record["soft"] or {}, record["interval"] or {}
-    low, high = record["ranks"] or (None, None)
+    soft = record["soft"] or {}
     flat = {key: value for key, value in record.items() if key not in NESTED}
     flat |= {key: "; ".join(record[key]) for key in ("ignores", "errors")}
     for name in sorted({*STANDARD, *scores}):
@@ -68,8 +67,7 @@ def _flatten(record: dict[str, Any]) -> dict[str, Cell]:
     for group, known in record["groups"].items():
         flat |= {f"group_{group}_{key}": value for key, value in known.items()}
     flat |= {f"soft_{key}": soft.get(key) for key in ("accuracy", "kl")}
-    flat |= {f"interval_{key}": interval.get(key) for key in ("low", "high")}
-    flat |= {"rank_low": low, "rank_high": high}
+    flat |= standing.flatten(record)
     flat |= {f"chance_{key}": chance.get(key) for key in CHANCE}
     return flat | {f"cells_{key}": record["cells"][key] for key in ("ok", "failed")}
 
@@ -97,11 +95,8 @@ def _record(row: Row) -> dict[str, Any]:
         "faces": row.faces,
         "scores": scores,
         "metric": row.metric.name,
-        "interval": _interval_record(row),
         "chance": asdict(row.chance) if row.chance else None,
-        "tier": row.tier,
-        "ranks": list(row.standing.ranks) if row.standing else None,
-        "best": round(row.standing.best, 4) if row.standing else None,
+        **standing.record(row),
         "cells": {"ok": row.ok, "failed": row.failed},
         "parameters": row.parameters,
         "trained_parameters": row.trained_parameters,
@@ -110,17 +105,6 @@ def _record(row: Row) -> dict[str, Any]:
         **parts.record(row),
         "converged": row.converged,
         "errors": list(row.errors),
-    }
-
-
-def _interval_record(row: Row) -> dict[str, float | int] | None:
-    if row.interval is None:
-        return None
-    return {
-        "low": row.interval.low,
-        "high": row.interval.high,
-        "level": row.interval.level,
-        "units": row.interval.units,
     }
 
 
@@ -182,7 +166,7 @@ def fields_of(board: Sequence[Row], show: str = "scores") -> list[Field[Row]]:
         column = Column(f"{title} %" if percent else title, "number", better, optional=name == "macro_f1" != by.name)
         fields.append((column, lambda row, name=name, percent=percent: _score(row.scores.get(name), percent)))
         if name == by.name:
-            fields += STANDING
+            fields += standing.STANDING
     fields.append((Column("n", "number", optional=True), lambda row: row.n))
     if any(row.faces is not None and row.faces < 1 for row in board):
         fields.append((Column("faces %", "number"), lambda row: _percent(row.faces)))
@@ -192,14 +176,7 @@ def fields_of(board: Sequence[Row], show: str = "scores") -> list[Field[Row]]:
 
 def notes(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
     """Return what the tables alone do not say."""
-    by = rows[0].metric.title if rows else "UAR"
-    test = "paired permutation tests" if by in ("UAR", "Accuracy") else "bootstrap tests of the difference"
-    said = [
-        f"Mean ± standard deviation over folds and seeds, best {by} first. Interval: of the {by} of all predictions, "
-        "by resampling subjects, or images where no subject is known. Rows that share a tier letter cannot be told "
-        f"apart ({test}, Holm, 5 %). Ranks: those a row may have; best: share of resamples in which it is. "
-        "Chance: of guessing each class as often as it occurs in training."
-    ]
+    said = [standing.explain(rows), *(line for board in boards(rows) for line in standing.find_limits(*board))]
     if any(row.interval is not None and row.interval.few_units for row in rows):
         said.append(f"An interval over fewer than {FEW_UNITS} subjects is too narrow.")
     if any(row.synthetic for row in rows):
@@ -232,35 +209,7 @@ def _tenths(value: float | None) -> Cell:
     return None if value is None else Shown(f"{value:,.1f}", value)
 
 
-def _interval(row: Row) -> Cell:
-    if row.interval is None:
-        return None
-    factor, digits = (100, 1) if row.metric.name in TITLES else (1, 3)
-    low, high = factor * row.interval.low, factor * row.interval.high
-    return Shown(f"{low:.{digits}f} to {high:.{digits}f}", row.interval.low)
-
-
-def _ranks(row: Row) -> Cell:
-    if row.standing is None:
-        return None
-    low, high = row.standing.ranks
-    return Shown(str(low) if low == high else f"{low} to {high}", low)
-
-
-def _best(row: Row) -> Cell:
-    return None if row.standing is None else Shown(f"{100 * row.standing.best:.0f}", row.standing.best)
-
-
 def _count(value: int | None) -> Cell:
     if value is None or value < 1000:
         return value
     return Shown(f"{value / 1e6:.2f} M" if value >= 1e5 else f"{value / 1e3:.1f} k", value)
-
-
-STANDING: tuple[Field[Row], ...] = (
-    (Column(INTERVAL, "number"), _interval),
-    (Column("tier"), lambda row: row.tier or "-"),
-    (Column("ranks", "number", "lower", optional=True), _ranks),
-    (Column("best %", "number", "higher", optional=True), _best),
-)
-"""What stands beside the metric that orders the rows."""

@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import combinations
 
 import numpy as np
 
+from fer_bench.evaluation.difference import compare_estimates, weigh_equivalence
+from fer_bench.evaluation.estimate import Estimate, measure
+from fer_bench.evaluation.extra import NOTHING, Extra
+from fer_bench.evaluation.family import adjust_steps
 from fer_bench.evaluation.intervals import Interval, bootstrap_interval
 from fer_bench.evaluation.metrics import Metric
-from fer_bench.evaluation.ranking import (
-    adjust_pairs,
-    compare_pairs,
-    compare_resampled,
-    find_rank_intervals,
-    find_tiers,
-    measure_best,
-    name_tiers,
-)
-from fer_bench.evaluation.resampling import resample_metric
+from fer_bench.evaluation.ranking import find_rank_intervals, find_tiers, name_tiers
 from fer_bench.results.predictions import Predictions
 
 ALPHA = 0.05
-RESAMPLES = 1000
-"""Of a board, for the probability of being best."""
+ROPE = 0.01
+"""Half the width of the region of practical equivalence, in the metric's unit: one point."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,67 +30,99 @@ class Standing:
     Attributes:
         tier: letters; rows that share one cannot be told apart.
         ranks: best and worst rank that the row may have, from 1, all of a board together with 95 %.
-        best: share of resamples in which the row is best, 0 to 1.
+        behind: probability that the row is worse than the first of the board by more than ``rope``, 0 to 1.
+        rope: in the metric's unit.
+        above_baseline: whether it is shown to be better than the majority class; None where that cannot be tested.
     """
 
     tier: str
     ranks: tuple[int, int]
-    best: float
+    behind: float
+    rope: float
+    above_baseline: bool | None
+
+    @property
+    def may_be_best(self) -> bool:
+        """Whether no row is shown to be better: with 95 % the best method is among these."""
+        return self.ranks[0] == 1
 
 
 def interval(metric: Metric, pooled: Predictions) -> Interval | None:
-    """Return the 95 % bootstrap interval of a pooled metric over subjects, or images where no subject is known.
+    """Return the 95 % bootstrap interval of a row's score over subjects, or images where no subject is known.
 
     None if there is but one of them.
     """
     if pooled.n_units < 2:
         return None
     return bootstrap_interval(
-        metric, pooled.labels, pooled.probabilities, pooled.units, level=1 - ALPHA, extra=pooled.extra
+        metric,
+        pooled.labels,
+        pooled.probabilities,
+        pooled.units,
+        pooled.seed if len(np.unique(pooled.seed)) > 1 else None,
+        level=1 - ALPHA,
+        extra=_extra(metric, pooled),
     )
 
 
-def rank(metric: Metric, board: Sequence[Predictions | None]) -> list[Standing | None]:
+def estimate(metric: Metric, pooled: Predictions) -> Estimate:
+    """Return the score of a row, and what subjects and seeds add to it."""
+    return measure(metric, pooled.labels, pooled.probabilities, pooled.seed, pooled.units, extra=_extra(metric, pooled))
+
+
+def rank(
+    metric: Metric, board: Sequence[Predictions | None], baseline: Predictions | None = None, rope: float = ROPE
+) -> list[Standing | None]:
     """Return where each row of a board stands.
 
-    Tests between all pairs, over subjects, or images where no subject is known: paired permutation tests for accuracy
-    and UAR, ``compare_resampled`` for other metrics; Holm's correction over all pairs of the board, at 5 %. Only rows
-    that tested the same images with the same labels and seeds are paired; what differs from most (a row with missing
-    cells) has no standing.
+    All pairs of rows are one family of paired tests (`adjust_steps`, 5 %); the majority class is no member of it and is
+    held against each row in a family of its own. Only rows that tested the same images with the same labels and seeds
+    are paired; what differs from most (a row with missing cells) has no standing.
 
     Args:
         metric: by which.
-        board: the pooled predictions of each row; None for a row without any.
+        board: the pooled predictions of each row; None for a row without any, or that is not to be ranked.
+        baseline: those of the majority class.
+        rope: see `Standing`.
     """
     keys = [None if pooled is None else pooled.key for pooled in board]
     counts = Counter(key for key in keys if key is not None)
     standings: list[Standing | None] = [None] * len(board)
     if not counts:
         return standings
-    common = max(counts, key=lambda key: (counts[key], key))
+    whole = baseline.key if baseline else None
+    common = max(counts, key=lambda key: (counts[key], key == whole, key))
     members = [index for index, key in enumerate(keys) if key == common]
     parts = [pooled for index in members if (pooled := board[index]) is not None]
-    true, units, n_units = parts[0].labels, parts[0].units, parts[0].n_units
-    if n_units < 2:
+    if parts[0].n_units < 2:
         return standings
-    methods, up = [pooled.probabilities for pooled in parts], metric.higher_is_better
-    extra = parts[0].extra
-    scores = np.array([metric.score(true, probabilities, extra) for probabilities in methods])
-    values = resample_metric(metric, true, methods, units, resamples=RESAMPLES, extra=extra)
-    if metric.name in ("accuracy", "uar"):
-        predicted = [probabilities.argmax(axis=1) for probabilities in methods]
-        name: Literal["accuracy", "uar"] = "accuracy" if metric.name == "accuracy" else "uar"
-        p_values = compare_pairs(true, predicted, units, metric=name)
-    else:
-        p_values = compare_resampled(scores, values, n_units)
-    adjusted = adjust_pairs(p_values)
-    tiers = find_tiers(scores, adjusted, higher_is_better=up, alpha=ALPHA)
-    for index, letters, ranks, best in zip(
-        members,
-        name_tiers(tiers, len(members)),
-        find_rank_intervals(scores, adjusted, higher_is_better=up, alpha=ALPHA),
-        measure_best(values, higher_is_better=up).tolist(),
-        strict=True,
-    ):
-        standings[index] = Standing(tier=letters, ranks=ranks, best=best)
+    estimates = [estimate(metric, pooled) for pooled in parts]
+    scores, up = np.array([found.value for found in estimates]), metric.higher_is_better
+    pairs = list(combinations(range(len(members)), 2))
+    p_values = np.ones((len(members), len(members)))
+    for (first, second), p in zip(pairs, adjust_steps(estimates, pairs).tolist(), strict=True):
+        p_values[first, second] = p_values[second, first] = p
+    above: list[bool | None] = [None] * len(members)
+    if baseline is not None and whole == common:
+        floor = estimate(metric, baseline)
+        against = adjust_steps([floor, *estimates], [(0, 1 + index) for index in range(len(members))])
+        better = (scores > floor.value) == up
+        above = [bool(better[index] and p <= ALPHA) for index, p in enumerate(against.tolist())]
+    leader = estimates[int(np.argmax(scores if up else -scores))]
+    tiers = find_tiers(scores, p_values, higher_is_better=up, alpha=ALPHA)
+    names = name_tiers(tiers, len(members))
+    ranks = find_rank_intervals(scores, p_values, higher_is_better=up, alpha=ALPHA)
+    for place, index in enumerate(members):
+        weighed = weigh_equivalence(compare_estimates(leader, estimates[place]), rope)
+        standings[index] = Standing(
+            tier=names[place],
+            ranks=ranks[place],
+            behind=0.0 if estimates[place] is leader else weighed.less if up else weighed.more,
+            rope=rope,
+            above_baseline=above[place],
+        )
     return standings
+
+
+def _extra(metric: Metric, pooled: Predictions) -> Extra:
+    return pooled.extra if metric.wants else NOTHING

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
@@ -24,21 +24,39 @@ from fer_bench.results.records import DatasetRecord, Experiment, Measures, Proto
 from fer_bench.results.rows import MethodRow, group
 from fer_bench.results.store import StoredCell
 
+Array = np.ndarray[Any, Any]
+
 BASELINE = "majority-class"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """A metric over the cells of a row.
+    """A metric of a row.
 
     Attributes:
-        mean: over folds and seeds.
-        std: sample standard deviation over folds and seeds; None for a single cell. It is the spread of the folds,
-            not the standard error of the mean.
+        mean: over seeds, of the metric of all predictions of a seed: its folds are pooled.
+        std: sample standard deviation of single folds, of all seeds; None for a single cell. It is the spread of the
+            folds, not the standard error of the mean.
     """
 
     mean: float
     std: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """By how much the metric that orders the rows varies, each a standard deviation in the metric's unit.
+
+    Attributes:
+        subjects: of the score, over other draws of as many subjects (or images where no subject is known): its standard
+            error given what was trained. None of one subject.
+        folds: of single folds within a seed; None of one fold.
+        seeds: of the score of single seeds; 0 where they agree, None of one seed.
+    """
+
+    subjects: float | None
+    folds: float | None
+    seeds: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +70,13 @@ class Row:
         scores: metric -> score; empty if no cell is ok.
         metric: the metric that orders the rows.
         interval: of that metric over all predictions pooled; None if it cannot be told.
-        chance: what guessing reaches, on average over the cells that are done; None without any.
-        standing: tier, rank interval and chance of being best; None where cells are missing.
+        sources: what the metric varies by; None without any cell that is done.
+        lacking: cells that are done whose test part lacks a class that others of the seed have.
+        chance: what guessing reaches on the cells that are done; None without any.
+        stochastic: whether the training is random, as far as one seed shows it: whether it has epochs. With several
+            seeds the results tell, and it is False.
+        standing: tier, rank interval and what else the board's tests say; None for the baseline, where cells are
+            missing, and where the training is stochastic and one seed tells nothing of it.
         ok: cells that are done.
         failed: cells that failed.
         parameters: of backbone and head, and ``trained_parameters``, those that the strategy trained; None if
@@ -73,7 +96,10 @@ class Row:
     scores: dict[str, Score]
     metric: Metric
     interval: Interval | None
+    sources: Sources | None
+    lacking: int
     chance: Chance | None
+    stochastic: bool
     standing: comparison.Standing | None = None
     ok: int
     failed: int
@@ -184,6 +210,7 @@ def build(
     metrics: Sequence[Metric] = tuple(STANDARD.values()),
     by: Metric = STANDARD["uar"],
     left_out: Callable[[str], object] = refuse,
+    rope: float = comparison.ROPE,
 ) -> list[Row]:
     """Return the rows of a leaderboard, the best first on each board, the majority class among them.
 
@@ -192,6 +219,7 @@ def build(
         metrics: to compute of every cell.
         by: one of them, which orders the rows.
         left_out: is told of each cell that is left out since its predictions are not sound.
+        rope: differences up to it do not matter, in the unit of ``by``.
 
     Raises:
         PluginError: the metric that orders the rows fails. Others that fail are left out of a row and named in it.
@@ -217,7 +245,9 @@ def build(
     rows: list[Row] = []
     for _, board in groupby(ordered, key=lambda row: row.subject):
         members = list(board)
-        standings = comparison.rank(by, [row.pooled for row in members])
+        ranked = [None if row.baseline or row.stochastic else row.pooled for row in members]
+        baseline = next((row.pooled for row in members if row.baseline), None)
+        standings = comparison.rank(by, ranked, baseline, rope)
         rows += [replace(row, standing=standing) for row, standing in zip(members, standings, strict=True)]
     return rows
 
@@ -245,6 +275,7 @@ def _row(method: MethodRow, metrics: Sequence[Metric], by: Metric) -> Row:
         trained_parameters=measures[0].trained_parameters if measures else None,
         seconds=_seconds(measures) if measures else None,
         converged=all(measure.converged for measure in measures),
+        stochastic=len({cell.record.seed for cell in method.done}) == 1 and _has_epochs(method.done[0]),
         errors=tuple(sorted({cell.error for cell in method.failed})),
         cells=(*method.done, *method.failed),
     )
@@ -273,12 +304,13 @@ def _baseline(method: MethodRow, metrics: Sequence[Metric], by: Metric) -> Row:
         trained_parameters=0,
         seconds=0.0,
         converged=True,
+        stochastic=False,
         errors=(),
         cells=tuple(method.done),
     )
 
 
-def _train_counts(cells: Sequence[StoredCell]) -> np.ndarray[Any, Any]:
+def _train_counts(cells: Sequence[StoredCell]) -> Array:
     """Return (cells, c) samples of each class in the training part of each cell."""
     return np.array([cell.measures.train_counts for cell in cells])
 
@@ -288,36 +320,66 @@ def _evaluate(
 ) -> dict[str, Any]:
     """Return the fields of a row that its predictions decide; None if it has none."""
     if pooled is None:
-        return {"metric": by, "scores": {}, "interval": None, "pooled": None, "faults": (), "chance": None}
-    scores = evaluate_parts(
-        pooled.labels, pooled.probabilities, pooled.cell, [metric for metric in metrics if not metric.origin]
-    )
+        unknown = dict.fromkeys(("interval", "sources", "chance", "pooled"))
+        return {"metric": by, "scores": {}, "faults": (), "lacking": 0, **unknown}
     faults: list[str] = []
+    scores: dict[str, Score] = {}
+    run = np.unique(pooled.seed, return_inverse=True)[1]
     for metric in metrics:
-        if metric.origin and (pooled.extra.has(metric.wants) or metric.name == by.name):
-            try:
-                scores |= evaluate_parts(pooled.labels, pooled.probabilities, pooled.cell, [metric], pooled.extra)
-            except PluginError as error:
-                if metric.name == by.name:
-                    raise
-                faults.append(str(error))
+        if not pooled.extra.has(metric.wants) and metric.name != by.name:
+            continue
+        try:
+            found = [
+                evaluate_parts(pooled.labels, pooled.probabilities, part, [metric], pooled.extra)[metric.name]
+                for part in (run, pooled.cell)
+            ]
+        except PluginError as error:
+            if metric.name == by.name:
+                raise
+            faults.append(str(error))
+            continue
+        scores[metric.name] = _summarise(*found)
+    seeds = np.array([cell.record.seed for cell in cells])
     return {
         "metric": by,
-        "scores": _summarise(scores),
+        "scores": scores,
         "faults": tuple(faults),
         "interval": comparison.interval(by, pooled),
-        "chance": measure_chance(pooled.labels, _train_counts(cells), pooled.cell, len(pooled.ids)),
+        "sources": _trace(by, pooled, seeds),
+        "lacking": _count_lacking(pooled, seeds),
+        "chance": measure_chance(pooled.labels, _train_counts(cells), pooled.cell, seeds, len(pooled.ids)),
         "pooled": pooled,
     }
 
 
-def _summarise(scores: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Score]:
-    """Return mean and spread of each metric."""
-    values = {name: np.sort(score) for name, score in scores.items()}  # sorted: sums must not depend on order
-    return {
-        name: Score(mean=float(v.mean()), std=float(v.std(ddof=1)) if len(v) > 1 else None)
-        for name, v in values.items()
-    }
+def _trace(metric: Metric, pooled: Predictions, seeds: Array) -> Sources:
+    """Return what a row's metric varies by; ``seeds`` are (p,), of its cells."""
+    found = comparison.estimate(metric, pooled)
+    folds = evaluate_parts(pooled.labels, pooled.probabilities, pooled.cell, [metric], pooled.extra)
+    series = [folds[metric.name][seeds == seed] for seed in np.unique(seeds)]
+    freedom = len(seeds) - len(series)
+    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in series)
+    variances = found.unit_variance, squares / freedom if freedom else None, found.seed_variance
+    subjects, within, between = (None if variance is None else math.sqrt(variance) for variance in variances)
+    return Sources(subjects=subjects, folds=within, seeds=between)
+
+
+def _count_lacking(pooled: Predictions, seeds: Array) -> int:
+    """Return how many cells lack a class that others of their seed have; ``seeds`` are (p,), of the cells."""
+    held = np.zeros((len(seeds), pooled.probabilities.shape[1]), bool)
+    held[pooled.cell, pooled.labels] = True
+    return sum(int((~held[seeds == seed][:, held[seeds == seed].any(axis=0)]).any(axis=1).sum()) for seed in set(seeds))
+
+
+def _has_epochs(cell: StoredCell) -> bool:
+    """Return whether a cell was trained in epochs: by gradients, in a random order from random numbers."""
+    return b"epoch" in cell.history().partition(b"\n")[0].strip().split(b",")
+
+
+def _summarise(by_seed: Array, by_cell: Array) -> Score:
+    """Return the mean over seeds of a metric and its spread over cells."""
+    cells = np.sort(by_cell)  # sorted: sums must not depend on order
+    return Score(mean=float(np.sort(by_seed).mean()), std=float(cells.std(ddof=1)) if len(cells) > 1 else None)
 
 
 def _seconds(measures: Iterable[Measures]) -> float:

@@ -24,7 +24,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.classification import count_confusion, precision_of, recall_of
 from fer_bench.evaluation.folds import FriedmanTest, friedman_test
 from fer_bench.foreign import defuse, one_line
-from fer_bench.reports import boards
+from fer_bench.reports import boards, standing
 from fer_bench.reports.leaderboard import Row
 from fer_bench.reports.table import Cell, Column, tabulate, value, words
 from fer_bench.results.records import to_json
@@ -58,7 +58,7 @@ def to_html(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores") -
         sections.append({"title": title, "columns": table.columns, "rows": lines, "low": low, "high": high})
     page = environment.get_template("page.html").render(
         boards=sections,
-        interval=boards.INTERVAL,
+        interval=standing.INTERVAL,
         metric=rows[0].metric.title if rows else "",
         ranking=_rank_across(rows),
         notes=boards.notes(rows, damaged),
@@ -185,21 +185,30 @@ def _origin(row: Row) -> dict[str, Any]:
 
 
 def _rank_across(rows: Sequence[Row]) -> dict[str, Any] | None:
-    """Return Friedman's test of the methods that stand on every board, and their ranks; None below two of either."""
+    """Return Friedman's test of the methods that stand on every board, and their ranks; None below two of either.
+
+    A data set is one block, however many boards it has: their scores are averaged. The majority class is no method.
+    """
     scores: dict[tuple[str, ...], dict[Any, float]] = defaultdict(dict)
     for row in rows:
-        if row.scores and not row.failed:
+        if row.scores and not row.failed and not row.baseline:
             scores[row.backbone, row.strategy][row.subject, row.trained_on] = row.scores[row.metric.name].mean
-    subjects = sorted({subject for found in scores.values() for subject in found}, key=str)
-    methods = [method for method, found in scores.items() if len(found) == len(subjects)]
-    if len(subjects) < 2 or len(methods) < 2:
+    boards = {board for found in scores.values() for board in found}
+    datasets = sorted({subject[0] for subject, _ in boards})
+    methods = [method for method, found in scores.items() if len(found) == len(boards)]
+    if len(datasets) < 2 or len(methods) < 2:
         return None
-    table = np.array([[scores[method][subject] for method in methods] for subject in subjects])
+
+    def average(method: tuple[str, ...], dataset: str) -> float:
+        return float(np.mean([score for (subject, _), score in scores[method].items() if subject[0] == dataset]))
+
+    table = np.array([[average(method, dataset) for method in methods] for dataset in datasets])
     found: FriedmanTest = friedman_test(table, higher_is_better=rows[0].metric.higher_is_better)
     order = np.argsort(found.average_ranks, kind="stable")
     return {
         "methods": [(" / ".join(filter(None, methods[i])), float(found.average_ranks[i])) for i in order],
         "difference": found.critical_difference,
         "p_value": found.p_value,
-        "boards": len(subjects),
+        "datasets": len(datasets),
+        "exact": found.exact,
     }

@@ -4,43 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from fer_bench.errors import PluginError
-from fer_bench.evaluation.intervals import Interval, difference_interval
+from fer_bench.evaluation.difference import Difference, Equivalence, compare_estimates, weigh_equivalence
+from fer_bench.evaluation.estimate import Estimate, measure
+from fer_bench.evaluation.extra import NOTHING
 from fer_bench.evaluation.metrics import STANDARD, Metric
-from fer_bench.evaluation.paired import McNemarTest, mcnemar_test, permutation_test
-from fer_bench.evaluation.ranking import compare_resampled
-from fer_bench.evaluation.resampling import resample_metric
+from fer_bench.evaluation.paired import McNemarTest, mcnemar_test
 from fer_bench.results.predictions import Predictions, pair
 from fer_bench.results.records import to_json
 from fer_bench.results.rows import MethodRow, differences
+
+Array = np.ndarray[Any, Any]
 
 PROVENANCE = ("code", "python", "jax", "device", "cpu", "platform", "xla_flags", "environment", "distributions")
 """What may explain a difference; command, settings and seeds are said by the cells."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Difference:
+@dataclass(frozen=True)
+class Compared:
     """A metric of two rows.
 
     Attributes:
         metric: which.
         first: of the first row, on the samples that both tested, or on its own where nothing is paired.
         second: of the second row.
-        interval: 95 % bootstrap interval of second minus first; None where nothing is paired.
-        p_value: two-sided, not corrected for the number of metrics; None where nothing is paired.
-        test: ``permutation`` or ``bootstrap``.
+        difference: second minus first with its test, not corrected for the number of metrics; None where nothing is
+            paired.
+        equivalence: how probable it is that they differ by more than a margin; None likewise.
     """
 
     metric: Metric
     first: float | None
     second: float | None
-    interval: Interval | None
-    p_value: float | None
-    test: Literal["permutation", "bootstrap"]
+    difference: Difference | None = None
+    equivalence: Equivalence | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,7 @@ class Pair:
         samples: predictions that were paired; 0 if none.
         unit: what was resampled and swapped: ``subjects`` or ``samples``, ``units`` of them.
         only: predictions that the first row or the second row alone has.
+        by_seed: whether the two rows have the same seeds in what was paired.
         unpaired: why nothing is paired; else empty.
         metrics: one line a metric.
         faults: messages of the metrics of plugins that failed.
@@ -66,19 +68,31 @@ class Pair:
     unit: str
     units: int
     only: tuple[int, int]
+    by_seed: bool
     unpaired: str
-    metrics: tuple[Difference, ...]
+    metrics: tuple[Compared, ...]
     faults: tuple[str, ...]
     answers: McNemarTest | None
     spec: tuple[tuple[str, object, object], ...]
     provenance: tuple[tuple[str, object, object], ...]
 
 
-def compare(first: MethodRow, second: MethodRow, metrics: Sequence[Metric] = tuple(STANDARD.values())) -> Pair:
+def compare(
+    first: MethodRow,
+    second: MethodRow,
+    metrics: Sequence[Metric] = tuple(STANDARD.values()),
+    rope: float = 0.01,
+) -> Pair:
     """Compare two rows, or two cells as rows of one cell each.
 
-    Predictions are paired by seed and sample; of single cells by sample alone. Accuracy and UAR are tested by paired
-    permutations of subjects, or of samples where no subject is known, the other metrics by their bootstrap.
+    Predictions are paired by seed and sample; by sample only for single cells, and for rows that have no seed in
+    common, whose seeds then count as so many trainings of each. See `compare_estimates` for the test.
+
+    Args:
+        first: a row.
+        second: the other.
+        metrics: to compare.
+        rope: differences up to it do not matter, in the unit of each metric.
     """
     a, b = first.predictions, second.predictions
     unpaired, both = _pair(first, second)
@@ -98,6 +112,7 @@ def compare(first: MethodRow, second: MethodRow, metrics: Sequence[Metric] = tup
             unit="",
             units=0,
             only=(0 if a is None else len(a), 0 if b is None else len(b)),
+            by_seed=False,
             unpaired=unpaired,
             metrics=lines,
             faults=faults,
@@ -107,13 +122,14 @@ def compare(first: MethodRow, second: MethodRow, metrics: Sequence[Metric] = tup
     assert b is not None
     left, right = both
     known = [metric for metric in metrics if left.extra.has(metric.wants)]
-    lines, faults = _each(known, lambda metric: _difference(metric, left, right))
+    lines, faults = _each(known, lambda metric: _compare(metric, left, right, rope))
     return Pair(
         **rest,
         samples=len(left),
         unit=left.unit_word,
         units=left.n_units,
         only=(len(a) - len(left), len(b) - len(left)),
+        by_seed=bool((left.seed == right.seed).all()),
         unpaired="",
         metrics=lines,
         faults=faults,
@@ -122,10 +138,10 @@ def compare(first: MethodRow, second: MethodRow, metrics: Sequence[Metric] = tup
 
 
 def _each(
-    metrics: Sequence[Metric], measure: Callable[[Metric], Difference]
-) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
+    metrics: Sequence[Metric], measure: Callable[[Metric], Compared]
+) -> tuple[tuple[Compared, ...], tuple[str, ...]]:
     """Return the difference of each metric, and messages of those that failed."""
-    lines: list[Difference] = []
+    lines: list[Compared] = []
     faults: list[str] = []
     for metric in metrics:
         try:
@@ -135,26 +151,21 @@ def _each(
     return tuple(lines), tuple(faults)
 
 
-def _alone(metric: Metric, a: Predictions | None, b: Predictions | None) -> Difference:
-    first, second = (None if one is None else metric.score(one.labels, one.probabilities, one.extra) for one in (a, b))
-    return Difference(metric=metric, first=first, second=second, interval=None, p_value=None, test="bootstrap")
+def _alone(metric: Metric, a: Predictions | None, b: Predictions | None) -> Compared:
+    first, second = (None if one is None else _estimate(metric, one, one.units).value for one in (a, b))
+    return Compared(metric, first, second)
 
 
-def _difference(metric: Metric, left: Predictions, right: Predictions) -> Difference:
-    true, p, q, units, extra = left.labels, left.probabilities, right.probabilities, left.units, left.extra
-    first, second = metric.score(true, p, extra), metric.score(true, q, extra)
-    interval, p_value, test = None, None, "bootstrap"
-    if left.n_units > 1:
-        interval = difference_interval(metric, true, q, p, units, extra=extra)
-        if metric.name in ("accuracy", "uar"):
-            test = "permutation"
-            name: Literal["accuracy", "uar"] = "accuracy" if metric.name == "accuracy" else "uar"
-            found = permutation_test(true, right.answers, left.answers, units, metric=name)
-            p_value = found.p_value
-        else:
-            values = resample_metric(metric, true, [p, q], units, extra=extra)
-            p_value = float(compare_resampled(np.array([first, second]), values, left.n_units)[0, 1])
-    return Difference(metric=metric, first=first, second=second, interval=interval, p_value=p_value, test=test)
+def _compare(metric: Metric, left: Predictions, right: Predictions, rope: float) -> Compared:
+    first, second = (_estimate(metric, one, left.units) for one in (left, right))
+    difference = compare_estimates(first, second)
+    equivalence = weigh_equivalence(difference, rope) if difference.units > 1 else None
+    return Compared(metric, first.value, second.value, difference, equivalence)
+
+
+def _estimate(metric: Metric, one: Predictions, units: Array | None) -> Estimate:
+    extra = one.extra if metric.wants else NOTHING
+    return measure(metric, one.labels, one.probabilities, one.seed, units, extra)
 
 
 def _pair(first: MethodRow, second: MethodRow) -> tuple[str, tuple[Predictions, Predictions] | None]:
@@ -171,9 +182,10 @@ def _pair(first: MethodRow, second: MethodRow) -> tuple[str, tuple[Predictions, 
     if one.fingerprint != other.fingerprint:
         return "other data", None
     single = len(first.cells) == len(second.cells) == 1
-    left, right = pair(first.predictions, second.predictions, by_seed=not single)
+    by_seed = not single and bool({*first.splits} & {*second.splits})
+    left, right = pair(first.predictions, second.predictions, by_seed=by_seed)
     if not len(left):
-        return f"no {'samples' if single else 'samples of one seed'} were tested by both", None
+        return f"no {'samples of one seed' if by_seed else 'samples'} were tested by both", None
     if changed := int((left.labels != right.labels).sum()):
         return f"{changed} samples have another label in the second", None
     return "", (left, right)

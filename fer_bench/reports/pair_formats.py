@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import asdict
 from typing import Any
 
-from fer_bench.evaluation.intervals import FEW_UNITS
-from fer_bench.reports.pair import Difference, Pair
+from fer_bench.evaluation.flips import FEWEST_UNITS
+from fer_bench.reports.pair import Compared, Pair
 from fer_bench.reports.table import Cell, Column, Shown, Table, numbers, texts
 
-SCHEMA = 1
+SCHEMA = 2
 METRICS = (
     *(Column("metric"), *numbers("A", "B", "B - A", "95 % interval")),
-    *(Column("p", "number"), Column("better")),
+    *(Column("p", "number"), Column("better"), *numbers("A > rope %", "B > rope %")),
 )
 
 
@@ -53,19 +55,37 @@ def record(pair: Pair) -> dict[str, Any]:
 
 def _notes(pair: Pair) -> list[str]:
     lines = [f"not paired: {pair.unpaired}; A and B are scores of their own"] if pair.unpaired else []
-    if pair.answers is not None:
+    if pair.samples:
         lines.append(
             f"paired: {pair.samples:,} predictions, {pair.units:,} {pair.unit}"
             + (f"; A alone has {pair.only[0]:,}, B alone {pair.only[1]:,}" if any(pair.only) else "")
         )
-        lines.append(f"only A is right on {pair.answers.only_first:,}, only B on {pair.answers.only_second:,}")
-        lines.append(
-            "intervals by bootstrap; p by paired permutations for accuracy and UAR, else by bootstrap, two-sided, not "
-            "corrected for several metrics"
-        )
-        if pair.units < FEW_UNITS:
-            lines.append(f"{pair.units} {pair.unit} are few: the intervals are too narrow")
+        if not pair.by_seed:
+            lines.append("paired by sample, not by seed: A and B have other seeds")
+        if pair.answers is not None:
+            lines.append(f"only A is right on {pair.answers.only_first:,}, only B on {pair.answers.only_second:,}")
+        lines += _terms(pair)
+        if 1 < pair.units < FEWEST_UNITS:
+            lines.append(f"{pair.units} {pair.unit} are too few to show any difference at 5 %; 6 are the least")
+        if pair.units == 1:
+            lines.append(f"one of {pair.unit} cannot show a difference; expected two or more")
     return [*lines, *pair.faults]
+
+
+def _terms(pair: Pair) -> list[str]:
+    """Return what the tests are about."""
+    found = next((line.difference for line in pair.metrics if line.difference), None)
+    if found is None:
+        return []
+    lines = ["interval and p of one paired test, two-sided, not corrected for several metrics"]
+    if found.seed_error is None:
+        lines.append("one seed: it holds for these trained models only, not for another training")
+    else:
+        lines.append(f"it holds for other {pair.unit} and other trainings: {found.seeds} seeds")
+    rope = next((line.equivalence.rope for line in pair.metrics if line.equivalence), None)
+    if rope is not None:
+        lines.append(f"A > rope, B > rope: probability that A, or B, is better by more than {rope:g}")
+    return lines
 
 
 def _differences(what: str, lines: tuple[tuple[str, object, object], ...], shown: int | None) -> Table:
@@ -77,33 +97,33 @@ def _differences(what: str, lines: tuple[tuple[str, object, object], ...], shown
     return Table(title, texts("field", "A", "B"), rows[:shown], more)
 
 
-def _cells(line: Difference) -> tuple[Cell, ...]:
-    gap = line.interval
-    if gap is None or line.p_value is None:
-        return line.metric.title, line.first, line.second, None, None, None, ""
-    better = ""
-    if line.p_value < 1 - gap.level:
-        better = "B" if (gap.estimate > 0) == line.metric.higher_is_better else "A"
+def _cells(line: Compared) -> tuple[Cell, ...]:
+    gap, weighed = line.difference, line.equivalence
+    if gap is None:
+        return line.metric.title, line.first, line.second, None, None, None, "", None, None
+    up = line.metric.higher_is_better
+    ends = f"{_change(gap.low)} to {_change(gap.high)}" if math.isfinite(gap.high - gap.low) else "none"
+    margins = (weighed.less, weighed.more) if weighed else (None, None)
     return (
         *(line.metric.title, line.first, line.second),
-        Shown(_change(gap.estimate), gap.estimate),
-        Shown(f"{_change(gap.low)} to {_change(gap.high)}", gap.low),
-        Shown("< 0.0001" if line.p_value < 1e-4 else f"{line.p_value:.4f}", line.p_value),
-        better,
+        Shown(_change(gap.value), gap.value),
+        Shown(ends, gap.low),
+        Shown("< 0.0005" if gap.p_value < 5e-4 else f"{gap.p_value:.4f}", gap.p_value),
+        ("B" if (gap.value > 0) == up else "A") if gap.differs else "",
+        *(None if share is None else Shown(f"{100 * share:.0f}", share) for share in margins[:: 1 if up else -1]),
     )
 
 
-def _record(line: Difference) -> dict[str, Any]:
-    gap = line.interval
+def _record(line: Compared) -> dict[str, Any]:
+    gap, weighed = line.difference, line.equivalence
+    names = ("low", "high", "level", "p_value", "test", "unit_error", "seed_error", "df", "seeds")
+    known = {name: getattr(gap, name) if gap else None for name in names}
     return {
         "first": line.first,
         "second": line.second,
-        "difference": gap.estimate if gap else None,
-        "low": gap.low if gap else None,
-        "high": gap.high if gap else None,
-        "level": gap.level if gap else None,
-        "p_value": line.p_value,
-        "test": line.test if gap else None,
+        "difference": gap.value if gap else None,
+        **known,
+        "equivalence": None if weighed is None else asdict(weighed),
         "higher_is_better": line.metric.higher_is_better,
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fer_bench.evaluation.calibration import soft_accuracy, soft_kl
-from fer_bench.evaluation.groups import find_worst_group, measure_gap, score_groups
+from fer_bench.evaluation.groups import find_worst_group, measure_gap, pick_alike, score_groups
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports.leaderboard import Row
 from fer_bench.reports.table import Cell, Column, Field, Shown
@@ -23,9 +23,10 @@ def record(row: Row) -> dict[str, Any]:
     """Return ``coverage``, ``groups`` and ``soft`` of all predictions of a row, pooled.
 
     ``coverage`` is the share of the data set's images that were tested, None if its size is not known. ``groups`` has
-    for each column of groups the UAR (0 to 1) of the ``worst`` of those with ``FEWEST`` predictions or more, and the
-    largest ``gap`` between two. ``soft`` has ``accuracy`` (share of annotators who agree) and ``kl`` (nats), or is
-    None.
+    for each column of groups the UAR (0 to 1) of the ``worst`` of those with ``FEWEST`` predictions or more, with its
+    ``n`` predictions, the largest ``gap`` between two and how many were ``compared``: those that hold the classes that
+    most of them hold, on these classes (`pick_alike`). A column with fewer than two such groups is left out. ``soft``
+    has ``accuracy`` (share of annotators who agree) and ``kl`` (nats), or is None.
     """
     pooled = row.pooled
     if pooled is None:
@@ -35,11 +36,13 @@ def record(row: Row) -> dict[str, Any]:
     for name, (names, codes) in pooled.groups.items():
         known = np.flatnonzero(codes >= 0)
         large = known[np.bincount(codes[known], minlength=len(names))[codes[known]] >= FEWEST]
-        if len(large):
-            values = score_groups(STANDARD["uar"], pooled.labels[large], pooled.probabilities[large], codes[large])
+        alike, compared = pick_alike(pooled.labels[large], codes[large]) if len(large) else (large, 0)
+        if compared:
+            rows = large[alike]
+            values = score_groups(STANDARD["uar"], pooled.labels[rows], pooled.probabilities[rows], codes[rows])
             code, worst = find_worst_group(STANDARD["uar"], values)
-            n = int((codes == code).sum())
-            groups[name] = {"worst": names[code], "uar": worst, "n": n, "gap": measure_gap(values)}
+            n, gap = int((codes[rows] == code).sum()), measure_gap(values)
+            groups[name] = {"worst": names[code], "uar": worst, "n": n, "gap": gap, "compared": compared}
     soft = None
     if pooled.soft is not None:
         found = (function(pooled.soft, pooled.probabilities) for function in (soft_accuracy, soft_kl))

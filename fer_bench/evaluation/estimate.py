@@ -1,0 +1,151 @@
+"""One estimand a metric: the score of all predictions of a seed, averaged over seeds, and where it varies.
+
+X. Bouthillier et al., "Accounting for variance in machine learning benchmarks" (MLSys 3, 2021), tell apart what makes
+a score vary: here the people who are tested, and the training (with the splits, where a seed draws them).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fer_bench.evaluation.checks import check_predictions
+from fer_bench.evaluation.classification import read_answers
+from fer_bench.evaluation.extra import NOTHING, Extra
+from fer_bench.evaluation.influence import measure_influence, measure_slope
+from fer_bench.evaluation.metrics import Metric, score_seeds
+
+Array = np.ndarray[Any, Any]
+
+MOST_UNITS = 400
+"""More units than so many are merged into so many random blocks: variances and tests then cost the same however many
+samples there are, and a standard error is off by some 4 %."""
+SAME = 1e-12
+"""Scores of two seeds that differ by less are equal."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Estimate:
+    """A metric of one method.
+
+    Attributes:
+        metric: which.
+        seeds: (k,) int, names of the seeds in order.
+        scores: (k,) float, the metric of all predictions of each seed.
+        influence: (n,) float, what each unit adds, averaged over seeds; see ``measure_influence``. Sums to 0.
+        shares: (n,) float, share of the predictions that are of each unit, averaged over seeds. Sums to 1.
+        tables: (n, c, c) float, confusion matrices of each unit, rows true, averaged over seeds; None for a metric
+            that needs more than counts.
+    """
+
+    metric: Metric
+    seeds: Array
+    scores: Array
+    influence: Array
+    shares: Array
+    tables: Array | None
+
+    @property
+    def value(self) -> float:
+        """The score: the mean over seeds."""
+        return float(self.scores.mean())
+
+    @property
+    def n(self) -> int:
+        """How many units there are, blocks of them where there were more than ``MOST_UNITS``."""
+        return len(self.influence)
+
+    @property
+    def unit_variance(self) -> float | None:
+        """Variance of ``value`` over draws of n units, given what was trained; None of one unit, which shows none."""
+        return float((self.influence**2).sum()) * self.n / (self.n - 1) if self.n > 1 else None
+
+    @property
+    def seed_variance(self) -> float | None:
+        """Variance of a score over seeds; 0 where they agree, None of one seed, which shows none."""
+        return measure_seed_variance(self.scores)
+
+
+def measure_seed_variance(values: Array) -> float | None:
+    """Return the sample variance of (k,) values over seeds: 0 where they are equal, None for one seed."""
+    if len(values) < 2:
+        return None
+    return 0.0 if np.ptp(values) <= SAME else float(values.var(ddof=1))
+
+
+def measure(
+    metric: Metric,
+    true: Array,
+    probabilities: Array,
+    seeds: Array | None = None,
+    units: Array | None = None,
+    extra: Extra = NOTHING,
+) -> Estimate:
+    """Return the estimate of a metric.
+
+    Args:
+        metric: any.
+        true: (r,) int labels of the predictions of all seeds.
+        probabilities: (r, c) float.
+        seeds: (r,) int, the seed of each row; None: all are of one, 0.
+        units: (r,) names or codes of the subjects, or of the samples where no subject is known; None: each row is a
+            unit. Two methods can be compared where they have the same units.
+        extra: what is known of the rows beside.
+
+    Raises:
+        ValueError: the predictions are not valid.
+    """
+    true, probabilities = check_predictions(true, probabilities)
+    names, seed = np.unique(np.zeros(len(true), np.int64) if seeds is None else seeds, return_inverse=True)
+    unit, n = _merge(np.arange(len(true)) if units is None else np.unique(units, return_inverse=True)[1])
+    k, classes = len(names), probabilities.shape[1]
+    influence, shares = np.zeros(n), np.zeros(n)
+    for index in range(k):
+        rows = np.flatnonzero(seed == index)
+        if n > 1:
+            influence += measure_influence(metric, true[rows], probabilities[rows], unit[rows], n, extra.take(rows))
+        shares += np.bincount(unit[rows], minlength=n) / len(rows)
+    tables = None
+    if metric.from_confusion is not None:
+        rows, labels, weights = read_answers(probabilities)
+        entries = (unit[rows] * classes + true[rows]) * classes + labels
+        tables = np.bincount(entries, weights=weights / k, minlength=n * classes**2).reshape(n, classes, classes)
+    return Estimate(
+        metric=metric,
+        seeds=names,
+        scores=score_seeds(metric, true, probabilities, seeds, extra),
+        influence=influence / k,
+        shares=shares / k,
+        tables=tables,
+    )
+
+
+def measure_parts(first: Estimate, second: Estimate) -> Array:
+    """Return what each unit adds to the difference second - first, (n,) float; the parts add up to it.
+
+    The part of a unit is what a swap of its answers between the methods would turn round. For accuracy, UAR and means
+    of samples that is exact; for other metrics of counts, such as macro-F1, it is the derivative half way between the
+    two confusion matrices, for the rest the difference of influence values. What is then left of the difference is
+    dealt out by size.
+
+    Raises:
+        ValueError: the methods do not have the same units.
+    """
+    if first.n != second.n:
+        raise ValueError(f"one method has {first.n} units and the other {second.n}; expected the same units")
+    value, shares = second.value - first.value, (first.shares + second.shares) / 2
+    if first.tables is None or second.tables is None:
+        return second.influence - first.influence + value * shares
+    slope = measure_slope(first.metric, (first.tables + second.tables).sum(axis=0) / 2)
+    parts = np.tensordot(second.tables - first.tables, slope, axes=2)
+    return parts + (value - parts.sum()) * shares
+
+
+def _merge(codes: Array) -> tuple[Array, int]:
+    """Return the unit of each row and how many there are, at most ``MOST_UNITS``: the same blocks for the same n."""
+    n = int(codes.max()) + 1
+    if n <= MOST_UNITS:
+        return codes, n
+    return np.random.default_rng(0).permutation(n)[codes] % MOST_UNITS, MOST_UNITS

@@ -1,0 +1,99 @@
+"""Many pairs of methods as one question: p-values that hold together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fer_bench.evaluation.estimate import Estimate, measure_parts, measure_seed_variance
+from fer_bench.evaluation.flips import EQUAL, draw_flips
+
+Array = np.ndarray[Any, Any]
+
+CHUNK = 2_000_000
+"""Statistics that are held in memory at once."""
+
+
+def adjust_steps(estimates: Sequence[Estimate], pairs: Sequence[tuple[int, int]]) -> Array:
+    """Return p-values of pairs of methods, adjusted for asking them all, (pairs,) float.
+
+    A pair differs where its value is alpha or less. Step-down max-T: the p-value of the most significant pair is the
+    share of outcomes in which any pair is as significant; the next pair is held against the pairs that are left
+    (J. P. Romano and M. Wolf, "Exact and approximate stepdown methods for multiple hypothesis testing", Journal of the
+    American Statistical Association 100, 2005). An outcome flips the signs of the same subjects in all pairs at once,
+    so that methods that err on the same people count as less than as many questions. Unlike Holm's correction it does
+    not ask more of ten subjects than ten can show: of n units the least p-value is 1 / 2^(n - 1), however many pairs.
+
+    Where seeds differ, an outcome also draws the seeds' scores anew from normal distributions with each method's
+    variance, and the difference is held against its standard error, as in ``compare_estimates``. How significant an
+    outcome is for a pair is how few outcomes of this pair are as large, so that no pair counts for more than another
+    because a few subjects, or few seeds, decide it.
+
+    Args:
+        estimates: of one metric, with the same units and seeds.
+        pairs: of their indices.
+
+    Raises:
+        ValueError: units or seeds differ.
+    """
+    if len({estimate.n for estimate in estimates}) > 1 or any(
+        not np.array_equal(estimate.seeds, estimates[0].seeds) for estimate in estimates
+    ):
+        raise ValueError("the methods have different units or seeds; expected the same ones for all")
+    if not pairs:
+        return np.zeros(0)
+    if estimates[0].n < 2:
+        return np.ones(len(pairs))
+    significance = _rank_outcomes(_draw_outcomes(estimates, np.array(pairs)))
+    order = np.argsort(-significance[0], kind="stable")
+    left = np.maximum.accumulate(significance[:, order[::-1]], axis=1)[:, ::-1]
+    adjusted = np.empty(len(pairs))
+    adjusted[order] = np.maximum.accumulate((left >= left[0]).mean(axis=0))
+    return adjusted
+
+
+def _draw_outcomes(estimates: Sequence[Estimate], pairs: Array) -> Array:
+    """Return the sizes of the differences of (pairs, 2) methods, (outcomes, pairs); the first outcome was seen."""
+    first, second = pairs.T
+    scores = np.stack([estimate.scores for estimate in estimates])
+    parts = np.stack([measure_parts(estimates[a], estimates[b]) for a, b in pairs.tolist()])
+    differences, (n, k) = scores[second] - scores[first], (parts.shape[1], scores.shape[1])
+    outcomes = draw_flips(n) @ parts.T
+    noise = np.array([measure_seed_variance(row) or 0.0 for row in differences])
+    if not noise.any():
+        return np.abs(outcomes)
+    spread = np.sqrt([estimate.seed_variance or 0.0 for estimate in estimates])
+    together = np.hypot(spread[first], spread[second])
+    scale = np.divide(np.sqrt(noise), together, out=np.zeros(len(noise)), where=together > 0)
+    power, rng = (parts**2).sum(axis=1), np.random.default_rng(0)
+    size = max(1, CHUNK // (len(pairs) * k))
+    for start in range(0, len(outcomes), size):
+        outcome = outcomes[start : start + size]
+        by_units = np.maximum(power - outcome**2 / n, 1e-9 * power) * n / (n - 1)
+        drawn = rng.normal(size=(len(outcome), k, len(estimates))) * spread
+        moved = (drawn[..., second] - drawn[..., first]) * scale
+        by_seeds = moved.var(axis=1, ddof=1) / k
+        shift = moved.mean(axis=1)
+        if start == 0:
+            shift[0], by_seeds[0] = 0.0, noise / k
+        error = np.sqrt(by_units + by_seeds)
+        outcomes[start : start + size] = np.divide(outcome + shift, error, out=np.zeros_like(error), where=error > 0)
+    return np.abs(outcomes)
+
+
+def _rank_outcomes(sizes: Array) -> Array:
+    """Return how significant each outcome is for each pair, (outcomes, pairs) float32, more is rarer.
+
+    Minus the number of this pair's outcomes that are as large; where that is equal for two pairs, as for the largest of
+    each, the larger in units of the pair's 99 % quantile counts as rarer.
+    """
+    significance = np.empty(sizes.shape, np.float32)
+    for pair, column in enumerate(sizes.T):
+        ordered = np.sort(column)
+        slack = EQUAL * ordered[-1]
+        as_large = len(column) - np.searchsorted(ordered, column - slack)
+        ratio = column / (ordered[int(0.99 * (len(column) - 1))] or 1.0)
+        significance[:, pair] = np.round(ratio / (1 + ratio), 6) - as_large
+    return significance

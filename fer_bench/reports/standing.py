@@ -1,0 +1,142 @@
+"""Where the rows of a board stand, as columns, records and notes: what its tests show, and what they cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from fer_bench.evaluation.flips import FEWEST_UNITS
+from fer_bench.evaluation.metrics import Metric
+from fer_bench.reports.comparison import ROPE
+from fer_bench.reports.leaderboard import Row
+from fer_bench.reports.table import Cell, Column, Field, Shown
+
+INTERVAL = "95 % interval"
+PERCENT = ("accuracy", "uar", "macro_f1")
+"""Metrics that tables show in percent."""
+
+
+def fields(board: Sequence[Row]) -> list[Field[Row]]:
+    """Return the columns of variance: what the metric that orders the rows varies by, in points where it is a share."""
+    del board  # All boards have the same ones.
+
+    def field(title: str, source: str) -> Field[Row]:
+        def cell(row: Row) -> Cell:
+            value = getattr(row.sources, source) if row.sources else None
+            return None if value is None else Shown(_write(row.metric, value, 2), value)
+
+        return Column(title, "number"), cell
+
+    return [field("SE subjects", "subjects"), field("SD folds", "folds"), field("SD seeds", "seeds")]
+
+
+def record(row: Row) -> dict[str, Any]:
+    """Return what the tests say of a row as plain values; None where it has no standing."""
+    standing, interval = row.standing, row.interval
+    behind = {"rope": standing.rope, "probability": round(standing.behind, 4)} if standing else None
+    ends = {key: getattr(interval, key) for key in ("low", "high", "level", "units")} if interval else None
+    return {
+        "interval": ends,
+        "tier": row.tier,
+        "ranks": list(standing.ranks) if standing else None,
+        "may_be_best": standing.may_be_best if standing else None,
+        "behind": behind,
+        "above_baseline": standing.above_baseline if standing else None,
+        "sources": asdict(row.sources) if row.sources else None,
+        "folds_without_a_class": row.lacking,
+    }
+
+
+def flatten(record: dict[str, Any]) -> dict[str, Cell]:
+    """Return the nested parts of ``record`` without nesting."""
+    low, high = record["ranks"] or (None, None)
+    parts = (("behind", ("rope", "probability")), ("sources", ("subjects", "folds", "seeds")))
+    flat = {f"{name}_{key}": (record[name] or {}).get(key) for name, keys in parts for key in keys}
+    interval = record["interval"] or {}
+    return {
+        **flat,
+        **{f"interval_{key}": interval.get(key) for key in ("low", "high")},
+        "rank_low": low,
+        "rank_high": high,
+    }
+
+
+def explain(rows: Sequence[Row]) -> str:
+    """Return how the columns are to be read."""
+    by = rows[0].metric.title if rows else "UAR"
+    rope = next((row.standing.rope for row in rows if row.standing), ROPE)
+    return (
+        f"Score: the folds of a seed pooled, averaged over seeds, best {by} first; ±: standard deviation of single "
+        f"folds, no standard error. Interval: of the {by}, by resampling subjects, or images where no subject is "
+        "known. Rows that share a tier letter cannot be told apart (paired tests of all pairs together, 5 %). Ranks: "
+        "those a row may have; best?: whether no row is shown to be better; behind: probability of being worse than "
+        f"the first by more than {rope:g}. Chance: of guessing each class as often as it occurs in training."
+    )
+
+
+def find_limits(title: str, board: Sequence[Row]) -> list[str]:
+    """Return what a board does not show, and what it cannot."""
+    name, methods = title.partition(":")[0], [row for row in board if not row.baseline and row.ok]
+    said: list[str] = []
+    units = min((row.interval.units for row in methods if row.interval), default=0)
+    if len(methods) > 1 and 0 < units < FEWEST_UNITS:
+        said.append(
+            f"{name}: {units} subjects are too few for any pair of rows to reach 5 %; {FEWEST_UNITS} are the least."
+        )
+    if methods and all(row.seeds == 1 for row in methods):
+        said.append(f"{name}: of one seed, so for these trained models only, not for another training.")
+    if random := [_name(row) for row in methods if row.stochastic]:
+        said.append(
+            f"{name}: {'; '.join(random)}: trained at random, and one seed does not show how much that matters: no "
+            "tier and no rank. Run more seeds, such as --seeds 0,1,2,3,4."
+        )
+    if weak := [_name(row) for row in methods if row.standing and row.standing.above_baseline is False]:
+        said.append(f"{name}: not shown to be better than the majority class: {'; '.join(weak)}.")
+    if lacking := max((row.lacking for row in board), default=0):
+        cells = max(row.ok for row in board)
+        said.append(f"{name}: {lacking} of {cells} test folds lack a class that others have; ± is over the rest.")
+    return said
+
+
+def _name(row: Row) -> str:
+    return " / ".join(filter(None, (row.backbone, row.strategy, row.trained_on, row.variant)))
+
+
+def _write(metric: Metric, value: float, digits: int) -> str:
+    """Return a number in points where the metric is shown in percent, else with two digits more."""
+    return f"{100 * value:.{digits}f}" if metric.name in PERCENT else f"{value:.{digits + 2}f}"
+
+
+def _interval(row: Row) -> Cell:
+    if row.interval is None:
+        return None
+    ends = (_write(row.metric, end, 1) for end in (row.interval.low, row.interval.high))
+    return Shown(" to ".join(ends), row.interval.low)
+
+
+def _ranks(row: Row) -> Cell:
+    if row.standing is None:
+        return None
+    low, high = row.standing.ranks
+    return Shown(str(low) if low == high else f"{low} to {high}", low)
+
+
+def _best(row: Row) -> Cell:
+    if row.standing is None:
+        return None
+    return "may be" if row.standing.may_be_best else "no"
+
+
+def _behind(row: Row) -> Cell:
+    return None if row.standing is None else Shown(f"{100 * row.standing.behind:.0f}", row.standing.behind)
+
+
+STANDING: tuple[Field[Row], ...] = (
+    (Column(INTERVAL, "number"), _interval),
+    (Column("tier"), lambda row: row.tier or "-"),
+    (Column("ranks", "number", "lower", optional=True), _ranks),
+    (Column("best?", optional=True), _best),
+    (Column("behind %", "number", "lower", optional=True), _behind),
+)
+"""What stands beside the metric that orders the rows."""
