@@ -1,0 +1,285 @@
+"""What the statistics promise, measured: claims, each simulated from a known truth.
+
+    python tests/simulation.py          # writes the table of docs/statistics.md, with thousands of draws a claim
+
+`test_simulated_claims.py` runs the same claims with fewer draws.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from fer_bench.evaluation.difference import compare_estimates
+from fer_bench.evaluation.estimate import Estimate, measure
+from fer_bench.evaluation.family import adjust_steps
+from fer_bench.evaluation.folds import friedman_test
+from fer_bench.evaluation.intervals import bootstrap_interval
+from fer_bench.evaluation.metrics import STANDARD, Metric
+from fer_bench.evaluation.ranking import find_rank_intervals
+
+PAGE = Path(__file__).parents[1] / "docs" / "statistics.md"
+BEGIN, END = "<!-- Written by tox run -e simulate. -->", "<!-- End of what tox run -e simulate writes. -->"
+PRIOR = np.array([0.138, 0.015, 0.143, 0.251, 0.169, 0.111, 0.173])
+"""Of FER2013's seven classes."""
+EASE = np.array([0.3, -0.5, 0.0, 1.5, 0.2, 1.0, 0.5])
+"""Of each class, in logits."""
+PLUGIN = Metric(
+    name="plugin_f1",
+    title="F1 of a plugin",
+    compute=STANDARD["macro_f1"].compute,
+    higher_is_better=True,
+    lowest=0,
+    highest=1,
+)
+"""As a plugin brings a metric: neither of counts nor a mean of samples."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faces:
+    """Predictions of people who differ in size, expressions, difficulty, and in which method suits them.
+
+    Attributes:
+        people: how many.
+        methods: how many, equally good but for ``gaps``.
+        seeds: trainings of each method.
+        noise: standard deviation of what a training adds to each class, in logits. 0.2 gives a standard deviation of
+            the UAR over trainings of some 0.02, and 0.5 of 0.04.
+        alike: intra-class correlation of a person's images on the latent scale.
+        common: share of a person's difficulty that all methods have in common.
+        images: of a person, on average; their number is gamma distributed.
+        gaps: what each method is better by, in logits.
+    """
+
+    people: int
+    methods: int = 2
+    seeds: int = 1
+    noise: float = 0.0
+    alike: float = 0.45
+    common: float = 0.5
+    images: int = 20
+    gaps: tuple[float, ...] = ()
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray], np.ndarray, np.ndarray]:
+        """Return labels, probabilities of each method, seeds and people of the predictions of all seeds."""
+        sizes = np.maximum(2, rng.gamma(2, self.images / 2, size=self.people).astype(int))
+        person = np.repeat(np.arange(self.people), sizes)
+        mixes = rng.dirichlet(PRIOR * 20, size=self.people).cumsum(axis=1)
+        true = (rng.uniform(size=(len(person), 1)) > mixes[person, :6]).sum(axis=1)
+        spread = math.sqrt(self.alike / (1 - self.alike)) * math.pi / math.sqrt(3)
+        hard = rng.normal(0, spread * math.sqrt(self.common), size=self.people)
+        suits = rng.normal(0, spread * math.sqrt(1 - self.common), size=(self.methods, self.people))
+        trained = rng.normal(0, self.noise, size=(self.methods, self.seeds, 7))
+        image = rng.normal(0, 1, size=len(person))
+        gaps = self.gaps or (0.0,) * self.methods
+        found = []
+        for method in range(self.methods):
+            ease = EASE[true] + (hard + suits[method])[person] + image + gaps[method]
+            chance = 1 / (1 + np.exp(-(ease + trained[method][:, true])))
+            wrong = (true + rng.integers(1, 7, size=chance.shape)) % 7
+            label = np.where(rng.uniform(size=chance.shape) < chance, true, wrong).ravel()
+            confidence = rng.uniform(0.4, 0.95, size=label.shape)
+            table = np.repeat((1 - confidence)[:, None] / 6, 7, axis=1)
+            table[np.arange(len(label)), label] = confidence
+            found.append(table)
+        return (
+            np.tile(true, self.seeds),
+            found,
+            np.repeat(np.arange(self.seeds), len(person)),
+            np.tile(person, self.seeds),
+        )
+
+    def estimates(self, rng: np.random.Generator, metric: Metric) -> list[Estimate]:
+        """Return the estimate of each method on people drawn anew."""
+        true, methods, seeds, people = self.draw(rng)
+        return [measure(metric, true, table, seeds, people) for table in methods]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A share of cases that is promised.
+
+    Attributes:
+        name: of the claim.
+        setting: in which it is measured.
+        promised: lowest and highest share, 0 to 1.
+        happens: whether it happens in a case drawn by a generator.
+        draws: of the long table.
+    """
+
+    name: str
+    setting: str
+    promised: tuple[float, float]
+    happens: Callable[[np.random.Generator], bool]
+    draws: int = 2000
+
+    def measure(self, draws: int) -> tuple[float, float]:
+        """Return the share in which it happens and its Monte Carlo error, one standard error."""
+        rng = np.random.default_rng([17, *self.name.encode(), *self.setting.encode()])
+        share = sum(self.happens(rng) for _ in range(draws)) / draws
+        return share, math.sqrt(max(share * (1 - share), 1 / draws) / draws)
+
+    def held(self, share: float, error: float) -> bool:
+        """Return whether a share keeps the promise, within three Monte Carlo errors."""
+        low, high = self.promised
+        return low - 3 * error <= share <= high + 3 * error
+
+
+def claims() -> Iterator[Claim]:
+    """Yield every claim, the quick ones first."""
+    yield from _pairs()
+    yield from _trainings()
+    yield from _boards()
+    yield from _intervals()
+    for sets, methods in ((2, 3), (3, 4), (6, 4), (12, 6)):
+
+        def unanimous(rng: np.random.Generator, sets: int = sets, methods: int = methods) -> bool:
+            return friedman_test(rng.normal(size=(sets, methods))).p_value <= 0.05
+
+        yield Claim(
+            name="Friedman: equal methods differ", setting=f"{sets} data sets, {methods} methods", promised=(0, 0.05),
+            happens=unanimous, draws=1000,
+        )  # fmt: skip
+
+
+def _pairs() -> Iterator[Claim]:
+    metrics = [*(STANDARD[name] for name in ("accuracy", "uar", "macro_f1", "kappa", "nll", "brier")), PLUGIN]
+    for metric in metrics:
+        for faces, setting in (
+            (Faces(people=10), "10 people"),
+            (Faces(people=40), "40 people"),
+            (Faces(people=20, alike=0.7, common=0.2, images=60), "20 people, alike 0.7, 60 images each"),
+        ):
+
+            def differs(rng: np.random.Generator, faces: Faces = faces, metric: Metric = metric) -> bool:
+                return compare_estimates(*faces.estimates(rng, metric)).differs
+
+            yield Claim(
+                name=f"{metric.title}: two equal models differ", setting=setting, promised=(0, 0.05), happens=differs,
+                draws=300 if metric is PLUGIN else 2000,
+            )  # fmt: skip
+
+    def disagree(rng: np.random.Generator) -> bool:
+        found = compare_estimates(*Faces(people=12).estimates(rng, STANDARD["macro_f1"]))
+        return found.differs != (not found.low <= 0 <= found.high)
+
+    yield Claim(name="interval and p disagree", setting="macro-F1, 12 people", promised=(0, 0), happens=disagree)
+
+
+def _trainings() -> Iterator[Claim]:
+    for seeds in (1, 2, 3, 5, 10):
+        for noise in (0.2, 0.5):
+            faces = Faces(people=40, seeds=seeds, noise=noise, common=1.0)
+
+            def differs(rng: np.random.Generator, faces: Faces = faces) -> bool:
+                return compare_estimates(*faces.estimates(rng, STANDARD["uar"])).differs
+
+            yield Claim(
+                name="trainings of one method differ" + (" (so no letter)" if seeds == 1 else ""),
+                setting=f"UAR, 40 people, {seeds} seed{'s' if seeds > 1 else ''}, training noise {noise}",
+                promised={1: (0, 1), 2: (0, 0.13), 3: (0, 0.075)}.get(seeds, (0, 0.06)),
+                happens=differs,
+                draws=1000,
+            )
+
+
+def _boards() -> Iterator[Claim]:
+    pairs = list(combinations(range(6), 2))
+    for people, seeds, noise in ((10, 1, 0.0), (40, 1, 0.0), (40, 3, 0.5), (40, 5, 0.5)):
+        faces = Faces(people=people, methods=6, seeds=seeds, noise=noise)
+
+        def split(rng: np.random.Generator, faces: Faces = faces) -> bool:
+            return adjust_steps(faces.estimates(rng, STANDARD["uar"]), pairs).min() <= 0.05
+
+        yield Claim(
+            name="board of six equal methods: any two differ",
+            setting=f"UAR, {people} people, {seeds} seed{'s' if seeds > 1 else ''}, training noise {noise:g}",
+            promised=(0, 0.05), happens=split, draws=1000 if seeds == 1 else 400,
+        )  # fmt: skip
+    for people, gaps in ((20, (0.2, 0.1, 0, 0, 0, 0)), (60, (0.5, 0.4, 0.3, 0.2, 0.1, 0))):
+        faces = Faces(people=people, methods=6, gaps=tuple(map(float, gaps)))
+
+        def holds(rng: np.random.Generator, faces: Faces = faces) -> bool:
+            estimates, table = faces.estimates(rng, STANDARD["uar"]), np.ones((6, 6))
+            for (a, b), p in zip(pairs, adjust_steps(estimates, pairs), strict=True):
+                table[a, b] = table[b, a] = p
+            scores = np.array([found.value for found in estimates])
+            return find_rank_intervals(scores, table)[0][0] == 1
+
+        yield Claim(
+            name="the best method is among those that may be best", setting=f"UAR, {people} people, six methods",
+            promised=(0.95, 1), happens=holds, draws=1000,
+        )  # fmt: skip
+
+    def told(rng: np.random.Generator) -> bool:
+        """Return whether a perfect method is told apart from six others."""
+        true, methods, _, people = Faces(people=10, methods=6, images=60).draw(rng)
+        tables = [np.eye(7)[true], *methods]
+        estimates = [measure(STANDARD["accuracy"], true, table, units=people) for table in tables]
+        return bool((adjust_steps(estimates, list(combinations(range(7), 2)))[:6] <= 0.05).all())
+
+    def above(rng: np.random.Generator) -> bool:
+        """Return whether the perfect one of seven methods is shown to be better than naming the commonest class."""
+        true, methods, _, people = Faces(people=10, methods=6).draw(rng)
+        tables = [np.eye(7)[np.full(len(true), 3)], np.eye(7)[true], *methods]
+        estimates = [measure(STANDARD["uar"], true, table, units=people) for table in tables]
+        return adjust_steps(estimates, [(0, 1 + index) for index in range(7)])[0] <= 0.05
+
+    yield Claim(
+        name="a perfect method has a tier of its own", setting="accuracy, 10 people, 60 images each, seven methods",
+        promised=(0.8, 1), happens=told, draws=500,
+    )  # fmt: skip
+    yield Claim(
+        name="a perfect method is shown to be above the majority class", setting="UAR, 10 people, seven methods",
+        promised=(0.95, 1), happens=above, draws=500,
+    )  # fmt: skip
+
+
+def _intervals() -> Iterator[Claim]:
+    large = Faces(people=6000, methods=1)
+    for name in ("accuracy", "uar", "macro_f1", "brier"):
+        metric = STANDARD[name]
+        truth = float(np.mean([large.estimates(np.random.default_rng(9), metric)[0].value]))
+        for people in (10, 20, 60):
+            faces = Faces(people=people, methods=1)
+
+            def covers(
+                rng: np.random.Generator, faces: Faces = faces, metric: Metric = metric, truth: float = truth
+            ) -> bool:
+                true, (table,), _, person = faces.draw(rng)
+                found = bootstrap_interval(metric, true, table, person, resamples=1000)
+                return found.low <= truth <= found.high
+
+            yield Claim(
+                name=f"{metric.title}: the interval of a fixed model covers", setting=f"{people} people",
+                promised=(0.9 if people == 10 else 0.93, 0.97), happens=covers, draws=1000,
+            )  # fmt: skip
+
+
+def write(page: Path) -> list[str]:
+    """Measure every claim, put the table into a page, and return the names of those that did not hold."""
+    lines = ["| claim | setting | promised | measured | Monte Carlo error |", "| --- | --- | ---: | ---: | ---: |"]
+    broken = []
+    for claim in claims():
+        share, error = claim.measure(claim.draws)
+        low, high = claim.promised
+        promised = "none" if claim.promised == (0, 1) else f"{100 * low:g} to {100 * high:g} %"
+        lines.append(f"| {claim.name} | {claim.setting} | {promised} | {100 * share:.1f} % | {100 * error:.1f} |")
+        print(lines[-1], flush=True)
+        if not claim.held(share, error):
+            broken.append(f"{claim.name}, {claim.setting}: {share:.3f}")
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    table = "\n".join(lines)
+    page.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    return broken
+
+
+if __name__ == "__main__":
+    if faults := write(PAGE):
+        sys.exit("not held:\n" + "\n".join(faults))

@@ -1,0 +1,28 @@
+"""Every claim of the table in docs/statistics.md, with fewer draws: a failure is a change of the code."""
+
+from __future__ import annotations
+
+import pytest
+from simulation import BEGIN, PAGE, Claim, claims
+
+CLAIMS = list(claims())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: f"{claim.name}, {claim.setting}")
+def test_every_claim_holds(claim):
+    share, error = claim.measure(60)
+    assert claim.held(share, error), f"{share:.3f} of 60"
+
+
+def test_a_broken_claim_is_told_from_one_that_holds():
+    often = Claim(name="x", setting="y", promised=(0, 0.05), happens=lambda rng: rng.uniform() < 0.4)
+    assert not often.held(*often.measure(60))
+    seldom = Claim(name="x", setting="y", promised=(0, 0.05), happens=lambda rng: rng.uniform() < 0.03)
+    assert seldom.held(*seldom.measure(60))
+
+
+def test_the_page_has_a_row_for_every_claim():
+    table = PAGE.read_text(encoding="utf-8").partition(BEGIN)[2]
+    missing = [claim for claim in CLAIMS if f"| {claim.name} | {claim.setting} |" not in table]
+    assert not missing
