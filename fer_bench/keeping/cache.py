@@ -147,17 +147,19 @@ class Cache:
 
     def _places(self, key: str, images: Array, suits: Suits, without: set[str]) -> tuple[list[Part], Array]:
         """Return what `open` returns, as parts whose values were not compared with anything yet."""
+        every = [parts.read(folder) for folder in self.space.folder.glob(f"{key}-*/") if folder.name not in without]
+        serving = sorted((part for part in every if part and suits(part.facts)), key=lambda part: -len(part.images))
         places = np.full((len(images), 2), -1, np.int64)
-        known = [parts.read(folder) for folder in self.space.folder.glob(f"{key}-*/") if folder.name not in without]
-        used: list[Part] = []
-        for part in sorted((part for part in known if part and suits(part.facts)), key=lambda part: -len(part.images)):
-            lacking = np.flatnonzero(places[:, 0] < 0)
-            rows = _find(part.images, images[lacking])
-            there = rows >= 0
-            if there.any():
-                places[lacking[there]] = np.stack([np.full(there.sum(), len(used)), rows[there]], axis=1)
-                used.append(part)
-        return used, places
+        if not serving:
+            return [], places
+        at = _find(np.concatenate([part.images for part in serving]), images)
+        ends = np.cumsum([len(part.images) for part in serving])
+        there = at >= 0
+        which = np.searchsorted(ends, at[there], side="right")
+        used, numbers = np.unique(which, return_inverse=True)
+        starts = ends - [len(part.images) for part in serving]
+        places[there] = np.stack([numbers, at[there] - starts[which]], axis=1)
+        return [serving[number] for number in used.tolist()], places
 
     def _use(self, part: Part, rows: Array) -> Entry | None:
         """Return a part for the use of some rows; None, and it is removed, if they do not match their checksums."""
@@ -199,9 +201,11 @@ class Cache:
 
 
 def _find(known: Array, images: Array) -> Array:
-    """Return the place of each image among known ones, (n,) int64; -1 where it is none of them."""
+    """Return the first place of each image among known ones, (n,) int64; -1 where it is none of them."""
     if np.array_equal(known, images):
         return np.arange(len(known))
-    order = np.argsort(known)
-    at = order[np.searchsorted(known, images, sorter=order) % len(known)]
+    # By their first eight bytes, as numbers, which sort faster; of two images that share them one is computed again.
+    short, wanted = (np.ascontiguousarray(hashes).view(np.uint64)[::4] for hashes in (known, images))
+    order = np.argsort(short, kind="stable")
+    at = order[np.searchsorted(short, wanted, sorter=order) % len(known)]
     return np.where(known[at] == images, at, -1)
