@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import os
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import textwrap
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -65,28 +66,38 @@ def tiny(write_plugin: WritePlugin, site: Path, tmp_path: Path, monkeypatch: pyt
 @pytest.fixture
 def readable_only() -> Callable[[Path], AbstractContextManager[None]]:
     """Return a context in which a folder and what lies in it can only be read, even where tests run as root."""
+    if os.name != "posix" or (os.geteuid() == 0 and sys.platform != "linux"):
+        pytest.skip("needs POSIX's permissions, and of root Linux's capabilities")
 
     @contextmanager
     def protect(folder: Path) -> Iterator[None]:
-        if os.name != "posix":
-            pytest.skip("needs POSIX's permissions")
-        files = [folder, *folder.rglob("*")]
-        closed = [parent for parent in folder.parents if not parent.stat().st_mode & 0o001]
-        modes = {file: file.stat().st_mode for file in (*files, *closed)}
+        modes = {file: file.stat().st_mode for file in (folder, *folder.rglob("*"))}
         for file, mode in modes.items():
-            search = 0o111 * file.is_dir()
-            file.chmod((mode & ~0o222) | 0o444 | search if file in files else mode | search)
-        user = os.geteuid()
-        if user == 0:
-            os.seteuid(65534)
+            file.chmod(mode & ~0o222)
         try:
-            yield
+            with obeying_permissions() if os.geteuid() == 0 else nullcontext():
+                yield
         finally:
-            os.seteuid(user)
             for file, mode in modes.items():
                 file.chmod(mode)
 
     return protect
+
+
+@contextmanager
+def obeying_permissions() -> Iterator[None]:
+    """Let permissions bind root as they bind others: without the capabilities DAC_OVERRIDE and DAC_READ_SEARCH."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # the structures' third version, this thread
+    usual = (ctypes.c_uint32 * 6)()  # twice: effective, permitted, inheritable
+    assert libc.capget(header, usual) == 0
+    bound = (ctypes.c_uint32 * 6)(*usual)
+    bound[0] &= ~0b110
+    assert libc.capset(header, bound) == 0
+    try:
+        yield
+    finally:
+        assert libc.capset(header, usual) == 0
 
 
 @pytest.fixture(scope="session")

@@ -304,13 +304,7 @@ def test_the_cache_says_what_it_holds_and_is_cleared(tiny):
     assert not (tiny / "cache" / "rates").exists()
 
 
-def _writable(folder):
-    folder.mkdir(exist_ok=True)
-    folder.chmod(0o777)
-
-
 def test_a_cache_that_can_only_be_read_serves_runs_that_need_nothing_new(tiny, readable_only):
-    _writable(tiny / "runs")
     invoke("run", *BASE, "--folds", "3")
     for memo in (tiny / "cache").glob("*/*.txt"):
         memo.unlink()  # what is optional is wanted and cannot be written

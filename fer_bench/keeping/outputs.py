@@ -53,7 +53,6 @@ class Outputs:
         self._places = places
         self._read = 0
         self._dtype = np.result_type(*parts) if dtype is None else np.dtype(dtype)
-        self.variants: int = min(part.shape[1] for part in parts)
         (self.shape,) = shapes
 
     def __len__(self) -> int:
