@@ -29,7 +29,7 @@ _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 
 
 def write_file(file: Path, content: str | bytes, what: str) -> None:
-    """Make ``content`` the whole content of ``file``, with the folders above it; text as UTF-8.
+    """Make ``content`` the whole content of a user's file, with the folders above it; text as UTF-8.
 
     A link keeps pointing where it points; what is no regular file, such as ``/dev/stdout``, is written to.
 
@@ -41,24 +41,33 @@ def write_file(file: Path, content: str | bytes, what: str) -> None:
         target = file.resolve() if file.is_symlink() else file
         if target.exists() and not stat.S_ISREG(target.stat().st_mode):
             target.write_bytes(data)
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        remove_stale(target.parent, target.name)
-        beside = scratch(target)
-        try:
-            write_synced(beside, data)
-            if target.exists():
-                shutil.copymode(target, beside)
-            beside.replace(target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                beside.unlink()
-            raise
-        sync_folder(target.parent)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(target, data)
     except OSError as error:
         raise FerBenchError(
             f"Cannot write {what} to {str(file)!r}: {reason(error)}. What stood there before is untouched."
         ) from None
+
+
+def replace_file(file: Path, data: bytes) -> None:
+    """Make ``data`` the whole content of ``file``, in a folder that is there.
+
+    Raises:
+        OSError: it cannot be written; what stood there before is untouched.
+    """
+    remove_stale(file.parent, file.name)
+    beside = scratch(file)
+    try:
+        write_synced(beside, data)
+        if file.exists():
+            shutil.copymode(file, beside)
+        beside.replace(file)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+    sync_folder(file.parent)
 
 
 def append(file: Path, text: str, what: str) -> None:

@@ -14,7 +14,7 @@ import cmarkgfm
 import latex_reader
 import pyte
 import pytest
-from test_results import failed, make_cell, make_result
+from test_results import UNKNOWN, failed, make_cell, make_result
 from written import FORMATS, write
 
 import fer_bench
@@ -25,6 +25,7 @@ from fer_bench.reports.formats import latex, markdown, terminal
 from fer_bench.reports.leaderboard import build
 from fer_bench.reports.page import to_html
 from fer_bench.reports.table import Shown, Table, numbers, texts
+from fer_bench.results.records import Provenance
 from fer_bench.results.store import Store
 
 NAMES = [
@@ -160,8 +161,8 @@ def rows(tmp_path_factory):
         known = {"text": names[0], "strategy": names[1], "backbone": names[2], "classes": [names[0], "b"]}
         result = make_result([0, 1] * 8, [0, 1] * 8, ids=[f"{names[0]}{number}" for number in range(16)])
         result.predictions[f"group:{names[3]}"] = names[4] or "x"
-        store.write(make_cell(0, **known), result, {"command": ["fer-bench", *names]})
-        store.write(make_cell(1, **known), failed(f"ValueError: {names}"), {})
+        store.write(make_cell(0, **known), result, Provenance(command=("fer-bench", *names)))
+        store.write(make_cell(1, **known), failed(f"ValueError: {names}"), UNKNOWN)
     return build(store.cells()[0])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from fer_bench import atomic
 from fer_bench.audit.audit import Audit
 from fer_bench.audit.copies import SIDE, thumbnail
 from fer_bench.audit.near import correlate
@@ -130,13 +132,16 @@ def write_sheet(sheet: Image.Image, file: Path) -> None:
     Raises:
         FerBenchError: the file cannot be written, or its ending names no format of pictures.
     """
+    form, content = Image.registered_extensions().get(file.suffix.lower()), io.BytesIO()
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        sheet.save(file)
+        if form is None:
+            raise ValueError(f"unknown file extension: {file.suffix}")
+        sheet.save(content, form)
     except (OSError, ValueError) as error:
         raise FerBenchError(
             f"Cannot write the picture sheet {str(file)!r}: {error}. Name a file such as copies.png."
         ) from None
+    atomic.write_file(file, content.getvalue(), "the picture sheet")
 
 
 def _end(text: str) -> str:

@@ -6,19 +6,18 @@ set, with the fingerprint it belongs to.
 
 from __future__ import annotations
 
-import os
+import io
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fer_bench import atomic
 from fer_bench.audit.copies import SIDE, exact_ids, pixel_hash, thumbnail
 from fer_bench.audit.near import near_pairs
 from fer_bench.data.prepared import Prepared
-from fer_bench.errors import FerBenchError
 
 Array = np.ndarray[Any, Any]
 
@@ -110,19 +109,9 @@ def store(signatures: Signatures, prepared: Prepared) -> None:
         FerBenchError: the folder cannot be written.
     """
     arrays = {field.name: getattr(signatures, field.name) for field in fields(signatures)}
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=".audit-", dir=prepared.folder)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                np.savez(file, allow_pickle=False, head=np.array([str(SCHEMA), prepared.fingerprint]), **arrays)
-            Path(name).replace(prepared.folder / FILE)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except OSError as error:
-        raise FerBenchError(
-            f"Cannot write the audit of {prepared.name!r} to {str(prepared.folder)!r}: {error.strerror or error}. "
-            "Free space or permit writing there."
-        ) from error
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, head=np.array([str(SCHEMA), prepared.fingerprint]), **arrays)
+    atomic.write_file(prepared.folder / FILE, content.getvalue(), f"the audit of {prepared.name!r}")
 
 
 def load(prepared: Prepared) -> Signatures | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from fer_bench import atomic
 from fer_bench.errors import FerBenchError
 from fer_bench.faces.detector import BATCH, Detector, Face
 from fer_bench.faces.parameters import Detection
@@ -145,9 +145,4 @@ def _save(file: Path, known: dict[str, Face | None]) -> None:
     }
     body = io.BytesIO()
     np.savez(body, images=np.array(list(known)), found=np.array([face is not None for face in faces]), **arrays)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    with temporary.open("wb") as stream:
-        stream.write(hashlib.sha256(body.getvalue()).digest() + body.getvalue())
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(file)
+    atomic.replace_file(file, hashlib.sha256(body.getvalue()).digest() + body.getvalue())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fer_bench import atomic
 from fer_bench.networks import backbone as backbones
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.meter import forward_flops
@@ -100,9 +100,7 @@ class Source:
         file = self._memo(kind, more)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = file.with_name(f".{file.name}.{os.getpid()}")
-            temporary.write_text(text + "\n", encoding="utf-8")
-            temporary.replace(file)
+            atomic.replace_file(file, f"{text}\n".encode())
         except OSError as error:
             if not self._warned:
                 self._warned = True

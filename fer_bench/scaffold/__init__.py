@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jinja2
 
+from fer_bench import atomic
 from fer_bench.about import __version__
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.plugins import ITEM_NAME, Kind
@@ -55,15 +56,18 @@ def create(kind: Kind, name: str, parent: Path, taken: Mapping[str, Collection[s
         "version": __version__,
         "interface": INTERFACE_VERSION,
     }
+    beside = atomic.scratch(folder)
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir()
+        atomic.remove_stale(parent, folder.name)
+        beside.mkdir()
         for source in (TEMPLATES / "common", TEMPLATES / kind):
-            _render(source, folder, values)
+            _render(source, beside, values)
+        beside.rename(folder)
     except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(beside, ignore_errors=True)
         raise FerBenchError(
-            f"Cannot write {str(folder)!r}: {error.strerror or error}. Choose another --output."
+            f"Cannot write {str(folder)!r}: {atomic.reason(error)}. Choose another --output."
         ) from error
     return folder
 
