@@ -143,3 +143,18 @@ def test_batches_are_timed_on_the_device_and_agree_to_rounding(monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), np.uint8)
     halves = np.concatenate([make(4)(images[:4])[0][0], make(4)(images[4:])[0][0]])
     np.testing.assert_allclose(make(8)(images)[0][0], halves, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_backend_that_is_not_here_is_named(command, tmp_path):
+    options = ["--dataset", "synthetic[n=14]", "--backbone", "mini-xception", "--folds", "2", "--runs-dir", "runs"]
+    done = subprocess.run(
+        [sys.executable, "-m", "fer_bench", command, *options],
+        env={**os.environ, "JAX_PLATFORMS": "rocm"},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "JAX_PLATFORMS is 'rocm'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -19,6 +19,7 @@ from fer_bench.learning.identity import identify_strategy
 from fer_bench.learning.plans import check, make_plan
 from fer_bench.networks import answers
 from fer_bench.networks.backbone import BACKBONE_SEED, identity, resolve_precision
+from fer_bench.networks.devices import check_backend
 from fer_bench.numerics import NUMERICS
 from fer_bench.privacy import anonymise_component
 from fer_bench.registry import Component, Registry
@@ -136,6 +137,7 @@ def expand(
         protocols.find(config, registry)
         for text in (*config.datasets, *config.train_on, *config.train_with):
             registry.dataset(text)
+    check_backend()
     methods = [_methods(config, registry) for config in runs]
     views: dict[tuple[Any, ...], View] = {}
     blocks: list[Block] = []

@@ -63,6 +63,20 @@ class Devices:
         return jax.device_put(tree, self.whole)
 
 
+def check_backend() -> None:
+    """Start jax's backend.
+
+    Raises:
+        FerBenchError: ``JAX_PLATFORMS`` names one that is not here, or its devices cannot be had.
+    """
+    try:
+        jax.devices()
+    except RuntimeError as error:
+        chosen = os.environ.get("JAX_PLATFORMS", "")
+        hint = f"JAX_PLATFORMS is {chosen!r}; leave it unset to take what is here." if chosen else ""
+        raise FerBenchError(f"jax finds no device: {' '.join(str(error).split())} {hint}".rstrip()) from None
+
+
 @functools.cache
 def everywhere() -> Devices:
     """Return the devices of all hosts."""
