@@ -1,21 +1,17 @@
-"""The same numbers from two devices and two hosts as from one, and the batch that fills a device."""
+"""The same numbers from two devices as from one, and the batch that fills a device."""
 
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import jax
 import numpy as np
-import pandas as pd
 import pytest
-from tiny_run import start
 
-from fer_bench.errors import FerBenchError
-from fer_bench.networks import devices, forward
+from fer_bench.networks import forward
 
 TWO_DEVICES = """
 import sys
@@ -26,7 +22,7 @@ from fer_bench.specs import GradientPhase
 from fer_bench.networks import devices
 from fer_bench.networks.forward import Forward, Output
 
-both, one = devices.everywhere(), devices.Devices(jax.devices()[:1])
+both, one = devices.available(), devices.Devices(jax.devices()[:1])
 assert len(both) == 2 and len(one) == 1
 assert len(both.divide(np.zeros((16, 3))).addressable_shards[0].data) == 8
 assert len(both.divide(np.zeros((3, 2))).addressable_shards[0].data) == 3
@@ -34,7 +30,7 @@ assert len(both.divide(np.zeros((3, 2))).addressable_shards[0].data) == 3
 net, (inputs, labels, fold) = tiny.backbone(), tiny.problem(3, 0)
 found = []
 for which in (one, both):
-    devices.everywhere = devices.here = lambda: which
+    devices.available = lambda: which
     phase = GradientPhase(name="p", rules=tiny.EVERYTHING, epochs=2, batch=16, learning_rate=1e-2, optimizer="sgd",
                           batch_norm="train", mixup=0.2, dropout=0.2)
     fitter = tiny.trainer(net, phase, 3)
@@ -54,45 +50,6 @@ def test_two_devices_compute_what_one_does():
     command = [sys.executable, "-c", TWO_DEVICES, str(Path(__file__).parent)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, env={**os.environ, **flags})
     assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.slow
-def test_two_hosts_compute_what_one_does_and_the_first_stores_it(tiny):
-    grid = ["run", "--dataset", "squares", "--backbone", "net", "--strategy", "steps", "--folds", "2"]
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    where = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": "2", "JAX_PLATFORMS": "cpu"}
-    hosts = [
-        start(tiny, *grid, "--hosts", "--runs-dir", f"runs{number}", **where, JAX_PROCESS_ID=str(number))
-        for number in range(2)
-    ]
-    said = [host.communicate(timeout=600) for host in hosts]
-    assert [host.returncode for host in hosts] == [0, 0], said
-    assert "2 cells ok, 0 failed" in said[0][1]
-    assert said[0][0].startswith("squares (synthetic): ")
-    assert said[1][0] == "", "the second host prints no leaderboard"
-    alone = start(tiny, *grid, "--runs-dir", "alone")
-    assert alone.wait(600) == 0, alone.communicate()
-    assert not list(tiny.glob("runs1/cells/*"))
-    files = sorted(tiny.glob("alone/cells/[0-9a-f]*/predictions.feather"))
-    assert len(files) == 2
-    for file in files:
-        one, two = (
-            pd.read_feather(tiny / runs / "cells" / file.parent.name / file.name) for runs in ("alone", "runs0")
-        )
-        columns = ["p0", "p1", "p2"]
-        np.testing.assert_allclose(one[columns], two[columns], atol=0.02)
-        pd.testing.assert_frame_equal(one.drop(columns=columns), two.drop(columns=columns))
-
-
-def test_hosts_that_are_not_named_are_asked_for(monkeypatch):
-    for name in ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"):
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(FerBenchError, match=r"Cannot join the other hosts: .*JAX_COORDINATOR_ADDRESS=host:port"):
-        devices.join_hosts()
-    monkeypatch.setenv("JAX_NUM_PROCESSES", "two")
-    with pytest.raises(FerBenchError, match="invalid literal for int"):
-        devices.join_hosts()
 
 
 def _seconds(rates, memory):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +11,7 @@ from fer_bench.cli import options
 from fer_bench.cli.output import print_json, print_tables
 
 if TYPE_CHECKING:
-    from fer_bench.config import RunConfig
+    pass
 
 EXAMPLES = """\b
 Examples:
@@ -57,23 +55,12 @@ def run(
     tensorboard: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write each new cell for TensorBoard below this folder, too.")
     ] = None,
-    hosts: Annotated[
-        bool, typer.Option("--hosts", help="Train with other hosts, on each of which the same command is started.")
-    ] = False,
 ) -> None:
     """Run a grid of data sets, backbones and strategies, and print the leaderboard of this grid.
 
     What is stored already is not run again, so repeating a command resumes it. Exit code 1 if a cell failed.
     """
     runs = options.make_config(context.params)
-    if hosts:
-        # Before any plugin is loaded: jax must not have looked for devices yet.
-        from fer_bench.networks.devices import is_first_host, join_hosts
-
-        join_hosts()
-        if not is_first_host():
-            _work_along(runs)
-            return
     from fer_bench.registry import Registry
 
     registry = Registry.load()
@@ -95,19 +82,5 @@ def run(
     else:
         twins = inflation.measure(finished.cells, lambda message: None)  # the board names them
         print_tables(*boards.to_tables(rows, damaged), *([inflation.to_table(twins)] if twins else []))
-    if finished.summary.failed:
-        raise typer.Exit(1)
-
-
-def _work_along(runs: Sequence[RunConfig]) -> None:
-    """Compute what the first host computes, which stores and prints it."""
-    from fer_bench.executors.progress import TerminalReporter
-    from fer_bench.executors.run import run_grid
-    from fer_bench.registry import Registry
-
-    with tempfile.TemporaryDirectory(prefix="fer-bench-host-") as folder:
-        here = [run.model_copy(update={"runs_dir": Path(folder)}) for run in runs]
-        with TerminalReporter(quiet=True) as reporter:
-            finished = run_grid(here, Registry.load(), reporter)
     if finished.summary.failed:
         raise typer.Exit(1)

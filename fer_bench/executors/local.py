@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-import jax
 import numpy as np
 import pandas as pd
 
@@ -23,7 +22,7 @@ from fer_bench.keeping.outputs import Inputs
 from fer_bench.keeping.programs import keep_compiled_programs
 from fer_bench.learning.engine import Material, Outcome, run_plan
 from fer_bench.learning.plans import demand, together
-from fer_bench.networks import answers, devices
+from fer_bench.networks import answers
 from fer_bench.networks.meter import Meter, Metered, peak_memory
 from fer_bench.networks.pictures import Pictures
 from fer_bench.networks.prefix import Prefix, cache_of, fetch, join
@@ -74,19 +73,16 @@ def execute(
         FerBenchError: the runs or the cache folder cannot be written; what was stored stays.
     """
     keep_compiled_programs(cache_dir, reporter.warn)
-    alone, first = jax.process_count() == 1, devices.is_first_host()
     cache = cache_of(cache_dir, cache_limit, reporter.warn)
     cache.space.tidy()
     origin = provenance.collect(plugins)
-    # Hosts that work together do the same in step, whatever each has stored.
-    missing = devices.from_first_host(np.array([store.status(job.cell) != "ok" for job in grid.jobs]))
-    pending = {id(job): bool(todo) for job, todo in zip(grid.jobs, missing, strict=True)}
+    pending = {id(job): store.status(job.cell) != "ok" for job in grid.jobs}
     done = sum(not todo for todo in pending.values())
     if done < len(pending):
         store.ensure_writable()
     ok, failed = done, 0
-    told = plugins if only is None and first else None
-    unfinished = store.runs_dir / "unfinished" if alone else None
+    told = plugins if only is None else None
+    unfinished = store.runs_dir / "unfinished"
     reporter.begin(len(pending) if only is None else 1, done)
     _notify(told, reporter, "fer_bench_run_start", cells=len(pending), done=done, runs_dir=store.runs_dir)
     for _, group in itertools.groupby(grid.blocks, key=lambda block: (id(block.task), id(block.backbone))):
@@ -102,7 +98,7 @@ def execute(
             for job, run in _calls(block, todo, frozen):
                 made = replace(origin, seeds=job.seeds, config=dict(job.config), together=at_once)
                 # The checkpoint goes once the cell is stored.
-                with Checkpoint(unfinished and unfinished / f"{job.cell.id}.safetensors", reporter.warn) as checkpoint:
+                with Checkpoint(unfinished / f"{job.cell.id}.safetensors", reporter.warn) as checkpoint:
                     stored = store.write(job.cell, run(checkpoint), made)
                 ok, failed = ok + stored.ok, failed + (not stored.ok)
                 reporter.cell(stored, str(job.cell))

@@ -83,10 +83,6 @@ class Detector:
                 found.append(faces[main_face(boxes, height, width)] if faces else None)
         return found
 
-    def find_all(self, image: Array) -> list[Face]:
-        """Return every face of one picture, by falling score."""
-        return self._cascade([image])[0]
-
     @cached_property
     def levels(self) -> tuple[int, ...]:
         """Sides of the canvas on each level of the pyramid, pixels: the finest shows the smallest face in 12."""

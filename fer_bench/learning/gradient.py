@@ -97,7 +97,7 @@ class Trainer:
         self._first = rules.boundary(self.rules, backbone.stages, shapes)
         self.start = 0 if augment.needs_images(phase) else self._first
         self._optimizer = _optimizer(phase)
-        self.devices = devices.everywhere()
+        self.devices = devices.available()
         whole = self.devices.whole
         self._take_steps = jax.jit(self._steps, out_shardings=whole)
         self._measure = jax.jit(self._batch_statistics, out_shardings=whole)

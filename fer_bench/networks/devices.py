@@ -6,16 +6,13 @@ taken in another order then, so results agree with those of one device to roundi
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from fer_bench.errors import FerBenchError
@@ -29,7 +26,7 @@ class Devices:
     """Devices that share the work; where there is one of them, arrays stay as they are.
 
     Args:
-        devices: `jax.Device` of this host, or of all.
+        devices: `jax.Device` of one kind.
     """
 
     def __init__(self, devices: Sequence[Any]):
@@ -45,22 +42,18 @@ class Devices:
         return None if self._mesh is None else NamedSharding(self._mesh, PartitionSpec())
 
     def divide(self, batch: np.ndarray[Any, Any], axis: int = 0) -> Any:
-        """Return a batch, the same on every host, with an axis of it divided among the devices.
+        """Return a batch with an axis of it divided among the devices.
 
         Where it cannot be divided evenly, all devices do all of it.
         """
         if self._mesh is None:
             return batch
         spec = PartitionSpec() if batch.shape[axis] % self._count else PartitionSpec(*[None] * axis, _AXIS)
-        return jax.make_array_from_callback(batch.shape, NamedSharding(self._mesh, spec), lambda part: batch[part])
+        return jax.device_put(batch, NamedSharding(self._mesh, spec))
 
     def copy(self, tree: Tree) -> Tree:
-        """Return arrays on every device, with the numbers that they have on the first host."""
-        if self._mesh is None:
-            return tree
-        if jax.process_count() > 1:
-            tree = jax.tree.map(_from_first_host, tree)
-        return jax.device_put(tree, self.whole)
+        """Return arrays on every device."""
+        return tree if self._mesh is None else jax.device_put(tree, self.whole)
 
 
 def check_backend() -> None:
@@ -78,62 +71,6 @@ def check_backend() -> None:
 
 
 @functools.cache
-def everywhere() -> Devices:
-    """Return the devices of all hosts."""
+def available() -> Devices:
+    """Return the devices of this process."""
     return Devices(jax.devices())
-
-
-@functools.cache
-def here() -> Devices:
-    """Return the devices of this host."""
-    return Devices(jax.local_devices())
-
-
-def join_hosts() -> None:
-    """Make this process one of several that run the same command, each on a host of its own.
-
-    Where they meet is found by `jax.distributed.initialize` (Slurm, Open MPI, Kubernetes, Cloud TPU), or read from the
-    environment variables ``JAX_COORDINATOR_ADDRESS``, ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID``.
-
-    Raises:
-        FerBenchError: neither says it, or the others do not come.
-    """
-    names = ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
-    try:
-        hosts, number = (int(os.environ[name]) if name in os.environ else None for name in names)
-        jax.distributed.initialize(num_processes=hosts, process_id=number)
-        with _stdout_on_stderr():
-            from_first_host(np.zeros(1))  # Gloo, which connects CPUs, prints when it first does
-    except (ValueError, RuntimeError) as error:
-        raise FerBenchError(
-            f"Cannot join the other hosts: {error} Start the same command on each host, under Slurm, Open MPI or "
-            "Kubernetes, or with JAX_COORDINATOR_ADDRESS=host:port, JAX_NUM_PROCESSES and JAX_PROCESS_ID set."
-        ) from None
-
-
-def is_first_host() -> bool:
-    """Return whether this process stores and prints what all computed."""
-    return jax.process_index() == 0
-
-
-def from_first_host(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return what the first host has in an array of the same shape on each."""
-    return multihost_utils.broadcast_one_to_all(values) if jax.process_count() > 1 else values
-
-
-@contextlib.contextmanager
-def _stdout_on_stderr() -> Iterator[None]:
-    sys.stdout.flush()
-    saved = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 1)
-        os.close(saved)
-
-
-def _from_first_host(leaf: Any) -> Any:
-    if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return leaf  # drawn from the same seed everywhere
-    return from_first_host(np.asarray(leaf))

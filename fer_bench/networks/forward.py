@@ -60,7 +60,7 @@ class Forward:
     """
 
     def __init__(self, backbone: Backbone, outputs: Sequence[Output], batch: int = BATCH):
-        self.batch, self._outputs, self._devices = batch, outputs, devices.here()
+        self.batch, self._outputs, self._devices = batch, outputs, devices.available()
         last = max(output.stop for output in outputs)
         self._state = self._devices.copy({stage: backbone.state[stage] for stage in backbone.stages[:last]})
         micro_batch = math.gcd(batch, _together(backbone.input_size)) if jax.default_backend() == "cpu" else batch
@@ -134,7 +134,7 @@ def fitting_batch(make: Callable[[int], Forward], shape: tuple[int, ...]) -> int
             found.append(time.perf_counter() - start)
         return min(found)
 
-    count = len(devices.here())
+    count = len(devices.available())
     return probe(seconds, [size * count for size in SIZES])
 
 
