@@ -32,7 +32,7 @@ def test_what_is_missing_and_dropped_is_said():
 
 
 def test_a_task_without_a_class_that_it_knows_is_an_error():
-    with pytest.raises(PluginError, match=r"knows anger, fear; the task has the classes bored, calm"):
+    with pytest.raises(PluginError, match=r"anger, fear.*bored, calm"):
         answers.columns(("anger", "fear"), ("bored", "calm"))
 
 

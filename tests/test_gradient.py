@@ -226,7 +226,7 @@ def test_a_loss_that_is_no_number_names_the_step_and_the_last_good_value():
             seen.extend(rows)
             return taken
 
-    with pytest.raises(FloatingPointError, match=r"nan at step [56] of phase 'head'; the last good value was 0\.\d"):
+    with pytest.raises(FloatingPointError, match=r"nan at step [56] .*'head'.* 0\.\d"):
         fit(trainer(tiny, phase, 2), Model.first(tiny, 2), Breaks(), one_hot(labels), fold)
 
 

@@ -8,6 +8,7 @@ import json
 
 import numpy as np
 import pytest
+from messages import says
 from PIL import Image
 from tiny_run import invoke
 
@@ -60,7 +61,7 @@ def test_inflation_does_without_official_folds_where_one_part_is_left(tiny):
     result = invoke("inflation", *METHOD, "--dataset", "squares[split=train]", "--folds", "3", "--json")
     assert result.exit_code == 0
     assert [row["protocol"] for row in json.loads(result.stdout)["rows"]] == ["kfold"]
-    assert "no official folds, since the data set's parameters left the split 'train' alone" in result.stderr
+    assert says(result.stderr, "official", "'train'")
 
 
 def test_inflation_of_kfold_is_the_difference_of_pooled_scores(tiny):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from messages import says
 from test_results import UNKNOWN, make_cell, make_result
 from typer.testing import CliRunner
 
@@ -78,10 +79,10 @@ def test_a_failing_metric_is_left_out_and_named(store):
     result = board(store)
     assert result.exit_code == 0
     told = " ".join(result.output.split())
-    assert "Metric 'doubt' of plugin 'extra' failed: ZeroDivisionError: no doubt" in told
-    assert "Metric 'wild' of plugin 'extra' returned 2.0; it declares 0.0 to 1.0." in told
+    assert says(told, "'doubt'", "'extra'", "ZeroDivisionError: no doubt")
+    assert says(told, "'wild'", "'extra'", "2.0", "0.0", "1.0")
     assert "make_gone" in told
-    assert "Metric 'uar' of plugin 'extra' has the name of a metric of the core" in told
+    assert says(told, "'uar'", "'extra'", "core")
     scores = json.loads(board(store, "--format", "json").stdout)["rows"][0]["scores"]
     assert {"hits", "uar"} < scores.keys()
     assert not {"doubt", "wild"} & scores.keys()
@@ -112,7 +113,7 @@ def test_metrics_that_exit_are_contained_and_named(store, write_plugin):
     assert result.exit_code == 0
     told = " ".join(result.output.split())
     assert "leaves at once" in told
-    assert "Metric 'later' of plugin 'leaver' failed: SystemExit: leaves later" in told
+    assert says(told, "'later'", "'leaver'", "SystemExit: leaves later")
 
 
 def test_a_board_cannot_be_ordered_by_a_failing_metric(store):
@@ -233,7 +234,7 @@ def test_where_the_data_lack_what_a_metric_asks_for_it_is_left_out(tmp_path, wri
     assert not {"agreement", "fairness", "both"} & json.loads(result.stdout)["rows"][0]["scores"].keys()
     assert "agreement" not in result.stderr
     error = board(store, "--metric", "both").exception
-    assert "Metric 'both' of plugin 'wanting' needs soft labels and groups, which are not known" in str(error)
+    assert says(str(error), "'both'", "'wanting'", "soft labels", "groups")
     result = CliRunner().invoke(app, ["compare", "good", "poor", "--runs-dir", str(store.runs_dir), "--format", "json"])
     assert json.loads(result.stdout)["faults"] == []
     assert "agreement" not in json.loads(result.stdout)["metrics"]

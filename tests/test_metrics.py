@@ -192,12 +192,12 @@ def test_hostile_labels_are_refused(metric, true, predicted, message):
 
 
 def test_label_out_of_range_is_refused():
-    with pytest.raises(ValueError, match="predicted label 5 is out of range; expected 0 to 2"):
+    with pytest.raises(ValueError, match=r"label 5 .*0 to 2"):
         classification.class_recall(np.array([0, 1]), np.array([0, 5]), 3)
 
 
 def test_soft_labels_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="soft labels: row 0 does not sum to 1"):
+    with pytest.raises(ValueError, match=r"soft labels.*row 0\b.*1"):
         calibration.soft_kl(np.array([[7.0, 3.0]]) / 20, np.array([[0.5, 0.5]]))
     with pytest.raises(ValueError, match=r"shape \(1, 3\)"):
         calibration.soft_accuracy(np.ones((1, 3)) / 3, np.array([[0.5, 0.5]]))
@@ -250,7 +250,7 @@ def test_groups_by_hand():
     assert find_worst_group(STANDARD["nll"], {"ann": 0.2, "bob": 0.9}) == ("bob", 0.9)
     assert measure_gap(values) == 0.5
     assert score_groups(STANDARD["accuracy"], BINARY, PROBABILITIES, groups, min_samples=2) == {"ann": 0.5}
-    with pytest.raises(ValueError, match="no group has 3 samples or more; there are 2 groups"):
+    with pytest.raises(ValueError, match=r"\b3 samples.*\b2 groups"):
         score_groups(STANDARD["accuracy"], BINARY, PROBABILITIES, groups, min_samples=3)
     with pytest.raises(ValueError, match="3 groups and 4 samples"):
         score_groups(STANDARD["accuracy"], BINARY, PROBABILITIES, groups[:3])
@@ -258,7 +258,7 @@ def test_groups_by_hand():
 
 def test_coverage_by_hand():
     assert measure_coverage(["a", "b", "b"], ["a", "b", "c", "d"]) == 0.5
-    with pytest.raises(ValueError, match="1 predicted samples are not in the data, such as 'z'"):
+    with pytest.raises(ValueError, match=r"^1 .*'z'"):
         measure_coverage(["a", "z"], ["a"])
     with pytest.raises(ValueError, match="no samples are expected"):
         measure_coverage([], [])

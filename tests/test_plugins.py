@@ -6,6 +6,7 @@ import json
 import sys
 
 import pytest
+from messages import says
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
@@ -131,7 +132,7 @@ def test_a_duplicate_plugin_is_one_row_and_the_first_works(write_plugin):
     _, first, second = load_plugins()
     assert (first.distribution, first.status) == ("a-first", "ok")
     assert (second.distribution, second.status) == ("b-second", "failed")
-    assert "'good' from 'a-first' is loaded already" in second.error
+    assert says(second.error, "'good'", "'a-first'")
     assert Registry.load().strategy("good").plugin.distribution == "a-first"
 
 
@@ -178,7 +179,7 @@ def test_the_environment_selects_plugins(write_plugin, monkeypatch):
     assert {plugin.name: plugin.status for plugin in load_plugins()} == {CORE: "ok", "bad": "off", "good": "ok"}
     assert "bad" not in sys.modules
     monkeypatch.setenv("FER_BENCH_PLUGINS", "godo")
-    with pytest.raises(FerBenchError, match=r"'godo' that is not installed\. Did you mean 'good'"):
+    with pytest.raises(FerBenchError, match=r"'godo'.*'good'"):
         load_plugins()
     monkeypatch.setenv("FER_BENCH_PLUGINS", "")
     assert [plugin.name for plugin in load_plugins() if plugin.status != "off"] == [CORE]
@@ -191,7 +192,7 @@ def test_an_event_hook_that_raises_is_told_and_the_others_are_called(write_plugi
     write_plugin("raiser", HEAD + "    @hookimpl\n    def fer_bench_cell_done(): raise ValueError('disk on fire')\n")
     plugins = load_plugins()
     (error,) = plugins.notify("fer_bench_cell_done", cell={"id": "abc"})
-    assert error == "plugin 'raiser' failed in fer_bench_cell_done: ValueError: disk on fire"
+    assert says(error, "'raiser'", "fer_bench_cell_done", "ValueError: disk on fire")
     assert sys.modules["listener"].seen == ["abc"]
 
 

@@ -230,7 +230,7 @@ def test_values_that_are_not_finite_name_stage_and_sample(registry, view, tmp_pa
 def test_a_stage_that_cannot_be_stored_or_trained_is_an_error_of_the_plugin(registry, view, tmp_path):
     with pytest.raises(PluginError, match=r"Stage 'one' .* expected one array"):
         _fetch(_source(registry, tmp_path, "staged[fault=pair]"), view, 1)
-    with pytest.raises(PluginError, match=r"lacks the stages \['two'\] that it declares; each is .* nnx.Module"):
+    with pytest.raises(PluginError, match=r"\['two'\].*nnx.Module"):
         _fetch(_source(registry, tmp_path, "staged[fault=method]"), view, 1)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from messages import says
 from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedKFold
 
 from fer_bench.config import RunConfig
@@ -138,7 +139,7 @@ def test_auto_groups_where_identity_exists_and_says_so():
     )
     assert _choose(RunConfig(protocol="auto"), _task([0, 1]))[0] == "kfold"
     assert "flatter" in _choose(RunConfig(protocol="kfold"), _task([0, 1], ["a", "b"]))[1]
-    with pytest.raises(FerBenchError, match="does not say which images show one person or sequence"):
+    with pytest.raises(FerBenchError, match=r"'faces'.*'group-kfold'.*'kfold'"):
         _choose(RunConfig(protocol="group-kfold"), _task([0, 1]))
 
 
@@ -208,14 +209,14 @@ def test_limit_takes_the_first_of_each_class_in_file_order():
     assert view.identity()["limit"] == 5
     assert view.identity()["n"] == 4
     assert view.identity()["samples_sha256"] != _view([0, 0, 1, 0, 1, 1, 0]).identity()["samples_sha256"]
-    with pytest.raises(FerBenchError, match="--limit 1 is below the 2 classes of 'faces'"):
+    with pytest.raises(FerBenchError, match=r"--limit 1 .*2 classes.*'faces'"):
         _view([0, 1], limit=1)
 
 
 def test_split_keeps_an_official_part():
     splits = ["train", "train", "test", "train"]
     assert _view([0, 1, 0, 1], splits=splits, split="train").rows.tolist() == [0, 1, 3]
-    with pytest.raises(FerBenchError, match=r"has no split 'tset'\. Did you mean 'test'"):
+    with pytest.raises(FerBenchError, match=r"'tset'.*'test'"):
         _view([0, 1, 0, 1], splits=splits, split="tset")
 
 
@@ -234,7 +235,7 @@ def test_loso_tests_each_subject_alone_with_what_is_joined_to_it():
     task = _task([0, 1] * 4, ["a", "a", "b", "b", "c", "c", "", ""], sequences=["", "", "", "v", "", "", "v", ""])
     split = _split(RunConfig(protocol="loso"), task)
     assert [np.flatnonzero(fold.test).tolist() for fold in split.folds] == [[7], [0, 1], [2, 3, 6], [4, 5]]
-    with pytest.raises(FerBenchError, match="knows no subject to leave out; use 'group-kfold'"):
+    with pytest.raises(FerBenchError, match=r"subject.*'group-kfold'"):
         _split(RunConfig(protocol="loso"), _task([0, 1], sequences=["v", "w"]))
 
 
@@ -375,10 +376,10 @@ def test_validation_is_cut_from_training_alone(protocol):
 
 def test_validation_needs_samples_and_groups_to_spare():
     split = _split(RunConfig(folds=2), _task([0, 1] * 4, list("aaaabbbb")))
-    with pytest.raises(FerBenchError, match="trains on one subject, so none can be spared"):
+    with pytest.raises(FerBenchError, match=r"one subject.*validation"):
         cut_validation(split, _task([0, 1] * 4, list("aaaabbbb")), 0.1)
     rare = _task([0] * 10 + [1] * 2)
-    with pytest.raises(FerBenchError, match="a class with 1 training samples"):
+    with pytest.raises(FerBenchError, match=r"\b1 training.*validation"):
         cut_validation(_split(RunConfig(folds=2), rare), rare, 0.1)
 
 
@@ -402,8 +403,8 @@ def test_labels_are_mapped_by_name_and_what_is_dropped_is_counted():
 def test_a_class_without_images_is_refused_with_the_set_that_fits():
     with pytest.raises(FerBenchError) as caught:
         _view(list(range(8)), classes=NAMES, labels_as="basic-8")
-    assert "no image of 'contempt' of the label set 'basic-8'" in str(caught.value)
-    assert "Take --labels basic-7 or basic-6 or native." in str(caught.value)
+    assert says(str(caught.value), "'contempt'", "'basic-8'")
+    assert says(str(caught.value), "--labels", "basic-7", "basic-6", "native")
 
 
 def test_data_sets_meet_only_in_a_common_label_set():

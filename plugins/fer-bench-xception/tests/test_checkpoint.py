@@ -155,7 +155,7 @@ def test_another_model_is_refused(tmp_path):
 
 def test_other_names_in_safetensors_are_refused(tmp_path):
     save_file({"features.0.weight": np.zeros((2, 3, 3), np.float32)}, tmp_path / "x.safetensors")
-    with pytest.raises(FerBenchError, match="0 of 234 tensors fit, 235 mismatches"):
+    with pytest.raises(FerBenchError, match=r"0 of 234.*235"):
         checkpoint.read(tmp_path / "x.safetensors")
 
 
