@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from fer_bench.cli import app
 from fer_bench.evaluation.intervals import bootstrap_interval
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.results.store import Store
@@ -18,11 +17,10 @@ CLASSES = [f"p{index}" for index in range(7)]
 
 def predictions(folder, precision):
     """Run a linear probe of drawn faces at 71 pixels; return one row an image, ordered by id."""
-    command = [sys.executable, "-c", "from fer_bench.cli import main; main()", "run", "--quiet", "--limit", "140"]
-    command += ["--backbone", "xception[input_size=71]", "--folds", "2", "--precision", precision]
-    command += ["--runs-dir", folder / precision, "--cache-dir", folder / "cache"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stderr
+    options = ["--limit", "140", "--backbone", "xception[input_size=71]", "--folds", "2", "--precision", precision]
+    folders = ["--runs-dir", str(folder / precision), "--cache-dir", str(folder / "cache")]
+    done = CliRunner().invoke(app, ["run", "--quiet", *options, *folders])
+    assert done.exit_code == 0, done.output
     cells, _ = Store(folder / precision).cells()
     assert {cell.record.backbone.precision for cell in cells} == {precision}
     return pd.concat([cell.table().to_pandas() for cell in cells]).sort_values("id", ignore_index=True)

@@ -8,14 +8,15 @@ import time
 
 import pandas as pd
 import pytest
+from messages import says
 from safetensors import safe_open
-from tiny_run import BASE, start
+from tiny_run import BASE, invoke, start
 
 
 def test_a_run_that_is_killed_goes_on_where_it_was(tiny):
     grid = ["run", *BASE, "--backbone", "net[fault=slow]", "--folds", "3"]
     process = start(tiny, *grid, TINY_SLEEP="60")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while len(list(tiny.glob("runs/cells/[0-9a-f]*"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.2)
     process.kill()
@@ -24,7 +25,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(tiny):
     process = start(tiny, *grid)
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
-    assert "6 cells, 3 of them done before." in stderr
+    assert says(stderr, "6 cells", "3", "done")
     assert "net[fault=slow]" in stdout
 
 
@@ -41,8 +42,8 @@ def _epochs(file):
 @pytest.mark.slow
 def test_a_run_that_is_killed_between_epochs_ends_in_the_same_bits(tiny):
     grid = ["run", "--dataset", "squares", "--backbone", "net", "--strategy", "steps", "--folds", "2"]
-    straight = start(tiny, *grid, "--runs-dir", "straight")
-    assert straight.wait(300) == 0, straight.communicate()
+    straight = invoke(*grid, "--runs-dir", "straight")
+    assert straight.exit_code == 0, straight.output
     seen = []
     # In the second phase of the first cell, and early in the second cell.
     for cells, newest in ((0, 10), (1, 2)):
@@ -57,9 +58,8 @@ def test_a_run_that_is_killed_between_epochs_ends_in_the_same_bits(tiny):
         process.wait()
         seen.append((done, bool(epochs)))
     assert seen == [(0, True), (1, True)]
-    last = start(tiny, *grid, "--runs-dir", "killed")
-    _, stderr = last.communicate(timeout=300)
-    assert last.returncode == 0, stderr
+    last = invoke(*grid, "--runs-dir", "killed")
+    assert last.exit_code == 0, last.output
     assert not (tiny / "killed" / "unfinished").exists()
     folders = sorted(tiny.glob("straight/cells/[0-9a-f]*/predictions.feather"))
     trained = 0
@@ -75,7 +75,7 @@ def test_a_run_that_is_killed_between_epochs_ends_in_the_same_bits(tiny):
 
 def test_control_c_is_one_line_and_exit_130(tiny):
     process = start(tiny, "run", *BASE, "--backbone", "net[fault=slow]", "--folds", "3", TINY_SLEEP="60")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while len(list(tiny.glob("runs/cells/[0-9a-f]*"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)

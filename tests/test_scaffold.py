@@ -20,84 +20,68 @@ from fer_bench.scaffold import TEMPLATES, create
 from fer_bench.testing.layouts import draw_face
 
 KINDS = ("backbone", "dataset", "protocol", "strategy", "metric")
-TINY = ["--dataset", "synthetic[n=21,size=16]", "--folds", "2", "--backbone", "mini-xception[input_size=48]"]
-RUNS = {
-    "backbone": ["--backbone", "my-idea", *TINY[:4], "--strategy", "linear-probe"],
-    "dataset": ["--dataset", "my-idea", *TINY[2:], "--strategy", "linear-probe"],
-    "metric": [*TINY, "--strategy", "linear-probe"],
-    "protocol": [
-        "--protocol",
-        "my-idea",
-        "--dataset",
-        "synthetic[n=42,size=16]",
-        *TINY[2:],
-        "--strategy",
-        "linear-probe",
-    ],
-    "strategy": ["--strategy", "my-idea[epochs=1]", *TINY],
-}
 
 
-def install(folder: Path, venv: Path) -> Path:
-    """Build a wheel and unpack it into a fresh environment that sees what this one has; return its Python.
+def install(folder: Path, python: Path, site: Path) -> None:
+    """Build a wheel and unpack it into an environment.
 
     As an installer would, but without the network and without pip, which not every environment has.
     """
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel"], cwd=folder, check=True)
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
-    python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    site = Path(sysconfig.get_path("purelib", vars={"base": str(venv), "platbase": str(venv)}))
     (wheel,) = (folder / "dist").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         assert not [name for name in archive.namelist() if name.startswith("tests")]
         archive.extractall(site)
+
+
+@pytest.fixture
+def environment(tmp_path) -> tuple[Path, Path]:
+    """A fresh environment that sees what this one has: its Python and its folder of packages."""
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(venv), "platbase": str(venv)}))
     ours = [path for path in sys.path if path.endswith("site-packages")]
     (site / "ours.pth").write_text("".join(f"import site; site.addsitedir({path!r})\n" for path in ours))
-    return python
+    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python"), site
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_new_package_installs_keeps_the_rules_and_runs(kind, tmp_path):
-    made = CliRunner().invoke(app, ["new", kind, "my-idea", "--output", str(tmp_path)])
-    assert made.exit_code == 0, made.output
-    folder = tmp_path / "fer-bench-my-idea"
-    assert str(folder) in made.stdout
-    python = install(folder, tmp_path / "venv")
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "FER_BENCH_PLUGINS")}
-    environment |= {
+def test_new_packages_of_all_kinds_install_keep_the_rules_and_run(environment, tmp_path):
+    """In one environment, since starting Python takes longest: the package of each kind is used by the one run."""
+    python, site = environment
+    for kind in KINDS:
+        made = CliRunner().invoke(app, ["new", kind, f"my-{kind}", "--output", str(tmp_path)])
+        assert made.exit_code == 0, made.output
+        assert str(tmp_path / f"fer-bench-my-{kind}") in made.stdout
+        install(tmp_path / f"fer-bench-my-{kind}", python, site)
+    variables = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "FER_BENCH_PLUGINS")}
+    variables |= {
         "FER_BENCH_DATA_DIR": str(tmp_path / "data"),
         "FER_BENCH_CACHE_DIR": str(tmp_path / "cache"),
         "JAX_PLATFORMS": "cpu",
     }
-    tests = subprocess.run(
-        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert tests.returncode == 0, tests.stdout
-    assert " passed" in tests.stdout
-    if kind == "dataset":
-        for label, expression in {"happy": "happiness", "neutral": "neutral", "sad": "sadness"}.items():
-            target = tmp_path / "data" / "manual" / "my-idea" / label
-            target.mkdir(parents=True)
-            for number in range(4):
-                Image.fromarray(draw_face(expression, number)).save(target / f"person{number}_1.png")
-    call = [python, "-c", "from fer_bench.cli import main; main()"]
-    run = subprocess.run(
-        [*call, "run", *RUNS[kind], "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    assert run.returncode == 0, run.stderr
-    (row,) = (row for row in json.loads(run.stdout)["rows"] if row["strategy"] != "majority-class")
-    assert kind == "metric" or row[kind].startswith("my-idea")
+
+    def call(*command: str) -> str:
+        done = subprocess.run([python, *command], cwd=tmp_path, env=variables, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    folders = [f"fer-bench-my-{kind}/tests" for kind in KINDS]
+    tests = call("-m", "pytest", "-rA", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), *folders)
+    assert all(f"PASSED fer-bench-my-{kind}/tests/test_{kind}.py" in tests for kind in KINDS)
+    for label, expression in {"happy": "happiness", "neutral": "neutral", "sad": "sadness"}.items():
+        target = tmp_path / "data" / "manual" / "my-dataset" / label
+        target.mkdir(parents=True)
+        for number in range(8):
+            Image.fromarray(draw_face(expression, number)).save(target / f"person{number}_1.png")
+    fer_bench = ("-c", "from fer_bench.cli import main; main()")
+    mine = [part for kind in KINDS[:3] for part in (f"--{kind}", f"my-{kind}")]
+    said = call(*fer_bench, "run", *mine, "--strategy", "my-strategy[epochs=1]", "--folds", "2", "--json")
+    (row,) = (row for row in json.loads(said)["rows"] if row["strategy"] != "majority-class")
+    assert all(row[kind].startswith(f"my-{kind}") for kind in KINDS[:4])
     assert row["cells"] == {"ok": 2, "failed": 0}
-    if kind == "metric":
-        ordered = [*call, "leaderboard", "--metric", "my_idea", "--format", "json"]
-        board = subprocess.run(ordered, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert board.returncode == 0, board.stderr
-        assert all(0 <= row["scores"]["my_idea"]["mean"] <= 1 for row in json.loads(board.stdout)["rows"])
+    board = json.loads(call(*fer_bench, "leaderboard", "--metric", "my_metric", "--format", "json"))
+    assert all(0 <= row["scores"]["my_metric"]["mean"] <= 1 for row in board["rows"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
