@@ -46,6 +46,7 @@ def read_predictions(cells: Sequence[StoredCell]) -> tuple[Predictions | None, l
         if not wrong:
             return made, kept, faults
     faults += [_message(kept[number], fault) for number, fault in sorted(wrong.items())]
+    assert wrong, "each of them can be read by itself"
     rest = [cell for number, cell in enumerate(kept) if number not in wrong]
     made, kept, more = read_predictions(rest)
     return made, kept, faults + more
@@ -66,8 +67,7 @@ def _unreadable(table: pa.Table, cell: StoredCell) -> str:
 def _pool(tables: Sequence[pa.Table], cells: Sequence[StoredCell]) -> Predictions:
     schemas = [table.schema for table in tables]
     if any(not schema.equals(schemas[0]) for schema in schemas):
-        names = [name for name in schemas[0].names if all(name in schema.names for schema in schemas)]
-        tables = [_with_plain_categories(table.select(names)) for table in tables]
+        tables = _unified(tables)
     whole = pa.concat_tables(tables)
     whole.validate(full=True)
     cell = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
@@ -76,13 +76,24 @@ def _pool(tables: Sequence[pa.Table], cells: Sequence[StoredCell]) -> Prediction
     return from_table(whole, seed[cell], fold[cell], cell)
 
 
-def _with_plain_categories(table: pa.Table) -> pa.Table:
-    """Return the table with categories as text: their type in a file depends on how many there are."""
-    schema = table.schema
-    for place, column in enumerate(schema):
-        if column.name.startswith(GROUP):
-            schema = schema.set(place, column.with_type(pa.large_string()))
-    return table.cast(schema)
+def _unified(tables: Sequence[pa.Table]) -> list[pa.Table]:
+    """Return the columns that all tables have, in one type each.
+
+    The type of a category in a file depends on how many there are.
+    """
+    types, schemas = pa.types, [table.schema for table in tables]
+    fields: list[tuple[str, pa.DataType]] = []
+    for name in schemas[0].names:
+        kinds = [schema.field(name).type for schema in schemas if name in schema.names]
+        if len(kinds) < len(schemas) or all(types.is_boolean(kind) for kind in kinds):
+            continue
+        if name == "label":
+            fields.append((name, pa.int64()))
+        elif all(types.is_floating(kind) for kind in kinds):
+            fields.append((name, pa.float64() if pa.float64() in kinds else pa.float32()))
+        else:
+            fields.append((name, pa.large_string()))
+    return [table.select([name for name, _ in fields]).cast(pa.schema(fields)) for table in tables]
 
 
 def check_columns(schema: pa.Schema, classes: int) -> None:
