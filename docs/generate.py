@@ -23,6 +23,7 @@ import typer
 from fer_bench import hookspecs, specs
 from fer_bench.atomic import write_file
 from fer_bench.cli import app
+from fer_bench.cli.options import annotation_of
 from fer_bench.results import records
 
 HERE = Path(__file__).parent
@@ -63,12 +64,14 @@ def subcommands(command: Any, path: str = "fer-bench") -> Iterator[tuple[str, An
 
 
 def _command(path: str, command: Any) -> str:
-    arguments = [p for p in command.params if p.param_type_name == "argument"]
-    options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
+    parameters = [p for p in command.get_params(typer.Context(command)) if p.name != "help"]
+    arguments = [p for p in parameters if p.param_type_name == "argument"]
+    options = [p for p in parameters if p.param_type_name == "option"]
     usage = " ".join([path, *(_usage(p) for p in arguments), "[options]" if options else ""]).strip()
     hints = get_type_hints(inspect.unwrap(command.callback), include_extras=True)
+    hints |= {name: annotation_of(name) for name in getattr(command, "options", ())}
     text = f"## {path}\n\n`{usage}`\n\n{inspect.cleandoc(command.help)}\n"
-    if command.params:
+    if parameters:
         text += "\n| argument or option | value | default | meaning |\n| --- | --- | --- | --- |\n"
         for parameter in [*arguments, *options]:
             words, default = _line(parameter.help or ""), _default(parameter)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fer_bench import paths
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
@@ -20,62 +21,164 @@ Missed = Literal["error", "exclude"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+def _path(value: Any) -> Any:
+    try:
+        return paths.parse(value) if isinstance(value, str | Path) else value
+    except FerBenchError as error:
+        raise ValueError(str(error)) from None
+
+
+UserPath = Annotated[Path, BeforeValidator(_path)]
+COMPONENT = "NAME[param=value,…]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """How the command line takes a setting.
+
+    Attributes:
+        group: heading in the help.
+        name: with its hyphens; told by the setting's name if empty.
+        metavar: what the help shows as its value.
+        default: the default in words; told by the setting's own if empty. ``none`` shows nothing.
+        variable: of the environment, that gives it too.
+    """
+
+    group: str
+    name: str = ""
+    metavar: str | None = None
+    default: str = ""
+    variable: str | None = None
+
+
 class RunConfig(BaseModel):
     """A grid: every data set x backbone x strategy x seed x fold, under one protocol.
 
-    Attributes:
-        datasets: component texts, ``name[param=value]``; likewise ``backbones`` and ``strategies``.
-        protocol: component text; ``auto`` groups by identity where a data set has it.
-        labels: label set that native labels are mapped to; see `fer_bench.labels`.
-        folds: K, at least 2.
-        repeats: of ``repeated-kfold``.
-        test_split: that ``official`` tests; None takes the test split, or where there is none the validation split.
-        train_on: data sets that ``cross`` trains on, in place of those that are tested.
-        train_with: data sets that are added to every training part, never tested.
-        leak_free: whether copies that an audit found stay in one fold; None: where an audit is stored.
-        seeds: each draws its own folds and starts its own training.
-        limit: use the first ``limit / classes`` samples of each class, in file order; None uses all.
-        faces: ``align`` turns and scales each face into place, ``box`` cuts a square around it, ``none`` takes whole
-            images.
-        face_size: side of a crop, pixels.
-        face_margin: that ``box`` adds on every side, as a share of the box's longer side.
-        face_smallest: side of the smallest face that is looked for, as a share of the picture's longer side.
-        face_thresholds: probability of a face above which each of the detector's three stages keeps a box.
-        missed: what an image is in which no face was found: an ``error`` in the score, or left out (``exclude``).
-        precision: of the matrix products; ``auto`` takes bfloat16 where the device multiplies it natively.
-        runs_dir: where cells are stored.
-        data_dir: where data sets lie; None is the user's data folder.
-        cache_dir: where features and compiled programs are kept; None is the user's cache folder.
-        cache_limit: bytes, or text such as ``20GB``, that features may take; None is half of what they take and what is
-            free.
+    Every setting is declared here, with its description and how the command line takes it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    datasets: tuple[str, ...] = ("synthetic",)
-    backbones: tuple[str, ...] = ("xception",)
-    strategies: tuple[str, ...] = ("linear-probe",)
-    protocol: str = "auto"
-    labels: Labels = "native"
-    folds: int = Field(5, ge=2)
-    repeats: int = Field(5, ge=2)
-    test_split: str | None = None
-    train_on: tuple[str, ...] = ()
-    train_with: tuple[str, ...] = ()
-    leak_free: bool | None = None
-    seeds: tuple[int, ...] = (0,)
-    limit: int | None = Field(None, ge=2)
-    faces: FaceCrop = "none"
-    face_size: int = Field(160, ge=16, le=1024)
-    face_margin: float = Field(0.1, ge=0, le=2)
-    face_smallest: float = Field(1 / 12, ge=0.02, le=1)
-    face_thresholds: tuple[Share, Share, Share] = (0.6, 0.7, 0.8)
-    missed: Missed = "error"
-    precision: Precision = "auto"
-    runs_dir: Path = Path("runs")
-    data_dir: Path | None = None
-    cache_dir: Path | None = None
-    cache_limit: int | None = None
+    backbones: Annotated[
+        tuple[str, ...],
+        Field(description="Backbone; repeat for several."),
+        Option(group="Grid", name="--backbone", metavar=COMPONENT),
+    ] = ("xception",)
+    datasets: Annotated[
+        tuple[str, ...],
+        Field(description="Data set; repeat for several."),
+        Option(group="Grid", name="--dataset", metavar=COMPONENT),
+    ] = ("synthetic",)
+    strategies: Annotated[
+        tuple[str, ...],
+        Field(description="Strategy; repeat for several."),
+        Option(group="Grid", name="--strategy", metavar=COMPONENT),
+    ] = ("linear-probe",)
+    seeds: Annotated[
+        tuple[int, ...],
+        Field(description="Comma-separated; each draws its own folds and starts its own training."),
+        Option(group="Grid"),
+    ] = (0,)
+    precision: Annotated[
+        Precision,
+        Field(
+            description="auto, float32 or bfloat16: of matrix products; auto takes bfloat16 where the device "
+            "multiplies it natively."
+        ),
+        Option(group="Grid"),
+    ] = "auto"
+    protocol: Annotated[
+        str,
+        Field(
+            description="auto, kfold, group-kfold, repeated-kfold, loso, official, cross or a plugin's; auto keeps "
+            "subjects apart where they are known."
+        ),
+        Option(group="Folds", metavar=COMPONENT),
+    ] = "auto"
+    folds: Annotated[int, Field(ge=2, description="Number of folds, K."), Option(group="Folds")] = 5
+    repeats: Annotated[int, Field(ge=2, description="Repetitions of repeated-kfold."), Option(group="Folds")] = 5
+    test_split: Annotated[
+        str | None,
+        Field(description="Split that 'official' tests."),
+        Option(group="Folds", metavar="SPLIT", default="the test split, else the validation split"),
+    ] = None
+    leak_free: Annotated[
+        bool | None,
+        Field(description="Keep copies of an image, as 'data audit' found them, in one fold."),
+        Option(group="Folds", default="where an audit is stored"),
+    ] = None
+    train_on: Annotated[
+        tuple[str, ...],
+        Field(description="Train on this data set only (cross); repeat for several."),
+        Option(group="Folds", metavar=COMPONENT, default="none"),
+    ] = ()
+    train_with: Annotated[
+        tuple[str, ...],
+        Field(description="Add this data set to every training part, never to a test part; repeat for several."),
+        Option(group="Folds", metavar=COMPONENT, default="none"),
+    ] = ()
+    labels: Annotated[
+        Labels,
+        Field(description="native, basic-6, basic-7 or basic-8: label set that labels are mapped to."),
+        Option(group="Images"),
+    ] = "native"
+    limit: Annotated[
+        int | None,
+        Field(ge=2, description="Balanced subset: the first N/classes images of each class, in file order."),
+        Option(group="Images", default="none"),
+    ] = None
+    faces: Annotated[
+        FaceCrop,
+        Field(
+            description="align, box or none: cut images down to the face, which is looked for; align turns and scales "
+            "it into place, box cuts a square around it."
+        ),
+        Option(group="Images"),
+    ] = "none"
+    face_size: Annotated[
+        int, Field(ge=16, le=1024, description="Side of a face that is cut out, pixels."), Option(group="Images")
+    ] = 160
+    face_margin: Annotated[
+        float,
+        Field(ge=0, le=2, description="What --faces box adds on every side, as a share of the box's longer side."),
+        Option(group="Images"),
+    ] = 0.1
+    face_smallest: Annotated[
+        float,
+        Field(ge=0.02, le=1, description="Smallest face looked for, as a share of the picture's longer side."),
+        Option(group="Images", default="0.0833"),
+    ] = 1 / 12
+    face_thresholds: Annotated[
+        tuple[Share, Share, Share],
+        Field(description="Probability of a face above which the detector's three stages keep a box."),
+        Option(group="Images"),
+    ] = (0.6, 0.7, 0.8)
+    missed: Annotated[
+        Missed,
+        Field(description="error or exclude: what an image counts as in which no face was found."),
+        Option(group="Images"),
+    ] = "error"
+    runs_dir: Annotated[UserPath, Field(description="Folder of results."), Option(group="Folders")] = Path("runs")
+    data_dir: Annotated[
+        UserPath | None,
+        Field(description="Folder of data sets."),
+        Option(group="Folders", default="the user's own", variable=paths.DATA_VARIABLE),
+    ] = None
+    cache_dir: Annotated[
+        UserPath | None,
+        Field(description="Folder of features and compiled programs."),
+        Option(group="Folders", default="the user's own", variable=paths.CACHE_VARIABLE),
+    ] = None
+    cache_limit: Annotated[
+        int | None,
+        Field(ge=0, lt=2**63, description="What features may take on disk, as in 20GB."),
+        Option(
+            group="Folders",
+            metavar="SIZE",
+            default="half of what they take and what is free",
+            variable=paths.CACHE_LIMIT_VARIABLE,
+        ),
+    ] = None
 
     @field_validator("datasets", "backbones", "strategies", "seeds")
     @classmethod

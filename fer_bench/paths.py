@@ -7,6 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
+from fer_bench.errors import FerBenchError
+
 DATA_VARIABLE = "FER_BENCH_DATA_DIR"
 CACHE_VARIABLE = "FER_BENCH_CACHE_DIR"
 CACHE_LIMIT_VARIABLE = "FER_BENCH_CACHE_LIMIT"
@@ -22,7 +24,21 @@ def cache_dir() -> Path:
     return _from_environment(CACHE_VARIABLE) or Path(platformdirs.user_cache_dir("fer-bench"))
 
 
+def parse(text: str | Path) -> Path:
+    """Return the path that a user wrote, with a leading ``~`` or ``~name`` as the home folder.
+
+    Raises:
+        FerBenchError: there is no such home folder, or no file can have this name.
+    """
+    if "\0" in str(text):
+        raise FerBenchError(f"{str(text)!r} holds a NUL character, which no path can; write it without.")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise FerBenchError(f"{str(text)!r} begins with a home folder that is not there; write it in full.") from None
+
+
 def _from_environment(variable: str) -> Path | None:
     """Return the path in ``variable``, or None if it is unset or empty."""
     text = os.environ.get(variable, "")
-    return Path(text).expanduser() if text else None
+    return parse(text) if text else None

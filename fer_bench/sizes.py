@@ -14,12 +14,15 @@ def parse_size(text: str) -> int:
     """Return the number of bytes in ``"20 GB"``, ``"1.5TiB"`` or ``"1000000"``.
 
     Raises:
-        FerBenchError: it is something else.
+        FerBenchError: it is something else, or 2**63 bytes or more.
     """
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]i?b|b?)", text.strip().lower())
     if match is None:
-        raise FerBenchError(f"{text!r} is not a size; write a number with kB, MB, GB or TB, as in 20GB.")
-    return int(float(match[1]) * _UNITS[match[2]])
+        raise FerBenchError(f"{text[:40]!r} is not a size; write a number with kB, MB, GB or TB, as in 20GB.")
+    size = float(match[1]) * _UNITS[match[2]]
+    if size >= 2**63:
+        raise FerBenchError(f"{text[:40]!r} is more bytes than a disk can hold; write a size below {2**63} bytes.")
+    return int(size)
 
 
 def format_size(size: int) -> str:

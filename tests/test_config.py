@@ -1,7 +1,13 @@
 from __future__ import annotations
 
-import pytest
+import subprocess
+import sys
+from typing import Any
 
+import pytest
+import typer
+
+from fer_bench.cli import app
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError
 
@@ -73,3 +79,73 @@ def test_the_faults_of_all_runs_are_named_at_once(tmp_path):
     file.write_text("runs: {folds: 3}\n")
     with pytest.raises(FerBenchError, match="is not a list of settings"):
         RunConfig.read(file, {})
+
+
+SETTINGS = ("runs_dir", "data_dir", "cache_dir")
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_leading_tilde_is_the_home_folder_wherever_a_setting_comes_from(setting, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / "run.yaml"
+    file.write_text(f"{setting}: ~/x\n")
+    assert getattr(RunConfig.build(file, {}), setting) == tmp_path / "x"
+    assert getattr(RunConfig.build(None, {setting: "~/x"}), setting) == tmp_path / "x"
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (["run"], "--runs-dir"),
+        (["plan"], "--config"),
+        (["leaderboard"], "--runs-dir"),
+        (["leaderboard"], "--output"),
+        (["baseline", "freeze"], "--output"),
+        (["data", "status"], "--data-dir"),
+        (["cache", "status"], "--cache-dir"),
+        (["new", "backbone", "my-net"], "--output"),
+    ],
+    ids=lambda part: " ".join(part) if isinstance(part, list) else part,
+)
+def test_every_command_reads_a_path_in_one_way(command, option, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    group: Any = typer.main.get_command(app)
+    while hasattr(group, "commands"):
+        group, command = group.commands[command[0]], command[1:]
+    context = group.make_context("", [*command, f"{option}=~/x"])
+    name = {"--output": "output", "--config": "config"}.get(option, option[2:].replace("-", "_"))
+    given = {**context.params, **context.meta.get("fer_bench.settings", {})}
+    read = RunConfig.build(None, {name: given[name]}) if name in SETTINGS else None
+    assert (getattr(read, name) if read else given[name]) == tmp_path / "x"
+
+
+@pytest.mark.parametrize(("path", "message"), [("~nobody-of-this-name/x", "~nobody"), ("a\0b", "NUL"), (7, "path")])
+def test_a_path_that_no_file_can_have_is_named(path, message):
+    with pytest.raises(FerBenchError, match=message):
+        RunConfig.build(None, {"runs_dir": path})
+
+
+@pytest.mark.parametrize("limit", ["1e400", "9" * 400, "99999999999 TB", -5, 2**63])
+def test_a_limit_that_no_disk_has_is_refused(limit):
+    with pytest.raises(FerBenchError, match="cache_limit"):
+        RunConfig.build(None, {"cache_limit": limit})
+
+
+def test_every_setting_is_an_option_of_run_with_its_default_in_the_help():
+    run = typer.main.get_command(app).commands["run"]  # pyright: ignore[reportAttributeAccessIssue]
+    shown = {parameter.name: parameter.help for parameter in run.get_params(typer.Context(run))}
+    for name, field in RunConfig.model_fields.items():
+        assert (field.description or "") in shown[name], name
+        if name not in ("limit", "train_on", "train_with"):
+            assert "[default: " in shown[name], name
+
+
+def test_the_help_of_run_imports_pydantic_and_nothing_heavy():
+    code = (
+        "import sys; from fer_bench.cli import app; from typer.testing import CliRunner;"
+        "assert '--backbone' in CliRunner().invoke(app, ['run', '--help']).stdout;"
+        "print(sorted({'jax', 'numpy', 'pandas', 'pluggy', 'sklearn'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

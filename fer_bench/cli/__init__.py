@@ -28,7 +28,9 @@ from fer_bench.cli import (
     show,
     weights,
 )
+from fer_bench.cli.command import App
 from fer_bench.cli.huge_pages import restart_with_them
+from fer_bench.cli.options import command_for
 from fer_bench.errors import FerBenchError, PluginWarning
 
 INTERRUPTED = 130
@@ -43,7 +45,7 @@ Examples:
 Environment: FER_BENCH_DATA_DIR and FER_BENCH_CACHE_DIR name the folders of data and cache.
 """
 
-app = typer.Typer(
+app = App(
     help="Honest benchmarks of facial-expression recognition: which adaptation of which backbone works best?",
     epilog=EXAMPLES,
     no_args_is_help=True,
@@ -51,15 +53,15 @@ app = typer.Typer(
     rich_markup_mode=None,  # it would swallow the brackets of name[param=value]
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run", epilog=run.EXAMPLES)(run.run)
+app.command("run", epilog=run.EXAMPLES, cls=command_for())(run.run)
 app.command("new", epilog=new.EXAMPLES)(new.new)
-app.command("plan", epilog=plan.EXAMPLES)(plan.plan)
+app.command("plan", epilog=plan.EXAMPLES, cls=command_for(without=("cache_limit",)))(plan.plan)
 app.command("leaderboard", epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
-app.command("inflation", epilog=inflation.EXAMPLES)(inflation.inflation)
-app.command("matrix", epilog=matrix.EXAMPLES)(matrix.matrix)
+app.command("inflation", epilog=inflation.EXAMPLES, cls=command_for(*inflation.SETTINGS))(inflation.inflation)
+app.command("matrix", epilog=matrix.EXAMPLES, cls=command_for(*matrix.SETTINGS))(matrix.matrix)
 app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
-app.command("replay", epilog=replay.EXAMPLES)(replay.replay)
+app.command("replay", epilog=replay.EXAMPLES, cls=command_for("data_dir", "cache_dir"))(replay.replay)
 app.command("show", epilog=show.EXAMPLES)(show.show)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(cache.app, name="cache")

@@ -35,6 +35,9 @@ Examples:
   fer-bench data audit fer2013 --known known.json
 """
 
+SETTINGS = ("protocol", "folds", "repeats", "test_split", "leak_free", "seeds", "labels", "limit")
+"""What it takes of `fer_bench.config.RunConfig`, for the folds that it looks at."""
+
 
 @dataclass(frozen=True, eq=False)
 class Audited:
@@ -55,30 +58,17 @@ def audit(
     known: Annotated[
         Path | None, typer.Option(help="file of known issues: exit 1 for one that is new, or stale")
     ] = None,
-    protocol: Annotated[
-        str | None,
-        typer.Option(
-            help="say too what folds of this protocol let into the test: auto, kfold, group-kfold, official, …"
-        ),
-    ] = None,
-    folds: options.Folds = None,
-    repeats: options.Repeats = None,
-    test_split: options.TestSplit = None,
-    seeds: options.Seeds = None,
-    limit: options.Limit = None,
-    labels: options.Labels = None,
-    leak_free: options.LeakFree = None,
     as_json: AsJson = False,
 ) -> None:
     """Report exact and near copies, conflicting labels, blank and tiny images, subjects in several splits.
 
-    What it finds is kept beside the prepared data: from then on copies stay in one fold (--no-leak-free: they do not).
+    With --protocol it says, too, what folds of that protocol let into the test. What it finds is kept beside the
+    prepared data: from then on copies stay in one fold (--no-leak-free: they do not).
     """
     from fer_bench.audit.known import compare_known, read_known
 
-    given = {**context.params, "datasets": None}
-    (config,) = options.make_config({name: value for name, value in given.items() if name != "data_dir"})
-    registry = _registry_for(config) if protocol else None
+    (config,) = options.make_config(context)
+    registry = _registry_for(config) if options.settings_of(context)["protocol"] else None
     listed = read_known(known) if known else {}
     audited: dict[str, Audited] = {}
     each(datasets, lambda dataset: audited.update({str(dataset): _audit(dataset, data_dir)}))

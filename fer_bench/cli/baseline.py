@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from fer_bench import console
+from fer_bench.cli.command import App
 
-app = typer.Typer(help="Freeze results, for 'fer-bench check' to compare with.", no_args_is_help=True)
+app = App(help="Freeze results, for 'fer-bench check' to compare with.", no_args_is_help=True)
 
 EXAMPLES = """\b
 Examples:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fer_bench import console, paths
-from fer_bench.cli.options import CacheLimit
+from fer_bench.cli.command import App
+from fer_bench.cli.options import command_for, make_config
 from fer_bench.cli.output import print_json, print_tables
 from fer_bench.reports.table import Shown, Table, numbers, texts
 
@@ -28,7 +29,7 @@ Examples:
   fer-bench cache clear --all
 """
 
-app = typer.Typer(help="Show and clear what was computed once and kept.", no_args_is_help=True)
+app = App(help="Show and clear what was computed once and kept.", no_args_is_help=True)
 
 Folder = Annotated[
     Path,
@@ -43,8 +44,8 @@ Folder = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@app.command(epilog=STATUS_EXAMPLES)
-def status(cache_dir: Folder, cache_limit: CacheLimit = None, as_json: Json = False) -> None:
+@app.command(epilog=STATUS_EXAMPLES, cls=command_for("cache_limit"))
+def status(context: typer.Context, cache_dir: Folder, as_json: Json = False) -> None:
     """List the stored stage outputs: what each is, its size, when it was used last, and the limit of all.
 
     When the limit would be passed, those used longest ago go first; what a running process uses stays.
@@ -52,7 +53,8 @@ def status(cache_dir: Folder, cache_limit: CacheLimit = None, as_json: Json = Fa
     from fer_bench.keeping.programs import FOLDER
     from fer_bench.sizes import format_size
 
-    space = _open(cache_dir, cache_limit)
+    (config,) = make_config(context)
+    space = _open(cache_dir, config.cache_limit)
     rows, limit = space.rows(), space.limit
     programs = _size_of(cache_dir / FOLDER)
     total = sum(row.size for row in rows)
@@ -124,11 +126,10 @@ def clear(
         )
 
 
-def _open(cache_dir: Path, limit: str | None) -> Space:
+def _open(cache_dir: Path, limit: int | None) -> Space:
     from fer_bench.keeping.space import FOLDER, Space
-    from fer_bench.sizes import parse_size
 
-    return Space(cache_dir / FOLDER, parse_size(limit) if limit else None)
+    return Space(cache_dir / FOLDER, limit)
 
 
 def _outputs(rows: Iterable[Row]) -> list[tuple[tuple[str, ...], int, str]]:

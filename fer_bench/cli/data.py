@@ -9,7 +9,9 @@ import typer
 
 from fer_bench import console
 from fer_bench.cli import audit
+from fer_bench.cli.command import App
 from fer_bench.cli.data_options import AsJson, DataDir, Names, each, show_progress
+from fer_bench.cli.options import command_for
 from fer_bench.cli.output import print_json, print_tables
 from fer_bench.errors import DataError, FerBenchError
 from fer_bench.reports.table import Column, Field, Shown, Table, numbers, tabulate, texts
@@ -48,8 +50,8 @@ IDENTITY = {
     "proxy": "not known; something stands for the person, as the first line says",
 }
 
-app = typer.Typer(help="List, prepare and verify data sets.", no_args_is_help=True)
-app.command("audit", epilog=audit.EXAMPLES)(audit.audit)
+app = App(help="List, prepare and verify data sets.", no_args_is_help=True)
+app.command("audit", epilog=audit.EXAMPLES, cls=command_for(*audit.SETTINGS))(audit.audit)
 
 
 @app.command("list", epilog=LIST_EXAMPLES)

@@ -17,22 +17,15 @@ Examples:
   fer-bench inflation --config recipes/nasri2020-synthetic.yaml --strategy linear-probe
 """
 
+SETTINGS = (
+    *("backbones", "datasets", "strategies", "seeds", "precision", "folds", "test_split", "train_with"),
+    *("labels", "limit", "runs_dir", "data_dir", "cache_dir"),
+)
+"""What it takes of `fer_bench.config.RunConfig`."""
+
 
 def inflation(
     context: typer.Context,
-    backbones: options.Backbones = None,
-    datasets: options.Datasets = None,
-    strategies: options.Strategies = None,
-    labels: options.Labels = None,
-    folds: options.Folds = None,
-    test_split: options.TestSplit = None,
-    train_with: options.TrainWith = None,
-    seeds: options.Seeds = None,
-    limit: options.Limit = None,
-    precision: options.Precision = None,
-    runs_dir: options.RunsDir = None,
-    data_dir: options.DataDir = None,
-    cache_dir: options.CacheDir = None,
     config: options.ConfigFile = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the table and warnings alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -42,8 +35,10 @@ def inflation(
     Cells are those of 'fer-bench run', so what is stored is not run again. Exit code 1 if a cell failed. Of a --config
     file, protocols do not count: each data set gets all of them, with the added data of its runs; 'cross' has no folds.
     """
-    given = {name: value for name, value in context.params.items() if name != "test_split"}
-    everything = [found for found in options.make_config(given) if found.protocol != "cross" and not found.train_on]
+    test_split = options.settings_of(context).pop("test_split")
+    everything = [
+        found for found in options.make_config(context, config) if found.protocol != "cross" and not found.train_on
+    ]
     if not everything:
         raise FerBenchError(f"{str(config)!r} holds runs of 'cross' alone, which have no folds that could flatter.")
     from fer_bench.registry import Registry

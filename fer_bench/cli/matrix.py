@@ -17,20 +17,15 @@ Examples:
   fer-bench matrix --dataset 'synthetic[domain=lab]' --dataset 'synthetic[domain=wild]' --heat-map matrix.svg
 """
 
+SETTINGS = (
+    *("backbones", "datasets", "strategies", "seeds", "precision", "folds"),
+    *("labels", "limit", "runs_dir", "data_dir", "cache_dir"),
+)
+"""What it takes of `fer_bench.config.RunConfig`."""
+
 
 def matrix(
     context: typer.Context,
-    backbones: options.Backbones = None,
-    datasets: options.Datasets = None,
-    strategies: options.Strategies = None,
-    labels: options.Labels = None,
-    folds: options.Folds = None,
-    seeds: options.Seeds = None,
-    limit: options.Limit = None,
-    precision: options.Precision = None,
-    runs_dir: options.RunsDir = None,
-    data_dir: options.DataDir = None,
-    cache_dir: options.CacheDir = None,
     config: options.ConfigFile = None,
     form: Annotated[
         Literal["terminal", "md", "csv", "json"], typer.Option("--format", help="How to print it.")
@@ -44,7 +39,7 @@ def matrix(
 
     All must have one list of classes, or a common label set: --labels basic-7. Exit code 1 if a cell failed.
     """
-    (settings,) = options.make_config(context.params)[:1]
+    (settings,) = options.make_config(context, config)[:1]
     faults: list[str] = []
     if len(settings.datasets) < 2:
         faults.append(f"a matrix needs two data sets or more, got {', '.join(settings.datasets)}; repeat --dataset")

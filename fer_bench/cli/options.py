@@ -1,147 +1,158 @@
-"""Options that several subcommands share, and the configuration they make.
+"""The options that follow from `RunConfig`: declared there once, made into options when a command is asked for.
 
-A command's parameters are named as the fields of `RunConfig`, so that they can be handed on as they are.
+Only then is pydantic imported, so that the first help stays quick.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 import typer
 
-from fer_bench import paths
+from fer_bench.cli.command import Command
 from fer_bench.errors import FerBenchError
 
 if TYPE_CHECKING:
-    from fer_bench.config import RunConfig
+    from fer_bench.config import Option, RunConfig
 
-Backbones = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--backbone", metavar="NAME[param=value,…]", help="Backbone; repeat for several.  [default: xception]"
-    ),
-]
-Datasets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--dataset", metavar="NAME[param=value,…]", help="Data set; repeat for several.  [default: synthetic]"
-    ),
-]
-Strategies = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--strategy", metavar="NAME[param=value,…]", help="Strategy; repeat for several.  [default: linear-probe]"
-    ),
-]
-Protocol = Annotated[
-    str | None,
-    typer.Option(
-        help="auto, kfold, group-kfold, repeated-kfold, loso, official or cross; auto keeps subjects apart where they "
-        "are known.  [default: auto]"
-    ),
-]
-LeakFree = Annotated[
-    bool | None,
-    typer.Option(
-        "--leak-free/--no-leak-free",
-        help="Keep copies of an image, as 'data audit' found them, in one fold.  [default: where an audit is stored]",
-    ),
-]
-Labels = Annotated[
-    str | None,
-    typer.Option(help="native, basic-6, basic-7 or basic-8: label set that labels are mapped to.  [default: native]"),
-]
-Repeats = Annotated[int | None, typer.Option(help="Repetitions of repeated-kfold.  [default: 5]")]
-TestSplit = Annotated[
-    str | None, typer.Option(metavar="SPLIT", help="Split that 'official' tests.  [default: the test split]")
-]
-TrainOn = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--train-on", metavar="NAME[param=value,…]", help="Train on this data set alone (cross); repeat for several."
-    ),
-]
-TrainWith = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--train-with", metavar="NAME[param=value,…]", help="Add this data set to every training part; repeatable."
-    ),
-]
-Folds = Annotated[int | None, typer.Option(help="Number of folds, K.  [default: 5]")]
-Seeds = Annotated[str | None, typer.Option(help="Comma-separated; each draws its own folds.  [default: 0]")]
-Limit = Annotated[
-    int | None, typer.Option(help="Balanced subset: the first N/classes images of each class, in file order.")
-]
-FaceCrop = Annotated[
-    str | None,
-    typer.Option(help="align, box or none: cut images down to the face, which is looked for.  [default: none]"),
-]
-FaceSize = Annotated[int | None, typer.Option(help="Side of a face that is cut out, pixels.  [default: 160]")]
-FaceMargin = Annotated[
-    float | None, typer.Option(help="What --faces box adds on every side, as a share of the box.  [default: 0.1]")
-]
-FaceSmallest = Annotated[
-    float | None,
-    typer.Option(help="Smallest face looked for, as a share of the picture's longer side.  [default: 0.0833]"),
-]
-FaceThresholds = Annotated[
-    str | None, typer.Option(help="What the detector's three stages keep a box above.  [default: 0.6,0.7,0.8]")
-]
-Missed = Annotated[
-    str | None,
-    typer.Option(help="error or exclude: what an image counts as in which no face was found.  [default: error]"),
-]
-Precision = Annotated[str | None, typer.Option(help="auto, float32 or bfloat16: of matrix products.  [default: auto]")]
-RunsDir = Annotated[Path | None, typer.Option(help="Folder of results.  [default: runs]")]
-DataDir = Annotated[
-    Path | None, typer.Option(envvar=paths.DATA_VARIABLE, help="Folder of data sets.  [default: the user's own]")
-]
-CacheDir = Annotated[
-    Path | None,
-    typer.Option(
-        envvar=paths.CACHE_VARIABLE, help="Folder of features and compiled programs.  [default: the user's own]"
-    ),
-]
-CacheLimit = Annotated[
-    str | None,
-    typer.Option(
-        metavar="SIZE",
-        envvar=paths.CACHE_LIMIT_VARIABLE,
-        help="What features may take on disk, as in 20GB.  [default: half of what they take and what is free]",
-    ),
-]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="YAML file with these settings; options override it.")
 ]
+_SETTINGS = "fer_bench.settings"
+"""Where a context keeps the settings that were given."""
 
 
-def parse_seeds(text: str | None) -> tuple[int, ...] | None:
+class SettingsCommand(Command):
+    """A command with options for some settings of a run, which `make_config` reads; its function does not name them."""
+
+    settings: tuple[str, ...] = ()
+    """Of `RunConfig`; empty takes all."""
+    without: tuple[str, ...] = ()
+    """Settings that it does not take."""
+
+    @functools.cached_property
+    def options(self) -> dict[str, Any]:
+        """The options by their settings."""
+        from fer_bench.config import RunConfig
+
+        names = [name for name in self.settings or RunConfig.model_fields if name not in self.without]
+        return dict(zip(names, _make(tuple(names)), strict=True))
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options of settings, then those of the function."""
+        return [*self.options.values(), *super().get_params(ctx)]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments, and keep settings apart from what the function takes."""
+        rest = super().parse_args(ctx, args)
+        ctx.meta[_SETTINGS] = {name: ctx.params.pop(name) for name in self.options}
+        return rest
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options under the headings of their groups."""
+        groups: dict[str, list[Any]] = {}
+        for parameter in self.get_params(ctx):
+            if (record := parameter.get_help_record(ctx)) is not None:
+                group = option_of(parameter.name).group if parameter.name in self.options else "Options"
+                groups.setdefault(group, []).append(record)
+        for group, records in groups.items():
+            with formatter.section(group):
+                formatter.write_dl(records)
+
+
+def command_for(*settings: str, without: tuple[str, ...] = ()) -> type[SettingsCommand]:
+    """Return a class of commands that take some settings, or all, as options."""
+    return type("SettingsCommand", (SettingsCommand,), {"settings": settings, "without": without})
+
+
+def option_of(setting: str) -> Option:
+    """Return how the command line takes a setting of `RunConfig`."""
+    from fer_bench.config import Option, RunConfig
+
+    return next(part for part in RunConfig.model_fields[setting].metadata if isinstance(part, Option))
+
+
+def make_config(context: typer.Context, config: Path | None = None) -> tuple[RunConfig, ...]:
+    """Return the runs of a command: those of a configuration file with its options laid over each.
+
+    Args:
+        context: of a `SettingsCommand`.
+        config: the file; None takes the defaults.
+    """
+    from fer_bench.config import RunConfig
+
+    unset = (None, (), [])
+    given = {name: value for name, value in settings_of(context).items() if value not in unset}
+    if text := given.get("face_thresholds"):
+        given["face_thresholds"] = text.split(",")
+    if (seeds := given.get("seeds")) is not None:
+        given["seeds"] = parse_seeds(seeds)
+    return RunConfig.read(config, given)
+
+
+def settings_of(context: typer.Context) -> dict[str, Any]:
+    """Return the settings that a command was given, by name; those that were not given are None or empty."""
+    return context.meta[_SETTINGS]
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
     """Return the seeds in ``"0,1,2"``.
 
     Raises:
         FerBenchError: something in it is not a whole number.
     """
-    if text is None:
-        return None
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise FerBenchError(f"--seeds {text!r} is not a list of whole numbers; write it as 0,1,2.") from None
+        raise FerBenchError(f"--seeds {text[:80]!r} is not a list of whole numbers; write it as 0,1,2.") from None
 
 
-def make_config(given: Mapping[str, Any]) -> tuple[RunConfig, ...]:
-    """Return the runs of a command: those of its ``--config`` file with its options laid over each.
+@functools.cache
+def _make(names: tuple[str, ...]) -> list[Any]:
+    """Return an option for each of some settings, as typer makes them of a function's parameters."""
 
-    Args:
-        given: the command's parameters by name. Those that `RunConfig` has count; None and empty ones override nothing.
-    """
+    def settings(**values: Any) -> None:
+        del values
+
+    parameters = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation_of(name))
+        for name in names
+    ]
+    vars(settings)["__signature__"] = inspect.Signature(parameters)
+    settings.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command()(settings)
+    made = {parameter.name: parameter for parameter in typer.main.get_command(app).params}
+    return [made[name] for name in names]
+
+
+def annotation_of(setting: str) -> Any:
+    """Return the annotation from which typer makes the option of a setting."""
     from fer_bench.config import RunConfig
 
-    unset = (None, (), [])
-    options = {name: value for name, value in given.items() if name in RunConfig.model_fields and value not in unset}
-    if text := options.get("face_thresholds"):
-        options["face_thresholds"] = text.split(",")
-    file = Path(given["config"]) if given.get("config") else None  # a context's parameters may be text still
-    return RunConfig.read(file, {**options, "seeds": parse_seeds(given.get("seeds"))})
+    field, option = RunConfig.model_fields[setting], option_of(setting)
+    several, default = isinstance(field.default, tuple), field.default
+    words = option.default or (",".join(map(str, default)) if several else str(default))
+    shown = "" if words == "none" and default != "none" else f"  [default: {words}]"
+    kind = str if option.metavar or several else _kind(field.annotation)
+    name = option.name or f"--{setting.replace('_', '-')}"
+    return Annotated[
+        list[str] | None if option.metavar and several else kind | None,
+        typer.Option(
+            *([f"{name}/--no-{name[2:]}"] if kind is bool else [name]),
+            help=f"{field.description}{shown}",
+            metavar=option.metavar,
+            envvar=option.variable,
+        ),
+    ]
+
+
+def _kind(annotation: Any) -> type:
+    """Return what the option of a setting takes: a number, a path, a switch, or text that `RunConfig` reads."""
+    parts = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    plain = [get_args(part)[0] if get_origin(part) is Annotated else part for part in parts]
+    return next((kind for kind in (bool, int, float, Path) if kind in plain), str)

@@ -19,29 +19,6 @@ Examples:
 
 def plan(
     context: typer.Context,
-    backbones: options.Backbones = None,
-    datasets: options.Datasets = None,
-    strategies: options.Strategies = None,
-    protocol: options.Protocol = None,
-    labels: options.Labels = None,
-    leak_free: options.LeakFree = None,
-    folds: options.Folds = None,
-    repeats: options.Repeats = None,
-    test_split: options.TestSplit = None,
-    train_on: options.TrainOn = None,
-    train_with: options.TrainWith = None,
-    seeds: options.Seeds = None,
-    limit: options.Limit = None,
-    faces: options.FaceCrop = None,
-    face_size: options.FaceSize = None,
-    face_margin: options.FaceMargin = None,
-    face_smallest: options.FaceSmallest = None,
-    face_thresholds: options.FaceThresholds = None,
-    missed: options.Missed = None,
-    precision: options.Precision = None,
-    runs_dir: options.RunsDir = None,
-    data_dir: options.DataDir = None,
-    cache_dir: options.CacheDir = None,
     config: options.ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -49,7 +26,7 @@ def plan(
 
     Prepares data, trains nothing.
     """
-    runs = options.make_config(context.params)
+    runs = options.make_config(context, config)
     settings = runs[0]
     from fer_bench.registry import Registry
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_bench import console, paths
+from fer_bench.cli.command import App
 from fer_bench.cli.output import print_json, print_tables
 from fer_bench.reports.table import Table, texts
 
 if TYPE_CHECKING:
     from fer_bench.testing.conformance import Finding
 
-app = typer.Typer(help="List and check plugins.", no_args_is_help=True)
+app = App(help="List and check plugins.", no_args_is_help=True)
 
 LIST_EXAMPLES = """\b
 Examples:

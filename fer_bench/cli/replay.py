@@ -28,6 +28,7 @@ TOLERANCE = 1e-3
 
 
 def replay(
+    context: typer.Context,
     cell: Cell,
     runs_dir: RunsDir = Path("runs"),
     require: Annotated[
@@ -44,8 +45,6 @@ def replay(
     reuse_cache: Annotated[
         bool, typer.Option("--reuse-cache", help="Take features from the cache rather than compute them anew.")
     ] = False,
-    data_dir: options.DataDir = None,
-    cache_dir: options.CacheDir = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the answer and warnings alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -53,7 +52,6 @@ def replay(
 
     Data are taken from the data folder, features computed anew. Nothing in the runs folder is changed.
     """
-    from fer_bench import paths
     from fer_bench.evaluation.installed import find_metric
     from fer_bench.executors.progress import TerminalReporter
     from fer_bench.executors.replay import ANSWERS, Terms
@@ -69,10 +67,11 @@ def replay(
         )
     terms = Terms(tolerance=tolerance, metric=find_metric(metric), margin=margin, alpha=alpha)
     found = find_cell(Store(runs_dir), cell)
-    cache = (cache_dir or paths.cache_dir()) if reuse_cache else None
+    (config,) = options.make_config(context)
+    cache = config.cache_folder if reuse_cache else None
     with TerminalReporter(quiet) as reporter:
         registry = Registry.load()
-        done = repeat(found, registry, data_dir or paths.data_dir(), cache, terms, reporter, precision)
+        done = repeat(found, registry, config.data_folder, cache, terms, reporter, precision)
     if as_json:
         record = {
             "schema": 1,

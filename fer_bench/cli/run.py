@@ -25,30 +25,6 @@ Examples:
 
 def run(
     context: typer.Context,
-    backbones: options.Backbones = None,
-    datasets: options.Datasets = None,
-    strategies: options.Strategies = None,
-    protocol: options.Protocol = None,
-    labels: options.Labels = None,
-    leak_free: options.LeakFree = None,
-    folds: options.Folds = None,
-    repeats: options.Repeats = None,
-    test_split: options.TestSplit = None,
-    train_on: options.TrainOn = None,
-    train_with: options.TrainWith = None,
-    seeds: options.Seeds = None,
-    limit: options.Limit = None,
-    faces: options.FaceCrop = None,
-    face_size: options.FaceSize = None,
-    face_margin: options.FaceMargin = None,
-    face_smallest: options.FaceSmallest = None,
-    face_thresholds: options.FaceThresholds = None,
-    missed: options.Missed = None,
-    precision: options.Precision = None,
-    runs_dir: options.RunsDir = None,
-    data_dir: options.DataDir = None,
-    cache_dir: options.CacheDir = None,
-    cache_limit: options.CacheLimit = None,
     config: options.ConfigFile = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the leaderboard and warnings alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the leaderboard as JSON.")] = False,
@@ -60,7 +36,7 @@ def run(
 
     What is stored already is not run again, so repeating a command resumes it. Exit code 1 if a cell failed.
     """
-    runs = options.make_config(context.params)
+    runs = options.make_config(context, config)
     from fer_bench.registry import Registry
 
     registry = Registry.load()

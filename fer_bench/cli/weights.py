@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_bench import console, paths
+from fer_bench.cli.command import App
 from fer_bench.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ Examples:
   fer-bench weights verify xception --file xception.safetensors
 """
 
-app = typer.Typer(help="List, fetch, convert and verify pre-trained weights.", no_args_is_help=True)
+app = App(help="List, fetch, convert and verify pre-trained weights.", no_args_is_help=True)
 
 Backbone = Annotated[str, typer.Argument(metavar="BACKBONE", help="as in 'xception'")]
 Name = Annotated[str, typer.Option("--weights", metavar="NAME", help="which weights, if not the backbone's default")]

@@ -1,0 +1,36 @@
+"""The class of all commands, and of the groups that hold them."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+
+from fer_bench import paths
+
+
+class Command(TyperCommand):
+    """A command of fer-bench: every path that it takes is read in one way."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; a leading ``~`` is the home folder, wherever a path stands."""
+        rest = super().parse_args(ctx, args)
+        assert self.callback is not None
+        for name, hint in get_type_hints(inspect.unwrap(self.callback)).items():
+            value = ctx.params.get(name)
+            if hint is Path or Path in get_args(hint):
+                several = isinstance(value, list | tuple)
+                read = [paths.parse(each) for each in (value if several else [value]) if each is not None]
+                ctx.params[name] = read if several else next(iter(read), None)
+        return rest
+
+
+class App(typer.Typer):
+    """A group of commands, each a `Command`."""
+
+    def command(self, name: str | None = None, *, cls: type[TyperCommand] | None = None, **settings: Any) -> Any:
+        """Return a decorator that adds a function as a command; see `typer.Typer.command`."""
+        return super().command(name, cls=cls or Command, **settings)
