@@ -82,12 +82,12 @@ def test_a_cell_with_itself_differs_in_nothing(store):
 
 
 def test_two_states_of_the_code_are_told_by_id_and_folders_can_differ(store, tmp_path):
-    cell = make_cell(strategy="probe", code="2")
+    older, cell = find_row(store, "probe"), make_cell(strategy="probe", code="2")
     other = Store(tmp_path / "other")
     for target in (store, other):
         target.write(cell, make_result(LABELS, answers(3), ids=IDS), UNKNOWN)
-    with pytest.raises(FerBenchError, match=r"'probe' may mean 2 things; write an id:\n  - \w{8}  faces / kfold x 2"):
-        find_row(store, "probe")
+    assert find_row(store, "probe").experiment.backbone.code_sha256 == "2"
+    assert find_row(store, older.id).experiment == older.experiment
     found = compare(find_row(store, "tune"), find_row(other, "probe"))
     assert found.samples == 40  # of the seed that both have
     assert found.only == (40, 0)

@@ -157,15 +157,24 @@ def test_other_splits_and_tested_labels_are_refused(frozen):
     assert says(str(gate(frozen).exception), "seeds", "[5]", "[0]")
 
 
-def test_missing_cells_and_two_states_of_the_code_are_refused(frozen):
+def test_missing_cells_are_refused(frozen):
     store = write_runs(frozen / "new")
     first = store.cells()[0][0]
     (first.folder / "history.csv").write_text("changed")
     message = str(gate(frozen).exception)
     assert "is missing" in message
     assert says(message, "history.csv", "checksum")
-    write_runs(frozen / "new", code="2")
+
+
+def test_of_two_states_of_the_code_the_newest_is_tested_and_of_two_data_none(frozen):
     write_runs(frozen / "new", code="1")
+    write_runs(frozen / "new", code="2", lost=0.5)
+    failing = gate(frozen)
+    assert failing.exit_code == 1
+    assert "1 older results of faces / kfold x 2 / net / probe" in failing.stdout
+    write_runs(frozen / "new", code="3")
+    assert gate(frozen).exit_code == 0
+    write_runs(frozen / "new", fingerprint="other")
     assert "2 variants" in str(gate(frozen).exception)
 
 

@@ -9,15 +9,19 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
-from tiny_run import invoke
+from test_results import make_older
+from tiny_run import BASE, invoke
 
 import fer_bench
 from fer_bench.networks.backbone import identity
+from fer_bench.numerics import NUMERICS
 from fer_bench.plugin_code import digest_code
 from fer_bench.syntax import read_module
 from fer_bench.testing.tiny import tiny_backbone
@@ -286,3 +290,55 @@ def test_settings_of_jax_that_change_numbers_are_part_of_an_identity(name, value
     finally:
         jax.config.update(name, usual)
     assert "jax" not in plain
+
+
+def board(*options: str) -> list[dict[str, Any]]:
+    return json.loads(invoke("leaderboard", "--format", "json", *options).stdout)["rows"]
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    """Change a module as its author would, and let it be imported again."""
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    sys.modules.pop(file.stem, None)
+    importlib.invalidate_caches()
+
+
+def test_plans_and_boards_say_which_stored_cells_do_not_count_and_why(tiny, site, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    grid = [*BASE, "--folds", "2"]
+
+    def plan() -> tuple[int, dict[str, int]]:
+        text = invoke("plan", *grid).stdout
+        (row,) = json.loads(invoke("plan", *grid, "--json").stdout)["rows"]
+        reasons: Counter[str] = Counter()
+        for other in row["others"]:
+            reasons["; ".join(other["why"])] += other["cells"]
+            assert other["finished"] in text
+        assert all(f"{cells} stored cells do not count" in text and why in text for why, cells in reasons.items())
+        return row["done"], dict(reasons)
+
+    invoke("run", *grid)
+    assert plan() == (2, {})
+    with monkeypatch.context() as patch:
+        patch.setattr("fer_bench.executors.grid.NUMERICS", 99)
+        assert plan() == (0, {f"numerics {NUMERICS}, now 99": 2})
+    edit(site / "tiny.py", "nnx.relu(", "nnx.gelu(")
+    assert plan() == (0, {"code of plugin tiny changed": 2})
+    invoke("run", *grid)
+    assert [(row["strategy"], row["older"]) for row in board()] == [("probe", 1), ("majority-class", 0)]
+    assert "--all-versions" in invoke("leaderboard").stdout
+    everything = invoke("leaderboard", "--all-versions").stdout
+    versions = [row for row in board("--all-versions") if not row["baseline"]]
+    assert len({row["variant"] for row in versions}) == 2
+    assert all(f"{row['variant']} of {row['finished'][:10]}" in everything for row in versions)
+    newest = max(versions, key=lambda row: row["finished"])
+    assert f"A  {newest['variant']}" in invoke("compare", "net probe", "net probe").stdout
+    assert invoke("baseline", "freeze", "--output", "frozen").exit_code == 0
+    for folder in tiny.glob("runs/cells/[0-9a-f]*"):
+        make_older(folder)
+    assert plan() == (0, {"of an older format": 4})
+    shown = invoke("leaderboard")
+    assert "older format" in shown.stdout
+    assert "left out" not in shown.stderr

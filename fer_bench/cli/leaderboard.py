@@ -21,6 +21,7 @@ Examples:
   fer-bench leaderboard --metric macro_f1 --format latex
   fer-bench leaderboard --columns cost
   fer-bench leaderboard --columns groups
+  fer-bench leaderboard --all-versions
 """
 
 
@@ -38,6 +39,9 @@ def leaderboard(
         Literal["scores", "cost", "groups", "soft", "variance"],
         typer.Option(help="What tables show; CSV and JSON hold all."),
     ] = "scores",
+    all_versions: Annotated[
+        bool, typer.Option("--all-versions", help="Show older rows too, where others differ in code alone.")
+    ] = False,
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
 ) -> None:
     """Print the leaderboard of everything in a runs folder. The same runs give the same bytes."""
@@ -61,7 +65,7 @@ def leaderboard(
         raise FerBenchError(
             f"The runs folder {str(runs_dir)!r} holds no cells yet. Run 'fer-bench run --runs-dir {runs_dir}' first."
         )
-    rows = build(cells, tuple({**known, by.name: by}.values()), by, damaged.append, rope)
+    rows = build(cells, tuple({**known, by.name: by}.values()), by, damaged.append, rope, all_versions)
     for message in damaged:
         console.warn(f"fer-bench: left out: {message}")
     for message in faults:

@@ -1,4 +1,4 @@
-"""``fer-bench plan``: what a run would do, what of it is done, and how long the rest takes."""
+"""``fer-bench plan``: what a run would do, what of it is done, why stored cells do not count, and how long it takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from fer_bench.cli import options
 from fer_bench.cli.output import print_json, print_tables
-from fer_bench.reports.table import Column, Table, numbers, texts
+from fer_bench.reports.table import Table, numbers, texts
 
 EXAMPLES = """\b
 Examples:
@@ -22,9 +22,9 @@ def plan(
     config: options.ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print the cells of a run, whether each is done, and an estimate of what is left.
+    """Print the rows of a run, how many cells of each are done, and an estimate of what is left.
 
-    Prepares data, trains nothing.
+    Says of stored cells that are called the same why they do not count. Prepares data, trains nothing.
     """
     runs = options.make_config(context, config)
     settings = runs[0]
@@ -42,13 +42,16 @@ def plan(
     if as_json:
         print_json(forecast.record())
         return
-    columns = (*texts("data set", "protocol", "backbone", "strategy"), *numbers("seed", "fold"), Column("status"))
+    others = any(row.others for row in forecast.rows)
+    counts = ("cells done", "do not count") if others else ("cells done",)
+    columns = (*texts("data set", "protocol", "backbone", "strategy"), *numbers(*counts))
     rows = [
         (
-            *(part.text for part in (job.cell.dataset, job.cell.protocol, job.cell.backbone, job.cell.strategy)),
-            *(str(job.cell.seed), str(job.cell.fold), status),
+            *(row.dataset, row.protocol, row.backbone, row.strategy),
+            f"{row.done} of {row.cells}" + (f", {row.failed} failed" if row.failed else ""),
+            *([str(sum(other.cells for other in row.others) or "-")] if others else []),
         )
-        for job, status in forecast.jobs
+        for row in forecast.rows
     ]
     notes = (*grid.notes, *forecast.lines())
     print_tables(Table("", columns, tuple(rows), notes))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fer_bench.executors.grid import Grid, Job
+from fer_bench.executors.stored import PlannedRow, describe, find_rows
 from fer_bench.learning.plans import Demand, demand, together
 from fer_bench.networks.prefix import cache_of, missing
 from fer_bench.networks.source import Source
@@ -24,6 +25,7 @@ class Forecast:
 
     Attributes:
         jobs: every cell with ``done``, ``failed`` (will be tried again) or ``to do``.
+        rows: how many cells of each row count, and what else of its name is stored.
         images: images that must go through frozen stages still, to be kept; a mirrored one counts.
         seconds: that they take; None if a backbone among them never ran on this machine.
         samples: (strategy, phase, first stage that runs) -> samples that go through training steps, in all folds and
@@ -31,6 +33,7 @@ class Forecast:
     """
 
     jobs: tuple[tuple[Job, str], ...]
+    rows: tuple[PlannedRow, ...]
     images: int
     seconds: float | None
     samples: Mapping[tuple[str, str, str], int]
@@ -38,7 +41,7 @@ class Forecast:
     def lines(self) -> list[str]:
         """Return the forecast in words."""
         done = sum(status == "done" for _, status in self.jobs)
-        lines = [f"{done} of {len(self.jobs)} cells are done."]
+        lines = [f"{done} of {len(self.jobs)} cells are done.", *describe(self.rows)]
         if done == len(self.jobs):
             return lines
         if self.images == 0:
@@ -63,6 +66,7 @@ class Forecast:
         return {
             "schema": 1,
             "cells": [{"id": job.cell.id, "status": status, **job.cell.record()} for job, status in self.jobs],
+            "rows": [asdict(row) for row in self.rows],
             "images": self.images,
             "seconds": self.seconds,
             "training": [
@@ -76,6 +80,7 @@ def estimate(grid: Grid, store: Store, cache_dir: Path) -> Forecast:
     """Return what of ``grid`` is stored, the time that missing stage outputs take, and how much is trained."""
     names = {"ok": "done", "failed": "failed", None: "to do"}
     jobs = tuple((job, names[store.status(job.cell)]) for job in grid.jobs)
+    rows = tuple(find_rows(jobs, store.cells()[0] if store.runs_dir.is_dir() else ()))
     todo = {id(job) for job, status in jobs if status != "done"}
     cache, images, seconds, samples = cache_of(cache_dir), 0, 0.0, Counter[tuple[str, str, str]]()
     for _, group in itertools.groupby(grid.blocks, key=lambda block: (id(block.task), id(block.backbone))):
@@ -102,4 +107,4 @@ def estimate(grid: Grid, store: Store, cache_dir: Path) -> Forecast:
                 rate = source.known_rate(max(lacking)) or source.known_rate(len(source.component.spec.stages))
                 images += passed
                 seconds += passed / rate if rate else float("nan")
-    return Forecast(jobs, images, None if seconds != seconds else seconds, samples)
+    return Forecast(jobs, rows, images, None if seconds != seconds else seconds, samples)

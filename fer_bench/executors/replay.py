@@ -21,8 +21,8 @@ from fer_bench.registry import Registry
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.reading import read_predictions
 from fer_bench.results.records import to_json
-from fer_bench.results.rows import differences
 from fer_bench.results.store import Store, StoredCell
+from fer_bench.results.versions import differences
 
 Answer = Literal["bit-identical", "numerically equal", "statistically equivalent", "different"]
 ANSWERS: tuple[Answer, ...] = get_args(Answer)

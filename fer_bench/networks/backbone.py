@@ -133,7 +133,7 @@ def identity(component: Component[BackboneSpec], precision: str) -> dict[str, An
         **component.identity(),
         **digest_code(references, component.plugin.distribution, declared),
         "stages": list(spec.stages),
-        "image_input": dataclasses.asdict(spec.image_input),
+        "image_input": {**dataclasses.asdict(spec.image_input), "value_range": list(spec.image_input.value_range)},
         "weights_sha256": weights_digest(weights) if weights and weights.file else None,
         "precision": precision,
         **_unusual_arithmetic(),

@@ -89,6 +89,8 @@ def _record(row: Row) -> dict[str, Any]:
         "strategy": row.strategy,
         "baseline": row.baseline,
         "variant": row.variant,
+        "finished": row.finished,
+        "older": row.older,
         "precision": row.precision,
         "classes": row.classes,
         "n": row.n,
@@ -152,7 +154,7 @@ def fields_of(board: Sequence[Row], show: str = "scores") -> list[Field[Row]]:
     if any(row.trained_on for row in board):
         fields.append((Column("trained on"), lambda row: row.trained_on or row.dataset))
     if any(row.variant for row in board):
-        fields.append((Column("variant"), lambda row: row.variant or "-"))
+        fields.append((Column("variant"), lambda row: f"{row.variant} of {row.finished[:10]}" if row.variant else "-"))
     sizes: list[Field[Row]] = [
         (Column("params", "number", optional=True), lambda row: _count(row.parameters)),
         (Column("trained", "number", optional=True), lambda row: _count(row.trained_parameters)),
@@ -189,6 +191,12 @@ def notes(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
         if not row.converged:
             said.append(f"{row.dataset} / {row.backbone} / {row.strategy}: training did not converge in every cell.")
     said += sorted({fault for row in rows for fault in row.faults})
+    if replaced := [row for row in rows if row.older]:
+        rows_have = "1 row has" if len(replaced) == 1 else f"{len(replaced)} rows have"
+        said.append(f"{rows_have} older results, by other code, which --all-versions shows.")
+    formats = [(row, row.experiment.numerics) for row in rows if not row.baseline]
+    if old := [f"{row.dataset} / {row.backbone} / {row.strategy}" for row, numerics in formats if numerics is None]:
+        said.append(f"Of an older format, which a run makes anew: {', '.join(dict.fromkeys(old))}.")
     said += [f"Left out: {message}" for message in damaged]
     return said
 

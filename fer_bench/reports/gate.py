@@ -103,6 +103,11 @@ def check(baseline: Path, runs_dir: Path, metric: Metric, margin: float, alpha: 
         )
     frozen = load(baseline)
     rows, damaged = read_rows(runs_dir)
+    damaged += [
+        f"{row.older} older results of {row.name}, by other code than those of {row.finished[:10]}"
+        for row in rows.values()
+        if row.older
+    ]
     faults = [fault for name, row in frozen.items() for fault in _faults(row, rows.get(name), rows)]
     if faults:
         left_out = f"\nLeft out:\n{bullet_list(damaged)}" if damaged else ""

@@ -21,7 +21,7 @@ from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate_parts
 from fer_bench.reports import comparison
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.records import DatasetRecord, Experiment, Measures, ProtocolRecord
-from fer_bench.results.rows import MethodRow, group
+from fer_bench.results.rows import MethodRow, group, newest
 from fer_bench.results.store import StoredCell
 
 Array = np.ndarray[Any, Any]
@@ -85,6 +85,7 @@ class Row:
         converged: whether the training of every cell met its stopping rule.
         errors: messages of the failed cells, each once.
         variant: tells rows apart that look alike but come from other code, weights, data or versions; else empty.
+        older: how many rows are left out that differ from it in code alone and were made before it.
         faults: messages of the metrics of plugins that failed on it.
         cells: the stored cells of the row, those of the methods beside it for the baseline.
         pooled: predictions of all its cells; None without any.
@@ -109,9 +110,15 @@ class Row:
     converged: bool
     errors: tuple[str, ...]
     variant: str = ""
+    older: int = 0
     faults: tuple[str, ...]
     cells: tuple[StoredCell, ...] = field(repr=False, compare=False)
     pooled: Predictions | None = field(repr=False, compare=False)
+
+    @property
+    def finished(self) -> str:
+        """When the last of its cells was stored, in UTC as ISO 8601."""
+        return max(cell.finished for cell in self.cells)
 
     @property
     def dataset(self) -> str:
@@ -211,6 +218,7 @@ def build(
     by: Metric = STANDARD["uar"],
     left_out: Callable[[str], object] = refuse,
     rope: float = comparison.ROPE,
+    all_versions: bool = False,
 ) -> list[Row]:
     """Return the rows of a leaderboard, the best first on each board, the majority class among them.
 
@@ -220,12 +228,16 @@ def build(
         by: one of them, which orders the rows.
         left_out: is told of each cell that is left out since its predictions are not sound.
         rope: differences up to it do not matter, in the unit of ``by``.
+        all_versions: of rows that differ in code alone return all, and not the newest.
 
     Raises:
         PluginError: the metric that orders the rows fails. Others that fail are left out of a row and named in it.
         FerBenchError: a cell is left out, and nobody is there to be told.
     """
     methods = group(cells)
+    current = newest(methods)
+    if not all_versions:
+        methods = [method for method in methods if method.id in current]
     for message in (message for method in methods for message in method.damaged):
         left_out(message)
     methods = [method for method in methods if method.done or method.failed]
@@ -241,6 +253,8 @@ def build(
         whole = next((method for method in members if len(method.done) == len(board)), None)
         made.append(_baseline(whole or _join(board.values(), members[0]), metrics, by))
         keys.append(members[0].experiment.task_id)
+    if not all_versions:
+        made = [replace(row, older=len(current.get(key, ()))) for row, key in zip(made, keys, strict=True)]
     ordered = sorted(_tell_apart(made, keys), key=_order)
     rows: list[Row] = []
     for _, board in groupby(ordered, key=lambda row: row.subject):

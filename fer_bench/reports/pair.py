@@ -16,7 +16,8 @@ from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.evaluation.paired import McNemarTest, mcnemar_test
 from fer_bench.results.predictions import Predictions, pair
 from fer_bench.results.records import to_json
-from fer_bench.results.rows import MethodRow, differences
+from fer_bench.results.rows import MethodRow
+from fer_bench.results.versions import differences
 
 Array = np.ndarray[Any, Any]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
-from fer_bench.results.rows import MethodRow, group
+from fer_bench.results.rows import MethodRow, group, newest
 from fer_bench.results.store import Store, StoredCell
 
 
@@ -47,7 +47,7 @@ def find_row(store: Store, text: str) -> MethodRow:
     Args:
         store: where to look.
         text: a row's name; or the start of the id of a row (its variant in the leaderboard) or a cell; or words that
-            one row alone has in its name.
+            one row alone has in its name. Of rows that differ in code alone a name means the newest.
 
     Raises:
         FerBenchError: nothing or more than one thing is meant, or the store is empty.
@@ -59,10 +59,12 @@ def find_row(store: Store, text: str) -> MethodRow:
             f"The runs folder {str(store.runs_dir)!r} holds no intact cells. Run 'fer-bench run' first."
         )
     wanted = text.strip().lower()
-    named = [row for row in rows if row.name.lower() == wanted]
+    current = newest(rows)
+    named = [row for row in rows if row.name.lower() == wanted and row.id in current]
     by_id = [row for row in rows if wanted and row.id.startswith(wanted)]
     by_id += [_alone(cell) for cell in cells if wanted and cell.id.startswith(wanted)]
-    by_words = [row for row in rows if wanted and all(word in row.name.lower() for word in wanted.split())]
+    words = wanted.split()
+    by_words = [row for row in rows if words and row.id in current and all(word in row.name.lower() for word in words)]
     for found in (named, by_id, by_words):
         if len(found) == 1:
             return found[0]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.reading import read_predictions
 from fer_bench.results.records import Experiment, to_json
 from fer_bench.results.store import Store, StoredCell
+from fer_bench.results.versions import differences, without_code
 
 MOST_MISSING = 1000
 
@@ -28,12 +28,14 @@ class MethodRow:
         name: how it is called; rows of two runs with one name are the same question.
         experiment: what its cells have in common.
         cells: by seed and fold.
+        older: how many rows are left out that differ from it in code alone and were stored before it.
     """
 
     id: str
     name: str
     experiment: Experiment
     cells: tuple[StoredCell, ...]
+    older: int = 0
 
     @property
     def splits(self) -> dict[int, str]:
@@ -51,6 +53,11 @@ class MethodRow:
         there = {(cell.record.seed, cell.record.fold) for cell in self.cells}
         wanted = itertools.product(self.splits, range(self.experiment.protocol.folds))
         return list(itertools.islice((pair for pair in wanted if pair not in there), MOST_MISSING))
+
+    @property
+    def finished(self) -> str:
+        """When the last of its cells was stored, in UTC as ISO 8601."""
+        return max(cell.finished for cell in self.cells)
 
     @cached_property
     def _read(self) -> tuple[Predictions | None, list[StoredCell], list[str]]:
@@ -84,15 +91,29 @@ def group(cells: Iterable[StoredCell]) -> list[MethodRow]:
     return sorted(rows, key=lambda row: (row.name, row.id))
 
 
+def newest(rows: Iterable[MethodRow]) -> dict[str, list[MethodRow]]:
+    """Return id -> older rows, the newest of them first, of each row that no other differs from in code and is newer.
+
+    The newer of two rows is the one whose last cell was stored later.
+    """
+    groups: dict[Experiment, list[MethodRow]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: (row.finished, row.id), reverse=True):
+        groups[without_code(row.experiment)].append(row)
+    return {row.id: older for row, *older in groups.values()}
+
+
 def gather(cells: Sequence[StoredCell]) -> dict[str, MethodRow]:
-    """Return name -> row.
+    """Return name -> row; of rows that differ in code alone the newest.
 
     Raises:
-        FerBenchError: two rows have one name, as when a runs folder holds the results of two states of the code.
+        FerBenchError: two other rows have one name, as when the data changed.
     """
+    rows = group(cells)
+    current = newest(rows)
     groups: dict[str, list[MethodRow]] = defaultdict(list)
-    for row in group(cells):
-        groups[row.name].append(row)
+    for row in rows:
+        if row.id in current:
+            groups[row.name].append(replace(row, older=len(current[row.id])))
     clashes = [f"{name}: {_first_difference(found)}" for name, found in groups.items() if len(found) > 1]
     if clashes:
         raise FerBenchError(
@@ -106,7 +127,7 @@ def read_rows(runs_dir: Path) -> tuple[dict[str, MethodRow], list[str]]:
     """Return name -> row of a runs folder, and a message for each damaged cell.
 
     Raises:
-        FerBenchError: there is no such folder, it is empty, or two rows have one name.
+        FerBenchError: there is no such folder, it is empty, or two rows of one name differ in more than code.
     """
     cells, damaged = Store(runs_dir).cells()
     if not cells:
@@ -116,29 +137,6 @@ def read_rows(runs_dir: Path) -> tuple[dict[str, MethodRow], list[str]]:
             + (f" Left out:\n{bullet_list(damaged)}" if damaged else "")
         )
     return gather(cells), damaged
-
-
-def flatten(value: object, prefix: str = "") -> dict[str, object]:
-    """Return a nested record as dotted name -> value.
-
-    Example:
-        >>> flatten({"a": {"b": 1}, "c": 2})
-        {'a.b': 1, 'c': 2}
-    """
-    if not isinstance(value, dict) or not value:
-        return {prefix: value}
-    parts: dict[str, object] = {}
-    for key, part in value.items():
-        parts |= flatten(part, f"{prefix}.{key}" if prefix else str(key))
-    return parts
-
-
-def differences(first: dict[str, Any], second: dict[str, Any]) -> list[tuple[str, object, object]]:
-    """Return (dotted name, first, second) of every field that differs, in the order of the first record."""
-    a, b = flatten(first), flatten(second)
-    return [
-        (name, a.get(name), b.get(name)) for name in [*a, *(n for n in b if n not in a)] if a.get(name) != b.get(name)
-    ]
 
 
 def _first_difference(rows: list[MethodRow]) -> str:

@@ -1,0 +1,103 @@
+"""What makes two rows of one name different: other code, or another question."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from fer_bench.results.records import Component, Experiment, to_json
+
+ComponentT = TypeVar("ComponentT", bound=Component)
+CODE = {
+    "version": "",
+    "code_sha256": "",
+    "data_sha256": "",
+    "engine_sha256": "",
+    "plan_sha256": "",
+    "weights_sha256": None,
+    "stages": (),
+    "image_input": None,
+}
+"""Fields of a component's record that its plugin decides, and no user -> what stands there for none."""
+
+DATA = frozenset({"fingerprint", "n", "samples_sha256", "classes"})
+"""Fields of a data set's record that its images and labels decide."""
+
+COMPONENTS = ("dataset", "backbone", "strategy")
+SHOWN = 40
+"""Characters of a value that are shown."""
+
+
+def without_code(experiment: Experiment) -> Experiment:
+    """Return an experiment without what the code of core and plugins decides.
+
+    Of two for which it is the same, one is an older version.
+    """
+    dataset = _without_code(experiment.dataset)
+    return replace(
+        experiment,
+        numerics=None,
+        dataset=replace(dataset, trained_with=tuple(_without_code(other) for other in dataset.trained_with)),
+        backbone=_without_code(experiment.backbone),
+        strategy=_without_code(experiment.strategy),
+    )
+
+
+def _without_code(component: ComponentT) -> ComponentT:
+    return replace(component, **{name: none for name, none in CODE.items() if hasattr(component, name)})
+
+
+def explain(then: Experiment, now: Experiment) -> list[str]:
+    """Return in words why a stored row is not the one that is asked for, each reason once; nothing if it is."""
+    records = [{"numerics": experiment.numerics, **to_json(experiment)} for experiment in (then, now)]
+    reasons: dict[str, None] = {}
+    for name, old, new in differences(*records):
+        part, _, path = name.partition(".")
+        field = path.partition(".")[0]
+        if then.numerics is None and (name == "numerics" or (part in COMPONENTS and field in CODE)):
+            reasons["of an older format"] = None
+        elif part in COMPONENTS and field in CODE:
+            reasons[_changed(field, old, new, getattr(now, part))] = None
+        elif part == "dataset" and field in DATA:
+            reasons["other data"] = None
+        else:
+            reasons[f"{name.rpartition('.')[2]} {_short(old)}, now {_short(new)}"] = None
+    return list(reasons)
+
+
+def _changed(field: str, old: object, new: object, component: Component) -> str:
+    """Return what a plugin changed."""
+    if field == "version":
+        return f"{component.package} {old}, now {new}"
+    if field == "plan_sha256":
+        return f"plan of {component.name} changed"
+    kinds = {"data_sha256": "files", "weights_sha256": "weights"}
+    return f"{kinds.get(field, 'code')} of plugin {component.package} changed"
+
+
+def _short(value: object) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
+def flatten(value: object, prefix: str = "") -> dict[str, object]:
+    """Return a nested record as dotted name -> value.
+
+    Example:
+        >>> flatten({"a": {"b": 1}, "c": 2})
+        {'a.b': 1, 'c': 2}
+    """
+    if not isinstance(value, dict) or not value:
+        return {prefix: value}
+    parts: dict[str, object] = {}
+    for key, part in value.items():
+        parts |= flatten(part, f"{prefix}.{key}" if prefix else str(key))
+    return parts
+
+
+def differences(first: dict[str, Any], second: dict[str, Any]) -> list[tuple[str, object, object]]:
+    """Return (dotted name, first, second) of every field that differs, in the order of the first record."""
+    a, b = flatten(first), flatten(second)
+    return [
+        (name, a.get(name), b.get(name)) for name in [*a, *(n for n in b if n not in a)] if a.get(name) != b.get(name)
+    ]
