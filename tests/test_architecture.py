@@ -17,12 +17,12 @@ ORDER = [
     *("about", "errors", "labels", "paths", "privacy", "sizes", "foreign", "console"),
     *("containment", "numerics", "syntax", "atomic", "specs", "interface", "hookspecs"),
     *("builtin", "plugins", "registry", "plugin_code", "config"),
-    *("faces", "data", "audit", "tasks", "keeping", "networks", "learning"),
+    *("arrays", "faces", "data", "audit", "tasks", "keeping", "networks", "learning"),
     *("evaluation", "results", "reports", "executors", "testing", "scaffold"),
     *("cli", "__main__", "pytest_plugin", "notebook", "fer_bench"),
 ]
 """The modules and packages at the top: one imports only what stands before it. ``fer_bench`` is what plugins import."""
-LIGHT = ORDER[: ORDER.index("faces")]
+LIGHT = ORDER[: ORDER.index("arrays")]
 HEAVY = {"jax", "jaxlib", "flax", "optax", "sklearn", "pandas", "tensorflow_datasets", "numpy", "tensorflow"}
 
 
@@ -128,3 +128,8 @@ def test_listing_and_help_import_neither_jax_nor_tfds():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]", out.stdout
+
+
+def test_the_type_of_an_array_is_written_once():
+    named = {module for module, file in FILES.items() if "np.ndarray" in file.read_text(encoding="utf-8")}
+    assert named == {"fer_bench.arrays"}

@@ -5,17 +5,15 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.audit.copies import SIDE, thumbnail
 from fer_bench.audit.near import near_pairs
 from fer_bench.audit.signatures import Signatures, first_of_copies
 from fer_bench.data.prepared import Prepared
 from fer_bench.errors import FerBenchError
-
-Array = np.ndarray[Any, Any]
 
 BATCH = 1024
 

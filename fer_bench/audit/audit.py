@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.audit.copies import exact_ids
 from fer_bench.audit.signatures import Signatures
 from fer_bench.data.prepared import Prepared
-
-Array = np.ndarray[Any, Any]
 
 TINY = 24
 """Below this side, in pixels, hardly an expression can be seen."""

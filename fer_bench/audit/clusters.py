@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.audit import across
 from fer_bench.audit.copies import exact_ids, join
 from fer_bench.audit.signatures import load
 from fer_bench.data.prepared import Prepared
-
-Array = np.ndarray[Any, Any]
 
 
 def duplicate_clusters(datasets: Sequence[Prepared]) -> tuple[Array | None, ...]:

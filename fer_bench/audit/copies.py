@@ -7,14 +7,13 @@ their grey thumbnails correlate by at least `fer_bench.audit.near.CORRELATION`. 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import numpy as np
 from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-Array = np.ndarray[Any, Any]
+from fer_bench.arrays import Array
 
 SIDE = 48
 """Side of a thumbnail, pixels: FER2013's own."""

@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 from scipy.linalg import eigh
 
-Array = np.ndarray[Any, Any]
+from fer_bench.arrays import Array
 
 CORRELATION = 0.97
 """From here on two thumbnails count as near copies."""

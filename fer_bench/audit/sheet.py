@@ -7,20 +7,18 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from fer_bench import atomic
+from fer_bench.arrays import Array
 from fer_bench.audit.audit import Audit
 from fer_bench.audit.copies import SIDE, thumbnail
 from fer_bench.audit.near import correlate
 from fer_bench.data.prepared import Prepared
 from fer_bench.errors import FerBenchError
-
-Array = np.ndarray[Any, Any]
 
 MOST = 60
 """Groups that are drawn, of each kind as many; what one kind has not, the others get."""

@@ -10,16 +10,14 @@ import io
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 
 from fer_bench import atomic
+from fer_bench.arrays import Array
 from fer_bench.audit.copies import SIDE, exact_ids, pixel_hash, thumbnail
 from fer_bench.audit.near import near_pairs
 from fer_bench.data.prepared import Prepared
-
-Array = np.ndarray[Any, Any]
 
 FILE = "audit.npz"
 SCHEMA = 3

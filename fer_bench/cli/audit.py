@@ -17,8 +17,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.reports.table import Cell, Column, Table, numbers, texts
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from fer_bench.arrays import Array
     from fer_bench.audit.audit import Audit
     from fer_bench.audit.signatures import Signatures
     from fer_bench.config import RunConfig
@@ -46,7 +45,7 @@ class Audited:
     dataset: Component[DatasetSpec]
     prepared: Prepared
     signatures: Signatures
-    rows: np.ndarray[Any, Any]
+    rows: Array
     audit: Audit
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.data.faults import Faults
 from fer_bench.data.files import DataFolder, FileError
 from fer_bench.data.images import ImageError, decode
@@ -46,7 +46,7 @@ class CheckedSample:
     height: int
     width: int
     channels: int
-    soft: np.ndarray[Any, Any]
+    soft: Array
 
 
 def check_samples(
@@ -113,7 +113,7 @@ def _complain(sample: Sample, number: int, codes: dict[str, int], first: FirstSe
     return complaints
 
 
-def _soft_label(sample: Sample, codes: dict[str, int], votes: bool) -> np.ndarray[Any, Any] | str:
+def _soft_label(sample: Sample, codes: dict[str, int], votes: bool) -> Array | str:
     """Return the weights of the labels scaled to 1, (labels,) or (0,) float32; or what is wrong with them.
 
     Args:
@@ -139,7 +139,7 @@ def _soft_label(sample: Sample, codes: dict[str, int], votes: bool) -> np.ndarra
 
 
 def _check_image(
-    sample: Sample, number: int, label: int, soft: np.ndarray[Any, Any] | str, folder: DataFolder | None
+    sample: Sample, number: int, label: int, soft: Array | str, folder: DataFolder | None
 ) -> CheckedSample | str:
     """Return the sample with its image, or what is wrong with that."""
     try:

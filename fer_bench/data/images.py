@@ -16,6 +16,8 @@ from typing import cast
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from fer_bench.arrays import Array
+
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 """Raster formats that are read; EPS and its like, which start other programs, are not among them."""
 
@@ -38,7 +40,7 @@ class ImageError(ValueError):
     """Bytes that do not decode to an image; the message completes the sentence "this file …"."""
 
 
-def decode(encoded: bytes) -> np.ndarray:
+def decode(encoded: bytes) -> Array:
     """Decode an image.
 
     Args:
@@ -74,7 +76,7 @@ def decode(encoded: bytes) -> np.ndarray:
     return array[:, :, np.newaxis] if array.ndim == 2 else array
 
 
-def encode_png(array: np.ndarray) -> bytes:
+def encode_png(array: Array) -> bytes:
     """Encode an image as a PNG without compression.
 
     The bytes, and so the fingerprint of a data set, are the same whichever zlib is installed, and writing and reading

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fer_bench.arrays import Array
 from fer_bench.data.checks import CheckedSample
 
 GROUP = "group:"
@@ -46,7 +47,7 @@ class IndexWriter:
         self._soft_columns = [SOFT + name for name in labels]
         self._rows: list[tuple[Any, ...]] = []
         self._groups: list[Mapping[str, str]] = []
-        self._soft: list[np.ndarray[Any, Any]] = []
+        self._soft: list[Array] = []
         self._blocks: list[pd.DataFrame] = []
 
     def __len__(self) -> int:

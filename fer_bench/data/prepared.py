@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from fer_bench.arrays import Array
 from fer_bench.data.checks import THREADS
 from fer_bench.data.images import ImageError, decode
 from fer_bench.data.index import BOX, GROUP, SOFT, column_names, fingerprint, read_column, read_index
@@ -136,14 +137,14 @@ class Prepared:
             if actual != expected:
                 raise self._damaged(f"{name} was changed since")
 
-    def soft_labels(self, rows: np.ndarray) -> np.ndarray | None:
+    def soft_labels(self, rows: Array) -> Array | None:
         """Return the soft labels of ``rows``, (n, labels) float32 that sum to 1; None where the data set has none."""
         names = [SOFT + name for name in self.labels]
         if names[0] not in self.columns:
             return None
         return np.stack([self.column(name).to_numpy().astype(np.float32)[rows] for name in names], axis=1)
 
-    def images(self, rows: np.ndarray) -> list[np.ndarray]:
+    def images(self, rows: Array) -> list[Array]:
         """Decode images.
 
         Args:
@@ -156,7 +157,7 @@ class Prepared:
             DataError: the records are damaged.
         """
         numbers = [int(row) for row in rows]
-        images: list[np.ndarray] = []
+        images: list[Array] = []
         with ThreadPoolExecutor(THREADS, thread_name_prefix="fer-bench-decode") as pool:
             for start in range(0, len(numbers), BATCH):
                 batch = numbers[start : start + BATCH]
@@ -188,7 +189,7 @@ class Prepared:
             raise self._damaged(f"{SUMMARY_FILE} was changed since")
 
     @cached_property
-    def _hashes(self) -> np.ndarray:
+    def _hashes(self) -> Array:
         """The sha256 of each image's file, (n, 32) uint8."""
         texts = plain(self.column("sha256"))
         hashes = [bytes.fromhex("".join(block)) for block in blocks(texts)]

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-Array = np.ndarray[Any, Any]
+from fer_bench.arrays import Array
 
 compute: Any = pyarrow.compute
 """Its functions are made at import, so that type checkers do not see them."""

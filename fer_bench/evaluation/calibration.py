@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.evaluation.checks import check_distributions, check_predictions
 from fer_bench.evaluation.classification import measure_hits, read_answers
-
-Array = np.ndarray[Any, Any]
 
 FLOOR = 2.0**-23
 """Probabilities below this count as this in logarithms: the step of float32, in which they are stored. A sample that

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import special
 
+from fer_bench.arrays import Array
 from fer_bench.evaluation.checks import check_labels
 from fer_bench.evaluation.classification import accuracy, uar
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from fer_bench.arrays import Array
 
 SUM_TOLERANCE = 1e-3
 """How far the probabilities of a sample may sum from 1; a softmax in float32 stays well within it."""

@@ -6,13 +6,10 @@ bootstrap resamples are one call. Counts need not be whole.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.evaluation.checks import check_labels, check_predictions
-
-Array = np.ndarray[Any, Any]
 
 
 def count_confusion(true: Array, predicted: Array, classes: int | None = None) -> Array:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from scipy import special
 
 from fer_bench.evaluation.estimate import Estimate, measure_parts, measure_seed_variance
 from fer_bench.evaluation.flips import flip_parts
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, kw_only=True)

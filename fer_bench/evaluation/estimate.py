@@ -7,17 +7,15 @@ a score vary: here the people who are tested, and the training (with the splits,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.evaluation.checks import check_predictions
 from fer_bench.evaluation.classification import read_answers
 from fer_bench.evaluation.extra import NOTHING, Extra
 from fer_bench.evaluation.influence import measure_influence, measure_slope
 from fer_bench.evaluation.metrics import Metric, score_seeds
-
-Array = np.ndarray[Any, Any]
 
 MOST_UNITS = 400
 """More units than so many are merged into so many random blocks: variances and tests then cost the same however many

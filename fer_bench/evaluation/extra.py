@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
+from fer_bench.arrays import Array
 
-Array = np.ndarray[Any, Any]
 Kind = Literal["soft_labels", "groups"]
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.evaluation.estimate import Estimate, measure_parts, measure_seed_variance
 from fer_bench.evaluation.flips import EQUAL, draw_flips
-
-Array = np.ndarray[Any, Any]
 
 CHUNK = 2_000_000
 """Statistics that are held in memory at once."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from fer_bench.arrays import Array
 
 RESAMPLES = 4000
 """Random flips, where there are more than so many. A p-value of 0.05 is then known to 0.0034 (one standard error)."""

@@ -6,12 +6,11 @@ import functools
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy
 
-Array = np.ndarray[Any, Any]
+from fer_bench.arrays import Array
 
 OUTCOMES = 20_000
 """Permutations of ranks that Friedman's test looks at."""

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.evaluation.checks import check_predictions, factorize
 from fer_bench.evaluation.metrics import Metric
-
-Array = np.ndarray[Any, Any]
 
 
 def score_groups(

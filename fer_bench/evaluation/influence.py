@@ -7,15 +7,12 @@ mean of samples, such as UAR, macro-F1 and kappa, and whole subjects as well as 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.evaluation.classification import count_answers, read_answers
 from fer_bench.evaluation.extra import NOTHING, Extra
 from fer_bench.evaluation.metrics import Metric
-
-Array = np.ndarray[Any, Any]
 
 STEP = 1e-4
 """Of the numeric derivative, in samples; metrics of counts are smooth over whole samples."""

@@ -6,8 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, cast
 
-import numpy as np
-
+from fer_bench.arrays import Array
 from fer_bench.containment import contained
 from fer_bench.errors import FerBenchError, PluginError, PluginWarning, did_you_mean
 from fer_bench.evaluation.checks import check_predictions
@@ -15,8 +14,6 @@ from fer_bench.evaluation.extra import Kind
 from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.registry import Component, Registry
 from fer_bench.specs import MetricSpec
-
-Array = np.ndarray[Any, Any]
 
 
 def load_metrics(registry: Registry) -> tuple[dict[str, Metric], list[str]]:

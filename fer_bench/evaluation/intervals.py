@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import special
 
+from fer_bench.arrays import Array
 from fer_bench.evaluation.checks import group_codes
 from fer_bench.evaluation.extra import NOTHING, Extra
 from fer_bench.evaluation.metrics import Metric, score_seeds
 from fer_bench.evaluation.resampling import resample_metric
-
-Array = np.ndarray[Any, Any]
 
 FEW_UNITS = 10
 """With fewer subjects than this an interval covers less often than it says, since they show too little of how subjects

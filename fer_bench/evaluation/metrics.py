@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.errors import PluginError
 from fer_bench.evaluation.calibration import (
     adaptive_ece,
@@ -26,8 +26,6 @@ from fer_bench.evaluation.calibration import (
 from fer_bench.evaluation.checks import check_predictions
 from fer_bench.evaluation.classification import accuracy_of, count_answers, kappa_of, macro_f1_of, uar_of
 from fer_bench.evaluation.extra import NOTHING, Extra, Kind
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, kw_only=True)

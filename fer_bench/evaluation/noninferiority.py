@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import scipy
 
+from fer_bench.arrays import Array
 from fer_bench.evaluation.checks import check_predictions, group_codes
 from fer_bench.evaluation.classification import count_answers
 from fer_bench.evaluation.influence import measure_influence, measure_slope
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.resampling import resample_metric
 
-Array = np.ndarray[Any, Any]
 Verdict = Literal["PASS", "FAIL", "UNDERPOWERED"]
 
 POWER = 0.9

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import scipy
 
+from fer_bench.arrays import Array
 from fer_bench.evaluation.checks import check_labels
-
-Array = np.ndarray[Any, Any]
 
 EXACT_DISCORDANT = 25
 """McNemar's test is the exact binomial one below so many discordant pairs."""

@@ -7,17 +7,15 @@ are one sparse product; nothing is computed twice for a sample that was drawn tw
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from fer_bench.arrays import Array
 from fer_bench.evaluation.checks import check_predictions, group_codes
 from fer_bench.evaluation.classification import read_answers
 from fer_bench.evaluation.extra import NOTHING, Extra
 from fer_bench.evaluation.metrics import Metric
-
-Array = np.ndarray[Any, Any]
 
 CHUNK = 500_000
 """Weights that are held in memory at once."""

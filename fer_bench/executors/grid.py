@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
+from fer_bench.arrays import Array
 from fer_bench.audit.clusters import duplicate_clusters
 from fer_bench.config import RunConfig
 from fer_bench.data.prepare import prepare
@@ -32,8 +31,6 @@ from fer_bench.tasks.cropping import with_faces
 from fer_bench.tasks.folds import Fold, Split, cut_validation, leave_out_of_training
 from fer_bench.tasks.task import Task, check_classes
 from fer_bench.tasks.view import View, select
-
-Array = np.ndarray[Any, Any]
 
 
 class Reporter(Protocol):

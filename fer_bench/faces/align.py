@@ -5,14 +5,11 @@ Coordinates are (x, y) in pixels; the centre of the first pixel is (0.5, 0.5).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from PIL import Image
 
+from fer_bench.arrays import Array
 from fer_bench.faces.parameters import Crop
-
-Array = np.ndarray[Any, Any]
 
 TEMPLATE = np.array([[0.31, 0.40], [0.69, 0.40], [0.50, 0.82]])
 """Where the eye on the left of the picture, the eye on its right and the middle of the mouth come to lie, as shares of

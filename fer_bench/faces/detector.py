@@ -19,12 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from fer_bench.arrays import Array
 from fer_bench.faces import nets
 from fer_bench.faces.boxes import main_face, shift, square, suppress
 from fer_bench.faces.parameters import Detection
 from fer_bench.faces.weights import Weights, load
-
-Array = np.ndarray[Any, Any]
 
 PICTURE = 192
 """Longer side of a picture on its canvas, pixels."""

@@ -14,11 +14,10 @@ import numpy as np
 from filelock import FileLock
 
 from fer_bench import atomic
+from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
 from fer_bench.faces.detector import BATCH, Detector, Face
 from fer_bench.faces.parameters import Detection
-
-Array = np.ndarray[Any, Any]
 
 SAVE_EVERY = 128 * BATCH
 """Images after which what was found so far is written."""

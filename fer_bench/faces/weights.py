@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import safetensors.numpy
 
+from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
 
 FILE = Path(__file__).with_name("mtcnn.safetensors")
 SHA256 = "f230955a756a9b6a6d499ffad1849aac2b8e4a512dbf619d4bb74748d60ac891"
 NETS = ("pnet", "rnet", "onet")
 
-Weights = dict[str, list[np.ndarray[Any, Any]]]
+Weights = dict[str, list[Array]]
 
 
 def load() -> Weights:

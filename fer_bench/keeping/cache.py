@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
 from fer_bench.keeping import parts
 from fer_bench.keeping.parts import Part, Writer
 from fer_bench.keeping.space import SIZE, WRITING, Space, drop, lease
 
-Array = np.ndarray[Any, Any]
 Suits = Callable[[dict[str, Any]], bool]
 """Whether a part serves, by its facts."""
 

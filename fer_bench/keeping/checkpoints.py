@@ -23,7 +23,8 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-Array = np.ndarray[Any, Any]
+from fer_bench.arrays import Array
+
 T = TypeVar("T")
 
 VERSION = 2

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from fer_bench.arrays import Array
 
 _KEPT_BYTES = 64 << 20
 """Pages of the maps stay with this process until so many bytes were read; then the operating system may have them back

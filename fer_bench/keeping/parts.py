@@ -23,7 +23,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from fer_bench.arrays import Array
 
 SCHEMA = 2
 """Version of the files of a part: 2 has rows by image."""

@@ -19,9 +19,9 @@ from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
 from fer_bench.specs import BackboneSpec, WeightsSpec, resolve
 
 if TYPE_CHECKING:
-    import numpy as np
+    from fer_bench.arrays import Array
 
-Tensors = dict[str, "np.ndarray"]
+Tensors = dict[str, "Array"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,17 +113,17 @@ def load_tensors(path: Path) -> Tensors:
         raise FerBenchError(f"Cannot read {str(path)!r} as safetensors: {error}. Is the file complete?") from error
 
 
-def tensor_digests(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
+def tensor_digests(tensors: Mapping[str, Array]) -> dict[str, str]:
     """Return the sha256 of every tensor's little-endian bytes in row-major order, by name, sorted."""
     return {name: _digest(tensors[name]) for name in sorted(tensors)}
 
 
-def _digest(tensor: np.ndarray) -> str:
+def _digest(tensor: Array) -> str:
     little = tensor.astype(tensor.dtype.newbyteorder("<"), order="C", copy=False)
     return hashlib.sha256(little.tobytes()).hexdigest()
 
 
-def compare_with_pinned(spec: WeightsSpec, tensors: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+def compare_with_pinned(spec: WeightsSpec, tensors: Mapping[str, Array]) -> tuple[str, ...]:
     """Return a line for each tensor that is missing, unexpected or different from what ``spec`` pins.
 
     Raises:

@@ -20,10 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from fer_bench.arrays import Array
 from fer_bench.keeping.outputs import Outputs
 from fer_bench.specs import ConvexPhase
-
-Array = np.ndarray[Any, Any]
 
 KEPT_BYTES = 64 << 20
 """What a single piece takes in the memory of a CPU where all samples fit one: features twice, and six arrays of logits

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from fer_bench.arrays import Array
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Inputs, Outputs
 from fer_bench.learning import convex, rules
@@ -24,8 +25,6 @@ from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.meter import Meter
 from fer_bench.specs import AnswerPhase, ConvexPhase, GradientPhase, Plan, ReadoutPhase, resolve
 from fer_bench.tasks.folds import Fold
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

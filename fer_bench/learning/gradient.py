@@ -16,14 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from fer_bench.arrays import Array
 from fer_bench.keeping.outputs import Inputs
 from fer_bench.learning import augment, rules
 from fer_bench.networks import devices
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.parameters import Table, divide, run
 from fer_bench.specs import GradientPhase
-
-Array = np.ndarray[Any, Any]
 
 Learning = dict[str, Any]
 """What the optimizer changes, by the parameter's name: the parameter, or the two factors of a change of it."""

@@ -12,14 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.keeping.outputs import Inputs
 from fer_bench.learning.gradient import STEPS_AT_ONCE, Learning, Model, State, Trainer
 from fer_bench.networks.parameters import Table
 from fer_bench.specs import GradientPhase
 from fer_bench.tasks.folds import Fold
-
-Array = np.ndarray[Any, Any]
-
 
 DIVERGED = 10
 """Times the loss of equal probabilities: a model whose loss is above was not trained but broken."""

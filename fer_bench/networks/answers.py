@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.errors import PluginError
 from fer_bench.labels import EXPRESSIONS, canonical
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneSpec
-
-Array = np.ndarray[Any, Any]
 
 
 def known(backbone: Component[BackboneSpec]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
 
 Tree = TypeVar("Tree")
@@ -41,7 +42,7 @@ class Devices:
         """Of an array that every device holds; for ``out_shardings``."""
         return None if self._mesh is None else NamedSharding(self._mesh, PartitionSpec())
 
-    def divide(self, batch: np.ndarray[Any, Any], axis: int = 0) -> Any:
+    def divide(self, batch: Array, axis: int = 0) -> Any:
         """Return a batch with an axis of it divided among the devices.
 
         Where it cannot be divided evenly, all devices do all of it.

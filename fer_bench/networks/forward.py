@@ -12,10 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.networks import devices
 from fer_bench.networks.backbone import Backbone
-
-Array = np.ndarray[Any, Any]
 
 BATCH = 32
 """Images that go to a CPU at once."""

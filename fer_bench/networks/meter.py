@@ -12,11 +12,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.keeping.outputs import Inputs
 from fer_bench.networks import WORK
 from fer_bench.networks.backbone import Backbone
-
-Array = np.ndarray[Any, Any]
 
 
 class Meter:

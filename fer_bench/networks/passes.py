@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.errors import PluginError
 from fer_bench.keeping.cache import Cache
 from fer_bench.keeping.parts import Writer
@@ -24,8 +25,6 @@ from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.forward import BATCH, Forward, Output, fitting_batch
 from fer_bench.networks.source import Source
 from fer_bench.tasks.view import View
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.networks import transforms
 from fer_bench.tasks.task import Task
-
-Array = np.ndarray[Any, Any]
 
 
 class Pictures:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.keeping.cache import Cache, Entry
 from fer_bench.keeping.outputs import Outputs
 from fer_bench.keeping.space import FOLDER, Space
@@ -26,8 +27,6 @@ from fer_bench.networks.source import Source
 from fer_bench.numerics import NUMERICS
 from fer_bench.specs import BackboneParams
 from fer_bench.tasks.view import View
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from fer_bench.arrays import Array
 from fer_bench.specs import ImageInput
 
 VERSION = 1
@@ -38,7 +37,7 @@ def to_input(images: jax.Array, size: int, spec: ImageInput) -> jax.Array:
     return jnp.repeat(x, spec.channels, axis=-1) if c < spec.channels else x
 
 
-def to_batch(images: list[np.ndarray[Any, Any]], side: int | None, channels: int) -> np.ndarray[Any, Any]:
+def to_batch(images: list[Array], side: int | None, channels: int) -> Array:
     """Return images as one (b, h, w, ``channels``) uint8 batch that `to_input` takes.
 
     Args:

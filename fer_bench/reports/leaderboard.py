@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError, PluginError
 from fer_bench.evaluation.chance import Chance, measure_chance
 from fer_bench.evaluation.intervals import Interval
@@ -23,8 +24,6 @@ from fer_bench.results.predictions import Predictions
 from fer_bench.results.records import DatasetRecord, Experiment, Measures, ProtocolRecord
 from fer_bench.results.rows import MethodRow, group, newest
 from fer_bench.results.store import StoredCell
-
-Array = np.ndarray[Any, Any]
 
 BASELINE = "majority-class"
 

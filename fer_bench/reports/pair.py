@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from fer_bench.arrays import Array
 from fer_bench.errors import PluginError
 from fer_bench.evaluation.difference import Difference, Equivalence, compare_estimates, weigh_equivalence
 from fer_bench.evaluation.estimate import Estimate, measure
@@ -18,8 +17,6 @@ from fer_bench.results.predictions import Predictions, pair
 from fer_bench.results.records import to_json
 from fer_bench.results.rows import MethodRow
 from fer_bench.results.versions import differences
-
-Array = np.ndarray[Any, Any]
 
 PROVENANCE = ("code", "python", "jax", "device", "cpu", "platform", "xla_flags", "environment", "distributions")
 """What may explain a difference; command, settings and seeds are said by the cells."""

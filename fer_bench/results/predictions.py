@@ -6,15 +6,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from fer_bench.arrays import Array
 from fer_bench.data.texts import blocks, compute, encode, numbers, plain
 from fer_bench.evaluation.extra import Extra
-
-Array = np.ndarray[Any, Any]
 
 GROUP = "group:"
 """How the columns begin that hold a category of each sample, such as sex."""

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.config import Missed
 from fer_bench.faces import align
 from fer_bench.faces.parameters import Crop
 from fer_bench.faces.store import Detections
-
-Array = np.ndarray[Any, Any]
 
 JUDGED = 1000
 """The most faces of a view from which it is told how much of a crop lies outside of its picture."""

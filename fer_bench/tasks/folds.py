@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
 from fer_bench.plugin_code import digest_code
 from fer_bench.plugins import CORE
@@ -17,8 +18,6 @@ from fer_bench.registry import Component
 from fer_bench.specs import ProtocolSpec
 from fer_bench.tasks.splitting import noun
 from fer_bench.tasks.task import Task
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-Array = np.ndarray[Any, Any]
+from fer_bench.arrays import Array
 
 
 def merge(keys: Sequence[Array]) -> Array:

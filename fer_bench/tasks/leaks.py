@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.audit.clusters import duplicate_clusters
 from fer_bench.audit.copies import exact_ids
 from fer_bench.audit.signatures import Signatures
 from fer_bench.data.texts import encode
 from fer_bench.tasks.folds import Fold, Split
 from fer_bench.tasks.view import View
-
-Array = np.ndarray[Any, Any]
 
 KINDS = ("an exact copy", "an exact or near copy", "the same subject", "the same sequence")
 NAMED = KINDS[2:]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from fer_bench.arrays import Array
 
 
 def map_soft_labels(soft: Array, codes: Array, labels: Array, classes: int) -> Array:

@@ -16,13 +16,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.errors import PluginError
 from fer_bench.registry import Component
 from fer_bench.specs import ProtocolSpec, SplitRole
 
 __all__ = ["Samples", "Settled", "Splitter", "deal", "make_splitter"]
-
-Array = np.ndarray[Any, Any]
 
 
 Settled = tuple[str, Mapping[str, Any], str]

@@ -12,14 +12,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from fer_bench.arrays import Array
 from fer_bench.data.texts import compute, encode
 from fer_bench.errors import FerBenchError
 from fer_bench.labels import LABEL_SETS, map_labels
 from fer_bench.tasks.groups import merge
 from fer_bench.tasks.soft_labels import one_hot
 from fer_bench.tasks.view import View
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

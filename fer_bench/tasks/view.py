@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from fer_bench.arrays import Array
 from fer_bench.data.index import GROUP
 from fer_bench.data.prepared import Prepared
 from fer_bench.data.texts import blocks, compute, numbers, plain
@@ -39,7 +40,7 @@ class View:
 
     dataset: Component[DatasetSpec]
     prepared: Prepared
-    rows: np.ndarray[Any, Any]
+    rows: Array
     limit: int | None
     label_set: str
     dropped: dict[str, int]
@@ -59,13 +60,13 @@ class View:
         return map_labels(self.prepared.labels, self.label_set, self.dataset.spec.expressions)
 
     @cached_property
-    def labels(self) -> np.ndarray[Any, Any]:
+    def labels(self) -> Array:
         """(n,) int64 indices into `classes`."""
         codes = _codes(self.mapping, self.classes)
         return codes[self.column("label").astype(np.int64)]
 
     @cached_property
-    def soft_labels(self) -> np.ndarray[Any, Any] | None:
+    def soft_labels(self) -> Array | None:
         """(n, classes) float32, rows sum to 1, mapped as labels are; None where the data set has none.
 
         See `fer_bench.tasks.soft_labels.map_soft_labels` for labels that the label set has no place for.
@@ -83,7 +84,7 @@ class View:
         kept = {GROUP + name: column.astype("category").array[self.rows] for name, column in columns.items()}
         return pd.DataFrame(kept, index=pd.RangeIndex(len(self.rows)))
 
-    def column(self, name: str) -> np.ndarray[Any, Any]:
+    def column(self, name: str) -> Array:
         """Return a column of the samples table, (n,); texts as Python's, for which `texts` is the lean way."""
         return self.prepared.column(name).to_numpy()[self.rows]
 
@@ -92,7 +93,7 @@ class View:
         whole = plain(self.prepared.column(name))
         return whole if len(whole) == len(self.rows) else whole.take(pa.array(self.rows))
 
-    def images(self, positions: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
+    def images(self, positions: Array) -> list[Array]:
         """Decode the images at ``positions`` of the view, cut down to their faces if the view has them.
 
         Returns:
@@ -104,7 +105,7 @@ class View:
         return [faces.cut(image, position) for image, position in zip(images, positions.tolist(), strict=True)]
 
     @property
-    def found(self) -> np.ndarray[Any, Any]:
+    def found(self) -> Array:
         """(n,) bool: whether an image shows what the model is to see; all True for whole images."""
         return np.ones(len(self.rows), dtype=bool) if self.faces is None else self.faces.found
 
@@ -123,7 +124,7 @@ class View:
         same = (height == height[:1]).all() and (width == width[:1]).all()
         return (int(height[0]), int(width[0])) if same else None
 
-    def hashes(self) -> np.ndarray[Any, Any]:
+    def hashes(self) -> Array:
         """Return the sha256 of each encoded image, (n,) of numpy's type ``S32``."""
         return np.frombuffer(b"".join(bytes.fromhex("".join(part)) for part in blocks(self.texts("sha256"))), "S32")
 
@@ -205,6 +206,6 @@ def select(dataset: Component[DatasetSpec], prepared: Prepared, limit: int | Non
     return View(dataset, prepared, rows, limit, label_set, dropped)
 
 
-def _codes(mapping: Mapping[str, str | None], classes: tuple[str, ...]) -> np.ndarray[Any, Any]:
+def _codes(mapping: Mapping[str, str | None], classes: tuple[str, ...]) -> Array:
     """Return the class of each native label, (labels,) int64; -1 where it has none."""
     return np.array([-1 if name is None else classes.index(name) for name in mapping.values()], np.int64)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from fer_bench.arrays import Array
 from fer_bench.keeping.weights import verify
 from fer_bench.networks import backbone as backbones
 from fer_bench.networks.backbone import Backbone
@@ -21,7 +22,6 @@ from fer_bench.specs import BackboneParams, BackboneSpec
 from fer_bench.testing.conformance.rules import NotApplicable, Rule, rule
 from fer_bench.testing.conformance.spec import pickle_faults
 
-Array = np.ndarray[Any, Any]
 BATCH = 3
 TOLERANCE = 1e-3
 """Largest difference of what should be equal, relative to the largest value: programs that are compiled apart sum in

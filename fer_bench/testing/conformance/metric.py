@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.errors import PluginError
 from fer_bench.evaluation.extra import Extra
 from fer_bench.evaluation.installed import make_metric
@@ -17,7 +17,6 @@ from fer_bench.specs import MetricSpec
 from fer_bench.testing.conformance.rules import NotApplicable, Rule, rule
 from fer_bench.testing.conformance.spec import pickle_faults
 
-Array = np.ndarray[Any, Any]
 RULES: list[Rule[Component[MetricSpec]]] = []
 CLASSES = 4
 

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import cross_val_score
 
+from fer_bench.arrays import Array
 from fer_bench.registry import Component, Registry
 from fer_bench.specs import ProtocolSpec
 from fer_bench.tasks.protocols import settle
@@ -22,7 +22,6 @@ from fer_bench.tasks.splitting import Samples, Splitter, deal, make_splitter
 from fer_bench.testing.conformance.rules import NotApplicable, Rule, rule
 from fer_bench.testing.conformance.spec import pickle_faults
 
-Array = np.ndarray[Any, Any]
 CLASSES = ("neutral", "happy", "sad")
 SUBJECTS = 24
 PER_SUBJECT = 12

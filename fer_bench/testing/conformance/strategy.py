@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.errors import PluginError
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Inputs, Outputs
@@ -27,7 +28,6 @@ from fer_bench.testing.conformance.rules import NotApplicable, Rule, rule
 from fer_bench.testing.conformance.spec import pickle_faults
 from fer_bench.testing.tiny import tiny_backbone
 
-Array = np.ndarray[Any, Any]
 SAMPLES = 96
 SIDE = 8
 

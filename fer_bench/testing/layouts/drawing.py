@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from fer_bench.arrays import Array
+
 EXPRESSIONS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
 PICTURES = (".png", ".jpg", ".jpeg", ".tiff")
 
@@ -33,7 +35,7 @@ class Truth:
 Writer = Callable[[Path], list[Truth]]
 
 
-def draw_face(expression: str, number: int, width: int = 48, height: int = 0) -> np.ndarray:
+def draw_face(expression: str, number: int, width: int = 48, height: int = 0) -> Array:
     """Draw a simple face, (height or width, width) uint8; every ``number`` gives other pixels."""
     height = height or width
     image = Image.new("L", (width, height), 40 + number * 37 % 60)
