@@ -15,8 +15,8 @@ _JOINERS = "\u200c\u200d"
 _COMMAND = re.compile(r"^([^\S\n]*)(?=::)|#(?=#(?:\[|vso\[|teamcity\[))", re.MULTILINE)
 """Where a CI system would read a workflow command: ``::`` first in a line, ``##[`` and its like anywhere."""
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
-"""What a spreadsheet takes for the beginning of a formula, perhaps guarded already."""
+_FORMULA = tuple("=+-@＝＋－＠")
+"""What a spreadsheet takes for the beginning of a formula."""
 
 
 def visible(text: str) -> str:
@@ -46,19 +46,24 @@ def defuse(text: str) -> str:
     return _COMMAND.sub(r"\g<0>\\", text)
 
 
-def guard_field(text: str) -> str:
-    """Return a field of CSV that no spreadsheet takes for a formula: an apostrophe comes first.
+def pack_field(text: str) -> str:
+    r"""Return a field of CSV in one line that no spreadsheet takes for a formula; `unpack_field` gives it back.
+
+    What would be a formula, holds characters that `visible` writes out, or begins with an apostrophe, is an apostrophe
+    and the text with escapes.
 
     Example:
-        >>> guard_field("=1+1")
-        "'=1+1"
+        >>> pack_field("=1+1"), pack_field("a\r\nb"), pack_field("José")
+        ("'=1+1", "'a\\r\\nb", 'José')
     """
-    return f"'{text}" if _FORMULA.match(text) else text
+    if text.isprintable() and not text.startswith(("'", *_FORMULA)):
+        return text
+    return "'" + text.encode("unicode_escape").decode()
 
 
-def unguard_field(text: str) -> str:
-    """Return what `guard_field` was given."""
-    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+def unpack_field(text: str) -> str:
+    """Return what `pack_field` was given."""
+    return text[1:].encode("latin-1", "backslashreplace").decode("unicode_escape") if text.startswith("'") else text
 
 
 @cache

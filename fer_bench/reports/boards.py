@@ -57,8 +57,9 @@ def record(rows: Sequence[Row], damaged: Sequence[str]) -> dict[str, Any]:
 
 def _flatten(record: dict[str, Any]) -> dict[str, Cell]:
     """Return the record of a row without nesting; boards differ in their groups and metrics."""
-    scores, chance = record["scores"], record["chance"] or {}
-    soft = record["soft"] or {}
+    scores: dict[str, dict[str, Cell]] = record["scores"]
+    chance: dict[str, Cell] = record["chance"] or {}
+    soft: dict[str, Cell] = record["soft"] or {}
     flat = {key: value for key, value in record.items() if key not in NESTED}
     flat |= {key: "; ".join(record[key]) for key in ("ignores", "errors")}
     for name in sorted({*STANDARD, *scores}):
@@ -112,7 +113,7 @@ def _record(row: Row) -> dict[str, Any]:
 
 def boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     """Return (title, rows) of what may be compared."""
-    boards = []
+    boards: list[tuple[str, list[Row]]] = []
     for _, group in groupby(rows, key=lambda row: row.subject):
         board = list(group)
         first = board[0]

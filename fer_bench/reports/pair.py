@@ -95,7 +95,7 @@ def compare(
     a, b = first.predictions, second.predictions
     unpaired, both = _pair(first, second)
     origin = [_origin(row) for row in (first, second)]
-    rest = {
+    rest: dict[str, Any] = {
         "spec": tuple(differences(_spec(first), _spec(second))),
         "provenance": tuple(differences(*origin)),
         "first": first,
@@ -197,6 +197,9 @@ def _origin(row: MethodRow) -> dict[str, Any]:
 
 def _spec(row: MethodRow) -> dict[str, object]:
     """Return what is asked of a row, with fold and seed where it is one cell."""
-    asked = {**to_json(row.experiment), "splits": {str(seed): digest for seed, digest in row.splits.items()}}
+    asked: dict[str, object] = {
+        **to_json(row.experiment),
+        "splits": {str(seed): digest for seed, digest in row.splits.items()},
+    }
     record = row.cells[0].record
     return {**asked, "seed": record.seed, "fold": record.fold} if len(row.cells) == 1 else asked

@@ -63,7 +63,8 @@ def group_fields(board: Sequence[Row]) -> list[Field[Row]]:
             )
 
         def gap(row: Row, name: str = name) -> Cell:
-            return _percent(records[id(row)]["groups"].get(name, {}).get("gap"))
+            group = records[id(row)]["groups"].get(name)
+            return _percent(group["gap"] if group else None)
 
         fields.append((Column(f"worst {name}, UAR %", "number", "higher"), worst))
         fields.append((Column(f"{name} gap", "number", "lower"), gap))
@@ -78,11 +79,12 @@ def soft_fields(board: Sequence[Row]) -> list[Field[Row]]:
         soft = records[id(row)]["soft"]
         return Shown(f"{soft['kl']:.3f}", soft["kl"]) if soft else None
 
+    def accuracy(row: Row) -> Cell:
+        soft = records[id(row)]["soft"]
+        return _percent(soft["accuracy"] if soft else None)
+
     return [
-        (
-            Column("soft accuracy %", "number", "higher"),
-            lambda row: _percent((records[id(row)]["soft"] or {}).get("accuracy")),
-        ),
+        (Column("soft accuracy %", "number", "higher"), accuracy),
         (Column("KL (nats)", "number", "lower"), kl),
         (COVERAGE, lambda row: _percent(records[id(row)]["coverage"])),
     ]

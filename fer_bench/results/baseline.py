@@ -18,6 +18,7 @@ import pyarrow.csv
 
 from fer_bench import atomic
 from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.foreign import pack_field, unpack_field
 from fer_bench.results import records
 from fer_bench.results.predictions import Predictions, from_table, probability_columns
 from fer_bench.results.reading import check_columns
@@ -174,6 +175,11 @@ def _read_row(folder: Path, entry: BaselineRow) -> Predictions:
         convert_options=pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False),
     )
     check_columns(table.schema, len(entry.dataset.classes))
+    for name in texts:
+        packed = table[name].to_pylist()
+        if any(field.startswith("'") for field in packed):
+            names = pa.array(map(unpack_field, packed), pa.large_string())
+            table = table.set_column(table.column_names.index(name), name, names)
     seed, fold = (table[name].to_numpy() for name in ("seed", "fold"))
     return from_table(table, seed, fold, fold)
 
@@ -189,7 +195,8 @@ def _to_csv(predictions: Predictions) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["seed", "fold", "id", "group", "label", *(f"p{index}" for index in range(len(numbers[0])))])
-    columns = (ordered.seed.tolist(), ordered.fold.tolist(), ordered.sample_ids(every), units, ordered.labels.tolist())
+    ids, groups = (map(pack_field, names) for names in (ordered.sample_ids(every), units))
+    columns = (ordered.seed.tolist(), ordered.fold.tolist(), ids, groups, ordered.labels.tolist())
     writer.writerows([*known, *row] for *known, row in zip(*columns, numbers, strict=True))
     return text.getvalue()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from fer_bench.foreign import defuse, guard_field, visible
+from fer_bench.foreign import defuse, pack_field
 from fer_bench.reports.table import Table, value
 
 
@@ -21,4 +21,4 @@ def write(table: Table) -> str:
 
 
 def _field(text: str) -> str:
-    return guard_field(defuse(visible(text).replace("\n", "\\n")))
+    return defuse(pack_field(text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, cast
 
 
 def write(record: object) -> str:
@@ -15,7 +15,7 @@ def write(record: object) -> str:
 
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
+        return {key: _finite(part) for key, part in cast(dict[str, Any], value).items()}
     if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
+        return [_finite(part) for part in cast(list[Any], value)]
     return None if isinstance(value, float) and not math.isfinite(value) else value
