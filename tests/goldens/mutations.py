@@ -163,7 +163,7 @@ MUTATIONS: list[Mutation] = [
         ),
     ),
     *_of("faces.weights", "faces.face_weights", ("in sorted(arrays)", "in sorted(arrays, reverse=True)")),
-    *_of("keeping.cache", "networks.stage_outputs", ("rows[there]], axis=1)", "rows[there][::-1]], axis=1)")),
+    *_of("keeping.cache", "networks.stage_outputs", ("at[there] - starts[which]]", "(at[there] - starts[which]) ^ 1]")),
     *_of("keeping.outputs", "networks.stage_outputs", ("[row, kind]", "[row, 0]")),
     *_of("keeping.parts", "networks.stage_outputs", ("np.ascontiguousarray(rows)", "np.ascontiguousarray(rows[::-1])")),
     *_of(
@@ -253,7 +253,7 @@ MUTATIONS: list[Mutation] = [
         ("now.waited >= phase.patience", "now.waited > phase.patience"),
         ("self._targets[self._rows] @ (1 / np", "self._targets[self._rows] @ (np"),
         ("now.best if now.best and len(self._valid)", "now.best if now.best and len(self._valid) < 0"),
-        ("if loss < now.best_loss", "if loss > now.best_loss"),
+        ("if loss < now.best_loss", "if loss < now.best_loss + 9"),
     ),
     *_of(
         "networks.answers",
