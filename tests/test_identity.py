@@ -210,24 +210,26 @@ def test_in_a_namespace_package_modules_count_that_are_imported(tmp_path, monkey
     shared = tmp_path / "shared"
     (shared / "whole").mkdir(parents=True)
     files = {
-        "net.py": "from . import helper\nfrom .whole.inner import x",
+        "net.py": "from . import helper\nfrom .whole.inner import x\nname = 'net'\nfile = f'{name}.npz'",
         "helper.py": "import fer_bench, numpy, shared.loop",
         "loop.py": "import shared.net",
         "whole/__init__.py": "",
         "whole/inner.py": "x = 1",
         "whole/other.py": "y = 1",
         "alone.py": "z = 1",
+        "net.npz": "1",
+        "net.txt": "1",
     }
     for name, text in files.items():
         (shared / name).write_text(text)
     before = digest_code(["shared.net:build"], "shared")
-    assert set(before) == {"code_sha256"}
+    assert set(before) == {"code_sha256", "data_sha256"}
     counts = {}
     for name, text in files.items():
         (shared / name).write_text(f"{text}\nnew = 1")
         counts[name] = digest_code(["shared.net:build"], "shared") != before
         (shared / name).write_text(text)
-    assert counts == {name: name != "alone.py" for name in files}
+    assert [name for name, counted in counts.items() if not counted] == ["alone.py", "net.txt"]
 
 
 def test_libraries_and_the_core_are_no_plugin_code():
@@ -332,7 +334,7 @@ def test_plans_and_boards_say_which_stored_cells_do_not_count_and_why(tiny, site
     everything = invoke("leaderboard", "--all-versions").stdout
     versions = [row for row in board("--all-versions") if not row["baseline"]]
     assert len({row["variant"] for row in versions}) == 2
-    assert all(f"{row['variant']} of {row['finished'][:10]}" in everything for row in versions)
+    assert all(f"{row['variant']}, {row['finished'][:10]}" in everything for row in versions)
     newest = max(versions, key=lambda row: row["finished"])
     assert f"A  {newest['variant']}" in invoke("compare", "net probe", "net probe").stdout
     assert invoke("baseline", "freeze", "--output", "frozen").exit_code == 0

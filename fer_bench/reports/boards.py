@@ -155,7 +155,7 @@ def fields_of(board: Sequence[Row], show: str = "scores") -> list[Field[Row]]:
     if any(row.trained_on for row in board):
         fields.append((Column("trained on"), lambda row: row.trained_on or row.dataset))
     if any(row.variant for row in board):
-        fields.append((Column("variant"), lambda row: f"{row.variant} of {row.finished[:10]}" if row.variant else "-"))
+        fields.append((Column("variant"), _variant))
     sizes: list[Field[Row]] = [
         (Column("params", "number", optional=True), lambda row: _count(row.parameters)),
         (Column("trained", "number", optional=True), lambda row: _count(row.trained_parameters)),
@@ -175,6 +175,11 @@ def fields_of(board: Sequence[Row], show: str = "scores") -> list[Field[Row]]:
         fields.append((Column("faces %", "number"), lambda row: _percent(row.faces)))
     fields.append((Column("cells", "number"), lambda row: Shown(f"{row.ok}/{row.ok + row.failed}", row.ok)))
     return [*fields, *sizes, (Column("seconds", "number", "lower", optional=True), lambda row: _tenths(row.seconds))]
+
+
+def _variant(row: Row) -> str:
+    """Return the variant of a row and the minute in which it was finished, in UTC."""
+    return f"{row.variant}, {row.finished[:16].replace('T', ' ')}" if row.variant else "-"
 
 
 def notes(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
