@@ -22,10 +22,10 @@ def declared_version(module: str) -> int:
         TypeError: it declares something else than a whole number.
         ImportError: a package above it cannot be imported.
     """
-    found = importlib.util.find_spec(module)
-    if found is None or not found.origin or not found.origin.endswith(".py"):
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         return 1
-    for statement in ast.parse(Path(found.origin).read_bytes()).body:
+    for statement in ast.parse(Path(spec.origin).read_bytes()).body:
         if isinstance(statement, ast.Assign):
             targets, value = statement.targets, statement.value
         elif isinstance(statement, ast.AnnAssign):

@@ -57,8 +57,8 @@ def digest_code(references: Iterable[str], distribution: str, leave_out: Collect
             ends = tuple(name for name in names if "." in name)
             files = {_place(file, root): file for file in _files(unit) if file.name.endswith(ends)}
             data |= {place: digest_file(files[place]) for place in files.keys() - code.keys() - known}
-    found = {"code_sha256": code, "data_sha256": data}
-    return {name: _digest(digests) for name, digests in found.items() if digests}
+    digested = {"code_sha256": code, "data_sha256": data}
+    return {name: _digest(digests) for name, digests in digested.items() if digests}
 
 
 def digest_file(file: Path) -> str:

@@ -119,11 +119,11 @@ def load_plugins() -> Plugins:
     selected = _selection(name for name, _ in entry_points)
     plugins = [_core(manager)]
     for name, entry_point in entry_points:
-        found = entry_point.dist
+        package = entry_point.dist
         plugin = Plugin(
             name=name,
-            distribution=found.name if found else "",
-            version=found.version if found else "",
+            distribution=package.name if package else "",
+            version=package.version if package else "",
             module=entry_point.module,
         )
         first = next((other for other in plugins if other.name == name), None)
@@ -178,13 +178,13 @@ def _discover() -> list[tuple[str, importlib.metadata.EntryPoint]]:
 
     Of two of one name the first is loaded, so those of fer-bench's own packages come first: nothing may displace them.
     """
-    found = [
+    entry_points = [
         (entry_point.name, entry_point)
         for distribution in importlib.metadata.distributions()
         for entry_point in distribution.entry_points
         if entry_point.group == PROJECT
     ]
-    unique = {(name, ep.value, ep.dist.name if ep.dist else ""): (name, ep) for name, ep in found}
+    unique = {(name, ep.value, ep.dist.name if ep.dist else ""): (name, ep) for name, ep in entry_points}
     return [unique[key] for key in sorted(unique, key=lambda key: (key[0], key[2] not in OWN_PACKAGES, key))]
 
 

@@ -41,7 +41,7 @@ def anonymise(text: str) -> str:
     for value in _secrets():
         text = text.replace(value, HIDDEN)
     text = _SECRET_FORM.sub(HIDDEN, text)
-    text = _SECRET_ASSIGNMENT.sub(lambda found: f"{found['name']}{found['equals']}{HIDDEN}", text)
+    text = _SECRET_ASSIGNMENT.sub(lambda match: f"{match['name']}{match['equals']}{HIDDEN}", text)
     for home in _homes():
         text = text.replace(home, "~")
     text = _PATH.sub(_shorten, text)
@@ -100,9 +100,9 @@ def _flag_name(flag: str) -> str:
     return f"{anonymise(name)}=" if equals and _FLAG.fullmatch(name) else ""
 
 
-def _shorten(found: re.Match[str]) -> str:
+def _shorten(match: re.Match[str]) -> str:
     """Return ``<path>/`` and the last part of a path, unless that is all there is of it or may be a home folder."""
-    parts = [part for part in re.split(r"[\\/]", found[0].removeprefix("file://")) if part]
+    parts = [part for part in re.split(r"[\\/]", match[0].removeprefix("file://")) if part]
     home = len(parts) == 2 and parts[0].lower() in ("home", "users")
     return f"<path>/{parts[-1]}" if len(parts) > 1 and not home else "<path>"
 
@@ -114,15 +114,15 @@ def _secrets() -> list[str]:
 
 
 def _homes() -> list[str]:
-    found = {os.environ.get("HOME", ""), os.environ.get("USERPROFILE", "")}
+    homes = {os.environ.get("HOME", ""), os.environ.get("USERPROFILE", "")}
     with contextlib.suppress(RuntimeError):  # a user without a home folder
-        found.add(str(Path.home()))
-    return sorted((home.rstrip("/\\") for home in found if len(home) > 1), key=len, reverse=True)
+        homes.add(str(Path.home()))
+    return sorted((home.rstrip("/\\") for home in homes if len(home) > 1), key=len, reverse=True)
 
 
 def _users() -> list[str]:
     """Return the user's names of three letters or more; shorter ones stand in ordinary words."""
-    found = {os.environ.get(name, "") for name in ("USER", "LOGNAME", "USERNAME", "SUDO_USER")}
+    users = {os.environ.get(name, "") for name in ("USER", "LOGNAME", "USERNAME", "SUDO_USER")}
     with contextlib.suppress(OSError, KeyError, ImportError):
-        found.add(getpass.getuser())
-    return sorted((user for user in found if len(user) > 2 and user != "root"), key=len, reverse=True)
+        users.add(getpass.getuser())
+    return sorted((user for user in users if len(user) > 2 and user != "root"), key=len, reverse=True)

@@ -76,10 +76,10 @@ def load(first: Prepared, second: Prepared) -> Array | None:
     """Return what `store` kept for exactly these data; None if there is nothing, or it is damaged."""
     file, swapped = _file(first, second)
     try:
-        with np.load(file, allow_pickle=False) as found:
-            if found["head"].tolist() != _head(first, second):
+        with np.load(file, allow_pickle=False) as stored:
+            if stored["head"].tolist() != _head(first, second):
                 return None
-            near = found["near"]
+            near = stored["near"]
     except Exception:  # zipfile, zlib and numpy each raise their own; it can always be looked for again.
         return None
     return near[:, ::-1] if swapped else near

@@ -135,9 +135,9 @@ def compare(datasets: Mapping[str, Signatures], near: Mapping[tuple[str, str], A
         ``{"images of": name, "in": other name, "exact": images, "exact or near": images}`` for every two.
     """
     starts = dict(zip(datasets, np.cumsum([0, *map(len, datasets.values())]), strict=False))
-    names = np.repeat(np.array(list(datasets)), [len(found) for found in datasets.values()])
-    exact = exact_ids(np.concatenate([found.pixels for found in datasets.values()]))
-    within = [found.near + starts[name] for name, found in datasets.items()]
+    names = np.repeat(np.array(list(datasets)), [len(signatures) for signatures in datasets.values()])
+    exact = exact_ids(np.concatenate([signatures.pixels for signatures in datasets.values()]))
+    within = [signatures.near + starts[name] for name, signatures in datasets.items()]
     crossing = [rows + np.array([starts[one], starts[other]]) for (one, other), rows in near.items()]
     same, alike = (
         _copies(names, exact, links) for links in (np.empty((0, 2), np.int64), np.concatenate([*within, *crossing]))

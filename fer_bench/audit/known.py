@@ -37,9 +37,9 @@ def read_known(file: Path) -> dict[str, Any]:
     return known
 
 
-def compare_known(name: str, found: Audit, known: dict[str, Any]) -> list[str]:
+def compare_known(name: str, audit: Audit, known: dict[str, Any]) -> list[str]:
     """Return a line for each finding of a data set that is not listed, and for each entry that is stale."""
-    record, listed = found.record(), known.get(name, {})
+    record, listed = audit.record(), known.get(name, {})
     lines: list[str] = []
     for kind in KINDS:
         here, there = _entries(record[kind] or ()), _entries(listed.get(kind) or ())

@@ -118,7 +118,7 @@ def load(prepared: Prepared) -> Signatures | None:
         with np.load(prepared.folder / FILE, allow_pickle=False) as file:
             if file["head"].tolist() != [str(SCHEMA), prepared.fingerprint]:
                 return None
-            found = Signatures(**{field.name: file[field.name] for field in fields(Signatures)})
+            signatures = Signatures(**{field.name: file[field.name] for field in fields(Signatures)})
     except Exception:  # zipfile, zlib and numpy each raise their own; an audit can always be made again.
         return None
-    return found if len(found) == len(prepared) else None
+    return signatures if len(signatures) == len(prepared) else None

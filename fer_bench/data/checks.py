@@ -191,8 +191,8 @@ class FirstSeen:
     def add(self, text: str, number: int) -> int | None:
         """Return the number under which ``text`` came first, or None if it is new and now has ``number``."""
         digest = int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little")
-        if (found := self._recent.get(digest)) is not None:
-            return found
+        if (earlier := self._recent.get(digest)) is not None:
+            return earlier
         at = int(np.searchsorted(self._digests, np.uint64(digest)))
         if at < len(self._digests) and int(self._digests[at]) == digest:
             return int(self._numbers[at])

@@ -144,27 +144,27 @@ def count_labels(frame: pd.DataFrame, labels: Sequence[str]) -> dict[str, dict[s
     }
 
 
-def compare_counts(found: Mapping[str, Mapping[str, int]], expected: Mapping[str, Mapping[str, int]]) -> list[str]:
+def compare_counts(counts: Mapping[str, Mapping[str, int]], expected: Mapping[str, Mapping[str, int]]) -> list[str]:
     """Return one sentence for each split whose numbers differ from the published ones."""
     warnings: list[str] = []
     for split, labels in expected.items():
         total = sum(labels.values())
-        if split not in found:
+        if split not in counts:
             warnings.append(f"split {split!r} is missing: {total:,} samples are published")
             continue
-        number = sum(found[split].values())
+        number = sum(counts[split].values())
         has = f"split {split!r} has" if split else "there are"
         if "" in labels:  # No number of each label is published.
             if number != total:
                 warnings.append(f"{has} {number:,} samples, {total:,} are published")
             continue
-        names = [*labels, *(name for name in found[split] if name not in labels)]
-        differ = [name for name in names if found[split].get(name, 0) != labels.get(name, 0)]
+        names = [*labels, *(name for name in counts[split] if name not in labels)]
+        differ = [name for name in names if counts[split].get(name, 0) != labels.get(name, 0)]
         if differ:
-            details = ", ".join(f"{name} {found[split].get(name, 0):,} for {labels.get(name, 0):,}" for name in differ)
+            details = ", ".join(f"{name} {counts[split].get(name, 0):,} for {labels.get(name, 0):,}" for name in differ)
             warnings.append(f"{has} {number:,} samples, {total:,} are published: {details}")
     if expected:
-        warnings += [f"split {split!r} is not among the published ones" for split in found if split not in expected]
+        warnings += [f"split {split!r} is not among the published ones" for split in counts if split not in expected]
     return warnings
 
 

@@ -47,10 +47,10 @@ def old_format(dataset: Component[DatasetSpec], data_dir: Path) -> str:
     folder = locate(dataset, data_dir).prepared
     if not (folder / SUMMARY_FILE).is_file():
         return ""
-    found = Prepared(dataset.spec, folder).summary.get("schema")
-    if found == SCHEMA:
+    schema = Prepared(dataset.spec, folder).summary.get("schema")
+    if schema == SCHEMA:
         return ""
-    return f"What is prepared in {str(folder)!r} has format {found}; this fer-bench reads and writes format {SCHEMA}."
+    return f"What is prepared in {str(folder)!r} has format {schema}; this fer-bench reads and writes format {SCHEMA}."
 
 
 def prepare(dataset: Component[DatasetSpec], data_dir: Path, progress: Progress | None = None) -> Prepared:

@@ -175,14 +175,14 @@ class Prepared:
         """Read everything again and return what is wrong: files, counts, every row and image, the fingerprint."""
         try:
             self._check_summary()
-            found = self._compare()
-            if not found and fingerprint(self.samples, self.labels) != self.fingerprint:
-                found.append(f"{INDEX_FILE}: its content does not give the fingerprint {self.fingerprint[:12]}…")
-            if not found:
+            faults = self._compare()
+            if not faults and fingerprint(self.samples, self.labels) != self.fingerprint:
+                faults.append(f"{INDEX_FILE}: its content does not give the fingerprint {self.fingerprint[:12]}…")
+            if not faults:
                 self.check()
         except DataError as error:
-            found = [str(error)]
-        return found
+            faults = [str(error)]
+        return faults
 
     def _check_summary(self) -> None:
         if self.summary.get("digest") != digest(self.summary):
@@ -217,17 +217,17 @@ class Prepared:
                 f"{len(records):,} records, {len(self.samples):,} rows in {INDEX_FILE} and {len(self):,} in "
                 f"{SUMMARY_FILE}: expected the same number"
             ]
-        found: list[str] = []
+        faults: list[str] = []
         for start in range(0, len(self), BATCH):
             batch: list[dict[str, Any]] = self.samples.iloc[start : start + BATCH].to_dict("records")
             try:
                 read = records.rows(range(start, start + len(batch)))
             except Exception as error:
-                found.append(f"records {start} to {start + len(batch) - 1} cannot be read: {error}")
+                faults.append(f"records {start} to {start + len(batch) - 1} cannot be read: {error}")
                 continue
             for row, record in zip(batch, read, strict=True):
-                found += [f"{row['id']!r}: {what} differs from {INDEX_FILE}" for what in _differences(row, record)]
-        return found
+                faults += [f"{row['id']!r}: {what} differs from {INDEX_FILE}" for what in _differences(row, record)]
+        return faults
 
     def _damaged(self, what: str) -> DataError:
         return DataError(

@@ -107,8 +107,8 @@ def factorize(names: Array) -> tuple[Array, list[Any]]:
         place[order] = np.arange(len(order))
         return place[codes], distinct[order].tolist()
     places: dict[Any, int] = {}
-    found = [-1 if name is None or name != name else places.setdefault(name, len(places)) for name in values.tolist()]
-    return np.array(found, np.int64), list(places)
+    numbers = [-1 if name is None or name != name else places.setdefault(name, len(places)) for name in values.tolist()]
+    return np.array(numbers, np.int64), list(places)
 
 
 def _whole(what: str, labels: Array) -> Array:

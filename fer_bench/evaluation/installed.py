@@ -41,11 +41,11 @@ def find_metric(text: str, registry: Callable[[], Registry] = Registry.load) -> 
     """
     if text in STANDARD:
         return STANDARD[text]
-    found = registry()
-    brought = [name for name, _, _ in found.specs("metric")]
+    installed = registry()
+    brought = [name for name, _, _ in installed.specs("metric")]
     if text.partition("[")[0].strip() not in brought:
         raise FerBenchError(f"Unknown metric {text!r}. {did_you_mean(text, [*STANDARD, *brought])}")
-    return make_metric(found.metric(text))
+    return make_metric(installed.metric(text))
 
 
 def make_metric(component: Component[MetricSpec]) -> Metric:

@@ -251,8 +251,8 @@ def _clusters(parts: Sequence[View], config: RunConfig) -> tuple[Array | None, .
     """
     if config.leak_free is False:
         return ()
-    found = duplicate_clusters([view.prepared for view in parts])
-    clusters = tuple(None if keys is None else keys[view.rows] for keys, view in zip(found, parts, strict=True))
+    keys_of_parts = duplicate_clusters([view.prepared for view in parts])
+    clusters = tuple(None if keys is None else keys[view.rows] for keys, view in zip(keys_of_parts, parts, strict=True))
     if config.leak_free and not Task(tuple(parts), clusters).known:
         raise FerBenchError(
             f"--leak-free: nothing says which images of {parts[0]} belong together. "

@@ -161,14 +161,18 @@ def _narrow(grid: Grid, cell: StoredCell, together: list[tuple[int, int]]) -> tu
 
 def compare(then: StoredCell, now: StoredCell, terms: Terms) -> Replay:
     """Compare a cell with its repetition."""
-    found = _differences(then, now)
+    differing = _differences(then, now)
     if not now.ok:
         return Replay(
-            answer="different", why=f"the repetition failed: {now.error}", largest=None, test=None, differences=found
+            answer="different",
+            why=f"the repetition failed: {now.error}",
+            largest=None,
+            test=None,
+            differences=differing,
         )
     first, second = (_predictions(cell) for cell in (then, now))
     if (other := _other_samples(first, second)) is not None:
-        return Replay(answer="different", why=other, largest=None, test=None, differences=found)
+        return Replay(answer="different", why=other, largest=None, test=None, differences=differing)
     true, p, q = first.labels, first.probabilities, second.probabilities
     largest = float(np.abs(p - q).max())
     test = None
@@ -188,7 +192,7 @@ def compare(then: StoredCell, now: StoredCell, terms: Terms) -> Replay:
             f"probabilities differ by up to {largest:.2g}; {terms.metric.title} {test.difference:+.4f} "
             f"[{test.low:+.4f}, {test.high:+.4f}] over {test.units:,} units: a difference of {terms.margin:g} {shown}"
         )
-    return Replay(answer=answer, why=why, largest=largest, test=test, differences=found)
+    return Replay(answer=answer, why=why, largest=largest, test=test, differences=differing)
 
 
 def _predictions(cell: StoredCell) -> Predictions:

@@ -99,10 +99,10 @@ def describe(rows: Sequence[PlannedRow]) -> list[str]:
         for other in row.others:
             reasons[other.why].append((row, other))
     lines = []
-    for why, found in reasons.items():
-        first, count = found[0][0], sum(other.cells for _, other in found)
-        where = f"{len(found)} rows" if len(found) > 1 else f"{first.backbone} / {first.strategy} on {first.dataset}"
+    for why, pairs in reasons.items():
+        first, count = pairs[0][0], sum(other.cells for _, other in pairs)
+        where = f"{len(pairs)} rows" if len(pairs) > 1 else f"{first.backbone} / {first.strategy} on {first.dataset}"
         cells = "1 stored cell does" if count == 1 else f"{count} stored cells do"
-        newest = max(other.finished for _, other in found)
+        newest = max(other.finished for _, other in pairs)
         lines.append(f"{where}: {cells} not count, the newest of {newest}: {'; '.join(why)}.")
     return lines

@@ -73,14 +73,14 @@ class Detector:
         Args:
             images: each (h, w, 1 or 3) uint8, in any size.
         """
-        found: list[Face | None] = []
+        main_faces: list[Face | None] = []
         for start in range(0, len(images), BATCH):
             batch = images[start : start + BATCH]
             for image, faces in zip(batch, self._cascade(batch), strict=True):
                 height, width = image.shape[:2]
                 boxes = np.array([face.box for face in faces])
-                found.append(faces[main_face(boxes, height, width)] if faces else None)
-        return found
+                main_faces.append(faces[main_face(boxes, height, width)] if faces else None)
+        return main_faces
 
     @cached_property
     def levels(self) -> tuple[int, ...]:
@@ -108,16 +108,16 @@ class Detector:
         maps = [(np.asarray(o), np.asarray(p)) for o, p in _pyramid(self._weights["pnet"], x, self.levels)]
         boxes, owners = [np.empty((0, 4))], [np.empty(0, np.int64)]
         for i in range(count):
-            found, scores = [np.empty((0, 4))], [np.empty(0)]
+            candidates, scores = [np.empty((0, 4))], [np.empty(0)]
             for side, (offsets, probability) in zip(self.levels, maps, strict=True):
                 rows, columns = np.nonzero(probability[i] > self.detection.thresholds[0])
                 corner = np.stack([columns, rows], axis=1) * float(nets.STRIDE)
                 window = np.concatenate([corner, corner + nets.CELL], axis=1) * (CANVAS / side)
                 score = probability[i, rows, columns]
                 kept = suppress(window, score, OVERLAP_LEVEL)
-                found.append(shift(window[kept], offsets[i, rows[kept], columns[kept]]))
+                candidates.append(shift(window[kept], offsets[i, rows[kept], columns[kept]]))
                 scores.append(score[kept])
-            box, score = np.concatenate(found), np.concatenate(scores)
+            box, score = np.concatenate(candidates), np.concatenate(scores)
             kept = suppress(box, score, OVERLAP)
             boxes.append(box[kept])
             owners.append(np.full(len(kept), i))

@@ -56,9 +56,9 @@ class Crop:
     def __str__(self) -> str:
         """Return the method and whatever differs from the defaults, as in ``box,margin=0.3``."""
         mine, usual = self.identity(), Crop(method=self.method).identity()
-        found = {**mine.pop("detection"), **mine}
+        values = {**mine.pop("detection"), **mine}
         before = {**usual.pop("detection"), **usual}
-        changed = [f"{name}={value}" for name, value in found.items() if value != before[name]]
+        changed = [f"{name}={value}" for name, value in values.items() if value != before[name]]
         return ",".join([self.method, *(text.replace(" ", "") for text in changed)])
 
     def identity(self) -> dict[str, Any]:

@@ -51,16 +51,16 @@ def find_weights(backbone: BackboneSpec, name: str = "") -> WeightsSpec:
     """
     if not backbone.weights:
         raise FerBenchError(f"Backbone {backbone.name!r} has no pre-trained weights.")
-    found = {weights.name: weights for weights in backbone.weights}
+    by_name = {weights.name: weights for weights in backbone.weights}
     name = name or backbone.weights[0].name
-    if name not in found:
-        raise FerBenchError(f"Backbone {backbone.name!r} has no weights {name!r}. {did_you_mean(name, list(found))}")
-    if not found[name].file:
+    if name not in by_name:
+        raise FerBenchError(f"Backbone {backbone.name!r} has no weights {name!r}. {did_you_mean(name, list(by_name))}")
+    if not by_name[name].file:
         raise FerBenchError(
             f"The plugin of backbone {backbone.name!r} gets the weights {name!r} by itself when the backbone is built; "
             "no file of them is in the package."
         )
-    return found[name]
+    return by_name[name]
 
 
 @contextmanager
@@ -72,13 +72,13 @@ def packaged_file(reference: str) -> Iterator[Path]:
     """
     package, _, inner = reference.partition(":")
     try:
-        found = resources.files(package).joinpath(*PurePosixPath(inner).parts)
-        missing = not found.is_file()
+        resource = resources.files(package).joinpath(*PurePosixPath(inner).parts)
+        missing = not resource.is_file()
     except ModuleNotFoundError:
         raise FerBenchError(f"Cannot find {reference!r}: package {package!r} is not installed.") from None
     if missing:
         raise FerBenchError(f"Package {package!r} lacks its file {inner!r}. Reinstall the package.")
-    with resources.as_file(found) as path:
+    with resources.as_file(resource) as path:
         yield path
 
 
@@ -134,10 +134,10 @@ def compare_with_pinned(spec: WeightsSpec, tensors: Mapping[str, Array]) -> tupl
             pinned: dict[str, str] = dict(json.loads(path.read_text("utf-8")))
         except ValueError as error:
             raise FerBenchError(f"Cannot read the digests {str(path)!r}: {error}. Reinstall the package.") from error
-    found = tensor_digests(tensors)
-    lines = [f"missing: {name}" for name in pinned if name not in found]
-    lines += [f"unexpected: {name}" for name in found if name not in pinned]
-    lines += [f"different: {name}" for name in pinned if name in found and found[name] != pinned[name]]
+    digests = tensor_digests(tensors)
+    lines = [f"missing: {name}" for name in pinned if name not in digests]
+    lines += [f"unexpected: {name}" for name in digests if name not in pinned]
+    lines += [f"different: {name}" for name in pinned if name in digests and digests[name] != pinned[name]]
     return tuple(lines)
 
 

@@ -64,13 +64,13 @@ class Heads:
         """Return what a head says of some samples, (k, c) float32."""
         weights = np.ascontiguousarray(self.weights[:, head])
         size = max(1, PIECE_BYTES // _bytes_of_a_row(*self.weights.shape))
-        found = np.empty((len(rows), weights.shape[1]), np.float32)
+        values = np.empty((len(rows), weights.shape[1]), np.float32)
         for start in range(0, len(rows), size):
             x = (features.take(rows[start : start + size]) - self.centre) / self.spread
             logits = x @ weights + self.bias[head]
             logits -= logits.max(1, keepdims=True)
-            found[start : start + size] = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-        return found
+            values[start : start + size] = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+        return values
 
 
 class _Piece(NamedTuple):

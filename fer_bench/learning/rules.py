@@ -49,7 +49,7 @@ def assign(phase: GradientPhase, stages: Sequence[str], shapes: Mapping[str, tup
         raise ValueError(
             f"phase {phase.name!r} must match every parameter by exactly one rule, but:\n{bullet_list(faults, _SHOWN)}"
         )
-    rules = {name: found[0] for name, found in matches.items()}
+    rules = {name: matching[0] for name, matching in matches.items()}
     if not any(learns(rule, shapes[name]) for name, rule in rules.items()):
         raise ValueError(f"phase {phase.name!r} trains nothing: the rate of every parameter is 0")
     return rules
@@ -73,11 +73,11 @@ def shapes_of(backbone: Component[BackboneSpec]) -> dict[str, tuple[int, ...]]:
     factory = backbone.resolve(backbone.spec.build)
     params = params.model_copy(update={"weights": "random"})
     module = nnx.eval_shape(lambda: factory(params, rngs=nnx.Rngs(0), compute_dtype=jnp.dtype("float32")))
-    found: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for stage in backbone.spec.stages:
         state = nnx.to_pure_dict(nnx.state(getattr(module, stage), nnx.Param))
-        found |= {name: leaf.shape for name, leaf in named(stage, state).items()}
-    return found | {"head/kernel": (backbone.spec.feature_size, 2), "head/bias": (2,)}
+        shapes |= {name: leaf.shape for name, leaf in named(stage, state).items()}
+    return shapes | {"head/kernel": (backbone.spec.feature_size, 2), "head/bias": (2,)}
 
 
 def _stages_of(rule: Rule, stages: Sequence[str]) -> tuple[str, ...]:

@@ -41,13 +41,13 @@ def columns(answers: Sequence[str], classes: Sequence[str]) -> list[int | None]:
     Raises:
         PluginError: it knows none of them.
     """
-    found = [EXPRESSIONS.index(name) if (name := canonical(label)) in answers else None for label in classes]
-    if all(place is None for place in found):
+    positions = [EXPRESSIONS.index(name) if (name := canonical(label)) in answers else None for label in classes]
+    if all(place is None for place in positions):
         raise PluginError(
             f"The classifier knows {', '.join(answers)}; the task has the classes {', '.join(classes)}, none of them. "
             "Choose a common label set, such as --labels basic-7."
         )
-    return found
+    return positions
 
 
 def take(probabilities: Array, answers: Sequence[str], classes: Sequence[str]) -> Array:
@@ -62,19 +62,19 @@ def take(probabilities: Array, answers: Sequence[str], classes: Sequence[str]) -
         (n, c) float32, rows sum to 1; 0 where the classifier does not know a class. A row that has nothing left is
         spread evenly over the classes that it knows.
     """
-    found = columns(answers, classes)
-    able = [place is not None for place in found]
+    positions = columns(answers, classes)
+    able = [place is not None for place in positions]
     kept = np.zeros((len(probabilities), len(classes)))
-    kept[:, able] = probabilities[:, [place for place in found if place is not None]]
+    kept[:, able] = probabilities[:, [place for place in positions if place is not None]]
     kept[kept.sum(1) == 0] = able
     return (kept / kept.sum(1, keepdims=True)).astype(np.float32)
 
 
 def describe(answers: Sequence[str], classes: Sequence[str]) -> str:
     """Return in words what `take` does with expressions that only the task or only the classifier has."""
-    found = columns(answers, classes)
-    missing = [name for name, place in zip(classes, found, strict=True) if place is None]
-    dropped = [name for name in answers if EXPRESSIONS.index(name) not in found]
+    positions = columns(answers, classes)
+    missing = [name for name, place in zip(classes, positions, strict=True) if place is None]
+    dropped = [name for name in answers if EXPRESSIONS.index(name) not in positions]
     parts = [f"it does not know {', '.join(missing)}: probability 0"] if missing else []
     parts += [f"what it gives to {', '.join(dropped)} is dropped and the rest scaled to sum to 1"] if dropped else []
     return "; ".join(parts) or "its classes are those of the task"

@@ -77,14 +77,14 @@ class Backbone:
 
         What runs after a stage does not change the rounding of what it returns: XLA fuses nothing across stages.
         """
-        x, found = to_input(images, self.input_size, self.image_input), dict[int, jax.Array]()
+        x, made = to_input(images, self.input_size, self.image_input), dict[int, jax.Array]()
         for stop in range(max(stops) + 1):
             if stop:
                 stage = self.stages[stop - 1]
                 x = jax.lax.optimization_barrier(nnx.merge(self.graphs[stage], state[stage])(x))
             if stop in stops:
-                found[stop] = self._pooled(x) if stop == len(self.stages) else x
-        return found
+                made[stop] = self._pooled(x) if stop == len(self.stages) else x
+        return made
 
     def rest(self, state: dict[str, Any], x: jax.Array, start: int) -> jax.Array:
         """Return the features (b, feature_size) float32 that follow from ``x``, the output of `prefix` at ``start``."""
@@ -127,7 +127,7 @@ def identity(component: Component[BackboneSpec], precision: str) -> dict[str, An
     assert isinstance(params, BackboneParams)
     weights = next((weights for weights in spec.weights if weights.name == params.weights), None)
     specs = [item for _, item in component.plugin.items if isinstance(item, BackboneSpec)]
-    declared = [file for item in specs for found in item.weights for file in (found.file, found.digests) if file]
+    declared = [file for item in specs for one in item.weights for file in (one.file, one.digests) if file]
     references = [reference for reference in (spec.build, spec.answers) if reference]
     return {
         **component.identity(),

@@ -65,11 +65,13 @@ class Forward:
         micro_batch = math.gcd(batch, _together(backbone.input_size)) if jax.default_backend() == "cpu" else batch
 
         def run(state: Any, images: jax.Array) -> list[jax.Array]:
-            found: list[dict[int, jax.Array]] = []
+            variants: list[dict[int, jax.Array]] = []
             for variant in range(max(output.variants for output in outputs)):
                 stops = {output.stop for output in outputs if output.variants > variant}
-                found.append(backbone.outputs(state, images[:, :, ::-1] if variant else images, stops))
-            return [jnp.stack([made[output.stop] for made in found[: output.variants]], axis=1) for output in outputs]
+                variants.append(backbone.outputs(state, images[:, :, ::-1] if variant else images, stops))
+            return [
+                jnp.stack([made[output.stop] for made in variants[: output.variants]], axis=1) for output in outputs
+            ]
 
         @jax.jit
         def step(state: Any, images: jax.Array) -> list[tuple[jax.Array, jax.Array, jax.Array]]:
@@ -126,12 +128,12 @@ def fitting_batch(make: Callable[[int], Forward], shape: tuple[int, ...]) -> int
     def seconds(size: int) -> float:
         forward, images = make(size), np.zeros((size, *shape), np.uint8)
         forward(images)
-        found = []
+        times = []
         for _ in range(3):
             start = time.perf_counter()
             forward(images)
-            found.append(time.perf_counter() - start)
-        return min(found)
+            times.append(time.perf_counter() - start)
+        return min(times)
 
     count = len(devices.available())
     return probe(seconds, [size * count for size in SIZES])

@@ -74,8 +74,8 @@ def create(kind: Kind, name: str, parent: Path, taken: Mapping[str, Collection[s
 
 def _installed() -> set[str]:
     """Return the names of all installed distributions, as the package index compares them."""
-    found = (distribution.metadata["Name"] for distribution in importlib.metadata.distributions())
-    return {re.sub(r"[-_.]+", "-", name).lower() for name in found if name}
+    installed = (distribution.metadata["Name"] for distribution in importlib.metadata.distributions())
+    return {re.sub(r"[-_.]+", "-", name).lower() for name in installed if name}
 
 
 def _name_faults(name: str) -> list[str]:

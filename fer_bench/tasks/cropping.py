@@ -40,26 +40,28 @@ def with_faces(
         FerBenchError: no face was found in any image, or the detector cannot be loaded.
     """
     hashes = view.texts("sha256").to_pylist()
-    found = detect(cache_dir, view.prepared.fingerprint, hashes, view.images, crop.detection, begin, advance, Detector)
-    if not found.found.any():
+    detections = detect(
+        cache_dir, view.prepared.fingerprint, hashes, view.images, crop.detection, begin, advance, Detector
+    )
+    if not detections.found.any():
         raise FerBenchError(
             f"No face was found in any of the {len(hashes)} images of {str(view.dataset)!r}. The detector knows "
             "photographs, not drawings; leave out --faces to use whole images."
         )
     rows = view.rows
     if missed == "exclude":
-        keep = found.found
-        rows, found = rows[keep], Detections(keep[keep], found.boxes[keep], found.landmarks[keep])
+        keep = detections.found
+        rows, detections = rows[keep], Detections(keep[keep], detections.boxes[keep], detections.landmarks[keep])
     view = replace(view, rows=rows)
-    return replace(view, faces=Faces(crop, missed, found, len(hashes), _outside(view, found, crop)))
+    return replace(view, faces=Faces(crop, missed, detections, len(hashes), _outside(view, detections, crop)))
 
 
-def _outside(view: View, found: Detections, crop: Crop) -> float:
+def _outside(view: View, detections: Detections, crop: Crop) -> float:
     """Return what `Faces.outside` says, of faces that are spread evenly over the view."""
-    rows = np.flatnonzero(found.found)
+    rows = np.flatnonzero(detections.found)
     rows = rows[np.linspace(0, len(rows) - 1, min(JUDGED, len(rows))).astype(np.int64)]
     height, width = view.column("height"), view.column("width")
-    matrices = {row: align.place(found.boxes[row], found.landmarks[row], crop) for row in rows.tolist()}
+    matrices = {row: align.place(detections.boxes[row], detections.landmarks[row], crop) for row in rows.tolist()}
     return float(
         np.mean([align.outside(m, crop.size, int(height[row]), int(width[row])) for row, m in matrices.items()])
     )

@@ -72,8 +72,8 @@ class Task:
     def known(self) -> tuple[str, ...]:
         """What is known of images of the first part that belong together: of subject, sequence and copy."""
         view = self.parts[0]
-        found = [name for name in ("subject", "sequence") if view.texts(name).unique().to_pylist() not in ([], [""])]
-        return (*found, *(("copy",) if self.clusters and self.clusters[0] is not None else ()))
+        named = [name for name in ("subject", "sequence") if view.texts(name).unique().to_pylist() not in ([], [""])]
+        return (*named, *(("copy",) if self.clusters and self.clusters[0] is not None else ()))
 
     @property
     def unit(self) -> str:
@@ -168,11 +168,11 @@ class Task:
         return keys
 
     def _cluster_keys(self) -> Array:
-        found = [
+        keys_of_parts = [
             np.full(len(view.rows), -1) if keys is None else keys
             for view, keys in zip(self.parts, self.clusters, strict=True)
         ]
-        return np.concatenate(found)
+        return np.concatenate(keys_of_parts)
 
     def _names(self, rows: Array) -> pa.LargeStringArray:
         """Return how some samples, in rising order, would name their group: by subject, else sequence, else itself."""
@@ -181,8 +181,8 @@ class Task:
             own = pa.array(rows[(rows >= start) & (rows < start + len(view.rows))] - start)
             subjects, sequences, ids = (view.texts(name).take(own) for name in ("subject", "sequence", "id"))
             alone = _choose(sequences, _prefixed("sequence:", sequences), _prefixed("sample:", ids))
-            found = _choose(subjects, _prefixed("subject:", subjects), alone)
-            names.append(_prefixed(f"part {i}: ", found) if i else found)
+            chosen = _choose(subjects, _prefixed("subject:", subjects), alone)
+            names.append(_prefixed(f"part {i}: ", chosen) if i else chosen)
             start += len(view.rows)
         return pa.concat_arrays(names)
 
@@ -209,7 +209,7 @@ def check_classes(views: Sequence[View]) -> None:
     expressions = [
         set(map_labels(view.prepared.labels, "basic-8", view.dataset.spec.expressions).values()) for view in views
     ]
-    fits = [name for name, members in LABEL_SETS.items() if all(set(members) <= found for found in expressions)]
+    fits = [name for name, members in LABEL_SETS.items() if all(set(members) <= expressed for expressed in expressions)]
     lists = "\n".join(f"  - {view.dataset}: {', '.join(view.classes)}" for view in views)
     advice = f"Take --labels {' or '.join(reversed(fits))}." if fits else "No declared label set fits all of them."
     raise FerBenchError(f"Data sets with different labels cannot be compared as they are:\n{lists}\n{advice}")

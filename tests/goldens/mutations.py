@@ -311,7 +311,7 @@ MUTATIONS: list[Mutation] = [
         ("others / np.where(total > 0, total, 1)", "others[:, ::-1] / np.where(total > 0, total, 1)"),
         ("np.where(found[:, None], probabilities, wrong)", "np.where(found[:, None], wrong, probabilities)"),
     ),
-    *_of("tasks.cropping", "faces.face_search", ("keep = found.found", "keep = ~found.found")),
+    *_of("tasks.cropping", "faces.face_search", ("keep = detections.found", "keep = ~detections.found")),
     *_of("tasks.crops", "faces.crops", ("if not self.found[position]", "if self.found[position]")),
     *_of("tasks.groups", "tasks.groups", ("np.flatnonzero(column >= 0)", "np.flatnonzero(column > 1)")),
     *_of(

@@ -221,9 +221,9 @@ def groups(subject: DatasetSubject) -> Iterator[str]:
     columns = {tuple(sorted(sample.groups)) for sample in samples}
     if len(columns) > 1:
         yield f"samples have {len(columns)} different lists of groups: {sorted(columns)[:3]}"
-    found = {sample.split for sample in samples}
-    if spec.splits and found - set(spec.splits):
-        yield f"splits {sorted(found - set(spec.splits))} are not declared"
+    splits = {sample.split for sample in samples}
+    if spec.splits and splits - set(spec.splits):
+        yield f"splits {sorted(splits - set(spec.splits))} are not declared"
 
 
 @rule(
@@ -257,14 +257,14 @@ def counts(subject: DatasetSubject) -> Iterator[str]:
     if subject.small:
         raise NotApplicable("a small copy has counts of its own")
     builder = subject.builder()
-    found: dict[str, dict[str, int]] = {}
+    counted: dict[str, dict[str, int]] = {}
     for sample in samples:
-        split = found.setdefault(sample.split, {})
+        split = counted.setdefault(sample.split, {})
         split[sample.label] = split.get(sample.label, 0) + 1
     told = builder.count()
     if told is not None and told != len(samples):
         yield f"'count' says {told}, 'read' yields {len(samples)}"
-    yield from compare_counts(found, builder.expected_counts(frozenset(found)))
+    yield from compare_counts(counted, builder.expected_counts(frozenset(counted)))
 
 
 @rule(

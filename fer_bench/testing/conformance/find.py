@@ -44,15 +44,15 @@ def find_suites(
                     for (kind, _), item in zip(plugin.items, items, strict=True)
                 ),
             ]
-    found = list(_components(registry, name))
-    if not found:
+    components = list(_components(registry, name))
+    if not components:
         known = {plugin.name for plugin in registry.plugins}
         known |= {item.name for plugin in registry.plugins for _, item in plugin.items}
         raise FerBenchError(
             f"No plugin, data set, protocol, backbone, strategy or metric is called {name!r}. "
             f"{did_you_mean(name, known)}"
         )
-    return [_of_item(kind, component, registry, folder, write) for kind, component in found]
+    return [_of_item(kind, component, registry, folder, write) for kind, component in components]
 
 
 def cases(name: str, *, data_dir: Path | None = None, write: Callable[[Path], object] | None = None) -> list[Case]:

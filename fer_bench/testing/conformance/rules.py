@@ -102,12 +102,12 @@ class Suite(Generic[SubjectT]):
 
     def cases(self) -> list[Case]:
         """Return one case a rule."""
-        return [Case(self, found.name) for found in self.rules]
+        return [Case(self, rule.name) for rule in self.rules]
 
     def finding(self, name: str) -> Finding:
         """Return what comes of the rule called ``name``."""
         if name not in self._findings:
-            (wanted,) = (found for found in self.rules if found.name == name)
+            (wanted,) = (rule for rule in self.rules if rule.name == name)
             status, text = self._check(wanted)
             self._findings[name] = Finding(
                 plugin=self.plugin,

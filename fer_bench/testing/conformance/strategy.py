@@ -237,13 +237,17 @@ def classes_and_channels(subject: StrategySubject) -> Iterator[str]:
     for problem in (subject.large, subject.small):
         where = f"{problem.classes} classes"
         try:
-            found = problem.outcomes[0].probabilities
+            probabilities = problem.outcomes[0].probabilities
         except Exception as error:
             yield f"{where}: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
             continue
-        if found.shape != (int(problem.fold.test.sum()), problem.classes):
-            yield f"{where}: probabilities {found.shape}"
-        elif not (np.isfinite(found).all() and (found >= 0).all() and np.allclose(found.sum(1), 1, atol=1e-4)):
+        if probabilities.shape != (int(problem.fold.test.sum()), problem.classes):
+            yield f"{where}: probabilities {probabilities.shape}"
+        elif not (
+            np.isfinite(probabilities).all()
+            and (probabilities >= 0).all()
+            and np.allclose(probabilities.sum(1), 1, atol=1e-4)
+        ):
             yield f"{where}: probabilities are not finite, below 0 or do not sum to 1"
 
 
