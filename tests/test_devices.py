@@ -37,7 +37,7 @@ for which in (one, both):
     after, history = tiny.fit(fitter, tiny.Model.first(net, 3), inputs, tiny.one_hot(labels), fold)
     said = fitter.predict(after, inputs, np.arange(47))
     features, finite, fits = Forward(net, [Output(2, 2, np.dtype(np.float32))])(inputs.take(np.arange(32)))[0]
-    assert finite.all() and fits
+    assert finite.all() and fits.all()
     found.append({"said": said, "features": features, "loss": [row["loss"] for row in history],
                   **after.parameters, **after.others})
 for name, value in found[0].items():
