@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar, cast
 
-import yaml
 from pydantic import ValidationError
 
+from fer_bench import brackets
 from fer_bench.about import OWN_PACKAGES
 from fer_bench.containment import contained
 from fer_bench.errors import FerBenchError, PluginError, PluginWarning, bullet_list, did_you_mean
@@ -22,7 +20,6 @@ from fer_bench.privacy import hide
 from fer_bench.specs import BackboneSpec, DatasetSpec, MetricSpec, Params, ProtocolSpec, StrategySpec, resolve
 
 SpecT = TypeVar("SpecT", bound=Item)
-_COMPONENT = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<params>.*)\])?", re.DOTALL)
 PLURALS: dict[Kind, str] = {
     "dataset": "data sets",
     "protocol": "protocols",
@@ -42,7 +39,7 @@ class Component(Generic[SpecT]):
 
     def __str__(self) -> str:
         """Return the shortest text that names it: parameters at their defaults are left out."""
-        changed = ",".join(f"{name}={_scalar(value)}" for name, value in self.changed().items())
+        changed = ",".join(f"{name}={brackets.write(value)}" for name, value in self.changed().items())
         return f"{self.spec.name}[{changed}]" if changed else self.spec.name
 
     def changed(self) -> dict[str, Any]:
@@ -199,11 +196,8 @@ class Registry:
         Raises:
             FerBenchError: unknown or ambiguous name, unknown parameter, or a value that is not allowed.
         """
-        match = _COMPONENT.fullmatch(text.strip())
-        if match is None:
-            raise FerBenchError(f"Cannot read {kind} {text!r}; write it as name or name[param=value,param=value].")
-        plugin, spec = self._lookup(kind, match["name"].strip())
-        values = _parse_params(kind, text, match["params"] or "")
+        name, values = brackets.read(kind, text)
+        plugin, spec = self._lookup(kind, name)
         unknown = [name for name in values if name not in spec.params.model_fields]
         if unknown:
             raise FerBenchError(
@@ -213,7 +207,7 @@ class Registry:
         given = {name: (settings or {}).get(setting) for name, setting in settings_of(spec.params).items()}
         values = {**{name: value for name, value in given.items() if value is not None}, **values}
         try:
-            params = spec.params.model_validate(values)
+            params = cast("Params", brackets.validate(spec.params, values))
         except ValidationError as error:
             faults = [
                 f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}"
@@ -261,29 +255,3 @@ def file_sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise FerBenchError(f"Cannot read {str(path)!r}: {error.strerror}.") from None
-
-
-def _parse_params(kind: str, text: str, params: str) -> dict[str, Any]:
-    """Parse ``a=1,b=[x,y],c='d,e'``: each value is a YAML scalar or flow list."""
-    values: dict[str, Any] = {}
-    if not params.strip():
-        return values
-    for part in re.split(r""",(?=(?:[^\[\]'"]|\[[^\]]*\]|'[^']*'|"[^"]*")*$)""", params):
-        name, equals, value = part.partition("=")
-        name = name.strip()
-        if not (equals and name):
-            raise FerBenchError(f"Cannot read {part.strip()!r} in {kind} {text!r}; expected param=value.")
-        if name in values:
-            raise FerBenchError(f"Parameter {name!r} is given twice in {kind} {text!r}.")
-        try:
-            values[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise FerBenchError(f"Cannot read the value of {name!r} in {kind} {text!r}: {value.strip()!r}.") from None
-    return values
-
-
-def _scalar(value: object) -> str:
-    """Return ``value`` as `_parse_params` reads it back."""
-    if isinstance(value, str) and re.fullmatch(r"[\w./-]+", value) and yaml.safe_load(value) == value:
-        return value
-    return json.dumps(value, ensure_ascii=False)

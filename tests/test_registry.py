@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+import random
+
 import pytest
 
 from fer_bench.errors import FerBenchError, PluginError
@@ -49,12 +52,58 @@ def test_parameters_are_parsed_checked_and_printed_canonically(registry):
         ("tune[rate=1,rate=2]", "given twice"),
         ("tune[rate=1", "Cannot read strategy 'tune[rate=1'"),
         ("tune[rate={]", "Cannot read the value of 'rate'"),
+        ("tune[rate=!!float x]", "Cannot read the value of 'rate'"),
+        ("tune[rate=&a 1]", "Cannot read the value of 'rate'"),
+        ("tune[stages=[[[[[a]]]]]]", "Cannot read the value of 'stages'"),
+        ("tune[stages=" + "[" * 1000 + "]" * 1000 + "]", "Cannot read the value of 'stages'"),
+        ("tune[note='open]", "Cannot read the value of 'note'"),
+        ("tune[stages=[a,b]", "Cannot read"),
+        ("tune[stages=[a b][c]]", "Cannot read"),
+        ("tune[rate=" + "9" * 5000 + "]", "5,011 characters"),
+        ("tune[" + "," * 30_000 + "]", "characters"),
+        ("tune[" + "," * 3000 + "]", "expected param=value"),
+        ("tune[rate=2024-01-01]", "rate: Input should be a valid number"),
+        ("tune[rate=1,]", "comma"),
+        ("tune[rate=null]", "rate: Input should be a valid number"),
     ],
 )
 def test_what_a_user_types_wrong_is_named(registry, text, message):
     with pytest.raises(FerBenchError) as caught:
         registry.strategy(text)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("typed", "note"),
+    [
+        ("2024", "2024"), ("no", "no"), ("1e3", "1e3"), ("0x1F", "0x1F"), ("null", "null"), ("true", "true"),
+        ("2024-01-01", "2024-01-01"), ("two words", "two words"), ("'it''s, [so]'", "it's, [so]"), ('"\\u00e9"', "é"),
+        ("", ""), ("\'7\'", "7"), ("x:y b.csv", "x:y b.csv"), ("a=b", "a=b"),
+    ],
+)  # fmt: skip
+def test_a_parameter_decides_of_which_type_a_word_is(registry, typed, note):
+    component = registry.strategy(f"tune[note={typed},rate=2]")
+    assert component.params.model_dump() == {"rate": 2.0, "stages": (), "mode": "fast", "note": note}
+    assert registry.strategy(str(component)).params == component.params
+
+
+def test_what_is_written_is_read_back(registry):
+    draw = random.Random(0)
+    for _ in range(200):
+        note, *stages = ("".join(draw.choices("[]',=\"ab1é \nnul", k=draw.randrange(9))) for _ in range(3))
+        component = registry.strategy("tune").with_values({"note": note, "stages": stages})
+        assert registry.strategy(str(component)).params == component.params
+
+
+def test_any_text_is_read_or_refused_in_words(registry):
+    draw, refused = random.Random(1), 0
+    for _ in range(500):
+        text = "tune[" + "".join(draw.choices(["[", "]", "'", '"', ",", "=", "note", "stages", "b1", " "], k=8)) + "]"
+        with contextlib.suppress(FerBenchError):
+            registry.strategy(text)
+            refused -= 1
+        refused += 1
+    assert refused > 400
 
 
 def test_all_wrong_values_are_reported_at_once(registry):
