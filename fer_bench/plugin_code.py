@@ -132,10 +132,11 @@ def _files(unit: Path) -> list[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Yield all files below a folder but for hidden ones and those that Python has compiled."""
+    """Yield all regular files below a folder but for hidden ones and those that Python has compiled."""
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
-        yield from (Path(place, name) for name in names if not name.startswith("."))
+        files = (Path(place, name) for name in names if not name.startswith("."))
+        yield from (file for file in files if file.is_file())
 
 
 def _absolute(parts: tuple[str, ...], module: Module) -> Iterator[str]:

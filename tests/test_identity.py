@@ -213,7 +213,7 @@ def test_in_a_namespace_package_modules_count_that_are_imported(tmp_path, monkey
         "net.py": "from . import helper\nfrom .whole.inner import x\nname = 'net'\nfile = f'{name}.npz'",
         "helper.py": "import fer_bench, numpy, shared.loop",
         "loop.py": "import shared.net",
-        "whole/__init__.py": "",
+        "whole/__init__.py": "file = 'pipe.npz'",
         "whole/inner.py": "x = 1",
         "whole/other.py": "y = 1",
         "alone.py": "z = 1",
@@ -222,6 +222,8 @@ def test_in_a_namespace_package_modules_count_that_are_imported(tmp_path, monkey
     }
     for name, text in files.items():
         (shared / name).write_text(text)
+    (shared / "whole" / "gone.py").symlink_to("nowhere")
+    os.mkfifo(shared / "whole" / "pipe.npz")
     before = digest_code(["shared.net:build"], "shared")
     assert set(before) == {"code_sha256", "data_sha256"}
     counts = {}
