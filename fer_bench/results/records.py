@@ -248,9 +248,13 @@ class Cell(_Record):
     @property
     def experiment(self) -> Experiment:
         """The cell without fold, seed and the splits that the seed drew."""
-        protocol = replace(self.protocol, splits_sha256="")
-        parts = {"backbone": self.backbone, "strategy": self.strategy, "numerics": self.numerics}
-        return Experiment(dataset=self.dataset, protocol=protocol, **parts)
+        return Experiment(
+            dataset=self.dataset,
+            protocol=replace(self.protocol, splits_sha256=""),
+            backbone=self.backbone,
+            strategy=self.strategy,
+            numerics=self.numerics,
+        )
 
     def __str__(self) -> str:
         method = f"{self.dataset.text} / {self.backbone.text} / {self.strategy.text}"
@@ -411,7 +415,8 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 def to_json(record: Any) -> Json:
     """Return a record as plain JSON."""
-    return _adapter(type(record)).dump_python(record, mode="json", exclude_defaults=True, by_alias=True)
+    kind: Any = type(record)
+    return _adapter(kind).dump_python(record, mode="json", exclude_defaults=True, by_alias=True)
 
 
 def from_json(kind: type[T], value: object) -> T:
