@@ -16,7 +16,7 @@ from fer_bench.cli.output import print_json, print_tables
 from fer_bench.reports.table import Shown, Table, numbers, texts
 
 if TYPE_CHECKING:
-    from fer_bench.keeping.space import Row, Space
+    from fer_bench.keeping.space import KeptPart, Space
 
 STATUS_EXAMPLES = """\b
 Examples:
@@ -132,9 +132,9 @@ def _open(cache_dir: Path, limit: int | None) -> Space:
     return Space(cache_dir / FOLDER, limit)
 
 
-def _outputs(rows: Iterable[Row]) -> list[tuple[tuple[str, ...], int, str]]:
+def _outputs(rows: Iterable[KeptPart]) -> list[tuple[tuple[str, ...], int, str]]:
     """Return what parts hold, parts of one output together, each with its bytes and its last use in words."""
-    groups: dict[tuple[Any, ...], list[Row]] = {}
+    groups: dict[tuple[Any, ...], list[KeptPart]] = {}
     for row in rows:
         facts = row.facts
         state = "" if facts else "being written" if row.busy else "incomplete"
@@ -170,7 +170,7 @@ def _ago(when: float) -> str:
     return "now"
 
 
-def _record(row: Row) -> dict[str, Any]:
+def _record(row: KeptPart) -> dict[str, Any]:
     return {
         "key": row.key,
         "part": row.name,

@@ -15,7 +15,7 @@ from fer_bench.executors.grid import Grid, Job
 from fer_bench.executors.stored import PlannedRow, describe, find_rows
 from fer_bench.learning.plans import Demand, demand, together
 from fer_bench.networks.prefix import cache_of, missing
-from fer_bench.networks.source import Source
+from fer_bench.networks.source import BackboneSource
 from fer_bench.results.store import Store
 
 
@@ -96,7 +96,7 @@ def estimate(grid: Grid, store: Store, cache_dir: Path) -> Forecast:
         outputs = together(demands)
         if not outputs:
             continue
-        source = Source(blocks[0].backbone, blocks[0].backbone_identity, cache_dir)
+        source = BackboneSource(blocks[0].backbone, blocks[0].backbone_identity, cache_dir)
         for view in blocks[0].task.parts:
             lacking = {stop: missing(cache, view, source, stop, count) for stop, count in outputs.items()}
             lacking = {stop: images for stop, images in lacking.items() if len(images)}

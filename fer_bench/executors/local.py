@@ -26,7 +26,7 @@ from fer_bench.networks import answers
 from fer_bench.networks.meter import Meter, Metered, peak_memory
 from fer_bench.networks.pictures import Pictures
 from fer_bench.networks.prefix import Prefix, cache_of, fetch, join
-from fer_bench.networks.source import Source
+from fer_bench.networks.source import BackboneSource
 from fer_bench.plugins import Plugins
 from fer_bench.results import provenance
 from fer_bench.results.records import Cost, FaceCounts, Measures, PeakMemory, Seconds
@@ -90,7 +90,7 @@ def execute(
         if not blocks:
             continue
         outputs = together(demand(block.plan, block.backbone) for block in blocks)
-        source = Source(blocks[0].backbone, blocks[0].backbone_identity, cache_dir, reporter.warn)
+        source = BackboneSource(blocks[0].backbone, blocks[0].backbone_identity, cache_dir, reporter.warn)
         frozen = _Frozen(cache, source, outputs, reporter)
         for block in blocks:
             at_once = tuple((job.cell.seed, job.cell.fold) for job in block.jobs)
@@ -124,7 +124,7 @@ class _Frozen:
     """
 
     cache: Cache
-    source: Source
+    source: BackboneSource
     wanted: Mapping[int, int]
     reporter: Reporter
 

@@ -32,7 +32,7 @@ WRITING, SIZE = ".writing-", "size"
 
 
 @dataclass(frozen=True)
-class Row:
+class KeptPart:
     """A part as `Space.rows` lists it.
 
     Attributes:
@@ -76,9 +76,9 @@ class Space:
         existing = next(folder for folder in (self.folder, *self.folder.absolute().parents) if folder.exists())
         return (sum(row.size for row in self.rows()) + shutil.disk_usage(existing).free) // 2
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[KeptPart]:
         """Return all parts, those that do not count included, last used first."""
-        rows: list[Row] = []
+        rows: list[KeptPart] = []
         for folder in self.folder.glob("*/") if self.folder.is_dir() else ():
             try:
                 if folder.name.startswith(WRITING):
@@ -89,7 +89,7 @@ class Space:
             except (OSError, ValueError):  # It went away or came into place under our eyes, or a process was killed.
                 size, used, facts = 0, 0.0, {}
             if folder.exists():
-                rows.append(Row(folder.name, size, used, bool(_held(folder)), facts))
+                rows.append(KeptPart(folder.name, size, used, bool(_held(folder)), facts))
         return sorted(rows, key=lambda row: -row.used)
 
     def tidy(self) -> None:
@@ -105,13 +105,13 @@ class Space:
                     with suppress(OSError):
                         file.unlink()
 
-    def clear(self) -> tuple[list[Row], list[Row], dict[str, str]]:
+    def clear(self) -> tuple[list[KeptPart], list[KeptPart], dict[str, str]]:
         """Remove all parts that no process uses.
 
         Returns:
             Those removed, those kept since they are in use, and name -> reason of those that could not be removed.
         """
-        removed, kept, failed = list[Row](), list[Row](), dict[str, str]()
+        removed, kept, failed = list[KeptPart](), list[KeptPart](), dict[str, str]()
         if not self.folder.is_dir():
             return removed, kept, failed
         with self.room_if_writable():

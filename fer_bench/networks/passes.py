@@ -23,7 +23,7 @@ from fer_bench.keeping.parts import Writer
 from fer_bench.networks import transforms
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.forward import BATCH, Forward, Output, fitting_batch
-from fer_bench.networks.source import Source
+from fer_bench.networks.source import BackboneSource
 from fer_bench.tasks.view import View
 
 
@@ -49,7 +49,7 @@ class _DoesNotFit(Exception):
 def run_pass(
     cache: Cache,
     targets: Sequence[Target],
-    source: Source,
+    source: BackboneSource,
     view: View,
     positions: Array,
     advance: Callable[[int], None],
@@ -96,7 +96,7 @@ def run_pass(
 def _write(
     cache: Cache,
     targets: Sequence[Target],
-    source: Source,
+    source: BackboneSource,
     view: View,
     positions: Array,
     advance: Callable[[int], None],
@@ -147,7 +147,7 @@ def _write(
     source.record_rate(last, rate)
 
 
-def _batch(source: Source, view: View, stop: int, make: Callable[..., Forward]) -> int:
+def _batch(source: BackboneSource, view: View, stop: int, make: Callable[..., Forward]) -> int:
     """Return the size of a batch; for a GPU or TPU as remembered for these stages and images, or found now."""
     if jax.default_backend() == "cpu":
         return BATCH
@@ -167,7 +167,7 @@ def input_side(view: View, input_size: int) -> int | None:
     return None if view.shape is not None and max(view.shape) <= 2 * input_size else input_size
 
 
-def _output_shape(source: Source, stop: int, out: Any) -> tuple[int, ...]:
+def _output_shape(source: BackboneSource, stop: int, out: Any) -> tuple[int, ...]:
     """Return the shape of one image's output; raise PluginError if it cannot be stored or is not as declared."""
     name, spec = str(source.component), source.component.spec
     if not isinstance(out, jax.ShapeDtypeStruct) or not jnp.issubdtype(out.dtype, jnp.floating):
@@ -189,7 +189,7 @@ def _words(backbone: Backbone, stop: int) -> str:
     return f"outputs of stage {backbone.stages[stop - 1]!r}" if stop else "input images"
 
 
-def _description(source: Source, view: View, target: Target) -> dict[str, Any]:
+def _description(source: BackboneSource, view: View, target: Target) -> dict[str, Any]:
     """Return what a part is, for `fer-bench cache status`."""
     return {
         "dataset": str(view.dataset),

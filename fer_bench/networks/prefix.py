@@ -23,7 +23,7 @@ from fer_bench.keeping.outputs import Outputs
 from fer_bench.keeping.space import FOLDER, Space
 from fer_bench.networks.forward import Output
 from fer_bench.networks.passes import Target, input_side, run_pass
-from fer_bench.networks.source import Source
+from fer_bench.networks.source import BackboneSource
 from fer_bench.numerics import NUMERICS
 from fer_bench.specs import BackboneParams
 from fer_bench.tasks.view import View
@@ -76,7 +76,7 @@ def cache_of(cache_dir: Path, limit: int | None = None, warn: Callable[[str], No
     return Cache(Space(cache_dir / FOLDER, limit, warn))
 
 
-def key(view: View, source: Source, digests: tuple[str, ...], stop: int) -> str:
+def key(view: View, source: BackboneSource, digests: tuple[str, ...], stop: int) -> str:
     """Return the hash of what decides an output beside the image: numerics, how images are cut out and prepared, the
     code of the backbone, its parameters and precision, and the arrays of the first stages.
 
@@ -100,7 +100,7 @@ def key(view: View, source: Source, digests: tuple[str, ...], stop: int) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
-def missing(cache: Cache, view: View, source: Source, stop: int, variants: int) -> Array:
+def missing(cache: Cache, view: View, source: BackboneSource, stop: int, variants: int) -> Array:
     """Return the hashes of the images that `fetch` would compute, each once, of type ``S32``.
 
     It neither builds the backbone nor reads the values.
@@ -114,7 +114,7 @@ def missing(cache: Cache, view: View, source: Source, stop: int, variants: int) 
 
 def fetch(
     cache: Cache,
-    source: Source,
+    source: BackboneSource,
     view: View,
     stop: int,
     variants: int,

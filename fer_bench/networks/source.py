@@ -21,7 +21,7 @@ MEMOS = ("batches", "flops", "rates", "stages")
 """Folders of the cache in which facts are remembered."""
 
 
-class Source:
+class BackboneSource:
     """A frozen backbone.
 
     Args:

@@ -36,7 +36,7 @@ class Stem(nnx.Module):
         return nnx.relu(self.conv(x).astype("float32"))
 
 
-class Block(nnx.Module):
+class TinyStage(nnx.Module):
     """A 1x1 convolution, BatchNorm and ReLU."""
 
     def __init__(self, rngs: nnx.Rngs, dtype: Any) -> None:
@@ -53,9 +53,9 @@ class Tiny(nnx.Module):
 
     def __init__(self, channels: int, rngs: nnx.Rngs, dtype: Any) -> None:
         self.stem = Stem(channels, rngs, dtype)
-        self.low = Block(rngs, dtype)
-        self.middle = Block(rngs, dtype)
-        self.top = Block(rngs, dtype)
+        self.low = TinyStage(rngs, dtype)
+        self.middle = TinyStage(rngs, dtype)
+        self.top = TinyStage(rngs, dtype)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map (b, s, s, channels) in [-1, 1] to (b, s/2, s/2, WIDTH), float32."""

@@ -14,7 +14,7 @@ from goldens.record import golden, rounded, summary
 from fer_bench.networks import answers, backbone, prefix, transforms
 from fer_bench.networks.parameters import divide, run
 from fer_bench.networks.pictures import Pictures
-from fer_bench.networks.source import Source
+from fer_bench.networks.source import BackboneSource
 from fer_bench.specs import ImageInput
 from fer_bench.tasks.task import Task
 from fer_bench.tasks.view import View
@@ -51,7 +51,7 @@ def pictures(folder: Path) -> dict[str, Any]:
 def stage_outputs(folder: Path) -> dict[str, Any]:
     """Outputs of both stages with mirrored images: computed in two passes, kept by image, read in another order."""
     component = net()
-    source = Source(component, backbone.identity(component, "float32"), folder)
+    source = BackboneSource(component, backbone.identity(component, "float32"), folder)
     cache, labels = prefix.cache_of(folder, 1 << 30), [0, 1, 2] * 12
     some, whole = view(labels, limit=6), view(labels)
 

@@ -19,7 +19,7 @@ from fer_bench.specs import Sample
 from .affectnet_labels import announce_left_out, read_label
 from .class_folders import list_pictures
 from .facts import AFFECTNET_LABELS, AFFECTNET_SPLITS
-from .layout import Source
+from .layout import LayoutSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +46,19 @@ class AnnotationError(ValueError):
     """A file that cannot be used; the message completes the sentence "this file …"."""
 
 
-def read_2021(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_2021(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the faces of ``train_set`` and ``val_set``."""
     yield from _read(source, ("train_set", "val_set"), "_exp.npy", _load_npy, faults)
 
 
-def read_plus(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_plus(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the faces of ``human_annotated``, with soft labels, and subset, age, gender, race and pose as groups."""
     folders = ("human_annotated/train_set", "human_annotated/validation_set")
     yield from _read(source, folders, ".json", _load_json, faults)
 
 
 def _read(
-    source: Source, folders: tuple[str, str], suffix: str, load: Callable[[Path], Annotation], faults: Faults
+    source: LayoutSource, folders: tuple[str, str], suffix: str, load: Callable[[Path], Annotation], faults: Faults
 ) -> Iterator[Sample]:
     left_out: Counter[str] = Counter()
     for folder, split in zip(folders, AFFECTNET_SPLITS, strict=True):

@@ -7,7 +7,7 @@ from collections import Counter
 from fer_bench.data.builder import Faults
 
 from .facts import AFFECTNET_LABELS, AFFECTNET_OTHERS
-from .layout import Source
+from .layout import LayoutSource
 
 
 def read_label(code: int, classes: int, where: str, left_out: Counter[str], faults: Faults) -> str | None:
@@ -30,6 +30,6 @@ def read_label(code: int, classes: int, where: str, left_out: Counter[str], faul
     return names[code]
 
 
-def announce_left_out(source: Source, left_out: Counter[str]) -> None:
+def announce_left_out(source: LayoutSource, left_out: Counter[str]) -> None:
     """Append a notice for each reason."""
     source.notices.extend(f"left out: {number:,} {what}" for what, number in sorted(left_out.items()))

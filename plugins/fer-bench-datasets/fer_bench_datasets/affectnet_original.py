@@ -11,9 +11,9 @@ from fer_bench.specs import Sample
 
 from .affectnet_labels import announce_left_out, read_label
 from .crops import Box, crop_samples
-from .csv_table import Row, read_rows
+from .csv_table import CsvRow, read_rows
 from .facts import AFFECTNET_SPLITS
-from .layout import Source
+from .layout import LayoutSource
 
 LIST_FOLDER = "Manually_Annotated_file_lists"
 LISTS = tuple(f"{folder}{split}.csv" for folder in ("", f"{LIST_FOLDER}/") for split in AFFECTNET_SPLITS)
@@ -22,7 +22,7 @@ BOX = ("face_x", "face_y", "face_width", "face_height")
 COLUMNS = ("subDirectory_filePath", *BOX, "expression")
 
 
-def read_original(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_original(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the faces in the order of the lists, cut out of their photos."""
     images = source.need(faults, *IMAGES)
     lists = {split: source.need(faults, f"{split}.csv", f"{LIST_FOLDER}/{split}.csv") for split in AFFECTNET_SPLITS}
@@ -31,7 +31,7 @@ def read_original(source: Source, faults: Faults) -> Iterator[Sample]:
 
 
 def _list_faces(
-    source: Source, images: Path, lists: dict[str, Path | None], faults: Faults
+    source: LayoutSource, images: Path, lists: dict[str, Path | None], faults: Faults
 ) -> Iterator[tuple[Sample, Box]]:
     left_out: Counter[str] = Counter()
     for split, path in lists.items():
@@ -59,7 +59,7 @@ def _list_faces(
     announce_left_out(source, left_out)
 
 
-def _read_box(row: Row) -> Box | None:
+def _read_box(row: CsvRow) -> Box | None:
     """Return the face box, or None where there is none.
 
     Raises:

@@ -14,7 +14,7 @@ from fer_bench.specs import Sample
 
 from .class_folders import is_ignored
 from .facts import AFFWILD2_LABELS
-from .layout import Layout, LayoutBuilder, Source
+from .layout import Layout, LayoutBuilder, LayoutSource
 from .text_list import read_lines
 
 IMAGES = "cropped_aligned"
@@ -25,7 +25,7 @@ _EXPRESSIONS = [canonical(label) or label for label in AFFWILD2_LABELS]
 _SIDE = re.compile(r"_(left|right)$", re.IGNORECASE)
 
 
-def read_videos(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_videos(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the labelled frames of every video that a text file labels."""
     images = source.need(faults, IMAGES)
     left_out: Counter[str] = Counter()
@@ -50,7 +50,7 @@ def read_videos(source: Source, faults: Faults) -> Iterator[Sample]:
 
 
 def _read_video(
-    source: Source, video: Path, path: Path, split: str, left_out: Counter[str], faults: Faults
+    source: LayoutSource, video: Path, path: Path, split: str, left_out: Counter[str], faults: Faults
 ) -> Iterator[Sample]:
     names = {entry.name for entry in os.scandir(video)}
     codes = {str(code): label for code, label in enumerate(AFFWILD2_LABELS)}

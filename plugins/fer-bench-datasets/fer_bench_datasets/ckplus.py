@@ -11,7 +11,7 @@ from fer_bench.specs import Sample
 
 from .class_folders import PARTS, is_ignored, joined_parts, list_classes, list_pictures, spelling_of
 from .facts import CKPLUS_CSV_LABELS, CKPLUS_LABELS, ckplus_counts
-from .layout import Layout, LayoutBuilder, Source
+from .layout import Layout, LayoutBuilder, LayoutSource
 from .params import SequenceParams
 from .pixel_table import read_pixel_rows
 from .sequences import choose_frames
@@ -26,7 +26,7 @@ PLACES = ("", *(f"{part}/" for part in PARTS))
 _FRAME = re.compile(r"(S\d{3})_(\d{3})_(\d+)", re.IGNORECASE)
 
 
-def read_raw(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_raw(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the chosen frames of every labelled sequence."""
     images = source.need(faults, *IMAGES)
     emotions = source.need(faults, *EMOTIONS)
@@ -51,7 +51,7 @@ def read_raw(source: Source, faults: Faults) -> Iterator[Sample]:
         source.notices.append(f"{unlabelled} of {total} sequences have no label and are left out")
 
 
-def _read_emotion(source: Source, path: Path, faults: Faults) -> str | None:
+def _read_emotion(source: LayoutSource, path: Path, faults: Faults) -> str | None:
     text = " ".join(line for _, line in read_lines(source, path, faults))
     if not text:
         return None
@@ -65,7 +65,7 @@ def _read_emotion(source: Source, path: Path, faults: Faults) -> str | None:
     return None
 
 
-def _read_sequence(source: Source, images: Path, folder: Path, label: str, faults: Faults) -> Iterator[Sample]:
+def _read_sequence(source: LayoutSource, images: Path, folder: Path, label: str, faults: Faults) -> Iterator[Sample]:
     frames = sorted(path for path in list_pictures(source, folder, faults) if _is_frame(source, path, faults))
     for path, name in choose_frames(source, folder, frames, label, begin=1):
         yield Sample(
@@ -77,7 +77,7 @@ def _read_sequence(source: Source, images: Path, folder: Path, label: str, fault
         )
 
 
-def _is_frame(source: Source, path: Path, faults: Faults) -> bool:
+def _is_frame(source: LayoutSource, path: Path, faults: Faults) -> bool:
     match = _FRAME.fullmatch(path.stem)
     if match and (match[1].upper(), match[2]) == (path.parent.parent.name.upper(), path.parent.name):
         return True
@@ -85,7 +85,7 @@ def _is_frame(source: Source, path: Path, faults: Faults) -> bool:
     return False
 
 
-def read_ck48(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_ck48(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the pictures of seven folders in the order of their names, wherever the folders lie."""
     labels, samples = CKPLUS_LABELS[1:], list[Sample]()
     parts = joined_parts(source)
@@ -107,7 +107,7 @@ def read_ck48(source: Source, faults: Faults) -> Iterator[Sample]:
     yield from sorted(samples, key=lambda sample: sample.id)
 
 
-def read_csv(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_csv(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the rows of ``ckextended.csv``, which names neither subjects nor sequences."""
     path = source.find("ckextended.csv")
     assert path is not None, "the layout was found by this file"

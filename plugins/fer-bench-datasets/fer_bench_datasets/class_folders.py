@@ -11,7 +11,7 @@ from fer_bench.errors import did_you_mean
 from fer_bench.labels import canonical
 from fer_bench.specs import Sample
 
-from .layout import Source
+from .layout import LayoutSource
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 PARTS = ("train", "training", "val", "valid", "validation", "test")
@@ -28,7 +28,7 @@ def spelling_of(labels: Sequence[str]) -> Spelling:
 
 
 def list_classes(
-    source: Source, part: Path, labels: Sequence[str], spell: Spelling, faults: Faults, complete: bool = True
+    source: LayoutSource, part: Path, labels: Sequence[str], spell: Spelling, faults: Faults, complete: bool = True
 ) -> Iterator[tuple[str, Path]]:
     """Yield label and folder of each class in ``part``, in order of the folders' names.
 
@@ -55,7 +55,7 @@ def list_classes(
             faults.add(source.name(part), f"has no folder for the class {label!r}")
 
 
-def list_pictures(source: Source, folder: Path, faults: Faults) -> Iterator[Path]:
+def list_pictures(source: LayoutSource, folder: Path, faults: Faults) -> Iterator[Path]:
     """Yield the picture files in ``folder``, sorted; other files, and no picture at all, are faults."""
     empty = True
     for name in sorted(entry.name for entry in os.scandir(folder)):  # Names alone: there may be 300,000.
@@ -71,7 +71,7 @@ def list_pictures(source: Source, folder: Path, faults: Faults) -> Iterator[Path
         faults.add(source.name(folder), "holds no picture")
 
 
-def joined_parts(source: Source) -> list[Path]:
+def joined_parts(source: LayoutSource) -> list[Path]:
     """Return the folders that hold the classes: the base, or ``train``, ``test`` and their like, with a notice.
 
     For data sets without official splits: somebody dealt them into parts, often frames of one person into several.
@@ -84,7 +84,12 @@ def joined_parts(source: Source) -> list[Path]:
 
 
 def read_classes(
-    source: Source, part: Path, labels: Sequence[str], faults: Faults, split: str = "", spell: Spelling | None = None
+    source: LayoutSource,
+    part: Path,
+    labels: Sequence[str],
+    faults: Faults,
+    split: str = "",
+    spell: Spelling | None = None,
 ) -> Iterator[Sample]:
     """Yield the pictures of ``part``, a folder with one folder a class, without identity."""
     for label, folder in list_classes(source, part, labels, spell or spelling_of(labels), faults):

@@ -17,7 +17,7 @@ MOST_COLUMNS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CsvRow:
     """One row of a CSV file.
 
     Attributes:
@@ -36,7 +36,7 @@ def read_rows(
     faults: Faults,
     optional: Sequence[str] = (),
     malformed: Faults | None = None,
-) -> Iterator[Row]:
+) -> Iterator[CsvRow]:
     """Yield the rows of a UTF-8 file with a header, with or without a byte-order mark.
 
     Names of columns lose surrounding white space; those in ``required`` and ``optional`` may be written in upper or
@@ -66,7 +66,7 @@ def read_rows(
             line = reader.line_num + 1
             for fields in reader:
                 if len(fields) == len(header):
-                    yield Row(line, dict(zip(header, fields, strict=True)))
+                    yield CsvRow(line, dict(zip(header, fields, strict=True)))
                 elif fields:
                     (faults if malformed is None else malformed).add(
                         f"{path.name}, line {line}",

@@ -10,21 +10,21 @@ from fer_bench.specs import Sample
 
 from .crops import Box, crop_samples
 from .facts import FER2013_LABELS
-from .layout import Layout, LayoutBuilder, Source
+from .layout import Layout, LayoutBuilder, LayoutSource
 from .text_list import read_lines
 
 LIST = "label/label.lst"
 IMAGES = "image/origin"
 
 
-def read_list(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_list(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the faces in the order of the list; those of one picture are one sequence."""
     path, images = source.need(faults, LIST), source.need(faults, IMAGES)
     if path is not None and images is not None:
         yield from crop_samples(_list_faces(source, path, images, faults), source.root, source.params.max_side, faults)
 
 
-def _list_faces(source: Source, path: Path, images: Path, faults: Faults) -> Iterator[tuple[Sample, Box]]:
+def _list_faces(source: LayoutSource, path: Path, images: Path, faults: Faults) -> Iterator[tuple[Sample, Box]]:
     codes = {str(code): label for code, label in enumerate(FER2013_LABELS)}
     for where, line in read_lines(source, path, faults):
         fields = line.rsplit(maxsplit=7)

@@ -10,7 +10,7 @@ from fer_bench.specs import Sample
 
 from .class_folders import list_classes, list_pictures, spelling_of
 from .facts import FER2013_LABELS
-from .layout import Layout, LayoutBuilder, Source
+from .layout import Layout, LayoutBuilder, LayoutSource
 from .pixel_table import SIDE, read_pixel_rows
 
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
@@ -28,7 +28,7 @@ def _spell(name: str) -> str | None:
     return _by_code.get(name) or _by_name(name)
 
 
-def read_csv(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_csv(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the faces in the order of the rows."""
     path = source.find(*CSV_NAMES)
     assert path is not None, "the layout was found by this file"
@@ -36,7 +36,7 @@ def read_csv(source: Source, faults: Faults) -> Iterator[Sample]:
         yield Sample(id=str(row.number), image=row.image, label=row.label, split=row.usage)
 
 
-def read_folders(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_folders(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the faces below ``train`` and ``test`` or ``validation``; one of them may be missing."""
     if source.find(OTHERS_PART) is not None:
         faults.add(

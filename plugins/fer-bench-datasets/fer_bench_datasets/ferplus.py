@@ -20,7 +20,7 @@ from fer_bench.specs import Sample
 
 from .csv_table import read_rows
 from .facts import FER2013_LABELS, FERPLUS_LABELS, FERPLUS_VARIANTS
-from .layout import Layout, LayoutBuilder, Source
+from .layout import Layout, LayoutBuilder, LayoutSource
 from .params import FerPlusParams
 from .pixel_table import read_pixel_rows
 
@@ -29,7 +29,7 @@ FACES = ("fer2013.csv", "icml_face_data.csv")
 COLUMNS = (*FERPLUS_LABELS, "unknown", "NF")
 
 
-def read_join(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_join(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the faces that the protocol gives a label, in the order of the rows."""
     table, faces = source.need(faults, VOTES), source.need(faults, *FACES)
     if table is None or faces is None:
@@ -80,7 +80,7 @@ def decide_argmax(votes: Sequence[int]) -> str | None:
     return FERPLUS_LABELS[expressions.index(max(expressions))]
 
 
-def _read_votes(name: str, source: Source, faults: Faults) -> list[tuple[str, tuple[int, ...]]]:
+def _read_votes(name: str, source: LayoutSource, faults: Faults) -> list[tuple[str, tuple[int, ...]]]:
     """Return usage, in lower case, and votes of every row."""
     rows: list[tuple[str, tuple[int, ...]]] = []
     for row in read_rows(source.folder, source.base / name, ("Usage", *COLUMNS), faults):

@@ -13,12 +13,12 @@ from fer_bench.specs import Sample
 
 from .class_folders import SUFFIXES, is_ignored
 from .facts import JAFFE_CODES
-from .layout import Layout, LayoutBuilder, Source
+from .layout import Layout, LayoutBuilder, LayoutSource
 
 _NAME = re.compile(r"([A-Z]{2})\.([A-Z]{2})\d+\.\d+", re.IGNORECASE)
 
 
-def read_pictures(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_pictures(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the pictures in the order of their names, which say all; texts that come with them are left alone.
 
     Folders that somebody sorted them into, such as one a class below ``train`` and ``test``, say nothing more.

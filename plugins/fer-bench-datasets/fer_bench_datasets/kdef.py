@@ -12,7 +12,7 @@ from fer_bench.specs import Sample
 
 from .class_folders import SUFFIXES, is_ignored
 from .facts import KDEF_ANGLES, KDEF_CODES, kdef_counts
-from .layout import Layout, LayoutBuilder, Source
+from .layout import Layout, LayoutBuilder, LayoutSource
 from .params import KdefParams
 
 _NAME = re.compile(r"([AB])([FM])(\d\d)([A-Z]{2})(S|HL|HR|FL|FR)", re.IGNORECASE)
@@ -20,7 +20,7 @@ _INCOMPLETE = re.compile(r"[AB][FM]\d\d[A-Z]?", re.IGNORECASE)
 _FOLDER = re.compile(r"[AB][FM]\d\d", re.IGNORECASE)
 
 
-def read_folders(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_folders(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the pictures of one folder a person and session."""
     for folder in sorted(source.base.iterdir()):
         if is_ignored(folder.name) or not folder.is_dir():
@@ -31,12 +31,12 @@ def read_folders(source: Source, faults: Faults) -> Iterator[Sample]:
             faults.add(folder.name, "is not a folder of KDEF, such as 'AF01'; rename or remove it")
 
 
-def read_flat(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_flat(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the pictures of one folder that holds them all."""
     yield from _read(source, source.base, faults)
 
 
-def _read(source: Source, folder: Path, faults: Faults) -> Iterator[Sample]:
+def _read(source: LayoutSource, folder: Path, faults: Faults) -> Iterator[Sample]:
     for path in sorted(folder.iterdir()):
         if is_ignored(path.name) or path.suffix.lower() not in SUFFIXES:
             continue

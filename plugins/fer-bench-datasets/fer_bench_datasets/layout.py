@@ -32,7 +32,7 @@ HINT_DEPTH, HINT_FOLDERS = 6, 2000
 
 
 @dataclass(frozen=True)
-class Source:
+class LayoutSource:
     """A data set as it was found.
 
     Attributes:
@@ -102,7 +102,7 @@ class Source:
         return True
 
 
-Reader = Callable[[Source, Faults], Iterator[Sample]]
+Reader = Callable[[LayoutSource, Faults], Iterator[Sample]]
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class LayoutBuilder(FerBuilder):
         assert root is not None, f"{self.spec.name} has a manual folder"
         self.layout, base = detect(root, self.layouts, self.wanted(), self.spec.name, self.spec.access)
         self._refuse_ignored()
-        self.source = Source(DataFolder(root), base, self.params, self.notices)
+        self.source = LayoutSource(DataFolder(root), base, self.params, self.notices)
         return self.layout.labels or self.spec.labels
 
     def wanted(self) -> Sequence[str]:
@@ -258,7 +258,7 @@ def _unwrap(path: Path) -> Path:
     return path
 
 
-def check_size(source: Source, path: Path, size: tuple[int, int], faults: Faults) -> None:
+def check_size(source: LayoutSource, path: Path, size: tuple[int, int], faults: Faults) -> None:
     """Record a picture of another size; one that cannot be opened is left to the base class, which says why."""
     full = source.root / path
     if not full.is_file():

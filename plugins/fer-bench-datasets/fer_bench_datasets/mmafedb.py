@@ -9,10 +9,10 @@ from fer_bench.specs import Sample
 
 from .class_folders import read_classes
 from .facts import MMAFEDB_COUNTS, MMAFEDB_LABELS
-from .layout import Layout, LayoutBuilder, Source
+from .layout import Layout, LayoutBuilder, LayoutSource
 
 
-def read_parts(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_parts(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the pictures of ``train``, ``valid`` and ``test``."""
     source.notices.append("its pictures are of unclear origin and may be FER2013's too: do not test one on the other")
     for split in MMAFEDB_COUNTS:

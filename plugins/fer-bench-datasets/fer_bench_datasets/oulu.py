@@ -10,7 +10,7 @@ from fer_bench.specs import Sample
 
 from .class_folders import is_ignored, list_classes, list_pictures, spelling_of
 from .facts import OULU_LABELS, oulu_counts
-from .layout import Layout, LayoutBuilder, Source
+from .layout import Layout, LayoutBuilder, LayoutSource
 from .params import OuluParams
 from .sequences import choose_frames
 
@@ -21,7 +21,7 @@ EXPRESSIONS = OULU_LABELS[:6]
 _SUBJECT = re.compile(r"P\d{3}", re.IGNORECASE)
 
 
-def read_condition(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_condition(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the chosen frames of one spectrum and light."""
     params = source.params
     condition = source.need(faults, f"{SPECTRA[params.spectrum]}/{params.illumination.capitalize()}")

@@ -12,7 +12,7 @@ from fer_bench.specs import Sample
 
 from .class_folders import read_classes
 from .facts import RAFDB_LABELS
-from .layout import Layout, LayoutBuilder, Source
+from .layout import Layout, LayoutBuilder, LayoutSource
 from .text_list import read_lines
 
 LISTS = ("EmoLabel/list_patition_label.txt", "EmoLabel/list_partition_label.txt")
@@ -29,7 +29,7 @@ _NAME = re.compile(r"(train|test)_\d+\.jpg")
 _LANDMARKS = 5
 
 
-def read_original(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_original(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the faces in the order of the list of labels."""
     path = source.need(faults, *LISTS)
     pictures = source.need(faults, "Image/aligned")
@@ -60,7 +60,7 @@ def read_original(source: Source, faults: Faults) -> Iterator[Sample]:
             )
 
 
-def _read_attributes(source: Source, path: Path, faults: Faults) -> Mapping[str, str]:
+def _read_attributes(source: LayoutSource, path: Path, faults: Faults) -> Mapping[str, str]:
     """Return gender, race and age, the last three lines of the file."""
     where = source.name(path)
     if not path.exists():
@@ -81,7 +81,7 @@ def _read_attributes(source: Source, path: Path, faults: Faults) -> Mapping[str,
     return groups
 
 
-def read_folders(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_folders(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the faces of ``train`` and ``test``, each with the folders 1 to 7, in the order of their names.
 
     Pictures keep the names that the list of the original gives them, so that ids do not depend on the layout.

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .layout import Source
+from .layout import LayoutSource
 
 
 def choose_frames(
-    source: Source, folder: Path, frames: Sequence[Path], label: str, begin: int
+    source: LayoutSource, folder: Path, frames: Sequence[Path], label: str, begin: int
 ) -> Iterator[tuple[Path, str]]:
     """Yield the first frames as neutral and the last ones as ``label``; no frame is taken twice.
 

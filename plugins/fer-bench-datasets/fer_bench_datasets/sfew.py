@@ -10,14 +10,14 @@ from fer_bench.specs import Sample
 
 from .class_folders import list_classes, list_pictures, spelling_of
 from .facts import SFEW_LABELS
-from .layout import Layout, LayoutBuilder, Source
+from .layout import Layout, LayoutBuilder, LayoutSource
 
 PARTS = {"train": "Train/Train_Aligned_Faces", "val": "Val/Val_Aligned_Faces"}
 
 _NAME = re.compile(r"(.+)_([\d.]+)_(\d+)")
 
 
-def read_aligned(source: Source, faults: Faults) -> Iterator[Sample]:
+def read_aligned(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     """Yield the aligned faces of both parts."""
     source.notices.append("subjects are films: the data set does not say who is on its pictures")
     for split, relative in PARTS.items():

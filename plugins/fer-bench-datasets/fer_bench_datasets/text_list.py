@@ -7,10 +7,10 @@ from pathlib import Path
 
 from fer_bench.data.builder import Faults
 
-from .layout import Source
+from .layout import LayoutSource
 
 
-def read_lines(source: Source, path: Path, faults: Faults) -> Iterator[tuple[str, str]]:
+def read_lines(source: LayoutSource, path: Path, faults: Faults) -> Iterator[tuple[str, str]]:
     """Yield where (for messages) and text of each line that is not empty.
 
     A file that must not be read, text that is not UTF-8, and a file without any line, are faults.
