@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_bench import console, paths
+from fer_bench import atomic, console, paths
 from fer_bench.cli.command import App
 from fer_bench.cli.options import command_for, make_config
 from fer_bench.cli.output import print_json, print_tables
@@ -192,5 +192,5 @@ def _remove(folder: Path) -> dict[str, str]:
         try:
             file.rmdir() if file.is_dir() else file.unlink(missing_ok=True)
         except OSError as error:
-            failed[str(file)] = error.strerror or str(error)
+            failed[str(file)] = atomic.reason(error)
     return failed

@@ -81,7 +81,7 @@ def detect(
                     _look(file, known, hashes, np.sort(todo), read, make(detection), advance)
         except OSError as error:
             raise FerBenchError(
-                f"Cannot write what was found of faces to the cache {str(cache_dir)!r}: {error.strerror or error}. "
+                f"Cannot write what was found of faces to the cache {str(cache_dir)!r}: {atomic.reason(error)}. "
                 "Free some space, or name another folder with --cache-dir."
             ) from None
     records = [known[image] for image in hashes]

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from fer_bench import atomic
 from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
 from fer_bench.keeping import parts
@@ -195,7 +196,7 @@ class Cache:
             yield
         except OSError as error:
             raise FerBenchError(
-                f"Cannot write to the cache {str(self.space.folder)!r}: {error.strerror or error}. "
+                f"Cannot write to the cache {str(self.space.folder)!r}: {atomic.reason(error)}. "
                 "Free some space, or name another folder with --cache-dir."
             ) from None
 

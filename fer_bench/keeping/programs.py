@@ -11,6 +11,8 @@ from pathlib import Path
 
 import jax
 
+from fer_bench import atomic
+
 FOLDER = "xla"
 _STAMP = ".checked"
 _ZLIB_MAGIC, _ZSTD_MAGIC = b"\x78", b"\x28\xb5\x2f\xfd"
@@ -33,7 +35,7 @@ def keep_compiled_programs(cache_dir: Path, warn: Callable[[str], None]) -> None
         folder.mkdir(parents=True, exist_ok=True)
         _remove_torn(folder)
     except OSError as error:
-        warn(f"Compiled programs cannot be kept in {str(folder)!r}: {error.strerror or error}.")
+        warn(f"Compiled programs cannot be kept in {str(folder)!r}: {atomic.reason(error)}.")
         shortest = float("inf")  # nothing is written
         if not folder.is_dir():
             return

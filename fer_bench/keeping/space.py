@@ -20,6 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from fer_bench import atomic
 from fer_bench.errors import FerBenchError
 from fer_bench.keeping import parts
 from fer_bench.sizes import format_size
@@ -119,7 +120,7 @@ class Space:
                 try:
                     (removed if self.evict(row.name) else kept).append(row)
                 except OSError as error:
-                    failed[row.name] = error.strerror or str(error)
+                    failed[row.name] = atomic.reason(error)
         return removed, kept, failed
 
     def make_room(self, size: int) -> None:
@@ -184,7 +185,7 @@ class Space:
         if not self._warned:
             self._warned = True
             self._warn(
-                f"The cache {str(self.folder)!r} cannot be written ({error.strerror or error}): what it holds is used, "
+                f"The cache {str(self.folder)!r} cannot be written ({atomic.reason(error)}): what it holds is used, "
                 "and other processes are not told so."
             )
 

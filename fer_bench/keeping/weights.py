@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
+from fer_bench import atomic
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
 from fer_bench.specs import BackboneSpec, WeightsSpec, resolve
 
@@ -216,10 +215,7 @@ def convert(spec: WeightsSpec, source: Path, output: Path) -> ConvertedWeights:
 
     tensors: Tensors = resolve(spec.convert)(source)
     content = save({name: tensors[name] for name in sorted(tensors)})
-    try:
-        _write_atomically(output, content)
-    except OSError as error:
-        raise FerBenchError(f"Cannot write {str(output)!r}: {error}") from error
+    atomic.write_file(output, content, "the weights")
     return ConvertedWeights(
         path=output,
         tensors=len(tensors),
@@ -227,18 +223,3 @@ def convert(spec: WeightsSpec, source: Path, output: Path) -> ConvertedWeights:
         sha256=hashlib.sha256(content).hexdigest(),
         differences=compare_with_pinned(spec, tensors),
     )
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
