@@ -98,7 +98,7 @@ class Cache:
 
         Returns:
             The parts that hold some of the images, as few as possible, the largest first; and the place of each image,
-            (n, 2) int64: which of the parts and which of its rows, -1 where there is none. A part that does not match
+            (n, 2) int32: which of the parts and which of its rows, -1 where there is none. A part that does not match
             its checksums is removed.
         """
         damaged: set[str] = set()
@@ -150,7 +150,7 @@ class Cache:
         """Return what `open` returns, as parts whose values were not compared with anything yet."""
         every = [parts.read(folder) for folder in self.space.folder.glob(f"{key}-*/") if folder.name not in without]
         serving = sorted((part for part in every if part and suits(part.facts)), key=lambda part: -len(part.images))
-        places = np.full((len(images), 2), -1, np.int64)
+        places = np.full((len(images), 2), -1, np.int32)
         if not serving:
             return [], places
         at = _find(np.concatenate([part.images for part in serving]), images)

@@ -37,7 +37,7 @@ class Prefix:
         entries: rows of (variants, …) float16 or float32, mapped from the cache, from which they are not evicted while
             this lives. Values are those of half precision, in either type, where that holds those of the image.
             Variant 1 is of the image mirrored left to right.
-        places: (n, 2) int64, of each image the entry and the row in it.
+        places: (n, 2) int32, of each image the entry and the row in it.
     """
 
     entries: Sequence[Entry]
@@ -66,9 +66,10 @@ class Prefix:
 
 def join(prefixes: Sequence[Prefix], dtype: type[np.floating[Any]] | None = np.float32) -> Outputs:
     """Return the outputs of several views, one after another; ``dtype`` as for `Outputs`."""
-    firsts = np.cumsum([0, *(len(prefix.entries) for prefix in prefixes)])
-    places = [prefix.places + np.array([first, 0]) for prefix, first in zip(prefixes, firsts[:-1], strict=True)]
-    return Outputs([e.values for prefix in prefixes for e in prefix.entries], dtype, np.concatenate(places))
+    firsts = np.cumsum([0, *(len(prefix.entries) for prefix in prefixes)], dtype=np.int32)
+    places = np.concatenate([prefix.places for prefix in prefixes])
+    places[:, 0] += np.repeat(firsts[:-1], [len(prefix.places) for prefix in prefixes])
+    return Outputs([entry.values for prefix in prefixes for entry in prefix.entries], dtype, places)
 
 
 def cache_of(cache_dir: Path, limit: int | None = None, warn: Callable[[str], None] = lambda text: None) -> Cache:
