@@ -295,7 +295,7 @@ MUTATIONS: list[Mutation] = [
         "networks.stage_outputs",
         ('self.identity["precision"], seed)', 'self.identity["precision"], 0)'),
     ),
-    *_of("networks.prefix", "networks.stage_outputs", ("np.array([first, 0])", "np.array([0, 0])")),
+    *_of("networks.prefix", "networks.stage_outputs", ("np.repeat(firsts[:-1]", "0 * np.repeat(firsts[:-1]")),
     *_of(
         "networks.transforms",
         "networks.transformed",
