@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import subprocess
@@ -14,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from messages import says
-from test_results import UNKNOWN, failed, make_cell, make_measures
+from test_results import UNKNOWN, failed, make_cell, make_measures, make_result
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
@@ -71,6 +73,37 @@ def test_a_baseline_is_small_sorted_and_the_same_bytes_every_time(frozen):
     keys = [(int(seed), int(fold), name) for seed, fold, name, *_ in (line.split(",") for line in lines)]
     assert keys == sorted(keys)
     assert len(keys) == len(row.predictions) == 1600
+
+
+def test_names_of_any_kind_are_read_back_and_are_no_formulas(tmp_path):
+    names = [
+        "a\r\nb",
+        "a\nb",
+        "a\rb",
+        "=cmd|' /C calc'!A0",
+        "-1",
+        "'quoted",
+        'say "x", y',
+        "José",
+        "\x1b[2J",
+        "back\\n",
+    ]
+    store = Store(tmp_path / "runs")
+    for fold in (0, 1):
+        result = make_result([0, 1] * 5, [0, 1] * 5, ids=[f"{name}{fold}" for name in names])
+        result.predictions["group"] = [f"{fold}{name}" if place % 2 else name for place, name in enumerate(names)]
+        store.write(make_cell(fold), result, UNKNOWN)
+    assert invoke("baseline", "freeze", "--runs-dir", store.runs_dir, "--output", tmp_path / "base").exit_code == 0
+    (row,) = load(tmp_path / "base").values()
+    ids = row.predictions.sample_ids(np.arange(len(row.predictions)))
+    assert set(ids) == {f"{name}{fold}" for name in names for fold in (0, 1)}
+    assert set(names[::2]) < set(row.predictions.unit_names.to_pylist())
+    (file,) = (tmp_path / "base" / "rows").iterdir()
+    text = file.read_bytes().decode()
+    assert len(text.split("\n")) == 1 + 20 + 1
+    fields = [field for line in csv.reader(io.StringIO(text, newline="")) for field in line[2:4]]
+    assert not [field for field in fields if field[:1] in "=+-@" or not field.isprintable()]
+    assert gate(tmp_path, runs="runs").exit_code == 3
 
 
 def test_rounding_turns_no_answer():
