@@ -268,8 +268,8 @@ LISTED: tuple[Field[dict[str, Any]], ...] = (
     (Column("images published"), published_in_words),
     (Column("labels"), lambda row: str(len(row["labels"]) or "from the data")),
     (Column("subjects known"), lambda row: row["identity"]),
-    (Column("official splits"), lambda row: ", ".join(row["splits"])),
-    (Column("licence"), lambda row: row["licence"]),
+    (Column("official splits", optional=True), lambda row: ", ".join(row["splits"])),
+    (Column("licence", optional=True), lambda row: row["licence"]),
 )
 STATUS: tuple[Field[dict[str, Any]], ...] = (
     (Column("data set"), lambda row: row["dataset"]),

@@ -12,7 +12,7 @@ import typer
 from fer_bench import console, paths
 from fer_bench.cli.command import App
 from fer_bench.cli.output import print_json, print_tables
-from fer_bench.reports.table import Table, texts
+from fer_bench.reports.table import Column, Table, texts
 
 if TYPE_CHECKING:
     from fer_bench.testing.conformance import Finding
@@ -67,7 +67,8 @@ def list_plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
             )
             for plugin in plugins
         ]
-        columns = texts("name", "distribution", "version", "hooks", "brings", "status", "remarks")
+        optional = [Column(title, optional=True) for title in ("distribution", "version", "hooks")]
+        columns = (*texts("name"), *optional, *texts("brings", "status", "remarks"))
         print_tables(Table("", columns, tuple(rows)))
     if any(plugin.status == "failed" for plugin in plugins):
         raise typer.Exit(1)

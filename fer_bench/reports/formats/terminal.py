@@ -9,7 +9,6 @@ from itertools import takewhile
 
 from rich import box
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -17,7 +16,11 @@ from fer_bench.console import encodable
 from fer_bench.foreign import defuse, visible
 from fer_bench.reports.table import Column, Table, words
 
-UNLIMITED = 10_000
+GAP = 2
+"""Blanks between two columns."""
+
+NAME = 20
+"""Columns of text that are wider may wrap before optional columns are left out."""
 
 
 def write(tables: Sequence[Table], width: int | None = None, encoding: str = "utf-8") -> str:
@@ -50,12 +53,11 @@ def write(tables: Sequence[Table], width: int | None = None, encoding: str = "ut
 
 
 def _fit(table: Table, console: Console, text: Callable[[str], Text]) -> Grid:
-    """Return the widest form of a table that fits, or the narrowest, in which names will wrap."""
-    unlimited = console.options.update(max_width=UNLIMITED)
+    """Return the widest form of a table that fits, or the narrowest, in which short names will wrap too."""
     grid = Grid()
     for form, tight in _forms(table):
-        grid = _grid(form, text, tight=tight)
-        if Measurement.get(console, unlimited, grid).maximum <= console.width:
+        grid, width = _grid(form, text, tight=tight)
+        if width <= console.width:
             break
     return grid
 
@@ -76,20 +78,23 @@ def _forms(table: Table) -> Iterator[tuple[Table, bool]]:
         yield replace(table, columns=(Column(title), *table.columns[names:]), rows=rows), True
 
 
-def _grid(table: Table, text: Callable[[str], Text], *, tight: bool) -> Grid:
-    """Return a table for rich, which never sees foreign text as its markup.
+def _grid(table: Table, text: Callable[[str], Text], *, tight: bool) -> tuple[Grid, int]:
+    """Return a table for rich, which never sees foreign text as its markup, and the width that it needs.
 
     Numbers stay whole; with ``tight`` their columns are no wider than they and the words of the head are.
     """
     cells = [[text(words(cell)) for cell in row] for row in table.rows]
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    grid, width = Grid(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True), 0
     for place, column in enumerate(table.columns):
-        head = text(column.title)
-        if column.kind == "text":
-            grid.add_column(head, overflow="fold")
+        number, head = column.kind == "number", text(column.title)
+        heads = head.split(" ") if tight and number else [head]
+        lines = [line for part in (*heads, *(row[place] for row in cells)) for line in part.split("\n")]
+        whole = max(line.cell_len for line in lines)
+        if number:
+            grid.add_column(head, justify="right", width=whole, overflow="fold")
         else:
-            parts = [*(row[place] for row in cells), *(head.split(" ") if tight else [head])]
-            grid.add_column(head, justify="right", width=max(part.cell_len for part in parts), overflow="fold")
+            grid.add_column(head, overflow="fold")
+        width += GAP + (whole if number else min(whole, NAME))
     for row in cells:
         grid.add_row(*row)
-    return grid
+    return grid, width
