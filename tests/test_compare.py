@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from test_results import UNKNOWN, failed, make_cell, make_result
@@ -79,6 +80,15 @@ def test_a_cell_with_itself_differs_in_nothing(store):
     assert {line["difference"] for line in document["metrics"].values()} == {0}
     assert {line["p_value"] for line in document["metrics"].values()} == {1}
     assert (document["spec"], document["provenance"]) == ([], [])
+
+
+def test_of_two_ways_to_deal_a_seed_the_last_counts(store):
+    cell = make_cell(0, 1, strategy="probe")
+    dealt = replace(cell, protocol=replace(cell.protocol, splits_sha256="other"))
+    store.write(dealt, make_result(LABELS, answers(3), ids=IDS), UNKNOWN)
+    row = find_row(store, "probe")
+    assert [cell.id for cell in row.cells] == [make_cell(0, 0, strategy="probe").id, dealt.id]
+    assert row.splits == {0: "0", 1: "other"}
 
 
 def test_two_states_of_the_code_are_told_by_id_and_folders_can_differ(store, tmp_path):

@@ -204,7 +204,7 @@ def test_of_two_states_of_the_code_the_newest_is_tested_and_of_two_data_none(fro
     write_runs(frozen / "new", code="2", lost=0.5)
     failing = gate(frozen)
     assert failing.exit_code == 1
-    assert "1 older results of faces / kfold x 2 / net / probe" in failing.stdout
+    assert "older results of faces / kfold x 2 / net / probe" in failing.stdout
     write_runs(frozen / "new", code="3")
     assert gate(frozen).exit_code == 0
     write_runs(frozen / "new", fingerprint="other")

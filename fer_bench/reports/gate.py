@@ -104,7 +104,7 @@ def check(baseline: Path, runs_dir: Path, metric: Metric, margin: float, alpha: 
     frozen = load(baseline)
     rows, damaged = read_rows(runs_dir)
     damaged += [
-        f"{row.older} older results of {row.name}, by other code than those of {row.finished[:10]}"
+        f"older results of {row.name} by other code ({row.older}); those of {row.finished[:10]} are tested"
         for row in rows.values()
         if row.older
     ]

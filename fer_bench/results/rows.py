@@ -80,12 +80,18 @@ class MethodRow:
 
 
 def group(cells: Iterable[StoredCell]) -> list[MethodRow]:
-    """Return the rows of ``cells``, by name and id."""
+    """Return the rows of ``cells``, by name and id.
+
+    Where a seed was dealt in two ways, as before and after an audit that found copies, the way stored last counts.
+    """
     groups: dict[Experiment, list[StoredCell]] = defaultdict(list)
     for cell in cells:
         groups[cell.record.experiment].append(cell)
     rows: list[MethodRow] = []
     for experiment, members in groups.items():
+        by_time = sorted(members, key=lambda cell: cell.finished)
+        splits = {cell.record.seed: cell.record.protocol.splits_sha256 for cell in by_time}
+        members = [cell for cell in members if cell.record.protocol.splits_sha256 == splits[cell.record.seed]]
         members.sort(key=lambda cell: (cell.record.seed, cell.record.fold))
         rows.append(MethodRow(experiment.id, experiment.question, experiment, tuple(members)))
     return sorted(rows, key=lambda row: (row.name, row.id))
