@@ -41,34 +41,48 @@ def _letters(split: Split) -> list[str]:
     return ["".join(fold) for fold in marks]
 
 
-@golden()
-def folds(folder: Path) -> dict[str, Any]:
-    """Each protocol, with a validation part and without."""
-    own, both = _own(), _with_others()
-    configs = {
-        "kfold": (own, RunConfig(protocol="kfold", folds=3)),
-        "repeated-kfold": (own, RunConfig(protocol="repeated-kfold", folds=3, repeats=2)),
-        "group-kfold": (both, RunConfig(protocol="group-kfold", folds=3)),
-        "loso": (own, RunConfig(protocol="loso")),
-        "official": (own, RunConfig(protocol="official")),
-        "official, leak-free": (Task((view(LABELS, [f"p{i % 17}" for i in range(48)], splits=SPLITS),)),
-                                RunConfig(protocol="official", leak_free=True)),
-        "cross": (both, RunConfig(train_on=("other",))),
-    }  # fmt: skip
-    found: dict[str, Any] = {}
-    registry = Registry.load()
+def _dealt(configs: dict[str, tuple[Task, RunConfig]]) -> dict[str, Any]:
+    """Return the folds of each protocol, with a validation part and without."""
+    found, registry = {}, Registry.load()
     for name, (task, config) in configs.items():
         protocol, _ = protocols.choose(config, task, registry)
         split = protocols.split(protocol, task, config, 4)
         found[name] = _letters(split)
         found[f"{name}, validated"] = _letters(cut_validation(split, task, 0.25))
+    return found
+
+
+@golden()
+def folds(folder: Path) -> dict[str, Any]:
+    """Each protocol that tears groups apart or keeps official parts; training without useless images; ``auto``."""
+    own, registry = _own(), Registry.load()
+    ungrouped = Task((view(LABELS, [f"p{i % 17}" for i in range(48)], splits=SPLITS),))
+    found = _dealt(
+        {
+            "kfold": (own, RunConfig(protocol="kfold", folds=3)),
+            "repeated-kfold": (own, RunConfig(protocol="repeated-kfold", folds=3, repeats=2)),
+            "official": (own, RunConfig(protocol="official")),
+            "official, leak-free": (ungrouped, RunConfig(protocol="official", leak_free=True)),
+        }
+    )
     useless = np.arange(48) % 5 == 0
     kfold = protocols.split(registry.protocol("kfold[folds=3]", {}), own, RunConfig(), 4)
-    without = leave_out_of_training(kfold, own, useless)
-    found["without useless images"] = _letters(without)
-    autos = (own, both, Task((view(LABELS),)), Task((view(LABELS, sequences=SEQUENCES),)))
+    found["without useless images"] = _letters(leave_out_of_training(kfold, own, useless))
+    autos = (own, _with_others(), Task((view(LABELS),)), Task((view(LABELS, sequences=SEQUENCES),)))
     found["auto"] = [protocols.choose(RunConfig(), task, registry)[0].spec.name for task in autos]
     return found
+
+
+@golden(needs="scikit-learn>=1.8")
+def grouped_folds(folder: Path) -> dict[str, Any]:
+    """Each protocol that keeps groups; before scikit-learn 1.8, StratifiedGroupKFold shuffled in another way."""
+    return _dealt(
+        {
+            "group-kfold": (_with_others(), RunConfig(protocol="group-kfold", folds=3)),
+            "loso": (_own(), RunConfig(protocol="loso")),
+            "cross": (_with_others(), RunConfig(train_on=("other",))),
+        }
+    )
 
 
 @golden()

@@ -26,21 +26,23 @@ class Golden:
     Attributes:
         function: computes the values; it may write into the folder that it is given.
         tolerance: largest difference of a floating-point number, as a share of the largest number beside it.
+        needs: a package and the versions of it that give these numbers; empty if all do.
     """
 
     function: Callable[[Path], Values]
     tolerance: float
+    needs: str
 
 
 GOLDENS: dict[str, Golden] = {}
 
 
-def golden(tolerance: float = 0.0) -> Callable[[Callable[[Path], Values]], Callable[[Path], Values]]:
+def golden(tolerance: float = 0.0, needs: str = "") -> Callable[[Callable[[Path], Values]], Callable[[Path], Values]]:
     """Return a decorator that adds a function of a module ``of_<area>`` to `GOLDENS`, as ``<area>.<its name>``."""
 
     def add(function: Callable[[Path], Values]) -> Callable[[Path], Values]:
         area = function.__module__.rpartition("of_")[2]
-        GOLDENS[f"{area}.{function.__name__}"] = Golden(function, tolerance)
+        GOLDENS[f"{area}.{function.__name__}"] = Golden(function, tolerance, needs)
         return function
 
     return add
@@ -59,10 +61,15 @@ def rounded(array: Any) -> list[float]:
     return [float(f"{number:.{DIGITS}g}") for number in np.asarray(array, np.float64).ravel()]
 
 
+def find(name: str) -> Golden:
+    """Return a golden by its name."""
+    importlib.import_module(f"goldens.of_{name.partition('.')[0]}")
+    return GOLDENS[name]
+
+
 def compute(name: str, folder: Path) -> dict[str, Any]:
     """Return tolerance and values of a golden as the file gives them."""
-    importlib.import_module(f"goldens.of_{name.partition('.')[0]}")
-    golden = GOLDENS[name]
+    golden = find(name)
     return json.loads(json.dumps({"tolerance": golden.tolerance, "values": golden.function(folder)}))
 
 

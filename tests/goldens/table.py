@@ -52,9 +52,9 @@ HELD: dict[str, tuple[str, ...]] = {
     "tasks.crops": ("tasks.missing_faces", "faces.crops"),
     "tasks.groups": ("tasks.groups",),
     "tasks.folds": ("tasks.folds",),
-    "tasks.protocols": ("tasks.folds",),
+    "tasks.protocols": ("tasks.folds", "tasks.grouped_folds"),
     "tasks.soft_labels": ("data.soft_labels",),
-    "tasks.splitters": ("tasks.folds",),
+    "tasks.splitters": ("tasks.folds", "tasks.grouped_folds"),
     "tasks.task": ("tasks.tasks", "tasks.groups"),
     "tasks.view": ("data.views",),
 }
