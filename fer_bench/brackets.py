@@ -74,22 +74,22 @@ def read(kind: str, text: str) -> tuple[str, dict[str, Any]]:
 def validate(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
     """Return the parameters that ``values`` of `read` give.
 
-    A word is taken as a text where the parameter takes texts, else as what it spells: a number, ``true`` or ``null``.
+    A word is what it spells, a number, ``true`` or ``null``, or a text where the parameter does not take that.
 
     Raises:
         ValidationError: a value is not allowed.
     """
-    first = {name: _map(value, lambda word: None if word == "null" else str(word)) for name, value in values.items()}
+    spelled = {name: _map(value, _spelled) for name, value in values.items()}
     try:
-        return model.model_validate(first)
+        return model.model_validate(spelled)
     except ValidationError as error:
         failed = {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
-        spelled = {name: _map(values[name], _spelled) for name in failed & values.keys()}
+        texts = {name: _map(values[name], str) for name in failed & values.keys()}
         try:
-            return model.model_validate({**first, **spelled})
+            return model.model_validate({**spelled, **texts})
         except ValidationError as second:
-            texts = {fault["loc"] for fault in second.errors() if fault["type"] == "string_type"}
-            raise (error if texts & {fault["loc"] for fault in error.errors()} else second) from None
+            wants_text = any(fault["type"] == "string_type" for fault in error.errors())
+            raise (second if wants_text else error) from None
 
 
 def write(value: object) -> str:
@@ -147,6 +147,6 @@ def _map(value: Any, function: Any) -> Any:
 def _spelled(word: Word) -> Any:
     """Return what a word spells in JSON, or the text."""
     try:
-        return json.loads(word) if word != "null" else str(word)
+        return json.loads(word)
     except ValueError:
         return str(word)

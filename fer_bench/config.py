@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fer_bench import paths
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
 from fer_bench.sizes import parse_size
+from fer_bench.yaml_files import read_yaml
 
 Labels = Literal["native", "basic-6", "basic-7", "basic-8"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -242,7 +242,7 @@ class RunConfig(BaseModel):
         Raises:
             FerBenchError: as `build`; the faults of all runs at once.
         """
-        values = _read_yaml(file) if file else {}
+        values = read_yaml(file) if file else {}
         if "runs" not in values:
             return (cls.build(file, overrides),)
         entries = values.pop("runs")
@@ -268,7 +268,7 @@ class RunConfig(BaseModel):
         Raises:
             FerBenchError: unreadable file, unknown key or a value that is not allowed; all faults at once.
         """
-        return cls._check(_read_yaml(file) if file else {}, overrides, file)
+        return cls._check(read_yaml(file) if file else {}, overrides, file)
 
     @classmethod
     def _check(cls, settings: Mapping[Any, Any], overrides: Mapping[str, Any], file: Path | None) -> Self:
@@ -284,7 +284,7 @@ class RunConfig(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             faults = [
-                f"{' '.join(str(part) for part in fault['loc'])}: {fault['msg']}, got {fault['input']!r}"
+                f"{' '.join(str(part) for part in fault['loc'])}: {fault['msg']}, got {_short(fault['input'])}"
                 if fault["loc"]
                 else fault["msg"].removeprefix("Value error, ")
                 for fault in error.errors()
@@ -292,17 +292,7 @@ class RunConfig(BaseModel):
             raise FerBenchError(f"The run's settings are not valid:\n{bullet_list(faults)}") from None
 
 
-def _read_yaml(file: Path) -> dict[Any, Any]:
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FerBenchError(f"Cannot read the configuration {str(file)!r}: {error.strerror}.") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise FerBenchError(f"{str(file)!r} is not valid YAML: {' '.join(str(error).split())}") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise FerBenchError(
-            f"{str(file)!r} holds a {type(values).__name__}; expected keys such as 'datasets: [synthetic]'."
-        )
-    return values
+def _short(value: object) -> str:
+    """Return a value as a fault shows it."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]} …"

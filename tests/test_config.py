@@ -53,6 +53,47 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path, text, message):
     assert message in str(caught.value)
 
 
+DOUBTFUL = {
+    "duplicate-key": ("folds: 3\nlabels: native\nfolds: 4\n", "line 3: 'folds' is given in line 1"),
+    "octal": ("folds: 0777\n", "line 1: 'folds' is '0777'"),
+    "hexadecimal": ("folds: 0x1F\n", "'0x1F'"),
+    "sexagesimal": ("folds: 1:30\n", "'1:30'"),
+    "underscores": ("limit: 1_000\n", "'1_000'"),
+    "date": ("test_split: 2024-01-01\n", "'2024-01-01'"),
+    "huge": (f"limit: {'9' * 5000}\n", "line 1: 'limit'"),
+    "alias": ("datasets: &a [x]\nbackbones: *a\n", "line 2: anchors and aliases"),
+    "merge": ("<<: {folds: 3}\n", "line 1: merges"),
+    "tag": ("folds: !!float 3\n", "tag"),
+    "python-tag": ("folds: !!python/object/apply:os.getcwd []\n", "tag"),
+    "deep": ("folds: " + "[" * 2000 + "]" * 2000 + "\n", "more than 10 lists"),
+    "laughs": ("a: &a [x]\n" + "".join(f"{c}: &{c} [{','.join([f'*{b}'] * 9)}]\n" for b, c in ("ab", "bc", "cd")),
+               "anchors"),
+    "nested-duplicate": ("runs:\n- {folds: 3, folds: 4}\n", "line 2: 'folds' is given in line 2"),
+    "large": ("#" * 1_000_001, "larger than 1,000,000 bytes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DOUBTFUL)
+def test_yaml_that_can_be_read_in_two_ways_is_refused_with_key_and_line(kind, tmp_path):
+    text, message = DOUBTFUL[kind]
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    with pytest.raises(FerBenchError) as caught:
+        RunConfig.build(file, {})
+    assert message in str(caught.value)
+    assert len(str(caught.value)) < 5000
+
+
+def test_plain_yaml_numbers_and_words_are_read_as_before(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        "folds: 3\nface_margin: 2.5e-1\nleak_free: yes\nlimit: null\ntest_split: 'no'\nseeds: [0, 4294967295]\n"
+    )
+    config = RunConfig.build(file, {})
+    assert (config.folds, config.face_margin, config.leak_free, config.limit) == (3, 0.25, True, None)
+    assert (config.test_split, config.seeds) == ("no", (0, 4294967295))
+
+
 def test_a_file_that_is_not_there_or_not_text(tmp_path):
     with pytest.raises(FerBenchError, match="Cannot read the configuration"):
         RunConfig.build(tmp_path / "none.yaml", {})

@@ -19,6 +19,7 @@ CODE = """
         stages: tuple[str, ...] = ()
         mode: Literal["fast", "slow"] = "fast"
         note: str = ""
+        stage: str | int = -2
 
     @hookimpl
     def fer_bench_strategies():
@@ -34,7 +35,13 @@ def registry(write_plugin):
 
 def test_parameters_are_parsed_checked_and_printed_canonically(registry):
     component = registry.strategy(" tune[ rate=0.5, stages=[b1, b2],note='a, b [c]' ] ")
-    assert component.params.model_dump() == {"rate": 0.5, "stages": ("b1", "b2"), "mode": "fast", "note": "a, b [c]"}
+    assert component.params.model_dump() == {
+        "rate": 0.5,
+        "stages": ("b1", "b2"),
+        "mode": "fast",
+        "note": "a, b [c]",
+        "stage": -2,
+    }
     assert str(component) == 'tune[note="a, b [c]",rate=0.5,stages=["b1", "b2"]]'
     assert registry.strategy(str(component)).params == component.params
     assert str(registry.strategy("tune[rate=0.1]")) == "tune"
@@ -83,7 +90,14 @@ def test_what_a_user_types_wrong_is_named(registry, text, message):
 )  # fmt: skip
 def test_a_parameter_decides_of_which_type_a_word_is(registry, typed, note):
     component = registry.strategy(f"tune[note={typed},rate=2]")
-    assert component.params.model_dump() == {"rate": 2.0, "stages": (), "mode": "fast", "note": note}
+    assert component.params.model_dump() == {"rate": 2.0, "stages": (), "mode": "fast", "note": note, "stage": -2}
+    assert registry.strategy(str(component)).params == component.params
+
+
+@pytest.mark.parametrize(("typed", "stage"), [("-3", -3), ("block1", "block1"), ("'-3'", "-3")])
+def test_a_parameter_that_takes_both_gets_a_number_where_one_is_spelled(registry, typed, stage):
+    component = registry.strategy(f"tune[stage={typed}]")
+    assert component.params.stage == stage
     assert registry.strategy(str(component)).params == component.params
 
 
