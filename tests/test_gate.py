@@ -137,7 +137,9 @@ def test_a_gain_passes(frozen):
 def test_too_few_data_are_told_with_what_would_settle_it(tmp_path):
     write_runs(tmp_path / "old", n=40)
     invoke("baseline", "freeze", "--runs-dir", tmp_path / "old", "--output", tmp_path / "base")
-    result = gate(tmp_path, runs="old")
+    assert gate(tmp_path, runs="old").exit_code == 0, "the same predictions"
+    write_runs(tmp_path / "new", 0.05, n=40)
+    result = gate(tmp_path)
     assert result.exit_code == 3
     assert "these 40 samples can show a drop of" in result.stdout
     assert "samples would settle a margin of 2" in result.stdout

@@ -18,7 +18,7 @@ EQUAL = 1e-9
 
 @functools.lru_cache(maxsize=2)
 def draw_flips(n: int) -> Array:
-    """Return signs of n units, (flips, n) float32, the first row all 1; the same ones for the same n.
+    """Return signs of n units, (flips, n) float64, the first row all 1; the same ones for the same n.
 
     All of them where they are ``RESAMPLES`` or fewer; the sign of the first unit is then fixed, since a two-sided test
     counts a flip and its opposite alike. Of five units or fewer there are 16 or fewer, so that no p-value is below
@@ -29,7 +29,7 @@ def draw_flips(n: int) -> Array:
     else:
         bits = np.random.default_rng(0).integers(0, 2, size=(RESAMPLES, n), dtype=np.int8)
         bits[0] = 0
-    return (1 - 2 * bits).astype(np.float32)
+    return (1 - 2 * bits).astype(np.float64)
 
 
 def flip_parts(parts: Array, shares: Array, level: float) -> tuple[float, float, float]:
@@ -52,7 +52,7 @@ def flip_parts(parts: Array, shares: Array, level: float) -> tuple[float, float,
     if slack == 0:
         return 1.0, 0.0, 0.0
     signs = draw_flips(len(parts))
-    flipped, tied = signs @ parts, signs @ shares
+    flipped, tied = (signs @ np.stack([parts, shares], axis=1)).T
     p_value = float((np.abs(flipped) >= abs(difference) - slack).mean())
     # A flip does not reject a true difference d where |flipped - d tied| >= |difference - d|: where d lies between two
     # roots on either side of the difference, and everywhere if all signs are alike.

@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import scipy
+from scipy import special
 
 from fer_bench.arrays import Array
-from fer_bench.evaluation.checks import check_predictions, group_codes
-from fer_bench.evaluation.classification import count_answers
-from fer_bench.evaluation.influence import measure_influence, measure_slope
+from fer_bench.evaluation.checks import group_codes
+from fer_bench.evaluation.difference import Difference, compare_estimates
+from fer_bench.evaluation.estimate import Estimate, measure, measure_parts
+from fer_bench.evaluation.influence import measure_slope
 from fer_bench.evaluation.metrics import Metric
-from fer_bench.evaluation.resampling import resample_metric
 
 Verdict = Literal["PASS", "FAIL", "UNDERPOWERED"]
 
+FEW_CHANGED = 20
+"""Units whose answers changed: with fewer, the lower bound has a term for changes that were not seen."""
+CHANGED = 1e-9
+"""A unit's part of the difference above this is a change."""
 POWER = 0.9
 """Of the smallest drop that data are said to show."""
 
@@ -27,19 +31,22 @@ class NonInferiority:
     """What a non-inferiority test found. All differences are in the metric's unit, positive where the second is better.
 
     Attributes:
-        verdict: ``PASS``: a drop of the margin or more is excluded. ``FAIL``: it is not, and there is a drop.
-            ``UNDERPOWERED``: neither can be told from these data.
+        verdict: ``PASS``: a drop of the margin or more is excluded, or nothing changed. ``FAIL``: it is not excluded,
+            and a drop is shown. ``UNDERPOWERED``: neither can be told from these data.
+        identical: whether both gave the same predictions; the bounds are then 0.
         difference: second minus first.
         low: one-sided lower bound; likewise ``high``, the upper one. Each is wrong in a share ``alpha`` of cases.
-        standard_error: of the difference.
+        standard_error: of the difference, from units and seeds.
         p_value: of the hypothesis that the drop is as large as the margin or larger.
         detectable_drop: the smallest true drop for which data like these give a ``high`` below 0 in 9 of 10 cases.
         units: subjects or samples that were compared.
-        units_needed: how many would settle it: with so many, ``high - low`` is the margin, and either answer holds.
+        units_needed: the least and the most that would settle it, as far as these data tell how much units differ.
+        seeds: trainings of the method with fewer; with one, the verdict is of these trained models only.
         margin: of the test; likewise ``alpha``.
     """
 
     verdict: Verdict
+    identical: bool
     difference: float
     low: float
     high: float
@@ -47,7 +54,8 @@ class NonInferiority:
     p_value: float
     detectable_drop: float
     units: int
-    units_needed: int
+    units_needed: tuple[int, int]
+    seeds: int
     margin: float
     alpha: float
 
@@ -58,27 +66,28 @@ def noninferiority_test(
     first: Array,
     second: Array,
     groups: Array | None = None,
+    seeds: Array | None = None,
     *,
     margin: float = 0.02,
     alpha: float = 0.05,
 ) -> NonInferiority:
     """Test whether the second method is worse than the first by ``margin`` or more, on the same samples.
 
-    The one-sided bounds are Student's, on what each unit adds to the difference: its influence value, the derivative
-    of metric(second) - metric(first) by the unit's weight (the infinitesimal jackknife: B. Efron, "The jackknife, the
-    bootstrap and other resampling plans", 1982, chapter 6). It serves UAR, which is no mean of samples, as well as
-    accuracy, and whole subjects as well as samples. PASS is the test of W. C. Blackwelder, "Proving the null
-    hypothesis in clinical trials" (Controlled Clinical Trials 3, 1982). FAIL asks that a drop is shown as well, so that
-    a method that did not get worse fails in at most ``alpha`` of cases, however few the data.
+    PASS is the test of W. C. Blackwelder, "Proving the null hypothesis in clinical trials" (Controlled Clinical Trials
+    3, 1982), with Student's bound on what each unit adds to the difference; where a few units lost much more than the
+    others, it is lowered by what their skewness asks for (P. Hall, "On the removal of skewness by transformation",
+    Journal of the Royal Statistical Society B 54, 1992). FAIL asks that a drop is shown, by a one-sided test: the signs
+    of the units are flipped, see ``flip_parts``. With several seeds the variance over seeds is added, and the upper
+    bound is Student's too, as in ``compare_estimates``.
 
-    Where no answer changed, a variance from the data would be 0 and ten samples as good as ten thousand. So the
-    standard error has a floor for which the bound is then the rule of three, -ln(alpha) / n (J. A. Hanley and A.
-    Lippman-Hand, "If nothing goes wrong, is everything all right?", JAMA 249, 1983), n being the units, subjects where
-    they are known, that have samples of the class in which one unit counts most. A metric that is
-    neither of counts nor a mean is bootstrapped instead.
+    Where the answers of few units changed (fewer than ``FEW_CHANGED``), their variance is too small to be true as often
+    as it is too large, and the lower bound alone gets a term for what was not seen: the rule of three, -ln(alpha) / n
+    (J. A. Hanley and A. Lippman-Hand, "If nothing goes wrong, is everything all right?", JAMA 249, 1983), n being the
+    units that have samples of the class in which one unit counts most. The same predictions are no few data: nothing
+    got worse, and the verdict is PASS.
 
-    It speaks of these two trained models on other samples (subjects) of the same kind. How much another training of
-    the same method would differ is no part of it; a margin must leave room for that.
+    With one seed it speaks of these two trained models on other samples (subjects) of the same kind; how much another
+    training of the same method would differ is then no part of it, and a margin must leave room for that.
 
     Args:
         metric: any; a gain is positive also where lower is better.
@@ -86,6 +95,7 @@ def noninferiority_test(
         first: (n, c) probabilities, of the baseline.
         second: (n, c) probabilities.
         groups: (n,) names of subjects; or sample ids, if samples were tested once per seed. None: each row is a unit.
+        seeds: (n,) int, the seed of each row; None: all are of one.
         margin: above 0, in the metric's unit.
         alpha: above 0 and below 0.5.
 
@@ -96,32 +106,35 @@ def noninferiority_test(
         raise ValueError(f"margin is {margin}; expected a number above 0, such as 0.02")
     if not 0 < alpha < 0.5:
         raise ValueError(f"alpha is {alpha}; expected a number between 0 and 0.5, such as 0.05")
-    labels, first = check_predictions(true, first)
-    _, second = check_predictions(true, second)
-    units, n = group_codes(groups, len(labels))
-    if n < 2:
+    before, after = (measure(metric, true, method, seeds, groups) for method in (first, second))
+    units = group_codes(groups, len(true))[1]
+    if units < 2:
         raise ValueError("there is one subject (or sample); expected two or more to compare")
+    found = compare_estimates(before, after, level=1 - 2 * alpha)
     sign = 1.0 if metric.higher_is_better else -1.0
-    difference = sign * (metric.score(labels, second) - metric.score(labels, first))
-    variance = _variance(metric, labels, first, second, units, n)
-    floor = (
-        -math.log(alpha) / float(scipy.stats.norm.isf(alpha)) * _largest_step(metric, labels, first, units, n)
-    ) ** 2
-    error = math.sqrt(variance + floor)
-    t = float(scipy.stats.t.isf(alpha, n - 1))
-    low, high = difference - t * error, difference + t * error
-    verdict: Verdict = "PASS" if low > -margin else "FAIL" if high < 0 else "UNDERPOWERED"
+    parts = sign * measure_parts(before, after)
+    changed = int(np.count_nonzero(np.abs(parts) > CHANGED))
+    identical = np.array_equal(np.asarray(first), np.asarray(second))
+    few = 0 < changed < FEW_CHANGED or (changed == 0 and not identical)
+    floor = _rule_of_three(before, alpha) if few else 0.0
+    t = float(special.stdtrit(found.df, 1 - alpha))
+    error = math.hypot(found.error, floor)
+    difference = sign * found.value
+    low, high = difference - (t + _correct_skew(parts, t)) * error, max(sign * found.low, sign * found.high)
+    verdict: Verdict = "PASS" if identical or low > -margin else "FAIL" if high < 0 else "UNDERPOWERED"
     shortfall = (difference + margin) / error if error else math.inf * (difference + margin)
     return NonInferiority(
         verdict=verdict,
+        identical=identical,
         difference=difference,
         low=low,
         high=high,
-        standard_error=error,
-        p_value=float(scipy.stats.t.sf(shortfall, n - 1)),
-        detectable_drop=(t + float(scipy.stats.norm.ppf(POWER))) * error,
-        units=n,
-        units_needed=_units_needed(n, variance, floor, margin, alpha),
+        standard_error=found.error,
+        p_value=float(special.stdtr(found.df, -shortfall)),
+        detectable_drop=(t + float(special.ndtri(POWER))) * found.error,
+        units=units,
+        units_needed=_units_needed(units, changed / before.n * units, found, margin, alpha),
+        seeds=found.seeds,
         margin=margin,
         alpha=alpha,
     )
@@ -143,43 +156,55 @@ def show_equivalence(
     power approach", Journal of Pharmacokinetics and Biopharmaceutics 15, 1987). Arguments: ``noninferiority_test``.
     """
     found = noninferiority_test(metric, true, first, second, groups, margin=margin, alpha=alpha)
-    return -margin < found.low and found.high < margin, found
+    turned = noninferiority_test(metric, true, second, first, groups, margin=margin, alpha=alpha)
+    return found.verdict == turned.verdict == "PASS", found
 
 
-def _variance(metric: Metric, true: Array, first: Array, second: Array, units: Array, n: int) -> float:
-    """Return the variance of metric(second) - metric(first) from ``n`` units."""
-    if metric.from_confusion is None and metric.per_sample is None:
-        values = resample_metric(metric, true, [first, second], units, resamples=1000)
-        return float((values[1] - values[0]).var(ddof=1))
-    before, after = (measure_influence(metric, true, method, units, n) for method in (first, second))
-    influence = after - before
-    return float((influence**2).sum() * n / (n - 1))
-
-
-def _largest_step(metric: Metric, true: Array, probabilities: Array, units: Array, n: int) -> float:
-    """Return by how much one unit's answers move a metric of counts: all that it said, or all that it said of the class
-    in which that counts most, on average over the units that have any; 0 for metrics of other kinds.
-    """
-    if metric.from_confusion is None:
+def _correct_skew(parts: Array, t: float) -> float:
+    """Return what to add to a quantile ``t`` of a lower bound where the units' parts are skewed to losses; else 0."""
+    centred = parts - parts.mean()
+    spread = float(np.sqrt((centred**2).mean()))
+    if spread <= CHANGED:
         return 0.0
-    gradient = measure_slope(metric, count_answers(true, probabilities)[0])
-    reach = gradient.max(axis=1) - gradient.min(axis=1)
-    samples = np.bincount(true, minlength=len(reach))
-    holders = np.bincount(np.unique(units * len(reach) + true) % len(reach), minlength=len(reach))
-    by_class = (reach * samples)[samples > 0] / holders[samples > 0]
-    return max(float(reach[true].sum() / n), float(by_class.max()))
+    skewness = float((centred**3).mean()) / spread**3
+    return max(0.0, -skewness) * (1 + 2 * t**2) / (6 * math.sqrt(len(parts)))
 
 
-def _units_needed(n: int, variance: float, floor: float, margin: float, alpha: float) -> int:
-    """Return how many units make the two bounds lie ``margin`` apart: variance falls with n, the floor with n squared.
+def _rule_of_three(estimate: Estimate, alpha: float) -> float:
+    """Return the standard error whose bound is the rule of three for the units' largest step; 0 without counts."""
+    if estimate.tables is None:
+        return 0.0
+    reach = _largest_step(estimate.metric, estimate.tables)
+    return -math.log(alpha) / float(special.ndtri(1 - alpha)) * reach
 
-    Student's quantile is that of the number returned.
+
+def _largest_step(metric: Metric, tables: Array) -> float:
+    """Return by how much one unit's answers move a metric of counts: all that it said, or all that it said of the class
+    in which that counts most, on average over the units that have any.
+
+    Args:
+        metric: of counts.
+        tables: (n, c, c) float, confusion matrices of the units.
     """
-    needed = n
-    for _ in range(20):
-        aim = (margin / (2 * float(scipy.stats.t.isf(alpha, max(needed - 1, 1))))) ** 2
-        root = math.sqrt(variance**2 + 4 * floor * aim)
-        previous, needed = needed, max(2, math.ceil(n * (variance + root) / (2 * aim)))
-        if needed == previous:
-            break
-    return needed
+    slope = measure_slope(metric, tables.sum(axis=0))
+    reach = slope.max(axis=1) - slope.min(axis=1)
+    held = tables.sum(axis=2)
+    samples, holders = held.sum(axis=0), np.count_nonzero(held, axis=0)
+    by_class = (reach * samples)[samples > 0] / holders[samples > 0]
+    return max(float(reach @ samples) / len(tables), float(by_class.max()))
+
+
+def _units_needed(n: int, changed: float, found: Difference, margin: float, alpha: float) -> tuple[int, int]:
+    """Return how many units make the two bounds lie ``margin`` apart in 9 of 10 cases, at the least and at the most.
+
+    The range is that of the variance over units, by its chi-squared distribution at 90 %; what seeds add does not fall
+    with more units, and is left out. No fewer than show ``FEW_CHANGED`` changed answers, or the rule of three where
+    that asks for less.
+    """
+    spread = found.unit_error**2
+    unseen = -math.log(alpha) / margin
+    fewest = min(n * FEW_CHANGED / changed, 4 * unseen) if changed else unseen
+    tails = special.chdtri(n - 1, np.array([0.05, 0.95]))  # the upper and the lower point
+    reach = float(special.ndtri(1 - alpha) + special.ndtri(POWER))
+    least, most = (math.ceil(max(2, fewest, n * spread * (n - 1) / tail * (reach / margin) ** 2)) for tail in tails)
+    return least, most

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
-from fer_bench.evaluation.metrics import Metric
+from fer_bench.evaluation.metrics import Metric, score_seeds
 from fer_bench.evaluation.noninferiority import NonInferiority, noninferiority_test
 from fer_bench.results.baseline import FrozenRow, load, round_predictions
 from fer_bench.results.predictions import Predictions
@@ -50,18 +50,21 @@ class CheckedRow:
         test = self.test
         change = f"{100 * test.difference:+.2f} points [{100 * test.low:+.2f}, {100 * test.high:+.2f}]"
         if self.verdict == "PASS":
-            return f"{change}; a drop of {100 * test.margin:g} or more is excluded"
+            if test.identical:
+                return "the same predictions"
+            return f"{change}; a drop of {100 * test.margin:g} or more is excluded{self._scope()}"
         if self.verdict == "FAIL":
-            return f"{change}; it dropped, and {100 * test.margin:g} points or more cannot be excluded"
-        samples = "" if self.unit == "samples" else f" (some {self._samples_needed():,} samples)"
+            return f"{change}; it dropped, and {100 * test.margin:g} points or more cannot be excluded{self._scope()}"
+        least, most = test.units_needed
         return (
             f"{change}; these {test.units:,} {self.unit} can show a drop of {100 * test.detectable_drop:.1f} points at "
-            f"least; {test.units_needed:,} {self.unit}{samples} would settle a margin of {100 * test.margin:g}"
+            f"least; {least:,} to {most:,} {self.unit} would settle a margin of {100 * test.margin:g}{self._scope()}"
         )
 
-    def _samples_needed(self) -> int:
+    def _scope(self) -> str:
+        """Return what the finding speaks of."""
         assert self.test is not None
-        return round(self.samples * self.test.units_needed / self.test.units)
+        return " (these trained models only: one seed)" if self.test.seeds == 1 else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +127,7 @@ def check(baseline: Path, runs_dir: Path, metric: Metric, margin: float, alpha: 
 def _check_row(frozen: FrozenRow, row: MethodRow, metric: Metric, margin: float, alpha: float) -> CheckedRow:
     then = frozen.predictions
     true, before, unit = then.labels, then.probabilities, then.unit_word
-    score, samples = metric.score(true, before), then.n_samples
+    score, samples = float(score_seeds(metric, true, before, then.seed).mean()), then.n_samples
     if row.failed or row.predictions is None:
         error = "; ".join(sorted({cell.error for cell in row.failed}))
         return CheckedRow(
@@ -133,12 +136,13 @@ def _check_row(frozen: FrozenRow, row: MethodRow, metric: Metric, margin: float,
         )  # fmt: skip
     after = round_predictions(row.predictions).probabilities
     try:
-        found = noninferiority_test(metric, true, before, after, then.units, margin=margin, alpha=alpha)
+        found = noninferiority_test(metric, true, before, after, then.units, then.seed, margin=margin, alpha=alpha)
     except ValueError as error:
         raise FerBenchError(f"{frozen.name} cannot be tested: {error}.") from None
+    current = float(score_seeds(metric, true, after, then.seed).mean())
     return CheckedRow(
-        name=frozen.name, verdict=found.verdict, baseline=score, current=metric.score(true, after), test=found,
-        unit=unit, samples=samples, error="",
+        name=frozen.name, verdict=found.verdict, baseline=score, current=current, test=found, unit=unit,
+        samples=samples, error="",
     )  # fmt: skip
 
 
