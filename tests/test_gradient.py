@@ -249,6 +249,9 @@ def test_training_that_diverged_is_no_result(patience):
         ((Rule(),), "no rule matches head/kernel"),
         ((Rule(rate=0), Rule(head=True, rate=0)), "trains nothing"),
         ((Rule(start="middle"), Rule(head=True)), "no stage 'middle'; the stages are low, high"),
+        ((Rule(stop=999), Rule(start=999), Rule(head=True)), "no stage 999; write -2 to 2 or a name: low, high"),
+        ((Rule(rate=0, stop=2), Rule(start=2), Rule(head=True)), "no stage 2; write -2 to 1 or a name"),
+        ((Rule(start=-999), Rule(head=True)), "no stage -999"),
     ],
 )
 def test_each_parameter_obeys_exactly_one_rule(given, message):

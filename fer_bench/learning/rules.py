@@ -84,11 +84,15 @@ def _stages_of(rule: Rule, stages: Sequence[str]) -> tuple[str, ...]:
     if rule.head:
         return ("head",)
 
-    def position(stage: str | int | None) -> int | None:
+    def position(stage: str | int | None, highest: int) -> int | None:
         if isinstance(stage, str):
             if stage not in stages:
                 raise ValueError(f"there is no stage {stage!r}; the stages are {', '.join(stages)}")
             return list(stages).index(stage)
+        if stage is not None and not -len(stages) <= stage <= highest:
+            raise ValueError(
+                f"there is no stage {stage}; write {-len(stages)} to {highest} or a name: {', '.join(stages)}"
+            )
         return stage
 
-    return tuple(stages[position(rule.start) : position(rule.stop)])
+    return tuple(stages[position(rule.start, len(stages) - 1) : position(rule.stop, len(stages))])
