@@ -127,10 +127,10 @@ def main() -> None:
         console.warn(f"fer-bench: There is too little memory ({error or 'no more is given'}): take fewer images.")
         sys.exit(2)
     except OSError as error:
+        if not console.is_writable():
+            console.warn(f"fer-bench: Cannot print the result: {error.strerror}. What was done is stored.")
+            sys.exit(2)
         if why := lacking(error):
             console.warn(f"fer-bench: {why[0].upper()}{why[1:]}.")
             sys.exit(2)
-        if console.is_writable():
-            raise
-        console.warn(f"fer-bench: Cannot print the result: {error.strerror}. What was done is stored.")
-        sys.exit(2)
+        raise
