@@ -15,6 +15,7 @@ from fer_bench.data.checks import check_samples
 from fer_bench.data.faults import Faults
 from fer_bench.data.index import IndexWriter, read_index, write_index
 from fer_bench.data.prepare import find_prepared, old_format, prepare
+from fer_bench.data.prepared import SCHEMA
 from fer_bench.errors import DataError, FerBenchError
 from fer_bench.evaluation.calibration import soft_accuracy, soft_kl
 from fer_bench.executors.grid import check_labels
@@ -200,8 +201,8 @@ def test_other_formats_are_named_and_prepared_again(prepared, tmp_path):
     summary = json.loads((prepared.folder / "prepared.json").read_text())
     (prepared.folder / "prepared.json").write_text(json.dumps({**summary, "schema": 1}))
     assert find_prepared(component(), tmp_path) is None
-    assert "has format 1; this fer-bench reads and writes format 2." in old_format(component(), tmp_path)
-    assert prepare(component(), tmp_path).summary["schema"] == 2
+    assert f"has format 1; this fer-bench reads and writes format {SCHEMA}." in old_format(component(), tmp_path)
+    assert prepare(component(), tmp_path).summary["schema"] == SCHEMA
     assert old_format(component(), tmp_path) == ""
 
 
