@@ -103,8 +103,8 @@ def test_closed_streams_end_in_no_traceback(closed, tmp_path):
 
 @pytest.mark.slow
 def test_an_interrupt_at_any_time_ends_in_130_and_no_traceback(tiny):
-    """From the first import on; before that, Python itself has not read our code."""
-    code = PROCESS.replace("from fer_bench.cli", "print(flush=True)\nfrom fer_bench.__main__")
+    """From the first call on; before that, Python itself has not read our code."""
+    code = PROCESS.replace("from fer_bench.cli import main", "from fer_bench.__main__ import main\nprint(flush=True)")
     for delay in (0.1, 0.3, 0.6, 1.0, 1.5, 2.5):
         process = start(tiny, "run", *BASE, "--folds", "2", process=code)
         process.stdout.readline()
