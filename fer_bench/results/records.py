@@ -415,8 +415,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 def to_json(record: Any) -> Json:
     """Return a record as plain JSON."""
-    kind: Any = type(record)
-    return _adapter(kind).dump_python(record, mode="json", exclude_defaults=True, by_alias=True)
+    return _adapter(record.__class__).dump_python(record, mode="json", exclude_defaults=True, by_alias=True)
 
 
 def from_json(kind: type[T], value: object) -> T:
