@@ -103,7 +103,7 @@ def test_names_of_any_kind_are_read_back_and_are_no_formulas(tmp_path):
     assert len(text.split("\n")) == 1 + 20 + 1
     fields = [field for line in csv.reader(io.StringIO(text, newline="")) for field in line[2:4]]
     assert not [field for field in fields if field[:1] in "=+-@" or not field.isprintable()]
-    assert gate(tmp_path, runs="runs").exit_code == 3
+    assert gate(tmp_path, runs="runs").exit_code == 0  # the same predictions, few as they are
 
 
 def test_rounding_turns_no_answer():

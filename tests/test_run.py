@@ -240,7 +240,7 @@ def test_images_of_many_sizes_and_kinds_reach_the_backbone(tiny, write_plugin, s
         (["--limit", "2"], "--limit 2 is below the 3 classes"),
         (["--limit", "0"], "limit: Input should be greater than or equal to 2, got 0"),
         (["--seeds", "0,x"], "--seeds '0,x' is not a list of whole numbers"),
-        (["--protocol", "loocv"], "protocol: Input should be 'auto', 'kfold', 'group-kfold'"),
+        (["--protocol", "loocv"], "Unknown protocol 'loocv'"),
         (["--precision", "int8"], "precision: Input should be"),
         (["--runs-dir", "file/runs"], "Cannot write to the runs folder 'file/runs'"),
         (["--config", "bad.yaml"], "unknown key 'fold'. Did you mean 'folds'?"),
