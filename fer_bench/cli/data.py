@@ -67,15 +67,15 @@ def list_datasets(
     from fer_bench.specs import DatasetSpec
 
     registry = Registry.load()
-    found = [
+    known = [
         (name, plugin.distribution, spec)
         for name, plugin, spec in registry.specs("dataset")
         if isinstance(spec, DatasetSpec)
     ]
     if datasets:
         wanted = [registry.dataset(name).spec for name in datasets]
-        found = [entry for spec in wanted for entry in found if entry[2] is spec]
-    rows = [describe(name, package, spec) for name, package, spec in found]
+        known = [entry for spec in wanted for entry in known if entry[2] is spec]
+    rows = [describe(name, package, spec) for name, package, spec in known]
     if as_json:
         print_json(rows)
     elif datasets:

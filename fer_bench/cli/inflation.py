@@ -36,9 +36,7 @@ def inflation(
     file, protocols do not count: each data set gets all of them, with the added data of its runs; 'cross' has no folds.
     """
     test_split = options.settings_of(context).pop("test_split")
-    everything = [
-        found for found in options.make_config(context, config) if found.protocol != "cross" and not found.train_on
-    ]
+    everything = [run for run in options.make_config(context, config) if run.protocol != "cross" and not run.train_on]
     if not everything:
         raise FerBenchError(f"{str(config)!r} holds runs of 'cross' alone, which have no folds that could flatter.")
     from fer_bench.registry import Registry
@@ -54,8 +52,8 @@ def inflation(
     from fer_bench.tasks.view import select
 
     free = {"protocol": "auto", "test_split": None, "leak_free": None}
-    plain = list(dict.fromkeys(found.model_copy(update=free) for found in everything))
-    wanted = [(found, text) for found in plain for text in found.datasets]
+    plain = list(dict.fromkeys(run.model_copy(update=free) for run in everything))
+    wanted = [(run, text) for run in plain for text in run.datasets]
     runs: list[RunConfig] = []
     for settings, text in wanted:
         common = settings.model_dump()

@@ -66,16 +66,16 @@ def replay(
             "margin above 0, such as 0.02 (2 points), and alpha between 0 and 0.5."
         )
     terms = Terms(tolerance=tolerance, metric=find_metric(metric), margin=margin, alpha=alpha)
-    found = find_cell(Store(runs_dir), cell)
+    stored = find_cell(Store(runs_dir), cell)
     (config,) = options.make_config(context)
     cache = config.cache_folder if reuse_cache else None
     with TerminalReporter(quiet) as reporter:
         registry = Registry.load()
-        done = repeat(found, registry, config.data_folder, cache, terms, reporter, precision)
+        done = repeat(stored, registry, config.data_folder, cache, terms, reporter, precision)
     if as_json:
         record = {
             "schema": 1,
-            "id": found.id,
+            "id": stored.id,
             "answer": done.answer,
             "why": done.why,
             "largest_difference": done.largest,
@@ -84,20 +84,24 @@ def replay(
         }
         print_json(record)
     else:
-        console.echo(f"{found.record}\n{done.answer}: {done.why}")
+        console.echo(f"{stored.record}\n{done.answer}: {done.why}")
         for line in difference_lines(done.differences):
             console.echo(line)
     if ANSWERS.index(done.answer) > [answer.replace(" ", "-") for answer in ANSWERS].index(require):
         raise typer.Exit(1)
 
 
-def difference_lines(found: tuple[tuple[str, object, object], ...]) -> list[str]:
+def difference_lines(differences: tuple[tuple[str, object, object], ...]) -> list[str]:
     """Return what differs in lines, the first of them by itself."""
-    if not found:
+    if not differences:
         return ["Cell and provenance are the same in every field but command and memory."]
-    lines = [f"first difference: {_line(*found[0])}"]
-    lines += [f"                  {_line(*difference)}" for difference in found[1:SHOWN]]
-    return [*lines, f"                  and {len(found) - SHOWN} more; see --json"] if len(found) > SHOWN else lines
+    lines = [f"first difference: {_line(*differences[0])}"]
+    lines += [f"                  {_line(*difference)}" for difference in differences[1:SHOWN]]
+    return (
+        [*lines, f"                  and {len(differences) - SHOWN} more; see --json"]
+        if len(differences) > SHOWN
+        else lines
+    )
 
 
 def _line(name: str, then: object, now: object) -> str:

@@ -35,11 +35,11 @@ def show(
     from fer_bench.results.find import find_cell
     from fer_bench.results.store import Store
 
-    found = find_cell(Store(runs_dir), cell)
+    stored = find_cell(Store(runs_dir), cell)
     if as_json:
-        print_json(_record(found))
+        print_json(_record(stored))
     else:
-        console.echo("\n".join(_lines(found)))
+        console.echo("\n".join(_lines(stored)))
 
 
 def _record(cell: StoredCell) -> dict[str, Any]:

@@ -207,18 +207,18 @@ def evaluate_parts(
     values: dict[str, Array] = {}
     for metric in metrics:
         if metric.from_confusion is not None:
-            found = metric.from_confusion(tables)
+            scores = metric.from_confusion(tables)
         elif metric.per_sample is not None:
-            found = np.bincount(part, weights=metric.per_sample(true, probabilities)) / sizes
+            scores = np.bincount(part, weights=metric.per_sample(true, probabilities)) / sizes
         elif metric.per_part is not None:
-            found = metric.per_part(true, probabilities, part)
+            scores = metric.per_part(true, probabilities, part)
         else:
             slices = np.split(np.argsort(part, kind="stable"), np.cumsum(sizes)[:-1])
-            found = np.array([metric.score(true[rows], probabilities[rows], extra.take(rows)) for rows in slices])
-        outside = ~((found >= metric.lowest - 1e-9) & (found <= metric.highest + 1e-9))
+            scores = np.array([metric.score(true[rows], probabilities[rows], extra.take(rows)) for rows in slices])
+        outside = ~((scores >= metric.lowest - 1e-9) & (scores <= metric.highest + 1e-9))
         if outside.any():
             raise ValueError(
-                f"metric {metric.name!r} returned {found[outside][0]}; it declares {metric.lowest} to {metric.highest}"
+                f"metric {metric.name!r} returned {scores[outside][0]}; it declares {metric.lowest} to {metric.highest}"
             )
-        values[metric.name] = found
+        values[metric.name] = scores
     return values

@@ -110,17 +110,17 @@ def noninferiority_test(
     units = group_codes(groups, len(true))[1]
     if units < 2:
         raise ValueError("there is one subject (or sample); expected two or more to compare")
-    found = compare_estimates(before, after, level=1 - 2 * alpha)
+    estimate = compare_estimates(before, after, level=1 - 2 * alpha)
     sign = 1.0 if metric.higher_is_better else -1.0
     parts = sign * measure_parts(before, after)
     changed = int(np.count_nonzero(np.abs(parts) > CHANGED))
     identical = np.array_equal(np.asarray(first), np.asarray(second))
     few = 0 < changed < FEW_CHANGED or (changed == 0 and not identical)
     floor = _rule_of_three(before, alpha) if few else 0.0
-    t = float(special.stdtrit(found.df, 1 - alpha))
-    error = math.hypot(found.error, floor)
-    difference = sign * found.value
-    low, high = difference - (t + _correct_skew(parts, t)) * error, max(sign * found.low, sign * found.high)
+    t = float(special.stdtrit(estimate.df, 1 - alpha))
+    error = math.hypot(estimate.error, floor)
+    difference = sign * estimate.value
+    low, high = difference - (t + _correct_skew(parts, t)) * error, max(sign * estimate.low, sign * estimate.high)
     verdict: Verdict = "PASS" if identical or low > -margin else "FAIL" if high < 0 else "UNDERPOWERED"
     shortfall = (difference + margin) / error if error else math.inf * (difference + margin)
     return NonInferiority(
@@ -129,12 +129,12 @@ def noninferiority_test(
         difference=difference,
         low=low,
         high=high,
-        standard_error=found.error,
-        p_value=float(special.stdtr(found.df, -shortfall)),
-        detectable_drop=(t + float(special.ndtri(POWER))) * found.error,
+        standard_error=estimate.error,
+        p_value=float(special.stdtr(estimate.df, -shortfall)),
+        detectable_drop=(t + float(special.ndtri(POWER))) * estimate.error,
         units=units,
-        units_needed=_units_needed(units, changed / before.n * units, found, margin, alpha),
-        seeds=found.seeds,
+        units_needed=_units_needed(units, changed / before.n * units, estimate, margin, alpha),
+        seeds=estimate.seeds,
         margin=margin,
         alpha=alpha,
     )
@@ -155,9 +155,9 @@ def show_equivalence(
     Two one-sided tests at ``alpha`` (D. J. Schuirmann, "A comparison of the two one-sided tests procedure and the
     power approach", Journal of Pharmacokinetics and Biopharmaceutics 15, 1987). Arguments: ``noninferiority_test``.
     """
-    found = noninferiority_test(metric, true, first, second, groups, margin=margin, alpha=alpha)
+    test = noninferiority_test(metric, true, first, second, groups, margin=margin, alpha=alpha)
     turned = noninferiority_test(metric, true, second, first, groups, margin=margin, alpha=alpha)
-    return found.verdict == turned.verdict == "PASS", found
+    return test.verdict == turned.verdict == "PASS", test
 
 
 def _correct_skew(parts: Array, t: float) -> float:
@@ -194,14 +194,14 @@ def _largest_step(metric: Metric, tables: Array) -> float:
     return max(float(reach @ samples) / len(tables), float(by_class.max()))
 
 
-def _units_needed(n: int, changed: float, found: Difference, margin: float, alpha: float) -> tuple[int, int]:
+def _units_needed(n: int, changed: float, estimate: Difference, margin: float, alpha: float) -> tuple[int, int]:
     """Return how many units make the two bounds lie ``margin`` apart in 9 of 10 cases, at the least and at the most.
 
     The range is that of the variance over units, by its chi-squared distribution at 90 %; what seeds add does not fall
     with more units, and is left out. No fewer than show ``FEW_CHANGED`` changed answers, or the rule of three where
     that asks for less.
     """
-    spread = found.unit_error**2
+    spread = estimate.unit_error**2
     unseen = -math.log(alpha) / margin
     fewest = min(n * FEW_CHANGED / changed, 4 * unseen) if changed else unseen
     tails = special.chdtri(n - 1, np.array([0.05, 0.95]))  # the upper and the lower point

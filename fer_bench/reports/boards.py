@@ -132,9 +132,9 @@ def boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 
 def _chance(board: Sequence[Row]) -> str:
     """Return what guessing reaches; its accuracy only where it is another number, as with classes of unequal size."""
-    found = next((row.chance for row in board if row.chance), None)
-    said = f"{100 * (found.uar if found else 1 / board[0].classes):.1f} %"
-    accuracy = f"{100 * found.prior:.1f} %" if found else said
+    chance = next((row.chance for row in board if row.chance), None)
+    said = f"{100 * (chance.uar if chance else 1 / board[0].classes):.1f} %"
+    accuracy = f"{100 * chance.prior:.1f} %" if chance else said
     return f"chance UAR {said}" + (f", accuracy {accuracy}" if accuracy != said else "")
 
 

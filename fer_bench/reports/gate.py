@@ -136,12 +136,12 @@ def _check_row(frozen: FrozenRow, row: MethodRow, metric: Metric, margin: float,
         )  # fmt: skip
     after = round_predictions(row.predictions).probabilities
     try:
-        found = noninferiority_test(metric, true, before, after, then.units, then.seed, margin=margin, alpha=alpha)
+        test = noninferiority_test(metric, true, before, after, then.units, then.seed, margin=margin, alpha=alpha)
     except ValueError as error:
         raise FerBenchError(f"{frozen.name} cannot be tested: {error}.") from None
     current = float(score_seeds(metric, true, after, then.seed).mean())
     return CheckedRow(
-        name=frozen.name, verdict=found.verdict, baseline=score, current=current, test=found, unit=unit,
+        name=frozen.name, verdict=test.verdict, baseline=score, current=current, test=test, unit=unit,
         samples=samples, error="",
     )  # fmt: skip
 

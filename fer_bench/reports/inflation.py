@@ -80,13 +80,13 @@ def measure(cells: Sequence[StoredCell], left_out: Callable[[str], object] = ref
         if row.predictions is not None:
             method = asked.dataset, asked.backbone, asked.strategy, asked.numerics
             methods[method][asked.protocol.name, bool(asked.protocol.ignores)].append(row)
-    found: list[Inflation] = []
+    pairs: list[Inflation] = []
     for protocols in methods.values():
         for leaky, honest in (("kfold", "group-kfold"), ("official", "official")):
             for row, twin in itertools.product(protocols[leaky, True], protocols[honest, False]):
                 same = row.experiment.protocol.folds == twin.experiment.protocol.folds
-                found += [made] if same and (made := _compare(row, twin)) else []
-    return sorted(found, key=lambda row: (row.dataset, row.protocol, row.trained_on, row.backbone, row.strategy))
+                pairs += [made] if same and (made := _compare(row, twin)) else []
+    return sorted(pairs, key=lambda row: (row.dataset, row.protocol, row.trained_on, row.backbone, row.strategy))
 
 
 def to_table(rows: Sequence[Inflation]) -> Table:

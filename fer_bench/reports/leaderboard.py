@@ -342,7 +342,7 @@ def _evaluate(
         if not pooled.extra.has(metric.wants) and metric.name != by.name:
             continue
         try:
-            found = [
+            values = [
                 evaluate_parts(pooled.labels, pooled.probabilities, part, [metric], pooled.extra)[metric.name]
                 for part in (run, pooled.cell)
             ]
@@ -351,7 +351,7 @@ def _evaluate(
                 raise
             faults.append(str(error))
             continue
-        scores[metric.name] = _summarise(*found)
+        scores[metric.name] = _summarise(*values)
     seeds = np.array([cell.record.seed for cell in cells])
     return {
         "metric": by,
@@ -367,12 +367,12 @@ def _evaluate(
 
 def _trace(metric: Metric, pooled: Predictions, seeds: Array) -> Sources:
     """Return what a row's metric varies by; ``seeds`` are (p,), of its cells."""
-    found = comparison.estimate(metric, pooled)
+    estimate = comparison.estimate(metric, pooled)
     folds = evaluate_parts(pooled.labels, pooled.probabilities, pooled.cell, [metric], pooled.extra)
     series = [folds[metric.name][seeds == seed] for seed in np.unique(seeds)]
     freedom = len(seeds) - len(series)
     squares = sum(float(((values - values.mean()) ** 2).sum()) for values in series)
-    variances = found.unit_variance, squares / freedom if freedom else None, found.seed_variance
+    variances = estimate.unit_variance, squares / freedom if freedom else None, estimate.seed_variance
     subjects, within, between = (None if variance is None else math.sqrt(variance) for variance in variances)
     return Sources(subjects=subjects, folds=within, seeds=between)
 

@@ -151,7 +151,7 @@ def _reliability(true: Any, probabilities: Any) -> list[dict[str, float]]:
 
 def _curves(row: Row) -> list[dict[str, Any]]:
     """Return the numeric columns of the cells' histories that have two points or more, scaled to 0 to 1."""
-    found: dict[str, list[list[float]]] = defaultdict(list)
+    measured: dict[str, list[list[float]]] = defaultdict(list)
     for cell in row.cells[:MAX_CURVES]:
         try:
             history = pd.read_csv(io.BytesIO(cell.history()))
@@ -160,9 +160,9 @@ def _curves(row: Row) -> list[dict[str, Any]]:
         for name in history.select_dtypes("number"):
             values = history[name].dropna().to_numpy(np.float64)
             if len(values) > 1 and np.isfinite(values).all() and name not in ("epoch", "step"):
-                found[str(name)].append(values.tolist())
+                measured[str(name)].append(values.tolist())
     curves = []
-    for name, series in found.items():
+    for name, series in measured.items():
         low, high = min(map(min, series)), max(map(max, series))
         lines = [[(i / (len(s) - 1), (v - low) / (high - low or 1)) for i, v in enumerate(s)] for s in series]
         curves.append({"name": name, "low": low, "high": high, "lines": lines})
@@ -193,9 +193,9 @@ def _rank_across(rows: Sequence[Row]) -> dict[str, Any] | None:
     for row in rows:
         if row.scores and not row.failed and not row.baseline:
             scores[row.backbone, row.strategy][row.subject, row.trained_on] = row.scores[row.metric.name].mean
-    boards = {board for found in scores.values() for board in found}
+    boards = {board for own in scores.values() for board in own}
     datasets = sorted({subject[0] for subject, _ in boards})
-    methods = [method for method, found in scores.items() if len(found) == len(boards)]
+    methods = [method for method, own in scores.items() if len(own) == len(boards)]
     if len(datasets) < 2 or len(methods) < 2:
         return None
 
@@ -203,12 +203,12 @@ def _rank_across(rows: Sequence[Row]) -> dict[str, Any] | None:
         return float(np.mean([score for (subject, _), score in scores[method].items() if subject[0] == dataset]))
 
     table = np.array([[average(method, dataset) for method in methods] for dataset in datasets])
-    found: FriedmanTest = friedman_test(table, higher_is_better=rows[0].metric.higher_is_better)
-    order = np.argsort(found.average_ranks, kind="stable")
+    test: FriedmanTest = friedman_test(table, higher_is_better=rows[0].metric.higher_is_better)
+    order = np.argsort(test.average_ranks, kind="stable")
     return {
-        "methods": [(" / ".join(filter(None, methods[i])), float(found.average_ranks[i])) for i in order],
-        "difference": found.critical_difference,
-        "p_value": found.p_value,
+        "methods": [(" / ".join(filter(None, methods[i])), float(test.average_ranks[i])) for i in order],
+        "difference": test.critical_difference,
+        "p_value": test.p_value,
         "datasets": len(datasets),
-        "exact": found.exact,
+        "exact": test.exact,
     }

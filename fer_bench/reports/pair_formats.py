@@ -74,14 +74,14 @@ def _notes(pair: Pair) -> list[str]:
 
 def _terms(pair: Pair) -> list[str]:
     """Return what the tests are about."""
-    found = next((line.difference for line in pair.metrics if line.difference), None)
-    if found is None:
+    difference = next((line.difference for line in pair.metrics if line.difference), None)
+    if difference is None:
         return []
     lines = ["interval and p of one paired test, two-sided, not corrected for several metrics"]
-    if found.seed_error is None:
+    if difference.seed_error is None:
         lines.append("one seed: it holds for these trained models only, not for another training")
     else:
-        lines.append(f"it holds for other {pair.unit} and other trainings: {found.seeds} seeds")
+        lines.append(f"it holds for other {pair.unit} and other trainings: {difference.seeds} seeds")
     rope = next((line.equivalence.rope for line in pair.metrics if line.equivalence), None)
     if rope is not None:
         lines.append(f"A > rope, B > rope: probability that A, or B, is better by more than {rope:g}")

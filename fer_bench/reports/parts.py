@@ -45,8 +45,8 @@ def record(row: Row) -> dict[str, Any]:
             groups[name] = {"worst": names[code], "uar": worst, "n": n, "gap": gap, "compared": compared}
     soft = None
     if pooled.soft is not None:
-        found = (function(pooled.soft, pooled.probabilities) for function in (soft_accuracy, soft_kl))
-        soft = dict(zip(("accuracy", "kl"), found, strict=True))
+        scores = (function(pooled.soft, pooled.probabilities) for function in (soft_accuracy, soft_kl))
+        soft = dict(zip(("accuracy", "kl"), scores, strict=True))
     return {"coverage": row.n / size if size else None, "groups": groups, "soft": soft}
 
 

@@ -24,13 +24,13 @@ def find_cell(store: Store, prefix: str) -> StoredCell:
             f"Run 'fer-bench run --runs-dir {store.runs_dir}' first."
         )
     text = prefix.strip().lower()
-    found = [cell for cell in cells if text and cell.id.startswith(text)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        lines = [f"{cell.id[:16]}  {cell.record}" for cell in found]
+    matches = [cell for cell in cells if text and cell.id.startswith(text)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        lines = [f"{cell.id[:16]}  {cell.record}" for cell in matches]
         raise FerBenchError(
-            f"{len(found)} cells start with {prefix!r}; write more of the id:\n{bullet_list(lines, 20)}"
+            f"{len(matches)} cells start with {prefix!r}; write more of the id:\n{bullet_list(lines, 20)}"
         )
     for message in damaged:
         if text and message.startswith(text):
@@ -65,12 +65,12 @@ def find_row(store: Store, text: str) -> MethodRow:
     by_id += [_alone(cell) for cell in cells if wanted and cell.id.startswith(wanted)]
     words = wanted.split()
     by_words = [row for row in rows if words and row.id in current and all(word in row.name.lower() for word in words)]
-    for found in (named, by_id, by_words):
-        if len(found) == 1:
-            return found[0]
-        if found:
-            lines = [f"{row.id[:8]}  {row.name}" for row in found]
-            raise FerBenchError(f"{text!r} may mean {len(found)} things; write an id:\n{bullet_list(lines, 20)}")
+    for matches in (named, by_id, by_words):
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            lines = [f"{row.id[:8]}  {row.name}" for row in matches]
+            raise FerBenchError(f"{text!r} may mean {len(matches)} things; write an id:\n{bullet_list(lines, 20)}")
     lines = [f"{row.id[:8]}  {row.name}" for row in rows]
     raise FerBenchError(f"Nothing in {str(store.runs_dir)!r} is called {text!r}. There are:\n{bullet_list(lines, 20)}")
 

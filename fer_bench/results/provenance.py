@@ -53,13 +53,13 @@ def collect(plugins: Plugins) -> Provenance:
 
 def _code(plugins: Plugins) -> dict[str, Source]:
     """Return distribution -> its source, for fer-bench and each plugin that works."""
-    found = {"fer-bench": source.describe("fer-bench", about.__version__, about.__file__)}
+    sources = {"fer-bench": source.describe("fer-bench", about.__version__, about.__file__)}
     for plugin in plugins:
-        if plugin.status == "ok" and plugin.distribution not in found:
+        if plugin.status == "ok" and plugin.distribution not in sources:
             module = plugins.manager.get_plugin(plugin.name)
             file = getattr(module, "__file__", None)
-            found[plugin.distribution] = source.describe(plugin.distribution, plugin.version, file)
-    return {name: found[name] for name in sorted(found)}
+            sources[plugin.distribution] = source.describe(plugin.distribution, plugin.version, file)
+    return {name: sources[name] for name in sorted(sources)}
 
 
 def _distributions() -> dict[str, str]:

@@ -120,13 +120,13 @@ def gather(cells: Sequence[StoredCell]) -> dict[str, MethodRow]:
     for row in rows:
         if row.id in current:
             groups[row.name].append(replace(row, older=len(current[row.id])))
-    clashes = [f"{name}: {_first_difference(found)}" for name, found in groups.items() if len(found) > 1]
+    clashes = [f"{name}: {_first_difference(several)}" for name, several in groups.items() if len(several) > 1]
     if clashes:
         raise FerBenchError(
             f"The runs hold several results under one name, so it is unclear which is meant:\n{bullet_list(clashes)}\n"
             "Delete the old cells, or run into a fresh folder with --runs-dir. 'fer-bench compare' holds them together."
         )
-    return {name: found[0] for name, found in groups.items()}
+    return {name: several[0] for name, several in groups.items()}
 
 
 def read_rows(runs_dir: Path) -> tuple[dict[str, MethodRow], list[str]]:

@@ -242,9 +242,9 @@ class Store:
                 f"There is no runs folder {str(self.runs_dir)!r}. Run 'fer-bench run' first, "
                 "or name another with --runs-dir."
             )
-        found = [_read_or_say(folder) for folder in self._folders()]
-        cells = [cell for cell in found if isinstance(cell, StoredCell)]
-        damaged = [message for message in found if isinstance(message, str)]
+        contents = [_read_or_say(folder) for folder in self._folders()]
+        cells = [cell for cell in contents if isinstance(cell, StoredCell)]
+        damaged = [message for message in contents if isinstance(message, str)]
         return sorted(cells, key=lambda cell: cell.id), damaged
 
     def _folders(self) -> list[Path]:
