@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fer_bench.keeping import checkpoints
-from fer_bench.keeping.checkpoints import Checkpoint
+from fer_bench.keeping.checkpoints import Checkpoint, remove_finished
 
 ARRAYS = {
     "kernel": np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32),
@@ -120,3 +120,22 @@ def test_a_folder_that_cannot_be_made_is_a_warning(tmp_path, messages):
         checkpoint.save(FACTS, ARRAYS)
     assert len(messages) == 1
     assert "unfinished" in messages[0]
+
+
+def test_what_a_run_left_that_was_killed_after_storing_a_cell_goes_with_the_next_run(left):
+    left.with_suffix(".part").write_bytes(b"half")
+    other = leave(left.with_name("4567cdef.safetensors"), (FACTS, ARRAYS))
+    with Checkpoint(left, pytest.fail) as busy:
+        busy.load(both)
+        remove_finished(left.parent, {"0123abcd"}.__contains__)
+        assert left.is_file()  # another process is at it
+        left.with_suffix(".part").write_bytes(b"half")
+        busy.save(FACTS, ARRAYS)
+    assert sorted(path.name for path in left.parent.iterdir()) == ["4567cdef.lock", "4567cdef.safetensors"]
+    leave(left, (FACTS, ARRAYS))
+    left.with_suffix(".part").write_bytes(b"half")
+    remove_finished(left.parent, {"0123abcd"}.__contains__)
+    assert sorted(path.name for path in left.parent.iterdir()) == ["4567cdef.lock", "4567cdef.safetensors"]
+    remove_finished(left.parent, {"4567cdef"}.__contains__)
+    assert not other.parent.exists()
+    remove_finished(left.parent, {"4567cdef"}.__contains__)

@@ -56,10 +56,7 @@ class Checkpoint:
         if self._lock is None or not self._lock.is_locked:
             return
         if kind is None:
-            with suppress(OSError):
-                self._file.unlink(missing_ok=True)
-                Path(self._lock.lock_file).unlink()
-                self._file.parent.rmdir()
+            _remove(self._file)
         self._lock.release()
 
     def load(self, restore: Callable[[dict[str, Any], dict[str, Array]], T]) -> T | None:
@@ -132,6 +129,28 @@ class Checkpoint:
             f"No checkpoint of cell {self._file.stem[:12]} can be written to {str(self._file.parent)!r}{free}: "
             f"{error}. The training goes on; if it is stopped, it begins anew."
         )
+
+
+def remove_finished(folder: Path, finished: Callable[[str], bool]) -> None:
+    """Remove what runs left that were killed after they had stored a cell, unless another process is at it.
+
+    Args:
+        folder: of checkpoints.
+        finished: whether a cell is stored, by its id.
+    """
+    with suppress(OSError):  # there is no such folder, or it cannot be read
+        for name in sorted({file.stem for file in folder.iterdir()}):
+            if finished(name):
+                with suppress(OSError, Timeout), FileLock(folder / f"{name}.lock", timeout=0):
+                    _remove(folder / f"{name}.safetensors")
+
+
+def _remove(file: Path) -> None:
+    """Remove a checkpoint that this process has locked, with what a killed run left beside it."""
+    with suppress(OSError):
+        for suffix in (".part", ".safetensors", ".lock"):
+            file.with_suffix(suffix).unlink(missing_ok=True)
+        file.parent.rmdir()
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, Array]]:
