@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from fer_bench.evaluation.ranking import find_rank_intervals, find_tiers, name_t
 from fer_bench.results.predictions import Predictions
 
 ALPHA = 0.05
+_ESTIMATES: WeakKeyDictionary[Predictions, dict[Metric, Estimate]] = WeakKeyDictionary()
 ROPE = 0.01
 """Half the width of the region of practical equivalence, in the metric's unit: one point."""
 
@@ -66,8 +68,12 @@ def interval(metric: Metric, pooled: Predictions) -> Interval | None:
 
 
 def estimate(metric: Metric, pooled: Predictions) -> Estimate:
-    """Return the score of a row, and what subjects and seeds add to it."""
-    return measure(metric, pooled.labels, pooled.probabilities, pooled.seed, pooled.units, extra=_extra(metric, pooled))
+    """Return the score of a row, and what subjects and seeds add to it; kept for as long as the predictions are."""
+    kept = _ESTIMATES.setdefault(pooled, {})
+    if metric not in kept:
+        columns = pooled.labels, pooled.probabilities, pooled.seed, pooled.units
+        kept[metric] = measure(metric, *columns, extra=_extra(metric, pooled))
+    return kept[metric]
 
 
 def rank(
@@ -97,7 +103,7 @@ def rank(
     if parts[0].n_units < 2:
         return standings
     estimates = [estimate(metric, pooled) for pooled in parts]
-    scores, up = np.array([found.value for found in estimates]), metric.higher_is_better
+    scores, up = np.array([one.value for one in estimates]), metric.higher_is_better
     pairs = list(combinations(range(len(members)), 2))
     p_values = np.ones((len(members), len(members)))
     for (first, second), p in zip(pairs, adjust_steps(estimates, pairs).tolist(), strict=True):

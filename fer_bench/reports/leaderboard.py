@@ -338,38 +338,41 @@ def _evaluate(
     faults: list[str] = []
     scores: dict[str, Score] = {}
     run = np.unique(pooled.seed, return_inverse=True)[1]
-    for metric in metrics:
-        if not pooled.extra.has(metric.wants) and metric.name != by.name:
-            continue
+    folds: dict[str, Array] = {}
+    wanted = [metric for metric in metrics if pooled.extra.has(metric.wants) or metric.name == by.name]
+    # Those of the core share one table of counts; each of a plugin may fail by itself.
+    core = [metric for metric in wanted if not metric.origin]
+    for together in (core, *([metric] for metric in wanted if metric.origin)):
         try:
-            values = [
-                evaluate_parts(pooled.labels, pooled.probabilities, part, [metric], pooled.extra)[metric.name]
+            runs, parts = (
+                evaluate_parts(pooled.labels, pooled.probabilities, part, together, pooled.extra)
                 for part in (run, pooled.cell)
-            ]
+            )
         except PluginError as error:
-            if metric.name == by.name:
+            if by in together:
                 raise
             faults.append(str(error))
             continue
-        scores[metric.name] = _summarise(*values)
+        scores |= {metric.name: _summarise(runs[metric.name], parts[metric.name]) for metric in together}
+        folds |= parts
+    scores = {metric.name: scores[metric.name] for metric in wanted if metric.name in scores}
     seeds = np.array([cell.record.seed for cell in cells])
     return {
         "metric": by,
         "scores": scores,
         "faults": tuple(faults),
         "interval": comparison.interval(by, pooled),
-        "sources": _trace(by, pooled, seeds),
+        "sources": _trace(by, pooled, seeds, folds[by.name]),
         "lacking": _count_lacking(pooled, seeds),
         "chance": measure_chance(pooled.labels, _train_counts(cells), pooled.cell, seeds, len(pooled.ids)),
         "pooled": pooled,
     }
 
 
-def _trace(metric: Metric, pooled: Predictions, seeds: Array) -> Sources:
-    """Return what a row's metric varies by; ``seeds`` are (p,), of its cells."""
+def _trace(metric: Metric, pooled: Predictions, seeds: Array, folds: Array) -> Sources:
+    """Return what a row's metric varies by; ``seeds`` are (p,), of its cells, ``folds`` (p,) the metric of each."""
     estimate = comparison.estimate(metric, pooled)
-    folds = evaluate_parts(pooled.labels, pooled.probabilities, pooled.cell, [metric], pooled.extra)
-    series = [folds[metric.name][seeds == seed] for seed in np.unique(seeds)]
+    series = [folds[seeds == seed] for seed in np.unique(seeds)]
     freedom = len(seeds) - len(series)
     squares = sum(float(((values - values.mean()) ** 2).sum()) for values in series)
     variances = estimate.unit_variance, squares / freedom if freedom else None, estimate.seed_variance
