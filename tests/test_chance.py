@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fer_bench.evaluation.chance import measure_chance, score_majority
+from fer_bench.evaluation.chance import measure_chance
 
 
 def test_chance_by_hand():
@@ -33,15 +33,8 @@ def test_guessing_stays_below_its_limits():
     assert (uniform <= found.uniform_limit).mean() == pytest.approx(0.96, abs=0.015)
 
 
-def test_majority_by_hand():
-    assert score_majority(np.array([0, 0, 1, 2]), np.array([5, 9, 9])) == {
-        "accuracy": 0.25,
-        "uar": pytest.approx(1 / 3),
-    }
-
-
 def test_counts_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="out of range"):
         measure_chance(np.array([2]), np.array([1, 1]))
     with pytest.raises(ValueError, match="expected a count from 0"):
-        score_majority(np.array([0]), np.array([0, 0]))
+        measure_chance(np.array([0]), np.array([0, 0]))

@@ -94,18 +94,6 @@ def soft_accuracy(soft: Array, probabilities: Array) -> float:
     return float((weights * soft[rows, labels]).sum() / len(soft))
 
 
-def majority_accuracy(soft: Array, probabilities: Array) -> float:
-    """Return the share of samples whose predicted label is one that most annotators gave, 0 to 1.
-
-    E. Barsoum et al., "Training deep networks for facial expression recognition with crowd-sourced label
-    distribution" (ICMI 2016). Any of equally frequent labels is right.
-    """
-    soft, probabilities = _soft(soft, probabilities)
-    rows, labels, weights = read_answers(probabilities)
-    commonest = np.isclose(soft[rows, labels], soft.max(axis=1)[rows], rtol=0, atol=1e-9)
-    return float((weights * commonest).sum() / len(soft))
-
-
 def soft_kl(soft: Array, probabilities: Array) -> float:
     """Return the mean Kullback-Leibler divergence KL(soft || probabilities) in nats; 0 is perfect.
 

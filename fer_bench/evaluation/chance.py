@@ -9,7 +9,6 @@ from scipy import special
 
 from fer_bench.arrays import Array
 from fer_bench.evaluation.checks import check_labels
-from fer_bench.evaluation.classification import accuracy, uar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +75,6 @@ def measure_chance(
         prior_limit=_find_limit(n, prior, level),
         level=level,
     )
-
-
-def score_majority(true: Array, train_counts: Array) -> dict[str, float]:
-    """Return accuracy and UAR of always naming the commonest class of the training part; of equals, the first."""
-    named = np.full(len(true), int(_check_counts(train_counts)[0].argmax()))
-    return {"accuracy": accuracy(true, named), "uar": uar(true, named)}
 
 
 def _check_counts(train_counts: Array) -> Array:

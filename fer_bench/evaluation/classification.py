@@ -123,16 +123,6 @@ def kappa(true: Array, predicted: Array) -> float:
     return float(kappa_of(count_confusion(true, predicted)))
 
 
-def class_recall(true: Array, predicted: Array, classes: int) -> Array:
-    """Return the recall of each class, (classes,) float; NaN for one that does not occur in ``true``."""
-    return recall_of(count_confusion(true, predicted, classes))
-
-
-def class_precision(true: Array, predicted: Array, classes: int) -> Array:
-    """Return the precision of each class, (classes,) float; NaN for one that is never predicted."""
-    return precision_of(count_confusion(true, predicted, classes))
-
-
 def _diagonal(tables: Array) -> Array:
     return np.diagonal(tables, axis1=-2, axis2=-1)
 

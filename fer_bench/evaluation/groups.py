@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -77,18 +76,3 @@ def find_worst_group(metric: Metric, values: dict[Any, float]) -> tuple[Any, flo
 def measure_gap(values: dict[Any, float]) -> float:
     """Return the largest difference between two groups, 0 or more, in the metric's unit."""
     return max(values.values()) - min(values.values())
-
-
-def measure_coverage(predicted_ids: Iterable[str], expected_ids: Iterable[str]) -> float:
-    """Return the share of the expected samples that were predicted at least once, 0 to 1.
-
-    Raises:
-        ValueError: nothing is expected, or a sample was predicted that is not expected: the predictions are of other
-            data.
-    """
-    predicted, expected = set(predicted_ids), set(expected_ids)
-    if not expected:
-        raise ValueError("no samples are expected; expected one or more")
-    if strangers := predicted - expected:
-        raise ValueError(f"{len(strangers)} predicted samples are not in the data, such as {min(strangers)!r}")
-    return len(predicted) / len(expected)
