@@ -116,7 +116,7 @@ def test_every_layout_with_paths_is_tried():
     assert {*ROWS, *WITHOUT_PATHS} == set(WITH_TABLES)
 
 
-# JAFFE's pictures may lie in any folders; a second copy of one is named in test_layouts.
+# JAFFE's pictures may lie in any folders; a second copy of one is named in test_arrangements.
 @pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if layout not in {*MANIFESTS, "jaffe/pictures"}])
 def test_two_copies(refuse, tmp_path, copies, place, layout):
     """Of the same layout, and of any other of the same data set."""
