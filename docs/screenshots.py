@@ -1,8 +1,13 @@
-"""Draw the pictures of the leaderboard's page that docs/leaderboard.md shows; its rows are of drawn faces.
+r"""Draw the pictures of the leaderboard's page that docs/leaderboard.md shows; its rows are of drawn faces.
 
     python docs/screenshots.py RUNS
 
-RUNS holds what the quick start and the tutorial run. Needs playwright and the system's chromium.
+RUNS is the runs folder of
+
+    fer-bench run --backbone 'xception[input_size=149]' --backbone mini-xception \
+        --strategy linear-probe --strategy knn --seeds 0,1
+
+Needs playwright and the system's chromium.
 """
 
 from __future__ import annotations
