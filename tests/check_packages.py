@@ -1,17 +1,21 @@
 """Build the core and every plugin, look into the wheels, and run the demo from them in an empty environment.
 
     tox run -e packages
+    tox run -e packages -- --tag v0.1.0 --output dist    # a release: refuses other versions, keeps the files
 
 Nothing of the tree is on the path of that environment, and it lies outside of the tree.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -60,11 +64,23 @@ def run_demo(python: Path, folder: Path) -> None:
     print(fer_bench("leaderboard"))
 
 
+def other_versions(projects: list[Path], tag: str) -> list[str]:
+    """Return the projects whose version is not the tag's, each with its version."""
+    versions = {path: tomllib.loads((path / "pyproject.toml").read_text())["project"]["version"] for path in projects}
+    return [f"{path.name} has version {version}" for path, version in versions.items() if f"v{version}" != tag]
+
+
 def main() -> None:
     """Do all of it; exit 1 with what is wrong."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tag", help="refuse other versions than this tag's, such as v0.1.0")
+    parser.add_argument("--output", type=Path, help="keep the distributions in this folder")
+    options = parser.parse_args()
+    projects = [ROOT, *sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))]
+    if options.tag and (others := other_versions(projects, options.tag)):
+        raise SystemExit("\n".join([f"The tag is {options.tag}:", *others]))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        projects = [ROOT, *sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))]
         wheels = [build(project, folder / "dist") for project in projects]
         files = sorted(map(str, (folder / "dist").iterdir()))
         subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *files], check=True)
@@ -75,6 +91,8 @@ def main() -> None:
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", *map(str, wheels)], check=True)
         (folder / "empty").mkdir()
         run_demo(python, folder / "empty")
+        if options.output:
+            shutil.copytree(folder / "dist", options.output, dirs_exist_ok=True)
 
 
 if __name__ == "__main__":
