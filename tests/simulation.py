@@ -7,10 +7,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from fer_bench.evaluation.family import adjust_steps
 from fer_bench.evaluation.folds import friedman_test
 from fer_bench.evaluation.intervals import bootstrap_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric
+from fer_bench.evaluation.power import Design, count_units
 from fer_bench.evaluation.ranking import find_rank_intervals
+from fer_bench.evaluation.variances import Variances, measure_variances
 
 PAGE = Path(__file__).parents[1] / "docs" / "statistics.md"
 BEGIN, END = "<!-- Written by tox run -e simulate. -->", "<!-- End of what tox run -e simulate writes. -->"
@@ -137,6 +140,7 @@ def claims() -> Iterator[Claim]:
     yield from _trainings()
     yield from _boards()
     yield from _intervals()
+    yield from _power()
     for sets, methods in ((2, 3), (3, 4), (6, 4), (12, 6)):
 
         def unanimous(rng: np.random.Generator, sets: int = sets, methods: int = methods) -> bool:
@@ -260,6 +264,47 @@ def _intervals() -> Iterator[Claim]:
                 name=f"{metric.title}: the interval of a fixed model covers", setting=f"{people} people",
                 promised=(0.9 if people == 10 else 0.93, 0.97), happens=covers, draws=1000,
             )  # fmt: skip
+
+
+@functools.cache
+def _truth(faces: Faces) -> tuple[float, Variances]:
+    """Return the true difference of the UAR of two methods, and what it varies by, from very many people."""
+    drawn = replace(faces, people=6000, seeds=20 if faces.noise else 1)
+    first, second = drawn.estimates(np.random.default_rng(11), STANDARD["uar"])
+    known = measure_variances([(first, second)], [drawn.people])
+    pilots = (faces.estimates(np.random.default_rng([12, index]), STANDARD["uar"]) for index in range(200))
+    return float(np.mean([other.value - one.value for one, other in pilots])), known
+
+
+def _power() -> Iterator[Claim]:
+    for gap, seeds, noise in ((0.8, 1, 0.0), (0.5, 1, 0.0), (1.2, 5, 0.2), (1.2, 10, 0.5)):
+        pilot = Faces(people=40, seeds=seeds, noise=noise, gaps=(0.0, gap))
+        setting = f"UAR, better by {gap} logits, {seeds} seed{'s' if seeds > 1 else ''}, training noise {noise:g}"
+
+        def told(rng: np.random.Generator, pilot: Faces = pilot) -> bool:
+            """Return whether as many people as it takes by the formula tell two methods apart."""
+            difference, known = _truth(pilot)
+            people = count_units(known, Design(units=2, seeds=pilot.seeds), difference)
+            assert people is not None, "enough people tell them apart"
+            return compare_estimates(*replace(pilot, people=people).estimates(rng, STANDARD["uar"])).differs
+
+        def enough(rng: np.random.Generator, pilot: Faces = pilot) -> bool:
+            """Return whether a pilot's upper limit is as many people as it truly takes."""
+            difference, known = _truth(pilot)
+            design = Design(units=2, seeds=pilot.seeds)
+            estimates = pilot.estimates(rng, STANDARD["uar"])
+            seen = measure_variances([(estimates[0], estimates[1])], [pilot.people]).raise_to_limits()
+            wanted, needed = (count_units(one, design, difference) for one in (seen, known))
+            return wanted is None or (needed is not None and wanted >= needed)
+
+        yield Claim(
+            name="power: the people that 80 % takes tell two methods apart", setting=setting,
+            promised=(0.75, 0.85), happens=told, draws=1000,
+        )  # fmt: skip
+        yield Claim(
+            name="power: the upper limit from a pilot of 40 people is enough", setting=setting,
+            promised=(0.9, 1), happens=enough, draws=500,
+        )  # fmt: skip
 
 
 def write(page: Path) -> list[str]:

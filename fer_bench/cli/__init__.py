@@ -23,6 +23,7 @@ from fer_bench.cli import (
     new,
     plan,
     plugins,
+    power,
     replay,
     run,
     show,
@@ -61,6 +62,7 @@ app.command("inflation", epilog=inflation.EXAMPLES, cls=command_for(*inflation.S
 app.command("matrix", epilog=matrix.EXAMPLES, cls=command_for(*matrix.SETTINGS))(matrix.matrix)
 app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
+app.command("power", epilog=power.EXAMPLES)(power.power)
 app.command("replay", epilog=replay.EXAMPLES, cls=command_for("data_dir", "cache_dir"))(replay.replay)
 app.command("show", epilog=show.EXAMPLES)(show.show)
 app.add_typer(baseline.app, name="baseline")

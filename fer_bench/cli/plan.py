@@ -34,6 +34,7 @@ def plan(
     from fer_bench.executors.estimate import estimate
     from fer_bench.executors.grid import expand
     from fer_bench.executors.progress import TerminalReporter
+    from fer_bench.executors.resolution import describe_resolution
     from fer_bench.results.store import Store
 
     with TerminalReporter(quiet=as_json) as reporter:
@@ -53,5 +54,5 @@ def plan(
         )
         for row in forecast.rows
     ]
-    notes = (*grid.notes, *forecast.lines())
+    notes = (*grid.notes, *forecast.lines(), *describe_resolution(grid))
     print_tables(Table("", columns, tuple(rows), notes))

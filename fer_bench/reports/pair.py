@@ -93,7 +93,7 @@ def compare(
         rope: differences up to it do not matter, in the unit of each metric.
     """
     a, b = first.predictions, second.predictions
-    unpaired, both = _pair(first, second)
+    unpaired, both = pair_rows(first, second)
     origin = [_origin(row) for row in (first, second)]
     rest: dict[str, Any] = {
         "spec": tuple(differences(_spec(first), _spec(second))),
@@ -150,24 +150,25 @@ def _each(
 
 
 def _alone(metric: Metric, a: Predictions | None, b: Predictions | None) -> Compared:
-    first, second = (None if one is None else _estimate(metric, one, one.units).value for one in (a, b))
+    first, second = (None if one is None else estimate(metric, one, one.units).value for one in (a, b))
     return Compared(metric, first, second)
 
 
 def _compare(metric: Metric, left: Predictions, right: Predictions, rope: float) -> Compared:
-    first, second = (_estimate(metric, one, left.units) for one in (left, right))
+    first, second = (estimate(metric, one, left.units) for one in (left, right))
     difference = compare_estimates(first, second)
     equivalence = weigh_equivalence(difference, rope) if difference.units > 1 else None
     return Compared(metric, first.value, second.value, difference, equivalence)
 
 
-def _estimate(metric: Metric, one: Predictions, units: Array | None) -> Estimate:
+def estimate(metric: Metric, one: Predictions, units: Array | None) -> Estimate:
+    """Return a metric of some predictions, with what each of their units adds to it."""
     extra = one.extra if metric.wants else NOTHING
     return measure(metric, one.labels, one.probabilities, one.seed, units, extra)
 
 
-def _pair(first: MethodRow, second: MethodRow) -> tuple[str, tuple[Predictions, Predictions] | None]:
-    """Return why the predictions cannot be paired, or nothing and what both have, in one order."""
+def pair_rows(first: MethodRow, second: MethodRow) -> tuple[str, tuple[Predictions, Predictions] | None]:
+    """Return why the predictions of two rows cannot be paired, or nothing and what both have, in one order."""
     for row in (first, second):
         if row.predictions is None:
             why = [*row.damaged, *(cell.error for cell in row.failed)]

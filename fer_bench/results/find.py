@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
 from fer_bench.results.rows import MethodRow, group, newest
 from fer_bench.results.store import Store, StoredCell
@@ -52,6 +54,30 @@ def find_row(store: Store, text: str) -> MethodRow:
     Raises:
         FerBenchError: nothing or more than one thing is meant, or the store is empty.
     """
+    return _one(text, _match(store, text))
+
+
+def find_rows(store: Store, text: str) -> list[MethodRow]:
+    """Return the rows that ``text`` means, as in `find_row`, one of each data set.
+
+    Raises:
+        FerBenchError: nothing, or more than one thing of a data set is meant, or the store is empty.
+    """
+    by_data: dict[str, list[MethodRow]] = defaultdict(list)
+    for row in _match(store, text):
+        by_data[row.experiment.dataset.fingerprint].append(row)
+    return [_one(text, matches) for matches in by_data.values()]
+
+
+def _one(text: str, matches: list[MethodRow]) -> MethodRow:
+    if len(matches) == 1:
+        return matches[0]
+    lines = [f"{row.id[:8]}  {row.name}" for row in matches]
+    raise FerBenchError(f"{text!r} may mean {len(matches)} things; write an id:\n{bullet_list(lines, 20)}")
+
+
+def _match(store: Store, text: str) -> list[MethodRow]:
+    """Return all rows and cells that ``text`` may mean; at least one."""
     cells, _ = store.cells()
     rows = group(cells)
     if not rows:
@@ -65,12 +91,8 @@ def find_row(store: Store, text: str) -> MethodRow:
     by_id += [_alone(cell) for cell in cells if wanted and cell.id.startswith(wanted)]
     words = wanted.split()
     by_words = [row for row in rows if words and row.id in current and all(word in row.name.lower() for word in words)]
-    for matches in (named, by_id, by_words):
-        if len(matches) == 1:
-            return matches[0]
-        if matches:
-            lines = [f"{row.id[:8]}  {row.name}" for row in matches]
-            raise FerBenchError(f"{text!r} may mean {len(matches)} things; write an id:\n{bullet_list(lines, 20)}")
+    if matches := named or by_id or by_words:
+        return matches
     lines = [f"{row.id[:8]}  {row.name}" for row in rows]
     raise FerBenchError(f"Nothing in {str(store.runs_dir)!r} is called {text!r}. There are:\n{bullet_list(lines, 20)}")
 

@@ -1,0 +1,98 @@
+"""``fer-bench power``: how many subjects, seeds and data sets tell two rows apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from fer_bench import console
+from fer_bench.cli.output import print_json, print_tables
+from fer_bench.cli.show import RunsDir
+from fer_bench.errors import FerBenchError
+
+EXAMPLES = """\b
+Examples:
+  fer-bench power linear-probe finetune --difference 0.03
+  fer-bench power finetune --seed-sd 0.02
+  fer-bench power --units 40 --images 20 --seed-sd 0.02
+"""
+
+
+def power(
+    first: Annotated[
+        str | None,
+        typer.Argument(metavar="A", help="A row, as in 'compare'; words of its names mean several data sets."),
+    ] = None,
+    second: Annotated[str | None, typer.Argument(metavar="B", help="Another; none: a method like A.")] = None,
+    runs_dir: RunsDir = Path("runs"),
+    metric: Annotated[str, typer.Option(help="accuracy, uar, macro_f1, kappa, nll, brier, …")] = "uar",
+    difference: Annotated[
+        float, typer.Option(help="That is to be shown, in the metric's unit; 0.05 is 5 points.")
+    ] = 0.05,
+    wanted: Annotated[float, typer.Option("--power", help="Share of cases in which it is to be shown.")] = 0.8,
+    units: Annotated[
+        int | None, typer.Option(min=2, help="Subjects of the planned data.  [default: as in A, else 40]")
+    ] = None,
+    seed_sd: Annotated[
+        float | None,
+        typer.Option(min=0, help="Standard deviation of a score over trainings, if not measured."),
+    ] = None,
+    data_set_sd: Annotated[
+        float | None, typer.Option(min=0, help="Likewise of the true difference over data sets.")
+    ] = None,
+    together: Annotated[
+        float, typer.Option(min=0, max=1, help="Without B: correlation of what a subject adds to two rows.")
+    ] = 0.5,
+    images: Annotated[float, typer.Option(min=1, help="Without A: images of a subject.")] = 20,
+    recall: Annotated[float, typer.Option(min=0, max=1, help="Without A: of the rows.")] = 0.7,
+    alike: Annotated[
+        float, typer.Option(min=0, max=1, help="Without A: intra-class correlation of a subject's answers.")
+    ] = 0.3,
+    form: Annotated[Literal["terminal", "md", "json"], typer.Option("--format", help="How to print it.")] = "terminal",
+) -> None:
+    """Print how many subjects, seeds and data sets tell two rows apart, from stored rows or from assumptions.
+
+    Beside each number stands an upper limit, which carries what the stored rows do not know.
+    """
+    if not (0 < wanted < 1 and 0 < difference < float("inf")):
+        raise FerBenchError(
+            f"--power {wanted:g} and --difference {difference:g}: expected a power between 0 and 1, such as 0.8, and a "
+            "difference above 0, such as 0.05 (5 points)."
+        )
+    from fer_bench.evaluation.installed import find_metric
+    from fer_bench.evaluation.power import Design
+    from fer_bench.evaluation.variances import Variance, assume_variances
+    from fer_bench.reports import power as report
+    from fer_bench.reports.formats import markdown
+    from fer_bench.results.find import find_row, find_rows
+    from fer_bench.results.store import Store
+
+    by, store = find_metric(metric), Store(runs_dir)
+    if first is not None and second is not None:
+        basis = report.measure_pairs(find_rows(store, first), find_rows(store, second), by)
+    elif first is not None:
+        basis = report.measure_one(find_row(store, first), by, together)
+    else:
+        basis = report.Basis(
+            metric=by,
+            variances=assume_variances(images, recall, alike, together),
+            design=Design(units=40),
+            unit="subjects",
+            origin=f"assumed: {images:g} images a subject, recalls of {recall:g}, answers of a subject alike by "
+            f"{alike:g}, rows together by {together:g}",
+        )
+    known = basis.variances
+    if seed_sd is not None and known.seed is None:
+        known = replace(known, seed=Variance(value=2 * seed_sd**2, most=2 * seed_sd**2))
+    if data_set_sd is not None and known.dataset is None:
+        known = replace(known, dataset=Variance(value=data_set_sd**2, most=data_set_sd**2))
+    basis = replace(basis, variances=known, design=replace(basis.design, units=units or basis.design.units))
+    if form == "json":
+        print_json(report.record(basis, difference, wanted))
+    elif form == "md":
+        console.write(markdown.write(report.to_tables(basis, difference, wanted), "Power"))
+    else:
+        print_tables(*report.to_tables(basis, difference, wanted))
