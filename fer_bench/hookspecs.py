@@ -16,28 +16,33 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
-def fer_bench_datasets() -> Iterable[DatasetSpec]:  # pyright: ignore[reportReturnType]
+def fer_bench_datasets() -> Iterable[DatasetSpec]:
     """Return the data sets that this plugin brings. Called once, when the plugin is loaded."""
+    ...
 
 
 @hookspec
-def fer_bench_protocols() -> Iterable[ProtocolSpec]:  # pyright: ignore[reportReturnType]
+def fer_bench_protocols() -> Iterable[ProtocolSpec]:
     """Return the protocols that this plugin brings. Called once, when the plugin is loaded."""
+    ...
 
 
 @hookspec
-def fer_bench_backbones() -> Iterable[BackboneSpec]:  # pyright: ignore[reportReturnType]
+def fer_bench_backbones() -> Iterable[BackboneSpec]:
     """Return the backbones that this plugin brings. Called once, when the plugin is loaded."""
+    ...
 
 
 @hookspec
-def fer_bench_strategies() -> Iterable[StrategySpec]:  # pyright: ignore[reportReturnType]
+def fer_bench_strategies() -> Iterable[StrategySpec]:
     """Return the fine-tuning strategies that this plugin brings. Called once, when the plugin is loaded."""
+    ...
 
 
 @hookspec
-def fer_bench_metrics() -> Iterable[MetricSpec]:  # pyright: ignore[reportReturnType]
+def fer_bench_metrics() -> Iterable[MetricSpec]:
     """Return the metrics that this plugin brings. Called once, when the plugin is loaded."""
+    ...
 
 
 @hookspec

@@ -21,7 +21,7 @@ class Extra:
     """
 
     soft_labels: Array | None = None
-    groups: Mapping[str, Array] = field(default_factory=dict)
+    groups: Mapping[str, Array] = field(default_factory=dict[str, Array])
 
     def take(self, rows: Array) -> Extra:
         """Return that of some samples."""

@@ -44,7 +44,7 @@ def adjust_steps(estimates: Sequence[Estimate], pairs: Sequence[tuple[int, int]]
         return np.zeros(0)
     if estimates[0].n < 2:
         return np.ones(len(pairs))
-    significance = _rank_outcomes(_draw_outcomes(estimates, np.array(pairs)))
+    significance = _rank_outcomes(_draw_outcomes(estimates, pairs))
     order = np.argsort(-significance[0], kind="stable")
     left = np.maximum.accumulate(significance[:, order[::-1]], axis=1)[:, ::-1]
     adjusted = np.empty(len(pairs))
@@ -52,11 +52,11 @@ def adjust_steps(estimates: Sequence[Estimate], pairs: Sequence[tuple[int, int]]
     return adjusted
 
 
-def _draw_outcomes(estimates: Sequence[Estimate], pairs: Array) -> Array:
-    """Return the sizes of the differences of (pairs, 2) methods, (outcomes, pairs); the first outcome was seen."""
-    first, second = pairs.T
+def _draw_outcomes(estimates: Sequence[Estimate], pairs: Sequence[tuple[int, int]]) -> Array:
+    """Return the sizes of the differences of pairs of methods, (outcomes, pairs); the first outcome was seen."""
+    first, second = np.array(pairs).T
     scores = np.stack([estimate.scores for estimate in estimates])
-    parts = np.stack([measure_parts(estimates[a], estimates[b]) for a, b in pairs.tolist()])
+    parts = np.stack([measure_parts(estimates[a], estimates[b]) for a, b in pairs])
     differences, (n, k) = scores[second] - scores[first], (parts.shape[1], scores.shape[1])
     outcomes = draw_flips(n) @ parts.T
     noise = np.array([measure_seed_variance(row) or 0.0 for row in differences])
@@ -88,9 +88,10 @@ def _rank_outcomes(sizes: Array) -> Array:
     each, the larger in units of the pair's 99 % quantile counts as rarer.
     """
     significance = np.empty(sizes.shape, np.float32)
-    for pair, column in enumerate(sizes.T):
+    columns: list[Array] = list(sizes.T)
+    for pair, column in enumerate(columns):
         ordered = np.sort(column)
-        slack = EQUAL * ordered[-1]
+        slack = EQUAL * float(ordered[-1])
         as_large = len(column) - np.searchsorted(ordered, column - slack)
         ratio = column / (ordered[int(0.99 * (len(column) - 1))] or 1.0)
         significance[:, pair] = np.round(ratio / (1 + ratio), 6) - as_large

@@ -24,8 +24,9 @@ def draw_flips(n: int) -> Array:
     counts a flip and its opposite alike. Of five units or fewer there are 16 or fewer, so that no p-value is below
     0.0625.
     """
-    if 2 ** (n - 1) <= RESAMPLES:
-        bits = np.arange(2 ** (n - 1))[:, None] * 2 >> np.arange(n) & 1
+    flips = 1 << (n - 1)
+    if flips <= RESAMPLES:
+        bits = np.arange(flips)[:, None] * 2 >> np.arange(n) & 1
     else:
         bits = np.random.default_rng(0).integers(0, 2, size=(RESAMPLES, n), dtype=np.int8)
         bits[0] = 0

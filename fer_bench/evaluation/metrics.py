@@ -95,10 +95,13 @@ def _counted(
     tables: Callable[[Array], Array],
     lowest: float = 0.0,
 ) -> Metric:
+    def compute(true: Array, probabilities: Array) -> float:
+        return float(tables(count_answers(true, probabilities))[0])
+
     return Metric(
         name=name,
         title=title,
-        compute=lambda true, probabilities: float(tables(count_answers(true, probabilities))[0]),
+        compute=compute,
         higher_is_better=True,
         lowest=lowest,
         highest=1.0,

@@ -30,7 +30,7 @@ def find_tiers(
     alike = p > alpha
     np.fill_diagonal(alike, True)
     covered = np.zeros_like(alike)
-    tiers = []
+    tiers: list[list[int]] = []
     for place, first in enumerate(order):
         for second in order[place:]:
             if alike[first, second] and not covered[first, second]:

@@ -135,7 +135,7 @@ def _resample_rows(
     values = np.zeros((len(methods), resamples))
     for column in range(resamples):
         drawn = rng.integers(n_units, size=n_units)
-        rows = order[drawn] if n_units == len(true) else np.concatenate([members[unit] for unit in drawn])
+        rows = order[drawn] if n_units == len(true) else np.concatenate([members[int(unit)] for unit in drawn])
         parts = [rows[run[rows] == index] for index in range(run.max() + 1)]
         for part in parts:
             beside = extra.take(part)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +32,7 @@ def keys(view: View, signatures: Signatures) -> dict[str, Array]:
     return dict(zip(KINDS, columns, strict=True))
 
 
-def count(split: Split, known: Mapping[str, Array]) -> list[dict[str, Any]]:
+def count(split: Split, known: Mapping[str, Array]) -> list[dict[str, int | None]]:
     """Return for each fold how many tested images share something with an image of its training part.
 
     Args:
@@ -44,7 +43,7 @@ def count(split: Split, known: Mapping[str, Array]) -> list[dict[str, Any]]:
         ``{"fold": number, "tested": images, "an exact copy": images, …}`` for each fold; None for subjects or sequences
         where the data name none.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, int | None]] = []
     for fold in split.folds:
         shared = {what: _shared(key, fold, what) for what, key in known.items()}
         rows.append({"fold": fold.number, "tested": int(fold.test.sum()), **shared})
