@@ -12,6 +12,7 @@ import typer
 from fer_bench import atomic, console
 from fer_bench.cli.output import PIPE_WIDTH, terminal_text
 from fer_bench.errors import FerBenchError
+from fer_bench.reports.formats import FIGURES
 
 EXAMPLES = """\b
 Examples:
@@ -22,6 +23,8 @@ Examples:
   fer-bench leaderboard --columns cost
   fer-bench leaderboard --columns groups
   fer-bench leaderboard --all-versions
+  fer-bench leaderboard --figure board.pdf
+  fer-bench leaderboard --figure cost.svg --figure-kind cost
 """
 
 
@@ -43,8 +46,16 @@ def leaderboard(
         bool, typer.Option("--all-versions", help="Show older rows too, where others differ in code alone.")
     ] = False,
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw it into this .svg, .pdf or .png file too.")
+    ] = None,
+    figure_kind: Annotated[
+        Literal["intervals", "cost", "confusion", "classes", "pairs"], typer.Option(help="What the figure shows.")
+    ] = "intervals",
 ) -> None:
     """Print the leaderboard of everything in a runs folder. The same runs give the same bytes."""
+    if figure is not None and figure.suffix not in FIGURES:
+        raise FerBenchError(f"--figure {str(figure)!r} ends in none of {', '.join(FIGURES)}.")
     # Ten thousand cells are a million objects, none of them garbage: not looked through now, nor on leaving.
     gc.disable()
     context.call_on_close(gc.enable)  # for tests, which call this in their own process
@@ -86,6 +97,10 @@ def leaderboard(
             text = latex.write(tables)
         else:
             text = terminal_text(tables) if output is None else terminal.write(tables, PIPE_WIDTH)
+    if figure is not None:
+        from fer_bench.reports import figures
+
+        atomic.write_file(figure, figures.draw(rows, figure_kind, figure.suffix), "the figure")
     if output is None:
         console.write(text)
     else:

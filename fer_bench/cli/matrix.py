@@ -11,6 +11,7 @@ from fer_bench import atomic, console
 from fer_bench.cli import options
 from fer_bench.cli.output import print_json, print_tables
 from fer_bench.errors import FerBenchError
+from fer_bench.reports.formats import FIGURES
 
 EXAMPLES = """\b
 Examples:
@@ -31,7 +32,7 @@ def matrix(
         Literal["terminal", "md", "csv", "json"], typer.Option("--format", help="How to print it.")
     ] = "terminal",
     heat_map: Annotated[
-        Path | None, typer.Option("--heat-map", metavar="FILE", help="Draw it into this .svg or .png file too.")
+        Path | None, typer.Option("--heat-map", metavar="FILE", help="Draw it into this .svg, .pdf or .png file too.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the table and warnings alone.")] = False,
 ) -> None:
@@ -43,8 +44,8 @@ def matrix(
     faults: list[str] = []
     if len(settings.datasets) < 2:
         faults.append(f"a matrix needs two data sets or more, got {', '.join(settings.datasets)}; repeat --dataset")
-    if heat_map is not None and heat_map.suffix not in (".svg", ".png"):
-        faults.append(f"--heat-map {str(heat_map)!r} ends in neither .svg nor .png")
+    if heat_map is not None and heat_map.suffix not in FIGURES:
+        faults.append(f"--heat-map {str(heat_map)!r} ends in none of {', '.join(FIGURES)}")
     if settings.train_on or settings.train_with or settings.protocol not in ("auto", "kfold", "group-kfold"):
         faults.append(
             "a matrix trains on each data set alone and chooses its protocols; leave out train_on, train_with"
@@ -74,7 +75,7 @@ def matrix(
         finished = run_grid([*runs, settings], registry, reporter)
     matrices = report.build(leaderboard.build(finished.cells, left_out=reporter.warn), names)
     if heat_map is not None:
-        atomic.write_file(heat_map, report.draw(matrices, heat_map.suffix[1:]), "the heat map")
+        atomic.write_file(heat_map, report.draw(matrices, heat_map.suffix), "the heat map")
     if form == "json":
         print_json(report.record(matrices))
     elif form == "csv":

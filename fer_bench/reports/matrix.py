@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fer_bench.foreign import visible
+from fer_bench.reports.figures import save, style
 from fer_bench.reports.leaderboard import Row
 from fer_bench.reports.table import Column, Shown, Table, numbers, texts, words
 
@@ -106,14 +106,13 @@ def to_tables(matrices: Sequence[Matrix]) -> list[Table]:
     return [*tables, Table(notes=(NOTE,))]
 
 
-def draw(matrices: Sequence[Matrix], form: str) -> bytes:
-    """Return a heat map of each method, side by side, as ``svg`` or ``png``."""
+def draw(matrices: Sequence[Matrix], suffix: str) -> bytes:
+    """Return a heat map of each method, side by side, as a file of one of `formats.FIGURES`."""
     # matplotlib takes a second to import, which only this needs.
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     size = 1.2 + 1.1 * len(matrices[0].datasets)
-    with mpl.rc_context({"svg.hashsalt": "fer-bench", "svg.fonttype": "none"}):
+    with style(9):
         figure = Figure(figsize=((size + 1.8) * len(matrices), size + 1.2), layout="constrained")
         axes = figure.subplots(1, len(matrices), squeeze=False)[0]
         for axis, matrix in zip(axes, matrices, strict=True):
@@ -135,9 +134,7 @@ def draw(matrices: Sequence[Matrix], form: str) -> bytes:
             axis.set_yticks(range(len(names)), [_wrap(name) for name in names])
             axis.set(xlabel="tested on", ylabel="trained on", title=_wrap(matrix.title))
             figure.colorbar(image, ax=axis, label="UAR %", shrink=0.8)
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format=form, dpi=150, metadata={"Date": None} if form == "svg" else None)
-    return drawn.getvalue()
+        return save(figure, suffix)
 
 
 def _pairs(matrix: Matrix) -> list[tuple[str | int | float | None, ...]]:

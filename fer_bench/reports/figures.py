@@ -1,0 +1,267 @@
+"""The leaderboard as figures for print, as SVG, PDF or PNG: the same runs give the same bytes."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fer_bench.arrays import Array
+from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.classification import count_confusion, recall_of
+from fer_bench.evaluation.difference import compare_estimates
+from fer_bench.evaluation.family import adjust_steps
+from fer_bench.foreign import visible
+from fer_bench.reports import boards, comparison
+from fer_bench.reports.leaderboard import Row
+from fer_bench.reports.standing import PERCENT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 6.3
+"""Inches: the text of an A4 page."""
+
+COLOUR, GREY = "#00695c", "#757575"
+
+
+def draw(rows: Sequence[Row], kind: str, suffix: str) -> bytes:
+    """Return a figure with a part for each board.
+
+    Args:
+        rows: of the leaderboard, in its order.
+        kind: one of ``KINDS``.
+        suffix: one of ``formats.FIGURES``.
+
+    Raises:
+        FerBenchError: no row has what the figure shows.
+    """
+    shown = [
+        (title, members)
+        for title, board in boards.boards(rows)
+        if (members := [row for row in board if row.pooled is not None and (row.interval or kind != "intervals")])
+    ]
+    if kind == "pairs":
+        shown = [(title, ranked) for title, board in shown if len(ranked := _ranked(board)) > 1]
+    if not shown:
+        raise FerBenchError(f"No board has rows that the figure {kind!r} can show: it needs stored predictions.")
+    height, paint = KINDS[kind]
+    heights = [height(board) for _, board in shown]
+    # matplotlib takes a second to import, which only figures need.
+    from matplotlib.figure import Figure
+
+    with style():
+        figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+        parts = figure.subfigures(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for part, (title, board) in zip(parts, shown, strict=True):
+            part.suptitle(_wrap(title, 85), fontsize=8)
+            paint(part, board)
+        return save(figure, suffix)
+
+
+def style(size: float = 7) -> AbstractContextManager[None]:
+    """Return the settings of figures: small type in points, text that stays text, and no random names in the file."""
+    from matplotlib import rc_context
+
+    return rc_context(
+        {
+            "font.size": size,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "svg.hashsalt": "fer-bench",
+            "svg.fonttype": "none",
+            "pdf.fonttype": 42,
+        }
+    )
+
+
+def save(figure: Figure, suffix: str) -> bytes:
+    """Return a figure as a file of one of ``formats.FIGURES``, without the date."""
+    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=suffix[1:], dpi=200, metadata=dates.get(suffix))
+    return drawn.getvalue()
+
+
+def name(row: Row) -> str:
+    """Return how a figure names a row; matplotlib would read dollars as mathematics."""
+    parts = filter(None, (row.backbone, row.strategy, row.trained_on, row.variant))
+    return visible(", ".join(parts)).replace("$", r"\$")
+
+
+def _wrap(text: str, width: int) -> str:
+    """Return a title on lines of about ``width`` signs."""
+    lines = [""]
+    for word in visible(text).replace("$", r"\$").split():
+        if lines[-1] and len(lines[-1]) + len(word) >= width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(lines)
+
+
+def _scale(row: Row) -> float:
+    return 100.0 if row.metric.name in PERCENT else 1.0
+
+
+def _label(row: Row) -> str:
+    return f"{row.metric.title} %" if row.metric.name in PERCENT else row.metric.title
+
+
+def _score(row: Row) -> float:
+    return row.scores[row.metric.name].mean
+
+
+def _draw_intervals(figure: Any, board: Sequence[Row]) -> None:
+    """Draw the score of each row with its interval, the best on top; full where no row is shown to be better."""
+    axes: Axes = figure.subplots()
+    for place, row in enumerate(board):
+        scale, colour = _scale(row), GREY if row.baseline else COLOUR
+        best = row.standing is not None and row.standing.may_be_best
+        if row.interval:
+            axes.plot(
+                [scale * row.interval.low, scale * row.interval.high], [place, place], color=colour, linewidth=1.5
+            )
+        axes.plot(
+            scale * _score(row), place, "o", color=colour, markersize=5, markerfacecolor=colour if best else "white"
+        )
+        if row.baseline:
+            axes.axvline(scale * _score(row), color=GREY, linewidth=0.8, linestyle=":")
+        axes.annotate(row.tier, (1.01, place), xycoords=("axes fraction", "data"), va="center", color=colour)
+    axes.set_yticks(range(len(board)), [name(row) for row in board])
+    axes.set(
+        ylim=(len(board) - 0.5, -0.5),
+        xlabel=f"{_label(board[0])} with 95 % interval; full: no row is shown to be better; right: tier",
+    )
+    axes.grid(axis="x", linewidth=0.4, alpha=0.5)
+
+
+def _draw_cost(figure: Any, board: Sequence[Row]) -> None:
+    """Draw score against seconds; a line joins the rows that no other row beats in both."""
+    axes: Axes = figure.subplots()
+    methods = [row for row in board if row.seconds]
+    for row in board:
+        if row.baseline:
+            axes.axhline(_scale(row) * _score(row), color=GREY, linewidth=0.8, linestyle=":", label="majority class")
+    for number, row in enumerate(methods, 1):
+        point = float(row.seconds or 0), _scale(row) * _score(row)
+        if row.interval:
+            ends = [_scale(row) * row.interval.low, _scale(row) * row.interval.high]
+            axes.plot([point[0]] * 2, ends, color=COLOUR, linewidth=0.8, alpha=0.5)
+        axes.plot(*point, "o", color=COLOUR, markersize=4, label=f"{number}  {name(row)}")
+        axes.annotate(str(number), point, xytext=(4, 3), textcoords="offset points")
+    seconds = [float(row.seconds or 0) for row in methods]
+    front = find_front([*zip(seconds, map(_score, methods), strict=True)], board[0].metric.higher_is_better)
+    scores = [_scale(methods[i]) * _score(methods[i]) for i in front]
+    line = {"color": COLOUR, "linewidth": 0.8, "linestyle": "--", "label": "not beaten in both"}
+    axes.plot([seconds[i] for i in front], scores, **line)
+    if methods and max(seconds) > 5 * min(seconds):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+    axes.set(xlabel="seconds with an empty cache", ylabel=_label(board[0]))
+    axes.grid(linewidth=0.4, alpha=0.5)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, handlelength=1.5)
+
+
+def find_front(points: Sequence[tuple[float, float]], higher_is_better: bool = True) -> list[int]:
+    """Return the indices of the (cost, score) that no other beats in one and equals in the other, by rising cost.
+
+    Of equal points the first counts.
+    """
+    sign = -1 if higher_is_better else 1
+    front: list[int] = []
+    best = math.inf
+    for index in sorted(range(len(points)), key=lambda index: (points[index][0], sign * points[index][1], index)):
+        if sign * points[index][1] < best:
+            front.append(index)
+            best = sign * points[index][1]
+    return front
+
+
+def _confusion(row: Row) -> Array:
+    """Return the (c, c) counts of a row, true classes in rows."""
+    assert row.pooled is not None, "only rows with predictions are drawn"
+    probabilities = row.pooled.probabilities
+    return count_confusion(row.pooled.labels, probabilities.argmax(axis=1), probabilities.shape[1])
+
+
+def _methods(board: Sequence[Row]) -> list[Row]:
+    return [row for row in board if not row.baseline]
+
+
+def _draw_confusion(figure: Any, board: Sequence[Row]) -> None:
+    """Draw the confusion matrix of each method as shares of the true class."""
+    methods = _methods(board)
+    axes = np.atleast_2d(figure.subplots(math.ceil(len(methods) / 2), 2, squeeze=False))
+    for axis in axes.flat[len(methods) :]:
+        axis.set_axis_off()
+    for axis, row in zip(axes.flat, methods, strict=False):
+        counts = _confusion(row)
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        _heat(axis, 100 * shares, row.class_names, row.class_names, 0, 100, "Blues", "{:.0f}")
+        axis.set(title=_wrap(name(row), 45), xlabel="predicted", ylabel="true (% of the class)")
+
+
+def _draw_classes(figure: Any, board: Sequence[Row]) -> None:
+    """Draw the recall of each class under each method."""
+    methods = _methods(board)
+    recalls = np.array([recall_of(_confusion(row)) for row in methods])
+    axes: Axes = figure.subplots()
+    _heat(axes, 100 * recalls, [name(row) for row in methods], methods[0].class_names, 0, 100, "Blues", "{:.0f}")
+    axes.set(xlabel="recall of each class, %")
+
+
+def _ranked(board: Sequence[Row]) -> list[Row]:
+    """Return the rows that were tested on the same images, so that their differences are paired."""
+    return [row for row in board if row.standing is not None and not row.baseline]
+
+
+def _draw_pairs(figure: Any, board: Sequence[Row]) -> None:
+    """Draw the paired difference of every two rows, left minus below; a star where it is told from 0."""
+    estimates = [comparison.estimate(row.metric, row.pooled) for row in board if row.pooled is not None]
+    pairs = list(combinations(range(len(board)), 2))
+    shown = np.zeros((len(board), len(board)))
+    marks = np.full(shown.shape, "", dtype=object)
+    for (i, j), p in zip(pairs, adjust_steps(estimates, pairs).tolist(), strict=True):
+        value = _scale(board[0]) * compare_estimates(estimates[j], estimates[i]).value
+        shown[i, j], shown[j, i] = value, -value
+        marks[i, j] = marks[j, i] = "*" if p <= comparison.ALPHA else ""
+    reach = float(np.abs(shown).max()) or 1.0
+    names = [f"{number}  {name(row)}" for number, row in enumerate(board, 1)]
+    numbers = [str(number) for number in range(1, len(board) + 1)]
+    axes: Axes = figure.subplots()
+    _heat(axes, shown, names, numbers, -reach, reach, "RdBu", "{:+.1f}" if _scale(board[0]) > 1 else "{:+.3f}", marks)
+    axes.set(xlabel=f"{_label(board[0])}: row minus column; * where told apart (all pairs together, 5 %)")
+
+
+def _heat(
+    axes: Axes, values: Array, rows: Sequence[str], columns: Sequence[str], low: float, high: float, colours: str,
+    form: str, marks: Array | None = None,
+) -> None:  # fmt: skip
+    """Draw (r, c) values as colours with their numbers; NaN stays empty."""
+    image = axes.imshow(values, vmin=low, vmax=high, cmap=colours, aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        if not math.isnan(value) and not (marks is not None and i == j):
+            red, green, blue, _ = image.cmap(image.norm(value))
+            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+            text = form.format(value) + (str(marks[i, j]) if marks is not None else "")
+            axes.text(j, i, text, ha="center", va="center", fontsize=6, color="white" if dark else "black")
+    axes.set_xticks(range(len(columns)), [visible(text) for text in columns], rotation=30 if marks is None else 0)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+
+
+KINDS: dict[str, tuple[Callable[[Sequence[Row]], float], Callable[[Any, Sequence[Row]], None]]] = {
+    "intervals": (lambda board: 0.9 + 0.22 * len(board), _draw_intervals),
+    "cost": (lambda board: 3.0 + 0.08 * len(board), _draw_cost),
+    "confusion": (lambda board: 0.4 + 2.9 * math.ceil(len(_methods(board)) / 2), _draw_confusion),
+    "classes": (lambda board: 1.1 + 0.22 * len(_methods(board)), _draw_classes),
+    "pairs": (lambda board: 1.0 + 0.25 * len(board), _draw_pairs),
+}
+"""What a figure shows: its height in inches for a board, and who draws it."""
