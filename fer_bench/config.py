@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from fer_bench import paths
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
+from fer_bench.labels import parse_label_set
 from fer_bench.sizes import parse_size
 from fer_bench.yaml_files import read_yaml
 
-Labels = Literal["native", "basic-6", "basic-7", "basic-8"]
 Precision = Literal["auto", "float32", "bfloat16"]
 FaceCrop = Literal["none", "align", "box"]
 Missed = Literal["error", "exclude"]
@@ -28,7 +29,18 @@ def _path(value: Any) -> Any:
         raise ValueError(str(error)) from None
 
 
+def _label_set(value: Any) -> Any:
+    names: list[Any] = value if isinstance(value, list) else [value]
+    if not all(isinstance(name, str) for name in names):
+        return value
+    try:
+        return parse_label_set(",".join(names))
+    except FerBenchError as error:
+        raise ValueError(str(error)) from None
+
+
 UserPath = Annotated[Path, BeforeValidator(_path)]
+LabelSet = Annotated[str, BeforeValidator(_label_set)]
 COMPONENT = "NAME[param=value,…]"
 
 
@@ -118,9 +130,12 @@ class RunConfig(BaseModel):
         Option(group="Folds", metavar=COMPONENT, default="none"),
     ] = ()
     labels: Annotated[
-        Labels,
-        Field(description="native, basic-6, basic-7 or basic-8: label set that labels are mapped to."),
-        Option(group="Images"),
+        LabelSet,
+        Field(
+            description="native, basic-6, basic-7, basic-8 or classes of your choice, as in happy,sad,neutral: what "
+            "labels are mapped to; images of other labels are left out."
+        ),
+        Option(group="Images", metavar="SET"),
     ] = "native"
     limit: Annotated[
         int | None,
@@ -283,13 +298,16 @@ class RunConfig(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            faults = [
-                f"{' '.join(str(part) for part in fault['loc'])}: {fault['msg']}, got {_short(fault['input'])}"
-                if fault["loc"]
-                else fault["msg"].removeprefix("Value error, ")
-                for fault in error.errors()
-            ]
+            faults = [_describe(fault) for fault in error.errors()]
             raise FerBenchError(f"The run's settings are not valid:\n{bullet_list(faults)}") from None
+
+
+def _describe(fault: ErrorDetails) -> str:
+    """Return a fault of pydantic's in one line: the setting, what is wrong, and the value if that does not name it."""
+    what, where = fault["msg"].removeprefix("Value error, "), " ".join(str(part) for part in fault["loc"])
+    if not where:
+        return what
+    return f"{where}: {what}" if repr(fault["input"]) in what else f"{where}: {what}, got {_short(fault['input'])}"
 
 
 def _short(value: object) -> str:

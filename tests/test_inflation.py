@@ -98,9 +98,12 @@ def test_the_matrix_trains_on_rows_and_tests_on_columns(tiny, site):
     assert "<svg" in (tiny / "map.svg").read_text(encoding="utf-8")
     assert invoke("matrix", *given, "--format", "md", "--heat-map", "map.png").stdout.count("| squares") == 4
     assert Image.open(tiny / "map.png").width > 100
-    rows = list(csv.DictReader(io.StringIO(invoke("matrix", *given, "--format", "csv").stdout)))
-    assert len(rows) == 4
-    assert rows[0]["tested_on"] == names[0]
+    rows = list(
+        csv.DictReader(io.StringIO(invoke("matrix", *given, "--labels", "Light,dark", "--format", "csv").stdout))
+    )
+    assert [(row["tested_on"], row["labels"], row["n"]) for row in rows] == [
+        (names[number], "dark,light", n) for number, n in ((0, "40"), (1, "20")) * 2
+    ]
 
 
 def test_a_recipe_runs_all_its_runs_and_prints_the_twins(tiny):

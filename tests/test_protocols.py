@@ -2,69 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from types import SimpleNamespace
-
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 import pytest
-from messages import says
+from drawn_views import make_view
 from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedKFold
 
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError
-from fer_bench.plugins import Plugin
-from fer_bench.registry import Component, Registry
-from fer_bench.specs import DatasetParams, DatasetSpec
+from fer_bench.registry import Registry
 from fer_bench.tasks import protocols
 from fer_bench.tasks.folds import cut_validation
-from fer_bench.tasks.task import Task, check_classes
-from fer_bench.tasks.view import select
-
-SPEC = DatasetSpec(name="faces", title="", builder="", labels=(), identity="maybe", licence="", citation="")
-
-
-def _view(
-    labels,
-    subjects=None,
-    splits=None,
-    sequences=None,
-    limit=None,
-    split="",
-    classes=("a", "b"),
-    labels_as="native",
-    name="faces",
-    sha256=None,
-    first=0,
-    **declared,
-):
-    n = len(labels)
-    samples = pd.DataFrame(
-        {
-            "id": [f"s{first + i}" for i in range(n)],
-            "label": labels,
-            "subject": subjects or [""] * n,
-            "sequence": sequences or [""] * n,
-            "split": splits or [""] * n,
-            "sha256": [f"{name}{first + i}" for i in range(n)] if sha256 is None else sha256,
-        }
-    )
-    table = pa.Table.from_pandas(samples)
-    prepared = SimpleNamespace(
-        column=lambda name: table[name],
-        labels=tuple(classes),
-        fingerprint="f",
-        warnings=(),
-        groups=(),
-        soft_labels=lambda rows: None,
-    )
-    component = Component(
-        replace(SPEC, name=name, **declared),
-        DatasetParams(split=split),
-        Plugin(name="p", distribution="p", version="1"),
-    )
-    return select(component, prepared, limit, labels_as)  # pyright: ignore[reportArgumentType]
+from fer_bench.tasks.task import Task
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +31,7 @@ def _split(config, task, seed=0):
 
 
 def _task(*args, **kwargs):
-    return Task((_view(*args, **kwargs),))
+    return Task((make_view(*args, **kwargs),))
 
 
 def _assignment(split):
@@ -204,20 +152,20 @@ def test_fewer_folds_are_advised_only_where_there_can_be_fewer(folds, advice):
 
 
 def test_limit_takes_the_first_of_each_class_in_file_order():
-    view = _view([0, 0, 1, 0, 1, 1, 0], limit=5)
+    view = make_view([0, 0, 1, 0, 1, 1, 0], limit=5)
     assert view.rows.tolist() == [0, 1, 2, 4]
     assert view.identity()["limit"] == 5
     assert view.identity()["n"] == 4
-    assert view.identity()["samples_sha256"] != _view([0, 0, 1, 0, 1, 1, 0]).identity()["samples_sha256"]
+    assert view.identity()["samples_sha256"] != make_view([0, 0, 1, 0, 1, 1, 0]).identity()["samples_sha256"]
     with pytest.raises(FerBenchError, match=r"--limit 1 .*2 classes.*'faces'"):
-        _view([0, 1], limit=1)
+        make_view([0, 1], limit=1)
 
 
 def test_split_keeps_an_official_part():
     splits = ["train", "train", "test", "train"]
-    assert _view([0, 1, 0, 1], splits=splits, split="train").rows.tolist() == [0, 1, 3]
+    assert make_view([0, 1, 0, 1], splits=splits, split="train").rows.tolist() == [0, 1, 3]
     with pytest.raises(FerBenchError, match=r"'tset'.*'test'"):
-        _view([0, 1, 0, 1], splits=splits, split="tset")
+        make_view([0, 1, 0, 1], splits=splits, split="tset")
 
 
 def test_repeated_kfold_is_scikit_learns_and_says_what_it_ignores():
@@ -259,7 +207,7 @@ def test_official_trains_on_train_keeps_validation_apart_and_tests_the_test_spli
 def test_what_a_data_set_declares_of_its_splits_counts_and_not_their_names():
     splits = ["test", "val", "train", "test", "val", "train"] * 2
     roles = {"test": "train", "val": "test", "train": "validation"}
-    task = Task((_view([0, 0, 0, 1, 1, 1] * 2, splits=splits, roles=roles),))
+    task = Task((make_view([0, 0, 0, 1, 1, 1] * 2, splits=splits, roles=roles),))
     split = _split(RunConfig(protocol="official"), task)
     (fold,) = split.folds
     parts = np.array(splits)
@@ -267,24 +215,6 @@ def test_what_a_data_set_declares_of_its_splits_counts_and_not_their_names():
     assert (fold.test == (parts == "val")).all()
     assert (fold.valid == (parts == "train")).all()
     assert (fold.train == (parts == "test")).all()
-
-
-def test_what_a_data_set_declares_of_its_labels_counts_and_not_their_spelling():
-    meant = {"happy": "fear", "smug": "happiness", "sad": ""}
-    labels, classes = [0, 1, 2, 3, 0, 1], ("happy", "smug", "sad", "angry")
-    view = _view(labels, classes=classes, expressions=meant)
-    assert view.mapping == {name: name for name in classes}
-    with pytest.raises(FerBenchError, match="has no image of 'sadness'"):
-        _view(labels, classes=classes, expressions=meant, labels_as="basic-6")
-    full = ("happy", "smug", "sad", "surprise", "disgust", "anger", "gloom")
-    view = _view([0, 1, 2, 3, 4, 5, 6], classes=full, expressions={**meant, "gloom": "sadness"}, labels_as="basic-6")
-    assert view.mapping["happy"] == "fear"
-    assert view.mapping["smug"] == "happiness"
-    assert view.mapping["sad"] is None
-    assert view.dropped == {"sad": 1}
-    assert [view.classes[label] for label in view.labels] == [
-        *("fear", "happiness", "surprise", "disgust", "anger", "sadness")
-    ]
 
 
 def test_official_keeps_its_leaks_unless_asked_otherwise():
@@ -313,9 +243,9 @@ def test_official_splits_that_are_not_there(splits, wanted, message):
 
 
 def test_added_data_train_in_every_fold_without_whom_the_fold_tests():
-    own = _view([0, 1] * 4, list("aabbccdd"))
-    other = _view([0, 1] * 3, ["a", "a", "x", "x", "b", "b"], first=8)  # the same data set, so the same people
-    foreign = _view([0, 1], ["a", "a"], name="others")  # another one's a is somebody else
+    own = make_view([0, 1] * 4, list("aabbccdd"))
+    other = make_view([0, 1] * 3, ["a", "a", "x", "x", "b", "b"], first=8)  # the same data set, so the same people
+    foreign = make_view([0, 1], ["a", "a"], name="others")  # another one's a is somebody else
     task = Task((own, other, foreign))
     split = _split(RunConfig(folds=4), task)
     for fold in split.folds:
@@ -332,8 +262,8 @@ def test_added_data_train_in_every_fold_without_whom_the_fold_tests():
 
 
 def test_cross_trains_on_the_others_alone_without_identical_images():
-    own = _view([0, 1, 0, 1], sha256=["1", "2", "3", "4"])
-    other = _view([0, 1] * 3, name="others", sha256=["4", "5", "6", "7", "8", "9"])
+    own = make_view([0, 1, 0, 1], sha256=["1", "2", "3", "4"])
+    other = make_view([0, 1] * 3, name="others", sha256=["4", "5", "6", "7", "8", "9"])
     (fold,) = _split(RunConfig(train_on=("others",)), Task((own, other))).folds
     assert np.flatnonzero(fold.test).tolist() == [0, 1, 2, 3]
     assert np.flatnonzero(fold.train).tolist() == [5, 6, 7, 8, 9]  # one is an image that is tested
@@ -341,7 +271,7 @@ def test_cross_trains_on_the_others_alone_without_identical_images():
 
 def test_copies_of_an_audit_stay_together_and_chains_join():
     keys = np.array([1, 1, 2, 2, -1, -1, -1, -1])
-    task = Task((_view([0, 1] * 4, ["", "p", "p", "", "", "", "", ""]),), (keys,))
+    task = Task((make_view([0, 1] * 4, ["", "p", "p", "", "", "", "", ""]),), (keys,))
     assert task.known == ("subject", "copy")
     assert [np.flatnonzero(task.groups == name).tolist() for name in dict.fromkeys(task.groups.tolist())] == [
         [0, 1, 2, 3],
@@ -350,9 +280,9 @@ def test_copies_of_an_audit_stay_together_and_chains_join():
         [6],
         [7],
     ]
-    alone = Task((_view([0, 1] * 4),), (keys,))
+    alone = Task((make_view([0, 1] * 4),), (keys,))
     assert _choose(RunConfig(), alone)[0] == "group-kfold"
-    assert _choose(RunConfig(), Task((_view([0, 1] * 4),), (None,)))[0] == "kfold"
+    assert _choose(RunConfig(), Task((make_view([0, 1] * 4),), (None,)))[0] == "kfold"
 
 
 @pytest.mark.parametrize("protocol", ["kfold", "group-kfold"])
@@ -381,35 +311,3 @@ def test_validation_needs_samples_and_groups_to_spare():
     rare = _task([0] * 10 + [1] * 2)
     with pytest.raises(FerBenchError, match=r"\b1 training.*validation"):
         cut_validation(_split(RunConfig(folds=2), rare), rare, 0.1)
-
-
-NAMES = ("Angry", "disgust", "fear", "happy", "sad", "surprised", "neutral", "other")
-
-
-def test_labels_are_mapped_by_name_and_what_is_dropped_is_counted():
-    view = _view([0, 1, 2, 3, 4, 5, 6, 7, 7], classes=NAMES, labels_as="basic-7")
-    assert [view.classes[label] for label in view.labels] == [
-        "anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral",
-    ]  # fmt: skip
-    assert view.dropped == {"other": 2}
-    assert "Angry -> anger" in view.describe_labels()
-    assert view.describe_labels().endswith("drops other (2 images).")
-    assert view.identity()["labels"]["map"]["Angry"] == "anger"
-    assert view.identity() != _view([0, 1, 2, 3, 4, 5, 6, 7, 7], classes=NAMES).identity()
-    limited = _view([7, 0, 1, 2, 3, 4, 5, 6, 0], classes=NAMES, labels_as="basic-6", limit=6)
-    assert limited.rows.tolist() == [1, 2, 3, 4, 5, 6]
-
-
-def test_a_class_without_images_is_refused_with_the_set_that_fits():
-    with pytest.raises(FerBenchError) as caught:
-        _view(list(range(8)), classes=NAMES, labels_as="basic-8")
-    assert says(str(caught.value), "'contempt'", "'basic-8'")
-    assert says(str(caught.value), "--labels", "basic-7", "basic-6", "native")
-
-
-def test_data_sets_meet_only_in_a_common_label_set():
-    first, second = _view(list(range(8)), classes=NAMES), _view(list(range(7)), classes=NAMES[:7], name="others")
-    with pytest.raises(FerBenchError, match="Take --labels basic-7 or basic-6"):
-        check_classes([first, second])
-    check_classes([_view(list(range(8)), classes=NAMES, labels_as="basic-6"),
-                   _view(list(range(7)), classes=NAMES[:7], labels_as="basic-6")])  # fmt: skip

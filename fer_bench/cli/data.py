@@ -14,6 +14,7 @@ from fer_bench.cli.data_options import AsJson, DataDir, Names, each, show_progre
 from fer_bench.cli.options import command_for
 from fer_bench.cli.output import print_json, print_tables
 from fer_bench.errors import DataError, FerBenchError
+from fer_bench.labels import describe_spellings
 from fer_bench.reports.table import Column, Field, Shown, Table, numbers, tabulate, texts
 from fer_bench.sizes import format_size
 
@@ -140,7 +141,7 @@ def _status(dataset: Component[DatasetSpec], data_dir: Path) -> dict[str, Any]:
         "splits": splits_of(dataset.spec, prepared.counts) if prepared else [],
         "bytes": sum(file.stat().st_size for file in prepared.folder.iterdir()) if prepared else None,
         "fingerprint": prepared.fingerprint if prepared else "",
-        "warnings": [*(prepared.warnings if prepared else ()), *filter(None, [old, problem])],
+        "warnings": [*(_warnings(dataset, prepared) if prepared else ()), *filter(None, [old, problem])],
         "manual_dir": str(manual) if manual else "",
         "prepared_dir": str(prepared.folder) if prepared else "",
         "access": dataset.spec.access,
@@ -182,8 +183,14 @@ def _verify(dataset: Component[DatasetSpec], data_dir: Path) -> None:
 def _report(dataset: Component[DatasetSpec], prepared: Prepared, done: str) -> None:
     said = f"{len(prepared):,} images {done}, fingerprint {prepared.fingerprint[:12]}, in {prepared.folder}"
     console.echo(f"{dataset}: {said}")
-    for warning in prepared.warnings:
+    for warning in _warnings(dataset, prepared):
         console.warn(f"Warning: {dataset}: {warning}")
+
+
+def _warnings(dataset: Component[DatasetSpec], prepared: Prepared) -> list[str]:
+    """Return what is known of prepared data that the user should know, too."""
+    spellings = describe_spellings(prepared.labels, dataset.spec.expressions)
+    return [*prepared.warnings, *([spellings] if spellings else [])]
 
 
 def describe(name: str, package: str, spec: DatasetSpec) -> dict[str, Any]:

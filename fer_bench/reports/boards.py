@@ -120,7 +120,8 @@ def boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
         subset = f", balanced subset of {first.limit}" if first.limit else ""
         kind = " (synthetic)" if first.synthetic else ""
         seeds = max(row.seeds for row in board)
-        classes = "classes" if first.labels == "native" else f"classes of {first.labels}"
+        named = f": {first.labels.replace(',', ', ')}" if "," in first.labels else f" of {first.labels}"
+        classes = "classes" if first.labels == "native" else f"classes{named}"
         title = (
             f"{first.dataset}{kind}{subset}: {first.protocol}{_ignored(first)}, {first.folds} "
             f"fold{'s' if first.folds > 1 else ''} x {seeds} seed{'s' if seeds > 1 else ''}, "

@@ -15,7 +15,7 @@ import pyarrow as pa
 from fer_bench.arrays import Array
 from fer_bench.data.texts import compute, encode
 from fer_bench.errors import FerBenchError
-from fer_bench.labels import LABEL_SETS, map_labels
+from fer_bench.labels import class_of, fitting_sets
 from fer_bench.tasks.groups import merge
 from fer_bench.tasks.soft_labels import one_hot
 from fer_bench.tasks.view import View
@@ -206,10 +206,8 @@ def check_classes(views: Sequence[View]) -> None:
     """
     if len({view.classes for view in views}) == 1:
         return
-    expressions = [
-        set(map_labels(view.prepared.labels, "basic-8", view.dataset.spec.expressions).values()) for view in views
-    ]
-    fits = [name for name, members in LABEL_SETS.items() if all(set(members) <= expressed for expressed in expressions)]
+    known = [{class_of(name, view.dataset.spec.expressions) for name in view.prepared.labels} for view in views]
+    fits = fitting_sets(filter(None, set.intersection(*known)))
     lists = "\n".join(f"  - {view.dataset}: {', '.join(view.classes)}" for view in views)
-    advice = f"Take --labels {' or '.join(reversed(fits))}." if fits else "No declared label set fits all of them."
+    advice = f"Take --labels {' or '.join(fits)}." if fits else "They have fewer than two classes in common."
     raise FerBenchError(f"Data sets with different labels cannot be compared as they are:\n{lists}\n{advice}")

@@ -17,7 +17,7 @@ from fer_bench.data.index import GROUP
 from fer_bench.data.prepared import Prepared
 from fer_bench.data.texts import blocks, compute, numbers, plain
 from fer_bench.errors import FerBenchError, did_you_mean
-from fer_bench.labels import LABEL_SETS, NATIVE, map_labels
+from fer_bench.labels import NATIVE, class_of, classes_of, describe_spellings, fitting_sets, map_labels
 from fer_bench.registry import Component
 from fer_bench.specs import DatasetParams, DatasetSpec
 from fer_bench.tasks.crops import Faces
@@ -33,7 +33,7 @@ class View:
         prepared: the data on disk.
         rows: (n,) int64, rows of ``prepared``.
         limit: as asked for, or None.
-        label_set: ``native`` or a name in `fer_bench.labels.LABEL_SETS`.
+        label_set: as `fer_bench.labels.parse_label_set` returns it.
         dropped: native label -> samples left out because the label set has no place for it.
         faces: the faces to which images are cut down; None takes whole images.
     """
@@ -52,7 +52,7 @@ class View:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the label set, or native label names in the data set's order."""
-        return self.prepared.labels if self.label_set == NATIVE else LABEL_SETS[self.label_set]
+        return self.prepared.labels if self.label_set == NATIVE else classes_of(self.label_set)
 
     @property
     def mapping(self) -> dict[str, str | None]:
@@ -146,9 +146,9 @@ class View:
         }
 
     def describe_labels(self) -> str:
-        """Return the mapping of labels in words, with what it drops; empty for native labels."""
+        """Return the mapping of labels in words, with what it drops; for native labels only which mean the same."""
         if self.label_set == NATIVE:
-            return ""
+            return describe_spellings(self.prepared.labels, self.dataset.spec.expressions)
         kept = [f"{old} -> {new}" for old, new in self.mapping.items() if new]
         lost = [f"{name} ({n:,} images)" for name, n in self.dropped.items()]
         text = f"labels {self.label_set}: {', '.join(kept)}; drops {', '.join(lost) or 'nothing'}."
@@ -164,7 +164,7 @@ def select(dataset: Component[DatasetSpec], prepared: Prepared, limit: int | Non
         dataset: its ``split`` parameter, if set, keeps one official split.
         prepared: the data on disk.
         limit: keep the first ``limit // classes`` samples of each class, in file order; None keeps all.
-        label_set: ``native`` or a name in `fer_bench.labels.LABEL_SETS`; samples that it has no place for are left out.
+        label_set: as `fer_bench.labels.parse_label_set` returns it; samples that it has no place for are left out.
 
     Raises:
         FerBenchError: no such split, a class of the label set without a sample, or a limit below the number of classes.
@@ -180,20 +180,20 @@ def select(dataset: Component[DatasetSpec], prepared: Prepared, limit: int | Non
                 f"Data set {dataset.spec.name!r} has no split {split!r}. "
                 f"{did_you_mean(split, set(splits.unique().to_pylist()) - {''})}"
             )
-    classes = prepared.labels if label_set == NATIVE else LABEL_SETS[label_set]
+    classes = prepared.labels if label_set == NATIVE else classes_of(label_set)
     mapping = map_labels(prepared.labels, label_set, dataset.spec.expressions)
     labels = _codes(mapping, classes)[native[rows]]
     counts = np.bincount(native[rows][labels < 0], minlength=len(prepared.labels)).tolist()
     dropped = {name: n for name, n in zip(prepared.labels, counts, strict=True) if mapping[name] is None}
-    rows, labels = rows[labels >= 0], labels[labels >= 0]
+    in_split, rows, labels = rows, rows[labels >= 0], labels[labels >= 0]
     empty = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
     if label_set != NATIVE and len(empty):
-        present = {classes[label] for label in labels}
-        fits = [name for name, members in LABEL_SETS.items() if set(members) <= present]
+        present = [prepared.labels[label] for label in np.unique(native[in_split])]
+        fits = fitting_sets(filter(None, (class_of(name, dataset.spec.expressions) for name in present)))
         raise FerBenchError(
             f"Data set {str(dataset)!r} has no image of {', '.join(repr(classes[label]) for label in empty)} of the "
             f"label set {label_set!r}. Its labels: {', '.join(map(repr, prepared.labels))}. "
-            f"Take --labels {' or '.join([*reversed(fits), NATIVE])}."
+            f"Take --labels {' or '.join([*fits, NATIVE])}."
         )
     if limit is not None:
         if limit < len(classes):

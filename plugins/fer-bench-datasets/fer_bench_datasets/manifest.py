@@ -50,10 +50,6 @@ class Manifest(FerBuilder):
         spelled = {name: canonical(name) for name in names}
         if None in spelled.values():
             return sorted(names)
-        for expression in EXPRESSIONS:
-            same = sorted(name for name in names if spelled[name] == expression)
-            if len(same) > 1:
-                self.notices.append(f"{len(same)} labels mean {expression!r}: {', '.join(map(repr, same))}")
         return sorted(names, key=lambda name: (EXPRESSIONS.index(spelled[name] or ""), name))
 
     def read(self, root: Path | None, faults: Faults) -> Iterator[Sample]:
