@@ -17,13 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
+from fer_bench.evaluation.across import compare_across, make_block
 from fer_bench.evaluation.difference import compare_estimates
 from fer_bench.evaluation.estimate import Estimate, measure
 from fer_bench.evaluation.family import adjust_steps
 from fer_bench.evaluation.folds import friedman_test
 from fer_bench.evaluation.intervals import bootstrap_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric
-from fer_bench.evaluation.power import Design, count_units
+from fer_bench.evaluation.power import Design, count_datasets, count_units
 from fer_bench.evaluation.ranking import find_rank_intervals
 from fer_bench.evaluation.variances import Variances, measure_variances
 
@@ -141,6 +142,7 @@ def claims() -> Iterator[Claim]:
     yield from _boards()
     yield from _intervals()
     yield from _power()
+    yield from _across()
     for sets, methods in ((2, 3), (3, 4), (6, 4), (12, 6)):
 
         def unanimous(rng: np.random.Generator, sets: int = sets, methods: int = methods) -> bool:
@@ -305,6 +307,52 @@ def _power() -> Iterator[Claim]:
             name="power: the upper limit from a pilot of 40 people is enough", setting=setting,
             promised=(0.9, 1), happens=enough, draws=500,
         )  # fmt: skip
+
+
+def _across() -> Iterator[Claim]:
+    for sets, spread, seeds in ((2, 0.0, 1), (3, 0.5, 1), (5, 0.0, 1), (5, 0.5, 1), (5, 0.5, 3), (12, 0.5, 1)):
+        setting = f"UAR, {sets} data sets of 20 people, differences of {spread:g} logits between sets, {seeds} seed"
+
+        def differ(rng: np.random.Generator, sets: int = sets, spread: float = spread, seeds: int = seeds) -> bool:
+            blocks = []
+            for gap in rng.normal(0, spread, sets).tolist():
+                faces = Faces(people=20, seeds=seeds, noise=0.2 if seeds > 1 else 0.0, gaps=(0.0, gap))
+                first, second = faces.estimates(rng, STANDARD["uar"])
+                blocks.append(make_block([(first, second)]))
+            return compare_across(blocks, resamples=1000).p_value <= 0.05
+
+        yield Claim(
+            name="across data sets: two methods without a mean difference differ",
+            setting=setting + ("s" if seeds > 1 else ""), promised=(0, 0.05), happens=differ, draws=1000,
+        )  # fmt: skip
+
+    @functools.cache
+    def needed() -> int:
+        """Return how many data sets tell two methods apart in 80 %, by what 600 of them differ by."""
+        drawn = _draw_sets(np.random.default_rng(13), 600)
+        difference = float(np.mean([second.value - first.value for first, second in drawn]))
+        sets = count_datasets(measure_variances(drawn, [20] * len(drawn)), Design(units=20), difference)
+        assert sets is not None, "enough data sets tell them apart"
+        return sets
+
+    def told(rng: np.random.Generator) -> bool:
+        blocks = [make_block([pair]) for pair in _draw_sets(rng, needed())]
+        return compare_across(blocks, resamples=1000).p_value <= 0.05
+
+    yield Claim(
+        name="power: the data sets that 80 % takes tell two methods apart",
+        setting="UAR, data sets of 20 people, better by 0.7 logits, by 0.3 more or less between sets",
+        promised=(0.75, 0.87), happens=told, draws=600,
+    )  # fmt: skip
+
+
+def _draw_sets(rng: np.random.Generator, sets: int) -> list[tuple[Estimate, Estimate]]:
+    """Return the UAR of two methods on data sets between which their difference varies."""
+    pairs: list[tuple[Estimate, Estimate]] = []
+    for gap in rng.normal(0.7, 0.3, sets).tolist():
+        first, second = Faces(people=20, gaps=(0.0, gap)).estimates(rng, STANDARD["uar"])
+        pairs.append((first, second))
+    return pairs
 
 
 def write(page: Path) -> list[str]:

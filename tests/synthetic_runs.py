@@ -57,9 +57,9 @@ def write_runs(
                 for fold, part in enumerate(parts):
                     cell = Cell(
                         dataset=DatasetRecord(
-                            **DETAILS,
+                            **{**DETAILS, "name": f"faces-{d}"},
                             text=f"faces-{d}",
-                            fingerprint="1" * 64,
+                            fingerprint=f"{d:064d}",
                             classes=CLASSES,
                             labels=LabelsRecord(set="native", map={name: name for name in CLASSES}),
                             limit=None,

@@ -9,7 +9,7 @@ from typing import Any
 
 from fer_bench.evaluation.intervals import FEW_UNITS
 from fer_bench.evaluation.metrics import STANDARD
-from fer_bench.reports import cost, parts, standing
+from fer_bench.reports import across, cost, parts, standing
 from fer_bench.reports.leaderboard import Row, Score
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate, texts
 
@@ -32,7 +32,7 @@ TITLES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro-F1"}
 
 
 def to_tables(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores") -> list[Table]:
-    """Return a table for each data set and protocol, and one of notes alone.
+    """Return a table for each data set and protocol, one across data sets where there are several, and one of notes.
 
     Args:
         rows: of the leaderboard.
@@ -40,6 +40,8 @@ def to_tables(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores")
         show: ``scores``, or what to show in place of them: one of ``EXTRA``.
     """
     tables = [tabulate(board, fields_of(board, show), title) for title, board in boards(rows)]
+    if (ranking := across.rank_across(rows)) is not None:
+        tables.append(across.to_table(ranking))
     return [*tables, Table(notes=tuple(notes(rows, damaged)))]
 
 

@@ -22,9 +22,8 @@ from markupsafe import Markup
 
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.classification import count_confusion, precision_of, recall_of
-from fer_bench.evaluation.folds import FriedmanTest, friedman_test
 from fer_bench.foreign import defuse, one_line
-from fer_bench.reports import boards, standing
+from fer_bench.reports import across, boards, standing
 from fer_bench.reports.leaderboard import Row
 from fer_bench.reports.table import Cell, Column, tabulate, value, words
 from fer_bench.results.records import to_json
@@ -56,11 +55,15 @@ def to_html(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores") -
         ]
         low, high = _range(board)
         sections.append({"title": title, "columns": table.columns, "rows": lines, "low": low, "high": high})
+    ranking = across.rank_across(rows)
+    summary = across.to_table(ranking) if ranking else None
     page = environment.get_template("page.html").render(
         boards=sections,
         interval=standing.INTERVAL,
         metric=rows[0].metric.title if rows else "",
-        ranking=_rank_across(rows),
+        ranking=ranking,
+        across=summary,
+        differences=[list(map(_cell, summary.columns, cells)) for cells in summary.rows] if summary else [],
         notes=boards.notes(rows, damaged),
         style=Markup(style),
         script=Markup(script),
@@ -181,34 +184,4 @@ def _origin(row: Row) -> dict[str, Any]:
             key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
             for key, value in sorted(provenance.items())
         },
-    }
-
-
-def _rank_across(rows: Sequence[Row]) -> dict[str, Any] | None:
-    """Return Friedman's test of the methods that stand on every board, and their ranks; None below two of either.
-
-    A data set is one block, however many boards it has: their scores are averaged. The majority class is no method.
-    """
-    scores: dict[tuple[str, ...], dict[Any, float]] = defaultdict(dict)
-    for row in rows:
-        if row.scores and not row.failed and not row.baseline:
-            scores[row.backbone, row.strategy][row.subject, row.trained_on] = row.scores[row.metric.name].mean
-    boards = {board for own in scores.values() for board in own}
-    datasets = sorted({subject[0] for subject, _ in boards})
-    methods = [method for method, own in scores.items() if len(own) == len(boards)]
-    if len(datasets) < 2 or len(methods) < 2:
-        return None
-
-    def average(method: tuple[str, ...], dataset: str) -> float:
-        return float(np.mean([score for (subject, _), score in scores[method].items() if subject[0] == dataset]))
-
-    table = np.array([[average(method, dataset) for method in methods] for dataset in datasets])
-    test: FriedmanTest = friedman_test(table, higher_is_better=rows[0].metric.higher_is_better)
-    order = np.argsort(test.average_ranks, kind="stable")
-    return {
-        "methods": [(" / ".join(filter(None, methods[i])), float(test.average_ranks[i])) for i in order],
-        "difference": test.critical_difference,
-        "p_value": test.p_value,
-        "datasets": len(datasets),
-        "exact": test.exact,
     }
