@@ -1,4 +1,4 @@
-"""Imports point one way, and the cheap modules stay cheap."""
+"""Imports point one way, the cheap modules stay cheap, and messages may be reworded without a test."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from messages import sentences
 
 import fer_bench
 
@@ -133,3 +134,9 @@ def test_listing_and_help_import_neither_jax_nor_tfds():
 def test_the_type_of_an_array_is_written_once():
     named = {module for module, file in FILES.items() if "np.ndarray" in file.read_text(encoding="utf-8")}
     assert named == {"fer_bench.arrays"}
+
+
+def test_no_test_expects_a_sentence():
+    files = [*ROOT.parent.glob("tests/**/*.py"), *ROOT.parent.glob("plugins/*/tests/**/*.py")]
+    expected = {file.name: texts for file in files if (texts := sentences(file.read_text(encoding="utf-8")))}
+    assert not expected, "check parts with says(), see tests/messages.py"

@@ -6,6 +6,7 @@ import functools
 import gc
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -148,14 +149,14 @@ def _write_too_little(cache):
 def _fail_while_writing(cache):
     with cache.writer("a", _images(*range(SHAPE[0])), SHAPE, np.dtype(np.float16)) as writer:
         writer.append(_values())
-        raise ZeroDivisionError("after everything was written")
+        raise ZeroDivisionError("wrote everything")
 
 
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (_write_too_little, "2 rows of 3 images were written of 3"),
-        (_fail_while_writing, "after everything was written"),
+        (_write_too_little, "2 rows.* of 3"),
+        (_fail_while_writing, "wrote everything"),
     ],
 )
 def test_a_writer_that_fails_leaves_nothing(tmp_path, write, message):
@@ -322,7 +323,7 @@ def test_a_folder_that_can_only_be_read_serves_what_it_holds_with_one_warning(re
         cache.space.tidy()
         for key in "ab":
             np.testing.assert_array_equal(_open(cache, key, *range(3000)).values, _values())
-        with pytest.raises(FerBenchError, match="Cannot write to the cache"):
+        with pytest.raises(FerBenchError, match=re.escape(repr(str(tmp_path)))):
             _write(cache, "c", _values())
         removed, kept, failed = cache.space.clear()
     assert (removed, kept, len(failed)) == ([], [], 2)
@@ -366,5 +367,5 @@ def test_an_entry_beyond_the_limit_is_refused_before_any_work(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_an_error_to_mend(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(FerBenchError, match="Cannot write to the cache"):
+    with pytest.raises(FerBenchError, match=re.escape(repr(str(tmp_path / "file" / "x")))):
         _write(_cache(tmp_path / "file" / "x"), "a", np.zeros((1, 1), "u1"))

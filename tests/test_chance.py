@@ -36,5 +36,5 @@ def test_guessing_stays_below_its_limits():
 def test_counts_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="out of range"):
         measure_chance(np.array([2]), np.array([1, 1]))
-    with pytest.raises(ValueError, match="expected a count from 0"):
+    with pytest.raises(ValueError, match=r"train_counts.*from 0"):
         measure_chance(np.array([0]), np.array([0, 0]))

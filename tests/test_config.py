@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import typer
+from messages import says
 
 from fer_bench.cli import app
 from fer_bench.config import RunConfig
@@ -31,26 +32,26 @@ def test_an_empty_file_is_all_defaults(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "parts"),
     [
-        ("fold: 3\nseed: 1\n", "unknown key 'fold'. Did you mean 'folds'?"),
-        ("fold: 3\nseed: 1\n", "unknown key 'seed'. Did you mean 'seeds'"),
-        ("folds: 1\n", "folds: Input should be greater than or equal to 2, got 1"),
-        ("folds: many\nlimit: -3\n", "limit: Input should be greater than or equal to 2"),
-        ("seeds: []\n", "at least one is needed"),
-        ("seeds: [1, 1]\n", "given twice"),
-        ("seeds: [-1]\n", "seeds lie in 0 to 4294967295"),
-        ("datasets: [a, b]\ntrain_with: [b]\n", "'b' is tested and added to training; name it once"),
-        ("- folds\n", "holds a list; expected keys"),
-        ("folds: [\n", "is not valid YAML"),
+        ("fold: 3\nseed: 1\n", ("unknown key 'fold'", "'folds'?")),
+        ("fold: 3\nseed: 1\n", ("unknown key 'seed'", "'seeds'")),
+        ("folds: 1\n", ("folds: ", "2", "got 1")),
+        ("folds: many\nlimit: -3\n", ("folds: ", "got 'many'", "limit: ", "2", "got -3")),
+        ("seeds: []\n", ("seeds: ", "at least one")),
+        ("seeds: [1, 1]\n", ("seeds: ", "given twice")),
+        ("seeds: [-1]\n", ("seeds", "0 to 4294967295", "[-1]")),
+        ("datasets: [a, b]\ntrain_with: [b]\n", ("'b' is tested", "training")),
+        ("- folds\n", ("holds a list",)),
+        ("folds: [\n", ("not valid YAML",)),
     ],
 )
-def test_what_is_wrong_in_a_file_is_named(tmp_path, text, message):
+def test_what_is_wrong_in_a_file_is_named(tmp_path, text, parts):
     file = tmp_path / "run.yaml"
     file.write_text(text)
     with pytest.raises(FerBenchError) as caught:
         RunConfig.build(file, {})
-    assert message in str(caught.value)
+    assert says(str(caught.value), *parts)
 
 
 DOUBTFUL = {
@@ -95,7 +96,7 @@ def test_plain_yaml_numbers_and_words_are_read_as_before(tmp_path):
 
 
 def test_a_file_that_is_not_there_or_not_text(tmp_path):
-    with pytest.raises(FerBenchError, match="Cannot read the configuration"):
+    with pytest.raises(FerBenchError, match=r"configuration.*none.yaml"):
         RunConfig.build(tmp_path / "none.yaml", {})
     file = tmp_path / "binary.yaml"
     file.write_bytes(b"\xff\xfe\x00folds")
@@ -118,7 +119,7 @@ def test_the_faults_of_all_runs_are_named_at_once(tmp_path):
     for message in ("run 1:", "unknown key 'fold'", "run 2: 'runs_dir' is the same", "run 3:", "folds: Input"):
         assert message in str(caught.value)
     file.write_text("runs: {folds: 3}\n")
-    with pytest.raises(FerBenchError, match="is not a list of settings"):
+    with pytest.raises(FerBenchError, match=r"'runs' .* a list"):
         RunConfig.read(file, {})
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from broken_datasets import SPEC, BrokenParams, write
 from fer_bench_datasets import fer_bench_datasets
+from messages import says
 
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component
@@ -89,7 +90,7 @@ def test_params_that_cannot_be_pickled(data_dir):
     component = Component(SPEC, local_params()(), PLUGIN)
     subject = DatasetSubject(component, data_dir)
     finding = Suite("", "dataset", "broken", subject, RULES).finding("spec-pickles")
-    assert "its parameters cannot be pickled" in finding.found
+    assert says(finding.found, "parameters", "pickled")
 
 
 def test_every_rule_has_a_mutation():
@@ -104,7 +105,7 @@ def test_the_mutations_are_the_only_faults(data_dir):
 def test_data_that_are_not_there_are_a_reason_to_skip(tmp_path):
     finding = suite(tmp_path).finding("decodes")
     assert finding.status == "skipped"
-    assert "manual/broken'; put them there or give --data-dir" in finding.found
+    assert says(finding.found, "manual/broken'", "--data-dir")
 
 
 def broken(findings: list[Finding]) -> dict[str, str]:

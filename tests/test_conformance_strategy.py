@@ -49,7 +49,7 @@ def test_params_that_cannot_be_pickled():
     class Local(BrokenParams):
         pass
 
-    assert "its parameters cannot be pickled" in suite(params=Local).finding("spec-pickles").found
+    assert says(suite(params=Local).finding("spec-pickles").found, "parameters", "pickled")
 
 
 def test_an_engine_that_moves_what_is_frozen_is_found(monkeypatch):

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import yaml
+from messages import says
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -208,12 +209,11 @@ def test_known_issues_fail_when_new_or_stale(data_dir, tmp_path):
     known.write_text(json.dumps(listed))
     result = CliRunner().invoke(app, check)
     assert result.exit_code == 1
-    assert result.stderr.splitlines() == [
-        "manifest: blank: not listed: brown.png",
-        "manifest: blank: listed but not found: gone.png",
-    ]
+    new, gone = result.stderr.splitlines()
+    assert says(new, "manifest: blank: ", "not listed", "brown.png")
+    assert says(gone, "manifest: blank: ", "not found", "gone.png")
     known.write_text("[1, 2]")
-    assert "does not list data sets" in str(CliRunner().invoke(app, check).exception)
+    assert says(str(CliRunner().invoke(app, check).exception), "known.json", "data sets")
 
 
 @pytest.mark.parametrize(
@@ -232,11 +232,14 @@ def test_a_known_issue_that_is_stale_fails_alone(data_dir, tmp_path, kind, entry
     check = ["data", "audit", "manifest", "--known", str(known), *folders]
     known.write_text(yaml.safe_dump(listed))
     whole = CliRunner().invoke(app, check)
-    assert (whole.exit_code, whole.stderr) == (0, "manifest: every finding is listed, and no entry is stale.\n")
+    assert whole.exit_code == 0
+    assert len(whole.stderr.splitlines()) == 1
     listed["manifest"][kind].append(entry)
     known.write_text(yaml.safe_dump(listed))
     stale = CliRunner().invoke(app, check)
-    assert (stale.exit_code, stale.stderr) == (1, f"manifest: {kind}: listed but not found: {said}\n")
+    assert stale.exit_code == 1
+    (line,) = stale.stderr.splitlines()
+    assert says(line, f"manifest: {kind}: ", "not found", said)
 
 
 def test_a_subject_that_is_listed_but_stays_in_one_split_is_stale(data_dir, tmp_path):
@@ -246,7 +249,9 @@ def test_a_subject_that_is_listed_but_stays_in_one_split_is_stale(data_dir, tmp_
     known.write_text(json.dumps(listed))
     check = ["data", "audit", "manifest", "--known", str(known), "--data-dir", str(data_dir)]
     result = CliRunner().invoke(app, check)
-    assert (result.exit_code, result.stderr) == (1, "manifest: subjects_in_splits: listed but not found: cleo\n")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert says(line, "manifest: subjects_in_splits: ", "not found", "cleo")
 
 
 @pytest.mark.parametrize(
@@ -314,4 +319,4 @@ def test_leak_free_asks_for_an_audit_where_nothing_is_known(data_dir, tmp_path):
     folders = [*("--data-dir", str(data_dir)), *("--cache-dir", str(tmp_path / "cache"))]
     plan = ["plan", "--dataset", "manifest", "--folds", "2", "--labels", "native", *folders]
     refused = CliRunner().invoke(app, [*plan, "--leak-free"]).exception
-    assert "Run 'fer-bench data audit manifest' first" in str(refused)
+    assert "'fer-bench data audit manifest'" in str(refused)

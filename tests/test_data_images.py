@@ -147,7 +147,7 @@ def test_corrupt_png():
 
 @pytest.mark.parametrize("content", [b"<html>not found</html>", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"GIF", b"\0" * 100])
 def test_other_files(content):
-    with pytest.raises(ImageError, match="not an image of a known format"):
+    with pytest.raises(ImageError, match=r"not an image.*PNG"):
         decode(content)
 
 

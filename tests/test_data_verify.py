@@ -7,6 +7,7 @@ import json
 import drawn_set
 import numpy as np
 import pytest
+from messages import says
 
 from fer_bench.data.prepare import find_prepared, prepare
 from fer_bench.errors import DataError
@@ -20,10 +21,9 @@ def data_dir(tmp_path):
 def test_published_counts_are_compared(data_dir):
     expected = {"train": {"happy": 3, "sad": 4}, "test": {"happy": 2, "sad": 2}, "extra": {"happy": 9, "sad": 0}}
     prepared = prepare(drawn_set.component(expected=expected), data_dir)
-    assert prepared.warnings == (
-        "split 'train' has 6 samples, 7 are published: sad 3 for 4",
-        "split 'extra' is missing: 9 samples are published",
-    )
+    train, extra = prepared.warnings
+    assert says(train, "'train'", "6 samples", "7", "sad 3 for 4")
+    assert says(extra, "'extra'", "missing", "9 samples")
 
 
 def test_verify_finds_damage(data_dir):

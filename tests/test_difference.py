@@ -154,7 +154,7 @@ def test_five_subjects_show_nothing_and_one_less_than_that():
 
 
 def test_methods_of_other_units_are_refused():
-    with pytest.raises(ValueError, match="one method has 10 units and the other 20"):
+    with pytest.raises(ValueError, match=r"10 units.* 20"):
         compare_estimates(runs(range(9)), measure(STANDARD["accuracy"], np.arange(20) % 2, answer(np.arange(20) % 2)))
     with pytest.raises(ValueError, match="rope is -1"):
         weigh_equivalence(compare_estimates(runs(range(9)), runs(range(8))), -1)
@@ -214,7 +214,7 @@ def test_steps_are_no_more_certain_than_pairs_and_no_less_than_holm():
     holm = np.minimum(1, np.maximum.accumulate(raw[order] * np.arange(6, 0, -1)))
     assert (adjusted >= raw - 1e-12).all()
     assert (adjusted[order] <= holm + 0.01).all()
-    with pytest.raises(ValueError, match="different units or seeds"):
+    with pytest.raises(ValueError, match="units or seeds"):
         adjust_steps([estimates[0], runs(range(3))], [(0, 1)])
     assert adjust_steps(estimates, []).tolist() == []
 

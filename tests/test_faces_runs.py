@@ -103,7 +103,7 @@ def test_missed_faces_count_as_errors_train_nothing_and_are_shown(fake):
     assert row["dataset"] == "squares faces=align"
     assert row["n"] == 90
     assert 0.2 < row["faces"] < 0.8
-    assert f"a face was found in {100 * row['faces']:.1f} % of 90 images" in result.stderr
+    assert says(result.stderr, f"{100 * row['faces']:.1f} % of 90 images")
     tables, trained = [], 0
     for cell, measures, table in _cells(fake):
         assert cell["dataset"]["faces"]["method"] == "align"
@@ -168,10 +168,10 @@ def test_crops_that_reach_beyond_their_pictures_are_said(fake):
     wide = invoke(*run, "1")
     assert wide.exit_code == 0, wide.stderr
     # A crop of 30 pixels around the middle of pictures of 12: 6 of its 16 points lie inside in each direction.
-    assert f"{100 * (1 - (6 / 16) ** 2):.0f} % of what is cut out lies outside of its picture" in wide.stderr
+    assert says(wide.stderr, f"{100 * (1 - (6 / 16) ** 2):.0f} %", "outside of")
     narrow = invoke(*run, "0")
     assert narrow.exit_code == 0, narrow.stderr
-    assert "lies outside of its picture" not in narrow.stderr
+    assert "outside of" not in narrow.stderr
 
 
 @pytest.mark.parametrize("added", ["--train-with", "--train-on"])
@@ -187,8 +187,7 @@ def test_faces_are_cut_out_of_the_added_data_too(fake, site, added):
     row = next(row for row in json.loads(result.stdout)["rows"] if not row["baseline"])
     assert row["dataset"] == "squares[split=train] faces=align"
     for name, images in (("squares[split=train]", 60), (OTHER, 30)):
-        assert f"{name} faces=align: a face was found in" in result.stderr
-        assert f"% of {images} images" in result.stderr
+        assert any(says(line, f"{name} faces=align: ", f"% of {images} images") for line in result.stderr.splitlines())
     found = {True: 0, False: 0}
     for cell, measures, table in _cells(fake):
         assert cell["dataset"]["faces"]["method"] == "align"

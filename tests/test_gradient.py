@@ -244,13 +244,13 @@ def test_training_that_diverged_is_no_result(patience):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ((Rule(start=-1), Rule(head=True)), "no rule matches low/conv/kernel"),
+        ((Rule(start=-1), Rule(head=True)), "no rule.* low/conv/kernel"),
         ((Rule(), Rule(leaves=".*bias"), Rule(head=True)), "2 rules match low/conv/bias"),
-        ((Rule(),), "no rule matches head/kernel"),
+        ((Rule(),), "no rule.* head/kernel"),
         ((Rule(rate=0), Rule(head=True, rate=0)), "trains nothing"),
-        ((Rule(start="middle"), Rule(head=True)), "no stage 'middle'; the stages are low, high"),
-        ((Rule(stop=999), Rule(start=999), Rule(head=True)), "no stage 999; write -2 to 2 or a name: low, high"),
-        ((Rule(rate=0, stop=2), Rule(start=2), Rule(head=True)), "no stage 2; write -2 to 1 or a name"),
+        ((Rule(start="middle"), Rule(head=True)), "no stage 'middle'.* low, high"),
+        ((Rule(stop=999), Rule(start=999), Rule(head=True)), "no stage 999.* -2 to 2 .*low, high"),
+        ((Rule(rate=0, stop=2), Rule(start=2), Rule(head=True)), "no stage 2.* -2 to 1 "),
         ((Rule(start=-999), Rule(head=True)), "no stage -999"),
     ],
 )

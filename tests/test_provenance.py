@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jax
 import pytest
+from messages import says
 from test_results import UNKNOWN, failed, make_cell, make_result
 from tiny_run import BASE, PROCESS, invoke
 
@@ -59,9 +60,9 @@ def test_an_untracked_package_inside_a_work_tree_is_not_of_that_tree(package):
     installed.parent.mkdir(parents=True)
     installed.write_text("")
     (package.parent / ".gitignore").write_text(".venv\n")
-    assert source.describe("x", "1.0", str(installed)) == Source(
-        version="1.0", commit=None, dirty=None, why="not in a git work tree"
-    )
+    known = source.describe("x", "1.0", str(installed))
+    assert "work tree" in known.why
+    assert known == Source(version="1.0", commit=None, dirty=None, why=known.why)
 
 
 def test_the_git_of_a_work_tree_runs_none_of_its_programs(package, tmp_path):
@@ -82,7 +83,8 @@ def test_settings_of_a_surrounding_git_command_do_not_lead_astray(package, tmp_p
 def test_without_git_that_is_what_is_recorded(package, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     known = source.describe("x", "1.0", str(package / "__init__.py"))
-    assert (known.commit, known.why) == (None, "git is not installed")
+    assert known.commit is None
+    assert says(known.why, "git", "not installed")
 
 
 def test_a_git_that_hangs_is_given_up(package, tmp_path, monkeypatch):
@@ -201,7 +203,7 @@ def test_parameters_of_plugins_are_stored_without_folders_and_names(tiny, hostil
     assert "mallory" not in invoke("leaderboard", "--format", "json").stdout
     # What lay in another folder is looked for in this one; here the parameter is but a word.
     assert "bit-identical: all" in invoke("replay", found[hide(faults[0])][:12]).stdout
-    with pytest.raises(FerBenchError, match="was made with a parameter that is private"):
+    with pytest.raises(FerBenchError, match="is private"):
         invoke("replay", found["<hidden>"][:12])
 
 
@@ -249,16 +251,16 @@ def test_an_error_is_stored_without_folders(tmp_path):
 
 def test_a_cell_is_found_by_the_start_of_its_id(tmp_path):
     store = Store(tmp_path)
-    with pytest.raises(FerBenchError, match="There is no runs folder"):
+    with pytest.raises(FerBenchError, match=r"no runs folder .*none"):
         find_cell(Store(tmp_path / "none"), "a")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FerBenchError, match="holds no cells yet"):
+    with pytest.raises(FerBenchError, match=r"empty.* no cells"):
         find_cell(Store(tmp_path / "empty"), "a")
     stored = [store.write(make_cell(seed=seed), make_result(), UNKNOWN) for seed in range(40)]
     for cell in stored:
         assert find_cell(store, cell.id[:12].upper()).id == cell.id
     shared = next(cell.id[0] for cell in stored if sum(other.id[0] == cell.id[0] for other in stored) > 1)
-    with pytest.raises(FerBenchError, match=f"cells start with '{shared}'; write more of the id"):
+    with pytest.raises(FerBenchError, match=f"cells start with '{shared}'"):
         find_cell(store, shared)
     wrong = stored[0].id[:7] + ("0" if stored[0].id[7] != "0" else "1")
     with pytest.raises(FerBenchError, match=f"Did you mean '{stored[0].id[:8]}'"):

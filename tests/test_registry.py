@@ -4,6 +4,7 @@ import contextlib
 import random
 
 import pytest
+from messages import says
 
 from fer_bench.errors import FerBenchError, PluginError
 from fer_bench.registry import Registry
@@ -48,36 +49,36 @@ def test_parameters_are_parsed_checked_and_printed_canonically(registry):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "parts"),
     [
-        ("tuen", "Unknown strategy 'tuen'. Did you mean 'tune'?"),
-        ("tune[raet=1]", "no parameter 'raet'. Did you mean 'rate'?"),
-        ("tune[rate=-1]", "rate: Input should be greater than 0, got -1"),
-        ("tune[rate=fast]", "rate: Input should be a valid number"),
-        ("tune[mode=medium]", "mode: Input should be 'fast' or 'slow', got 'medium'"),
-        ("tune[rate]", "Cannot read 'rate'"),
-        ("tune[rate=1,rate=2]", "given twice"),
-        ("tune[rate=1", "Cannot read strategy 'tune[rate=1'"),
-        ("tune[rate={]", "Cannot read the value of 'rate'"),
-        ("tune[rate=!!float x]", "Cannot read the value of 'rate'"),
-        ("tune[rate=&a 1]", "Cannot read the value of 'rate'"),
-        ("tune[stages=[[[[[a]]]]]]", "Cannot read the value of 'stages'"),
-        ("tune[stages=" + "[" * 1000 + "]" * 1000 + "]", "Cannot read the value of 'stages'"),
-        ("tune[note='open]", "Cannot read the value of 'note'"),
-        ("tune[stages=[a,b]", "Cannot read"),
-        ("tune[stages=[a b][c]]", "Cannot read"),
-        ("tune[rate=" + "9" * 5000 + "]", "5,011 characters"),
-        ("tune[" + "," * 30_000 + "]", "characters"),
-        ("tune[" + "," * 3000 + "]", "expected param=value"),
-        ("tune[rate=2024-01-01]", "rate: Input should be a valid number"),
-        ("tune[rate=1,]", "comma"),
-        ("tune[rate=null]", "rate: Input should be a valid number"),
+        ("tuen", ("strategy 'tuen'", "'tune'?")),
+        ("tune[raet=1]", ("parameter 'raet'", "'rate'?")),
+        ("tune[rate=-1]", ("rate: ", "0", "got -1")),
+        ("tune[rate=fast]", ("rate: ", "number", "got 'fast'")),
+        ("tune[mode=medium]", ("mode: ", "'fast' or 'slow'", "got 'medium'")),
+        ("tune[rate]", ("Cannot read 'rate'",)),
+        ("tune[rate=1,rate=2]", ("given twice",)),
+        ("tune[rate=1", ("Cannot read strategy 'tune[rate=1'",)),
+        ("tune[rate={]", ("Cannot read", "'rate'")),
+        ("tune[rate=!!float x]", ("Cannot read", "'rate'")),
+        ("tune[rate=&a 1]", ("Cannot read", "'rate'")),
+        ("tune[stages=[[[[[a]]]]]]", ("Cannot read", "'stages'")),
+        ("tune[stages=" + "[" * 1000 + "]" * 1000 + "]", ("Cannot read", "'stages'")),
+        ("tune[note='open]", ("Cannot read", "'note'")),
+        ("tune[stages=[a,b]", ("Cannot read",)),
+        ("tune[stages=[a b][c]]", ("Cannot read",)),
+        ("tune[rate=" + "9" * 5000 + "]", ("5,011 characters",)),
+        ("tune[" + "," * 30_000 + "]", ("characters",)),
+        ("tune[" + "," * 3000 + "]", ("expected param=value",)),
+        ("tune[rate=2024-01-01]", ("rate: ", "number")),
+        ("tune[rate=1,]", ("comma",)),
+        ("tune[rate=null]", ("rate: ", "number", "got None")),
     ],
 )
-def test_what_a_user_types_wrong_is_named(registry, text, message):
+def test_what_a_user_types_wrong_is_named(registry, text, parts):
     with pytest.raises(FerBenchError) as caught:
         registry.strategy(text)
-    assert message in str(caught.value)
+    assert says(str(caught.value), *parts)
 
 
 @pytest.mark.parametrize(

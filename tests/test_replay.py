@@ -51,8 +51,7 @@ def test_the_same_machine_gives_the_same_bits_and_the_runs_stay_as_they_are(cell
     done = invoke("replay", cell.id[:8], "--require", "bit-identical")
     assert done.exit_code == 0, done.output
     n = len(cell.table())
-    assert f"bit-identical: all {3 * n} probabilities of {n} images" in done.stdout
-    assert "the same in every field" in done.stdout
+    assert says(done.stdout, f"bit-identical: all {3 * n} probabilities of {n} images", "the same")
     assert {file: file.stat().st_mtime_ns for file in (tiny / "runs").rglob("*")} == before
 
 
@@ -91,9 +90,9 @@ def test_what_cannot_be_repeated_is_refused(cell, tiny):
     with pytest.raises(FerBenchError, match=r"failed \(ValueError: no\)"):
         invoke("replay", bad.id)
     old = store.write(make_cell(1), make_result(), Provenance(python="3"))
-    with pytest.raises(FerBenchError, match="does not hold the settings that make it again"):
+    with pytest.raises(FerBenchError, match=f"{old.id[:8]}.*settings"):
         invoke("replay", old.id)
-    with pytest.raises(FerBenchError, match="expected a tolerance from 0"):
+    with pytest.raises(FerBenchError, match=r"0.7.*tolerance from 0"):
         invoke("replay", cell.id, "--alpha", "0.7")
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from messages import says
 
 from fer_bench.errors import FerBenchError
 from fer_bench.results import records
@@ -166,14 +167,14 @@ def test_cells_of_older_formats_are_read_or_said_to_be_of_one(tmp_path):
     pd.testing.assert_frame_equal(older.table().to_pandas(), make_result().predictions)
     assert store.status(cell) is None
     message = make_older(store.write(make_cell(1), make_result(), Provenance()).folder, parquet=True)
-    assert "of an older format" in message
+    assert "older format" in message
     assert "damaged" not in message
 
 
 def test_a_newer_schema_is_refused_by_version(tmp_path):
     Store(tmp_path).write(replace(make_cell(), schema=99), make_result(), Provenance())
     _, (complaint,) = Store(tmp_path).cells()
-    assert "written by a newer fer-bench (schema 99" in complaint
+    assert says(complaint, "newer fer-bench", "schema 99")
 
 
 def test_a_run_killed_while_writing_leaves_no_half_cell(tmp_path):
@@ -221,16 +222,15 @@ except FerBenchError as error:
     print(error)
 """
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert out.startswith(f"Cannot write to the runs folder '{tmp_path}'")
-    assert "Cells stored before are untouched" in out
+    assert says(out, "runs folder", f"'{tmp_path}'", "Cells stored before")
     assert [folder.name for folder in (tmp_path / "cells").iterdir()] == [make_cell(0).id[:16]]
 
 
 def test_a_runs_folder_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(FerBenchError, match="Cannot write to the runs folder"):
+    with pytest.raises(FerBenchError, match=r"Cannot write .*file/runs"):
         Store(tmp_path / "file" / "runs").ensure_writable()
-    with pytest.raises(FerBenchError, match="There is no runs folder"):
+    with pytest.raises(FerBenchError, match=r"no runs folder .*none"):
         Store(tmp_path / "none").cells()
 
 

@@ -105,30 +105,30 @@ def test_plan_counts_what_each_strategy_needs(tiny):
     # the image; each of 3 folds trains on 60.
     assert says(text, "90 images", "never ran")
     for phase in ("first", "second"):
-        assert f"steps, phase {phase}: 1,440 training samples, each step from the image on." in text
+        assert says(text, f"steps, phase {phase}: ", "1,440 training samples", "from the image")
     forecast = json.loads(invoke("plan", *base, "--folds", "3", "--strategy", "steps", "--json").stdout)
     assert forecast["training"][0] == {"strategy": "steps", "phase": "first", "from": "the image", "samples": 1440}
 
 
 @pytest.mark.parametrize(
-    ("fault", "message"),
+    ("fault", "parts"),
     [
-        ("build", "Plugin 'tiny' failed to build backbone 'net[fault=build]': OSError: weights are gone"),
-        ("stages", "lacks the stages ['last'] that it declares"),
-        ("trace", "Plugin 'tiny' failed: RuntimeError: stem fell off"),
-        ("exit", "Plugin 'tiny' failed: SystemExit: enough"),
-        ("nan", "not finite, first for sample '000'"),
+        ("build", ("'tiny'", "'net[fault=build]'", "OSError: weights are gone")),
+        ("stages", ("lacks", "['last']")),
+        ("trace", ("'tiny'", "RuntimeError: stem fell off")),
+        ("exit", ("'tiny'", "SystemExit: enough")),
+        ("nan", ("not finite", "'000'")),
     ],
 )
-def test_a_cell_that_fails_stays_visible_and_the_others_go_on(tiny, fault, message):
+def test_a_cell_that_fails_stays_visible_and_the_others_go_on(tiny, fault, parts):
     result = invoke("run", *BASE, "--backbone", f"net[fault={fault}]", "--folds", "3", "--json")
     assert result.exit_code == 1
     rows = {row["backbone"]: row for row in json.loads(result.stdout)["rows"]}
     assert rows["net"]["cells"] == {"ok": 3, "failed": 0}
     broken = rows[f"net[fault={fault}]"]
     assert (broken["cells"], broken["scores"]) == ({"ok": 0, "failed": 3}, {})
-    assert message in broken["errors"][0]
-    assert result.stderr.count(message) == 3
+    assert says(broken["errors"][0], *parts)
+    assert sum(says(line, *parts) for line in result.stderr.splitlines()) == 3
     assert invoke("leaderboard").exit_code == 0
 
 
@@ -161,10 +161,8 @@ def test_what_a_careless_plugin_does_in_a_run_is_undone_and_told(tiny):
     assert json.loads(result.stdout)["rows"][0]["cells"] == {"ok": 3, "failed": 0}
     assert not jax.config.jax_enable_x64
     messages = [str(warning.message) for warning in told if issubclass(warning.category, PluginWarning)]
-    where = "Plugin 'tiny', asked to build backbone 'net[fault=careless]', "
-    assert {where + "prints on stdout: building {", where + "sets jax_enable_x64 to True; set back to False"} <= {
-        *messages
-    }
+    for parts in (("stdout", "building {"), ("jax_enable_x64", "True", "False")):
+        assert any(says(text, "'tiny'", "'net[fault=careless]'", *parts) for text in messages), parts
 
 
 def test_a_backbone_of_another_width_than_declared_fails_its_cells(tiny):
@@ -229,25 +227,25 @@ def test_images_of_many_sizes_and_kinds_reach_the_backbone(tiny, write_plugin, s
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "parts"),
     [
-        (["--backbone", "nte"], "Unknown backbone 'nte'. Did you mean 'net'?"),
-        (["--dataset", "sqares"], "Unknown dataset 'sqares'. Did you mean 'squares'?"),
-        (["--strategy", "porbe"], "Unknown strategy 'porbe'. Did you mean 'probe'?"),
-        (["--folds", "1"], "folds: Input should be greater than or equal to 2, got 1"),
-        (["--folds", "10"], "--folds 10 is more than the 9 subjects"),
-        (["--folds", "31", "--protocol", "kfold"], "--folds 31 is more than the 30 samples of class 'dark'"),
-        (["--limit", "2"], "--limit 2 is below the 3 classes"),
-        (["--limit", "0"], "limit: Input should be greater than or equal to 2, got 0"),
-        (["--seeds", "0,x"], "--seeds '0,x' is not a list of whole numbers"),
-        (["--protocol", "loocv"], "Unknown protocol 'loocv'"),
-        (["--precision", "int8"], "precision: Input should be"),
-        (["--runs-dir", "file/runs"], "Cannot write to the runs folder 'file/runs'"),
-        (["--config", "bad.yaml"], "unknown key 'fold'. Did you mean 'folds'?"),
-        (["--backbone", "net[input_size=2]"], "input_size: Input should be greater than or equal to 4, got 2"),
+        (["--backbone", "nte"], ("backbone 'nte'", "'net'?")),
+        (["--dataset", "sqares"], ("dataset 'sqares'", "'squares'?")),
+        (["--strategy", "porbe"], ("strategy 'porbe'", "'probe'?")),
+        (["--folds", "1"], ("folds: ", "2", "got 1")),
+        (["--folds", "10"], ("--folds 10", "9 subjects")),
+        (["--folds", "31", "--protocol", "kfold"], ("--folds 31", "30 samples of class 'dark'")),
+        (["--limit", "2"], ("--limit 2", "3 classes")),
+        (["--limit", "0"], ("limit: ", "2", "got 0")),
+        (["--seeds", "0,x"], ("--seeds '0,x'", "whole numbers")),
+        (["--protocol", "loocv"], ("protocol 'loocv'",)),
+        (["--precision", "int8"], ("precision: ", "'float32'", "got 'int8'")),
+        (["--runs-dir", "file/runs"], ("Cannot write", "'file/runs'")),
+        (["--config", "bad.yaml"], ("key 'fold'", "'folds'?")),
+        (["--backbone", "net[input_size=2]"], ("input_size: ", "4", "got 2")),
     ],
 )
-def test_bad_input_is_one_message_and_exit_2(tiny, arguments, message, monkeypatch, capsys):
+def test_bad_input_is_one_message_and_exit_2(tiny, arguments, parts, monkeypatch, capsys):
     (tiny / "file").write_text("")
     (tiny / "bad.yaml").write_text("fold: 3\n")
     given = dict(zip(BASE[::2], BASE[1::2], strict=True)) | dict(zip(arguments[::2], arguments[1::2], strict=True))
@@ -256,7 +254,7 @@ def test_bad_input_is_one_message_and_exit_2(tiny, arguments, message, monkeypat
         main()
     captured = capsys.readouterr()
     assert caught.value.code == 2
-    assert message in captured.err
+    assert says(captured.err, *parts)
     assert captured.err.count("fer-bench: ") == 1
     assert "Traceback" not in captured.err
 
@@ -314,9 +312,9 @@ def test_a_cache_that_can_only_be_read_serves_runs_that_need_nothing_new(tiny, r
             "run", *BASE[:4], "--strategy", "probe[c=2]", "--folds", "3", "--runs-dir", "runs/other", "--json"
         )
         cells = json.loads(result.stdout)["rows"][0]["cells"]
-        with pytest.raises(FerBenchError, match="Cannot write to the cache") as caught:
+        with pytest.raises(FerBenchError, match=r"Cannot write .*cache") as caught:
             invoke("run", *BASE[2:], "--backbone", "net[width=9]", "--folds", "3", "--runs-dir", "runs/third")
-        with pytest.raises(FerBenchError, match="could not be removed") as not_cleared:
+        with pytest.raises(FerBenchError, match="not be removed") as not_cleared:
             invoke("cache", "clear", "--all")
     assert (result.exit_code, cells) == (0, {"ok": 3, "failed": 0})
     warnings = [line for line in result.stderr.splitlines() if "cannot be written" in line]

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from messages import says
 
 from fer_bench.data.prepare import prepare
 from fer_bench.testing.layouts import LAYOUTS
@@ -57,8 +58,7 @@ def test_links_that_lead_out(component, refuse, tmp_path, copies, place, layout)
             assert len(prepare(component(layout.partition("/")[0]), tmp_path)) == len(copies[layout][1])
         else:
             text = refuse(layout)
-            assert "leads out of the data set's folder through a symbolic link, to " in text, relative
-            assert "copy the file, or make the data set's folder itself the link" in text
+            assert says(text, "leads out of", "symbolic link", f"'{outside}"), relative
 
 
 def test_all_links_that_lead_out_are_listed(refuse, tmp_path, place):
@@ -68,7 +68,7 @@ def test_all_links_that_lead_out_are_listed(refuse, tmp_path, place):
         (root / name).rename(tmp_path / "elsewhere" / name)
         (root / name).symlink_to(tmp_path / "elsewhere" / name)
     text = refuse("rafdb/original")
-    assert "has 2 faults; nothing was prepared. Mend them and prepare again:" in text
+    assert says(text, "2 faults", "nothing was prepared")
     assert f"'{root / 'EmoLabel' / 'list_patition_label.txt'}' leads out of" in text
     assert f"'{root / 'Image' / 'aligned'}' leads out of" in text
 
@@ -90,7 +90,7 @@ def test_pipes_are_not_waited_for(refuse, copies, place, layout):
             root = place(layout)
             (root / relative).unlink()
             os.mkfifo(root / relative)
-            assert f"{relative.name}': is a device or pipe, expected a file" in refuse(layout)
+            assert says(refuse(layout), f"{relative.name}': ", "pipe", "expected a file")
 
 
 @pytest.mark.parametrize("layout", ROWS)
@@ -109,7 +109,7 @@ def test_paths_that_lead_out(refuse, tmp_path, place, layout):
     for path in paths:
         said = [line for line in text.splitlines() if f"'{path}" in line]
         assert len(said) == 1, path
-        assert any(word in said[0] for word in ("leaves the data set's folder", "absolute path", "expected a name"))
+        assert any(word in said[0] for word in ("'..'", "absolute path", "expected a name"))
 
 
 def test_every_layout_with_paths_is_tried():
@@ -128,15 +128,11 @@ def test_two_copies(refuse, tmp_path, copies, place, layout):
         (tmp_path / "copy0").rename(root / "copy0")
         shutil.copytree(copies[other][0], root / "copy1")
         text = refuse(layout)
-        assert f"holds {name} more than once: " in text, other
-        assert "copy0" in text
-        assert "copy1" in text
-        assert "Leave one of them there and remove the rest" in text
+        assert says(text, name, "more than once", "copy0", "copy1"), other
 
 
 @pytest.mark.parametrize("layout", MANIFESTS)
 def test_two_manifests(refuse, place, layout):
     root = place(layout)
     shutil.copy(root / "manifest.csv", root / "Manifest.CSV")
-    text = refuse(layout)
-    assert "holds 'Manifest.CSV' and 'manifest.csv', which are the same thing twice. Leave one of them there" in text
+    assert says(refuse(layout), "'Manifest.CSV'", "'manifest.csv'", "twice")

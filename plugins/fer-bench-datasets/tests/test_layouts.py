@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fer_bench_datasets.crops import Box, crop
 from fer_bench_datasets.ferplus import decide_argmax, decide_majority
+from messages import says
 from PIL import Image
 
 from fer_bench.audit.audit import compare
@@ -113,8 +114,7 @@ def test_wrong_archive(component, tmp_path, name):
     root.mkdir(parents=True)
     (root / "something.zip").write_bytes(b"PK")
     text = refuse(component, tmp_path, name)
-    assert f"holds no {name} that can be read: expected " in text
-    assert "There is 'something.zip'." in text
+    assert says(text, f"no {name}", "expected ", "There is 'something.zip'")
     assert component(name).spec.access in text
 
 
@@ -127,14 +127,14 @@ def test_folder_of_another_data_set(component, tmp_path, copies, name):
         data_dir = tmp_path / str(number)
         shutil.copytree(copies[layout][0], data_dir / "manual" / name)
         text = refuse(component, data_dir, name)
-        assert f"holds no {name} that can be read: expected " in text or "nothing was prepared. " in text, layout
+        assert says(text, f"no {name}", "expected ") or "nothing was prepared" in text, layout
 
 
 def test_folders_that_differ_in_case(component, tmp_path):
     root = manual(tmp_path, "rafdb")
     LAYOUTS["rafdb/folders"](root)
     (root / "TRAIN").mkdir()
-    assert "'TRAIN' and 'train', which are the same thing twice" in refuse(component, tmp_path, "rafdb")
+    assert says(refuse(component, tmp_path, "rafdb"), "'TRAIN' and 'train'", "twice")
 
 
 def test_list_that_leads_out(component, tmp_path):
@@ -142,7 +142,7 @@ def test_list_that_leads_out(component, tmp_path):
     LAYOUTS["rafdb/original"](root)
     (root / "EmoLabel").rename(tmp_path / "EmoLabel")
     (root / "EmoLabel").symlink_to(tmp_path / "EmoLabel")
-    assert "leads out of the data set's folder" in refuse(component, tmp_path, "rafdb")
+    assert says(refuse(component, tmp_path, "rafdb"), "leads out of", f"'{tmp_path / 'EmoLabel'}")
 
 
 def test_rafdb_attributes(component, tmp_path):
@@ -163,7 +163,7 @@ def test_fer2013_within_mmafedb_is_said_and_found(component, tmp_path):
         path.unlink()
         Image.fromarray(image[..., 0]).save(path.with_suffix(".png"))
     mmafedb = prepare(component("mmafedb"), tmp_path)
-    assert any("may be FER2013's too: do not test one on the other" in text for text in mmafedb.warnings)
+    assert any("FER2013" in text for text in mmafedb.warnings)
     counts = compare({"fer2013": compute(fer2013), "mmafedb": compute(mmafedb)}, {})
     assert {(row["images of"], row["in"]): row["exact"] for row in counts} == {
         ("fer2013", "mmafedb"): 7,
@@ -175,7 +175,7 @@ def test_rafdb_without_attributes(component, tmp_path):
     root = manual(tmp_path, "rafdb")
     LAYOUTS["rafdb/original"](root)
     (root / "Annotation").rename(tmp_path / "Annotation")
-    assert any("gender, race and age are not known" in text for text in prepare(component("rafdb"), tmp_path).warnings)
+    assert any(says(text, "gender", "race", "age") for text in prepare(component("rafdb"), tmp_path).warnings)
 
 
 @pytest.mark.parametrize(("angle", "number"), [("half-left", 28), ("full-right", 0), ("all", 56)])
@@ -188,7 +188,7 @@ def test_kdef_angles(component, tmp_path, angle, number):
         assert prepared.samples["subject"].nunique() == 2
         assert set(prepared.samples["group:session"]) == {"A", "B"}
     else:
-        assert "no sample at all" in refuse(component, tmp_path, f"kdef[angle={angle}]")
+        assert "no sample" in refuse(component, tmp_path, f"kdef[angle={angle}]")
 
 
 def test_kdef_has_one_person_in_both_sessions(component, tmp_path):
@@ -202,7 +202,7 @@ def test_kdef_leaves_out_incomplete_names(component, tmp_path):
     root = manual(tmp_path, "kdef")
     LAYOUTS["kdef/folders"](root)
     (root / "AF01" / "AF01H.JPG").write_bytes((root / "AF01" / "AF01ANS.JPG").read_bytes())
-    assert "'AF01/AF01H.JPG' names no expression and angle" in prepare(component("kdef"), tmp_path).warnings[0]
+    assert says(prepare(component("kdef"), tmp_path).warnings[0], "'AF01/AF01H.JPG'", "left out")
 
 
 @pytest.mark.parametrize(("params", "number", "neutrals"), [("last=1", 14, 7), ("neutral=0", 21, 0), ("last=9", 35, 7)])
@@ -211,14 +211,14 @@ def test_ckplus_frames(component, tmp_path, params, number, neutrals):
     prepared = prepare(component(f"ckplus[{params}]"), tmp_path)
     assert len(prepared) == number
     assert prepared.counts[""]["neutral"] == neutrals
-    assert "2 of 9 sequences have no label and are left out" in prepared.warnings
+    assert any(says(text, "2 of 9 sequences", "no label", "left out") for text in prepared.warnings)
     assert ("and the last 9" in " ".join(prepared.warnings)) == (params == "last=9")
 
 
 def test_ckplus_csv_cannot_keep_people_apart(component, tmp_path):
     LAYOUTS["ckplus/csv"](manual(tmp_path, "ckplus"))
     prepared = prepare(component("ckplus"), tmp_path)
-    assert "no folds can keep people" in prepared.warnings[0]
+    assert says(prepared.warnings[0], "no folds", "people")
     assert set(prepared.samples["subject"]) == {""}
     assert set(prepared.samples["group:usage"]) == {"training", "publictest", "privatetest"}
     assert set(prepared.samples["sequence"]) == {""}
@@ -232,22 +232,21 @@ def test_ckplus_csv_has_no_folds_that_keep_people_apart(component, tmp_path):
         with pytest.raises(FerBenchError, match="'kfold'"):
             choose(RunConfig(protocol=protocol), task, Registry.load())
     protocol, why = choose(RunConfig(), task, Registry.load())
-    assert (protocol.spec.name, "no subject is known" in why) == ("kfold", True)
+    assert protocol.spec.name == "kfold"
+    assert "no subject" in why
 
 
 def test_affectnet_cuts_faces_and_says_what_it_leaves_out(component, tmp_path):
     LAYOUTS["affectnet/original"](manual(tmp_path, "affectnet"))
     prepared = prepare(component("affectnet"), tmp_path)
     np.testing.assert_array_equal(prepared.images(np.array([0]))[0][..., 0], draw_face("neutral", 0, 40))
-    assert prepared.warnings[:6] == (
-        "left out: 'training.csv, line 14': has 3 fields, expected 9 as in the header",
-        "left out: 2 faces with the label 'no face'",
-        "left out: 2 faces with the label 'none'",
-        "left out: 2 faces with the label 'uncertain'",
-        "left out: 2 faces without a box (face_width < 0)",
-        prepared.warnings[5],
-    )
-    assert prepared.warnings[5].startswith("split 'training' has 8 samples, 287,651 are published")
+    parts = [
+        ("left out", "'training.csv, line 14'", "3 fields", "expected 9"),
+        *(("left out", "2 faces", repr(label)) for label in ("no face", "none", "uncertain")),
+        ("left out", "2 faces", "face_width < 0"),
+        ("'training'", "8 samples", "287,651"),
+    ]
+    assert all(says(text, *wanted) for text, wanted in zip(prepared.warnings[:6], parts, strict=True))
 
 
 def test_affectnet_seven_classes_and_smaller_faces(component, tmp_path):
@@ -256,7 +255,7 @@ def test_affectnet_seven_classes_and_smaller_faces(component, tmp_path):
     assert prepared.labels == ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger")
     assert len(prepared) == 14
     assert set(prepared.samples["width"]) == {20}
-    assert "left out: 2 faces with the label 'contempt'" in prepared.warnings
+    assert any(says(text, "left out", "2 faces", "'contempt'") for text in prepared.warnings)
     assert any("283,901 are published" in text for text in prepared.warnings)
 
 
@@ -264,7 +263,7 @@ def test_affectnet_release(component, tmp_path):
     root = manual(tmp_path, "affectnet")
     LAYOUTS["affectnet/2021"](root)
     truths = LAYOUTS["affectnet/plus"](root)
-    assert "holds affectnet more than once" in refuse(component, tmp_path, "affectnet")
+    assert says(refuse(component, tmp_path, "affectnet"), "affectnet", "more than once")
     prepared = prepare(component("affectnet[release=plus]"), tmp_path)
     assert read(prepared) == set(truths)
     assert set(prepared.samples["group:subset"]) == {"easy", "challenging"}
@@ -358,14 +357,14 @@ def test_affwild2_names_a_video_whose_labels_are_lost(component, tmp_path):
     lost = sorted((manual(tmp_path, "affwild2") / "Train_Set").glob("*.txt"))[0]
     lost.unlink()
     warnings = prepare(component("affwild2"), tmp_path).warnings
-    assert f"left out: 1 videos without a file of labels, such as {lost.stem!r}" in warnings
+    assert any(says(text, "left out", "1 videos", repr(lost.stem)) for text in warnings)
 
 
 def test_affwild2_says_what_it_leaves_out(component, tmp_path):
     LAYOUTS["affwild2/aligned"](manual(tmp_path, "affwild2"))
     warnings = prepare(component("affwild2"), tmp_path).warnings
-    assert "left out: 3 frames with the label -1" in warnings
-    assert "left out: 3 labelled frames in which the data set found no face" in warnings
+    assert any(says(text, "left out", "3 frames", "label -1") for text in warnings)
+    assert any(says(text, "left out", "3 labelled frames", "no face") for text in warnings)
     samples = prepare(component("affwild2[every=4]"), tmp_path).samples
     assert samples["id"].str[-9:].unique().tolist() == ["00001.jpg", "00005.jpg", "00009.jpg"]
 
@@ -374,7 +373,7 @@ def test_ferplus_protocols(component, tmp_path):
     LAYOUTS["ferplus/csv"](manual(tmp_path, "ferplus"))
     prepared = prepare(component("ferplus[protocol=argmax]"), tmp_path)
     assert sum(prepared.counts["publictest"].values()) == 6
-    assert "left out: 3 faces without a label by the protocol 'argmax'" in prepared.warnings
+    assert any(says(text, "left out", "3 faces", "'argmax'") for text in prepared.warnings)
     assert any("28,559 are published" in text for text in prepared.warnings)
     # The seventh of the first part: 6 for the seventh expression and 1 for the second; 3 for unknown are left out.
     row = prepared.samples.index[prepared.samples["id"] == "7"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from messages import says
 
 from fer_bench.data.builder import encode_png
 from fer_bench.data.prepare import prepare
@@ -97,7 +98,8 @@ def test_notices(component, tmp_path):
         {"path": "2.png", "label": "Joy", "subject": ""},
     ]
     write(tmp_path / "manual" / "manifest", rows)
-    assert prepare(component("manifest"), tmp_path).warnings == ("1 of 2 rows have no subject",)
+    (warning,) = prepare(component("manifest"), tmp_path).warnings
+    assert says(warning, "1 of 2", "no subject")
 
 
 def test_several_of_ones_own(component, tmp_path):
@@ -171,9 +173,7 @@ def test_without_a_manifest(component, tmp_path):
     root = tmp_path / "manual" / "manifest"
     root.mkdir(parents=True)
     (root / "1.png").write_bytes(b"x")
-    with pytest.raises(
-        DataError, match=r"expected 'manifest.csv'\. There is '1.png'\. Put there your images and a file"
-    ):
+    with pytest.raises(DataError, match=r"expected 'manifest.csv'.*There is '1.png'"):
         prepare(component("manifest"), tmp_path)
 
 
@@ -202,14 +202,15 @@ def test_empathic_with_other_labels(component, tmp_path):
     assert prepared.labels == ("calm", "puzzled", "pensive")
     assert prepared.samples["label"].tolist() == [1, 0]
     lines = faults_of(component("empathic"), tmp_path)
-    assert lines[0].startswith("'1.png': has the label 'puzzled', which the data set does not have.")
+    assert says(lines[0], "'1.png': ", "'puzzled'")
     with pytest.raises(FerBenchError, match="distinct"):
         component("empathic[labels=[a,a]]")
 
 
 def test_empathic_needs_subjects(component, tmp_path):
     path = write(tmp_path / "manual" / "empathic", [{"path": "1.png", "label": "sad", "subject": ""}])
-    assert faults_of(component("empathic"), tmp_path) == ["'manifest.csv, line 2': has an empty 'subject'"]
+    (line,) = faults_of(component("empathic"), tmp_path)
+    assert says(line, "'manifest.csv, line 2': ", "empty 'subject'")
     path.write_text("path,label\n1.png,sad\n")
     assert "has no column 'subject'" in faults_of(component("empathic"), tmp_path)[0]
 

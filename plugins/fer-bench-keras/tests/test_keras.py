@@ -223,9 +223,9 @@ def test_weights_that_a_file_lacks_are_named(mobilenet, tmp_path):
         del content["layers/batch_normalization_3"]
     with h5py.File(holed, "r+") as content:
         content["layers/conv2d_2/vars/0"][0, 0, 0, 0] = np.inf
-    with pytest.raises(FerBenchError, match="does not hold the weights"):
+    with pytest.raises(FerBenchError, match=f"{lacking.name}.*mobilenet"):
         make("mobilenet", input_size=32, file=str(lacking))
-    with pytest.raises(FerBenchError, match=r"1 of 135 arrays are not in it, or not finite.\n.*conv_pw_2/kernel"):
+    with pytest.raises(FerBenchError, match=r"1 of 135 arrays.*not finite.*\n.*conv_pw_2/kernel"):
         make("mobilenet", input_size=32, file=str(holed))
 
 
@@ -246,12 +246,12 @@ def test_keras_settings_stay(mobilenet):
 def test_without_a_network_the_message_says_how_to_go_on(monkeypatch):
     def nobody(*, weights, **others):
         assert weights == "imagenet"
-        raise Exception("URL fetch failure on somewhere: no route to host")
+        raise Exception("URL fetch failure on somewhere: no route")
 
     monkeypatch.setattr(keras.applications, "MobileNet", nobody)
     with pytest.raises(FerBenchError, match=r"keras-mobilenet\[file=WEIGHTS.h5\]") as error:
         make("mobilenet")
-    assert "no route to host" in str(error.value)
+    assert "somewhere: no route" in str(error.value)
 
 
 def run_python(code, **environment):

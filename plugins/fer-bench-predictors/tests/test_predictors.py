@@ -8,6 +8,7 @@ import pytest
 import yaml
 from fer_bench_predictors import OnnxParams, from_fer, network, notes
 from fer_bench_predictors.card import Card
+from messages import says
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
@@ -120,7 +121,7 @@ def test_a_card_needs_what_would_have_to_be_guessed(tmp_path):
 
 
 def test_another_file_under_the_same_card_is_an_error(write_model):
-    with pytest.raises(FerBenchError, match=r"has sha256 [0-9a-f]{64}; the card .* is about a file with 0{64}"):
+    with pytest.raises(FerBenchError, match=r"sha256 [0-9a-f]{64}.* 0{64}"):
         _build(write_model(sha256="0" * 64))
 
 
@@ -130,7 +131,7 @@ def test_a_card_that_does_not_fit_the_model_is_an_error(write_model):
         _build(write_model(labels=["happy", "sad"], drop=[]))(black)
     with pytest.raises(FerBenchError, match="output: logits"):
         _build(write_model(softmax=False, output="probabilities"))(black)
-    with pytest.raises(FerBenchError, match=r"does not take images \(2, 1, 8, 8\)"):
+    with pytest.raises(FerBenchError, match=r"images \(2, 1, 8, 8\)"):
         _build(write_model() if (card := write_model(layout="nhwc")) is None else _relabelled(card, layout="nchw"))(
             black
         )
@@ -150,7 +151,7 @@ def test_the_cards_size_is_the_inputs_and_no_other(write_model):
     assert str(card.parent) not in json.dumps(backbone.identity())
     with pytest.raises(FerBenchError, match="takes 8 pixels, not 9"):
         Registry.load().backbone(f"onnx[card={card},input_size=9]")
-    assert notes(backbone.params)[0].startswith("brightness, trained on: nothing.")
+    assert notes(backbone.params)[0].startswith("brightness, trained on")
 
 
 def _run(tmp_path, *arguments):
@@ -171,8 +172,7 @@ def test_a_run_scores_the_answers_on_the_same_folds(write_model, tmp_path):
     assert rows["as-is"]["n"] == rows["linear-probe"]["n"] == 70
     assert (rows["as-is"]["parameters"], rows["as-is"]["trained_parameters"]) == (3, 0)
     assert rows["as-is"]["scores"]["uar"]["mean"] <= 2 / 7
-    assert "it does not know" in result.stderr
-    assert "trained on: nothing" in result.stderr
+    assert says(result.stderr, "trained on: nothing", "not know")
     import pandas as pd
 
     tables = [pd.read_feather(file) for file in (tmp_path / "runs").rglob("predictions.feather")]

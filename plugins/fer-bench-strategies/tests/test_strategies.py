@@ -109,6 +109,5 @@ def test_a_stage_that_is_not_there_is_refused_before_any_work(tmp_path: Path, mo
     monkeypatch.setenv("FER_BENCH_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["run", "--strategy", "finetune[from_stage=block99]"])
-    assert result.exit_code == 2 or "no stage 'block99'" in str(result.exception)
-    assert "there is no stage 'block99'" in result.output + str(result.exception)
+    assert "no stage 'block99'" in str(result.exception)
     assert not list((tmp_path / "runs").glob("cells/*"))
