@@ -74,10 +74,7 @@ class Component(Generic[SpecT]):
 
     def files(self) -> dict[str, Path]:
         """Return the files that parameters name, by parameter."""
-        fields = type(self.params).model_fields
-        extras = {name: field.json_schema_extra for name, field in fields.items()}
-        named = [name for name, extra in extras.items() if isinstance(extra, dict) and extra.get("file")]
-        return {name: Path(value) for name in named if (value := getattr(self.params, name))}
+        return {name: Path(value) for name in files_of(type(self.params)) if (value := getattr(self.params, name))}
 
     def _values(self) -> dict[str, Any]:
         """Return the parameters as plain JSON that people share.
@@ -196,8 +193,7 @@ class Registry:
         Raises:
             FerBenchError: unknown or ambiguous name, unknown parameter, or a value that is not allowed.
         """
-        name, values = brackets.read(kind, text)
-        plugin, spec = self._lookup(kind, name)
+        plugin, spec, values = self.read(kind, text)
         unknown = [name for name in values if name not in spec.params.model_fields]
         if unknown:
             raise FerBenchError(
@@ -215,6 +211,19 @@ class Registry:
             ]
             raise FerBenchError(f"Parameters of {kind} {spec.name!r} are not valid:\n{bullet_list(faults)}") from None
         return Component(spec, params, plugin)
+
+    def read(self, kind: Kind, text: str) -> tuple[Plugin, Item, dict[str, Any]]:
+        """Return what ``text`` names, and the values in its brackets before anything checks or uses them.
+
+        Raises:
+            FerBenchError: the text has another form; unknown or ambiguous name.
+        """
+        name, values = brackets.read(kind, text)
+        return *self._lookup(kind, name), values
+
+    def qualify(self, kind: Kind, text: str, package: str) -> str:
+        """Return ``text`` with its package before the name, where ``package`` brings that name; else as it is."""
+        return qualified if (qualified := f"{package}/{text}").partition("[")[0] in self._items[kind] else text
 
     def _lookup(self, kind: Kind, name: str) -> tuple[Plugin, Item]:
         items = self._items[kind]
@@ -239,9 +248,18 @@ class Registry:
 
 def settings_of(params: type[Params]) -> dict[str, str]:
     """Return the parameters that take a setting of the run, each with the setting's name."""
+    return {name: str(setting) for name, extra in _extras(params).items() if (setting := extra.get("setting"))}
+
+
+def files_of(params: type[Params]) -> list[str]:
+    """Return the parameters that name a file."""
+    return [name for name, extra in _extras(params).items() if extra.get("file")]
+
+
+def _extras(params: type[Params]) -> dict[str, dict[str, Any]]:
+    """Return what each parameter's ``json_schema_extra`` says."""
     extras = {name: field.json_schema_extra for name, field in params.model_fields.items()}
-    named = {name: extra.get("setting") for name, extra in extras.items() if isinstance(extra, dict)}
-    return {name: str(setting) for name, setting in named.items() if setting}
+    return {name: cast("dict[str, Any]", extra) for name, extra in extras.items() if isinstance(extra, dict)}
 
 
 def file_sha256(path: Path) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from messages import says
 from test_results import UNKNOWN, failed, make_cell, make_measures, make_result
-from tiny_run import BASE, invoke
+from tiny_run import BASE, TINY, invoke
 
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import STANDARD
@@ -94,6 +94,84 @@ def test_what_cannot_be_repeated_is_refused(cell, tiny):
         invoke("replay", old.id)
     with pytest.raises(FerBenchError, match=r"0.7.*tolerance from 0"):
         invoke("replay", cell.id, "--alpha", "0.7")
+
+
+def reseal(cell: StoredCell, **config: object) -> str:
+    """Change the settings that a cell says it was made with, as a stranger would; return the start of its id."""
+    known = json.loads((cell.folder / "provenance.json").read_text())
+    known["config"] = {**known["config"], **config}
+    rewrite(cell, "provenance.json", json.dumps(known).encode())
+    return cell.id[:8]
+
+
+class Reached(list[str]):
+    """Files that are opened and hosts that are looked up while it is on; Python cannot take an audit hook away."""
+
+    on = False
+
+    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self.on and event == "open":
+            self.append(str(arguments[0]))
+        if self.on and event.startswith("socket."):
+            self.append("socket")
+
+
+REACHED = Reached()
+sys.addaudithook(REACHED)
+REACHING = {
+    "card": ("onnx[card=/etc/passwd]", "'/etc/passwd'", "'card'"),
+    "relative file": ("keras-mobilenetv2[file=../x.h5]", "x.h5'", "'file'"),
+    "download": ("keras-mobilenetv2", "'imagenet'", "'keras-mobilenetv2'"),
+    "named download": ("keras-mobilenetv2[weights='imagenet']", "'imagenet'", "download"),
+}
+
+
+@pytest.mark.parametrize("kind", REACHING)
+def test_a_strangers_cell_opens_and_downloads_nothing_unasked(kind, tmp_path, monkeypatch):
+    text, *parts = REACHING[kind]
+    cell = Store(tmp_path / "runs").write(make_cell(), make_result(), Provenance(config={"backbones": [text]}))
+    monkeypatch.setattr(REACHED, "on", True)
+    REACHED.clear()
+    with pytest.raises(FerBenchError) as raised:
+        invoke("replay", cell.id[:8], "--runs-dir", str(tmp_path / "runs"))
+    assert says(str(raised.value), cell.id[:8], *parts, "--trust")
+    assert [path for path in REACHED if path == "socket" or path.endswith(("passwd", "x.h5"))] == []
+    assert len(REACHED) > 4, "the cell's own files are opened"
+
+
+def test_a_trusted_cell_opens_the_file_that_it_names(tmp_path):
+    settings = {"backbones": ["onnx[card=/nowhere/card.yaml]"], "strategies": ["as-is"]}
+    cell = Store(tmp_path / "runs").write(make_cell(), make_result(), Provenance(config=settings))
+    with pytest.raises(FerBenchError, match=r"/nowhere/card\.yaml") as raised:
+        invoke("replay", cell.id[:8], "--trust", "--runs-dir", str(tmp_path / "runs"))
+    assert "--trust" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "parts"),
+    [
+        ({"datasets": ["squares", "synthetic"]}, ["2 datasets"]),
+        ({"backbones": ["net", "net[width=2]"], "strategies": ["probe", "steps"]}, ["2 backbones", "2 strategies"]),
+        ({"folds": "many"}, ["folds", "many"]),
+        ({"no_such": 1}, ["no_such"]),
+        ({"backbones": "net"}, ["backbones", "net"]),
+    ],
+)
+def test_settings_that_make_no_cell_are_one_message(cell, config, parts):
+    with pytest.raises(FerBenchError) as raised:
+        invoke("replay", reseal(cell, **config))
+    assert says(str(raised.value), cell.id[:8], "config", *parts)
+
+
+def test_a_cell_is_repeated_by_the_packages_that_it_records(cell, write_plugin, monkeypatch):
+    # Of the same length and second, Python would take its compiled copy for the first plugin's.
+    write_plugin("other", TINY.replace("one convolution", "another net").replace("tiny:", "other:"))
+    monkeypatch.setenv("FER_BENCH_PLUGINS", "tiny,other")
+    with pytest.raises(FerBenchError, match="2 packages"):
+        invoke("run", *BASE, "--folds", "3")
+    done = invoke("replay", cell.id[:8], "--require", "bit-identical")
+    assert done.exit_code == 0, done.output
+    assert says(done.stdout, "first difference: code.other"), "data set, backbone and strategy are tiny's"
 
 
 @pytest.mark.parametrize(

@@ -45,12 +45,17 @@ def replay(
     reuse_cache: Annotated[
         bool, typer.Option("--reuse-cache", help="Take features from the cache rather than compute them anew.")
     ] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Open the files that the cell names, and let its plugins download weights.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the answer and warnings alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Rebuild a cell from its own record, repeat it in a temporary place, and compare the predictions.
 
-    Data are taken from the data folder, features computed anew. Nothing in the runs folder is changed.
+    Data are taken from the data folder, features computed anew. Nothing in the runs folder is changed. A cell may be a
+    stranger's: one that names files of this machine, or weights that a plugin gets itself, is listed and not made
+    without --trust.
     """
     from fer_bench.evaluation.installed import find_metric
     from fer_bench.executors.progress import TerminalReporter
@@ -71,7 +76,7 @@ def replay(
     cache = config.cache_folder if reuse_cache else None
     with TerminalReporter(quiet) as reporter:
         registry = Registry.load()
-        done = repeat(stored, registry, config.data_folder, cache, terms, reporter, precision)
+        done = repeat(stored, registry, config.data_folder, cache, terms, reporter, precision, trusted=trust)
     if as_json:
         record = {
             "schema": 1,

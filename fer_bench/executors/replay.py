@@ -6,7 +6,7 @@ import json
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
@@ -14,8 +14,9 @@ from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.noninferiority import NonInferiority, show_equivalence
-from fer_bench.executors import local
-from fer_bench.executors.grid import Grid, Job, Reporter, expand
+from fer_bench.executors import local, trust
+from fer_bench.executors.grid import COMPONENTS, Grid, Job, Reporter, expand
+from fer_bench.plugins import Kind
 from fer_bench.privacy import HIDDEN
 from fer_bench.registry import Registry
 from fer_bench.results.predictions import Predictions
@@ -78,6 +79,8 @@ def replay(
     terms: Terms,
     reporter: Reporter,
     precision: str | None = None,
+    *,
+    trusted: bool = False,
 ) -> Replay:
     """Rebuild ``cell`` from the settings in its provenance, repeat it in a temporary place and compare.
 
@@ -89,17 +92,20 @@ def replay(
         terms: when two cells count as alike.
         reporter: is told how it goes.
         precision: in place of the cell's own.
+        trusted: whether the cell may open the files that it names and get weights from elsewhere.
 
     Raises:
-        FerBenchError: the cell failed, or does not say how to make it again, or something that it needs is not here.
+        FerBenchError: the cell failed, or does not say how to make it again, or something that it needs is not here, or
+            it reaches outside of the data folder and is not trusted.
     """
     if not cell.ok:
         raise FerBenchError(
             f"Cell {cell.id[:8]} failed ({cell.error}), so it has nothing to compare with. Repeat the run instead."
         )
-    settings, together = _settings(cell), _together(cell)
-    settings["seeds"] = list(dict.fromkeys(seed for seed, _ in together))
-    config = RunConfig.build(None, {**settings, "precision": precision or settings["precision"]})
+    together = _together(cell)
+    config = _config(cell, registry, tuple(dict.fromkeys(seed for seed, _ in together)), precision)
+    if not trusted:
+        trust.ask(cell.id, config, registry)
     with tempfile.TemporaryDirectory(prefix="fer-bench-replay-") as folder:
         place = Path(folder)
         cache = cache_dir or place / "cache"
@@ -108,6 +114,40 @@ def replay(
         local.execute(grid, store, cache, registry.plugins, reporter, only=job)
         (now,), _ = store.cells()
         return compare(cell, now, terms)
+
+
+def _config(cell: StoredCell, registry: Registry, seeds: tuple[int, ...], precision: str | None) -> RunConfig:
+    """Return the settings that make the cell and those of other seeds that were trained with it."""
+    settings = {**_settings(cell), "seeds": seeds, **({"precision": precision} if precision else {})}
+    try:
+        config = RunConfig.build(None, settings)
+        counts = {name: len(getattr(config, name)) for name in ("datasets", "backbones", "strategies")}
+        if many := [f"{count} {name}" for name, count in counts.items() if count > 1]:
+            raise FerBenchError(f"{' and '.join(many)}; expected one of each.")
+    except FerBenchError as error:
+        raise FerBenchError(
+            f"The settings of cell {cell.id[:8]} ('config' in provenance.json) cannot be used: {error}"
+        ) from None
+    return _of_recorded_packages(config, cell, registry)
+
+
+def _of_recorded_packages(config: RunConfig, cell: StoredCell, registry: Registry) -> RunConfig:
+    """Name each component with the package that the cell records, since another may bring the same name by now."""
+    record = cell.record
+    made = [("dataset", part) for part in (record.dataset, *record.dataset.trained_with)]
+    made += [("protocol", record.protocol), ("backbone", record.backbone), ("strategy", record.strategy)]
+    packages = {(kind, part.name): part.package for kind, part in made}
+
+    def qualified(kind: str, text: str) -> str:
+        package = packages.get((kind, text.partition("[")[0].strip()))
+        return registry.qualify(cast("Kind", kind), text, package) if package else text
+
+    kinds = {"backbones": "backbone", "strategies": "strategy"}
+    named = {
+        field: tuple(qualified(kinds.get(field, "dataset"), text) for text in getattr(config, field))
+        for field in COMPONENTS
+    }
+    return config.model_copy(update={**named, "protocol": qualified("protocol", config.protocol)})
 
 
 def _settings(cell: StoredCell) -> dict[str, Any]:
