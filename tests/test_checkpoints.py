@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import math
+import os
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fer_bench.keeping import checkpoints
-from fer_bench.keeping.checkpoints import Checkpoint, remove_finished
+from fer_bench.keeping.checkpoints import UNWANTED, Checkpoint, remove_left
 
 ARRAYS = {
     "kernel": np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32),
@@ -127,15 +129,40 @@ def test_what_a_run_left_that_was_killed_after_storing_a_cell_goes_with_the_next
     other = leave(left.with_name("4567cdef.safetensors"), (FACTS, ARRAYS))
     with Checkpoint(left, pytest.fail) as busy:
         busy.load(both)
-        remove_finished(left.parent, {"0123abcd"}.__contains__)
+        remove_left(left.parent, {"0123abcd"}.__contains__, ())
         assert left.is_file()  # another process is at it
         left.with_suffix(".part").write_bytes(b"half")
         busy.save(FACTS, ARRAYS)
     assert sorted(path.name for path in left.parent.iterdir()) == ["4567cdef.lock", "4567cdef.safetensors"]
     leave(left, (FACTS, ARRAYS))
     left.with_suffix(".part").write_bytes(b"half")
-    remove_finished(left.parent, {"0123abcd"}.__contains__)
+    remove_left(left.parent, {"0123abcd"}.__contains__, ())
     assert sorted(path.name for path in left.parent.iterdir()) == ["4567cdef.lock", "4567cdef.safetensors"]
-    remove_finished(left.parent, {"4567cdef"}.__contains__)
+    remove_left(left.parent, {"4567cdef"}.__contains__, ())
     assert not other.parent.exists()
-    remove_finished(left.parent, {"4567cdef"}.__contains__)
+    remove_left(left.parent, {"4567cdef"}.__contains__, ())
+
+
+def test_what_no_run_will_go_on_with_goes_and_the_checkpoint_of_another_grid_stays(left):
+    folder = left.parent
+    old, held = (leave(folder / f"{name}.safetensors", (FACTS, ARRAYS)) for name in ("01d0", "he1d"))
+    (folder / "ba1f.part").write_bytes(b"killed in its first save")
+    (folder / "10cc.lock").touch()
+    (folder / "notes.txt").write_text("not ours")
+    for name in ("ab" * 32, "strange"):  # the former is a checkpoint of the format before
+        (folder / name / "3").mkdir(parents=True)
+    past = time.time() - UNWANTED * 24 * 3600 - 60
+    with Checkpoint(held, pytest.fail) as busy:
+        busy.load(both)
+        os.utime(old, (past, past))
+        os.utime(held, (past, past))
+        remove_left(folder, lambda cell: False, ())
+        assert held.is_file(), "a living process holds it"
+    stays = {"0123abcd.lock", "0123abcd.safetensors", "notes.txt", "strange"}
+    assert {entry.name for entry in folder.iterdir()} == stays
+    os.utime(left, (past + 120, past + 120))
+    os.utime(left, (past, past))
+    remove_left(folder, lambda cell: False, {"0123abcd"})
+    assert {entry.name for entry in folder.iterdir()} == stays, "this run asks for it"
+    remove_left(folder, lambda cell: False, ())
+    assert {entry.name for entry in folder.iterdir()} == {"notes.txt", "strange"}

@@ -17,7 +17,7 @@ from fer_bench.atomic import lacking
 from fer_bench.errors import FerBenchError, PluginError
 from fer_bench.executors.grid import Block, Grid, Job, Reporter
 from fer_bench.keeping.cache import Cache
-from fer_bench.keeping.checkpoints import Checkpoint, remove_finished
+from fer_bench.keeping.checkpoints import Checkpoint, remove_left
 from fer_bench.keeping.outputs import Inputs
 from fer_bench.keeping.programs import keep_compiled_programs
 from fer_bench.learning.engine import Material, Outcome, run_plan
@@ -83,7 +83,7 @@ def execute(
     ok, failed = done, 0
     told = plugins if only is None else None
     unfinished = store.runs_dir / "unfinished"
-    remove_finished(unfinished, lambda cell_id: store.folder(cell_id).is_dir())
+    remove_left(unfinished, lambda cell_id: store.folder(cell_id).is_dir(), {job.cell.id for job in grid.jobs})
     reporter.begin(len(pending) if only is None else 1, done)
     _notify(told, reporter, "fer_bench_run_start", cells=len(pending), done=done, runs_dir=store.runs_dir)
     for _, group in itertools.groupby(grid.blocks, key=lambda block: (id(block.task), id(block.backbone))):

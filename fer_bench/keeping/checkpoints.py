@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +30,11 @@ from fer_bench.arrays import Array
 T = TypeVar("T")
 
 VERSION = 2
+UNWANTED = 30
+"""Days after which a checkpoint is removed that no run has gone on with."""
+_SUFFIXES = (".part", ".safetensors", ".lock")
+_FORMER = re.compile(r"[0-9a-f]{64}")
+"""Names of the folders that were a cell's checkpoints before version 2; nothing reads them."""
 
 
 class Checkpoint:
@@ -131,24 +138,38 @@ class Checkpoint:
         )
 
 
-def remove_finished(folder: Path, finished: Callable[[str], bool]) -> None:
-    """Remove what runs left that were killed after they had stored a cell, unless another process is at it.
+def remove_left(folder: Path, finished: Callable[[str], bool], asked: Collection[str]) -> None:
+    """Remove what killed runs left and no run will go on with, unless a living process holds it.
+
+    That is all of a cell that is stored, a first checkpoint that was not written to its end, and what no run has gone
+    on with for `UNWANTED` days, as after an upgrade that gave all cells other ids. Checkpoints of other grids stay
+    until then.
 
     Args:
         folder: of checkpoints.
         finished: whether a cell is stored, by its id.
+        asked: ids of the cells of this run, whose checkpoints stay at any age.
     """
     with suppress(OSError):  # there is no such folder, or it cannot be read
-        for name in sorted({file.stem for file in folder.iterdir()}):
-            if finished(name):
-                with suppress(OSError, Timeout), FileLock(folder / f"{name}.lock", timeout=0):
-                    _remove(folder / f"{name}.safetensors")
+        for entry in sorted(folder.iterdir()):
+            if _FORMER.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+        for name in sorted({entry.stem for entry in folder.iterdir() if entry.suffix in _SUFFIXES}):
+            file = folder / f"{name}.safetensors"
+            if finished(name) or not _wanted(file, name in asked):
+                with suppress(OSError, Timeout), FileLock(file.with_suffix(".lock"), timeout=0):
+                    _remove(file)
+        folder.rmdir()
+
+
+def _wanted(file: Path, asked: bool) -> bool:
+    return file.is_file() and (asked or time.time() - file.stat().st_mtime < UNWANTED * 24 * 3600)
 
 
 def _remove(file: Path) -> None:
     """Remove a checkpoint that this process has locked, with what a killed run left beside it."""
     with suppress(OSError):
-        for suffix in (".part", ".safetensors", ".lock"):
+        for suffix in _SUFFIXES:
             file.with_suffix(suffix).unlink(missing_ok=True)
         file.parent.rmdir()
 
