@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from fer_bench.hookspecs import hookimpl
-from fer_bench.specs import Params, ProtocolSpec
+from fer_bench.specs import MOST_FOLDS, Params, ProtocolSpec
 
 _SPLITTERS = "fer_bench.tasks.splitters"
 
@@ -13,13 +13,20 @@ _SPLITTERS = "fer_bench.tasks.splitters"
 class FoldsParams(Params):
     """Parameters of cross-validation."""
 
-    folds: int = Field(5, ge=2, description="number of folds, K", json_schema_extra={"setting": "folds"})
+    folds: int = Field(5, ge=2, le=MOST_FOLDS, description="number of folds, K", json_schema_extra={"setting": "folds"})
 
 
-class RepeatedParams(FoldsParams):
-    """Parameters of repeated cross-validation."""
+class RepeatedParams(Params):
+    """Parameters of repeated cross-validation; at the ends of both ranges it has as many folds as a record may."""
 
-    repeats: int = Field(5, ge=2, description="times that all are tested", json_schema_extra={"setting": "repeats"})
+    folds: int = Field(5, ge=2, le=1000, description="number of folds, K", json_schema_extra={"setting": "folds"})
+    repeats: int = Field(
+        5,
+        ge=2,
+        le=MOST_FOLDS // 1000,
+        description="times that all are tested",
+        json_schema_extra={"setting": "repeats"},
+    )
 
 
 class OfficialParams(Params):

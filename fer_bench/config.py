@@ -14,6 +14,7 @@ from fer_bench import paths
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
 from fer_bench.labels import parse_label_set
 from fer_bench.sizes import parse_size
+from fer_bench.specs import MOST_FOLDS
 from fer_bench.yaml_files import read_yaml
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -107,8 +108,10 @@ class RunConfig(BaseModel):
         ),
         Option(group="Folds", metavar=COMPONENT),
     ] = "auto"
-    folds: Annotated[int, Field(ge=2, description="Number of folds, K."), Option(group="Folds")] = 5
-    repeats: Annotated[int, Field(ge=2, description="Repetitions of repeated-kfold."), Option(group="Folds")] = 5
+    folds: Annotated[int, Field(ge=2, le=MOST_FOLDS, description="Number of folds, K."), Option(group="Folds")] = 5
+    repeats: Annotated[
+        int, Field(ge=2, le=100, description="Repetitions of repeated-kfold."), Option(group="Folds")
+    ] = 5
     test_split: Annotated[
         str | None,
         Field(description="Split that 'official' tests."),
@@ -139,7 +142,7 @@ class RunConfig(BaseModel):
     ] = "native"
     limit: Annotated[
         int | None,
-        Field(ge=2, description="Balanced subset: the first N/classes images of each class, in file order."),
+        Field(ge=2, lt=2**31, description="Balanced subset: the first N/classes images of each class, in file order."),
         Option(group="Images", default="none"),
     ] = None
     faces: Annotated[

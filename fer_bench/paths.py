@@ -12,6 +12,8 @@ from fer_bench.errors import FerBenchError
 DATA_VARIABLE = "FER_BENCH_DATA_DIR"
 CACHE_VARIABLE = "FER_BENCH_CACHE_DIR"
 CACHE_LIMIT_VARIABLE = "FER_BENCH_CACHE_LIMIT"
+LONGEST_NAME, LONGEST_PATH = 255, 4000
+"""Bytes of a part of a path, and of all of it; a little is left for the files below."""
 
 
 def data_dir() -> Path:
@@ -33,9 +35,16 @@ def parse(text: str | Path) -> Path:
     if "\0" in str(text):
         raise FerBenchError(f"{str(text)!r} holds a NUL character, which no path can; write it without.")
     try:
-        return Path(text).expanduser()
+        path = Path(text).expanduser()
     except RuntimeError:
         raise FerBenchError(f"{str(text)!r} begins with a home folder that is not there; write it in full.") from None
+    longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
+    if longest > LONGEST_NAME or len(os.fsencode(path)) > LONGEST_PATH:
+        raise FerBenchError(
+            f"'{str(text)[:40]}…' is a path of {len(os.fsencode(path)):,} bytes, whose longest name has {longest:,}; "
+            f"file systems take names of {LONGEST_NAME} and paths of {LONGEST_PATH:,} at most."
+        )
+    return path
 
 
 def _from_environment(variable: str) -> Path | None:

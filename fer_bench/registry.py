@@ -207,6 +207,8 @@ class Registry:
         except ValidationError as error:
             faults = [
                 f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}"
+                if fault["loc"]
+                else fault["msg"].removeprefix("Value error, ")
                 for fault in error.errors()
             ]
             raise FerBenchError(f"Parameters of {kind} {spec.name!r} are not valid:\n{bullet_list(faults)}") from None

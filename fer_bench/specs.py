@@ -12,10 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 INTERFACE_VERSION = 1
 """The version of this module's contracts; it grows when a plugin written for the former one would break."""
+
+LARGEST_SIDE = 1024
+"""Pixels: of the images that any backbone takes."""
+MOST_FOLDS = 100_000
+"""Of one protocol, repetitions counted."""
 
 
 def resolve(reference: str) -> Any:
@@ -64,6 +69,14 @@ class BackboneParams(Params):
 
     input_size: int = Field(224, ge=1, description="side of the square input, pixels")
     weights: str = Field("random", description="name of a WeightsSpec, or 'random'")
+
+    @field_validator("input_size")
+    @classmethod
+    def _no_larger(cls, side: int) -> int:
+        """Hold for subclasses too, whatever range their own field has."""
+        if side > LARGEST_SIDE:
+            raise ValueError(f"the side of an input is at most {LARGEST_SIDE} pixels")
+        return side
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -162,7 +162,17 @@ def test_every_command_reads_a_path_in_one_way(command, option, tmp_path, monkey
     assert (getattr(read, name) if read else given[name]) == tmp_path / "x"
 
 
-@pytest.mark.parametrize(("path", "message"), [("~nobody-of-this-name/x", "~nobody"), ("a\0b", "NUL"), (7, "path")])
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("~nobody-of-this-name/x", "~nobody"),
+        ("a\0b", "NUL"),
+        (7, "path"),
+        ("a" * 256, "256"),
+        ("é" * 128, "256"),
+        ("x/" * 2001, "4,001"),
+    ],
+)
 def test_a_path_that_no_file_can_have_is_named(path, message):
     with pytest.raises(FerBenchError, match=message):
         RunConfig.build(None, {"runs_dir": path})

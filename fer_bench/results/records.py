@@ -26,6 +26,7 @@ from pydantic import (
 
 from fer_bench.numerics import NUMERICS
 from fer_bench.plugins import CORE
+from fer_bench.specs import MOST_FOLDS
 
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 SCHEMA = 2
@@ -34,7 +35,6 @@ PROVENANCE_SCHEMA = 2
 """Version of ``provenance.json``."""
 BASELINE_SCHEMA = 1
 """Version of ``baseline.json``."""
-MOST_FOLDS = 100_000
 MOST_CLASSES = 10_000
 
 Count = Annotated[StrictInt, Field(ge=0, lt=2**63)]

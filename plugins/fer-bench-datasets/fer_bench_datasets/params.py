@@ -17,6 +17,7 @@ class ManifestParams(DatasetParams):
     name: str = Field(
         "",
         pattern=r"^([^\s./\\:*?\"<>|][^/\\:*?\"<>|]*)?$",
+        max_length=60,  # no more than 240 bytes in UTF-8: it is the name of a folder
         description="read manual/manifest/<name>/, so that several data sets of one's own can stand side by side",
     )
 
@@ -38,10 +39,12 @@ class SyntheticParams(DatasetParams):
     """Parameters of ``synthetic``."""
 
     domain: Literal["wild", "lab"] = Field("wild", description="circumstances: varied, or posed in a laboratory")
-    n: int = Field(1400, ge=7, description="number of images; every seven show all expressions of one person")
+    n: int = Field(
+        1400, ge=7, le=1_000_000, description="number of images; every seven show all expressions of one person"
+    )
     size: int = Field(64, ge=16, le=1024, description="side of the square images, pixels")
-    subjects: int = Field(40, ge=1, description="number of people")
-    seed: int = Field(0, ge=0, description="of everything that is drawn")
+    subjects: int = Field(40, ge=1, le=1_000_000, description="number of people")
+    seed: int = Field(0, ge=0, lt=2**32, description="of everything that is drawn")
 
 
 class KdefParams(DatasetParams):
@@ -55,8 +58,8 @@ class KdefParams(DatasetParams):
 class SequenceParams(DatasetParams):
     """Parameters of data sets whose sequences go from neutral to the apex; they choose frames."""
 
-    last: int = Field(3, ge=1, description="frames at the end of each sequence that show its expression")
-    neutral: int = Field(1, ge=0, description="frames at the beginning of each sequence that are neutral")
+    last: int = Field(3, ge=1, le=1000, description="frames at the end of each sequence that show its expression")
+    neutral: int = Field(1, ge=0, le=1000, description="frames at the beginning of each sequence that are neutral")
 
 
 class OuluParams(SequenceParams):
@@ -69,7 +72,7 @@ class OuluParams(SequenceParams):
 class AffWild2Params(DatasetParams):
     """Parameters of ``affwild2``."""
 
-    every: int = Field(1, ge=1, description="take every n-th frame of a video")
+    every: int = Field(1, ge=1, le=100_000, description="take every n-th frame of a video")
 
 
 class FerPlusParams(DatasetParams):
@@ -81,7 +84,7 @@ class FerPlusParams(DatasetParams):
 class CropParams(DatasetParams):
     """Parameters of data sets whose faces are cut out of larger pictures."""
 
-    max_side: int = Field(224, ge=0, description="faces are shrunk to this longest side, pixels; 0 for never")
+    max_side: int = Field(224, ge=0, le=4096, description="faces are shrunk to this longest side, pixels; 0 for never")
 
 
 class AffectNetParams(CropParams):

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.labels import EXPRESSIONS, canonical
+from fer_bench.specs import LARGEST_SIDE
 
 EXAMPLE = "fer-bench run --backbone 'onnx[card=model.yaml]' --strategy as-is"
 
@@ -45,7 +46,7 @@ class Card(BaseModel):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     labels: tuple[str, ...] = Field(min_length=2)
     drop: tuple[str, ...] = ()
-    input_size: int = Field(ge=1)
+    input_size: int = Field(ge=1, le=LARGEST_SIDE)
     channels: Literal[1, 3]
     colours: Literal["rgb", "bgr"] = "rgb"
     value_range: tuple[float, float]
@@ -56,7 +57,7 @@ class Card(BaseModel):
     trained_on: str = Field(min_length=1)
     source: str = ""
     licence: str = ""
-    parameters: int = Field(0, ge=0)
+    parameters: int = Field(0, ge=0, lt=2**63)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

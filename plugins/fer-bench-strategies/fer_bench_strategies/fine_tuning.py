@@ -20,27 +20,29 @@ NORMS_AND_BIASES = r"(.*/)?(bias|scale)"
 class TrainingParams(Params):
     """Parameters that all strategies here share."""
 
-    epochs: int = Field(5, ge=1, description="passes over the training part, in each phase")
-    batch: int = Field(32, ge=1, description="samples a step")
-    learning_rate: float = Field(1e-4, gt=0, allow_inf_nan=False, description="the highest, of the backbone")
-    head_rate: float = Field(10.0, gt=0, allow_inf_nan=False, description="factor of it for the head")
+    epochs: int = Field(5, ge=1, le=10_000, description="passes over the training part, in each phase")
+    batch: int = Field(32, ge=1, le=65_536, description="samples a step")
+    learning_rate: float = Field(1e-4, ge=1e-9, le=100, description="the highest, of the backbone")
+    head_rate: float = Field(10.0, ge=1e-6, le=1e6, description="factor of it for the head")
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="optimizer")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="of the rate after the warm-up")
-    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the rate grows")
-    weight_decay: float = Field(1e-4, ge=0, allow_inf_nan=False, description="of kernels, apart from the gradient")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
+    warmup: float = Field(0.1, ge=0, le=0.99, description="share of the steps in which the rate grows")
+    weight_decay: float = Field(1e-4, ge=0, le=100, description="of kernels, apart from the gradient")
+    label_smoothing: float = Field(0.0, ge=0, le=0.99, description="share of the target spread over all classes")
     labels: Literal["hard", "soft"] = Field("hard", description="classes, or what annotators saw of each class")
     balance: Literal["none", "weights", "sampling"] = Field("none", description="how rare classes are made up for")
     flip: bool = Field(True, description="mirror half of the images")
     augment: tuple[Literal["affine", "colour", "erase"], ...] = Field(
         (), description="changes of images, new at each step; they turn the cache off"
     )
-    mixup: float = Field(0.0, ge=0, allow_inf_nan=False, description="alpha of mixing two images; turns the cache off")
-    cutmix: float = Field(0.0, ge=0, allow_inf_nan=False, description="alpha of pasting a rectangle; likewise")
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of the features that the head does not see")
+    mixup: float = Field(0.0, ge=0, le=100, description="alpha of mixing two images; turns the cache off")
+    cutmix: float = Field(0.0, ge=0, le=100, description="alpha of pasting a rectangle; likewise")
+    dropout: float = Field(0.0, ge=0, le=0.99, description="share of the features that the head does not see")
     batch_norm: Literal["frozen", "train"] = Field("frozen", description="stored statistics, or those of the batch")
-    patience: int = Field(0, ge=0, description="stop after so many epochs without gain in validation; 0: never")
-    validation: float = Field(0.1, gt=0, le=0.5, description="share of the training part, cut if patience is set")
+    patience: int = Field(
+        0, ge=0, le=10_000, description="stop after so many epochs without gain in validation; 0: never"
+    )
+    validation: float = Field(0.1, ge=0.01, le=0.5, description="share of the training part, cut if patience is set")
 
     @field_validator("augment", mode="before")
     @classmethod
@@ -62,37 +64,37 @@ class FinetuneParams(TrainingParams):
 class GradualParams(TrainingParams):
     """Parameters of `gradual-unfreeze`."""
 
-    epochs: int = Field(2, ge=1, description="passes over the training part, in each phase")
-    stages: int = Field(3, ge=1, description="stages that train in the end; one phase each")
+    epochs: int = Field(2, ge=1, le=10_000, description="passes over the training part, in each phase")
+    stages: int = Field(3, ge=1, le=1000, description="stages that train in the end; one phase each")
 
 
 class DiscriminativeParams(TrainingParams):
     """Parameters of `discriminative-lr`."""
 
-    stages: int = Field(4, ge=1, description="stages from the top that train")
-    decay: float = Field(2.6, gt=1, allow_inf_nan=False, description="each stage is so much slower than the one above")
+    stages: int = Field(4, ge=1, le=1000, description="stages from the top that train")
+    decay: float = Field(2.6, gt=1, le=100, description="each stage is so much slower than the one above")
 
 
 class BitFitParams(TrainingParams):
     """Parameters of `bitfit`."""
 
-    learning_rate: float = Field(1e-3, gt=0, allow_inf_nan=False, description="the highest, of the backbone")
+    learning_rate: float = Field(1e-3, ge=1e-9, le=100, description="the highest, of the backbone")
 
 
 class LoraParams(TrainingParams):
     """Parameters of `lora`."""
 
-    learning_rate: float = Field(1e-3, gt=0, allow_inf_nan=False, description="the highest, of the backbone")
-    rank: int = Field(8, ge=1, description="of the change of each pointwise kernel")
+    learning_rate: float = Field(1e-3, ge=1e-9, le=100, description="the highest, of the backbone")
+    rank: int = Field(8, ge=1, le=4096, description="of the change of each pointwise kernel")
     from_stage: str | int = Field(-2, description="first stage that changes: a name, or -2 for the last two")
 
 
 class ScratchParams(TrainingParams):
     """Parameters of `scratch`."""
 
-    epochs: int = Field(30, ge=1, description="passes over the training part")
-    learning_rate: float = Field(1e-3, gt=0, allow_inf_nan=False, description="the highest")
-    head_rate: float = Field(1.0, gt=0, allow_inf_nan=False, description="factor of it for the head")
+    epochs: int = Field(30, ge=1, le=10_000, description="passes over the training part")
+    learning_rate: float = Field(1e-3, ge=1e-9, le=100, description="the highest")
+    head_rate: float = Field(1.0, ge=1e-6, le=1e6, description="factor of it for the head")
     batch_norm: Literal["frozen", "train"] = Field("train", description="stored statistics, or those of the batch")
 
 

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 class KnnParams(Params):
     """Parameters of nearest neighbours."""
 
-    k: int = Field(20, ge=1, description="neighbours, at most as many as there are training samples")
+    k: int = Field(20, ge=1, le=100_000, description="neighbours, at most as many as there are training samples")
     weights: Literal["distance", "uniform"] = Field("distance", description="how neighbours vote")
 
 
 class SvmParams(Params):
     """Parameters of the support vector machine."""
 
-    c: float = Field(1.0, gt=0, allow_inf_nan=False, description="inverse strength of the penalty")
+    c: float = Field(1.0, ge=1e-6, le=1e6, description="inverse strength of the penalty")
     kernel: Literal["rbf", "linear"] = Field("rbf", description="kernel")
 
 

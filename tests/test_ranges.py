@@ -1,0 +1,122 @@
+"""Every number that a user may set states both ends of its range: they are tried, and what lies beyond is refused."""
+
+from __future__ import annotations
+
+import pytest
+from campaign.ranges import Number, numbers, parameters
+from messages import says
+from typer.testing import CliRunner
+
+from fer_bench.cli import app
+from fer_bench.config import RunConfig
+from fer_bench.errors import FerBenchError
+from fer_bench.registry import Registry
+from fer_bench.results.store import Store
+
+REGISTRY = Registry.load()
+PARAMETERS = list(parameters(REGISTRY))
+SETTINGS = list(numbers(RunConfig))
+DATA = "synthetic[n=14,size=16]"
+DEPENDS = {"gradual-unfreeze[stages=1000]", "discriminative-lr[stages=1000]"}
+"""Ends that the rest of a run decides about: a backbone has fewer stages."""
+
+
+def ids(value: object) -> str | None:
+    return value.name if isinstance(value, Number) else None
+
+
+def invoke(*arguments: str):
+    result = CliRunner().invoke(app, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit | FerBenchError):
+        raise result.exception
+    return result
+
+
+def test_both_ends_are_stated():
+    owners = [(name, number) for _, name, number in PARAMETERS] + [("RunConfig", number) for number in SETTINGS]
+    assert [(owner, number.name) for owner, number in owners if None in (number.low, number.high)] == []
+    assert len(PARAMETERS) > 100
+    assert len(SETTINGS) == 7
+
+
+@pytest.mark.parametrize(("kind", "name", "number"), PARAMETERS, ids=ids)
+def test_the_ends_of_a_parameter_are_taken_and_what_lies_beyond_is_refused(kind, name, number):
+    for value in (number.low, number.high):
+        taken = REGISTRY.find(kind, f"{name}[{number.name}={value!r}]")
+        assert getattr(taken.params, number.name) == value
+    for value in number.beyond():
+        with pytest.raises(FerBenchError) as raised:
+            REGISTRY.find(kind, f"{name}[{number.name}={value!r}]")
+        assert says(str(raised.value), repr(name.split("/")[-1]), number.name)
+
+
+@pytest.mark.parametrize("number", SETTINGS, ids=ids)
+def test_the_ends_of_a_setting_are_taken_and_what_lies_beyond_is_refused(number):
+    for value in (number.low, number.high):
+        assert getattr(RunConfig.build(None, {number.name: value}), number.name) == value
+    for value in number.beyond():
+        with pytest.raises(FerBenchError) as raised:
+            RunConfig.build(None, {number.name: value})
+        assert says(str(raised.value), number.name)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> list[str]:
+    """Return options that share data, cache and runs."""
+    folder = tmp_path_factory.mktemp("ranges")
+    return [part for name in ("data", "cache", "runs") for part in (f"--{name}-dir", str(folder / name))]
+
+
+@pytest.mark.parametrize("number", SETTINGS, ids=ids)
+def test_the_ends_of_a_setting_are_planned_or_refused_in_one_message(number, place):
+    option = f"--{number.name.replace('_', '-')}"
+    for value in (number.low, number.high):
+        command = ["run" if number.name == "cache_limit" else "plan", "--dataset", DATA, "--backbone", "mini-xception"]
+        other = ["--protocol", "repeated-kfold"] if number.name == "repeats" else ["--protocol", "kfold"]
+        folds = [] if number.name == "folds" else ["--folds", "2"]
+        done = invoke(*command, option, str(value), *folds, *other, *place)
+        # The data may be too few for it; that is said before anything is trained.
+        assert done.exit_code == 0 or says(str(done.exception), str(value)[:4]), done.output
+    for value in number.beyond():
+        done = invoke(command[0], "--dataset", DATA, option, str(value), *place)
+        message = str(done.exception) + done.output
+        assert done.exit_code != 0
+        assert number.name in message or option in message
+
+
+def _strategies() -> list[str]:
+    return [
+        f"{name}[{number.name}={value!r}]"
+        for kind, name, number in PARAMETERS
+        if kind == "strategy"
+        for value in (number.low, number.high)
+    ]
+
+
+def test_the_ends_of_strategies_are_planned_or_refused_in_one_message(place):
+    fit = [text for text in _strategies() if text not in DEPENDS]
+    options = [part for text in fit for part in ("--strategy", text)]
+    few = ["--protocol", "kfold", "--folds", "2"]
+    planned = invoke(
+        "plan", "--dataset", "synthetic[n=42,size=16]", "--backbone", "mini-xception", *few, *options, *place
+    )
+    assert planned.exit_code == 0, planned.output
+    for text in DEPENDS:
+        refused = invoke("plan", "--dataset", DATA, "--backbone", "mini-xception", "--strategy", text, *place)
+        assert says(str(refused.exception), repr(text), "mini-xception")
+
+
+@pytest.mark.slow
+def test_what_is_planned_at_the_ends_of_convex_strategies_and_sizes_runs(place, tmp_path):
+    cheap = [text for text in _strategies() if text.startswith(("linear-probe", "knn", "svm"))]
+    options = [part for text in cheap for part in ("--strategy", text)]
+    common = ["--protocol", "kfold", "--folds", "2", *place[:4], "--runs-dir", str(tmp_path)]
+    ran = invoke("run", "--dataset", "synthetic[n=42,size=16]", "--backbone", "mini-xception", *options, *common)
+    sizes = [part for side in (32, 1024) for part in ("--backbone", f"mini-xception[input_size={side}]")]
+    assert invoke("run", "--dataset", DATA, *sizes, *common).exit_code == 0
+    cells, _ = Store(tmp_path).cells()
+    failed = {cell.record.strategy.text: cell.error for cell in cells if not cell.ok}
+    # How many samples train is known when a fold is fitted.
+    assert list(failed) == ["knn[k=100000]"]
+    assert "n_neighbors" in failed["knn[k=100000]"]
+    assert ran.exit_code == 1
