@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from messages import says
 from PIL import Image
+from test_results import UNKNOWN, make_cell, make_result
 from tiny_run import invoke
 
 from fer_bench.config import RunConfig
@@ -76,10 +78,26 @@ def test_inflation_of_kfold_is_the_difference_of_pooled_scores(tiny):
         guess = np.concatenate([table[["p0", "p1", "p2"]].to_numpy().argmax(1) for table in tables])
         scores[protocol] = uar(true, guess)
     assert (row.leaky, row.honest) == pytest.approx((scores["kfold"], scores["group-kfold"]))
-    assert row.interval.estimate == pytest.approx(scores["kfold"] - scores["group-kfold"])
-    assert (row.images, row.interval.units) == (90, 9)
+    assert row.difference.value == pytest.approx(scores["kfold"] - scores["group-kfold"])
+    assert (row.images, row.difference.units) == (90, 9)
     assert inflation.measure([cell for cell in cells if cell.record.protocol.name == "kfold"]) == []
     assert says(invoke("leaderboard").stdout, "(ignores subjects", "flatter)")
+
+
+def test_inflation_counts_people_and_seeds(tmp_path):
+    """Ten people, two images each, one more right by the leaky folds of each seed: 1, 2 and 3 images of 20."""
+    store, labels = Store(tmp_path), [n % 2 for n in range(20)]
+    for seed in (0, 1, 2):
+        for name, ignores, wrong in (("kfold", ("subject",), 3 - seed), ("group-kfold", (), 4)):
+            result = make_result(labels, [label ^ (n < wrong) for n, label in enumerate(labels)])
+            result.predictions["group"] = [f"subject:{n // 2}" for n in range(20)]
+            cell = make_cell(0, seed)
+            store.write(replace(cell, protocol=replace(cell.protocol, name=name, ignores=ignores)), result, UNKNOWN)
+    (row,) = inflation.measure(store.cells()[0])
+    assert (row.leaky, row.honest) == pytest.approx((18 / 20, 16 / 20))
+    assert row.difference.value == pytest.approx(2 / 20)
+    assert row.difference.seed_error == pytest.approx(np.std([1 / 20, 2 / 20, 3 / 20], ddof=1) / np.sqrt(3))
+    assert (row.difference.units, row.difference.seeds, row.difference.test) == (10, 3, "two variances")
 
 
 def test_the_matrix_trains_on_rows_and_tests_on_columns(tiny, site):

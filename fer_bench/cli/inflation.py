@@ -85,7 +85,7 @@ def inflation(
         finished = run_grid(runs, registry, reporter)
     rows = measure(finished.cells, reporter.warn)
     if as_json:
-        print_json({"schema": 1, "rows": [row.record() for row in rows], "notes": list(NOTES)})
+        print_json({"schema": 2, "rows": [row.record() for row in rows], "notes": list(NOTES)})
     else:
         print_tables(to_table(rows))
     if finished.summary.failed:

@@ -1,4 +1,4 @@
-"""Confidence intervals of a metric, and of the difference between two methods on the same samples."""
+"""The confidence interval of a metric."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Interval:
     """An estimate with its confidence interval.
 
     Attributes:
-        estimate: the metric on all samples; for a comparison, first minus second.
+        estimate: the metric on all samples.
         low: lower end; likewise ``high``.
         level: nominal coverage, such as 0.95.
         units: how many subjects or samples were resampled.
@@ -79,46 +79,18 @@ def bootstrap_interval(
     Raises:
         ValueError: predictions or groups are not valid, or there is but one unit.
     """
-    methods = [probabilities]
-    values = resample_metric(metric, true, methods, groups, seeds, resamples=resamples, seed=seed, extra=extra)[0]
-    estimate = score_seeds(metric, true, probabilities, seeds, extra).mean()
-    return _interval(estimate, values, group_codes(groups, len(true))[1], level, metric)
-
-
-def difference_interval(
-    metric: Metric,
-    true: Array,
-    first: Array,
-    second: Array,
-    groups: Array | None = None,
-    seeds: Array | None = None,
-    *,
-    level: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
-    extra: Extra = NOTHING,
-) -> Interval:
-    """Return the interval of metric(first) - metric(second), both on the same samples in each resample.
-
-    The arguments are those of ``bootstrap_interval``; ``first`` and ``second`` are (n, c) probabilities.
-    """
-    values = resample_metric(metric, true, [first, second], groups, seeds, resamples=resamples, seed=seed, extra=extra)
-    scores = [score_seeds(metric, true, method, seeds, extra).mean() for method in (first, second)]
-    return _interval(scores[0] - scores[1], values[0] - values[1], group_codes(groups, len(true))[1], level, None)
-
-
-def _interval(estimate: float, values: Array, units: int, level: float, metric: Metric | None) -> Interval:
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; expected a number between 0 and 1, such as 0.95")
+    methods = [probabilities]
+    values = resample_metric(metric, true, methods, groups, seeds, resamples=resamples, seed=seed, extra=extra)[0]
+    units = group_codes(groups, len(true))[1]
     t = special.stdtrit(units - 1, (1 + level) / 2)
     tail = float(special.ndtr(-math.sqrt(units / (units - 1)) * t))
     low, high = np.quantile(values, [tail, 1 - tail])
-    if metric is not None:
-        low, high = max(low, metric.lowest), min(high, metric.highest)
     return Interval(
-        estimate=float(estimate),
-        low=float(low),
-        high=float(high),
+        estimate=float(score_seeds(metric, true, probabilities, seeds, extra).mean()),
+        low=max(float(low), metric.lowest),
+        high=min(float(high), metric.highest),
         level=level,
         units=units,
         few_units=units < FEW_UNITS,

@@ -8,19 +8,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fer_bench.evaluation.intervals import Interval, difference_interval
+from fer_bench.evaluation.difference import Difference, compare_estimates
 from fer_bench.evaluation.metrics import STANDARD
-from fer_bench.reports import comparison
 from fer_bench.reports.leaderboard import refuse
+from fer_bench.reports.pair import estimate
 from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
 from fer_bench.results.predictions import pair
 from fer_bench.results.rows import MethodRow, group
 from fer_bench.results.store import StoredCell
 
 NOTES = (
-    "UAR of all predictions pooled, in percent. Both protocols test the same images with the same seeds; the interval "
-    "is of the difference, by resampling subjects, or groups of images that belong together (paired bootstrap, 95 %). "
-    "It says how the difference would vary with other people; more seeds show how it varies with other folds.",
+    "UAR in percent: all predictions of a seed pooled, averaged over seeds. Both protocols test the same images with "
+    "the same seeds. The 95 % interval of the difference is for other people (subjects, or groups that belong "
+    "together) and for other folds and trainings, as far as seeds show them: with one seed it is of these folds and "
+    "these trained models only.",
     "Leak-free official parts train without the images that share a subject, sequence or copy with a test image, so "
     "that a part of their difference may come from less training data.",
 )
@@ -36,8 +37,8 @@ class Inflation:
         twin: the protocol that does not.
         images: that both tested.
         leaky: UAR of the protocol, 0 to 1; ``honest``: of its twin.
-        interval: of the difference of the UAR.
-        accuracy: interval of the difference of the accuracy.
+        difference: of the UAR, leaky minus honest, with its interval from two variances.
+        accuracy: difference of the accuracy.
     """
 
     dataset: str
@@ -50,8 +51,8 @@ class Inflation:
     images: int
     leaky: float
     honest: float
-    interval: Interval
-    accuracy: Interval
+    difference: Difference
+    accuracy: Difference
 
     def record(self) -> dict[str, Any]:
         """Return it as plain JSON."""
@@ -101,10 +102,10 @@ FIELDS: tuple[Field[Inflation], ...] = (
     (Column("lets in"), lambda row: ", ".join("copies" if name == "copy" else f"{name}s" for name in row.ignores)),
     (Column("its UAR %", "number"), lambda row: _points(row.leaky, "")),
     (Column("leak-free UAR %", "number"), lambda row: _points(row.honest, "")),
-    (Column("flatters by", "number"), lambda row: _points(row.interval.estimate)),
+    (Column("flatters by", "number"), lambda row: _points(row.difference.value)),
     (
         Column("95 % interval", "number"),
-        lambda row: Shown(f"{100 * row.interval.low:+.1f} to {100 * row.interval.high:+.1f}", row.interval.low),
+        lambda row: _interval(row.difference),
     ),
     (Column("images", "number", optional=True), lambda row: row.images),
 )
@@ -117,10 +118,8 @@ def _compare(leaky: MethodRow, honest: MethodRow) -> Inflation | None:
     first, second = pair(leaky.predictions, honest.predictions)
     if not len(first) or first.n_units < 2:
         return None
-    one, other = first.probabilities, second.probabilities
     uar, accuracy = (
-        difference_interval(STANDARD[name], first.labels, one, other, first.units, level=1 - comparison.ALPHA)
-        for name in ("uar", "accuracy")
+        tuple(estimate(STANDARD[name], one, first.units) for one in (second, first)) for name in ("uar", "accuracy")
     )
     experiment = leaky.experiment
     return Inflation(
@@ -132,12 +131,16 @@ def _compare(leaky: MethodRow, honest: MethodRow) -> Inflation | None:
         ignores=experiment.protocol.ignores,
         twin=honest.experiment.protocol.text,
         images=first.n_samples,
-        leaky=STANDARD["uar"].compute(first.labels, one),
-        honest=STANDARD["uar"].compute(first.labels, other),
-        interval=uar,
-        accuracy=accuracy,
+        leaky=uar[1].value,
+        honest=uar[0].value,
+        difference=compare_estimates(*uar),
+        accuracy=compare_estimates(*accuracy),
     )
 
 
 def _points(share: float, sign: str = "+") -> Shown:
     return Shown(f"{100 * share:{sign}.1f}", share)
+
+
+def _interval(difference: Difference) -> Shown:
+    return Shown(f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}", difference.low)
