@@ -42,8 +42,8 @@ def read(text: str) -> list[Table]:
 
 def _table(text: str) -> Table:
     match = re.fullmatch(
-        r"\\centering\n\\caption\{(?P<caption>.*)\}\n\\begin\{tabular\}\{(?P<columns>[lr]+)\}\n\\toprule\n"
-        r"(?P<head>.*)\\midrule\n(?P<body>.*)\\bottomrule\n\\end\{tabular\}\n\\end\{table\}\s*",
+        r"\\centering\n\\caption\{(?P<caption>.*)\}\n\\label\{tab:[a-z0-9-]+\}\n\\begin\{tabular\}\{(?P<columns>[lr]+)\}\n"
+        r"\\toprule\n(?P<head>.*)\\midrule\n(?P<body>.*)\\bottomrule\n\\end\{tabular\}\n\\end\{table\}\s*",
         text,
         re.DOTALL,
     )
@@ -71,6 +71,8 @@ def _cells(text: str, ends: bool = True) -> list[list[str]]:
             math = not math
         elif token == r"\pm" and math:
             rows[-1][-1] += "±"
+        elif token == r"\textbf" and tokens[place + 1 : place + 2] == ["{"]:
+            pass
         elif token in PRINTED:
             rows[-1][-1] += PRINTED[token]
         elif token in "{}":

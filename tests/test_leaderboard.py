@@ -305,7 +305,7 @@ HOSTILE = [
 
 
 def test_latex_prints_every_name_as_it_is(tmp_path):
-    """Against a reader of its own, since no LaTeX is installed where the tests run."""
+    """Against a reader of its own, since few machines have LaTeX."""
     store = Store(tmp_path)
     for name in HOSTILE:
         store.write(make_cell(strategy=name, backbone=name, text=HOSTILE[0]), make_result(), UNKNOWN)
@@ -325,6 +325,31 @@ def test_latex_prints_every_name_as_it_is(tmp_path):
         assert {row[1] for row in table.rows[1:]} == {*names, "majority-class"}
 
 
+@pytest.mark.skipif(
+    not shutil.which("kpsewhich") or not subprocess.run(["kpsewhich", "booktabs.sty"], capture_output=True).stdout,
+    reason="needs LaTeX with booktabs (Debian: texlive-latex-recommended)",
+)
+@pytest.mark.parametrize("kind", ["long", "hostile"])
+def test_latex_compiles_the_tables_and_a_column_of_a_paper_holds_them(tmp_path, kind):
+    store = Store(tmp_path / "runs")
+    names = {
+        "long": ["finetune[from_stage=block13,learning_rate=0.0001,augment=[affine,colour]]", "linear-probe"],
+        "hostile": HOSTILE,
+    }[kind]
+    text, net = ("fer2013[split=training]", "xception[input_size=149]") if kind == "long" else HOSTILE[:2]
+    for name in names:
+        store.write(make_cell(strategy=name, backbone=net, text=text), make_result(), UNKNOWN)
+    tex = write("latex", build(store.cells()[0]), [], "paper")
+    (packages,) = re.findall(r"^% Load: (.*)$", tex, re.MULTILINE)
+    head = "\\documentclass[twocolumn]{article}\n\\usepackage[T1]{fontenc}\n\\usepackage{textcomp}\n"
+    (tmp_path / "a.tex").write_text(f"{head}{packages}\n\\begin{{document}}\n{tex}\\end{{document}}\n", "utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "a.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF-")
+    assert kind == "hostile" or "Overfull" not in done.stdout, done.stdout
+
+
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
@@ -339,7 +364,8 @@ def test_latex_prints_every_name_as_it_is(tmp_path):
 )
 def test_the_reader_of_latex_refuses_what_latex_reads_otherwise(before, after, message):
     text = (
-        "\\begin{table}\n\\centering\n\\caption{A}\n\\begin{tabular}{ll}\n\\toprule\na & b \\\\\n\\midrule\n"
+        "\\begin{table}\n\\centering\n\\caption{A}\n\\label{tab:a}\n\\begin{tabular}{ll}\n"
+        "\\toprule\na & b \\\\\n\\midrule\n"
         "x & y \\\\\n"
         r"{*}\%\_\& & \textbackslash{}input a-{}-b \\" + "\n\\bottomrule\n\\end{tabular}\n\\end{table}\n"
     )

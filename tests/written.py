@@ -25,4 +25,4 @@ def write(form: str, rows: Sequence[Row], damaged: Sequence[str] = (), show: str
     tables = boards.to_tables(rows, damaged, show)
     if form == "terminal":
         return terminal.write(tables, width)
-    return markdown.write(tables, "Leaderboard") if form == "md" else latex.write(tables)
+    return markdown.write(tables, "Leaderboard") if form == "md" else latex.write(tables, narrow=show == "paper")

@@ -20,6 +20,7 @@ Examples:
   fer-bench leaderboard --format md --output LEADERBOARD.md
   fer-bench leaderboard --format html --output leaderboard.html
   fer-bench leaderboard --metric macro_f1 --format latex
+  fer-bench leaderboard --format latex --columns paper --output board.tex
   fer-bench leaderboard --columns cost
   fer-bench leaderboard --columns groups
   fer-bench leaderboard --all-versions
@@ -39,7 +40,7 @@ def leaderboard(
         float, typer.Option(min=0, help="Differences up to this do not matter, in the metric's unit; 0.01 is a point.")
     ] = 0.01,
     columns: Annotated[
-        Literal["scores", "cost", "groups", "soft", "variance"],
+        Literal["scores", "paper", "cost", "groups", "soft", "variance"],
         typer.Option(help="What tables show; CSV and JSON hold all."),
     ] = "scores",
     all_versions: Annotated[
@@ -94,7 +95,7 @@ def leaderboard(
         if form == "md":
             text = markdown.write(tables, "Leaderboard")
         elif form == "latex":
-            text = latex.write(tables)
+            text = latex.write(tables, narrow=columns == "paper")
         else:
             text = terminal_text(tables) if output is None else terminal.write(tables, PIPE_WIDTH)
     if figure is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 from typing import Any
 
@@ -37,9 +37,12 @@ def to_tables(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores")
     Args:
         rows: of the leaderboard.
         damaged: one message for each cell that was left out.
-        show: ``scores``, or what to show in place of them: one of ``EXTRA``.
+        show: ``scores``, ``paper``, which fits a narrow column, or what to show in place of scores: one of ``EXTRA``.
     """
-    tables = [tabulate(board, fields_of(board, show), title) for title, board in boards(rows)]
+    tables = [
+        replace(tabulate(board, fields_of(board, show), title), strong=_find_leaders(board))
+        for title, board in boards(rows)
+    ]
     if (ranking := across.rank_across(rows)) is not None:
         tables.append(across.to_table(ranking))
     return [*tables, Table(notes=tuple(notes(rows, damaged)))]
@@ -133,6 +136,11 @@ def boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     return boards
 
 
+def _find_leaders(board: Sequence[Row]) -> tuple[int, ...]:
+    """Return the indices of the rows that no row is shown to be better than."""
+    return tuple(place for place, row in enumerate(board) if row.standing and row.standing.may_be_best)
+
+
 def _chance(board: Sequence[Row]) -> str:
     """Return what guessing reaches; its accuracy only where it is another number, as with classes of unequal size."""
     chance = next((row.chance for row in board if row.chance), None)
@@ -151,6 +159,8 @@ def _ignored(row: Row) -> str:
 
 def fields_of(board: Sequence[Row], show: str = "scores") -> list[Field[Row]]:
     """Return the columns that this board needs."""
+    if show == "paper":
+        return _paper_fields(board)
     fields: list[Field[Row]] = [
         (Column("backbone"), lambda row: row.backbone or "-"),
         (Column("strategy"), lambda row: row.strategy),
@@ -178,6 +188,28 @@ def fields_of(board: Sequence[Row], show: str = "scores") -> list[Field[Row]]:
         fields.append((Column("faces %", "number"), lambda row: _percent(row.faces)))
     fields.append((Column("cells", "number"), lambda row: Shown(f"{row.ok}/{row.ok + row.failed}", row.ok)))
     return [*fields, *sizes, (Column("seconds", "number", "lower", optional=True), lambda row: _tenths(row.seconds))]
+
+
+def _paper_fields(board: Sequence[Row]) -> list[Field[Row]]:
+    """Return the columns that fit a column of a paper: the method, its score, the interval, the tier."""
+    by = board[0].metric
+    percent = by.name in TITLES
+
+    def score(row: Row) -> Cell:
+        known = row.scores.get(by.name)
+        return None if known is None else _score(replace(known, std=None), percent)
+
+    return [
+        (
+            Column("method"),
+            lambda row: ", ".join(filter(None, (row.backbone, row.strategy, row.trained_on, row.variant))),
+        ),
+        (
+            Column(f"{by.title} %" if percent else by.title, "number", "higher" if by.higher_is_better else "lower"),
+            score,
+        ),
+        *standing.STANDING[:2],
+    ]
 
 
 def _variant(row: Row) -> str:

@@ -46,12 +46,14 @@ class Table:
         columns: none, where title or notes are all there is to say.
         rows: of as many cells as there are columns.
         notes: what stands below it.
+        strong: indices of the rows that come out in front, which LaTeX sets in bold.
     """
 
     title: str = ""
     columns: tuple[Column, ...] = ()
     rows: tuple[tuple[Cell, ...], ...] = ()
     notes: tuple[str, ...] = ()
+    strong: tuple[int, ...] = ()
 
 
 Field = tuple[Column, Callable[[Item], Cell]]
