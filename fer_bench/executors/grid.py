@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from fer_bench.arrays import Array
 from fer_bench.audit.clusters import duplicate_clusters
@@ -140,7 +140,7 @@ def expand(
     blocks: list[Block] = []
     notes: list[str] = []
     seen: set[str] = set()
-    for config, (backbones, strategies, precision) in zip(runs, methods, strict=True):
+    for config, asked in zip(runs, methods, strict=True):
         for typed in config.datasets:
             task = _task(config, typed, registry, data_dir, cache_dir, reporter, views)
             protocol, why = protocols.choose(config, task, registry)
@@ -148,40 +148,98 @@ def expand(
                 leave_out_of_training(protocols.split(protocol, task, config, seed), task, ~task.found)
                 for seed in config.seeds
             ]
-            notes += _notes(task, splits[0], why)
-            notes += [note for _, backbone, _ in backbones for note in _answer_notes(backbone, task)]
-            for _, strategy, _, plan in strategies:
-                check_labels(plan, str(strategy), task)
-                notes += [f"{strategy}: {text}" for text in augment.notes(plan)]
-            dataset = records.from_json(records.DatasetRecord, task.identity())
-            # A validation part is the strategy's wish, so it is cut for each; the test parts stay the same.
-            dealt = {share: _cut(splits, task, share) for share in {plan.validation for *_, plan in strategies}}
-            for typed_backbone, backbone, backbone_identity in backbones:
-                backbone_record = records.from_json(records.BackboneRecord, backbone_identity)
-                for typed_strategy, strategy, strategy_record, plan in strategies:
-                    texts = {"datasets": typed, "backbones": typed_backbone, "strategies": typed_strategy}
-                    jobs = [
-                        Job(
-                            Cell(
-                                dataset=dataset,
-                                protocol=protocol,
-                                backbone=backbone_record,
-                                strategy=strategy_record,
-                                fold=fold.number,
-                                seed=split.seed,
-                                numerics=NUMERICS,
-                            ),
-                            fold,
-                            config_of(config, texts, split.seed, precision),
-                        )
-                        for split, protocol in dealt[plan.validation]
-                        for fold in split.folds
-                    ]
-                    new = tuple(job for job in jobs if job.cell.id not in seen)
-                    seen.update(job.cell.id for job in new)
-                    if new:
-                        blocks.append(Block(task, backbone, backbone_identity, strategy, plan, new))
+            notes += [*_notes(task, splits[0], why), *_method_notes(asked, task)]
+            for block in _blocks(config, typed, task, splits, asked):
+                new = tuple(job for job in block.jobs if job.cell.id not in seen)
+                seen.update(job.cell.id for job in new)
+                if new:
+                    blocks.append(replace(block, jobs=new))
     return Grid(tuple(blocks), tuple(dict.fromkeys(notes)))
+
+
+class _Backbone(NamedTuple):
+    """A backbone that a run asks for: as the user typed it, and what a cell records of it."""
+
+    typed: str
+    component: Component[BackboneSpec]
+    identity: dict[str, Any]
+
+
+class _Strategy(NamedTuple):
+    """A strategy that a run asks for: as the user typed it, what a cell records of it, and what it does."""
+
+    typed: str
+    component: Component[StrategySpec]
+    record: records.StrategyRecord
+    plan: Plan
+
+
+class _Methods(NamedTuple):
+    """What a run trains on each data set, and the precision that ``auto`` came to."""
+
+    backbones: list[_Backbone]
+    strategies: list[_Strategy]
+    precision: str
+
+
+def _methods(config: RunConfig, registry: Registry) -> _Methods:
+    """Resolve the backbones and strategies of a run.
+
+    Raises:
+        FerBenchError: one is unknown, or a strategy cannot train a backbone.
+    """
+    methods = _Methods([], [], resolve_precision(config.precision))
+    for text in config.backbones:
+        backbone = registry.backbone(text)
+        known = {"text": str(backbone), **identity(backbone, methods.precision)}
+        methods.backbones.append(_Backbone(text, backbone, known))
+    for text in config.strategies:
+        strategy = registry.strategy(text)
+        plan = make_plan(strategy)
+        record = records.from_json(records.StrategyRecord, {"text": str(strategy), **identify_strategy(strategy, plan)})
+        methods.strategies.append(_Strategy(text, strategy, record, plan))
+        for backbone in methods.backbones:
+            check(plan, str(strategy), backbone.component)
+    return methods
+
+
+def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], methods: _Methods) -> Iterator[Block]:
+    """Yield each backbone x strategy of a run on one tested data set, with all of its cells.
+
+    Args:
+        config: of the run.
+        typed: the data set as the user typed it.
+        task: its samples.
+        splits: their folds, of each seed.
+        methods: of the run.
+    """
+    dataset = records.from_json(records.DatasetRecord, task.identity())
+    # A validation part is the strategy's wish, so it is cut for each; the test parts stay the same.
+    dealt = {
+        share: _cut(splits, task, share) for share in {strategy.plan.validation for strategy in methods.strategies}
+    }
+    for backbone in methods.backbones:
+        backbone_record = records.from_json(records.BackboneRecord, backbone.identity)
+        for strategy in methods.strategies:
+            texts = {"datasets": typed, "backbones": backbone.typed, "strategies": strategy.typed}
+            jobs = [
+                Job(
+                    Cell(
+                        dataset=dataset,
+                        protocol=protocol,
+                        backbone=backbone_record,
+                        strategy=strategy.record,
+                        fold=fold.number,
+                        seed=split.seed,
+                        numerics=NUMERICS,
+                    ),
+                    fold,
+                    config_of(config, texts, split.seed, methods.precision),
+                )
+                for split, protocol in dealt[strategy.plan.validation]
+                for fold in split.folds
+            ]
+            yield Block(task, backbone.component, backbone.identity, strategy.component, strategy.plan, tuple(jobs))
 
 
 def _cut(splits: Sequence[Split], task: Task, share: float) -> list[tuple[Split, records.ProtocolRecord]]:
@@ -198,26 +256,6 @@ def check_labels(plan: Plan, strategy: str, task: Task) -> None:
             f"Strategy {strategy!r} trains on soft labels, and data set {task.name!r} has none; leave out labels=soft, "
             "or name a data set that keeps its annotators' votes, such as 'ferplus'."
         )
-
-
-def _methods(config: RunConfig, registry: Registry) -> tuple[list[Any], list[Any], str]:
-    """Return (typed, backbone, identity) of each backbone, (typed, strategy, record, plan) of each strategy, and the
-    precision that ``auto`` came to.
-    """
-    precision = resolve_precision(config.precision)
-    backbones = []
-    for text in config.backbones:
-        backbone = registry.backbone(text)
-        backbones.append((text, backbone, {"text": str(backbone), **identity(backbone, precision)}))
-    strategies = []
-    for text in config.strategies:
-        strategy = registry.strategy(text)
-        plan = make_plan(strategy)
-        asked = {"text": str(strategy), **identify_strategy(strategy, plan)}
-        strategies.append((text, strategy, records.from_json(records.StrategyRecord, asked), plan))
-        for _, backbone, _ in backbones:
-            check(plan, str(strategy), backbone)
-    return backbones, strategies, precision
 
 
 def _task(
@@ -279,6 +317,19 @@ def _notes(task: Task, split: Split, why: str) -> list[str]:
     notes += [f"{view.dataset}: {text}" for view in task.parts if (text := view.describe_labels())]
     notes += [f"{view}: {view.faces.note()}" for view in task.parts if view.faces]
     notes += [f"{view.dataset}: {warning}" for view in task.parts for warning in view.prepared.warnings]
+    return notes
+
+
+def _method_notes(methods: _Methods, task: Task) -> list[str]:
+    """Return what a user should know of the methods on a task.
+
+    Raises:
+        FerBenchError: a strategy wants labels that the task does not have, or a classifier knows no class of it.
+    """
+    notes = [note for backbone in methods.backbones for note in _answer_notes(backbone.component, task)]
+    for strategy in methods.strategies:
+        check_labels(strategy.plan, str(strategy.component), task)
+        notes += [f"{strategy.component}: {text}" for text in augment.notes(strategy.plan)]
     return notes
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -76,39 +76,27 @@ def execute(
     cache = cache_of(cache_dir, cache_limit, reporter.warn)
     cache.space.tidy()
     origin = provenance.collect(plugins)
-    pending = {id(job): store.status(job.cell) != "ok" for job in grid.jobs}
-    done = sum(not todo for todo in pending.values())
-    if done < len(pending):
+    jobs = grid.jobs
+    missing = {job for job in jobs if store.status(job.cell) != "ok"}
+    done = len(jobs) - len(missing)
+    if missing:
         store.ensure_writable()
     ok, failed = done, 0
-    told = plugins if only is None else None
+    told, todo = (plugins, missing) if only is None else (None, {only})
     unfinished = store.runs_dir / "unfinished"
-    remove_left(unfinished, lambda cell_id: store.folder(cell_id).is_dir(), {job.cell.id for job in grid.jobs})
-    reporter.begin(len(pending) if only is None else 1, done)
-    _notify(told, reporter, "fer_bench_run_start", cells=len(pending), done=done, runs_dir=store.runs_dir)
-    for _, group in itertools.groupby(grid.blocks, key=lambda block: (id(block.task), id(block.backbone))):
-        blocks = [block for block in group if any(job is only if only else pending[id(job)] for job in block.jobs)]
-        if not blocks:
-            continue
-        outputs = together(demand(block.plan, block.backbone) for block in blocks)
-        source = BackboneSource(blocks[0].backbone, blocks[0].backbone_identity, cache_dir, reporter.warn)
-        frozen = _Frozen(cache, source, outputs, reporter)
-        for block in blocks:
-            at_once = tuple((job.cell.seed, job.cell.fold) for job in block.jobs)
-            todo = [pending[id(job)] if only is None else job is only for job in block.jobs]
-            for job, run in _calls(block, todo, frozen):
-                made = replace(origin, seeds=job.seeds, config=dict(job.config), together=at_once)
-                # The checkpoint goes once the cell is stored.
-                with Checkpoint(unfinished / f"{job.cell.id}.safetensors", reporter.warn) as checkpoint:
-                    stored = store.write(job.cell, run(checkpoint), made)
-                ok, failed = ok + stored.ok, failed + (not stored.ok)
-                reporter.cell(stored, str(job.cell))
-                _notify(
-                    told,
-                    reporter,
-                    "fer_bench_cell_done",
-                    cell={"id": stored.id, "status": stored.result.status, **stored.record.record()},
-                )
+    remove_left(unfinished, lambda cell_id: store.folder(cell_id).is_dir(), {job.cell.id for job in jobs})
+    reporter.begin(len(jobs) if only is None else 1, done)
+    _notify(told, reporter, "fer_bench_run_start", cells=len(jobs), done=done, runs_dir=store.runs_dir)
+    for block, job, run in _calls(grid, todo, cache, cache_dir, reporter):
+        at_once = tuple((job.cell.seed, job.cell.fold) for job in block.jobs)
+        made = replace(origin, seeds=job.seeds, config=dict(job.config), together=at_once)
+        # The checkpoint goes once the cell is stored.
+        with Checkpoint(unfinished / f"{job.cell.id}.safetensors", reporter.warn) as checkpoint:
+            stored = store.write(job.cell, run(checkpoint), made)
+        ok, failed = ok + stored.ok, failed + (not stored.ok)
+        reporter.cell(stored, str(job.cell))
+        record = {"id": stored.id, "status": stored.result.status, **stored.record.record()}
+        _notify(told, reporter, "fer_bench_cell_done", cell=record)
     _notify(told, reporter, "fer_bench_run_end", ok=ok, failed=failed, runs_dir=store.runs_dir)
     return Summary(ok, failed, done)
 
@@ -206,7 +194,31 @@ def _material(block: Block, frozen: _Frozen, spent: _Spent) -> Material:
     )
 
 
-def _calls(block: Block, todo: Sequence[bool], frozen: _Frozen) -> list[tuple[Job, Callable[[Checkpoint], Result]]]:
+def _calls(
+    grid: Grid, todo: set[Job], cache: Cache, cache_dir: Path, reporter: Reporter
+) -> Iterator[tuple[Block, Job, Callable[[Checkpoint], Result]]]:
+    """Yield every job that is to be done, with its block and the call that runs it.
+
+    Blocks that share a task and a backbone stand in a row in the grid, and their frozen stages run once for all.
+
+    Args:
+        grid: what to run.
+        todo: the jobs that are to be done.
+        cache: of stage outputs.
+        cache_dir: where facts about backbones are kept.
+        reporter: is told how it goes.
+    """
+    for _, group in itertools.groupby(grid.blocks, key=lambda block: (id(block.task), id(block.backbone))):
+        blocks = [block for block in group if todo.intersection(block.jobs)]
+        if blocks:
+            outputs = together(demand(block.plan, block.backbone) for block in blocks)
+            source = BackboneSource(blocks[0].backbone, blocks[0].backbone_identity, cache_dir, reporter.warn)
+            frozen = _Frozen(cache, source, outputs, reporter)
+            for block in blocks:
+                yield from ((block, job, run) for job, run in _calls_of(block, todo, frozen))
+
+
+def _calls_of(block: Block, todo: set[Job], frozen: _Frozen) -> list[tuple[Job, Callable[[Checkpoint], Result]]]:
     """Return every job of a block that is to be done, and the call that runs it.
 
     The engine is given all of them: heads are fitted together, and which cells are stored already must not show, not
@@ -230,8 +242,11 @@ def _calls(block: Block, todo: Sequence[bool], frozen: _Frozen) -> list[tuple[Jo
         )
         return _success(block, job, outcome[1], spent, outcome[0], cost)
 
-    wanted = itertools.compress(zip(jobs, trainings, strict=True), todo)
-    return [(job, functools.partial(run, job=job, training=training)) for job, training in wanted]
+    return [
+        (job, functools.partial(run, job=job, training=training))
+        for job, training in zip(jobs, trainings, strict=True)
+        if job in todo
+    ]
 
 
 def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Outcome, cost: Cost) -> Result:
