@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,10 @@ from fer_bench import console
 from fer_bench.cli import options
 from fer_bench.cli.output import print_json, print_tables
 from fer_bench.errors import FerBenchError
+
+if TYPE_CHECKING:
+    from fer_bench.config import RunConfig
+    from fer_bench.registry import Registry
 
 EXAMPLES = """\b
 Examples:
@@ -42,43 +46,16 @@ def inflation(
     from fer_bench.registry import Registry
 
     registry = Registry.load()
-    from fer_bench.audit.clusters import duplicate_clusters
-    from fer_bench.config import RunConfig
-    from fer_bench.data.prepare import prepare
     from fer_bench.executors.progress import TerminalReporter
     from fer_bench.executors.run import run_grid
     from fer_bench.reports.inflation import NOTES, measure, to_table
-    from fer_bench.tasks.task import Task
-    from fer_bench.tasks.view import select
 
     free = {"protocol": "auto", "test_split": None, "leak_free": None}
     plain = list(dict.fromkeys(run.model_copy(update=free) for run in everything))
     wanted = [(run, text) for run in plain for text in run.datasets]
-    runs: list[RunConfig] = []
-    for settings, text in wanted:
-        common = settings.model_dump()
-        dataset = registry.dataset(text)
-        prepared = prepare(dataset, settings.data_folder)
-        view = select(dataset, prepared, settings.limit, settings.labels)
-        if len(wanted) > 1 and not Task((view,), duplicate_clusters([prepared])).known:
-            console.warn(
-                f"{text}: left out, since nothing says which of its images belong together; "
-                f"'fer-bench data audit {text}' looks for copies."
-            )
-            continue
-        protocols = [{"protocol": "kfold"}, {"protocol": "group-kfold"}]
-        splits = set(view.column("split").tolist()) - {""}
-        if len(splits) > 1:
-            official = {"protocol": "official", "test_split": test_split}
-            protocols += [official, {**official, "leak_free": True}]
-        elif test_split is not None:
-            raise FerBenchError(
-                f"Data set {text!r} has no official splits here; leave out --test-split {test_split!r}."
-            )
-        elif splits and len(set(prepared.counts) - {""}) > 1 and not quiet:
-            what = "--limit" if settings.limit else "the data set's parameters"
-            console.warn(f"{text}: no official folds, since {what} left the split {min(splits)!r} alone.")
-        runs += [RunConfig.model_validate({**common, "datasets": (text,), **protocol}) for protocol in protocols]
+    runs = [
+        run for one in wanted for run in _protocols_of(*one, test_split, registry, quiet=quiet, alone=len(wanted) == 1)
+    ]
     if not runs:
         raise FerBenchError("No data set is left whose folds could be compared.")
     with TerminalReporter(quiet) as reporter:
@@ -90,3 +67,48 @@ def inflation(
         print_tables(to_table(rows))
     if finished.summary.failed:
         raise typer.Exit(1)
+
+
+def _protocols_of(
+    settings: RunConfig, text: str, test_split: str | None, registry: Registry, *, quiet: bool, alone: bool
+) -> list[RunConfig]:
+    """Return the runs of a data set that are to be compared, one a protocol; what is left out is said.
+
+    Args:
+        settings: of the run, without a protocol.
+        text: the data set, as the user typed it.
+        test_split: the official split that is tested, if one is asked for.
+        registry: of the installed plugins.
+        quiet: say only what cannot be compared at all.
+        alone: whether it is the only data set; then nothing can take its place, and the run says what it lacks.
+
+    Raises:
+        FerBenchError: ``test_split`` is asked for, and the data have no official splits.
+    """
+    from fer_bench.audit.clusters import duplicate_clusters
+    from fer_bench.config import RunConfig
+    from fer_bench.data.prepare import prepare
+    from fer_bench.tasks.task import Task
+    from fer_bench.tasks.view import select
+
+    dataset = registry.dataset(text)
+    prepared = prepare(dataset, settings.data_folder)
+    view = select(dataset, prepared, settings.limit, settings.labels)
+    if not alone and not Task((view,), duplicate_clusters([prepared])).known:
+        console.warn(
+            f"{text}: left out, since nothing says which of its images belong together; "
+            f"'fer-bench data audit {text}' looks for copies."
+        )
+        return []
+    protocols = [{"protocol": "kfold"}, {"protocol": "group-kfold"}]
+    splits = set(view.column("split").tolist()) - {""}
+    if len(splits) > 1:
+        official = {"protocol": "official", "test_split": test_split}
+        protocols += [official, {**official, "leak_free": True}]
+    elif test_split is not None:
+        raise FerBenchError(f"Data set {text!r} has no official splits here; leave out --test-split {test_split!r}.")
+    elif splits and len(set(prepared.counts) - {""}) > 1 and not quiet:
+        what = "--limit" if settings.limit else "the data set's parameters"
+        console.warn(f"{text}: no official folds, since {what} left the split {min(splits)!r} alone.")
+    common = settings.model_dump()
+    return [RunConfig.model_validate({**common, "datasets": (text,), **protocol}) for protocol in protocols]

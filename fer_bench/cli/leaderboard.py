@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import atexit
 import gc
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +14,9 @@ from fer_bench import atomic, console
 from fer_bench.cli.output import PIPE_WIDTH, terminal_text
 from fer_bench.errors import FerBenchError
 from fer_bench.reports.formats import FIGURES
+
+if TYPE_CHECKING:
+    from fer_bench.reports.leaderboard import Row
 
 EXAMPLES = """\b
 Examples:
@@ -28,21 +32,19 @@ Examples:
   fer-bench leaderboard --figure cost.svg --figure-kind cost
 """
 
+Form = Literal["terminal", "md", "csv", "json", "latex", "html"]
+Columns = Literal["scores", "paper", "cost", "groups", "soft", "variance"]
+
 
 def leaderboard(
     context: typer.Context,
     runs_dir: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
-    form: Annotated[
-        Literal["terminal", "md", "csv", "json", "latex", "html"], typer.Option("--format", help="How to print it.")
-    ] = "terminal",
+    form: Annotated[Form, typer.Option("--format", help="How to print it.")] = "terminal",
     metric: Annotated[str, typer.Option(help="Metric that orders, ranks and tells apart the rows.")] = "uar",
     rope: Annotated[
         float, typer.Option(min=0, help="Differences up to this do not matter, in the metric's unit; 0.01 is a point.")
     ] = 0.01,
-    columns: Annotated[
-        Literal["scores", "paper", "cost", "groups", "soft", "variance"],
-        typer.Option(help="What tables show; CSV and JSON hold all."),
-    ] = "scores",
+    columns: Annotated[Columns, typer.Option(help="What tables show; CSV and JSON hold all.")] = "scores",
     all_versions: Annotated[
         bool, typer.Option("--all-versions", help="Show older rows too, where others differ in code alone.")
     ] = False,
@@ -64,8 +66,6 @@ def leaderboard(
 
     from fer_bench.evaluation.installed import find_metric, load_metrics
     from fer_bench.registry import Registry
-    from fer_bench.reports import boards
-    from fer_bench.reports.formats import csv, json, latex, markdown, terminal
     from fer_bench.reports.leaderboard import build
     from fer_bench.results.store import Store
 
@@ -82,22 +82,7 @@ def leaderboard(
         console.warn(f"fer-bench: left out: {message}")
     for message in faults:
         console.warn(f"fer-bench: {message}")
-    if form == "csv":
-        text = csv.write(boards.to_flat_table(rows))
-    elif form == "json":
-        text = json.write(boards.record(rows, damaged))
-    elif form == "html":
-        from fer_bench.reports.page import to_html
-
-        text = to_html(rows, damaged, columns)
-    else:
-        tables = boards.to_tables(rows, damaged, columns)
-        if form == "md":
-            text = markdown.write(tables, "Leaderboard")
-        elif form == "latex":
-            text = latex.write(tables, narrow=columns == "paper")
-        else:
-            text = terminal_text(tables) if output is None else terminal.write(tables, PIPE_WIDTH)
+    text = _write(form, rows, damaged, columns, to_file=output is not None)
     if figure is not None:
         from fer_bench.reports import figures
 
@@ -106,3 +91,24 @@ def leaderboard(
         console.write(text)
     else:
         atomic.write_file(output, text, "the leaderboard")
+
+
+def _write(form: Form, rows: Sequence[Row], damaged: Sequence[str], columns: Columns, *, to_file: bool) -> str:
+    """Return a board in one format; a terminal's width and encoding count only where it is not written to a file."""
+    from fer_bench.reports import boards
+    from fer_bench.reports.formats import csv, json, latex, markdown, terminal
+
+    if form == "csv":
+        return csv.write(boards.to_flat_table(rows))
+    if form == "json":
+        return json.write(boards.record(rows, damaged))
+    if form == "html":
+        from fer_bench.reports.page import to_html
+
+        return to_html(rows, damaged, columns)
+    tables = boards.to_tables(rows, damaged, columns)
+    if form == "md":
+        return markdown.write(tables, "Leaderboard")
+    if form == "latex":
+        return latex.write(tables, narrow=columns == "paper")
+    return terminal.write(tables, PIPE_WIDTH) if to_file else terminal_text(tables)

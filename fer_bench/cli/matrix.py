@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +12,9 @@ from fer_bench.cli import options
 from fer_bench.cli.output import print_json, print_tables
 from fer_bench.errors import FerBenchError
 from fer_bench.reports.formats import FIGURES
+
+if TYPE_CHECKING:
+    from fer_bench.config import RunConfig
 
 EXAMPLES = """\b
 Examples:
@@ -41,17 +44,7 @@ def matrix(
     All must have one list of classes, or a common label set: --labels basic-7. Exit code 1 if a cell failed.
     """
     (settings,) = options.make_config(context, config)[:1]
-    faults: list[str] = []
-    if len(settings.datasets) < 2:
-        faults.append(f"a matrix needs two data sets or more, got {', '.join(settings.datasets)}; repeat --dataset")
-    if heat_map is not None and heat_map.suffix not in FIGURES:
-        faults.append(f"--heat-map {str(heat_map)!r} ends in none of {', '.join(FIGURES)}")
-    if settings.train_on or settings.train_with or settings.protocol not in ("auto", "kfold", "group-kfold"):
-        faults.append(
-            "a matrix trains on each data set alone and chooses its protocols; leave out train_on, train_with"
-        )
-    if faults:
-        raise FerBenchError(" ".join(f"{fault[0].upper()}{fault[1:]}." for fault in faults))
+    _check(settings, heat_map)
     from fer_bench.registry import Registry
 
     registry = Registry.load()
@@ -86,3 +79,18 @@ def matrix(
         print_tables(*report.to_tables(matrices))
     if finished.summary.failed:
         raise typer.Exit(1)
+
+
+def _check(settings: RunConfig, heat_map: Path | None) -> None:
+    """Raise FerBenchError with everything that keeps the settings from making a matrix."""
+    faults: list[str] = []
+    if len(settings.datasets) < 2:
+        faults.append(f"a matrix needs two data sets or more, got {', '.join(settings.datasets)}; repeat --dataset")
+    if heat_map is not None and heat_map.suffix not in FIGURES:
+        faults.append(f"--heat-map {str(heat_map)!r} ends in none of {', '.join(FIGURES)}")
+    if settings.train_on or settings.train_with or settings.protocol not in ("auto", "kfold", "group-kfold"):
+        faults.append(
+            "a matrix trains on each data set alone and chooses its protocols; leave out train_on, train_with"
+        )
+    if faults:
+        raise FerBenchError(" ".join(f"{fault[0].upper()}{fault[1:]}." for fault in faults))

@@ -78,16 +78,7 @@ def replay(
         registry = Registry.load()
         done = repeat(stored, registry, config.data_folder, cache, terms, reporter, precision, trusted=trust)
     if as_json:
-        record = {
-            "schema": 1,
-            "id": stored.id,
-            "answer": done.answer,
-            "why": done.why,
-            "largest_difference": done.largest,
-            "tolerance": tolerance,
-            "differences": [{"field": name, "then": then, "now": now} for name, then, now in done.differences],
-        }
-        print_json(record)
+        print_json({"schema": 1, "id": stored.id, **done.record(), "tolerance": tolerance})
     else:
         console.echo(f"{stored.record}\n{done.answer}: {done.why}")
         for line in difference_lines(done.differences):

@@ -70,6 +70,15 @@ class Replay:
     test: NonInferiority | None
     differences: tuple[tuple[str, object, object], ...]
 
+    def record(self) -> dict[str, Any]:
+        """Return what JSON shows of it."""
+        return {
+            "answer": self.answer,
+            "why": self.why,
+            "largest_difference": self.largest,
+            "differences": [{"field": name, "then": then, "now": now} for name, then, now in self.differences],
+        }
+
 
 def replay(
     cell: StoredCell,

@@ -9,6 +9,25 @@ from .params import AffectNetParams, AffWild2Params, CropParams, FerPlusParams
 
 SPECS = (
     DatasetSpec(
+        name="fer2013",
+        title="FER2013, 35,887 grey web faces of 48 x 48 pixels",
+        builder="fer_bench_datasets.fer2013:Fer2013",
+        labels=facts.FER2013_LABELS,
+        expressions=facts.meanings(facts.FER2013_LABELS),
+        identity="no",
+        splits=tuple(facts.FER2013_ROLES),
+        roles=facts.FER2013_ROLES,
+        expected_counts=facts.FER2013_COUNTS,
+        licence="not stated by the owners; the pictures were collected by a web image search",
+        citation="Goodfellow et al., Challenges in Representation Learning, ICONIP 2013, arXiv:1307.0414",
+        access=(
+            "Get FER2013 from Kaggle ('Challenges in Representation Learning: Facial Expression Recognition "
+            "Challenge') and put there either 'fer2013.csv' or 'icml_face_data.csv' (columns "
+            "emotion,pixels,Usage), or the folders 'train' and 'test' (or 'validation') with a folder a "
+            "class, named by the class or by its number in the table."
+        ),
+    ),
+    DatasetSpec(
         name="affectnet",
         title="AffectNet, web faces: the original release, the crops of 2021, or AffectNet+",
         builder="fer_bench_datasets.affectnet:AffectNet",

@@ -104,49 +104,59 @@ _CONVNEXT = "Liu et al. 2022"
 _SMALL, _LARGE = {2, 4, 5, 7, 9, 10}, {0, 2, 4, 5, 7, 8, 9, 11, 13, 14}
 
 
-def _rows() -> Iterator[Application]:
-    def row(
-        name: str,
-        module: str,
-        reference: str,
-        parameters: float,
-        features: int,
-        cuts: dict[str, str],
-        size: int = 224,
-        smallest: int = 32,
-    ) -> Application:
-        return Application(
-            name=name,
-            module=module,
-            reference=reference,
-            parameters=parameters,
-            feature_size=features,
-            cuts=cuts,
-            input_size=size,
-            smallest=smallest,
-        )
+def _row(
+    name: str,
+    module: str,
+    reference: str,
+    parameters: float,
+    features: int,
+    cuts: dict[str, str],
+    size: int = 224,
+    smallest: int = 32,
+) -> Application:
+    return Application(
+        name=name,
+        module=module,
+        reference=reference,
+        parameters=parameters,
+        feature_size=features,
+        cuts=cuts,
+        input_size=size,
+        smallest=smallest,
+    )
 
-    yield row("VGG16", "vgg16", _VGG, 14.7, 512, _vgg())
-    yield row("VGG19", "vgg19", _VGG, 20.0, 512, _vgg())
+
+def _vggs_and_resnets() -> Iterator[Application]:
+    yield _row("VGG16", "vgg16", _VGG, 14.7, 512, _vgg())
+    yield _row("VGG19", "vgg19", _VGG, 20.0, 512, _vgg())
     for depth, parameters, parameters_v2, blocks in (
         (50, 23.5, 23.5, (3, 4, 6, 3)),
         (101, 42.6, 42.5, (3, 4, 23, 3)),
         (152, 58.2, 58.2, (3, 8, 36, 3)),
     ):
-        yield row(f"ResNet{depth}", "resnet", _RESNET, parameters, 2048, _resnet(blocks))
+        yield _row(f"ResNet{depth}", "resnet", _RESNET, parameters, 2048, _resnet(blocks))
         after = _resnet(blocks) | {"top": ""}
-        yield row(f"ResNet{depth}V2", "resnet_v2", _RESNET_V2, parameters_v2, 2048, after)
-    yield row("MobileNet", "mobilenet", "Howard et al. 2017", 3.2, 1024, _mobilenet())
-    yield row("MobileNetV2", "mobilenet_v2", "Sandler et al. 2018", 2.2, 1280, _mobilenet_v2())
-    yield row("MobileNetV3Small", "mobilenet_v3", _MOBILENET_V3, 0.9, 576, _mobilenet_v3(_SMALL, 11))
-    yield row("MobileNetV3Large", "mobilenet_v3", _MOBILENET_V3, 3.0, 960, _mobilenet_v3(_LARGE, 15))
-    yield row("DenseNet121", "densenet", _DENSENET, 7.0, 1024, _densenet())
-    yield row("DenseNet169", "densenet", _DENSENET, 12.5, 1664, _densenet())
-    yield row("DenseNet201", "densenet", _DENSENET, 18.1, 1920, _densenet())
-    yield row("InceptionV3", "inception_v3", "Szegedy et al. 2016", 21.8, 2048, _inception_v3(), 299, 75)
+        yield _row(f"ResNet{depth}V2", "resnet_v2", _RESNET_V2, parameters_v2, 2048, after)
+
+
+def _mobilenets() -> Iterator[Application]:
+    yield _row("MobileNet", "mobilenet", "Howard et al. 2017", 3.2, 1024, _mobilenet())
+    yield _row("MobileNetV2", "mobilenet_v2", "Sandler et al. 2018", 2.2, 1280, _mobilenet_v2())
+    yield _row("MobileNetV3Small", "mobilenet_v3", _MOBILENET_V3, 0.9, 576, _mobilenet_v3(_SMALL, 11))
+    yield _row("MobileNetV3Large", "mobilenet_v3", _MOBILENET_V3, 3.0, 960, _mobilenet_v3(_LARGE, 15))
+
+
+def _densenets_and_inceptions() -> Iterator[Application]:
+    yield _row("DenseNet121", "densenet", _DENSENET, 7.0, 1024, _densenet())
+    yield _row("DenseNet169", "densenet", _DENSENET, 12.5, 1664, _densenet())
+    yield _row("DenseNet201", "densenet", _DENSENET, 18.1, 1920, _densenet())
+    yield _row("InceptionV3", "inception_v3", "Szegedy et al. 2016", 21.8, 2048, _inception_v3(), 299, 75)
     inception_resnet = _inception_resnet_v2()
-    yield row("InceptionResNetV2", "inception_resnet_v2", "Szegedy et al. 2017", 54.3, 1536, inception_resnet, 299, 75)
-    yield row("Xception", "xception", "Chollet 2017", 20.8, 2048, _xception(), 299, 71)
+    yield _row("InceptionResNetV2", "inception_resnet_v2", "Szegedy et al. 2017", 54.3, 1536, inception_resnet, 299, 75)
+    yield _row("Xception", "xception", "Chollet 2017", 20.8, 2048, _xception(), 299, 71)
+
+
+def _efficientnets() -> Iterator[Application]:
     for name, size, parameters, blocks in (
         ("B0", 224, 5.9, (1, 2, 2, 3, 5, 8)),
         ("B1", 240, 6.9, (2, 3, 3, 4, 6, 9)),
@@ -158,7 +168,10 @@ def _rows() -> Iterator[Application]:
     ):
         features = {"B2": 1408, "B3": 1536}.get(name, 1280)
         cuts = _efficientnet_v2(*blocks)
-        yield row(f"EfficientNetV2{name}", "efficientnet_v2", _EFFICIENTNET_V2, parameters, features, cuts, size)
+        yield _row(f"EfficientNetV2{name}", "efficientnet_v2", _EFFICIENTNET_V2, parameters, features, cuts, size)
+
+
+def _convnexts() -> Iterator[Application]:
     for name, parameters, features, third in (
         ("Tiny", 27.8, 768, 9),
         ("Small", 49.5, 768, 27),
@@ -167,8 +180,9 @@ def _rows() -> Iterator[Application]:
         ("XLarge", 348.1, 2048, 27),
     ):
         cuts = _convnext(f"convnext_{name.lower()}", 3, 3, third, 3)
-        yield row(f"ConvNeXt{name}", "convnext", _CONVNEXT, parameters, features, cuts)
+        yield _row(f"ConvNeXt{name}", "convnext", _CONVNEXT, parameters, features, cuts)
 
 
-APPLICATIONS = {application.name: application for application in _rows()}
+_FAMILIES = (_vggs_and_resnets, _mobilenets, _densenets_and_inceptions, _efficientnets, _convnexts)
+APPLICATIONS = {application.name: application for family in _FAMILIES for application in family()}
 """By name. Not here: EfficientNet, whose graph depends on its weights, and NASNet, whose cells hand on two tensors."""
