@@ -143,9 +143,9 @@ def _default(parameter: Any) -> str:
 def specifications() -> str:
     """Return the page of everything that plugins return, field by field."""
     named = {name for names in GROUPS.values() for name in names}
-    own = {k for k, v in vars(specs).items() if inspect.isclass(v) and v.__module__ == specs.__name__}
+    own = {name for name in specs.__all__ if inspect.isclass(getattr(specs, name))}
     if named != own:
-        raise SystemExit(f"GROUPS in {__file__} and the classes of specs.py differ: {sorted(named ^ own)}")
+        raise SystemExit(f"GROUPS in {__file__} and the classes of fer_bench.specs differ: {sorted(named ^ own)}")
     intro = (
         "What plugins return, and what a data set's builder yields. All are keyword-only; the dataclasses are frozen. "
         "Whatever is heavy is named as a reference, `package.module:attribute`, which the host imports when somebody "

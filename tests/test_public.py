@@ -7,6 +7,7 @@ import difflib
 import importlib
 import inspect
 import os
+import re
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ PUBLIC = (
 )
 """The modules whose public names are a promise; all others may change between any two versions."""
 ADVICE = f"""The public interface has changed. If that is meant:
-  - raise INTERFACE_VERSION in fer_bench/specs.py where a plugin that was written for the former one would break;
+  - raise INTERFACE_VERSION in fer_bench/specs/params.py where a plugin that was written for the former one would break;
   - say so in CHANGELOG.md;
   - write the file anew: FER_BENCH_WRITE_GOLDEN=1 pytest {Path(__file__).name}, and commit it."""
 
@@ -79,8 +80,8 @@ def _members(value: type) -> Iterator[str]:
 
 
 def _stable(text: str) -> str:
-    """Return a default without the address or the module path that a class's repr may hold."""
-    return text.replace("<class '", "").replace("'>", "")
+    """Return a default in which a class is its name, without the module that defines it."""
+    return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
 
 
 def test_the_public_interface_is_what_it_was():

@@ -1,0 +1,50 @@
+"""What plugins return: frozen descriptions of data sets, protocols, backbones, strategies and metrics.
+
+A spec carries names and numbers; whatever is heavy (a TFDS builder, a Flax module) it names as an
+``"package.module:attribute"`` reference, so that listing plugins imports neither jax nor TFDS.
+"""
+
+from __future__ import annotations
+
+from fer_bench.specs.backbones import LARGEST_SIDE, BackboneParams, BackboneSpec, ImageInput, WeightsSpec
+from fer_bench.specs.datasets import Counts, DatasetParams, DatasetSpec, Sample, SplitRole
+from fer_bench.specs.metrics import MetricSpec
+from fer_bench.specs.params import INTERFACE_VERSION, Params, resolve
+from fer_bench.specs.protocols import MOST_FOLDS, ProtocolSpec
+from fer_bench.specs.strategies import (
+    AnswerPhase,
+    ConvexPhase,
+    GradientPhase,
+    Phase,
+    Plan,
+    ReadoutPhase,
+    Rule,
+    StrategySpec,
+)
+
+__all__ = [
+    "INTERFACE_VERSION",
+    "LARGEST_SIDE",
+    "MOST_FOLDS",
+    "AnswerPhase",
+    "BackboneParams",
+    "BackboneSpec",
+    "ConvexPhase",
+    "Counts",
+    "DatasetParams",
+    "DatasetSpec",
+    "GradientPhase",
+    "ImageInput",
+    "MetricSpec",
+    "Params",
+    "Phase",
+    "Plan",
+    "ProtocolSpec",
+    "ReadoutPhase",
+    "Rule",
+    "Sample",
+    "SplitRole",
+    "StrategySpec",
+    "WeightsSpec",
+    "resolve",
+]

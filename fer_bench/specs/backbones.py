@@ -1,0 +1,112 @@
+"""What plugins return of a backbone: its stages, what the first of them expects, and its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from fer_bench.specs.params import Params
+
+LARGEST_SIDE = 1024
+"""Pixels: of the images that any backbone takes."""
+
+
+class BackboneParams(Params):
+    """Parameters that every backbone has; subclasses narrow the ranges and set the defaults.
+
+    A field whose ``json_schema_extra`` is ``{"file": True}`` is the path of a file, or empty: a cell records the file's
+    name and sha256, and not where it lies. Of any other text that a user sets, a cell hides folders and user names.
+    """
+
+    input_size: int = Field(224, ge=1, description="side of the square input, pixels")
+    weights: str = Field("random", description="name of a WeightsSpec, or 'random'")
+
+    @field_validator("input_size")
+    @classmethod
+    def _no_larger(cls, side: int) -> int:
+        """Hold for subclasses too, whatever range their own field has."""
+        if side > LARGEST_SIDE:
+            raise ValueError(f"the side of an input is at most {LARGEST_SIDE} pixels")
+        return side
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageInput:
+    """What a backbone's first stage expects, so that the host can prepare images on the device.
+
+    Attributes:
+        channels: 3, or 1 for grey; the host repeats or averages channels to fit.
+        value_range: what 0 and 255 become.
+        resize: ``jax.image.resize`` kernel, antialiased when shrinking.
+    """
+
+    channels: Literal[1, 3] = 3
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    resize: Literal["linear", "cubic"] = "linear"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WeightsSpec:
+    """One set of pre-trained weights.
+
+    Attributes:
+        name: as in ``backbone[weights=name]``.
+        file: ``"package:path"`` of a safetensors file inside the plugin's wheel; empty where ``build`` gets the weights
+            by itself, and then ``digests``, ``convert``, ``url`` and ``sha256`` are empty too.
+        digests: ``"package:path"`` of a JSON file that pins ``{tensor: sha256 of its little-endian bytes}``.
+        convert: reference to ``(path: Path) -> dict[str, numpy.ndarray]``, from a published file to the plugin's
+            tensors; raises FerBenchError that lists every mismatch at once.
+        url: the published file.
+        sha256: of the published file.
+        source: who trained it, on what.
+        licence: of the weights.
+    """
+
+    name: str
+    file: str
+    digests: str
+    convert: str
+    url: str
+    sha256: str
+    source: str
+    licence: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackboneSpec:
+    """A backbone: named stages in order, from an image batch to features.
+
+    ``build(params, rngs=nnx.Rngs, compute_dtype=jnp.dtype)`` returns an ``nnx.Module`` in eval mode, weights loaded,
+    that has every stage as an attribute, each an ``nnx.Module`` itself. The first stage takes (b, s, s, c) float32 in
+    ``image_input.value_range`` with s = ``params.input_size``; each takes what the one before returns, one array; the
+    last returns (b, h, w, ``feature_size``), which the host averages over space, or (b, ``feature_size``), float32.
+
+    A module that computes elsewhere, with numbers that are no ``nnx.Param``, may say how many in ``parameter_count``.
+
+    Attributes:
+        name: lower-case letters, digits and single hyphens.
+        summary: one line.
+        build: reference to the function above.
+        stages: attribute names, in order.
+        feature_size: length of the feature vector.
+        image_input: what the first stage expects.
+        weights: pre-trained weights, the default first.
+        answers: of a finished classifier, whose eight features are probabilities of `fer_bench.labels.EXPRESSIONS` in
+            that order: reference to ``(params) -> Sequence[str]``, those that it knows. Empty for all others.
+        notes: reference to ``(params) -> Sequence[str]``, what a user should know before believing a score, such as
+            what it was trained on; printed when a run begins. Empty if there is nothing.
+        params: parameters with defaults.
+    """
+
+    name: str
+    summary: str
+    build: str
+    stages: tuple[str, ...]
+    feature_size: int
+    image_input: ImageInput = ImageInput()
+    weights: tuple[WeightsSpec, ...] = ()
+    answers: str = ""
+    notes: str = ""
+    params: type[BackboneParams] = BackboneParams

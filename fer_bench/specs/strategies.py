@@ -1,0 +1,172 @@
+"""What plugins return of a strategy: the phases of training that the host carries out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fer_bench.specs.params import Params
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvexPhase:
+    """Fit the linear head to convergence on the features of the frozen backbone: multinomial logistic regression.
+
+    Minimises ``c * sum(cross-entropy) + ||W||^2 / 2`` as scikit-learn's ``LogisticRegression`` does, the
+    intercept free.
+
+    Attributes:
+        c: inverse strength of the penalty, > 0.
+        standardize: scale each feature by the mean and deviation of the training part.
+        max_iterations: of L-BFGS, >= 1.
+        tolerance: stop when the largest gradient entry of the mean loss falls below it, > 0.
+    """
+
+    c: float
+    standardize: bool
+    max_iterations: int
+    tolerance: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadoutPhase:
+    """Fit a scikit-learn classifier on the features of the frozen backbone, one a fold.
+
+    Attributes:
+        estimator: reference to ``(**options) -> estimator`` with ``fit``, ``predict_proba`` and ``classes_``.
+        options: plain values.
+    """
+
+    estimator: str
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """How fast some of the parameters learn.
+
+    Without ``head``, a rule is about the stages of the backbone from ``start`` to before ``stop``, each a name or a
+    position as in a Python slice (``-2`` is the last but one), and there about the parameters whose path below the
+    stage (``sepconv1/pointwise``) ``leaves`` matches as a whole.
+
+    Attributes:
+        rate: factor of the phase's learning rate; 0 keeps the parameters as they are, to the bit.
+        start: first stage; None is the first of all.
+        stop: the stage after the last; None goes to the end.
+        leaves: regular expression.
+        head: the rule is about the linear head instead (``kernel``, ``bias``).
+        rank: above 0, the parameters stay and every matrix among them gets a trained change of this rank; what is no
+            matrix stays. Kernels of 1x1 convolutions are matrices (Hu et al., arXiv:2106.09685, sec. 4.1).
+    """
+
+    rate: float = 1.0
+    start: str | int | None = None
+    stop: str | int | None = None
+    leaves: str = ".*"
+    head: bool = False
+    rank: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GradientPhase:
+    """Train by mini-batch gradients of the cross-entropy.
+
+    Every parameter of the model must be matched by exactly one rule. What lies below the first stage that learns runs
+    once and comes from the cache.
+
+    Attributes:
+        name: for the history.
+        rules: which parameters learn, and how fast.
+        epochs: passes over the training part, >= 1.
+        batch: samples a step, >= 1; the rest of an epoch that fills no batch is left out of it.
+        learning_rate: the highest, > 0.
+        optimizer: ``adamw`` (Loshchilov & Hutter, arXiv:1711.05101) or ``sgd`` with momentum 0.9; both decay weights
+            apart from the gradient, kernels alone.
+        schedule: after the warm-up, ``cosine`` to 0 or ``constant``.
+        warmup: share of the steps in which the rate grows linearly, 0 to below 1.
+        weight_decay: >= 0.
+        clip: largest norm of the gradient over all parameters, > 0.
+        label_smoothing: share of the target that is spread over all classes, 0 to below 1.
+        labels: ``hard`` trains on the class of each sample; ``soft`` on how much of each class annotators saw in it,
+            for data sets that say so.
+        balance: ``weights`` weighs each class by its rarity, ``sampling`` draws all classes equally often; of soft
+            labels, by what is expected of them.
+        flip: mirror half of the images; the cache holds them.
+        augment: further changes of images, new at each step: ``affine`` (rotate, scale, shift), ``colour`` (brightness,
+            contrast, saturation), ``erase`` (a rectangle of noise). No cache holds them: the phase runs from the image.
+        mixup: parameter alpha of the Beta distribution by which two images and their targets are mixed (Zhang et al.,
+            arXiv:1710.09412); 0 mixes nothing. It turns the cache off, too.
+        cutmix: likewise, of pasting a rectangle (Yun et al., arXiv:1905.04899); only one of the two.
+        dropout: share of the features that the head does not see, 0 to below 1.
+        batch_norm: ``frozen`` normalises by stored statistics, ``train`` by those of the batch in the stages that
+            learn, and updates what is stored.
+        patience: stop after so many epochs without a lower loss on the validation part, and take the best; 0 trains to
+            the end. Needs ``Plan.validation``.
+    """
+
+    name: str
+    rules: tuple[Rule, ...]
+    epochs: int
+    batch: int = 32
+    learning_rate: float = 1e-3
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup: float = 0.1
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    label_smoothing: float = 0.0
+    labels: Literal["hard", "soft"] = "hard"
+    balance: Literal["none", "weights", "sampling"] = "none"
+    flip: bool = False
+    augment: tuple[Literal["affine", "colour", "erase"], ...] = ()
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    dropout: float = 0.0
+    batch_norm: Literal["frozen", "train"] = "frozen"
+    patience: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnswerPhase:
+    """Fit nothing: take the probabilities that a finished classifier gives (`BackboneSpec.answers`).
+
+    Classes that it does not know get probability 0; what it gives to classes that the task does not have is dropped,
+    and the rest scaled to sum to 1.
+    """
+
+
+Phase = ConvexPhase | ReadoutPhase | GradientPhase | AnswerPhase
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a strategy wants done, phase by phase; the host's engine does it.
+
+    Attributes:
+        phases: in order. A ReadoutPhase or AnswerPhase stands alone; a ConvexPhase comes first, and its head is where
+            gradient phases go on.
+        validation: share of the training part of each fold that is cut out as ``Fold.valid``, 0 to 0.5.
+        pretrained: False starts from random weights, drawn by the cell's seed.
+    """
+
+    phases: tuple[Phase, ...]
+    validation: float = 0.0
+    pretrained: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StrategySpec:
+    """A way of adapting a backbone to labels.
+
+    Attributes:
+        name: lower-case letters, digits and single hyphens.
+        summary: one line.
+        plan: reference to ``(params) -> Plan``.
+        params: parameters with defaults.
+    """
+
+    name: str
+    summary: str
+    plan: str
+    params: type[Params] = Params
