@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
+import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,12 +19,14 @@ import pandas as pd
 from fer_bench.atomic import lacking
 from fer_bench.errors import FerBenchError, PluginError
 from fer_bench.executors.grid import Block, Grid, Job, Reporter
+from fer_bench.executors.leases import Leases
+from fer_bench.executors.sharing import Unit, by_outputs, divide, name_of_outputs
 from fer_bench.keeping.cache import Cache
 from fer_bench.keeping.checkpoints import Checkpoint, remove_left
 from fer_bench.keeping.outputs import Inputs
 from fer_bench.keeping.programs import keep_compiled_programs
 from fer_bench.learning.engine import Material, Outcome, run_plan
-from fer_bench.learning.plans import demand, together
+from fer_bench.learning.plans import Demand, demand, together
 from fer_bench.networks import answers
 from fer_bench.networks.meter import Meter, Metered, peak_memory
 from fer_bench.networks.pictures import Pictures
@@ -36,6 +41,10 @@ from fer_bench.tasks.crops import as_errors
 from fer_bench.tasks.view import View
 
 T = TypeVar("T")
+Calls = dict[int, Callable[[Checkpoint], Result]]
+"""The id of a job as an object -> the call that runs it."""
+POLL_S = 1.0
+"""Between two looks at what other processes hold, where nothing else is left."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ def execute(
     cache_limit: int | None = None,
     only: Job | None = None,
 ) -> Summary:
-    """Run every cell that is not stored as ``ok`` yet.
+    """Run every cell that is not stored as ``ok`` yet; other processes on the same runs folder share the work.
 
     A cell that fails is stored with its error and the others go on.
 
@@ -76,46 +85,107 @@ def execute(
     cache = cache_of(cache_dir, cache_limit, reporter.warn)
     cache.space.tidy()
     origin = provenance.collect(plugins)
-    jobs = grid.jobs
-    missing = {job for job in jobs if store.status(job.cell) != "ok"}
-    done = len(jobs) - len(missing)
-    if missing:
+    before = {id(job): store.find(job.cell) for job in grid.jobs}
+    pending = [job for job in grid.jobs if not ((cell := before[id(job)]) and cell.ok)]
+    failed_before = {key: cell.finished for key, cell in before.items() if cell and not cell.ok}
+    done = len(before) - len(pending)
+    if pending:
         store.ensure_writable()
-    ok, failed = done, 0
-    told, todo = (plugins, missing) if only is None else (None, {only})
+    told = plugins if only is None else None
     unfinished = store.runs_dir / "unfinished"
-    remove_left(unfinished, lambda cell_id: store.folder(cell_id).is_dir(), {job.cell.id for job in jobs})
-    reporter.begin(len(jobs) if only is None else 1, done)
-    _notify(told, reporter, "fer_bench_run_start", cells=len(jobs), done=done, runs_dir=store.runs_dir)
-    for block, job, run in _calls(grid, todo, cache, cache_dir, reporter):
-        at_once = tuple((job.cell.seed, job.cell.fold) for job in block.jobs)
-        made = replace(origin, seeds=job.seeds, config=dict(job.config), together=at_once)
-        # The checkpoint goes once the cell is stored.
-        with Checkpoint(unfinished / f"{job.cell.id}.safetensors", reporter.warn) as checkpoint:
-            stored = store.write(job.cell, run(checkpoint), made)
-        ok, failed = ok + stored.ok, failed + (not stored.ok)
-        reporter.cell(stored, str(job.cell))
-        record = {"id": stored.id, "status": stored.result.status, **stored.record.record()}
-        _notify(told, reporter, "fer_bench_cell_done", cell=record)
-    _notify(told, reporter, "fer_bench_run_end", ok=ok, failed=failed, runs_dir=store.runs_dir)
-    return Summary(ok, failed, done)
+    remove_left(unfinished, lambda cell_id: store.folder(cell_id).is_dir(), {job.cell.id for job in grid.jobs})
+    reporter.begin(len(before) if only is None else 1, done)
+    _notify(told, reporter, "fer_bench_run_start", cells=len(before), done=done, runs_dir=store.runs_dir)
+    counts = Counter(ok=done)
+
+    def run(unit: Unit, calls: Calls) -> None:
+        at_once = tuple((job.cell.seed, job.cell.fold) for job in unit.block.jobs)
+        for job in unit.jobs:
+            known = store.find(job.cell)
+            if known and (known.ok or known.finished != failed_before.get(id(job))):  # by another process, meanwhile
+                counts[known.status] += 1
+                reporter.cell(known, str(job.cell))
+                continue
+            made = replace(origin, seeds=job.seeds, config=dict(job.config), together=at_once)
+            # The checkpoint goes once the cell is stored.
+            with Checkpoint(unfinished / f"{job.cell.id}.safetensors", reporter.warn) as checkpoint:
+                stored = store.write(job.cell, calls[id(job)](checkpoint), made)
+            counts[stored.status] += 1
+            reporter.cell(stored, str(job.cell))
+            cell = {"id": stored.id, "status": stored.status, **stored.record.record()}
+            _notify(told, reporter, "fer_bench_cell_done", cell=cell)
+
+    wanted = functools.cache(_wanted)
+    with Leases(store.runs_dir) as leases:
+        leases.tidy()
+        left, waiting = divide(grid, pending if only is None else [only]), False
+        while left:
+            held: list[Unit] = []
+            for units in by_outputs(left):
+                block = units[0].block
+                source = BackboneSource(block.backbone, block.backbone_identity, cache_dir, reporter.warn)
+                frozen = _Frozen(cache, source, {unit.block: wanted(unit.block) for unit in units}, leases, reporter)
+                held += _run_group(units, frozen, run)
+            if held and len(held) == len(left):
+                if not waiting:
+                    reporter.say(f"waiting for {sum(len(unit.jobs) for unit in held)} cells of other processes")
+                waiting = True
+                time.sleep(POLL_S)
+            left = held
+    _notify(told, reporter, "fer_bench_run_end", ok=counts["ok"], failed=counts["failed"], runs_dir=store.runs_dir)
+    return Summary(counts["ok"], counts["failed"], done)
 
 
-@dataclass(frozen=True)
+def _run_group(units: Sequence[Unit], frozen: _Frozen, run: Callable[[Unit, Calls], None]) -> list[Unit]:
+    """Run units that share the outputs of frozen stages; return those that other processes hold."""
+    held: list[Unit] = []
+    for block, members in itertools.groupby(units, key=lambda unit: unit.block):
+        calls: Calls = {}
+        for unit in members:
+            with frozen.entered(unit) as entered, frozen.leases.take(unit.name) as taken:
+                if entered and taken:
+                    calls = calls or _calls(block, frozen)
+                    run(unit, calls)
+                else:
+                    held.append(unit)
+    return held
+
+
+@dataclass(eq=False)
 class _Frozen:
     """The frozen stages of blocks that share a task and a backbone.
 
     Attributes:
         cache: of their outputs.
         source: the backbone.
-        wanted: stop -> variants of each output that any of the blocks will ask for.
+        wanted: what each of the blocks asks of the backbone.
+        leases: of this process.
         reporter: is told when they run.
     """
 
     cache: Cache
     source: BackboneSource
-    wanted: Mapping[int, int]
+    wanted: Mapping[Block, Demand]
+    leases: Leases
     reporter: Reporter
+    _ready: bool = False
+    _lease: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    @contextlib.contextmanager
+    def entered(self, unit: Unit) -> Iterator[bool]:
+        """Keep other processes from these stages until their outputs are there; say whether this process may go on.
+
+        Without, two processes would come to a backbone at once, and one of them would wait for the other's pass.
+        """
+        if self._ready or not self.wanted[unit.block].outputs:
+            yield True
+            return
+        with self._lease:
+            number, folder = 0, self.source.cache_dir
+            with contextlib.suppress(OSError):  # it can be read only, and need not be there then
+                folder.mkdir(parents=True, exist_ok=True)
+                number = folder.stat().st_ino
+            yield self._lease.enter_context(self.leases.take(name_of_outputs(unit, number)))
 
     def outputs(self, block: Block, stop: int, variants: int) -> list[Prefix]:
         """Return what the first ``stop`` stages make of each part of the task: from the cache, or computed."""
@@ -126,14 +196,15 @@ class _Frozen:
             what = [f"stages to {' and '.join(to)}"] * bool(to) + ["features"] * (len(to) < len(stops))
             self.reporter.step(f"{', '.join(what)}: {view} through {block.backbone}", images)
 
-        return [
+        wanted = together(self.wanted.values())
+        outputs = [
             fetch(
                 self.cache,
                 self.source,
                 view,
                 stop,
-                max(variants, self.wanted.get(stop, 1)),
-                also=self.wanted,
+                max(variants, wanted.get(stop, 1)),
+                also=wanted,
                 begin=functools.partial(begin, view=view),
                 advance=self.reporter.advance,
                 waiting=lambda view=view: self.reporter.step(
@@ -142,6 +213,9 @@ class _Frozen:
             )
             for view in block.task.parts
         ]
+        self._ready = True
+        self._lease.close()
+        return outputs
 
 
 @dataclass
@@ -194,32 +268,8 @@ def _material(block: Block, frozen: _Frozen, spent: _Spent) -> Material:
     )
 
 
-def _calls(
-    grid: Grid, todo: set[Job], cache: Cache, cache_dir: Path, reporter: Reporter
-) -> Iterator[tuple[Block, Job, Callable[[Checkpoint], Result]]]:
-    """Yield every job that is to be done, with its block and the call that runs it.
-
-    Blocks that share a task and a backbone stand in a row in the grid, and their frozen stages run once for all.
-
-    Args:
-        grid: what to run.
-        todo: the jobs that are to be done.
-        cache: of stage outputs.
-        cache_dir: where facts about backbones are kept.
-        reporter: is told how it goes.
-    """
-    for _, group in itertools.groupby(grid.blocks, key=lambda block: (id(block.task), id(block.backbone))):
-        blocks = [block for block in group if todo.intersection(block.jobs)]
-        if blocks:
-            outputs = together(demand(block.plan, block.backbone) for block in blocks)
-            source = BackboneSource(blocks[0].backbone, blocks[0].backbone_identity, cache_dir, reporter.warn)
-            frozen = _Frozen(cache, source, outputs, reporter)
-            for block in blocks:
-                yield from ((block, job, run) for job, run in _calls_of(block, todo, frozen))
-
-
-def _calls_of(block: Block, todo: set[Job], frozen: _Frozen) -> list[tuple[Job, Callable[[Checkpoint], Result]]]:
-    """Return every job of a block that is to be done, and the call that runs it.
+def _calls(block: Block, frozen: _Frozen) -> Calls:
+    """Return the call that runs each job of a block.
 
     The engine is given all of them: heads are fitted together, and which cells are stored already must not show, not
     even in their rounding.
@@ -242,11 +292,15 @@ def _calls_of(block: Block, todo: set[Job], frozen: _Frozen) -> list[tuple[Job, 
         )
         return _success(block, job, outcome[1], spent, outcome[0], cost)
 
-    return [
-        (job, functools.partial(run, job=job, training=training))
+    return {
+        id(job): functools.partial(run, job=job, training=training)
         for job, training in zip(jobs, trainings, strict=True)
-        if job in todo
-    ]
+    }
+
+
+def _wanted(block: Block) -> Demand:
+    """Return what a block asks of its backbone."""
+    return demand(block.plan, block.backbone)
 
 
 def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Outcome, cost: Cost) -> Result:

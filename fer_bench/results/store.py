@@ -175,7 +175,7 @@ class Store:
             with tempfile.TemporaryFile(dir=cells):  # has no name that a killed process could leave behind
                 pass
         except OSError as error:
-            raise _cannot_write(self.runs_dir, error) from None
+            raise cannot_write(self.runs_dir, error) from None
 
     def folder(self, cell_id: str) -> Path:
         """Return where a cell lies or would lie."""
@@ -183,11 +183,16 @@ class Store:
 
     def status(self, cell: Cell) -> Literal["ok", "failed"] | None:
         """Return the status of ``cell`` if it is stored intact, else None."""
+        stored = self.find(cell)
+        return stored and stored.status
+
+    def find(self, cell: Cell) -> StoredCell | None:
+        """Return ``cell`` as it is stored, None if it is not or is damaged."""
         folder = self.folder(cell.id)
         if not folder.is_dir():
             return None
         try:
-            return _read(folder).result.status
+            return _read(folder)
         except ValueError:
             return None
 
@@ -228,7 +233,7 @@ class Store:
             _move(temporary, target)
         except OSError as error:
             shutil.rmtree(temporary, ignore_errors=True)
-            raise _cannot_write(self.runs_dir, error) from None
+            raise cannot_write(self.runs_dir, error) from None
         return StoredCell(cell.id, cell, record, finished, target)
 
     def cells(self) -> tuple[list[StoredCell], list[str]]:
@@ -365,7 +370,8 @@ def _move(made: Path, target: Path) -> None:
     raise OSError(errno.EEXIST, "other processes keep writing the same cell")
 
 
-def _cannot_write(runs_dir: Path, error: OSError) -> FerBenchError:
+def cannot_write(runs_dir: Path, error: OSError) -> FerBenchError:
+    """Return what to tell a user whose runs folder cannot be written."""
     return FerBenchError(
         f"Cannot write to the runs folder {str(runs_dir)!r}: {atomic.reason(error)}. "
         "Cells stored before are untouched; choose another folder with --runs-dir, then repeat the command to go on."
