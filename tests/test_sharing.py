@@ -189,6 +189,7 @@ def test_processes_divide_a_grid_and_take_over_the_share_of_one_that_is_killed(t
 
     def begin(runs, **environment):
         environment |= {"FER_BENCH_PLUGINS": "tiny,logger", "CELL_LOG": str(tiny / f"{runs}.log")}
+        environment |= {"FER_BENCH_CACHE_DIR": str(tiny / f"cache-{runs}")}
         return start(tiny, *grid, "--runs-dir", runs, **environment)
 
     def finish(runs, processes):
@@ -223,8 +224,9 @@ def test_processes_divide_a_grid_and_take_over_the_share_of_one_that_is_killed(t
     assert share.total() == 8
 
     # One of four holds a backbone and is killed; the other three do all.
-    victim = begin("four", TINY_SLEEP="600")
+    victim = begin("four", TINY_SLEEP="3")
     wait_for(lambda: held("four"), [victim])
+    victim.send_signal(signal.SIGSTOP)
     others = [begin("four") for _ in range(3)]
     wait_for(lambda: len(stored("four")) == 4, [victim])
     assert held("four")
