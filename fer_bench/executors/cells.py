@@ -1,0 +1,268 @@
+"""Compute a cell: images to features, features to predictions."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+from fer_bench.atomic import lacking
+from fer_bench.errors import FerBenchError, PluginError
+from fer_bench.executors.grid import Block, Job, Reporter
+from fer_bench.executors.leases import Leases
+from fer_bench.executors.sharing import Unit, name_of_outputs
+from fer_bench.keeping.cache import Cache
+from fer_bench.keeping.checkpoints import Checkpoint
+from fer_bench.keeping.outputs import Inputs
+from fer_bench.learning.engine import Material, Outcome, run_plan
+from fer_bench.learning.plans import Demand, demand, together
+from fer_bench.networks import answers
+from fer_bench.networks.meter import Meter, Metered, peak_memory
+from fer_bench.networks.pictures import Pictures
+from fer_bench.networks.prefix import Prefix, fetch, join
+from fer_bench.networks.source import BackboneSource
+from fer_bench.results.records import Cost, FaceCounts, Measures, PeakMemory, Seconds
+from fer_bench.results.store import Result
+from fer_bench.specs import ReadoutPhase
+from fer_bench.tasks.crops import as_errors
+from fer_bench.tasks.view import View
+
+T = TypeVar("T")
+Calls = dict[int, Callable[[Checkpoint], Result]]
+"""The id of a job as an object -> the call that runs it."""
+
+
+@dataclass(eq=False)
+class Frozen:
+    """The frozen stages of blocks that share a task and a backbone.
+
+    Attributes:
+        cache: of their outputs.
+        source: the backbone.
+        wanted: what each of the blocks asks of the backbone.
+        leases: of this process.
+        reporter: is told when they run.
+    """
+
+    cache: Cache
+    source: BackboneSource
+    wanted: Mapping[Block, Demand]
+    leases: Leases
+    reporter: Reporter
+    _ready: bool = False
+    _lease: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    @contextlib.contextmanager
+    def entered(self, unit: Unit) -> Iterator[bool]:
+        """Keep other processes from these stages until their outputs are there; say whether this process may go on.
+
+        Without, two processes would come to a backbone at once, and one of them would wait for the other's pass.
+        """
+        if self._ready or not self.wanted[unit.block].outputs:
+            yield True
+            return
+        with self._lease:
+            number, folder = 0, self.source.cache_dir
+            with contextlib.suppress(OSError):  # it can be read only, and need not be there then
+                folder.mkdir(parents=True, exist_ok=True)
+                number = folder.stat().st_ino
+            yield self._lease.enter_context(self.leases.take(name_of_outputs(unit, number)))
+
+    def outputs(self, block: Block, stop: int, variants: int) -> list[Prefix]:
+        """Return what the first ``stop`` stages make of each part of the task: from the cache, or computed."""
+        stages = block.backbone.spec.stages
+
+        def begin(stops: Sequence[int], images: int, view: View) -> None:
+            to = [stages[stop - 1] for stop in stops if stop < len(stages)]
+            what = [f"stages to {' and '.join(to)}"] * bool(to) + ["features"] * (len(to) < len(stops))
+            self.reporter.step(f"{', '.join(what)}: {view} through {block.backbone}", images)
+
+        wanted = together(self.wanted.values())
+        outputs = [
+            fetch(
+                self.cache,
+                self.source,
+                view,
+                stop,
+                max(variants, wanted.get(stop, 1)),
+                also=wanted,
+                begin=functools.partial(begin, view=view),
+                advance=self.reporter.advance,
+                waiting=lambda view=view: self.reporter.step(
+                    f"waiting for another process: {view} through {block.backbone}", len(view.rows)
+                ),
+            )
+            for view in block.task.parts
+        ]
+        self._ready = True
+        self._lease.close()
+        return outputs
+
+
+@dataclass
+class _Spent:
+    """What the frozen stages of a block cost, whenever they ran."""
+
+    seconds: float = 0.0
+    images_per_second: float | None = None
+    batch: int | None = None
+    runs: set[str] = field(default_factory=set[str])
+
+    def add(self, parts: Sequence[Prefix]) -> None:
+        """Count one stage's outputs."""
+        shares = [(name, seconds) for part in parts for name, seconds in part.seconds.items()]
+        self.seconds += sum(seconds for name, seconds in shares if name not in self.runs)
+        self.runs |= {name for name, _ in shares}
+        self.images_per_second = min(part.images_per_second for part in parts)
+        self.batch = parts[0].batch
+
+
+def _material(block: Block, frozen: Frozen, spent: _Spent) -> Material:
+    """Return what the engine works on; each part is fetched when a phase needs it first."""
+    stages, meter, source, reporter = block.backbone.spec.stages, Meter(), frozen.source, frozen.reporter
+
+    @functools.cache
+    def outputs(stop: int, variants: int) -> list[Prefix]:
+        with meter.count("features"):
+            parts = frozen.outputs(block, stop, variants)
+        spent.add(parts)
+        return parts
+
+    def inputs(stop: int, flip: bool) -> Inputs:
+        if stop == 0:
+            return Metered(Pictures(block.task, source.built.input_size), meter)
+        return Metered(join(outputs(stop, 1 + flip), dtype=None), meter)
+
+    method = f"{block.task.name} / {block.backbone} / {block.strategy}"
+    return Material(
+        labels=block.task.labels,
+        classes=len(block.task.classes),
+        class_names=tuple(block.task.classes),
+        answers=answers.known(block.backbone),
+        features=lambda: join(outputs(len(stages), 1)),
+        inputs=inputs,
+        backbone=lambda seed: source.built if seed is None else source.afresh(seed),
+        soft_labels=lambda: block.task.soft_labels,
+        begin=lambda phase, samples: reporter.step(f"phase {phase}: {method}", samples),
+        advance=reporter.advance,
+        meter=meter,
+    )
+
+
+def make_calls(block: Block, frozen: Frozen) -> Calls:
+    """Return the call that runs each job of a block.
+
+    The engine is given all of them: heads are fitted together, and which cells are stored already must not show, not
+    even in their rounding.
+    """
+    spent, jobs, source = _Spent(), block.jobs, frozen.source
+    material = _material(block, frozen, spent)
+    trainings = run_plan(block.plan, material, [job.fold for job in jobs], [job.cell.seed for job in jobs])
+
+    def run(checkpoint: Checkpoint, job: Job, training: Callable[[Checkpoint], Outcome]) -> Result:
+        before = material.meter.seconds()
+        # The backbone is built here at the latest, even where all of its outputs come from the cache.
+        with material.meter.count("train"):
+            outcome = _guarded(lambda: (training(checkpoint), source.built.parameters, source.flops()), block)
+        if isinstance(outcome, str):
+            return _failure(outcome)
+        cost = Cost(
+            seconds={work: round(s, 4) for work, s in material.meter.seconds(before).items()},
+            peak_memory_bytes=PeakMemory(**peak_memory()),
+            forward_flops=outcome[2],
+        )
+        return _success(block, job, outcome[1], spent, outcome[0], cost)
+
+    return {
+        id(job): functools.partial(run, job=job, training=training)
+        for job, training in zip(jobs, trainings, strict=True)
+    }
+
+
+def demand_of(block: Block) -> Demand:
+    """Return what a block asks of its backbone."""
+    return demand(block.plan, block.backbone)
+
+
+def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Outcome, cost: Cost) -> Result:
+    """Return the result of a fold that was trained and tested."""
+    task = block.task
+    labels = task.labels
+    tested = np.flatnonzero(job.fold.test)
+    predictions = task.describe(tested)
+    probabilities = as_errors(outcome.probabilities, labels[tested], task.found[tested])
+    for index in range(len(task.classes)):
+        predictions[f"p{index}"] = probabilities[:, index]
+    counts = None
+    if (faces := task.parts[0].faces) is not None:
+        predictions["found"] = task.found[tested]
+        counts = FaceCounts(coverage=faces.coverage, tested=len(tested), found=int(task.found[tested].sum()))
+    measures = Measures(
+        parameters=parameters + outcome.head_parameters,
+        trained_parameters=outcome.trained_parameters,
+        converged=outcome.converged,
+        train_counts=tuple(np.bincount(labels[job.fold.train], minlength=len(task.classes)).tolist()),
+        seconds=Seconds(features=spent.seconds, fit=outcome.seconds),
+        tested=len(tested),
+        images_per_second=spent.images_per_second,
+        images_at_once=spent.batch,
+        cost=cost,
+        faces=counts,
+    )
+    return Result("ok", "", measures, predictions, outcome.history)
+
+
+def _failure(error: str) -> Result:
+    return Result("failed", error, None, None, pd.DataFrame({"phase": []}))
+
+
+def _guarded(work: Callable[[], T], block: Block) -> T | str:
+    """Return what ``work`` returns, or its error as one line if it is not ours or the user's to mend now."""
+    try:
+        return work()
+    except PluginError as error:
+        if lacking(error):
+            raise
+        return str(error)
+    except FerBenchError:
+        raise
+    # A plugin's code may raise anything, or try to end the process; that fails its cells, not the run.
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a panic of native code is no Exception
+        if why := lacking(error):
+            raise FerBenchError(f"The run ends: {why} to go on. Cells that are stored are untouched.") from error
+        text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        name = plugin_at_fault(error, _packages(block))
+        return f"Plugin {name!r} failed: {text}" if name else text
+
+
+def _packages(block: Block) -> dict[str, str]:
+    """Return top-level package -> plugin of the code that a block runs."""
+    backbone, strategy = block.backbone, block.strategy
+    references = {phase.estimator: strategy for phase in block.plan.phases if isinstance(phase, ReadoutPhase)}
+    references |= {strategy.spec.plan: strategy, backbone.spec.build: backbone}
+    return {reference.partition(":")[0].partition(".")[0]: part.plugin.name for reference, part in references.items()}
+
+
+def plugin_at_fault(error: BaseException, packages: Mapping[str, str]) -> str:
+    """Return the plugin whose code was running last when ``error`` was raised, or nothing where none was.
+
+    Args:
+        error: as it was caught; what caused it counts, since jax raises anew what it caught.
+        packages: top-level package -> name of the plugin that it belongs to.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        for frame, _ in reversed(list(traceback.walk_tb(cause.__traceback__))):
+            package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+            if package in packages:
+                return packages[package]
+        cause = cause.__cause__ or cause.__context__
+    return ""
