@@ -6,22 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from layout_copies import fault_of, manual
 from messages import says
 from PIL import Image
 
 from fer_bench.data.prepare import prepare
-from fer_bench.errors import DataError
 from fer_bench.testing.layouts import LAYOUTS
-
-
-def manual(data_dir: Path, layout: str) -> Path:
-    return data_dir / "manual" / layout.partition("/")[0]
-
-
-def refuse(component, data_dir: Path, name: str) -> str:
-    with pytest.raises(DataError) as caught:
-        prepare(component(name), data_dir)
-    return str(caught.value)
 
 
 def into_class_folders(root: Path) -> None:
@@ -101,7 +91,7 @@ def test_jaffe_in_another_format_is_read_and_a_second_copy_of_a_picture_is_not(c
         path.unlink()
     assert len(prepare(component("jaffe"), tmp_path)) == len(truths)
     Image.open(root / "KA.AN1.1.png").save(root / "KA.AN1.1.tiff")
-    assert "'KA.AN1.1.tiff': is the picture 'KA.AN1.1.png' once more" in refuse(component, tmp_path, "jaffe")
+    assert "'KA.AN1.1.tiff': is the picture 'KA.AN1.1.png' once more" in fault_of(component, tmp_path, "jaffe")
 
 
 def test_fer2013_in_folders_of_numbers_and_below_images(component, tmp_path):
@@ -130,7 +120,7 @@ def test_a_parameter_that_the_copy_cannot_honour_is_refused(component, tmp_path,
     LAYOUTS[layout](manual(tmp_path, layout))
     name = layout.partition("/")[0]
     assert len(prepare(component(name), tmp_path))
-    text = refuse(component, tmp_path, f"{name}[{params}]")
+    text = fault_of(component, tmp_path, f"{name}[{params}]")
     assert all(part.partition("=")[0] in text for part in params.split(","))
 
 
@@ -138,4 +128,4 @@ def test_a_partial_copy_does_not_hide_a_whole_one(component, tmp_path):
     root = manual(tmp_path, "rafdb/folders")
     LAYOUTS["rafdb/folders"](root / "archive" / "DATASET")
     shutil.copytree(root / "archive" / "DATASET" / "train" / "1", root / "train" / "1")
-    assert says(refuse(component, tmp_path, "rafdb"), "rafdb", "more than once")
+    assert says(fault_of(component, tmp_path, "rafdb"), "rafdb", "more than once")
