@@ -12,27 +12,37 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hatchling.builders.wheel import WheelBuilder
 from messages import says
 from PIL import Image
+from tiny_run import BASE, invoke
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
 from fer_bench.scaffold import TEMPLATES, create
+from fer_bench.testing.conformance import check
 from fer_bench.testing.layouts import draw_face
 
 KINDS = ("backbone", "dataset", "protocol", "strategy", "metric")
 
 
-def install(folder: Path, python: Path, site: Path) -> None:
-    """Build a wheel and unpack it into an environment.
+def install(folder: Path, site: Path) -> None:
+    """Build a wheel and unpack it into a folder of packages.
 
     As an installer would, but without the network and without pip, which not every environment has.
     """
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel"], cwd=folder, check=True)
-    (wheel,) = (folder / "dist").glob("*.whl")
+    (wheel,) = WheelBuilder(str(folder)).build(directory=str(folder / "dist"), versions=["standard"])
     with zipfile.ZipFile(wheel) as archive:
         assert not [name for name in archive.namelist() if name.startswith("tests")]
         archive.extractall(site)
+
+
+def write_faces(root: Path) -> None:
+    """Write what a new data set reads: eight pictures a label."""
+    for label, expression in {"happy": "happiness", "neutral": "neutral", "sad": "sadness"}.items():
+        (root / label).mkdir(parents=True)
+        for number in range(8):
+            Image.fromarray(draw_face(expression, number)).save(root / label / f"person{number}_1.png")
 
 
 @pytest.fixture
@@ -54,7 +64,7 @@ def test_new_packages_of_all_kinds_install_keep_the_rules_and_run(environment, t
         made = CliRunner().invoke(app, ["new", kind, f"my-{kind}", "--output", str(tmp_path)])
         assert made.exit_code == 0, made.output
         assert str(tmp_path / f"fer-bench-my-{kind}") in made.stdout
-        install(tmp_path / f"fer-bench-my-{kind}", python, site)
+        install(tmp_path / f"fer-bench-my-{kind}", site)
     variables = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "FER_BENCH_PLUGINS")}
     variables |= {
         "FER_BENCH_DATA_DIR": str(tmp_path / "data"),
@@ -70,19 +80,32 @@ def test_new_packages_of_all_kinds_install_keep_the_rules_and_run(environment, t
     folders = [f"fer-bench-my-{kind}/tests" for kind in KINDS]
     tests = call("-m", "pytest", "-rA", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), *folders)
     assert all(f"PASSED fer-bench-my-{kind}/tests/test_{kind}.py" in tests for kind in KINDS)
-    for label, expression in {"happy": "happiness", "neutral": "neutral", "sad": "sadness"}.items():
-        target = tmp_path / "data" / "manual" / "my-dataset" / label
-        target.mkdir(parents=True)
-        for number in range(8):
-            Image.fromarray(draw_face(expression, number)).save(target / f"person{number}_1.png")
+    write_faces(tmp_path / "data" / "manual" / "my-dataset")
     fer_bench = ("-c", "from fer_bench.cli import main; main()")
     mine = [part for kind in KINDS[:3] for part in (f"--{kind}", f"my-{kind}")]
     said = call(*fer_bench, "run", *mine, "--strategy", "my-strategy[epochs=1]", "--folds", "2", "--json")
-    (row,) = (row for row in json.loads(said)["rows"] if row["strategy"] != "majority-class")
+    (row,) = (row for row in json.loads(said)["rows"] if not row["baseline"])
     assert all(row[kind].startswith(f"my-{kind}") for kind in KINDS[:4])
     assert row["cells"] == {"ok": 2, "failed": 0}
     board = json.loads(call(*fer_bench, "leaderboard", "--metric", "my_metric", "--format", "json"))
     assert all(0 <= row["scores"]["my_metric"]["mean"] <= 1 for row in board["rows"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_package_keeps_the_rules_and_runs_without_the_others(kind, tiny, site):
+    install(create(kind, f"alone-{kind}", tiny, {}), site)
+    write_faces(tiny / "data" / "manual" / "alone-dataset")
+    findings = check(f"alone-{kind}")
+    assert len(findings) > 3
+    assert [str(finding) for finding in findings if finding.status == "failed"] == []
+    mine = dict(zip(BASE[::2], BASE[1::2], strict=True))
+    if kind != "metric":  # a metric is computed of every row
+        mine[f"--{kind}"] = f"alone-{kind}"
+    assert invoke("run", *(part for pair in mine.items() for part in pair), "--folds", "2").exit_code == 0
+    board = json.loads(invoke("leaderboard", "--format", "json").stdout)
+    (row,) = (row for row in board["rows"] if not row["baseline"])
+    assert row["cells"] == {"ok": 2, "failed": 0}
+    assert f"alone_{kind}" in row["scores"] if kind == "metric" else row[kind].startswith(f"alone-{kind}")
 
 
 @pytest.mark.parametrize("kind", KINDS)
