@@ -105,6 +105,26 @@ def test_all_run_from_an_image_to_a_row(tmp_path: Path, monkeypatch: pytest.Monk
     assert any(len(loss) > 1 for loss in tuned)
 
 
+@pytest.mark.slow
+def test_the_last_block_of_the_large_xception_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FER_BENCH_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("FER_BENCH_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    strategy = "finetune[batch=7,epochs=2,from_stage=block14]"
+    options = ("--dataset", "synthetic[n=14,size=48]", "--folds", "2", "--backbone", "xception[input_size=71]")
+    result = CliRunner().invoke(app, ["run", *options, "--strategy", strategy, "--json"])
+    assert result.exit_code == 0, result.output
+    (row,) = (row for row in json.loads(result.stdout)["rows"] if not row["baseline"])
+    assert row["cells"] == {"ok": 2, "failed": 0}
+    # Two separable convolutions from 1,024 to 1,536 to 2,048 channels, each with a norm, and the head of 7 classes.
+    convolutions = 9 * 1024 + 1024 * 1536 + 9 * 1536 + 1536 * 2048
+    assert row["trained_parameters"] == convolutions + 2 * 1536 + 2 * 2048 + 7 * (2048 + 1)
+    histories = [pd.read_csv(file) for file in tmp_path.glob("runs/cells/*/history.csv")]
+    losses = [history.loc[history["phase"] == "finetune", "loss"].to_numpy() for history in histories]
+    assert len(losses) == 2
+    assert all(first > second > 0 for first, second in losses)
+
+
 def test_a_stage_that_is_not_there_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("FER_BENCH_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
