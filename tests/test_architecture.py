@@ -6,6 +6,7 @@ import ast
 import graphlib
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,14 @@ def test_listing_and_help_import_neither_jax_nor_tfds():
 def test_the_type_of_an_array_is_written_once():
     named = {module for module, file in FILES.items() if "np.ndarray" in file.read_text(encoding="utf-8")}
     assert named == {"fer_bench.arrays"}
+
+
+def test_what_is_checked_strictly_is_there_and_listed_once():
+    with (ROOT.parent / "pyproject.toml").open("rb") as file:
+        strict = tomllib.load(file)["tool"]["pyright"]["strict"]
+    assert strict == sorted(set(strict))
+    assert not [path for path in strict if not (ROOT.parent / path).exists()], "pyright passes over what is not there"
+    assert not [(a, b) for a in strict for b in strict if Path(a) in Path(b).parents], "in a folder that is listed"
 
 
 def test_no_test_expects_a_sentence():

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -219,7 +219,7 @@ class Prepared:
             ]
         faults: list[str] = []
         for start in range(0, len(self), BATCH):
-            batch: list[dict[str, Any]] = self.samples.iloc[start : start + BATCH].to_dict("records")
+            batch = cast("list[dict[str, Any]]", self.samples.iloc[start : start + BATCH].to_dict("records"))
             try:
                 read = records.rows(range(start, start + len(batch)))
             except Exception as error:

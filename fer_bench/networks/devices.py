@@ -75,3 +75,19 @@ def check_backend() -> None:
 def available() -> Devices:
     """Return the devices of this process."""
     return Devices(jax.devices())
+
+
+def describe_jax() -> dict[str, str | bool | None]:
+    """Return the backend, and the settings of jax that change every result."""
+    settings = jax.config.values
+    return {
+        "backend": jax.default_backend(),
+        "x64": bool(settings["jax_enable_x64"]),
+        "matmul_precision": settings["jax_default_matmul_precision"],
+    }
+
+
+def describe_device() -> dict[str, str | int]:
+    """Return platform and kind of the first device, and how many there are."""
+    first = jax.devices()[0]
+    return {"platform": first.platform, "kind": first.device_kind, "count": jax.device_count()}

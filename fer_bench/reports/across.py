@@ -78,7 +78,7 @@ def rank_across(rows: Sequence[Row]) -> Across | None:
         ]
     )
     test = friedman_test(table, higher_is_better=metric.higher_is_better)
-    order = np.argsort(test.average_ranks, kind="stable").tolist()
+    order: list[int] = np.argsort(test.average_ranks, kind="stable").tolist()
     first = scored[methods[order[0]]]
     places = tuple(
         Place(

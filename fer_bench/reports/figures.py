@@ -1,5 +1,8 @@
 """The leaderboard as figures for print, as SVG, PDF or PNG: the same runs give the same bytes."""
 
+# pyright: reportUnknownMemberType=false
+# matplotlib leaves the types of its keywords open.
+
 from __future__ import annotations
 
 import io
@@ -67,9 +70,9 @@ def draw(rows: Sequence[Row], kind: str, suffix: str) -> bytes:
 
 def style(size: float = 7) -> AbstractContextManager[None]:
     """Return the settings of figures: small type in points, text that stays text, and no random names in the file."""
-    from matplotlib import rc_context
+    import matplotlib as mpl
 
-    return rc_context(
+    return mpl.rc_context(
         {
             "font.size": size,
             "axes.spines.top": False,
@@ -158,8 +161,8 @@ def _draw_cost(figure: Any, board: Sequence[Row]) -> None:
     seconds = [float(row.seconds or 0) for row in methods]
     front = find_front([*zip(seconds, map(_score, methods), strict=True)], board[0].metric.higher_is_better)
     scores = [_scale(methods[i]) * _score(methods[i]) for i in front]
-    line = {"color": COLOUR, "linewidth": 0.8, "linestyle": "--", "label": "not beaten in both"}
-    axes.plot([seconds[i] for i in front], scores, **line)
+    costs = [seconds[i] for i in front]
+    axes.plot(costs, scores, color=COLOUR, linewidth=0.8, linestyle="--", label="not beaten in both")
     if methods and max(seconds) > 5 * min(seconds):
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")

@@ -133,7 +133,7 @@ def draw(matrices: Sequence[Matrix], suffix: str) -> bytes:
             axis.set_xticks(range(len(names)), [_wrap(name) for name in names], rotation=30, ha="right")
             axis.set_yticks(range(len(names)), [_wrap(name) for name in names])
             axis.set(xlabel="tested on", ylabel="trained on", title=_wrap(matrix.title))
-            figure.colorbar(image, ax=axis, label="UAR %", shrink=0.8)
+            axis.figure.colorbar(image, ax=axis, label="UAR %", shrink=0.8)
         return save(figure, suffix)
 
 

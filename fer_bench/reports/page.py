@@ -164,7 +164,7 @@ def _curves(row: Row) -> list[dict[str, Any]]:
             values = history[name].dropna().to_numpy(np.float64)
             if len(values) > 1 and np.isfinite(values).all() and name not in ("epoch", "step"):
                 measured[str(name)].append(values.tolist())
-    curves = []
+    curves: list[dict[str, Any]] = []
     for name, series in measured.items():
         low, high = min(map(min, series)), max(map(max, series))
         lines = [[(i / (len(s) - 1), (v - low) / (high - low or 1)) for i, v in enumerate(s)] for s in series]

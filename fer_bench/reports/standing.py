@@ -52,8 +52,11 @@ def flatten(record: dict[str, Any]) -> dict[str, Cell]:
     """Return the nested parts of ``record`` without nesting."""
     low, high = record["ranks"] or (None, None)
     parts = (("behind", ("rope", "probability")), ("sources", ("subjects", "folds", "seeds")))
-    flat = {f"{name}_{key}": (record[name] or {}).get(key) for name, keys in parts for key in keys}
-    interval = record["interval"] or {}
+    flat: dict[str, Cell] = {}
+    for name, keys in parts:
+        values: dict[str, Cell] = record[name] or {}
+        flat |= {f"{name}_{key}": values.get(key) for key in keys}
+    interval: dict[str, Cell] = record["interval"] or {}
     return {
         **flat,
         **{f"interval_{key}": interval.get(key) for key in ("low", "high")},

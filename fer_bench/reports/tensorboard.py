@@ -5,6 +5,7 @@ A listener to the events of a run, as a plugin may be: it is told of each cell, 
 
 from __future__ import annotations
 
+import importlib
 import io
 import re
 import shutil
@@ -36,14 +37,14 @@ class TensorBoard:
 
     def __init__(self, folder: Path):
         try:
-            from tensorboardX import SummaryWriter
+            tensorboard: Any = importlib.import_module("tensorboardX")
         except ImportError:
             raise FerBenchError("--tensorboard needs tensorboardX: pip install 'fer-bench[tensorboard]'.") from None
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FerBenchError(f"Cannot write to {str(folder)!r}: {error.strerror}.") from None
-        self._folder, self._writer = folder, SummaryWriter
+        self._folder, self._writer = folder, tensorboard.SummaryWriter
         self._store: Store | None = None
 
     @hookimpl

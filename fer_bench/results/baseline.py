@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from fer_bench import atomic
+from fer_bench.data.texts import listed, plain
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.foreign import pack_field, unpack_field
 from fer_bench.results import records
@@ -166,8 +167,8 @@ def _read_row(folder: Path, entry: BaselineRow) -> Predictions:
     if _digest(text) != entry.sha256:
         raise ValueError(f"was changed: it does not match its hash in {INDEX}")
     texts, wholes = ("id", "group"), ("seed", "fold", "label")
-    names = next(csv.reader(io.StringIO(text, newline="")), [])
-    types = {name: pa.float64() for name in probability_columns(names)}
+    columns = next(csv.reader(io.StringIO(text, newline="")), ())
+    types: dict[str, pa.DataType] = {name: pa.float64() for name in probability_columns(columns)}
     types |= {name: pa.large_string() for name in texts} | {name: pa.int64() for name in wholes}
     table = pyarrow.csv.read_csv(
         io.BytesIO(text.encode()),
@@ -176,10 +177,10 @@ def _read_row(folder: Path, entry: BaselineRow) -> Predictions:
     )
     check_columns(table.schema, len(entry.dataset.classes))
     for name in texts:
-        packed = table[name].to_pylist()
+        packed = listed(plain(table[name]))
         if any(field.startswith("'") for field in packed):
-            names = pa.array(map(unpack_field, packed), pa.large_string())
-            table = table.set_column(table.column_names.index(name), name, names)
+            unpacked = pa.array(map(unpack_field, packed), pa.large_string())
+            table = table.set_column(table.column_names.index(name), name, unpacked)
     seed, fold = (table[name].to_numpy() for name in ("seed", "fold"))
     return from_table(table, seed, fold, fold)
 
@@ -189,13 +190,13 @@ def _to_csv(predictions: Predictions) -> str:
     rows = np.lexsort((predictions.sample, predictions.fold, predictions.seed))
     ordered = predictions.take(rows)
     every = np.arange(len(ordered))
-    names = [*ordered.unit_names.to_pylist(), ""]
-    units = [names[unit] for unit in ordered.unit.tolist()]
+    names = [*listed(ordered.unit_names), ""]
+    units: list[str] = [names[unit] for unit in ordered.unit.tolist()]
     numbers = [[f"{value:.{DIGITS}g}" for value in row] for row in ordered.probabilities.tolist()]
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["seed", "fold", "id", "group", "label", *(f"p{index}" for index in range(len(numbers[0])))])
-    ids, groups = (map(pack_field, names) for names in (ordered.sample_ids(every), units))
+    ids, groups = (map(pack_field, texts) for texts in (ordered.sample_ids(every), units))
     columns = (ordered.seed.tolist(), ordered.fold.tolist(), ids, groups, ordered.labels.tolist())
     writer.writerows([*known, *row] for *known, row in zip(*columns, numbers, strict=True))
     return text.getvalue()

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from fer_bench.arrays import Array
-from fer_bench.data.texts import blocks, compute, encode, numbers, plain
+from fer_bench.data.texts import Column, blocks, encode, find_places, listed, numbers, plain
 from fer_bench.evaluation.extra import Extra
 
 GROUP = "group:"
@@ -106,7 +106,7 @@ class Predictions:
 
     def sample_ids(self, rows: Array) -> list[str]:
         """Return the ids of some of the predictions."""
-        return self.ids.take(pa.array(self.sample[rows])).to_pylist()
+        return listed(self.ids.take(self.sample[rows]))
 
 
 def from_table(table: pa.Table, seed: Array, fold: Array, cell: Array) -> Predictions:
@@ -139,7 +139,8 @@ def from_table(table: pa.Table, seed: Array, fold: Array, cell: Array) -> Predic
 
 def probability_columns(names: Sequence[str], prefix: str = "p") -> list[str]:
     """Return the columns ``p0``, ``p1`` … of a table, in this order."""
-    present, wanted = set(names), []
+    present = set(names)
+    wanted: list[str] = []
     while (name := f"{prefix}{len(wanted)}") in present:
         wanted.append(name)
     return wanted
@@ -155,7 +156,7 @@ def pair(first: Predictions, second: Predictions, *, by_seed: bool = True) -> tu
         second: those to be paired with them.
         by_seed: whether the seed must be the same too.
     """
-    place = numbers(compute.index_in(second.ids, first.ids).fill_null(-1)).astype(np.int64)[second.sample]
+    place = find_places(second.ids, first.ids).astype(np.int64)[second.sample]
     known = np.flatnonzero(place >= 0)
     other, n = second.take(known), len(first.ids)
     seeds = np.concatenate([first.seed, other.seed]) if by_seed else np.zeros(len(first) + len(other), np.int64)
@@ -180,21 +181,21 @@ def _count_before(keys: Array) -> Array:
 def _matrix(table: pa.Table, prefix: str) -> Array:
     """Return the columns ``<prefix>0`` … as (n, columns) float32, or float64 where one is stored so."""
     names = probability_columns(table.column_names, prefix)
-    wide = any(table.schema.field(name).type == pa.float64() for name in names)
+    wide = any(table[name].type == pa.float64() for name in names)
     matrix = np.empty((len(table), len(names)), np.float64 if wide else np.float32)
     for column, name in enumerate(names):
         matrix[:, column] = numbers(table[name])
     return matrix
 
 
-def _codes(column: pa.ChunkedArray) -> tuple[pa.LargeStringArray, Array]:
+def _codes(column: Column) -> tuple[pa.LargeStringArray, Array]:
     """Return the distinct names of a text column in order, and (n,) int32; -1 for an empty or missing name."""
     texts = plain(column)
-    names, codes = encode(texts.fill_null("") if texts.null_count else texts)  # fill_null imports pandas
+    names, codes = encode(plain(texts.fill_null("")) if texts.null_count else texts)  # fill_null imports pandas
     empty = int(len(names) > 0 and names[0].as_py() == "")  # names are in order
     return names.slice(empty), (codes - empty).astype(np.int32)
 
 
-def _groups(column: pa.ChunkedArray) -> tuple[list[str], Array]:
+def _groups(column: Column) -> tuple[list[str], Array]:
     names, codes = _codes(column)
-    return names.to_pylist(), codes
+    return listed(names), codes

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import jax
 import psutil
 
 from fer_bench import about
+from fer_bench.networks.devices import describe_device, describe_jax
 from fer_bench.plugins import Plugins
 from fer_bench.privacy import anonymise, anonymise_command, clean_flags, clean_word
 from fer_bench.results import source
@@ -31,20 +31,15 @@ def collect(plugins: Plugins) -> Provenance:
     Args:
         plugins: those whose code is described; the broken ones are left out.
     """
-    device = jax.devices()[0]
     return Provenance(
         command=(Path(sys.argv[0]).name or "python", *anonymise_command(sys.argv[1:])),
         code=_code(plugins),
         python=f"{platform.python_implementation()} {platform.python_version()}",
         distributions=_distributions(),
-        jax={
-            "backend": jax.default_backend(),
-            "x64": bool(jax.config.values["jax_enable_x64"]),
-            "matmul_precision": jax.config.values["jax_default_matmul_precision"],
-        },
+        jax=describe_jax(),
         xla_flags=clean_flags(os.environ.get("XLA_FLAGS", "")),
         environment={name: clean_word(os.environ[name]) for name in ENVIRONMENT if name in os.environ},
-        device={"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
+        device=describe_device(),
         platform=f"{platform.system()} {platform.machine()}",
         cpu={"model": _cpu_model(), "count": os.cpu_count()},
         memory_bytes=psutil.virtual_memory().total,

@@ -81,11 +81,11 @@ def _unified(tables: Sequence[pa.Table]) -> list[pa.Table]:
 
     The type of a category in a file depends on how many there are.
     """
-    types, schemas = pa.types, [table.schema for table in tables]
+    types, columns = pa.types, [_types(table.schema) for table in tables]
     fields: list[tuple[str, pa.DataType]] = []
-    for name in schemas[0].names:
-        kinds = [schema.field(name).type for schema in schemas if name in schema.names]
-        if len(kinds) < len(schemas) or all(types.is_boolean(kind) for kind in kinds):
+    for name in columns[0]:
+        kinds = [known[name] for known in columns if name in known]
+        if len(kinds) < len(columns) or all(types.is_boolean(kind) for kind in kinds):
             continue
         if name == "label":
             fields.append((name, pa.int64()))
@@ -96,31 +96,37 @@ def _unified(tables: Sequence[pa.Table]) -> list[pa.Table]:
     return [table.select([name for name, _ in fields]).cast(pa.schema(fields)) for table in tables]
 
 
+def _types(schema: pa.Schema) -> dict[str, pa.DataType]:
+    return dict(zip(schema.names, schema.types, strict=True))
+
+
 def check_columns(schema: pa.Schema, classes: int) -> None:
     """Raise ValueError unless a table has the columns of predictions among ``classes`` classes."""
     types = pa.types
-    texts = [name for name in schema.names if name in ("id", "group") or name.startswith(GROUP)]
+    columns = _types(schema)
+    texts = [name for name in columns if name in ("id", "group") or name.startswith(GROUP)]
     shares = [f"p{index}" for index in range(classes)]
-    missing = [name for name in ("id", "group", "label", *shares) if name not in schema.names]
+    missing = [name for name in ("id", "group", "label", *shares) if name not in columns]
     if missing:
         raise ValueError(f"has no column {', '.join(missing)}")
-    if len(set(schema.names)) < len(schema.names):
+    if len(columns) < len(schema.names):
         raise ValueError("has a column twice")
-    if f"p{classes}" in schema.names:
+    if f"p{classes}" in columns:
         raise ValueError(f"has more probabilities than the {classes} classes")
-    if len(probability_columns(schema.names, "soft")) not in (0, classes):
+    soft = probability_columns(schema.names, "soft")
+    if len(soft) not in (0, classes):
         raise ValueError(f"has not one soft label for each of the {classes} classes")
     for name in texts:
-        kind = schema.field(name).type
+        kind = columns[name]
         kind = kind.value_type if types.is_dictionary(kind) else kind
         blank = name.startswith(GROUP) and (types.is_null(kind) or types.is_floating(kind))  # of no names at all
         if not (types.is_string(kind) or types.is_large_string(kind) or blank):
             raise ValueError(f"has a column {name} of {kind}; expected text")
-    if not types.is_integer(schema.field("label").type):
-        raise ValueError(f"has labels of {schema.field('label').type}; expected whole numbers")
-    for name in (*shares, *probability_columns(schema.names, "soft")):
-        if schema.field(name).type not in (pa.float32(), pa.float64()):
-            raise ValueError(f"has a column {name} of {schema.field(name).type}; expected float32")
+    if not types.is_integer(columns["label"]):
+        raise ValueError(f"has labels of {columns['label']}; expected whole numbers")
+    for name in (*shares, *soft):
+        if columns[name] not in (pa.float32(), pa.float64()):
+            raise ValueError(f"has a column {name} of {columns[name]}; expected float32")
 
 
 def check_rows(table: pa.Table, tested: int | None) -> None:

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
-import pyarrow.feather
 import pyarrow.ipc
 
 from fer_bench import atomic
@@ -48,6 +47,7 @@ LARGEST = {PREDICTIONS: 1 << 30, HISTORY: 1 << 28}
 PIECE = 1 << 16
 """Bytes that are read at once: more than most files hold, and no new memory page for each of them."""
 ALONE = pyarrow.ipc.IpcReadOptions(use_threads=False)
+COMPRESSED = pyarrow.ipc.IpcWriteOptions(compression="lz4")
 ATTEMPTS = 100
 # What lies in a runs folder may be a stranger's: no link is followed, and no FIFO waited for.
 READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK"))
@@ -220,7 +220,8 @@ class Store:
         if result.predictions is not None:
             buffer = io.BytesIO()
             table = pa.Table.from_pandas(result.predictions, preserve_index=False)
-            pyarrow.feather.write_feather(table, buffer, compression="lz4")
+            with pyarrow.ipc.new_file(buffer, table.schema, options=COMPRESSED) as writer:
+                writer.write_table(table, max_chunksize=1 << 16)
             files[PREDICTIONS] = buffer.getvalue()
         files[CHECKSUMS] = _json({name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)})
         target = self.folder(cell.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from fer_bench.results.records import Component, Experiment, to_json
 
@@ -90,8 +90,8 @@ def flatten(value: object, prefix: str = "") -> dict[str, object]:
     if not isinstance(value, dict) or not value:
         return {prefix: value}
     parts: dict[str, object] = {}
-    for key, part in value.items():
-        parts |= flatten(part, f"{prefix}.{key}" if prefix else str(key))
+    for key, part in cast("dict[str, object]", value).items():
+        parts |= flatten(part, f"{prefix}.{key}" if prefix else key)
     return parts
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_bench.config import Missed
+from fer_bench.data.texts import listed
 from fer_bench.errors import FerBenchError
 from fer_bench.faces import align
 from fer_bench.faces.detector import Detector
@@ -39,7 +40,7 @@ def with_faces(
     Raises:
         FerBenchError: no face was found in any image, or the detector cannot be loaded.
     """
-    hashes = view.texts("sha256").to_pylist()
+    hashes = listed(view.texts("sha256"))
     detections = detect(
         cache_dir, view.prepared.fingerprint, hashes, view.images, crop.detection, begin, advance, Detector
     )

@@ -95,7 +95,7 @@ class Task:
         if self._grouping is None:
             return pa.repeat(pa.scalar("", pa.large_string()), len(rows))
         names, codes = self._grouping
-        return names.take(pa.array(codes[rows]))
+        return names.take(codes[rows])
 
     @cached_property
     def _grouping(self) -> tuple[pa.LargeStringArray, Array] | None:
@@ -136,8 +136,8 @@ class Task:
             rows: (m,) int, positions in the task.
         """
         view = self.parts[0]
-        names = {"id": self.ids.take(pa.array(rows)), "group": self.group_names(rows)}
-        table = pa.table({**names, "label": self.labels[rows]}).to_pandas()
+        names = {"id": self.ids.take(rows), "group": self.group_names(rows)}
+        table = pa.table({**names, "label": pa.array(self.labels[rows])}).to_pandas()
         for name, column in view.attributes.iloc[rows].items():
             table[name] = column.cat.remove_unused_categories().array
         if view.soft_labels is not None:
@@ -178,7 +178,7 @@ class Task:
         """Return how some samples, in rising order, would name their group: by subject, else sequence, else itself."""
         names, start = [], 0
         for i, view in enumerate(self.parts):
-            own = pa.array(rows[(rows >= start) & (rows < start + len(view.rows))] - start)
+            own = rows[(rows >= start) & (rows < start + len(view.rows))] - start
             subjects, sequences, ids = (view.texts(name).take(own) for name in ("subject", "sequence", "id"))
             alone = _choose(sequences, _prefixed("sequence:", sequences), _prefixed("sample:", ids))
             chosen = _choose(subjects, _prefixed("subject:", subjects), alone)

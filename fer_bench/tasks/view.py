@@ -15,7 +15,7 @@ import pyarrow as pa
 from fer_bench.arrays import Array
 from fer_bench.data.index import GROUP
 from fer_bench.data.prepared import Prepared
-from fer_bench.data.texts import blocks, compute, numbers, plain
+from fer_bench.data.texts import blocks, compute, listed, numbers, plain
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.labels import NATIVE, class_of, classes_of, describe_spellings, fitting_sets, map_labels
 from fer_bench.registry import Component
@@ -91,7 +91,7 @@ class View:
     def texts(self, name: str) -> pa.LargeStringArray:
         """Return a text column of the samples table, n of them."""
         whole = plain(self.prepared.column(name))
-        return whole if len(whole) == len(self.rows) else whole.take(pa.array(self.rows))
+        return whole if len(whole) == len(self.rows) else whole.take(self.rows)
 
     def images(self, positions: Array) -> list[Array]:
         """Decode the images at ``positions`` of the view, cut down to their faces if the view has them.
@@ -178,7 +178,7 @@ def select(dataset: Component[DatasetSpec], prepared: Prepared, limit: int | Non
         if not len(rows):
             raise FerBenchError(
                 f"Data set {dataset.spec.name!r} has no split {split!r}. "
-                f"{did_you_mean(split, set(splits.unique().to_pylist()) - {''})}"
+                f"{did_you_mean(split, set(listed(plain(splits.unique()))) - {''})}"
             )
     classes = prepared.labels if label_set == NATIVE else classes_of(label_set)
     mapping = map_labels(prepared.labels, label_set, dataset.spec.expressions)
