@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ class Option:
 
 
 class RunConfig(BaseModel):
-    """A grid: every data set x backbone x strategy x seed x fold, under one protocol.
+    """A grid: every data set x backbone x strategy x split seed x seed x fold, under one protocol.
 
     Every setting is declared here, with its description and how the command line takes it.
     """
@@ -89,9 +90,14 @@ class RunConfig(BaseModel):
     ] = ("linear-probe",)
     seeds: Annotated[
         tuple[int, ...],
-        Field(description="Comma-separated; each draws its own folds and starts its own training."),
+        Field(description="Comma-separated; each starts its own training, on folds of its own unless --split-seeds."),
         Option(group="Grid"),
     ] = (0,)
+    split_seeds: Annotated[
+        tuple[int, ...],
+        Field(description="Comma-separated; each deals folds, on which every one of --seeds trains."),
+        Option(group="Grid", default="each of --seeds deals its own"),
+    ] = ()
     precision: Annotated[
         Precision,
         Field(
@@ -205,7 +211,7 @@ class RunConfig(BaseModel):
             raise ValueError("at least one is needed")
         return values
 
-    @field_validator("datasets", "backbones", "strategies", "seeds", "train_on", "train_with")
+    @field_validator("datasets", "backbones", "strategies", "seeds", "split_seeds", "train_on", "train_with")
     @classmethod
     def _not_repeated(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         if len(set(values)) < len(values):
@@ -220,7 +226,7 @@ class RunConfig(BaseModel):
         except FerBenchError as error:
             raise ValueError(str(error)) from None
 
-    @field_validator("seeds")
+    @field_validator("seeds", "split_seeds")
     @classmethod
     def _seeds_in_range(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if any(not 0 <= seed < 2**32 for seed in seeds):
@@ -239,6 +245,13 @@ class RunConfig(BaseModel):
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    @property
+    def trainings(self) -> list[tuple[int, int]]:
+        """(seed of the folds, seed of the training) of every training."""
+        if not self.split_seeds:
+            return [(seed, seed) for seed in self.seeds]
+        return list(itertools.product(self.split_seeds, self.seeds))
 
     @property
     def data_folder(self) -> Path:

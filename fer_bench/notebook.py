@@ -29,8 +29,8 @@ class Run:
 
     Attributes:
         leaderboard: one line a row, as ``fer-bench leaderboard --format csv`` writes it; scores are 0 to 1.
-        cells: one line a cell: ``id``, ``dataset``, ``protocol``, ``backbone``, ``strategy``, ``seed``, ``fold``,
-            ``status``, ``error``, and every metric of a cell that is ok.
+        cells: one line a cell: ``id``, ``dataset``, ``protocol``, ``backbone``, ``strategy``, ``seed``,
+            ``split_seed``, ``fold``, ``status``, ``error``, and every metric of a cell that is ok.
         damaged: stored cells that were left out, and why.
     """
 
@@ -53,7 +53,7 @@ def run(config: str | Path | None = None, *, quiet: bool = True, **settings: Any
     Raises:
         FerBenchError: a setting or the data are not right; all faults at once.
     """
-    several = ("datasets", "backbones", "strategies", "train_on", "train_with", "seeds")
+    several = ("datasets", "backbones", "strategies", "train_on", "train_with", "seeds", "split_seeds")
     given = {
         name: [value] if name in several and isinstance(value, str | int) else value for name, value in settings.items()
     }
@@ -81,6 +81,7 @@ def _cells(cells: Sequence[StoredCell]) -> pd.DataFrame:
             "strategy": known.strategy.text,
             "protocol": known.protocol.name,
             "seed": known.seed,
+            "split_seed": known.dealt_by,
             "fold": known.fold,
             "status": cell.result.status,
             "error": cell.error,

@@ -24,6 +24,7 @@ from fer_bench.evaluation.family import adjust_steps
 from fer_bench.evaluation.folds import friedman_test
 from fer_bench.evaluation.intervals import bootstrap_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric
+from fer_bench.evaluation.noninferiority import judge_estimates
 from fer_bench.evaluation.power import Design, count_datasets, count_units
 from fer_bench.evaluation.ranking import find_rank_intervals
 from fer_bench.evaluation.variances import Variances, measure_variances
@@ -139,6 +140,7 @@ def claims() -> Iterator[Claim]:
     """Yield every claim, the quick ones first."""
     yield from _pairs()
     yield from _trainings()
+    yield from _new_seeds()
     yield from _boards()
     yield from _intervals()
     yield from _power()
@@ -193,6 +195,27 @@ def _trainings() -> Iterator[Claim]:
                 happens=differs,
                 draws=1000,
             )
+
+
+def _new_seeds() -> Iterator[Claim]:
+    for people, seeds, noise in ((40, 1, 0.5), (40, 2, 0.5), (40, 3, 0.5), (40, 5, 0.2), (40, 5, 0.5), (160, 5, 0.5)):
+        faces = Faces(people=people, seeds=seeds, noise=noise, common=1.0)
+
+        def fails(rng: np.random.Generator, faces: Faces = faces) -> bool:
+            """Return whether the gate fails one new training, held against several of the same method."""
+            true, (frozen, new), runs, people = faces.draw(rng)
+            one = runs == 0
+            before = measure(STANDARD["uar"], true, frozen, runs, people)
+            after = measure(STANDARD["uar"], true[one], new[one], runs[one] + 99, people[one])
+            units = faces.people
+            return judge_estimates(before, after, units, identical=False, margin=0.02, alpha=0.05).verdict == "FAIL"
+
+        yield Claim(
+            name="the gate fails a new seed of the same code" + (" (and says so)" if seeds == 1 else ""),
+            setting=f"UAR, margin 2 points, {people} people, {seeds} frozen seed{'s' if seeds > 1 else ''}, "
+            f"training noise {noise}",
+            promised=(0, 1) if seeds == 1 else (0, 0.05), happens=fails, draws=1000,
+        )  # fmt: skip
 
 
 def _boards() -> Iterator[Claim]:

@@ -57,7 +57,7 @@ def test_differences_are_paired_and_tested(store):
     assert accuracy["low"] > 0.1
     assert document["metrics"]["nll"]["difference"] < 0 < document["metrics"]["nll"]["p_value"] < 0.01
     assert (document["paired"], document["units"], document["unit"]) == (80, 40, "samples")
-    assert document["right"] == {"only_first": 0, "only_second": 20}
+    assert document["right"] == {"only_first": 0, "only_second": 10}  # samples, not trainings
     assert document["spec"] == [{"field": "strategy.text", "first": "probe", "second": "tune"}]
     assert document["provenance"] == [{"field": "python", "first": "3 for probe", "second": "3 for tune"}]
 
@@ -103,6 +103,24 @@ def test_two_states_of_the_code_are_told_by_id_and_folders_can_differ(store, tmp
     assert found.samples == 40  # of the seed that both have
     assert found.only == (40, 0)
     assert ("backbone.code_sha256", None, "2") in found.spec
+
+
+def test_other_trainings_on_the_same_folds_are_paired_by_sample(store):
+    """Tunings of the seeds 5, 6 and 7 on the folds of seed 0; the probe has one training on them."""
+    for seed, wrong in ((5, 2), (6, 3), (7, 4)):
+        for fold in (0, 1):
+            cell = make_cell(fold, seed, strategy="retuned", split_seed=0)
+            rows = slice(20 * fold, 20 * fold + 20)
+            store.write(cell, make_result(LABELS[rows], answers(wrong)[rows], ids=IDS[rows]), UNKNOWN)
+    found = compare(find_row(store, "probe"), find_row(store, "retuned"))
+    assert (found.trainings, found.matched, found.units, found.only) == ((1, 3), False, 40, (40, 0))
+    difference = found.metrics[0].difference
+    assert found.metrics[0].second == pytest.approx(37 / 40)
+    # One training of the probe is taken to vary as the three do: 38, 37 and 36 of 40.
+    assert difference.seed_error**2 == pytest.approx((1 / 40) ** 2 * (1 + 1 / 3))
+    other = compare(find_row(store, "retuned"), find_row(store, "probe"))
+    assert other.metrics[0].difference.value == pytest.approx(-difference.value)
+    assert says(invoke("probe", "retuned", "--runs-dir", store.runs_dir).stdout, "by sample", "1 and 3 trainings")
 
 
 @pytest.mark.parametrize(

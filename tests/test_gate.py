@@ -20,6 +20,9 @@ from test_results import UNKNOWN, failed, make_cell, make_measures, make_result
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
+from fer_bench.evaluation.metrics import STANDARD
+from fer_bench.reports.gate import GateReport
+from fer_bench.reports.gate import check as gate_report
 from fer_bench.results.baseline import load, round_predictions
 from fer_bench.results.predictions import from_table
 from fer_bench.results.records import Provenance
@@ -28,8 +31,10 @@ from fer_bench.results.store import Result, Store
 DATA = {"fingerprint": "f" * 64, "samples_sha256": "a" * 64, "n": 1600}
 
 
-def write_runs(folder: Path, lost: float = 0.0, n: int = 1600, seed: int = 1, code: str = "1", **dataset) -> Store:
-    """Write two folds of one method that answers 80 % right, less ``lost``; subjects are four samples each."""
+def write_runs(
+    folder: Path, lost: float = 0.0, n: int = 1600, seed: int = 1, code: str = "1", training: int = 0, **dataset
+) -> Store:
+    """Write two folds of one method that answers 80 % right, less ``lost``; the folds are those of seed 0."""
     rng = np.random.default_rng(0)
     labels = np.arange(n) % 2
     right = rng.random(n) < 0.8
@@ -41,7 +46,7 @@ def write_runs(folder: Path, lost: float = 0.0, n: int = 1600, seed: int = 1, co
         p0 = np.where(right == (labels == 0), top, 1 - top)[rows]
         table = pd.DataFrame({"id": [f"s{i:05d}" for i in np.flatnonzero(rows)], "group": "", "label": labels[rows]})
         table["p0"], table["p1"] = p0, 1 - p0
-        cell = make_cell(fold, backbone="net", code=code, **{**DATA, **dataset})
+        cell = make_cell(fold, training, "net", code=code, split_seed=0 if training else None, **{**DATA, **dataset})
         result = Result("ok", "", make_measures((1, 1)), table, pd.DataFrame({"phase": ["a"]}))
         store.write(cell, result, Provenance(python="3"))
     return store
@@ -110,7 +115,7 @@ def test_rounding_turns_no_answer():
     exact = np.array([[0.333333, 0.333334, 0.333333], [0.45671, 0.45674, 0.08655], [1e-9, 0.5, 0.499999999]])
     table = pd.DataFrame(exact, columns=["p0", "p1", "p2"]).assign(id=list("abc"), group="", label=0)
     zeros = np.zeros(3, int)
-    predictions = from_table(pa.Table.from_pandas(table, preserve_index=False), zeros, zeros, zeros)
+    predictions = from_table(pa.Table.from_pandas(table, preserve_index=False), zeros, zeros, {0: ""}, zeros, zeros)
     rounded = round_predictions(predictions).probabilities
     assert rounded.argmax(axis=1).tolist() == exact.argmax(axis=1).tolist()
     np.testing.assert_allclose(rounded, exact, rtol=3e-4)
@@ -187,7 +192,36 @@ def test_other_splits_and_tested_labels_are_refused(frozen):
     index.write_text(original.replace('"0": "0"', '"0": "1"'))
     assert says(str(gate(frozen).exception), "other splits", "seed 0")
     index.write_text(original.replace('"0": "0"', '"5": "0"'))
-    assert says(str(gate(frozen).exception), "seeds", "[5]", "[0]")
+    assert says(str(gate(frozen).exception), "seeds", "[0]", "baseline.json")
+    index.write_text(original.replace('"0": "0"', '"0": "0", "5": "1"'))
+    assert says(str(gate(frozen).exception), "seeds", "[0, 5]", "[0]", "--split-seeds")
+
+
+def test_a_new_seed_is_held_against_the_noise_of_the_frozen_ones(tmp_path):
+    """Five trainings of one method: another one by the same code passes nothing and fails nothing that is noise."""
+    for seed in range(5):
+        write_runs(tmp_path / "old", 0.06, seed=seed + 1, training=seed)
+    invoke("baseline", "freeze", "--runs-dir", tmp_path / "old", "--output", tmp_path / "base")
+    (row,) = load(tmp_path / "base").values()
+    assert (len(row.predictions), row.splits) == (8000, {0: "0"})
+    scores = [np.mean(row.predictions.answers[part] == row.predictions.labels[part]) for part in parts_of(row)]
+    write_runs(tmp_path / "again", 0.06, seed=1, training=0)
+    assert "the same predictions" in check(tmp_path / "base", tmp_path / "again").rows[0].message()
+    write_runs(tmp_path / "new", 0.06, seed=9, training=9)
+    (checked,) = check(tmp_path / "base", tmp_path / "new").rows
+    assert (checked.trainings, checked.test.units) == ((5, 1), 1600)
+    assert checked.test.standard_error**2 > np.var(scores, ddof=1) * (1 + 1 / 5)
+    assert says(checked.message(), "1 trainings against 5")
+    write_runs(tmp_path / "worse", 0.5, seed=9, training=9)
+    assert check(tmp_path / "base", tmp_path / "worse").verdict == "FAIL"
+
+
+def parts_of(row) -> list[np.ndarray]:
+    return [row.predictions.training == training for training in np.unique(row.predictions.training)]
+
+
+def check(baseline: Path, runs_dir: Path) -> GateReport:
+    return gate_report(baseline, runs_dir, STANDARD["accuracy"], margin=0.02, alpha=0.05)
 
 
 def test_missing_cells_are_refused(frozen):

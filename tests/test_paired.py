@@ -11,11 +11,11 @@ from scipy import stats
 from fer_bench.evaluation.paired import mcnemar_test
 
 
-def answers(only_first: int, only_second: int, both: int = 30) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return labels of two classes, and two predictions with so many discordant pairs."""
+def answers(only_first: int, only_second: int, both: int = 30) -> tuple[np.ndarray, np.ndarray]:
+    """Return hits of two methods with so many discordant pairs."""
     first = np.array([1] * only_first + [0] * only_second + [1] * both)
     second = np.array([0] * only_first + [1] * only_second + [1] * both)
-    return np.ones(len(first), int), first, second
+    return first, second
 
 
 def test_mcnemar_by_hand():
@@ -29,6 +29,13 @@ def test_mcnemar_by_hand():
     assert found.p_value == 1.0
     assert math.isnan(found.cohens_g)
     assert math.isnan(found.odds_ratio)
+
+
+def test_shared_answers_and_several_trainings_count_by_which_method_is_right_more_often():
+    """A tie of two classes is half a hit; of three trainings, two hits are more than one."""
+    found = mcnemar_test(np.array([0.5, 1, 2 / 3, 1 / 3, 0.5]), np.array([0, 1, 1 / 3, 2 / 3, 0.5]))
+    assert (found.only_first, found.only_second) == (2, 1)
+    assert found.p_value == 1
 
 
 @pytest.mark.parametrize(("b", "c"), [(0, 1), (1, 9), (12, 12), (3, 20)])

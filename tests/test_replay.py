@@ -25,8 +25,8 @@ TERMS = Terms(tolerance=1e-3, metric=STANDARD["uar"], margin=0.02, alpha=0.05)
 
 @pytest.fixture
 def cell(tiny) -> StoredCell:
-    invoke("run", *BASE, "--folds", "3", "--seeds", "0,1", "--precision", "float32")
-    return next(cell for cell in Store(tiny / "runs").cells()[0] if cell.record.seed == 1)
+    invoke("run", *BASE, "--folds", "3", "--seeds", "0,1", "--split-seeds", "1", "--precision", "float32")
+    return next(cell for cell in Store(tiny / "runs").cells()[0] if cell.record.training == (1, 0))
 
 
 def rewrite(cell: StoredCell, name: str, content: bytes) -> None:

@@ -40,9 +40,16 @@ DATASET: dict[str, Any] = {
 
 
 def make_cell(
-    fold: int = 0, seed: int = 0, backbone: str = "net", strategy: str = "probe", code: str = "", **dataset: Any
+    fold: int = 0,
+    seed: int = 0,
+    backbone: str = "net",
+    strategy: str = "probe",
+    code: str = "",
+    split_seed: int | None = None,
+    **dataset: Any,
 ) -> Cell:
-    protocol = {"name": "kfold", "text": "kfold", "ignores": [], "folds": 2, "splits_sha256": f"{seed}"}
+    dealt_by = seed if split_seed is None else split_seed
+    protocol = {"name": "kfold", "text": "kfold", "ignores": [], "folds": 2, "splits_sha256": f"{dealt_by}"}
     return Cell(
         dataset=records.from_json(records.DatasetRecord, {**DATASET, **dataset}),
         protocol=records.from_json(records.ProtocolRecord, protocol),
@@ -52,6 +59,7 @@ def make_cell(
         strategy=records.StrategyRecord(**{**BROUGHT, "text": strategy}, code_sha256=""),
         fold=fold,
         seed=seed,
+        split_seed=split_seed,
     )
 
 
@@ -98,10 +106,20 @@ def test_the_id_is_the_hash_of_everything_that_decides_the_result():
         make_cell(seed=1).id,
         make_cell(backbone="x").id,
         make_cell(limit=7).id,
+        make_cell(seed=1, split_seed=0).id,
     }
-    assert len(ids) == 5
+    assert len(ids) == 6
     assert make_cell().id == make_cell().id
     assert len(make_cell().id) == 64
+
+
+def test_the_seed_of_the_folds_is_written_where_it_is_another_one(tmp_path):
+    assert "split_seed" not in make_cell().record(), "ids of cells with one seed for both stay"
+    store, cell = Store(tmp_path), make_cell(seed=3, split_seed=1)
+    store.write(cell, make_result(), UNKNOWN)
+    (stored,), _ = store.cells()
+    assert (stored.record, stored.id) == (cell, cell.id)
+    assert (cell.training, make_cell(seed=3).training) == ((1, 3), (3, 3))
 
 
 def test_a_failed_cell_is_kept_and_replaced_when_it_succeeds(tmp_path):

@@ -48,6 +48,29 @@ def test_a_run_stores_cells_and_prints_an_honest_leaderboard(tiny):
     assert str(tiny) not in json.dumps(provenance["distributions"])
 
 
+def test_trainings_share_the_folds_that_a_split_seed_deals(tiny):
+    invoke("run", *BASE, "--folds", "3")
+    first = set((tiny / "runs" / "cells").iterdir())
+    (row, _) = json.loads(
+        invoke("run", *BASE, "--folds", "3", "--split-seeds", "0", "--seeds", "0,1", "--json").stdout
+    )["rows"]
+    folders = set((tiny / "runs" / "cells").iterdir())
+    assert first < folders, "the cells of one seed for both serve too"
+    assert (len(folders), row["cells"]["ok"], row["seeds"], row["split_seeds"]) == (6, 6, 2, 1)
+    assert row["sources"]["trainings"] == row["sources"]["seeds"] == 0, "nothing is random in a linear probe"
+    records = [json.loads((folder / "cell.json").read_text()) for folder in folders]
+    assert sorted((one["seed"], one.get("split_seed")) for one in records) == [(0, None)] * 3 + [(1, 0)] * 3
+    assert {one["protocol"]["splits_sha256"] for one in records} == {records[0]["protocol"]["splits_sha256"]}
+    seeds = {
+        one["seed"]: json.loads((folder / "provenance.json").read_text())["seeds"]
+        for one, folder in zip(records, folders, strict=True)
+    }
+    assert {number: (known["folds"], known["training"]) for number, known in seeds.items()} == {0: (0, 0), 1: (0, 1)}
+    done = invoke("run", *BASE, "--protocol", "loso", "--split-seeds", "0,1,2", "--runs-dir", "loso")
+    assert says(done.stderr, "split seeds 1, 2", "same folds")
+    assert len(list((tiny / "loso" / "cells").iterdir())) == 9
+
+
 def test_no_subject_stands_in_training_and_test(tiny):
     invoke("run", *BASE, "--folds", "3")
     tested = {}

@@ -34,7 +34,7 @@ Examples:
   fer-bench data audit fer2013 --known known.json
 """
 
-SETTINGS = ("protocol", "folds", "repeats", "test_split", "leak_free", "seeds", "labels", "limit")
+SETTINGS = ("protocol", "folds", "repeats", "test_split", "leak_free", "seeds", "split_seeds", "labels", "limit")
 """What it takes of `fer_bench.config.RunConfig`, for the folds that it looks at."""
 
 
@@ -154,7 +154,7 @@ def _leaks(audited: Audited, config: RunConfig, registry: Registry) -> list[dict
         raise FerBenchError(f"The audit of {str(audited.dataset)!r} could not be stored, so folds cannot be looked at.")
     task = Task((view,), () if config.leak_free is False else (clusters[view.rows],))
     protocol, _ = protocols.choose(config, task, registry)
-    splits = [protocols.split(protocol, task, config, seed) for seed in config.seeds]
+    splits = [protocols.split(protocol, task, config, seed) for seed in config.split_seeds or config.seeds]
     keys = leaks.keys(view, audited.signatures)
     return [
         {"dataset": str(audited.dataset), "protocol": split.text, "seed": split.seed, **row}

@@ -22,7 +22,7 @@ Examples:
 """
 
 SETTINGS = (
-    *("backbones", "datasets", "strategies", "seeds", "precision", "folds", "test_split", "train_with"),
+    *("backbones", "datasets", "strategies", "seeds", "split_seeds", "precision", "folds", "test_split", "train_with"),
     *("labels", "limit", "runs_dir", "data_dir", "cache_dir"),
 )
 """What it takes of `fer_bench.config.RunConfig`."""

@@ -22,7 +22,7 @@ Examples:
 """
 
 SETTINGS = (
-    *("backbones", "datasets", "strategies", "seeds", "precision", "folds"),
+    *("backbones", "datasets", "strategies", "seeds", "split_seeds", "precision", "folds"),
     *("labels", "limit", "runs_dir", "data_dir", "cache_dir"),
 )
 """What it takes of `fer_bench.config.RunConfig`."""

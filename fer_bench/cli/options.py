@@ -89,8 +89,9 @@ def make_config(context: typer.Context, config: Path | None = None) -> tuple[Run
     given = {name: value for name, value in settings_of(context).items() if value not in unset}
     if text := given.get("face_thresholds"):
         given["face_thresholds"] = text.split(",")
-    if (seeds := given.get("seeds")) is not None:
-        given["seeds"] = parse_seeds(seeds)
+    for name in ("seeds", "split_seeds"):
+        if (seeds := given.get(name)) is not None:
+            given[name] = parse_seeds(seeds, f"--{name.replace('_', '-')}")
     return RunConfig.read(config, given)
 
 
@@ -99,8 +100,8 @@ def settings_of(context: typer.Context) -> dict[str, Any]:
     return context.meta[_SETTINGS]
 
 
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """Return the seeds in ``"0,1,2"``.
+def parse_seeds(text: str, option: str) -> tuple[int, ...]:
+    """Return the seeds in ``"0,1,2"``, the value of an option.
 
     Raises:
         FerBenchError: something in it is not a whole number.
@@ -108,7 +109,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise FerBenchError(f"--seeds {text[:80]!r} is not a list of whole numbers; write it as 0,1,2.") from None
+        raise FerBenchError(f"{option} {text[:80]!r} is not a list of whole numbers; write it as 0,1,2.") from None
 
 
 @functools.cache

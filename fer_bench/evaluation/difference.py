@@ -27,7 +27,7 @@ class Difference:
             these trained models only.
         df: degrees of freedom of the standard errors together.
         units: how many subjects, or samples where no subject is known.
-        seeds: how many; of the method with fewer, where they are not the same.
+        seeds: how many; of the method with more, where they are not as many.
         test: ``sign flips`` of units where no seed adds variance, else ``two variances``.
     """
 
@@ -73,8 +73,9 @@ def compare_estimates(first: Estimate, second: Estimate, *, level: float = 0.95)
     """Return the difference of two methods that tested the same units.
 
     Two variances add up: that over units of the difference averaged over seeds, as another draw of people would give,
-    and s² / k of the differences between k seeds, as other trainings would (and other splits, where a seed draws
-    them). Methods with the same seeds are paired by seed; else their variances over seeds add up. The ratio is held
+    and s² / k of the differences between k seeds, as other trainings would, or between k splits where methods were
+    trained on several. Methods with the same seeds, or the same several splits, are paired by them; else their
+    variances over seeds add up, and one with a single seed is taken to vary as the other does. The ratio is held
     against Student's distribution with the degrees of freedom of F. E. Satterthwaite, "An approximate distribution of
     estimates of variance components" (Biometrics Bulletin 2, 1946). What a seed and a unit do together is in both
     variances, so that the sum errs upwards. X. Bouthillier et al., "Accounting for variance in machine learning
@@ -121,7 +122,7 @@ def compare_estimates(first: Estimate, second: Estimate, *, level: float = 0.95)
         seed_error=None if by_seeds is None else math.sqrt(by_seeds),
         df=df,
         units=n,
-        seeds=min(len(first.seeds), len(second.seeds)),
+        seeds=max(len(first.seeds), len(second.seeds)),
         test="two variances" if by_seeds else "sign flips",
     )
 
@@ -152,14 +153,16 @@ def weigh_equivalence(difference: Difference, rope: float) -> Equivalence:
 
 def _seed_terms(first: Estimate, second: Estimate) -> list[tuple[float, int]] | None:
     """Return (variance of the difference, degrees of freedom) from the seeds; None where there is one seed only."""
-    if np.array_equal(first.seeds, second.seeds):
-        series = [second.scores - first.scores]
+    one, other = (np.unique(method.splits) for method in (first, second))
+    same_splits = len(one) > 1 and np.array_equal(one, other)
+    if same_splits or np.array_equal(first.seeds, second.seeds):
+        series = [second.series - first.series]
     else:
-        series = [first.scores, second.scores]
-    terms: list[tuple[float, int]] = []
-    for values in series:
-        variance = measure_seed_variance(values)
-        if variance is None:
-            return None
-        terms.append((variance / len(values), len(values) - 1))
-    return terms
+        series = [first.series, second.series]
+    known = [(values.size, variance) for values in series if (variance := measure_seed_variance(values)) is not None]
+    if not known:
+        return None
+    if len(known) < len(series):
+        ((k, variance),) = known
+        return [(variance * (1 / k + 1), k - 1)]
+    return [(variance / k, k - 1) for k, variance in known]

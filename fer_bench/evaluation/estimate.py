@@ -30,7 +30,8 @@ class Estimate:
 
     Attributes:
         metric: which.
-        seeds: (k,) int, names of the seeds in order.
+        seeds: (k,) int, names of the seeds in order: of the trainings.
+        splits: (k,) int, names of the folds on which each of them trained.
         scores: (k,) float, the metric of all predictions of each seed.
         influence: (n,) float, what each unit adds, averaged over seeds; see ``measure_influence``. Sums to 0.
         shares: (n,) float, share of the predictions that are of each unit, averaged over seeds. Sums to 1.
@@ -40,6 +41,7 @@ class Estimate:
 
     metric: Metric
     seeds: Array
+    splits: Array
     scores: Array
     influence: Array
     shares: Array
@@ -61,9 +63,19 @@ class Estimate:
         return float((self.influence**2).sum()) * self.n / (self.n - 1) if self.n > 1 else None
 
     @property
+    def series(self) -> Array:
+        """(j,) float, independent draws whose mean is the score: the scores of the seeds; where several splits were
+        trained on, the mean score on each, since seeds that share folds have more in common than others.
+        """
+        names, code = np.unique(self.splits, return_inverse=True)
+        if len(names) == 1:
+            return self.scores
+        return np.bincount(code, weights=self.scores) / np.bincount(code)
+
+    @property
     def seed_variance(self) -> float | None:
-        """Variance of a score over seeds; 0 where they agree, None of one seed, which shows none."""
-        return measure_seed_variance(self.scores)
+        """Variance of ``series``; 0 where all agree, None of one seed, which shows none."""
+        return measure_seed_variance(self.series)
 
 
 def measure_seed_variance(values: Array) -> float | None:
@@ -80,6 +92,7 @@ def measure(
     seeds: Array | None = None,
     units: Array | None = None,
     extra: Extra = NOTHING,
+    splits: Array | None = None,
 ) -> Estimate:
     """Return the estimate of a metric.
 
@@ -87,16 +100,18 @@ def measure(
         metric: any.
         true: (r,) int labels of the predictions of all seeds.
         probabilities: (r, c) float.
-        seeds: (r,) int, the seed of each row; None: all are of one, 0.
+        seeds: (r,) int, the seed of each row, of the training; None: all are of one, 0.
         units: (r,) names or codes of the subjects, or of the samples where no subject is known; None: each row is a
             unit. Two methods can be compared where they have the same units.
         extra: what is known of the rows beside.
+        splits: (r,) int, the folds on which the seed of each row trained; None: each seed has its own.
 
     Raises:
         ValueError: the predictions are not valid.
     """
     true, probabilities = check_predictions(true, probabilities)
-    names, seed = np.unique(np.zeros(len(true), np.int64) if seeds is None else seeds, return_inverse=True)
+    seeds = np.zeros(len(true), np.int64) if seeds is None else seeds
+    names, first, seed = np.unique(seeds, return_index=True, return_inverse=True)
     unit, n = _merge(np.arange(len(true)) if units is None else np.unique(units, return_inverse=True)[1])
     k, classes = len(names), probabilities.shape[1]
     influence, shares = np.zeros(n), np.zeros(n)
@@ -113,6 +128,7 @@ def measure(
     return Estimate(
         metric=metric,
         seeds=names,
+        splits=names if splits is None else splits[first],
         scores=score_seeds(metric, true, probabilities, seeds, extra),
         influence=influence / k,
         shares=shares / k,

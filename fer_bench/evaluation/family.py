@@ -55,7 +55,7 @@ def adjust_steps(estimates: Sequence[Estimate], pairs: Sequence[tuple[int, int]]
 def _draw_outcomes(estimates: Sequence[Estimate], pairs: Sequence[tuple[int, int]]) -> Array:
     """Return the sizes of the differences of pairs of methods, (outcomes, pairs); the first outcome was seen."""
     first, second = np.array(pairs).T
-    scores = np.stack([estimate.scores for estimate in estimates])
+    scores = np.stack([estimate.series for estimate in estimates])
     parts = np.stack([measure_parts(estimates[a], estimates[b]) for a, b in pairs])
     differences, (n, k) = scores[second] - scores[first], (parts.shape[1], scores.shape[1])
     outcomes = draw_flips(n) @ parts.T

@@ -41,7 +41,7 @@ class NonInferiority:
         detectable_drop: the smallest true drop for which data like these give a ``high`` below 0 in 9 of 10 cases.
         units: subjects or samples that were compared.
         units_needed: the least and the most that would settle it, as far as these data tell how much units differ.
-        seeds: trainings of the method with fewer; with one, the verdict is of these trained models only.
+        seeds: trainings of the method with more; with one, the verdict is of these trained models only.
         margin: of the test; likewise ``alpha``.
     """
 
@@ -71,23 +71,9 @@ def noninferiority_test(
     margin: float = 0.02,
     alpha: float = 0.05,
 ) -> NonInferiority:
-    """Test whether the second method is worse than the first by ``margin`` or more, on the same samples.
+    """Test whether the second method is worse than the first by ``margin`` or more, on the same samples and seeds.
 
-    PASS is the test of W. C. Blackwelder, "Proving the null hypothesis in clinical trials" (Controlled Clinical Trials
-    3, 1982), with Student's bound on what each unit adds to the difference; where a few units lost much more than the
-    others, it is lowered by what their skewness asks for (P. Hall, "On the removal of skewness by transformation",
-    Journal of the Royal Statistical Society B 54, 1992). FAIL asks that a drop is shown, by a one-sided test: the signs
-    of the units are flipped, see ``flip_parts``. With several seeds the variance over seeds is added, and the upper
-    bound is Student's too, as in ``compare_estimates``.
-
-    Where the answers of few units changed (fewer than ``FEW_CHANGED``), their variance is too small to be true as often
-    as it is too large, and the lower bound alone gets a term for what was not seen: the rule of three, -ln(alpha) / n
-    (J. A. Hanley and A. Lippman-Hand, "If nothing goes wrong, is everything all right?", JAMA 249, 1983), n being the
-    units that have samples of the class in which one unit counts most. The same predictions are no few data: nothing
-    got worse, and the verdict is PASS.
-
-    With one seed it speaks of these two trained models on other samples (subjects) of the same kind; how much another
-    training of the same method would differ is then no part of it, and a margin must leave room for that.
+    See `judge_estimates`.
 
     Args:
         metric: any; a gain is positive also where lower is better.
@@ -102,19 +88,56 @@ def noninferiority_test(
     Raises:
         ValueError: predictions, groups, margin or alpha are not valid, or there is but one unit.
     """
+    before, after = (measure(metric, true, method, seeds, groups) for method in (first, second))
+    identical, units = np.array_equal(np.asarray(first), np.asarray(second)), group_codes(groups, len(true))[1]
+    return judge_estimates(before, after, units, identical=identical, margin=margin, alpha=alpha)
+
+
+def judge_estimates(
+    before: Estimate, after: Estimate, units: int, *, identical: bool, margin: float, alpha: float
+) -> NonInferiority:
+    """Test whether a method is worse than another by ``margin`` or more.
+
+    PASS is the test of W. C. Blackwelder, "Proving the null hypothesis in clinical trials" (Controlled Clinical Trials
+    3, 1982), with Student's bound on what each unit adds to the difference; where a few units lost much more than the
+    others, it is lowered by what their skewness asks for (P. Hall, "On the removal of skewness by transformation",
+    Journal of the Royal Statistical Society B 54, 1992). FAIL asks that a drop is shown, by a one-sided test: the signs
+    of the units are flipped, see ``flip_parts``. With several seeds the variance over seeds is added, and the upper
+    bound is Student's too, as in ``compare_estimates``.
+
+    Where the answers of few units changed (fewer than ``FEW_CHANGED``), their variance is too small to be true as often
+    as it is too large, and the lower bound alone gets a term for what was not seen: the rule of three, -ln(alpha) / n
+    (J. A. Hanley and A. Lippman-Hand, "If nothing goes wrong, is everything all right?", JAMA 249, 1983), n being the
+    units that have samples of the class in which one unit counts most. The same predictions are no few data: nothing
+    got worse, and the verdict is PASS.
+
+    With several seeds of the first method, one of the second will do: it is then taken to vary over seeds as the first
+    does. With one seed of each the test speaks of these two trained models on other samples (subjects) of the same
+    kind; how much another training of the same method would differ is then no part of it, and a margin must leave room
+    for that. Measured error rates: docs/statistics.md.
+
+    Args:
+        before: of the first method; ``after`` of the second, of the same metric and units.
+        after: likewise.
+        units: how many subjects or samples there are.
+        identical: whether both gave the same predictions.
+        margin: above 0, in the metric's unit.
+        alpha: above 0 and below 0.5.
+
+    Raises:
+        ValueError: units, margin or alpha are not valid, or there is but one unit.
+    """
+    metric = before.metric
     if not (margin > 0 and math.isfinite(margin)):
         raise ValueError(f"margin is {margin}; expected a number above 0, such as 0.02")
     if not 0 < alpha < 0.5:
         raise ValueError(f"alpha is {alpha}; expected a number between 0 and 0.5, such as 0.05")
-    before, after = (measure(metric, true, method, seeds, groups) for method in (first, second))
-    units = group_codes(groups, len(true))[1]
     if units < 2:
         raise ValueError("there is one subject (or sample); expected two or more to compare")
     estimate = compare_estimates(before, after, level=1 - 2 * alpha)
     sign = 1.0 if metric.higher_is_better else -1.0
     parts = sign * measure_parts(before, after)
     changed = int(np.count_nonzero(np.abs(parts) > CHANGED))
-    identical = np.array_equal(np.asarray(first), np.asarray(second))
     few = 0 < changed < FEW_CHANGED or (changed == 0 and not identical)
     floor = _rule_of_three(before, alpha) if few else 0.0
     t = float(special.stdtrit(estimate.df, 1 - alpha))

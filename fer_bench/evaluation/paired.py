@@ -6,13 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import scipy
 
 from fer_bench.arrays import Array
-from fer_bench.evaluation.checks import check_labels
 
 EXACT_DISCORDANT = 25
 """McNemar's test is the exact binomial one below so many discordant pairs."""
+SAME = 1e-9
+"""Samples on which methods differ by less are labelled right equally often."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +22,8 @@ class McNemarTest:
     """What McNemar's test found.
 
     Attributes:
-        only_first: samples that the first alone labelled right; likewise ``only_second``.
+        only_first: samples that the first labelled right more often; of one training without ties, those that it alone
+            labelled right. Likewise ``only_second``.
         p_value: two-sided.
         method: ``exact`` or ``mid-p``.
         cohens_g: share of discordant samples that the first won, less one half; -0.5 to 0.5, NaN if there are none.
@@ -36,8 +39,11 @@ class McNemarTest:
     odds_ratio: float
 
 
-def mcnemar_test(true: Array, first: Array, second: Array) -> McNemarTest:
-    """Test whether two methods are right equally often, from the samples on which only one of them is.
+def mcnemar_test(first: Array, second: Array) -> McNemarTest:
+    """Test whether two methods are right equally often, from the samples on which one of them is more often.
+
+    Of hits that are 0 or 1 it is McNemar's test. Where answers are shared between classes, or several trainings are
+    averaged, hits lie between, and it is the sign test.
 
     The exact binomial test below ``EXACT_DISCORDANT`` discordant pairs, else its mid-p version, which is not
     conservative (M. W. Fagerland, S. Lydersen and P. Laake, BMC Medical Research Methodology 13:91, 2013): its type-I
@@ -45,14 +51,11 @@ def mcnemar_test(true: Array, first: Array, second: Array) -> McNemarTest:
     where subjects are known, use ``compare_estimates`` over them.
 
     Args:
-        true: (n,) int labels.
-        first: (n,) int labels that one method predicted.
-        second: (n,) int labels that the other predicted.
+        first: (n,) float from 0 to 1, how often one method labelled each sample right, see ``measure_hits``.
+        second: (n,) float, likewise the other.
     """
-    true, first = check_labels(true, first)
-    _, second = check_labels(true, second)
-    right, other = first == true, second == true
-    b, c = int((right & ~other).sum()), int((~right & other).sum())
+    ahead = np.asarray(first, np.float64) - np.asarray(second, np.float64)
+    b, c = int((ahead > SAME).sum()), int((ahead < -SAME).sum())
     n = b + c
     tail = scipy.stats.binom.cdf(min(b, c), n, 0.5)
     method: Literal["exact", "mid-p"] = "exact"

@@ -77,7 +77,7 @@ def measure_variances(pairs: Sequence[tuple[Estimate, Estimate]], units: Sequenc
     seed = _average(by_seeds) if len(by_seeds) == len(pairs) else None
     if len(pairs) < 2:
         return Variances(unit=unit, seed=seed)
-    seeds = [min(len(first.seeds), len(second.seeds)) for first, second in pairs]
+    seeds = [min(len(first.series), len(second.series)) for first, second in pairs]
     own = [u.value / n for u, n in zip(by_units, units, strict=True)]
     own = own if seed is None else [u + s.value / k for u, s, k in zip(own, by_seeds, seeds, strict=True)]
     total = _limit(float(values.var(ddof=1)), len(values) - 1)
@@ -94,10 +94,10 @@ def foresee_variances(one: Estimate, units: int, together: float = 0.5) -> Varia
         together: assumed correlation of what a subject adds to the two scores, 0 to 1; the upper limit assumes 0.
     """
     alone = _scale(limit_variance(one.influence), 2 * units * one.n)
-    seeds = measure_seed_variance(one.scores)
+    seeds = one.seed_variance
     return Variances(
         unit=Variance(value=(1 - together) * alone.value, most=alone.most),
-        seed=None if seeds is None else _limit(2 * seeds, len(one.seeds) - 1),
+        seed=None if seeds is None else _limit(2 * seeds, len(one.series) - 1),
     )
 
 
@@ -159,11 +159,11 @@ def _limit(variance: float, df: float) -> Variance:
 def _measure_seeds(first: Estimate, second: Estimate) -> Variance | None:
     """Return the variance of the difference over seeds, paired where they are the same; None of one seed."""
     if np.array_equal(first.seeds, second.seeds):
-        variance, df = measure_seed_variance(second.scores - first.scores), len(first.seeds) - 1
+        variance, df = measure_seed_variance(second.series - first.series), len(first.series) - 1
     else:
-        own = [measure_seed_variance(one.scores) for one in (first, second)]
+        own = [one.seed_variance for one in (first, second)]
         variance = None if own[0] is None or own[1] is None else own[0] + own[1]
-        df = min(len(first.seeds), len(second.seeds)) - 1
+        df = min(len(first.series), len(second.series)) - 1
     return None if variance is None else _limit(variance, df)
 
 

@@ -76,12 +76,12 @@ class Job:
     @property
     def seeds(self) -> dict[str, int]:
         """Every seed that this cell's result depends on."""
-        return {"folds": self.cell.seed, "training": self.cell.seed, "random_backbone_weights": BACKBONE_SEED}
+        return {"folds": self.cell.dealt_by, "training": self.cell.seed, "random_backbone_weights": BACKBONE_SEED}
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """All folds and seeds of one data set x backbone x strategy: they share features and are trained together."""
+    """All folds and trainings of one data set x backbone x strategy: they share features and are trained together."""
 
     task: Task
     backbone: Component[BackboneSpec]
@@ -146,10 +146,12 @@ def expand(
             protocol, why = protocols.choose(config, task, registry)
             splits = [
                 leave_out_of_training(protocols.split(protocol, task, config, seed), task, ~task.found)
-                for seed in config.seeds
+                for seed in config.split_seeds or config.seeds
             ]
             notes += [*_notes(task, splits[0], why), *_method_notes(asked, task)]
-            for block in _blocks(config, typed, task, splits, asked):
+            made = list(_blocks(config, typed, task, splits, asked))
+            notes += _split_notes(task, config.split_seeds, made)
+            for block in made:
                 new = tuple(job for job in block.jobs if job.cell.id not in seen)
                 seen.update(job.cell.id for job in new)
                 if new:
@@ -218,6 +220,8 @@ def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], 
     dealt = {
         share: _cut(splits, task, share) for share in {strategy.plan.validation for strategy in methods.strategies}
     }
+    if config.split_seeds:
+        dealt = {share: _drop_equal(several) for share, several in dealt.items()}
     for backbone in methods.backbones:
         backbone_record = records.from_json(records.BackboneRecord, backbone.identity)
         for strategy in methods.strategies:
@@ -230,13 +234,15 @@ def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], 
                         backbone=backbone_record,
                         strategy=strategy.record,
                         fold=fold.number,
-                        seed=split.seed,
+                        seed=seed,
+                        split_seed=None if split.seed == seed else split.seed,
                         numerics=NUMERICS,
                     ),
                     fold,
-                    config_of(config, texts, split.seed, methods.precision),
+                    config_of(config, texts, (split.seed, seed), methods.precision),
                 )
                 for split, protocol in dealt[strategy.plan.validation]
+                for seed in (config.seeds if config.split_seeds else [split.seed])
                 for fold in split.folds
             ]
             yield Block(task, backbone.component, backbone.identity, strategy.component, strategy.plan, tuple(jobs))
@@ -246,6 +252,21 @@ def _cut(splits: Sequence[Split], task: Task, share: float) -> list[tuple[Split,
     """Return splits with a ``share`` of each training part for validation, and what a cell records of them."""
     dealt = [cut_validation(split, task, share) if share else split for split in splits]
     return [(split, records.from_json(records.ProtocolRecord, split.identity)) for split in dealt]
+
+
+def _drop_equal(
+    dealt: Sequence[tuple[Split, records.ProtocolRecord]],
+) -> list[tuple[Split, records.ProtocolRecord]]:
+    """Return of splits that deal the same folds the first: a training on them again would be the same cell."""
+    first = {record: split.seed for split, record in reversed(dealt)}
+    return [(split, record) for split, record in dealt if first[record] == split.seed]
+
+
+def _split_notes(task: Task, split_seeds: Sequence[int], blocks: Sequence[Block]) -> list[str]:
+    """Return which of --split-seeds are left out since they deal nothing new to any strategy."""
+    used = {job.cell.dealt_by for block in blocks for job in block.jobs}
+    rest = ", ".join(str(seed) for seed in split_seeds if seed not in used)
+    return [f"{task.name}: split seeds {rest} deal the same folds as those before, and are left out."] if rest else []
 
 
 def check_labels(plan: Plan, strategy: str, task: Task) -> None:
@@ -365,17 +386,19 @@ def _crop(config: RunConfig) -> Crop | None:
     return Crop(method=config.faces, size=config.face_size, margin=config.face_margin, detection=detection)
 
 
-def config_of(config: RunConfig, texts: Mapping[str, str], seed: int, precision: str) -> dict[str, Any]:
+def config_of(config: RunConfig, texts: Mapping[str, str], training: tuple[int, int], precision: str) -> dict[str, Any]:
     """Return the settings that make one cell of ``config`` again, on any machine: no folders, and nothing automatic.
 
     Args:
         config: of the whole run.
         texts: field of `RunConfig` -> the one component that the cell uses, as the user typed it.
-        seed: of the cell.
+        training: seed of the folds and seed of the cell.
         precision: ``float32`` or ``bfloat16``, what ``auto`` came to.
     """
     settings = config.model_dump(mode="json", exclude={"runs_dir", "data_dir", "cache_dir"})
     settings |= {name: [text] for name, text in texts.items()}
     components = {name: [anonymise_component(text) for text in settings[name] or ()] for name in COMPONENTS}
     protocol = anonymise_component(config.protocol)
-    return {**settings, **components, "protocol": protocol, "seeds": [seed], "precision": precision}
+    dealt_by, seed = training
+    seeds = {"seeds": [seed], "split_seeds": [dealt_by] if config.split_seeds else []}
+    return {**settings, **components, "protocol": protocol, **seeds, "precision": precision}

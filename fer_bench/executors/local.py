@@ -78,7 +78,7 @@ def execute(
     counts = Counter(ok=done)
 
     def run(unit: Unit, calls: Calls) -> None:
-        at_once = tuple((job.cell.seed, job.cell.fold) for job in unit.block.jobs)
+        at_once = tuple(job.cell.place for job in unit.block.jobs)
         for job in unit.jobs:
             known = store.find(job.cell)
             if known and (known.ok or known.finished != failed_before.get(id(job))):  # by another process, meanwhile

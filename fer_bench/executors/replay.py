@@ -21,7 +21,7 @@ from fer_bench.privacy import HIDDEN
 from fer_bench.registry import Registry
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.reading import read_predictions
-from fer_bench.results.records import to_json
+from fer_bench.results.records import name_training, to_json
 from fer_bench.results.store import Store, StoredCell
 from fer_bench.results.versions import differences
 
@@ -112,7 +112,7 @@ def replay(
             f"Cell {cell.id[:8]} failed ({cell.error}), so it has nothing to compare with. Repeat the run instead."
         )
     together = _together(cell)
-    config = _config(cell, registry, tuple(dict.fromkeys(seed for seed, _ in together)), precision)
+    config = _config(cell, registry, together, precision)
     if not trusted:
         trust.ask(cell.id, config, registry)
     with tempfile.TemporaryDirectory(prefix="fer-bench-replay-") as folder:
@@ -125,9 +125,12 @@ def replay(
         return compare(cell, now, terms)
 
 
-def _config(cell: StoredCell, registry: Registry, seeds: tuple[int, ...], precision: str | None) -> RunConfig:
+def _config(cell: StoredCell, registry: Registry, together: list[tuple[int, ...]], precision: str | None) -> RunConfig:
     """Return the settings that make the cell and those of other seeds that were trained with it."""
-    settings = {**_settings(cell), "seeds": seeds, **({"precision": precision} if precision else {})}
+    settings = {**_settings(cell), **({"precision": precision} if precision else {})}
+    settings["seeds"] = tuple(dict.fromkeys(seed for seed, *_ in together))
+    if settings.get("split_seeds"):
+        settings["split_seeds"] = tuple(dict.fromkeys([seed, *rest][-1] for seed, _, *rest in together))
     try:
         config = RunConfig.build(None, settings)
         counts = {name: len(getattr(config, name)) for name in ("datasets", "backbones", "strategies")}
@@ -176,14 +179,14 @@ def _settings(cell: StoredCell) -> dict[str, Any]:
     return json.loads(settings.replace("<path>/", ""))
 
 
-def _together(cell: StoredCell) -> list[tuple[int, int]]:
-    """Return (seed, fold) of the cells that were trained at once with this one, in their order.
+def _together(cell: StoredCell) -> list[tuple[int, ...]]:
+    """Return the places of the cells that were trained at once with this one, in their order.
 
     Heads of all folds and seeds are fitted in one array, and sums of a wider array come in another order.
     """
-    own = cell.record.seed, cell.record.fold
-    together = list(cell.provenance.together) or [own]
-    seeds = len({seed for seed, _ in together})
+    own = cell.record.place
+    together: list[tuple[int, ...]] = list(cell.provenance.together) or [own]
+    seeds = len({(seed, *rest) for seed, _, *rest in together})
     if own not in together or len(set(together)) < len(together) or seeds > MOST_SEEDS:
         raise FerBenchError(
             f"Cell {cell.id[:8]} says that it was trained with {len(together)} cells of {seeds} seeds ('together' in "
@@ -193,18 +196,18 @@ def _together(cell: StoredCell) -> list[tuple[int, int]]:
     return together
 
 
-def _narrow(grid: Grid, cell: StoredCell, together: list[tuple[int, int]]) -> tuple[Grid, Job]:
+def _narrow(grid: Grid, cell: StoredCell, together: list[tuple[int, ...]]) -> tuple[Grid, Job]:
     """Return the grid with the jobs that were trained together alone, and the one that is asked for."""
     block, *more = grid.blocks
     assert not more, "one data set, backbone and strategy make one block"
-    jobs = {(job.cell.seed, job.cell.fold): job for job in block.jobs}
-    own = cell.record.seed, cell.record.fold
+    jobs = {job.cell.place: job for job in block.jobs}
+    own = cell.record.place
     if own not in jobs:
         raise FerBenchError(
-            f"Cell {cell.id[:8]} is fold {own[1]} of seed {own[0]}; the data here make only {len(jobs)} folds. "
-            "They are not the data of the cell: see 'fer-bench show'."
+            f"Cell {cell.id[:8]} is fold {own[1]} of {name_training(cell.record.training)}; the data here make only "
+            f"{len(jobs)} folds. They are not the data of the cell: see 'fer-bench show'."
         )
-    kept = tuple(jobs[pair] for pair in together if pair in jobs)
+    kept = tuple(jobs[place] for place in together if place in jobs)
     return Grid((replace(block, jobs=kept),), grid.notes), jobs[own]
 
 

@@ -66,7 +66,7 @@ def find_rows(jobs: Sequence[tuple[Job, str]], stored: Iterable[StoredCell]) -> 
     rows: list[PlannedRow] = []
     for experiment, members in planned.items():
         statuses = [status for _, status in members]
-        splits = {job.cell.seed: job.cell.protocol.splits_sha256 for job, _ in members}
+        splits = {job.cell.dealt_by: job.cell.protocol.splits_sha256 for job, _ in members}
         others = (_other(row, experiment, splits) for row in on_disk[experiment.question])
         rows.append(
             PlannedRow(
@@ -87,8 +87,8 @@ def _other(row: MethodRow, experiment: Experiment, splits: Mapping[int, str]) ->
     """Return what of a stored row does not count for one that is planned and called the same; None if all does."""
     why, cells = explain(row.experiment, experiment), row.cells
     if not why:
-        cells = [cell for cell in cells if cell.record.protocol.splits_sha256 != splits.get(cell.record.seed)]
-        cells, why = [cell for cell in cells if cell.record.seed in splits], ["other splits"]
+        cells = [cell for cell in cells if cell.record.protocol.splits_sha256 != splits.get(cell.record.dealt_by)]
+        cells, why = [cell for cell in cells if cell.record.dealt_by in splits], ["other splits"]
     return Other(len(cells), max(cell.finished for cell in cells)[:10], tuple(why)) if cells else None
 
 

@@ -91,6 +91,7 @@ def _record(row: Row) -> dict[str, Any]:
         "trained_on": row.trained_on,
         "folds": row.folds,
         "seeds": row.seeds,
+        "split_seeds": row.split_seeds,
         "backbone": row.backbone,
         "strategy": row.strategy,
         "baseline": row.baseline,
@@ -124,12 +125,11 @@ def boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
         first = board[0]
         subset = f", balanced subset of {first.limit}" if first.limit else ""
         kind = " (synthetic)" if first.synthetic else ""
-        seeds = max(row.seeds for row in board)
         named = f": {first.labels.replace(',', ', ')}" if "," in first.labels else f" of {first.labels}"
         classes = "classes" if first.labels == "native" else f"classes{named}"
         title = (
             f"{first.dataset}{kind}{subset}: {first.protocol}{_ignored(first)}, {first.folds} "
-            f"fold{'s' if first.folds > 1 else ''} x {seeds} seed{'s' if seeds > 1 else ''}, "
+            f"fold{'s' if first.folds > 1 else ''} x {_seeds(board)}, "
             f"{first.classes} {classes} ({_chance(board)})"
         )
         boards.append((title, board))
@@ -139,6 +139,13 @@ def boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 def _find_leaders(board: Sequence[Row]) -> tuple[int, ...]:
     """Return the indices of the rows that no row is shown to be better than."""
     return tuple(place for place, row in enumerate(board) if row.standing and row.standing.may_be_best)
+
+
+def _seeds(board: Sequence[Row]) -> str:
+    """Return how many seeds the row of a board has that has most of them, and on how many splits they trained."""
+    row = max(board, key=lambda row: row.seeds)
+    seeds = f"{row.seeds} seed{'s' if row.seeds > 1 else ''}"
+    return f"{seeds} on {row.split_seeds} split{'s' if row.split_seeds > 1 else ''}" if row.split_seeds else seeds
 
 
 def _chance(board: Sequence[Row]) -> str:

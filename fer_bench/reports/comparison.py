@@ -61,7 +61,7 @@ def interval(metric: Metric, pooled: Predictions) -> Interval | None:
         pooled.labels,
         pooled.probabilities,
         pooled.units,
-        pooled.seed if len(np.unique(pooled.seed)) > 1 else None,
+        pooled.training if len(np.unique(pooled.training)) > 1 else None,
         level=1 - ALPHA,
         extra=_extra(metric, pooled),
     )
@@ -71,9 +71,14 @@ def estimate(metric: Metric, pooled: Predictions) -> Estimate:
     """Return the score of a row, and what subjects and seeds add to it; kept for as long as the predictions are."""
     kept = _ESTIMATES.setdefault(pooled, {})
     if metric not in kept:
-        columns = pooled.labels, pooled.probabilities, pooled.seed, pooled.units
-        kept[metric] = measure(metric, *columns, extra=_extra(metric, pooled))
+        kept[metric] = measure_row(metric, pooled)
     return kept[metric]
+
+
+def measure_row(metric: Metric, pooled: Predictions) -> Estimate:
+    """Return the score of a row, and what subjects, seeds and splits add to it."""
+    columns = pooled.labels, pooled.probabilities, pooled.training, pooled.units
+    return measure(metric, *columns, extra=_extra(metric, pooled), splits=pooled.split)
 
 
 def rank(
@@ -82,8 +87,8 @@ def rank(
     """Return where each row of a board stands.
 
     All pairs of rows are one family of paired tests (`adjust_steps`, 5 %); the majority class is no member of it and is
-    held against each row in a family of its own. Only rows that tested the same images with the same labels and seeds
-    are paired; what differs from most (a row with missing cells) has no standing.
+    held against each row in a family of its own. Only rows that tested the same images with the same labels, folds and
+    seeds are paired; what differs from most (a row with missing cells) has no standing.
 
     Args:
         metric: by which.

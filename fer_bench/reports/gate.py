@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
-from fer_bench.evaluation.metrics import Metric, score_seeds
-from fer_bench.evaluation.noninferiority import NonInferiority, noninferiority_test
+from fer_bench.evaluation.metrics import Metric
+from fer_bench.evaluation.noninferiority import NonInferiority, judge_estimates
+from fer_bench.reports.comparison import measure_row
 from fer_bench.results.baseline import FrozenRow, load, round_predictions
-from fer_bench.results.predictions import Predictions
+from fer_bench.results.predictions import Predictions, pair_trainings
 from fer_bench.results.records import to_json
 from fer_bench.results.rows import MethodRow, read_rows
 
@@ -31,6 +32,7 @@ class CheckedRow:
         test: what the test found; None where cells failed.
         unit: what was compared: ``subjects`` or ``samples``.
         samples: distinct samples that were tested.
+        trainings: how many of the baseline and of now were compared.
         error: why cells failed; else empty.
     """
 
@@ -41,6 +43,7 @@ class CheckedRow:
     test: NonInferiority | None
     unit: str
     samples: int
+    trainings: tuple[int, int]
     error: str
 
     def message(self) -> str:
@@ -63,8 +66,10 @@ class CheckedRow:
 
     def _scope(self) -> str:
         """Return what the finding speaks of."""
-        assert self.test is not None
-        return " (these trained models only: one seed)" if self.test.seeds == 1 else ""
+        if max(self.trainings) == 1:
+            return " (these trained models only: one seed)"
+        then, now = self.trainings
+        return "" if then == now else f" ({now} trainings against {then}, with the noise of training that these show)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,24 +131,40 @@ def check(baseline: Path, runs_dir: Path, metric: Metric, margin: float, alpha: 
 
 def _check_row(frozen: FrozenRow, row: MethodRow, metric: Metric, margin: float, alpha: float) -> CheckedRow:
     then = frozen.predictions
-    true, before, unit = then.labels, then.probabilities, then.unit_word
-    score, samples = float(score_seeds(metric, true, before, then.seed).mean()), then.n_samples
+    told: dict[str, Any] = {"name": frozen.name, "unit": then.unit_word, "samples": then.n_samples}
     if row.failed or row.predictions is None:
         error = "; ".join(sorted({cell.error for cell in row.failed}))
+        score, trainings = measure_row(metric, then).value, (len(np.unique(then.training)), 0)
         return CheckedRow(
-            name=frozen.name, verdict="FAIL", baseline=score, current=None, test=None, unit=unit, samples=samples,
-            error=error,
-        )  # fmt: skip
-    after = round_predictions(row.predictions).probabilities
+            **told, verdict="FAIL", baseline=score, current=None, test=None, trainings=trainings, error=error
+        )
+    (left, right), identical = _pair(then, round_predictions(row.predictions))
+    before, after = (measure_row(metric, one) for one in (left, right))
     try:
-        test = noninferiority_test(metric, true, before, after, then.units, then.seed, margin=margin, alpha=alpha)
+        test = judge_estimates(before, after, left.n_units, identical=identical, margin=margin, alpha=alpha)
     except ValueError as error:
         raise FerBenchError(f"{frozen.name} cannot be tested: {error}.") from None
-    current = float(score_seeds(metric, true, after, then.seed).mean())
     return CheckedRow(
-        name=frozen.name, verdict=test.verdict, baseline=score, current=current, test=test, unit=unit,
-        samples=samples, error="",
-    )  # fmt: skip
+        **told,
+        verdict=test.verdict,
+        baseline=before.value,
+        current=after.value,
+        test=test,
+        trainings=(len(before.seeds), len(after.seeds)),
+        error="",
+    )
+
+
+def _pair(then: Predictions, now: Predictions) -> tuple[tuple[Predictions, Predictions], bool]:
+    """Return what is compared of the two, and whether that is the same: all of both, or, where one of them repeats
+    some trainings of the other to the last digit, these.
+    """
+    common = np.intersect1d(then.training, now.training)
+    repeated = tuple(one.take(np.flatnonzero(np.isin(one.training, common))) for one in (then, now))
+    contained = len(common) > 0 and any(len(part) == len(one) for part, one in zip(repeated, (then, now), strict=True))
+    if contained and np.array_equal(repeated[0].probabilities, repeated[1].probabilities):
+        return (repeated[0], repeated[1]), True
+    return pair_trainings(then, now), False
 
 
 def _faults(frozen: FrozenRow, row: MethodRow | None, rows: dict[str, MethodRow]) -> list[str]:
@@ -165,11 +186,12 @@ def _faults(frozen: FrozenRow, row: MethodRow | None, rows: dict[str, MethodRow]
         for what, key in names
         if then.get(key) != now.get(key)
     ]
-    if set(frozen.splits) != set(row.splits):
-        return [*faults, f"{frozen.name}: other seeds: {sorted(frozen.splits)} then, {sorted(row.splits)} now"]
-    other = [seed for seed, digest in frozen.splits.items() if row.splits[seed] != digest]
+    other = [seed for seed, digest in frozen.splits.items() if row.splits.get(seed, digest) != digest]
     faults += [f"{frozen.name}: other splits for seed {seed}" for seed in other]
-    faults += [f"{frozen.name}: seed {seed}, fold {fold} is missing" for seed, fold in row.missing]
+    if not other and {*frozen.splits.values()} != {*row.splits.values()}:
+        seeds = f"of the seeds {sorted(frozen.splits)} then, {sorted(row.splits)} now"
+        faults.append(f"{frozen.name}: other splits: {seeds}; deal the same with --split-seeds")
+    faults += [f"{frozen.name}: {place} is missing" for place in row.missing]
     faults += [f"{frozen.name}: {message}" for message in row.damaged]
     if not faults and not row.failed and row.predictions is not None:
         faults += _sample_faults(frozen, row.predictions)
@@ -177,17 +199,25 @@ def _faults(frozen: FrozenRow, row: MethodRow | None, rows: dict[str, MethodRow]
 
 
 def _sample_faults(frozen: FrozenRow, now: Predictions) -> list[str]:
-    then = frozen.predictions
-    for what in ("seed", "fold"):
-        if not np.array_equal(getattr(then, what), getattr(now, what)):
-            return [f"{frozen.name}: other tested samples, by {what}"]
-    every = np.arange(len(then))
-    if then.sample_ids(every) != now.sample_ids(every):
-        return [f"{frozen.name}: other tested samples, by id"]
-    changed = np.flatnonzero(then.labels != now.labels)
-    if len(changed):
-        return [f"{frozen.name}: other labels of {len(changed)} samples, first {then.sample_ids(changed[:1])[0]!r}"]
-    return []
+    """Return what differs in the samples that were tested then and now on the same folds."""
+    faults = dict[str, None]()
+    reference = {part.split[0]: part for part in reversed(_split_trainings(frozen.predictions))}
+    for after in _split_trainings(now):
+        before = reference[after.split[0]]
+        every = np.arange(len(before))
+        if not np.array_equal(before.fold, after.fold):
+            faults[f"{frozen.name}: other tested samples, by fold"] = None
+        elif before.sample_ids(every) != after.sample_ids(every):
+            faults[f"{frozen.name}: other tested samples, by id"] = None
+        elif len(changed := np.flatnonzero(before.labels != after.labels)):
+            first = before.sample_ids(changed[:1])[0]
+            faults[f"{frozen.name}: other labels of {len(changed)} samples, first {first!r}"] = None
+    return list(faults)
+
+
+def _split_trainings(predictions: Predictions) -> list[Predictions]:
+    trainings = np.unique(predictions.training)
+    return [predictions.take(np.flatnonzero(predictions.training == training)) for training in trainings]
 
 
 def _short(value: object) -> str:

@@ -50,12 +50,14 @@ class Sources:
         subjects: of the score, over other draws of as many subjects (or images where no subject is known): its standard
             error given what was trained. None of one subject.
         folds: of single folds within a seed; None of one fold.
-        seeds: of the score of single seeds; 0 where they agree, None of one seed.
+        seeds: of the score of single seeds, whatever folds they trained on; 0 where they agree, None of one seed.
+        trainings: of the score of seeds that trained on the same folds; None where no two did.
     """
 
     subjects: float | None
     folds: float | None
     seeds: float | None
+    trainings: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,8 @@ class Row:
     Attributes:
         experiment: what its cells have in common; of the baseline, those of the first method beside it.
         baseline: whether it is the majority class of the training part.
-        seeds: how many.
+        seeds: how many trainings of all folds.
+        split_seeds: on how many splits they trained, where ``--split-seeds`` dealt them; 0 where each deals its own.
         scores: metric -> score; empty if no cell is ok.
         metric: the metric that orders the rows.
         interval: of that metric over all predictions pooled; None if it cannot be told.
@@ -93,6 +96,7 @@ class Row:
     experiment: Experiment
     baseline: bool
     seeds: int
+    split_seeds: int
     scores: dict[str, Score]
     metric: Metric
     interval: Interval | None
@@ -265,8 +269,8 @@ def build(
     return rows
 
 
-def _place(cell: StoredCell) -> tuple[int, int]:
-    return cell.record.seed, cell.record.fold
+def _place(cell: StoredCell) -> tuple[int, int, int]:
+    return *cell.record.training, cell.record.fold
 
 
 def _join(cells: Iterable[StoredCell], method: MethodRow) -> MethodRow:
@@ -281,14 +285,15 @@ def _row(method: MethodRow, metrics: Sequence[Metric], by: Metric) -> Row:
         experiment=method.experiment,
         baseline=False,
         **_evaluate(method.predictions, method.done, metrics, by),
-        seeds=len(method.splits),
+        seeds=len(method.trainings),
+        split_seeds=_count_split_seeds(method),
         ok=len(method.done),
         failed=len(method.failed),
         parameters=measures[0].parameters if measures else None,
         trained_parameters=measures[0].trained_parameters if measures else None,
         seconds=_seconds(measures) if measures else None,
         converged=all(measure.converged for measure in measures),
-        stochastic=len({cell.record.seed for cell in method.done}) == 1 and _has_epochs(method.done[0]),
+        stochastic=len({cell.record.training for cell in method.done}) == 1 and _has_epochs(method.done[0]),
         errors=tuple(sorted({cell.error for cell in method.failed})),
         cells=(*method.done, *method.failed),
     )
@@ -310,7 +315,8 @@ def _baseline(method: MethodRow, metrics: Sequence[Metric], by: Metric) -> Row:
         experiment=method.experiment,
         baseline=True,
         **_evaluate(pooled, method.done, metrics, by),
-        seeds=len({cell.record.seed for cell in method.done}),
+        seeds=len(method.trainings),
+        split_seeds=_count_split_seeds(method),
         ok=len(method.done),
         failed=0,
         parameters=0,
@@ -321,6 +327,11 @@ def _baseline(method: MethodRow, metrics: Sequence[Metric], by: Metric) -> Row:
         errors=(),
         cells=tuple(method.done),
     )
+
+
+def _count_split_seeds(method: MethodRow) -> int:
+    """Return how many splits ``--split-seeds`` dealt; 0 where each seed dealt its own."""
+    return 0 if all(cell.record.split_seed is None for cell in method.cells) else len(method.splits)
 
 
 def _train_counts(cells: Sequence[StoredCell]) -> Array:
@@ -337,7 +348,7 @@ def _evaluate(
         return {"metric": by, "scores": {}, "faults": (), "lacking": 0, **unknown}
     faults: list[str] = []
     scores: dict[str, Score] = {}
-    run = np.unique(pooled.seed, return_inverse=True)[1]
+    run = np.unique(pooled.training, return_inverse=True)[1]
     folds: dict[str, Array] = {}
     wanted = [metric for metric in metrics if pooled.extra.has(metric.wants) or metric.name == by.name]
     # Those of the core share one table of counts; each of a plugin may fail by itself.
@@ -356,7 +367,8 @@ def _evaluate(
         scores |= {metric.name: _summarise(runs[metric.name], parts[metric.name]) for metric in together}
         folds |= parts
     scores = {metric.name: scores[metric.name] for metric in wanted if metric.name in scores}
-    seeds = np.array([cell.record.seed for cell in cells])
+    names = sorted({cell.record.training for cell in cells})
+    seeds = np.array([names.index(cell.record.training) for cell in cells])
     return {
         "metric": by,
         "scores": scores,
@@ -370,18 +382,29 @@ def _evaluate(
 
 
 def _trace(metric: Metric, pooled: Predictions, seeds: Array, folds: Array) -> Sources:
-    """Return what a row's metric varies by; ``seeds`` are (p,), of its cells, ``folds`` (p,) the metric of each."""
+    """Return what a row's metric varies by; ``seeds`` are (p,), trainings of its cells, ``folds`` (p,) the metric of
+    each.
+    """
     estimate = comparison.estimate(metric, pooled)
     series = [folds[seeds == seed] for seed in np.unique(seeds)]
-    freedom = len(seeds) - len(series)
+    trainings = [estimate.scores[estimate.splits == split] for split in np.unique(estimate.splits)]
+    return Sources(
+        subjects=None if estimate.unit_variance is None else math.sqrt(estimate.unit_variance),
+        folds=_spread_within(series),
+        seeds=_spread_within([estimate.scores]),
+        trainings=_spread_within(trainings),
+    )
+
+
+def _spread_within(series: Sequence[Array]) -> float | None:
+    """Return the standard deviation within several series together; None where none holds two values."""
+    freedom = sum(len(values) - 1 for values in series)
     squares = sum(float(((values - values.mean()) ** 2).sum()) for values in series)
-    variances = estimate.unit_variance, squares / freedom if freedom else None, estimate.seed_variance
-    subjects, within, between = (None if variance is None else math.sqrt(variance) for variance in variances)
-    return Sources(subjects=subjects, folds=within, seeds=between)
+    return math.sqrt(squares / freedom) if freedom else None
 
 
 def _count_lacking(pooled: Predictions, seeds: Array) -> int:
-    """Return how many cells lack a class that others of their seed have; ``seeds`` are (p,), of the cells."""
+    """Return how many cells lack a class that others of their training have; ``seeds`` are (p,), its number."""
     held = np.zeros((len(seeds), pooled.probabilities.shape[1]), bool)
     held[pooled.cell, pooled.labels] = True
     return sum(int((~held[seeds == seed][:, held[seeds == seed].any(axis=0)]).any(axis=1).sum()) for seed in set(seeds))

@@ -26,7 +26,7 @@ from fer_bench.foreign import defuse, one_line
 from fer_bench.reports import across, boards, standing
 from fer_bench.reports.leaderboard import Row
 from fer_bench.reports.table import Cell, Column, tabulate, value, words
-from fer_bench.results.records import to_json
+from fer_bench.results.records import name_training, to_json
 
 BINS = 10
 MAX_CURVES = 20
@@ -104,7 +104,11 @@ def _details(row: Row) -> dict[str, Any]:
         "interval": row.interval,
         "score": row.scores.get(row.metric.name),
         "baseline": row.baseline,
-        "errors": [(str(cell.record.seed), str(cell.record.fold), cell.error) for cell in row.cells if not cell.ok],
+        "errors": [
+            (name_training(cell.record.training), str(cell.record.fold), cell.error)
+            for cell in row.cells
+            if not cell.ok
+        ],
         "classes": [],
         "confusion": [],
         "recall": [],

@@ -6,14 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fer_bench.arrays import Array
 from fer_bench.errors import PluginError
+from fer_bench.evaluation.classification import measure_hits
 from fer_bench.evaluation.difference import Difference, Equivalence, compare_estimates, weigh_equivalence
-from fer_bench.evaluation.estimate import Estimate, measure
-from fer_bench.evaluation.extra import NOTHING
 from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.evaluation.paired import McNemarTest, mcnemar_test
-from fer_bench.results.predictions import Predictions, pair
+from fer_bench.reports.comparison import measure_row
+from fer_bench.results.predictions import Predictions, pair_trainings
 from fer_bench.results.records import to_json
 from fer_bench.results.rows import MethodRow
 from fer_bench.results.versions import differences
@@ -48,10 +50,11 @@ class Pair:
 
     Attributes:
         first: a row; likewise ``second``.
-        samples: predictions that were paired; 0 if none.
+        samples: predictions that were paired, of the row with fewer; 0 if none.
         unit: what was resampled and swapped: ``subjects`` or ``samples``, ``units`` of them.
         only: predictions that the first row or the second row alone has.
-        by_seed: whether the two rows have the same seeds in what was paired.
+        trainings: how many of each row were paired: one by one where ``matched``.
+        matched: whether both rows have the same seeds on the same folds in what was paired.
         unpaired: why nothing is paired; else empty.
         metrics: one line a metric.
         faults: messages of the metrics of plugins that failed.
@@ -66,7 +69,8 @@ class Pair:
     unit: str
     units: int
     only: tuple[int, int]
-    by_seed: bool
+    trainings: tuple[int, int]
+    matched: bool
     unpaired: str
     metrics: tuple[Compared, ...]
     faults: tuple[str, ...]
@@ -83,8 +87,9 @@ def compare(
 ) -> Pair:
     """Compare two rows, or two cells as rows of one cell each.
 
-    Predictions are paired by seed and sample; by sample only for single cells, and for rows that have no seed in
-    common, whose seeds then count as so many trainings of each. See `compare_estimates` for the test.
+    Predictions on the same folds are paired by sample, and by seed too where both rows have the same seeds; other seeds
+    count as so many trainings of each. Rows without folds in common are paired by sample. See `compare_estimates` for
+    the test.
 
     Args:
         first: a row.
@@ -110,7 +115,8 @@ def compare(
             unit="",
             units=0,
             only=(0 if a is None else len(a), 0 if b is None else len(b)),
-            by_seed=False,
+            trainings=(0, 0),
+            matched=False,
             unpaired=unpaired,
             metrics=lines,
             faults=faults,
@@ -123,15 +129,16 @@ def compare(
     lines, faults = _each(known, lambda metric: _compare(metric, left, right, rope))
     return Pair(
         **rest,
-        samples=len(left),
+        samples=min(len(left), len(right)),
         unit=left.unit_word,
         units=left.n_units,
-        only=(len(a) - len(left), len(b) - len(left)),
-        by_seed=bool((left.seed == right.seed).all()),
+        only=(len(a) - len(left), len(b) - len(right)),
+        trainings=(len(np.unique(left.training)), len(np.unique(right.training))),
+        matched=np.array_equal(left.training, right.training),
         unpaired="",
         metrics=lines,
         faults=faults,
-        answers=mcnemar_test(left.labels, left.answers, right.answers),
+        answers=mcnemar_test(*(_mean_hits(one) for one in (left, right))),
     )
 
 
@@ -150,21 +157,22 @@ def _each(
 
 
 def _alone(metric: Metric, a: Predictions | None, b: Predictions | None) -> Compared:
-    first, second = (None if one is None else estimate(metric, one, one.units).value for one in (a, b))
+    first, second = (None if one is None else measure_row(metric, one).value for one in (a, b))
     return Compared(metric, first, second)
 
 
 def _compare(metric: Metric, left: Predictions, right: Predictions, rope: float) -> Compared:
-    first, second = (estimate(metric, one, left.units) for one in (left, right))
+    first, second = (measure_row(metric, one) for one in (left, right))
     difference = compare_estimates(first, second)
     equivalence = weigh_equivalence(difference, rope) if difference.units > 1 else None
     return Compared(metric, first.value, second.value, difference, equivalence)
 
 
-def estimate(metric: Metric, one: Predictions, units: Array | None) -> Estimate:
-    """Return a metric of some predictions, with what each of their units adds to it."""
-    extra = one.extra if metric.wants else NOTHING
-    return measure(metric, one.labels, one.probabilities, one.seed, units, extra)
+def _mean_hits(one: Predictions) -> Array:
+    """Return how often each sample was labelled right, (samples,) float, in the order of their ids."""
+    samples, place = np.unique(one.sample, return_inverse=True)
+    hits = measure_hits(one.labels, one.probabilities)
+    return np.bincount(place, weights=hits, minlength=len(samples)) / np.bincount(place)
 
 
 def pair_rows(first: MethodRow, second: MethodRow) -> tuple[str, tuple[Predictions, Predictions] | None]:
@@ -180,12 +188,12 @@ def pair_rows(first: MethodRow, second: MethodRow) -> tuple[str, tuple[Predictio
         return f"other classes: {', '.join(one.classes)} and {', '.join(other.classes)}", None
     if one.fingerprint != other.fingerprint:
         return "other data", None
-    single = len(first.cells) == len(second.cells) == 1
-    by_seed = not single and bool({*first.splits} & {*second.splits})
-    left, right = pair(first.predictions, second.predictions, by_seed=by_seed)
+    left, right = pair_trainings(first.predictions, second.predictions)
     if not len(left):
-        return f"no {'samples of one seed' if by_seed else 'samples'} were tested by both", None
-    if changed := int((left.labels != right.labels).sum()):
+        return "no samples were tested by both", None
+    labels = np.zeros(int(left.sample.max()) + 1, np.int32)
+    labels[left.sample] = left.labels
+    if changed := len(np.unique(right.sample[labels[right.sample] != right.labels])):
         return f"{changed} samples have another label in the second", None
     return "", (left, right)
 
@@ -203,4 +211,6 @@ def _spec(row: MethodRow) -> dict[str, object]:
         "splits": {str(seed): digest for seed, digest in row.splits.items()},
     }
     record = row.cells[0].record
-    return {**asked, "seed": record.seed, "fold": record.fold} if len(row.cells) == 1 else asked
+    if len(row.cells) > 1:
+        return {**asked, "seeds": sorted({cell.record.seed for cell in row.cells})}
+    return {**asked, "split_seed": record.dealt_by, "seed": record.seed, "fold": record.fold}

@@ -60,10 +60,15 @@ def _notes(pair: Pair) -> list[str]:
             f"paired: {pair.samples:,} predictions, {pair.units:,} {pair.unit}"
             + (f"; A alone has {pair.only[0]:,}, B alone {pair.only[1]:,}" if any(pair.only) else "")
         )
-        if not pair.by_seed:
-            lines.append("paired by sample, not by seed: A and B have other seeds")
+        if not pair.matched:
+            lines.append(
+                f"paired by sample, not by seed: A and B have other seeds or folds ({pair.trainings[0]} and "
+                f"{pair.trainings[1]} trainings)"
+            )
         if pair.answers is not None:
-            lines.append(f"only A is right on {pair.answers.only_first:,}, only B on {pair.answers.only_second:,}")
+            lines.append(
+                f"A is right more often on {pair.answers.only_first:,} samples, B on {pair.answers.only_second:,}"
+            )
         lines += _terms(pair)
         if 1 < pair.units < FEWEST_UNITS:
             lines.append(f"{pair.units} {pair.unit} are too few to show any difference at 5 %; 6 are the least")
@@ -81,7 +86,8 @@ def _terms(pair: Pair) -> list[str]:
     if difference.seed_error is None:
         lines.append("one seed: it holds for these trained models only, not for another training")
     else:
-        lines.append(f"it holds for other {pair.unit} and other trainings: {difference.seeds} seeds")
+        seeds = " and ".join(map(str, dict.fromkeys(pair.trainings)))
+        lines.append(f"it holds for other {pair.unit} and other trainings: {seeds} seeds")
     rope = next((line.equivalence.rope for line in pair.metrics if line.equivalence), None)
     if rope is not None:
         lines.append(f"A > rope, B > rope: probability that A, or B, is better by more than {rope:g}")

@@ -13,7 +13,8 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.power import Design, count_datasets, count_seeds, count_units, find_difference
 from fer_bench.evaluation.variances import Variances, foresee_variances, measure_variances
-from fer_bench.reports.pair import estimate, pair_rows
+from fer_bench.reports.comparison import measure_row
+from fer_bench.reports.pair import pair_rows
 from fer_bench.reports.standing import PERCENT
 from fer_bench.reports.table import Cell, Shown, Table, numbers
 from fer_bench.results.rows import MethodRow
@@ -58,7 +59,7 @@ def measure_pairs(first: Sequence[MethodRow], second: Sequence[MethodRow], metri
         why, both = pair_rows(row, other)
         if both is None or both[0].n_units < 2:
             raise FerBenchError(f"{row.name} and {other.name} cannot be compared: {why or 'one subject only'}.")
-        estimates.append(tuple(estimate(metric, one, both[0].units) for one in both))
+        estimates.append(tuple(measure_row(metric, one) for one in both))
         units.append(both[0].n_units)
         unit = both[0].unit_word
     seeds = min(len(one.seeds) for pair in estimates for one in pair)
@@ -81,7 +82,7 @@ def measure_one(row: MethodRow, metric: Metric, together: float) -> Basis:
     pooled = row.predictions
     if pooled is None or pooled.n_units < 2:
         raise FerBenchError(f"{row.name} has {'no predictions' if pooled is None else 'one subject'}: nothing to see.")
-    one = estimate(metric, pooled, pooled.units)
+    one = measure_row(metric, pooled)
     return Basis(
         metric=metric,
         variances=foresee_variances(one, pooled.n_units, together),

@@ -19,7 +19,7 @@ PERCENT = ("accuracy", "uar", "macro_f1")
 
 def fields(board: Sequence[Row]) -> list[Field[Row]]:
     """Return the columns of variance: what the metric that orders the rows varies by, in points where it is a share."""
-    del board  # All boards have the same ones.
+    same_folds = any(row.sources and row.sources.trainings is not None for row in board)
 
     def field(title: str, source: str) -> Field[Row]:
         def cell(row: Row) -> Cell:
@@ -28,7 +28,8 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
 
         return Column(title, "number"), cell
 
-    return [field("SE subjects", "subjects"), field("SD folds", "folds"), field("SD seeds", "seeds")]
+    columns = [field("SE subjects", "subjects"), field("SD folds", "folds"), field("SD seeds", "seeds")]
+    return [*columns, field("SD seeds, same folds", "trainings")] if same_folds else columns
 
 
 def record(row: Row) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def record(row: Row) -> dict[str, Any]:
 def flatten(record: dict[str, Any]) -> dict[str, Cell]:
     """Return the nested parts of ``record`` without nesting."""
     low, high = record["ranks"] or (None, None)
-    parts = (("behind", ("rope", "probability")), ("sources", ("subjects", "folds", "seeds")))
+    parts = (("behind", ("rope", "probability")), ("sources", ("subjects", "folds", "seeds", "trainings")))
     flat: dict[str, Cell] = {}
     for name, keys in parts:
         values: dict[str, Cell] = record[name] or {}

@@ -19,6 +19,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import evaluate
 from fer_bench.hookspecs import hookimpl
 from fer_bench.results.reading import read_predictions
+from fer_bench.results.records import name_training
 from fer_bench.results.store import Store
 
 
@@ -59,7 +60,8 @@ class TensorBoard:
         stored = self._store.read(cell["id"])
         record = stored.record
         method = [_safe(part.text) for part in (record.dataset, record.backbone, record.strategy)]
-        folder = self._folder.joinpath(*method, f"seed-{record.seed}-fold-{record.fold}-{stored.id[:8]}")
+        training = name_training(record.training).replace(", ", "-").replace(" ", "-")
+        folder = self._folder.joinpath(*method, f"{training}-fold-{record.fold}-{stored.id[:8]}")
         shutil.rmtree(folder, ignore_errors=True)
         history = pd.read_csv(io.BytesIO(stored.history()))
         with self._writer(str(folder), write_to_disk=True) as writer:

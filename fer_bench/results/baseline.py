@@ -53,7 +53,7 @@ class FrozenRow:
     @property
     def splits(self) -> dict[int, str]:
         """As in `fer_bench.results.rows.MethodRow`."""
-        return {int(seed): digest for seed, digest in self.record.splits.items()}
+        return self.record.splits_by_seed
 
 
 def freeze(runs_dir: Path, output: Path) -> list[str]:
@@ -67,7 +67,7 @@ def freeze(runs_dir: Path, output: Path) -> list[str]:
     for row in rows.values():
         faults += [f"left out: {message}" for message in row.damaged]
         faults += [f"{row.name}: cell {cell.id[:8]} failed: {cell.error}" for cell in row.failed]
-        faults += [f"{row.name}: seed {seed}, fold {fold} is missing" for seed, fold in row.missing]
+        faults += [f"{row.name}: {place} is missing" for place in row.missing]
     if faults:
         raise FerBenchError(
             f"A baseline holds whole rows alone, and {str(runs_dir)!r} is not whole:\n{bullet_list(faults)}\n"
@@ -166,7 +166,7 @@ def _read_row(folder: Path, entry: BaselineRow) -> Predictions:
         raise ValueError(f"is missing or cannot be read ({error.strerror})") from None
     if _digest(text) != entry.sha256:
         raise ValueError(f"was changed: it does not match its hash in {INDEX}")
-    texts, wholes = ("id", "group"), ("seed", "fold", "label")
+    texts, wholes = ("id", "group"), ("seed", "split_seed", "fold", "label")
     columns = next(csv.reader(io.StringIO(text, newline="")), ())
     types: dict[str, pa.DataType] = {name: pa.float64() for name in probability_columns(columns)}
     types |= {name: pa.large_string() for name in texts} | {name: pa.int64() for name in wholes}
@@ -182,22 +182,31 @@ def _read_row(folder: Path, entry: BaselineRow) -> Predictions:
             unpacked = pa.array(map(unpack_field, packed), pa.large_string())
             table = table.set_column(table.column_names.index(name), name, unpacked)
     seed, fold = (table[name].to_numpy() for name in ("seed", "fold"))
-    return from_table(table, seed, fold, fold)
+    dealt_by = table["split_seed"].to_numpy() if "split_seed" in table.column_names else seed
+    if strange := sorted({*dealt_by.tolist()} - {*entry.splits_by_seed}):
+        raise ValueError(f"has predictions on folds of the seeds {strange}, which {INDEX} does not name")
+    return from_table(table, seed, dealt_by, entry.splits_by_seed, fold, fold)
 
 
 def _to_csv(predictions: Predictions) -> str:
-    """Return predictions as text, by seed, fold and id."""
-    rows = np.lexsort((predictions.sample, predictions.fold, predictions.seed))
+    """Return predictions as text, by seed, seed of the folds, fold and id.
+
+    The seed of the folds has a column where it is not that of the training.
+    """
+    rows = np.lexsort((predictions.sample, predictions.fold, predictions.dealt_by, predictions.seed))
     ordered = predictions.take(rows)
+    seeds = {"seed": ordered.seed}
+    if not np.array_equal(ordered.dealt_by, ordered.seed):
+        seeds["split_seed"] = ordered.dealt_by
     every = np.arange(len(ordered))
     names = [*listed(ordered.unit_names), ""]
     units: list[str] = [names[unit] for unit in ordered.unit.tolist()]
     numbers = [[f"{value:.{DIGITS}g}" for value in row] for row in ordered.probabilities.tolist()]
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["seed", "fold", "id", "group", "label", *(f"p{index}" for index in range(len(numbers[0])))])
+    writer.writerow([*seeds, "fold", "id", "group", "label", *(f"p{index}" for index in range(len(numbers[0])))])
     ids, groups = (map(pack_field, texts) for texts in (ordered.sample_ids(every), units))
-    columns = (ordered.seed.tolist(), ordered.fold.tolist(), ids, groups, ordered.labels.tolist())
+    columns = (*(seed.tolist() for seed in seeds.values()), ordered.fold.tolist(), ids, groups, ordered.labels.tolist())
     writer.writerows([*known, *row] for *known, row in zip(*columns, numbers, strict=True))
     return text.getvalue()
 

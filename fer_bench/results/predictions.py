@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ GROUP = "group:"
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """n predictions, sorted by seed, id and cell.
+    """n predictions, sorted by seed, seed of the folds, id and cell.
 
     A leaderboard holds those of each row, perhaps of millions of samples: numbers are small and names are Arrow's.
 
@@ -28,7 +29,9 @@ class Predictions:
         ids: distinct, in order; ``sample``: (n,) int32, place among them.
         unit_names: of subjects, or of what else belongs together; ``unit``: (n,) int32, place among them, -1 where none
             is known.
-        seed: (n,) int64.
+        seed: (n,) int64, of the training.
+        dealt_by: (n,) int64, the seed of the folds.
+        split: (n,) int64, likewise, but of seeds that dealt the same folds the least.
         fold: (n,) int32.
         cell: (n,) int32, place among the cells that were read.
         labels: (n,) int32, the true classes.
@@ -42,6 +45,8 @@ class Predictions:
     unit_names: pa.LargeStringArray
     unit: Array
     seed: Array
+    dealt_by: Array
+    split: Array
     fold: Array
     cell: Array
     labels: Array
@@ -57,6 +62,11 @@ class Predictions:
         """(n,) int32, what is resampled: subject or, if unknown, sample. None stands for rows of one image each."""
         units = np.where(self.unit < 0, len(self.unit_names) + self.sample, self.unit)
         return None if len(np.unique(units)) == len(units) else units
+
+    @property
+    def training(self) -> Array:
+        """(n,) uint64, what tells trainings of a row apart: their seed and that of the folds."""
+        return (self.dealt_by.astype(np.uint64) << np.uint64(32)) + self.seed.astype(np.uint64)
 
     @property
     def unit_word(self) -> str:
@@ -84,7 +94,7 @@ class Predictions:
         value = hashlib.sha256()
         for names in blocks(self.ids):
             value.update("".join(f"{name}\0" for name in names).encode())
-        for column in (self.sample, self.seed, self.labels):
+        for column in (self.sample, self.dealt_by, self.seed, self.labels):
             value.update(column.astype("<i8").tobytes())
         return value.hexdigest()
 
@@ -96,7 +106,7 @@ class Predictions:
 
     def take(self, rows: Array) -> Predictions:
         """Return some of the predictions."""
-        names = ("sample", "unit", "seed", "fold", "cell", "labels", "probabilities")
+        names = ("sample", "unit", "seed", "dealt_by", "split", "fold", "cell", "labels", "probabilities")
         return replace(
             self,
             **{name: getattr(self, name)[rows] for name in names},
@@ -109,15 +119,22 @@ class Predictions:
         return listed(self.ids.take(self.sample[rows]))
 
 
-def from_table(table: pa.Table, seed: Array, fold: Array, cell: Array) -> Predictions:
+def from_table(
+    table: pa.Table, seed: Array, dealt_by: Array, splits: Mapping[int, str], fold: Array, cell: Array
+) -> Predictions:
     """Return the predictions in a table with the columns of ``predictions.feather``.
 
     Args:
         table: of n rows.
-        seed: (n,); likewise ``fold`` and ``cell``.
+        seed: (n,); likewise ``dealt_by``, ``fold`` and ``cell``.
+        dealt_by: (n,).
+        splits: seed of the folds -> hash of the folds.
         fold: (n,).
         cell: (n,).
     """
+    seeds, place = np.unique(dealt_by, return_inverse=True)
+    least = {splits[number]: number for number in reversed(seeds.tolist())}
+    split = np.array([least[splits[number]] for number in seeds.tolist()], np.int64)
     ids, sample = encode(plain(table["id"]))
     unit_names, unit = _codes(table["group"])
     soft = _matrix(table, "soft")
@@ -127,6 +144,8 @@ def from_table(table: pa.Table, seed: Array, fold: Array, cell: Array) -> Predic
         unit_names,
         unit,
         seed.astype(np.int64),
+        dealt_by.astype(np.int64),
+        split[place],
         fold.astype(np.int32),
         cell.astype(np.int32),
         np.clip(numbers(table["label"]), -1, 2**31 - 1).astype(np.int32),
@@ -134,7 +153,7 @@ def from_table(table: pa.Table, seed: Array, fold: Array, cell: Array) -> Predic
         {name.removeprefix(GROUP): _groups(table[name]) for name in table.column_names if name.startswith(GROUP)},
         soft if soft.shape[1] else None,
     )
-    return made.take(np.lexsort((made.cell, made.sample, made.seed)))
+    return made.take(np.lexsort((made.cell, made.sample, made.dealt_by, made.seed)))
 
 
 def probability_columns(names: Sequence[str], prefix: str = "p") -> list[str]:
@@ -146,27 +165,60 @@ def probability_columns(names: Sequence[str], prefix: str = "p") -> list[str]:
     return wanted
 
 
-def pair(first: Predictions, second: Predictions, *, by_seed: bool = True) -> tuple[Predictions, Predictions]:
-    """Return of both the predictions of samples that both tested, row by row.
+def pair_trainings(first: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:
+    """Return of both the predictions of samples that both tested on the same folds, or on any where they share none.
 
-    A sample that repeated folds test several times under a seed is paired each time, in the order of the folds.
+    Where both then hold the same trainings, they are paired row by row; else each keeps all of its trainings. Both name
+    samples and units alike.
+    """
+    common = np.intersect1d(first.split, second.split)
+    if not _same(first.training, second.training) and len(common):
+        first, second = (one.take(np.flatnonzero(np.isin(one.split, common))) for one in (first, second))
+    if _same(first.training, second.training):
+        return pair(first, second, by="training")
+    second = _rename_samples(first, second)
+    codes = [np.searchsorted(common, one.split) * len(first.ids) + one.sample for one in (first, second)]
+    return first.take(np.flatnonzero(np.isin(codes[0], codes[1]))), second.take(
+        np.flatnonzero(np.isin(codes[1], codes[0]))
+    )
+
+
+def _same(first: Array, second: Array) -> bool:
+    return np.array_equal(np.unique(first), np.unique(second))
+
+
+def pair(
+    first: Predictions, second: Predictions, by: Literal["seed", "training"] = "seed"
+) -> tuple[Predictions, Predictions]:
+    """Return of both the predictions of samples that both tested under the same seed or in the same training, row by
+    row; both name samples and units alike.
+
+    A sample that repeated folds test several times in a training is paired each time, in the order of the folds.
 
     Args:
         first: predictions; likewise ``second``.
         second: those to be paired with them.
-        by_seed: whether the seed must be the same too.
+        by: ``training`` asks for the same folds too, of predictions that name splits alike.
     """
-    place = find_places(second.ids, first.ids).astype(np.int64)[second.sample]
-    known = np.flatnonzero(place >= 0)
-    other, n = second.take(known), len(first.ids)
-    seeds = np.concatenate([first.seed, other.seed]) if by_seed else np.zeros(len(first) + len(other), np.int64)
-    keys = np.unique(seeds, return_inverse=True)[1] * n + np.concatenate([first.sample, place[known]])
+    other, n = _rename_samples(first, second), len(first.ids)
+    trainings = np.concatenate([getattr(one, by) for one in (first, other)])
+    keys = np.unique(trainings, return_inverse=True)[1] * n + np.concatenate([first.sample, other.sample])
     parts = keys[: len(first)], keys[len(first) :]
     again = [_count_before(part) for part in parts]
     width = 1 + max((int(part.max()) for part in again if len(part)), default=0)
     mine, theirs = (part * width + before for part, before in zip(parts, again, strict=True))
     _, left, right = np.intersect1d(mine, theirs, return_indices=True)
     return first.take(left), other.take(right)
+
+
+def _rename_samples(first: Predictions, second: Predictions) -> Predictions:
+    """Return the second's predictions of samples of the first, which names samples and units as the first does."""
+    place = find_places(second.ids, first.ids).astype(np.int32)[second.sample]
+    rows = np.flatnonzero(place >= 0)
+    unit = np.full(len(first.ids), -1, np.int32)
+    unit[first.sample] = first.unit
+    names = {"ids": first.ids, "unit_names": first.unit_names}
+    return replace(second.take(rows), **names, sample=place[rows], unit=unit[place[rows]])
 
 
 def _count_before(keys: Array) -> Array:

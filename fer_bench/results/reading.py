@@ -73,7 +73,9 @@ def _pool(tables: Sequence[pa.Table], cells: Sequence[StoredCell]) -> Prediction
     cell = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
     seed = np.array([cell.record.seed for cell in cells], np.int64)
     fold = np.array([cell.record.fold for cell in cells], np.int32)
-    return from_table(whole, seed[cell], fold[cell], cell)
+    dealt_by = np.array([cell.record.dealt_by for cell in cells], np.int64)
+    splits = {cell.record.dealt_by: cell.record.protocol.splits_sha256 for cell in cells}
+    return from_table(whole, seed[cell], dealt_by[cell], splits, fold[cell], cell)
 
 
 def _unified(tables: Sequence[pa.Table]) -> list[pa.Table]:

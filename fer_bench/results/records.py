@@ -33,8 +33,8 @@ SCHEMA = 2
 """Version of the files in a cell's folder; since 2, the record holds the version of the core's numerics."""
 PROVENANCE_SCHEMA = 2
 """Version of ``provenance.json``."""
-BASELINE_SCHEMA = 1
-"""Version of ``baseline.json``."""
+BASELINE_SCHEMA = 2
+"""Version of ``baseline.json``; since 2, the seed of the folds may be another one than that of the training."""
 MOST_CLASSES = 10_000
 
 Count = Annotated[StrictInt, Field(ge=0, lt=2**63)]
@@ -222,8 +222,9 @@ class Cell(_Record):
 
     Attributes:
         fold: 0 to K - 1.
-        seed: of folds and training.
+        seed: of the training, and of the folds where ``split_seed`` is None.
         schema: version of the record.
+        split_seed: of the folds, where it is another one.
     """
 
     dataset: DatasetRecord
@@ -234,6 +235,22 @@ class Cell(_Record):
     seed: Seed
     numerics: StrictInt | None = NUMERICS
     schema: StrictInt = SCHEMA
+    split_seed: Seed | None = None
+
+    @property
+    def dealt_by(self) -> int:
+        """The seed of the folds."""
+        return self.seed if self.split_seed is None else self.split_seed
+
+    @property
+    def training(self) -> tuple[int, int]:
+        """Seed of the folds and seed of the training: all folds of the two are one training of a method."""
+        return self.dealt_by, self.seed
+
+    @property
+    def place(self) -> tuple[int, ...]:
+        """Seed and fold, and the seed of the folds where it is another one: what tells the cells of a row apart."""
+        return (self.seed, self.fold) if self.split_seed is None else (self.seed, self.fold, self.split_seed)
 
     def record(self) -> Json:
         """Return the cell as it is stored in ``cell.json``."""
@@ -258,7 +275,7 @@ class Cell(_Record):
 
     def __str__(self) -> str:
         method = f"{self.dataset.text} / {self.backbone.text} / {self.strategy.text}"
-        return f"{method} / {self.protocol.name} / seed {self.seed} / fold {self.fold}"
+        return f"{method} / {self.protocol.name} / {name_training(self.training)} / fold {self.fold}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -353,7 +370,7 @@ class Provenance:
     Attributes:
         seeds: every seed that the result depends on.
         config: the settings that make the cell again; None in older cells.
-        together: (seed, fold) of the cells that were trained at once with it, in their order.
+        together: `Cell.place` of the cells that were trained at once with it, in their order.
     """
 
     __pydantic_config__ = ConfigDict(extra="ignore", allow_inf_nan=False)
@@ -372,7 +389,7 @@ class Provenance:
     memory_bytes: Count | None = None
     seeds: dict[str, Seed] = field(default_factory=dict[str, int])
     config: Json | None = None
-    together: tuple[tuple[Seed, Count], ...] = ()
+    together: tuple[tuple[Seed, Count] | tuple[Seed, Count, Seed], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -386,7 +403,7 @@ class Origin(_Record):
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineRow(Experiment):
-    """A row of a baseline: an experiment, its name, the file of its predictions and the hash of each seed's splits."""
+    """A row of a baseline: an experiment, its name, the file of its predictions, the hash of the folds of each seed."""
 
     name: str
     file: Annotated[str, Field(pattern=r"^rows/[\w.-]+\.csv$")]
@@ -394,6 +411,11 @@ class BaselineRow(Experiment):
     splits: dict[str, str]
     origin: Annotated[Origin, Field(alias="from")]
     numerics: StrictInt | None = None
+
+    @property
+    def splits_by_seed(self) -> dict[int, str]:
+        """Seed of the folds -> hash of its splits."""
+        return {int(seed): digest for seed, digest in self.splits.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -456,12 +478,13 @@ def read_cell(content: bytes) -> tuple[str, Cell]:
     except (RecursionError, TypeError) as error:
         raise ValueError(f"not the record of a cell ({error})") from None
     kinds, schema = _cell_parts(), value.get("schema")
+    wanted = kinds.keys() - {"split_seed"}
     if isinstance(schema, int) and schema > SCHEMA:
         raise ValueError(f"written by a newer fer-bench (schema {schema}, this one reads up to {SCHEMA})")
     if schema == 1:
         texts["numerics"] = "null"
-    if texts.keys() != kinds.keys():
-        other = sorted(texts.keys() ^ kinds.keys())
+    if not wanted <= texts.keys() <= kinds.keys():
+        other = sorted((texts.keys() - kinds.keys()) | (wanted - texts.keys()))
         raise ValueError(f"not the record of a cell: {', '.join(other)} missing or unknown")
     cell = Cell(**{name: _part(name, text) for name, text in texts.items()})
     if cell.fold >= cell.protocol.folds:
@@ -489,6 +512,12 @@ def _part(name: str, text: str) -> Any:
 def digest(record: Json) -> str:
     """Return the sha256 of ``record`` as canonical JSON: sorted keys, no spaces, UTF-8."""
     return hashlib.sha256(CANONICAL.encode(record).encode()).hexdigest()
+
+
+def name_training(training: tuple[int, int]) -> str:
+    """Return what a training of a row is called, from the seed of its folds and its own."""
+    dealt_by, seed = training
+    return f"seed {seed}" if dealt_by == seed else f"split seed {dealt_by}, seed {seed}"
 
 
 def _checked(work: Any) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.reading import read_predictions
-from fer_bench.results.records import Experiment, to_json
+from fer_bench.results.records import Experiment, name_training, to_json
 from fer_bench.results.store import Store, StoredCell
 from fer_bench.results.versions import differences, without_code
 
@@ -27,7 +27,7 @@ class MethodRow:
         id: hash of what its cells have in common; two states of the code make two rows of one name.
         name: how it is called; rows of two runs with one name are the same question.
         experiment: what its cells have in common.
-        cells: by seed and fold.
+        cells: by seed of the folds, seed and fold.
         older: how many rows are left out that differ from it in code alone and were stored before it.
     """
 
@@ -39,8 +39,13 @@ class MethodRow:
 
     @property
     def splits(self) -> dict[int, str]:
-        """Seed -> hash of its splits."""
-        return {cell.record.seed: cell.record.protocol.splits_sha256 for cell in self.cells}
+        """Seed of the folds -> hash of its splits."""
+        return {cell.record.dealt_by: cell.record.protocol.splits_sha256 for cell in self.cells}
+
+    @property
+    def trainings(self) -> list[tuple[int, int]]:
+        """(seed of the folds, seed) of every training, in order."""
+        return sorted({cell.record.training for cell in self.cells})
 
     @property
     def failed(self) -> tuple[StoredCell, ...]:
@@ -48,11 +53,14 @@ class MethodRow:
         return tuple(cell for cell in self.cells if not cell.ok)
 
     @property
-    def missing(self) -> list[tuple[int, int]]:
-        """(seed, fold) of the cells that are not there, the first of them."""
-        there = {(cell.record.seed, cell.record.fold) for cell in self.cells}
-        wanted = itertools.product(self.splits, range(self.experiment.protocol.folds))
-        return list(itertools.islice((pair for pair in wanted if pair not in there), MOST_MISSING))
+    def missing(self) -> list[str]:
+        """Seeds and folds of the cells that are not there, in words, the first of them."""
+        there = {(cell.record.training, cell.record.fold) for cell in self.cells}
+        wanted = itertools.product(self.trainings, range(self.experiment.protocol.folds))
+        missing = (
+            f"{name_training(training)}, fold {fold}" for training, fold in wanted if (training, fold) not in there
+        )
+        return list(itertools.islice(missing, MOST_MISSING))
 
     @property
     def finished(self) -> str:
@@ -82,7 +90,7 @@ class MethodRow:
 def group(cells: Iterable[StoredCell]) -> list[MethodRow]:
     """Return the rows of ``cells``, by name and id.
 
-    Where a seed was dealt in two ways, as before and after an audit that found copies, the way stored last counts.
+    Where a seed dealt in two ways, as before and after an audit that found copies, the way stored last counts.
     """
     groups: dict[Experiment, list[StoredCell]] = defaultdict(list)
     for cell in cells:
@@ -90,9 +98,9 @@ def group(cells: Iterable[StoredCell]) -> list[MethodRow]:
     rows: list[MethodRow] = []
     for experiment, members in groups.items():
         by_time = sorted(members, key=lambda cell: cell.finished)
-        splits = {cell.record.seed: cell.record.protocol.splits_sha256 for cell in by_time}
-        members = [cell for cell in members if cell.record.protocol.splits_sha256 == splits[cell.record.seed]]
-        members.sort(key=lambda cell: (cell.record.seed, cell.record.fold))
+        splits = {cell.record.dealt_by: cell.record.protocol.splits_sha256 for cell in by_time}
+        members = [cell for cell in members if cell.record.protocol.splits_sha256 == splits[cell.record.dealt_by]]
+        members.sort(key=lambda cell: (*cell.record.training, cell.record.fold))
         rows.append(MethodRow(experiment.id, experiment.question, experiment, tuple(members)))
     return sorted(rows, key=lambda row: (row.name, row.id))
 

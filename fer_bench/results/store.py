@@ -134,7 +134,7 @@ class StoredCell:
         """
         try:
             provenance = records.read(Provenance, b"".join(_pieces(self.folder, PROVENANCE)))
-            if any(fold >= self.record.protocol.folds for _, fold in provenance.together):
+            if any(fold >= self.record.protocol.folds for _, fold, *_ in provenance.together):
                 raise ValueError(f"together names a fold of {self.record.protocol.folds} or more")
         except (OSError, ValueError) as error:
             raise FerBenchError(
