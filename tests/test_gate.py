@@ -201,7 +201,8 @@ def test_a_new_seed_is_held_against_the_noise_of_the_frozen_ones(tmp_path):
     """Five trainings of one method: another one by the same code passes nothing and fails nothing that is noise."""
     for seed in range(5):
         write_runs(tmp_path / "old", 0.06, seed=seed + 1, training=seed)
-    invoke("baseline", "freeze", "--runs-dir", tmp_path / "old", "--output", tmp_path / "base")
+    told = invoke("baseline", "freeze", "--runs-dir", tmp_path / "old", "--output", tmp_path / "base")
+    assert "--split-seeds" not in told.output
     (row,) = load(tmp_path / "base").values()
     assert (len(row.predictions), row.splits) == (8000, {0: "0"})
     scores = [np.mean(row.predictions.answers[part] == row.predictions.labels[part]) for part in parts_of(row)]
@@ -214,6 +215,16 @@ def test_a_new_seed_is_held_against_the_noise_of_the_frozen_ones(tmp_path):
     assert says(checked.message(), "1 trainings against 5")
     write_runs(tmp_path / "worse", 0.5, seed=9, training=9)
     assert check(tmp_path / "base", tmp_path / "worse").verdict == "FAIL"
+
+
+def test_freezing_one_random_training_is_told(tmp_path):
+    store = Store(tmp_path / "runs")
+    for fold in (0, 1):
+        result = make_result([0, 1] * 5, [0, 1] * 5, ids=[f"{fold}{place}" for place in range(10)])
+        result.history["epoch"] = 1
+        store.write(make_cell(fold), result, UNKNOWN)
+    told = invoke("baseline", "freeze", "--runs-dir", store.runs_dir, "--output", tmp_path / "base")
+    assert says(told.output, "faces / kfold x 2 / net / probe", "one seed", "--split-seeds")
 
 
 def parts_of(row) -> list[np.ndarray]:

@@ -31,10 +31,15 @@ def freeze(
     """Write the predictions of a runs folder as a small folder of text for git. The same runs give the same bytes."""
     from fer_bench.results import baseline
 
-    names = baseline.freeze(runs_dir, output)
+    names, random = baseline.freeze(runs_dir, output)
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     for name in names:
         console.echo(f"frozen: {name}")
+    for name in random:
+        console.warn(
+            f"fer-bench: {name} is trained at random, and frozen with one seed: the gate cannot tell a worse method "
+            "from another training. Freeze several, with --split-seeds 0 --seeds 0,1,2,3,4 of 'run'."
+        )
     console.echo(
         f"{len(names)} row{'s' if len(names) != 1 else ''}, {size / 1000:,.0f} kB in {output}. Commit this folder."
     )

@@ -293,7 +293,7 @@ def _row(method: MethodRow, metrics: Sequence[Metric], by: Metric) -> Row:
         trained_parameters=measures[0].trained_parameters if measures else None,
         seconds=_seconds(measures) if measures else None,
         converged=all(measure.converged for measure in measures),
-        stochastic=len({cell.record.training for cell in method.done}) == 1 and _has_epochs(method.done[0]),
+        stochastic=method.one_random_training,
         errors=tuple(sorted({cell.error for cell in method.failed})),
         cells=(*method.done, *method.failed),
     )
@@ -408,11 +408,6 @@ def _count_lacking(pooled: Predictions, seeds: Array) -> int:
     held = np.zeros((len(seeds), pooled.probabilities.shape[1]), bool)
     held[pooled.cell, pooled.labels] = True
     return sum(int((~held[seeds == seed][:, held[seeds == seed].any(axis=0)]).any(axis=1).sum()) for seed in set(seeds))
-
-
-def _has_epochs(cell: StoredCell) -> bool:
-    """Return whether a cell was trained in epochs: by gradients, in a random order from random numbers."""
-    return b"epoch" in cell.history().partition(b"\n")[0].strip().split(b",")
 
 
 def _summarise(by_seed: Array, by_cell: Array) -> Score:

@@ -62,7 +62,7 @@ def measure_pairs(first: Sequence[MethodRow], second: Sequence[MethodRow], metri
         estimates.append(tuple(measure_row(metric, one) for one in both))
         units.append(both[0].n_units)
         unit = both[0].unit_word
-    seeds = min(len(one.seeds) for pair in estimates for one in pair)
+    seeds = min(len(one.series) for pair in estimates for one in pair)
     return Basis(
         metric=metric,
         variances=measure_variances(estimates, units),
@@ -86,7 +86,7 @@ def measure_one(row: MethodRow, metric: Metric, together: float) -> Basis:
     return Basis(
         metric=metric,
         variances=foresee_variances(one, pooled.n_units, together),
-        design=Design(units=pooled.n_units, seeds=len(one.seeds)),
+        design=Design(units=pooled.n_units, seeds=len(one.series)),
         unit=pooled.unit_word,
         origin=f"measured on {row.name}; assumed: a method whose scores go together with its own by {together:g}",
     )

@@ -56,8 +56,11 @@ class FrozenRow:
         return self.record.splits_by_seed
 
 
-def freeze(runs_dir: Path, output: Path) -> list[str]:
-    """Write the rows of a runs folder to ``output``, replacing a baseline that is there; return their names.
+def freeze(runs_dir: Path, output: Path) -> tuple[list[str], list[str]]:
+    """Write the rows of a runs folder to ``output``, replacing a baseline that is there.
+
+    Returns:
+        The names of all rows, and of those whose training is random and of one seed.
 
     Raises:
         FerBenchError: a row is not complete, a folder cannot be read or written, or ``output`` holds something else.
@@ -82,7 +85,7 @@ def freeze(runs_dir: Path, output: Path) -> list[str]:
         files[entries[-1].file] = text
     index = {"schema": BASELINE_SCHEMA, **records.to_json(BaselineIndex(rows=tuple(entries)))}
     _replace(output, files, json.dumps(index, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
-    return list(rows)
+    return list(rows), [name for name, row in rows.items() if row.one_random_training]
 
 
 def load(folder: Path) -> dict[str, FrozenRow]:

@@ -63,6 +63,11 @@ class MethodRow:
         return list(itertools.islice(missing, MOST_MISSING))
 
     @property
+    def one_random_training(self) -> bool:
+        """Whether its training is random and was done once, so that nothing shows how much that matters."""
+        return len({cell.record.training for cell in self.done}) == 1 and self.done[0].trained_in_epochs
+
+    @property
     def finished(self) -> str:
         """When the last of its cells was stored, in UTC as ISO 8601."""
         return max(cell.finished for cell in self.cells)

@@ -151,6 +151,11 @@ class StoredCell:
         """
         return b"".join(_pieces(self.folder, HISTORY))
 
+    @property
+    def trained_in_epochs(self) -> bool:
+        """Whether it was trained by gradients, in a random order from random numbers."""
+        return b"epoch" in self.history().partition(b"\n")[0].strip().split(b",")
+
 
 class Store:
     """The folder of a set of runs.
