@@ -10,8 +10,8 @@ from typing import Any
 
 from fer_bench.evaluation.difference import Difference, compare_estimates
 from fer_bench.evaluation.metrics import STANDARD
+from fer_bench.reports.comparison import measure_row
 from fer_bench.reports.leaderboard import refuse
-from fer_bench.reports.pair import estimate
 from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
 from fer_bench.results.predictions import pair
 from fer_bench.results.rows import MethodRow, group
@@ -118,9 +118,7 @@ def _compare(leaky: MethodRow, honest: MethodRow) -> Inflation | None:
     first, second = pair(leaky.predictions, honest.predictions)
     if not len(first) or first.n_units < 2:
         return None
-    uar, accuracy = (
-        tuple(estimate(STANDARD[name], one, first.units) for one in (second, first)) for name in ("uar", "accuracy")
-    )
+    uar, accuracy = (tuple(measure_row(STANDARD[name], one) for one in (second, first)) for name in ("uar", "accuracy"))
     experiment = leaky.experiment
     return Inflation(
         dataset=experiment.dataset.text,
