@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -245,13 +244,6 @@ class RunConfig(BaseModel):
         if faults:
             raise ValueError("; ".join(faults))
         return self
-
-    @property
-    def trainings(self) -> list[tuple[int, int]]:
-        """(seed of the folds, seed of the training) of every training."""
-        if not self.split_seeds:
-            return [(seed, seed) for seed in self.seeds]
-        return list(itertools.product(self.split_seeds, self.seeds))
 
     @property
     def data_folder(self) -> Path:
