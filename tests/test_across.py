@@ -8,7 +8,7 @@ from scipy import stats
 from test_results import UNKNOWN, make_cell, make_result
 from written import write
 
-from fer_bench.evaluation.across import Block, compare_across, make_block
+from fer_bench.evaluation.across import BlockDifference, compare_across, make_block
 from fer_bench.evaluation.estimate import measure
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports.across import Across, rank_across, to_table
@@ -18,8 +18,8 @@ from fer_bench.results.store import Store
 LABELS = [n % 2 for n in range(40)]
 
 
-def block(value: float, parts: tuple[float, ...] = (0.0, 0.0), seeds: tuple[float, ...] = ()) -> Block:
-    return Block(value=value, parts=np.array(parts), seeds=(np.array(seeds),) if seeds else ())
+def block(value: float, parts: tuple[float, ...] = (0.0, 0.0), seeds: tuple[float, ...] = ()) -> BlockDifference:
+    return BlockDifference(value=value, parts=np.array(parts), seeds=(np.array(seeds),) if seeds else ())
 
 
 def test_without_noise_within_data_sets_it_is_the_t_test_over_them():

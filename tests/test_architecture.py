@@ -139,6 +139,15 @@ def test_the_type_of_an_array_is_written_once():
     assert named == {"fer_bench.arrays"}
 
 
+def test_a_name_of_a_class_says_one_thing():
+    places: dict[str, list[str]] = {}
+    for module, file in FILES.items():
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(module)
+    assert not {name: modules for name, modules in places.items() if len(modules) > 1}
+
+
 def test_what_is_checked_strictly_is_there_and_listed_once():
     with (ROOT.parent / "pyproject.toml").open("rb") as file:
         strict = tomllib.load(file)["tool"]["pyright"]["strict"]

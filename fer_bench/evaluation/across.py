@@ -15,7 +15,7 @@ RESAMPLES = 4000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Block:
+class BlockDifference:
     """The difference of two methods on one data set.
 
     Attributes:
@@ -56,7 +56,7 @@ class MeanDifference:
     datasets: int
 
 
-def make_block(boards: Sequence[tuple[Estimate, Estimate]]) -> Block:
+def make_block(boards: Sequence[tuple[Estimate, Estimate]]) -> BlockDifference:
     """Return the difference on a data set, from both methods on each of its boards.
 
     The difference is the mean over boards. They show the same people in other ways, so that it varies no less than on
@@ -67,11 +67,13 @@ def make_block(boards: Sequence[tuple[Estimate, Estimate]]) -> Block:
     """
     blocks = [_difference(first, second) for first, second in boards]
     widest = max(blocks, key=lambda block: block.variance)
-    return Block(value=float(np.mean([block.value for block in blocks])), parts=widest.parts, seeds=widest.seeds)
+    return BlockDifference(
+        value=float(np.mean([block.value for block in blocks])), parts=widest.parts, seeds=widest.seeds
+    )
 
 
 def compare_across(
-    blocks: Sequence[Block], *, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+    blocks: Sequence[BlockDifference], *, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> MeanDifference:
     """Return the mean difference over data sets with its interval, for other data sets, subjects and trainings.
 
@@ -112,14 +114,14 @@ def compare_across(
     return MeanDifference(value=mean, low=mean - reach, high=mean + reach, level=level, p_value=p_value, datasets=count)
 
 
-def _difference(first: Estimate, second: Estimate) -> Block:
+def _difference(first: Estimate, second: Estimate) -> BlockDifference:
     """Return the difference on one board."""
     same = np.array_equal(first.seeds, second.seeds)
     seeds = (second.scores - first.scores,) if same else (second.scores, -first.scores)
-    return Block(value=second.value - first.value, parts=measure_parts(first, second), seeds=seeds)
+    return BlockDifference(value=second.value - first.value, parts=measure_parts(first, second), seeds=seeds)
 
 
-def _resample(block: Block, rng: np.random.Generator, resamples: int) -> Array:
+def _resample(block: BlockDifference, rng: np.random.Generator, resamples: int) -> Array:
     """Return by how much resampled subjects and seeds move the difference, (resamples,) float, around 0."""
     moved = np.zeros(resamples)
     for values in (block.parts * len(block.parts), *block.seeds):

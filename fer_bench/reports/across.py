@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_bench.evaluation.across import Block, MeanDifference, compare_across, make_block
+from fer_bench.evaluation.across import BlockDifference, MeanDifference, compare_across, make_block
 from fer_bench.evaluation.estimate import Estimate
 from fer_bench.evaluation.folds import FEWEST_SETS, FriedmanTest, friedman_test
 from fer_bench.evaluation.metrics import Metric
@@ -20,7 +20,7 @@ from fer_bench.results.records import DatasetRecord
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class RankedMethod:
     """Where a method stands across data sets.
 
     Attributes:
@@ -49,7 +49,7 @@ class Across:
     datasets: int
     metric: Metric
     test: FriedmanTest
-    places: tuple[Place, ...]
+    places: tuple[RankedMethod, ...]
 
 
 def rank_across(rows: Sequence[Row]) -> Across | None:
@@ -81,7 +81,7 @@ def rank_across(rows: Sequence[Row]) -> Across | None:
     order: list[int] = np.argsort(test.average_ranks, kind="stable").tolist()
     first = scored[methods[order[0]]]
     places = tuple(
-        Place(
+        RankedMethod(
             name=" / ".join(filter(None, methods[index])),
             rank=float(test.average_ranks[index]),
             behind=None if index == order[0] else _compare(first, scored[methods[index]], blocks),
@@ -97,7 +97,7 @@ def to_table(across: Across) -> Table:
     def points(value: float) -> str:
         return f"{100 * value:+.1f}" if across.metric.name in standing.PERCENT else f"{value:+.3f}"
 
-    fields: list[Field[Place]] = [
+    fields: list[Field[RankedMethod]] = [
         (Column("method"), lambda place: place.name),
         (Column("average rank", "number", "lower"), lambda place: Shown(f"{place.rank:.2f}", place.rank)),
         (
@@ -152,7 +152,7 @@ def _find_blocks(boards: dict[Any, DatasetRecord]) -> list[list[Any]]:
 
 def _compare(first: dict[Any, Row], second: dict[Any, Row], blocks: list[list[Any]]) -> MeanDifference | None:
     """Return the mean difference of two methods; None where they did not test the same people."""
-    made: list[Block] = []
+    made: list[BlockDifference] = []
     for block in blocks:
         pairs: list[tuple[Estimate, Estimate]] = []
         for board in block:

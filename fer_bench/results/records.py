@@ -54,7 +54,7 @@ class _Record:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Component(_Record):
+class ComponentRecord(_Record):
     """A data set, backbone or strategy: who brought it, and with what parameters.
 
     Attributes:
@@ -81,7 +81,7 @@ class LabelsRecord(_Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetRecord(Component):
+class DatasetRecord(ComponentRecord):
     """What was tested, by content and not by location.
 
     Attributes:
@@ -117,7 +117,7 @@ class ProtocolRecord(_Record):
         folds: K.
         splits_sha256: which sample is where; empty in an `Experiment`.
         package: the distribution that brought it, and its ``version``; fer-bench itself has no version here.
-        params: every parameter of a plugin's protocol, ``files`` as in a `Component`.
+        params: every parameter of a plugin's protocol, ``files`` as in a `ComponentRecord`.
         code_sha256: of the syntax of a plugin's code, ``data_sha256`` of the files that the code names.
     """
 
@@ -135,7 +135,7 @@ class ProtocolRecord(_Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackboneRecord(Component):
+class BackboneRecord(ComponentRecord):
     """A backbone.
 
     Attributes:
@@ -157,7 +157,7 @@ class BackboneRecord(Component):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StrategyRecord(Component):
+class StrategyRecord(ComponentRecord):
     """A strategy.
 
     Attributes:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from fer_bench.results.records import Component, Experiment, to_json
+from fer_bench.results.records import ComponentRecord, Experiment, to_json
 
-ComponentT = TypeVar("ComponentT", bound=Component)
+ComponentT = TypeVar("ComponentT", bound=ComponentRecord)
 CODE = {
     "version": "",
     "code_sha256": "",
@@ -65,7 +65,7 @@ def explain(then: Experiment, now: Experiment) -> list[str]:
     return list(reasons)
 
 
-def _changed(field: str, old: object, new: object, component: Component) -> str:
+def _changed(field: str, old: object, new: object, component: ComponentRecord) -> str:
     """Return what a plugin changed."""
     if field == "version":
         return f"{component.package} {old}, now {new}"

@@ -19,7 +19,7 @@ from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.parameters import divide, run
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneParams, BackboneSpec
-from fer_bench.testing.conformance.rules import NotApplicable, Rule, rule
+from fer_bench.testing.conformance.rules import ConformanceRule, NotApplicable, rule
 from fer_bench.testing.conformance.spec import pickle_faults
 
 BATCH = 3
@@ -113,7 +113,7 @@ class BackboneSubject:
         return {name: np.asarray(value) for name, value in of_parameters.items()}, np.asarray(of_input)
 
 
-RULES: list[Rule[BackboneSubject]] = []
+RULES: list[ConformanceRule[BackboneSubject]] = []
 
 
 @rule(

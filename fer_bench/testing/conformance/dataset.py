@@ -21,7 +21,7 @@ from fer_bench.errors import DataError, FerBenchError, PluginError
 from fer_bench.labels import EXPRESSIONS
 from fer_bench.registry import Component
 from fer_bench.specs import DatasetSpec, Sample
-from fer_bench.testing.conformance.rules import NotApplicable, Rule, rule
+from fer_bench.testing.conformance.rules import ConformanceRule, NotApplicable, rule
 from fer_bench.testing.conformance.spec import pickle_faults
 from fer_bench.testing.layouts.damages import DAMAGES
 from fer_bench.testing.layouts.drawing import list_pictures
@@ -99,7 +99,7 @@ class DatasetSubject:
         return prepare(self.component, self.scratch if self.small else self._data_dir)
 
 
-RULES: list[Rule[DatasetSubject]] = []
+RULES: list[ConformanceRule[DatasetSubject]] = []
 
 
 @rule(

@@ -14,10 +14,10 @@ from fer_bench.evaluation.installed import make_metric
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.registry import Component
 from fer_bench.specs import MetricSpec
-from fer_bench.testing.conformance.rules import NotApplicable, Rule, rule
+from fer_bench.testing.conformance.rules import ConformanceRule, NotApplicable, rule
 from fer_bench.testing.conformance.spec import pickle_faults
 
-RULES: list[Rule[Component[MetricSpec]]] = []
+RULES: list[ConformanceRule[Component[MetricSpec]]] = []
 CLASSES = 4
 
 

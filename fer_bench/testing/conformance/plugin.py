@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fer_bench.plugins import Plugin
-from fer_bench.testing.conformance.rules import Rule, rule
+from fer_bench.testing.conformance.rules import ConformanceRule, rule
 
-RULES: list[Rule[Plugin]] = []
+RULES: list[ConformanceRule[Plugin]] = []
 
 
 @rule(

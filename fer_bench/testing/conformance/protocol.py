@@ -19,7 +19,7 @@ from fer_bench.registry import Component, Registry
 from fer_bench.specs import ProtocolSpec
 from fer_bench.tasks.protocols import settle
 from fer_bench.tasks.splitting import Samples, Splitter, deal, make_splitter
-from fer_bench.testing.conformance.rules import NotApplicable, Rule, rule
+from fer_bench.testing.conformance.rules import ConformanceRule, NotApplicable, rule
 from fer_bench.testing.conformance.spec import pickle_faults
 
 CLASSES = ("neutral", "happy", "sad")
@@ -82,7 +82,7 @@ class ProtocolSubject:
         return str([(train.tolist(), test.tolist()) for train, test in self.parts(seed, splitter)])
 
 
-RULES: list[Rule[ProtocolSubject]] = []
+RULES: list[ConformanceRule[ProtocolSubject]] = []
 
 
 @rule(

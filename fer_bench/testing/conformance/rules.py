@@ -20,7 +20,7 @@ class NotApplicable(Exception):
 
 
 @dataclass(frozen=True)
-class Rule(Generic[SubjectT]):
+class ConformanceRule(Generic[SubjectT]):
     """Something that every item of a kind has to do.
 
     Attributes:
@@ -39,12 +39,12 @@ class Rule(Generic[SubjectT]):
 
 
 def rule(
-    into: list[Rule[SubjectT]], *, expected: str, mend: str, needs: Sequence[str] = ()
+    into: list[ConformanceRule[SubjectT]], *, expected: str, mend: str, needs: Sequence[str] = ()
 ) -> Callable[[Check[SubjectT]], Check[SubjectT]]:
     """Return a decorator that adds a rule named after its function to a list."""
 
     def add(check: Check[SubjectT]) -> Check[SubjectT]:
-        into.append(Rule(check.__name__.replace("_", "-"), expected, mend, check, tuple(needs)))
+        into.append(ConformanceRule(check.__name__.replace("_", "-"), expected, mend, check, tuple(needs)))
         return check
 
     return add
@@ -97,7 +97,7 @@ class Suite(Generic[SubjectT]):
     kind: str
     item: str
     subject: SubjectT
-    rules: Sequence[Rule[SubjectT]]
+    rules: Sequence[ConformanceRule[SubjectT]]
     _findings: dict[str, Finding] = field(default_factory=dict[str, Finding])
 
     def cases(self) -> list[Case]:
@@ -121,7 +121,7 @@ class Suite(Generic[SubjectT]):
             )
         return self._findings[name]
 
-    def _check(self, wanted: Rule[SubjectT]) -> tuple[Literal["passed", "failed", "skipped"], str]:
+    def _check(self, wanted: ConformanceRule[SubjectT]) -> tuple[Literal["passed", "failed", "skipped"], str]:
         for name in wanted.needs:
             needed = self.finding(name)
             if needed.status != "passed":

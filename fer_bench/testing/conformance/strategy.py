@@ -24,7 +24,7 @@ from fer_bench.networks.backbone import Backbone
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneSpec, GradientPhase, Plan, StrategySpec
 from fer_bench.tasks.folds import Fold
-from fer_bench.testing.conformance.rules import NotApplicable, Rule, rule
+from fer_bench.testing.conformance.rules import ConformanceRule, NotApplicable, rule
 from fer_bench.testing.conformance.spec import pickle_faults
 from fer_bench.testing.tiny import tiny_backbone
 
@@ -136,7 +136,7 @@ class _Pictures:
         return batch
 
 
-RULES: list[Rule[StrategySubject]] = []
+RULES: list[ConformanceRule[StrategySubject]] = []
 
 
 @rule(
