@@ -70,7 +70,7 @@ def test_the_standard_error_agrees_with_an_independent_jackknife():
             values = [metric.compute(true[keep], one_hot(labels[keep], 4)) for labels in (first, second)]
             left_out.append(values[1] - values[0])
         jackknife = np.sqrt(59 / 60 * ((np.array(left_out) - np.mean(left_out)) ** 2).sum())
-        assert error == pytest.approx(jackknife, rel=0.08), name
+        assert error == pytest.approx(jackknife, rel=0.06), name
 
 
 def test_a_gain_never_fails_and_loss_metrics_point_the_other_way():
@@ -184,7 +184,7 @@ def simulate(rng, n, classes, *, drop, agreement, subjects=0, weights=None, reca
     return noninferiority_test(UAR, true, one_hot(first, classes), one_hot(second, classes), groups, margin=MARGIN)
 
 
-MARGIN, TRIALS = 0.06, 120
+MARGIN, TRIALS = 0.06, 400
 SETTINGS = {
     "independent": {"classes": 3, "agreement": 0.0},
     "correlated": {"classes": 7, "agreement": 0.8},

@@ -53,7 +53,7 @@ def flip_parts(parts: Array, shares: Array, level: float) -> tuple[float, float,
     if slack == 0:
         return 1.0, 0.0, 0.0
     signs = draw_flips(len(parts))
-    flipped, tied = (signs @ np.stack([parts, shares], axis=1)).T
+    flipped, tied = signs @ parts, signs @ shares  # one by one: BLAS takes twice as long for both as a matrix
     p_value = float((np.abs(flipped) >= abs(difference) - slack).mean())
     # A flip does not reject a true difference d where |flipped - d tied| >= |difference - d|: where d lies between two
     # roots on either side of the difference, and everywhere if all signs are alike.
