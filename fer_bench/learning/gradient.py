@@ -74,6 +74,20 @@ class State(NamedTuple):
     others: Table
 
 
+class Batches(NamedTuple):
+    """What steps take; of a single step, without the first axis.
+
+    Attributes:
+        x: (steps, batch, …), what `Inputs` gave.
+        target: (steps, batch, c) float32, the probability of each class.
+        rate: (steps,) float32.
+    """
+
+    x: jax.Array
+    target: jax.Array
+    rate: jax.Array
+
+
 class Trainer:
     """One gradient phase on one backbone, compiled once for all folds and seeds.
 
@@ -154,10 +168,12 @@ class Trainer:
         state, losses = self._take_steps(
             state,
             frozen,
-            self.devices.divide(_in_batches(x, batch), axis=1),
-            self.devices.divide(_in_batches(targets, batch), axis=1),
             weight,
-            _in_batches(np.array(rates, np.float32), 1)[:, 0],
+            Batches(
+                self.devices.divide(_in_batches(x, batch), axis=1),
+                self.devices.divide(_in_batches(targets, batch), axis=1),
+                jnp.asarray(_in_batches(np.array(rates, np.float32), 1)[:, 0]),
+            ),
             np.uint32(seed),
             np.uint32(first),
             np.int32(steps),
@@ -218,36 +234,27 @@ class Trainer:
         self,
         state: State,
         frozen: Table,
-        x: jax.Array,
-        target: jax.Array,
         weight: jax.Array,
-        rates: jax.Array,
+        batches: Batches,
         seed: jax.Array,
         first: jax.Array,
         count: jax.Array,
     ) -> tuple[State, jax.Array]:
-        """Take the first ``count`` of the steps whose batches and rates are given, and return the loss of each."""
+        """Take the first ``count`` of the steps, and return the loss of each."""
 
         def take(at: jax.Array, reached: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
             state, losses = reached
             number = first + at.astype(jnp.uint32)
-            state, loss = self._step(state, frozen, x[at], target[at], weight, rates[at], seed, number)
+            batch = Batches(*(values[at] for values in batches))
+            state, loss = self._step(state, frozen, weight, batch, seed, number)
             return state, losses.at[at].set(loss)
 
-        return jax.lax.fori_loop(0, count, take, (state, jnp.zeros(len(rates))))
+        return jax.lax.fori_loop(0, count, take, (state, jnp.zeros(len(batches.rate))))
 
     def _step(
-        self,
-        state: State,
-        frozen: Table,
-        x: jax.Array,
-        target: jax.Array,
-        weight: jax.Array,
-        rate: jax.Array,
-        seed: jax.Array,
-        step: jax.Array,
+        self, state: State, frozen: Table, weight: jax.Array, batch: Batches, seed: jax.Array, step: jax.Array
     ) -> tuple[State, jax.Array]:
-        learning, memory, others = state
+        (learning, memory, others), (x, target, rate) = state, batch
         phase, key = self.phase, jax.random.fold_in(jax.random.key(seed), step)
         if augment.needs_images(phase):
             changes, mixing = jax.random.split(jax.random.fold_in(key, 1))

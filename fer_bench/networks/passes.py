@@ -46,120 +46,148 @@ class _DoesNotFit(Exception):
     """Half precision does not hold the values."""
 
 
-def run_pass(
-    cache: Cache,
-    targets: Sequence[Target],
-    source: BackboneSource,
-    view: View,
-    positions: Array,
-    advance: Callable[[int], None],
-) -> None:
-    """Write a part for each target; for the first of them alone if several fail.
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """Images that run through the frozen stages of a backbone.
 
-    A part has half precision unless that does not hold the values of all its images. The answers of a finished
-    classifier are kept as they are: rounding must not turn them.
-
-    Args:
-        cache: where they are written; the keys are locked.
-        targets: what is kept.
+    Attributes:
+        cache: where the outputs are written; their keys are locked.
         source: the backbone.
         view: the images.
         positions: (k,) int, rising, of those that run; different images.
-        advance: called with the number of images done since the last call.
-
-    Raises:
-        PluginError: the backbone returns something else than it declares, or values that are not finite.
-        FerBenchError: the cache cannot be written, or is too small.
     """
-    done = 0
 
-    def count(images: int) -> None:
-        nonlocal done
-        done += images
-        advance(images)
+    cache: Cache
+    source: BackboneSource
+    view: View
+    positions: Array
 
-    first = targets[0]
-    try:
-        _write(cache, targets, source, view, positions, count)
-    except Exception as error:  # a later stage may raise anything, which is no fault of the first output
-        if len(targets) == 1 and not isinstance(error, _DoesNotFit):
-            raise
-        if done:
-            advance(-done)
-        if len(targets) > 1:
-            run_pass(cache, [first], source, view, positions, advance)
-        else:
-            wide = replace(first, output=replace(first.output, dtype=np.dtype(np.float32)))
-            _write(cache, [wide], source, view, positions, advance)
+    def write(self, targets: Sequence[Target], advance: Callable[[int], None]) -> None:
+        """Write a part for each target; for the first of them alone if several fail.
 
+        A part has half precision unless that does not hold the values of all its images. The answers of a finished
+        classifier are kept as they are: rounding must not turn them.
 
-def _write(
-    cache: Cache,
-    targets: Sequence[Target],
-    source: BackboneSource,
-    view: View,
-    positions: Array,
-    advance: Callable[[int], None],
-) -> None:
-    start, backbone, n = time.perf_counter(), source.built, len(positions)
-    outputs, hashes = [target.output for target in targets], view.hashes()[positions]
-    last, variants = max(output.stop for output in outputs), max(output.variants for output in outputs)
-    make = partial(Forward, backbone, outputs)
-    forward = make(batch=_batch(source, view, last, make))
-    batches = _batches(view, positions, forward.batch, backbone.input_size)
-    first = next(batches)
-    stops = [output.stop for output in outputs]
-    shapes = jax.eval_shape(partial(backbone.outputs, stops=stops), backbone.state, first[1])
-    with ExitStack() as stack:
-        writers: list[Writer] = []
-        for target, output in zip(targets, outputs, strict=True):
-            inner = _output_shape(source, output.stop, shapes[output.stop])
-            images = hashes[target.wanted]
-            shape = (len(images), output.variants, *inner)
-            writers.append(stack.enter_context(cache.writer(target.key, images, shape, output.dtype)))
-        compiled = start
-        for at, images, count in itertools.chain([first], batches):
-            for writer, target, (values, finite, fits) in zip(writers, targets, forward(images), strict=True):
-                output, wanted = target.output, target.wanted[at : at + count]
-                if not finite[:count].all():
-                    sample = view.column("id")[positions[at + np.flatnonzero(~finite)[0]]]
-                    raise PluginError(
-                        f"Backbone {backbone.name!r} returned {_words(backbone, output.stop)} that are not finite, "
-                        f"first for sample {sample!r}."
-                    )
-                if output.dtype == np.float16 and not fits[:count][wanted].all():
-                    raise _DoesNotFit
-                writer.append(values[:count] if wanted.all() else values[:count][wanted])
-            if at == 0:
-                compiled = time.perf_counter()
-            advance(count)
-        end = time.perf_counter()
-        rate = variants * ((n - forward.batch) / (end - compiled) if n > forward.batch else n / (end - start))
-        facts = {
-            "seconds": end - start,
-            "images_per_second": rate,
-            "batch": forward.batch,
-            "pass": uuid.uuid4().hex,
-            "passed": n,
+        Args:
+            targets: what is kept.
+            advance: called with the number of images done since the last call.
+
+        Raises:
+            PluginError: the backbone returns something else than it declares, or values that are not finite.
+            FerBenchError: the cache cannot be written, or is too small.
+        """
+        done = 0
+
+        def count(images: int) -> None:
+            nonlocal done
+            done += images
+            advance(images)
+
+        first = targets[0]
+        try:
+            self._write(targets, count)
+        except Exception as error:  # a later stage may raise anything, which is no fault of the first output
+            if len(targets) == 1 and not isinstance(error, _DoesNotFit):
+                raise
+            if done:
+                advance(-done)
+            if len(targets) > 1:
+                self.write([first], advance)
+            else:
+                wide = replace(first, output=replace(first.output, dtype=np.dtype(np.float32)))
+                self._write([wide], advance)
+
+    def _write(self, targets: Sequence[Target], advance: Callable[[int], None]) -> None:
+        start, backbone, n = time.perf_counter(), self.source.built, len(self.positions)
+        outputs, hashes = [target.output for target in targets], self.view.hashes()[self.positions]
+        last, variants = max(output.stop for output in outputs), max(output.variants for output in outputs)
+        make = partial(Forward, backbone, outputs)
+        forward = make(batch=self._batch_size(last, make))
+        batches = self._batches(forward.batch)
+        first = next(batches)
+        stops = [output.stop for output in outputs]
+        shapes = jax.eval_shape(partial(backbone.outputs, stops=stops), backbone.state, first[1])
+        with ExitStack() as stack:
+            writers: list[Writer] = []
+            for target, output in zip(targets, outputs, strict=True):
+                inner = _output_shape(self.source, output.stop, shapes[output.stop])
+                images = hashes[target.wanted]
+                shape = (len(images), output.variants, *inner)
+                writers.append(stack.enter_context(self.cache.writer(target.key, images, shape, output.dtype)))
+            compiled = start
+            for at, images, count in itertools.chain([first], batches):
+                for writer, target, (values, finite, fits) in zip(writers, targets, forward(images), strict=True):
+                    output, wanted = target.output, target.wanted[at : at + count]
+                    if not finite[:count].all():
+                        sample = self.view.column("id")[self.positions[at + np.flatnonzero(~finite)[0]]]
+                        raise PluginError(
+                            f"Backbone {backbone.name!r} returned {_words(backbone, output.stop)} that are not finite, "
+                            f"first for sample {sample!r}."
+                        )
+                    if output.dtype == np.float16 and not fits[:count][wanted].all():
+                        raise _DoesNotFit
+                    writer.append(values[:count] if wanted.all() else values[:count][wanted])
+                if at == 0:
+                    compiled = time.perf_counter()
+                advance(count)
+            end = time.perf_counter()
+            rate = variants * ((n - forward.batch) / (end - compiled) if n > forward.batch else n / (end - start))
+            facts = {
+                "seconds": end - start,
+                "images_per_second": rate,
+                "batch": forward.batch,
+                "pass": uuid.uuid4().hex,
+                "passed": n,
+            }
+            for writer, target in zip(writers, targets, strict=True):
+                writer.facts |= {**self._description(target), **facts}
+        self.source.record_rate(last, rate)
+
+    def _batch_size(self, stop: int, make: Callable[..., Forward]) -> int:
+        """Return the size of a batch; for a GPU or TPU as remembered for these stages and images, or found now."""
+        if jax.default_backend() == "cpu":
+            return BATCH
+        side = input_side(self.view, self.source.built.input_size)
+        shape = (*((self.view.shape or ()) if side is None else (side, side)), self.view.channels)
+        kinds = sorted(device.device_kind for device in jax.local_devices())
+        known = self.source.recall("batches", stop=stop, shape=shape, devices=kinds)
+        if known and known.strip().isdigit():
+            return int(known)
+        size = fitting_batch(lambda size: make(batch=size), shape)
+        self.source.remember("batches", str(size), stop=stop, shape=shape, devices=kinds)
+        return size
+
+    def _batches(self, batch: int) -> Iterator[tuple[int, Array, int]]:
+        """Yield (first index, (batch, h, w, c) uint8, images that count); the last image fills up the last batch.
+
+        The next batch is decoded while the device works on this one.
+        """
+        side = input_side(self.view, self.source.built.input_size)
+
+        def read(at: int) -> tuple[int, Array, int]:
+            here = self.positions[at : at + batch]
+            images = transforms.to_batch(self.view.images(here), side, self.view.channels)
+            return at, np.concatenate([images, np.repeat(images[-1:], batch - len(here), axis=0)]), len(here)
+
+        with ThreadPoolExecutor(1) as reader:
+            pending = reader.submit(read, 0)
+            for at in range(0, len(self.positions), batch):
+                ready = pending.result()
+                if at + batch < len(self.positions):
+                    pending = reader.submit(read, at + batch)
+                yield ready
+
+    def _description(self, target: Target) -> dict[str, Any]:
+        """Return what a part is, for `fer-bench cache status`."""
+        return {
+            "dataset": str(self.view.dataset),
+            "images": int(target.wanted.sum()),
+            "backbone": str(self.source.component),
+            "precision": self.source.identity["precision"],
+            "holds": _words(self.source.built, target.output.stop),
+            "variants": target.output.variants,
+            "type": target.output.dtype.name,
         }
-        for writer, target in zip(writers, targets, strict=True):
-            writer.facts |= {**_description(source, view, target), **facts}
-    source.record_rate(last, rate)
-
-
-def _batch(source: BackboneSource, view: View, stop: int, make: Callable[..., Forward]) -> int:
-    """Return the size of a batch; for a GPU or TPU as remembered for these stages and images, or found now."""
-    if jax.default_backend() == "cpu":
-        return BATCH
-    side = input_side(view, source.built.input_size)
-    shape = (*((view.shape or ()) if side is None else (side, side)), view.channels)
-    kinds = sorted(device.device_kind for device in jax.local_devices())
-    known = source.recall("batches", stop=stop, shape=shape, devices=kinds)
-    if known and known.strip().isdigit():
-        return int(known)
-    size = fitting_batch(lambda size: make(batch=size), shape)
-    source.remember("batches", str(size), stop=stop, shape=shape, devices=kinds)
-    return size
 
 
 def input_side(view: View, input_size: int) -> int | None:
@@ -187,37 +215,3 @@ def _words(backbone: Backbone, stop: int) -> str:
     if stop == len(backbone.stages):
         return "features"
     return f"outputs of stage {backbone.stages[stop - 1]!r}" if stop else "input images"
-
-
-def _description(source: BackboneSource, view: View, target: Target) -> dict[str, Any]:
-    """Return what a part is, for `fer-bench cache status`."""
-    return {
-        "dataset": str(view.dataset),
-        "images": int(target.wanted.sum()),
-        "backbone": str(source.component),
-        "precision": source.identity["precision"],
-        "holds": _words(source.built, target.output.stop),
-        "variants": target.output.variants,
-        "type": target.output.dtype.name,
-    }
-
-
-def _batches(view: View, positions: Array, batch: int, input_size: int) -> Iterator[tuple[int, Array, int]]:
-    """Yield (first index, (batch, h, w, c) uint8, images that count); the last batch is filled up by its last image.
-
-    The next batch is decoded while the device works on this one.
-    """
-    side = input_side(view, input_size)
-
-    def read(at: int) -> tuple[int, Array, int]:
-        here = positions[at : at + batch]
-        images = transforms.to_batch(view.images(here), side, view.channels)
-        return at, np.concatenate([images, np.repeat(images[-1:], batch - len(here), axis=0)]), len(here)
-
-    with ThreadPoolExecutor(1) as reader:
-        pending = reader.submit(read, 0)
-        for at in range(0, len(positions), batch):
-            ready = pending.result()
-            if at + batch < len(positions):
-                pending = reader.submit(read, at + batch)
-            yield ready

@@ -22,7 +22,7 @@ from fer_bench.keeping.cache import Cache, Entry
 from fer_bench.keeping.outputs import Outputs
 from fer_bench.keeping.space import FOLDER, Space
 from fer_bench.networks.forward import Output
-from fer_bench.networks.passes import Target, input_side, run_pass
+from fer_bench.networks.passes import Pass, Target, input_side
 from fer_bench.networks.source import BackboneSource
 from fer_bench.numerics import NUMERICS
 from fer_bench.specs import BackboneParams
@@ -166,7 +166,7 @@ def fetch(
                     if wanted.any():
                         targets.append(Target(other, Output(later, count, dtype, not exact), wanted))
             begin(sorted(target.output.stop for target in targets), len(positions))
-            run_pass(cache, targets, source, view, positions, advance)
+            Pass(cache, source, view, positions).write(targets, advance)
             entries, places = cache.open(name, hashes, serves)
             assert (places >= 0).all(), "rows that were just written are there"
     return Prefix(entries, places)

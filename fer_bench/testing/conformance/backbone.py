@@ -20,7 +20,7 @@ from fer_bench.networks.parameters import divide, run
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneParams, BackboneSpec
 from fer_bench.testing.conformance.rules import ConformanceRule, NotApplicable, rule
-from fer_bench.testing.conformance.spec import pickle_faults
+from fer_bench.testing.conformance.spec import add_pickle_rule
 
 BATCH = 3
 TOLERANCE = 1e-3
@@ -116,14 +116,7 @@ class BackboneSubject:
 RULES: list[ConformanceRule[BackboneSubject]] = []
 
 
-@rule(
-    RULES,
-    expected="the spec, its parameters and its Params class can be pickled, since runs may go to other processes",
-    mend="define the Params class at the top of a module, and name functions as 'package.module:attribute'",
-)
-def spec_pickles(subject: BackboneSubject) -> Iterator[str]:
-    """Yield what is lost in pickling."""
-    yield from pickle_faults(subject.component)
+add_pickle_rule(RULES, lambda subject: subject.component)
 
 
 @rule(

@@ -22,7 +22,7 @@ from fer_bench.labels import EXPRESSIONS
 from fer_bench.registry import Component
 from fer_bench.specs import DatasetSpec, Sample
 from fer_bench.testing.conformance.rules import ConformanceRule, NotApplicable, rule
-from fer_bench.testing.conformance.spec import pickle_faults
+from fer_bench.testing.conformance.spec import add_pickle_rule
 from fer_bench.testing.layouts.damages import DAMAGES
 from fer_bench.testing.layouts.drawing import list_pictures
 
@@ -102,14 +102,7 @@ class DatasetSubject:
 RULES: list[ConformanceRule[DatasetSubject]] = []
 
 
-@rule(
-    RULES,
-    expected="the spec, its parameters and its Params class can be pickled, since runs may go to other processes",
-    mend="define the Params class at the top of a module, and name the builder as 'package.module:Class'",
-)
-def spec_pickles(subject: DatasetSubject) -> Iterator[str]:
-    """Yield what is lost in pickling."""
-    yield from pickle_faults(subject.component)
+add_pickle_rule(RULES, lambda subject: subject.component)
 
 
 @rule(

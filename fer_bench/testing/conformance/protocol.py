@@ -20,7 +20,7 @@ from fer_bench.specs import ProtocolSpec
 from fer_bench.tasks.protocols import settle
 from fer_bench.tasks.splitting import Samples, Splitter, deal, make_splitter
 from fer_bench.testing.conformance.rules import ConformanceRule, NotApplicable, rule
-from fer_bench.testing.conformance.spec import pickle_faults
+from fer_bench.testing.conformance.spec import add_pickle_rule
 
 CLASSES = ("neutral", "happy", "sad")
 SUBJECTS = 24
@@ -198,11 +198,4 @@ def works_in_scikit_learn(subject: ProtocolSubject) -> Iterator[str]:
             yield f"cross_val_score gives {len(scores)} scores for {folds} folds"
 
 
-@rule(
-    RULES,
-    expected="the spec, its parameters and its Params class can be pickled, since runs may go to other processes",
-    mend="Define the Params class at the top of a module, and name functions as 'package.module:function'.",
-)
-def spec_pickles(subject: ProtocolSubject) -> Iterator[str]:
-    """Yield what is lost in pickling."""
-    yield from pickle_faults(subject.asked)
+add_pickle_rule(RULES, lambda subject: subject.asked)

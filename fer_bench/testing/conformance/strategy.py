@@ -25,7 +25,7 @@ from fer_bench.registry import Component
 from fer_bench.specs import BackboneSpec, GradientPhase, Plan, StrategySpec
 from fer_bench.tasks.folds import Fold
 from fer_bench.testing.conformance.rules import ConformanceRule, NotApplicable, rule
-from fer_bench.testing.conformance.spec import pickle_faults
+from fer_bench.testing.conformance.spec import add_pickle_rule
 from fer_bench.testing.tiny import tiny_backbone
 
 SAMPLES = 96
@@ -139,14 +139,7 @@ class _Pictures:
 RULES: list[ConformanceRule[StrategySubject]] = []
 
 
-@rule(
-    RULES,
-    expected="the spec, its parameters and its Params class can be pickled, since runs may go to other processes",
-    mend="define the Params class at the top of a module, and name the function as 'package.module:function'",
-)
-def spec_pickles(subject: StrategySubject) -> Iterator[str]:
-    """Yield what is lost in pickling."""
-    yield from pickle_faults(subject.component)
+add_pickle_rule(RULES, lambda subject: subject.component)
 
 
 @rule(
