@@ -24,6 +24,7 @@ from fer_bench import hookspecs, specs
 from fer_bench.atomic import write_file
 from fer_bench.cli import app
 from fer_bench.cli.options import annotation_of
+from fer_bench.reports.board_records import BoardRecord
 from fer_bench.results import records
 
 HERE = Path(__file__).parent
@@ -207,9 +208,10 @@ def _line(text: str) -> str:
 
 def schemas() -> dict[str, str]:
     """Return file below docs -> JSON Schema of a record."""
+    kinds = {f"schemas/{name}.schema.json": kind for name, kind in records.FILES.items()}
+    kinds["leaderboard.schema.json"] = BoardRecord
     return {
-        f"schemas/{name}.schema.json": json.dumps(records.json_schema(kind), indent=1, sort_keys=True) + "\n"
-        for name, kind in records.FILES.items()
+        name: json.dumps(records.json_schema(kind), indent=1, sort_keys=True) + "\n" for name, kind in kinds.items()
     }
 
 

@@ -14,7 +14,7 @@ from fer_bench.evaluation.metrics import evaluate
 from fer_bench.executors.progress import TerminalReporter
 from fer_bench.executors.run import run_grid
 from fer_bench.registry import Registry
-from fer_bench.reports.boards import to_flat_table
+from fer_bench.reports.board_records import to_flat_table
 from fer_bench.reports.leaderboard import build
 from fer_bench.reports.table import Table, value
 from fer_bench.results.reading import read_predictions

@@ -50,7 +50,11 @@ def test_a_leaderboard_keeps_its_schema(document):
 
 
 def test_the_schema_names_every_field(document):
-    assert {*document["rows"][0]} == {*SCHEMA["$defs"]["row"]["properties"]} == {*SCHEMA["$defs"]["row"]["required"]}
+    assert (
+        {*document["rows"][0]}
+        == {*SCHEMA["$defs"]["RowRecord"]["properties"]}
+        == {*SCHEMA["$defs"]["RowRecord"]["required"]}
+    )
 
 
 @pytest.mark.parametrize(

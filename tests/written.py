@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from fer_bench.reports import boards
+from fer_bench.reports import board_records, boards
 from fer_bench.reports.formats import csv, json, latex, markdown, terminal
 from fer_bench.reports.leaderboard import Row
 from fer_bench.reports.page import to_html
@@ -17,9 +17,9 @@ def write(form: str, rows: Sequence[Row], damaged: Sequence[str] = (), show: str
     """Return what ``fer-bench leaderboard --format FORM`` prints; of HTML, what its entities stand for."""
     match form:
         case "csv":
-            return csv.write(boards.to_flat_table(rows))
+            return csv.write(board_records.to_flat_table(rows))
         case "json":
-            return json.write(boards.record(rows, damaged))
+            return json.write(board_records.record(rows, damaged))
         case "html":
             return html.unescape(to_html(rows, damaged, show))
     tables = boards.to_tables(rows, damaged, show)

@@ -95,13 +95,13 @@ def leaderboard(
 
 def _write(form: Form, rows: Sequence[Row], damaged: Sequence[str], columns: Columns, *, to_file: bool) -> str:
     """Return a board in one format; a terminal's width and encoding count only where it is not written to a file."""
-    from fer_bench.reports import boards
+    from fer_bench.reports import board_records, boards
     from fer_bench.reports.formats import csv, json, latex, markdown, terminal
 
     if form == "csv":
-        return csv.write(boards.to_flat_table(rows))
+        return csv.write(board_records.to_flat_table(rows))
     if form == "json":
-        return json.write(boards.record(rows, damaged))
+        return json.write(board_records.record(rows, damaged))
     if form == "html":
         from fer_bench.reports.page import to_html
 

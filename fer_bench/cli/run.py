@@ -46,7 +46,7 @@ def run(
         registry.plugins.listen(TensorBoard(tensorboard), "--tensorboard")
     from fer_bench.executors.progress import TerminalReporter
     from fer_bench.executors.run import run_grid
-    from fer_bench.reports import boards, inflation
+    from fer_bench.reports import board_records, boards, inflation
     from fer_bench.reports.leaderboard import build
 
     with TerminalReporter(quiet) as reporter:
@@ -54,7 +54,7 @@ def run(
     damaged = list(finished.damaged)
     rows = build(finished.cells, left_out=damaged.append)
     if as_json:
-        print_json(boards.record(rows, damaged))
+        print_json(board_records.record(rows, damaged))
     else:
         twins = inflation.measure(finished.cells, lambda message: None)  # the board names them
         print_tables(*boards.to_tables(rows, damaged), *([inflation.to_table(twins)] if twins else []))

@@ -36,9 +36,9 @@ def plain(column: Column) -> pa.LargeStringArray:
 def encode(texts: pa.LargeStringArray) -> tuple[pa.LargeStringArray, Array]:
     """Return the distinct texts, in order, and (n,) int32 the place of each text among them."""
     encoded = texts.dictionary_encode()
-    order = numbers(compute.array_sort_indices(encoded.dictionary))
+    order = compute.array_sort_indices(encoded.dictionary)
     place = np.empty(len(order), np.int32)
-    place[order] = np.arange(len(order), dtype=np.int32)
+    place[numbers(order)] = np.arange(len(order), dtype=np.int32)
     return plain(encoded.dictionary.take(order)), place[numbers(encoded.indices)]
 
 

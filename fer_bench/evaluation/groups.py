@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 
 from fer_bench.arrays import Array
 from fer_bench.evaluation.checks import check_predictions, factorize
 from fer_bench.evaluation.metrics import Metric
+
+Name = TypeVar("Name")
 
 
 def score_groups(
@@ -62,7 +65,7 @@ def pick_alike(true: Array, groups: Array) -> tuple[Array, int]:
     return np.take(alike, code) & np.take(common, true), int(alike.sum())
 
 
-def find_worst_group(metric: Metric, values: dict[Any, float]) -> tuple[Any, float]:
+def find_worst_group(metric: Metric, values: Mapping[Name, float]) -> tuple[Name, float]:
     """Return the group that the metric calls worst, and its value; of equals, the first.
 
     Args:
@@ -73,6 +76,6 @@ def find_worst_group(metric: Metric, values: dict[Any, float]) -> tuple[Any, flo
     return worst, values[worst]
 
 
-def measure_gap(values: dict[Any, float]) -> float:
+def measure_gap(values: Mapping[Any, float]) -> float:
     """Return the largest difference between two groups, 0 or more, in the metric's unit."""
     return max(values.values()) - min(values.values())

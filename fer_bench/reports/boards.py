@@ -1,17 +1,15 @@
-"""The rows of a leaderboard as tables, and as records for JSON and CSV."""
+"""The rows of a leaderboard as tables."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import groupby
-from typing import Any
 
 from fer_bench.evaluation.intervals import FEW_UNITS
-from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports import across, cost, parts, standing
 from fer_bench.reports.leaderboard import Row, Score
-from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate, texts
+from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
 
 EXTRA: Mapping[str, Callable[[Sequence[Row]], list[Field[Row]]]] = {
     "cost": cost.fields,
@@ -21,13 +19,6 @@ EXTRA: Mapping[str, Callable[[Sequence[Row]], list[Field[Row]]]] = {
 }
 """What tables show in place of scores, by name: the columns that a board needs."""
 
-SCHEMA = 3
-"""Version of the JSON format."""
-
-NESTED = ("scores", "chance", "soft", "interval", "ranks", "cost", "groups", "cells", "behind", "sources")
-"""Fields of a record that hold several values, or None."""
-
-CHANCE = ("uniform", "prior", "uar", "uniform_limit", "prior_limit")
 TITLES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro-F1"}
 
 
@@ -46,75 +37,6 @@ def to_tables(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores")
     if (ranking := across.rank_across(rows)) is not None:
         tables.append(across.to_table(ranking))
     return [*tables, Table(notes=tuple(notes(rows, damaged)))]
-
-
-def to_flat_table(rows: Sequence[Row]) -> Table:
-    """Return all rows in one table for programs: scores 0 to 1, ``<metric>_mean`` and ``<metric>_std``."""
-    records = [_flatten(_record(row)) for row in rows]
-    names = list(dict.fromkeys(key for record in records for key in record)) or ["dataset"]
-    return Table("", texts(*names), tuple(tuple(record.get(name) for name in names) for record in records))
-
-
-def record(rows: Sequence[Row], damaged: Sequence[str]) -> dict[str, Any]:
-    """Return ``{"schema": 3, "rows": […], "damaged": […]}`` as plain values; scores lie in 0 to 1."""
-    return {"schema": SCHEMA, "rows": [_record(row) for row in rows], "damaged": list(damaged)}
-
-
-def _flatten(record: dict[str, Any]) -> dict[str, Cell]:
-    """Return the record of a row without nesting; boards differ in their groups and metrics."""
-    scores: dict[str, dict[str, Cell]] = record["scores"]
-    chance: dict[str, Cell] = record["chance"] or {}
-    soft: dict[str, Cell] = record["soft"] or {}
-    flat = {key: value for key, value in record.items() if key not in NESTED}
-    flat |= {key: "; ".join(record[key]) for key in ("ignores", "errors")}
-    for name in sorted({*STANDARD, *scores}):
-        flat |= {f"{name}_{key}": scores.get(name, {}).get(key) for key in ("mean", "std")}
-    flat |= {f"cost_{name}": value for name, value in record["cost"].items()}
-    for group, known in record["groups"].items():
-        flat |= {f"group_{group}_{key}": value for key, value in known.items()}
-    flat |= {f"soft_{key}": soft.get(key) for key in ("accuracy", "kl")}
-    flat |= standing.flatten(record)
-    flat |= {f"chance_{key}": chance.get(key) for key in CHANCE}
-    return flat | {f"cells_{key}": record["cells"][key] for key in ("ok", "failed")}
-
-
-def _record(row: Row) -> dict[str, Any]:
-    """Return a row as plain JSON."""
-    scores = {name: {"mean": score.mean, "std": score.std} for name, score in row.scores.items()}
-    return {
-        "dataset": row.dataset,
-        "limit": row.limit,
-        "synthetic": row.synthetic,
-        "protocol": row.protocol,
-        "ignores": list(row.ignores),
-        "labels": row.labels,
-        "trained_on": row.trained_on,
-        "folds": row.folds,
-        "seeds": row.seeds,
-        "split_seeds": row.split_seeds,
-        "backbone": row.backbone,
-        "strategy": row.strategy,
-        "baseline": row.baseline,
-        "variant": row.variant,
-        "finished": row.finished,
-        "older": row.older,
-        "precision": row.precision,
-        "classes": row.classes,
-        "n": row.n,
-        "faces": row.faces,
-        "scores": scores,
-        "metric": row.metric.name,
-        "chance": asdict(row.chance) if row.chance else None,
-        **standing.record(row),
-        "cells": {"ok": row.ok, "failed": row.failed},
-        "parameters": row.parameters,
-        "trained_parameters": row.trained_parameters,
-        "seconds": None if row.seconds is None else round(row.seconds, 3),
-        "cost": cost.record(row),
-        **parts.record(row),
-        "converged": row.converged,
-        "errors": list(row.errors),
-    }
 
 
 def boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:

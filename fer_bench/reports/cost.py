@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from fer_bench.networks import WORK
 from fer_bench.reports.leaderboard import Row
@@ -11,7 +11,7 @@ from fer_bench.reports.table import Cell, Column, Field, Shown
 from fer_bench.results.records import Cost
 
 
-def record(row: Row) -> dict[str, Any]:
+def record(row: Row) -> dict[str, int | float | None]:
     """Return what a row cost, as its cells say it; None where they do not.
 
     ``<work>_s`` are seconds that its cells took in all: what was found in the cache cost nothing there, while

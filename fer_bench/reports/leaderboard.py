@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from fer_bench.evaluation.intervals import Interval
 from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate_parts
 from fer_bench.reports import comparison
 from fer_bench.results.predictions import Predictions
-from fer_bench.results.records import DatasetRecord, Experiment, Measures, ProtocolRecord
+from fer_bench.results.records import Amount, DatasetRecord, Experiment, Measures, ProtocolRecord, Record
 from fer_bench.results.rows import MethodRow, group, newest
 from fer_bench.results.store import StoredCell
 
@@ -29,7 +29,7 @@ BASELINE = "majority-class"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class Score(Record):
     """A metric of a row.
 
     Attributes:
@@ -39,11 +39,11 @@ class Score:
     """
 
     mean: float
-    std: float | None
+    std: Amount | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sources:
+class Sources(Record):
     """By how much the metric that orders the rows varies, each a standard deviation in the metric's unit.
 
     Attributes:
@@ -54,10 +54,10 @@ class Sources:
         trainings: of the score of seeds that trained on the same folds; None where no two did.
     """
 
-    subjects: float | None
-    folds: float | None
-    seeds: float | None
-    trainings: float | None
+    subjects: Amount | None
+    folds: Amount | None
+    seeds: Amount | None
+    trainings: Amount | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,7 @@ class Row:
         return BASELINE if self.baseline else self.experiment.strategy.text
 
     @property
-    def precision(self) -> str:
+    def precision(self) -> Literal["", "float32", "bfloat16"]:
         """Of the products; empty for the baseline."""
         return "" if self.baseline else self.experiment.backbone.precision
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,83 +12,123 @@ from fer_bench.evaluation.groups import find_worst_group, measure_gap, pick_alik
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports.leaderboard import Row
 from fer_bench.reports.table import Cell, Column, Field, Shown
+from fer_bench.results.records import AtLeastTwo, Count, Record, Share
 
 FEWEST = 10
 """Predictions that a group must have: what fewer say is mostly noise."""
 
-COVERAGE = Column("coverage %", "number")
+
+@dataclass(frozen=True, kw_only=True)
+class GroupRecord(Record):
+    """How a row does by a column of groups, on those that `compare_groups` compares.
+
+    Attributes:
+        worst: the group with the lowest UAR.
+        uar: of the worst group.
+        n: predictions of the worst group.
+        gap: largest difference of UAR between two groups.
+        compared: groups that were compared.
+    """
+
+    worst: str
+    uar: Share
+    n: Count
+    gap: Share
+    compared: AtLeastTwo
 
 
-def record(row: Row) -> dict[str, Any]:
-    """Return ``coverage``, ``groups`` and ``soft`` of all predictions of a row, pooled.
+@dataclass(frozen=True, kw_only=True)
+class SoftRecord(Record):
+    """How a row agrees with annotators' votes.
 
-    ``coverage`` is the share of the data set's images that were tested, None if its size is not known. ``groups`` has
-    for each column of groups the UAR (0 to 1) of the ``worst`` of those with ``FEWEST`` predictions or more, with its
-    ``n`` predictions, the largest ``gap`` between two and how many were ``compared``: those that hold the classes that
-    most of them hold, on these classes (`pick_alike`). A column with fewer than two such groups is left out. ``soft``
-    has ``accuracy`` (share of annotators who agree) and ``kl`` (nats), or is None.
+    Attributes:
+        accuracy: share of annotators who agree.
+        kl: divergence in nats.
+    """
+
+    accuracy: Share
+    kl: float
+
+
+def measure_coverage(row: Row) -> float | None:
+    """Return the share of the data set's images that were tested; None if its size or nothing of it is known."""
+    size = row.experiment.dataset.n
+    return row.n / size if size and row.pooled else None
+
+
+def compare_groups(row: Row) -> dict[str, GroupRecord]:
+    """Return for each column of groups what all predictions of a row, pooled, say of its groups.
+
+    Compared are the groups of ``FEWEST`` predictions or more that hold the classes that most of them hold, on these
+    classes (`pick_alike`). A column with fewer than two such groups is left out.
     """
     pooled = row.pooled
     if pooled is None:
-        return {"coverage": None, "groups": {}, "soft": None}
-    size = row.experiment.dataset.n
-    groups = {}
+        return {}
+    records: dict[str, GroupRecord] = {}
     for name, (names, codes) in pooled.groups.items():
         known = np.flatnonzero(codes >= 0)
         large = known[np.bincount(codes[known], minlength=len(names))[codes[known]] >= FEWEST]
         alike, compared = pick_alike(pooled.labels[large], codes[large]) if len(large) else (large, 0)
         if compared:
             rows = large[alike]
-            values = score_groups(STANDARD["uar"], pooled.labels[rows], pooled.probabilities[rows], codes[rows])
+            values: dict[int, float] = score_groups(
+                STANDARD["uar"], pooled.labels[rows], pooled.probabilities[rows], codes[rows]
+            )
             code, worst = find_worst_group(STANDARD["uar"], values)
             n, gap = int((codes[rows] == code).sum()), measure_gap(values)
-            groups[name] = {"worst": names[code], "uar": worst, "n": n, "gap": gap, "compared": compared}
-    soft = None
-    if pooled.soft is not None:
-        scores = (function(pooled.soft, pooled.probabilities) for function in (soft_accuracy, soft_kl))
-        soft = dict(zip(("accuracy", "kl"), scores, strict=True))
-    return {"coverage": row.n / size if size else None, "groups": groups, "soft": soft}
+            records[name] = GroupRecord(worst=names[code], uar=worst, n=n, gap=gap, compared=compared)
+    return records
+
+
+def score_soft(row: Row) -> SoftRecord | None:
+    """Return how all predictions of a row, pooled, agree with soft labels; None where there are none."""
+    if row.pooled is None or row.pooled.soft is None:
+        return None
+    soft, probabilities = row.pooled.soft, row.pooled.probabilities
+    return SoftRecord(accuracy=soft_accuracy(soft, probabilities), kl=soft_kl(soft, probabilities))
 
 
 def group_fields(board: Sequence[Row]) -> list[Field[Row]]:
     """Return the columns of groups: the worst group of each, and the largest gap."""
-    records = {id(row): record(row) for row in board}
+    records = {id(row): compare_groups(row) for row in board}
     fields: list[Field[Row]] = []
-    for name in sorted({name for known in records.values() for name in known["groups"]}):
+    for name in sorted({name for known in records.values() for name in known}):
 
         def worst(row: Row, name: str = name) -> Cell:
-            group = records[id(row)]["groups"].get(name)
-            return (
-                Shown(f"{100 * group['uar']:.1f} ({group['worst']}, n {group['n']:,})", group["uar"]) if group else None
-            )
+            group = records[id(row)].get(name)
+            return Shown(f"{100 * group.uar:.1f} ({group.worst}, n {group.n:,})", group.uar) if group else None
 
         def gap(row: Row, name: str = name) -> Cell:
-            group = records[id(row)]["groups"].get(name)
-            return _percent(group["gap"] if group else None)
+            group = records[id(row)].get(name)
+            return _percent(group.gap if group else None)
 
         fields.append((Column(f"worst {name}, UAR %", "number", "higher"), worst))
         fields.append((Column(f"{name} gap", "number", "lower"), gap))
-    return [*fields, (COVERAGE, lambda row: _percent(records[id(row)]["coverage"]))]
+    return [*fields, COVERAGE]
 
 
 def soft_fields(board: Sequence[Row]) -> list[Field[Row]]:
     """Return the columns of agreement with annotators' votes."""
-    records = {id(row): record(row) for row in board}
+    records = {id(row): score_soft(row) for row in board}
 
     def kl(row: Row) -> Cell:
-        soft = records[id(row)]["soft"]
-        return Shown(f"{soft['kl']:.3f}", soft["kl"]) if soft else None
+        soft = records[id(row)]
+        return Shown(f"{soft.kl:.3f}", soft.kl) if soft else None
 
     def accuracy(row: Row) -> Cell:
-        soft = records[id(row)]["soft"]
-        return _percent(soft["accuracy"] if soft else None)
+        soft = records[id(row)]
+        return _percent(soft.accuracy if soft else None)
 
     return [
         (Column("soft accuracy %", "number", "higher"), accuracy),
         (Column("KL (nats)", "number", "lower"), kl),
-        (COVERAGE, lambda row: _percent(records[id(row)]["coverage"])),
+        COVERAGE,
     ]
 
 
 def _percent(share: float | None) -> Cell:
     return None if share is None else Shown(f"{100 * share:.1f}", share)
+
+
+COVERAGE: Field[Row] = (Column("coverage %", "number"), lambda row: _percent(measure_coverage(row)))

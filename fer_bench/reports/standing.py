@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 from fer_bench.evaluation.flips import FEWEST_UNITS
 from fer_bench.evaluation.metrics import Metric
@@ -30,40 +28,6 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
 
     columns = [field("SE subjects", "subjects"), field("SD folds", "folds"), field("SD seeds", "seeds")]
     return [*columns, field("SD seeds, same folds", "trainings")] if same_folds else columns
-
-
-def record(row: Row) -> dict[str, Any]:
-    """Return what the tests say of a row as plain values; None where it has no standing."""
-    standing, interval = row.standing, row.interval
-    behind = {"rope": standing.rope, "probability": round(standing.behind, 4)} if standing else None
-    ends = {key: getattr(interval, key) for key in ("low", "high", "level", "units")} if interval else None
-    return {
-        "interval": ends,
-        "tier": row.tier,
-        "ranks": list(standing.ranks) if standing else None,
-        "may_be_best": standing.may_be_best if standing else None,
-        "behind": behind,
-        "above_baseline": standing.above_baseline if standing else None,
-        "sources": asdict(row.sources) if row.sources else None,
-        "folds_without_a_class": row.lacking,
-    }
-
-
-def flatten(record: dict[str, Any]) -> dict[str, Cell]:
-    """Return the nested parts of ``record`` without nesting."""
-    low, high = record["ranks"] or (None, None)
-    parts = (("behind", ("rope", "probability")), ("sources", ("subjects", "folds", "seeds", "trainings")))
-    flat: dict[str, Cell] = {}
-    for name, keys in parts:
-        values: dict[str, Cell] = record[name] or {}
-        flat |= {f"{name}_{key}": values.get(key) for key in keys}
-    interval: dict[str, Cell] = record["interval"] or {}
-    return {
-        **flat,
-        **{f"interval_{key}": interval.get(key) for key in ("low", "high")},
-        "rank_low": low,
-        "rank_high": high,
-    }
 
 
 def explain(rows: Sequence[Row]) -> str:

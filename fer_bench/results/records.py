@@ -38,6 +38,8 @@ BASELINE_SCHEMA = 2
 MOST_CLASSES = 10_000
 
 Count = Annotated[StrictInt, Field(ge=0, lt=2**63)]
+AtLeastOne = Annotated[StrictInt, Field(ge=1)]
+AtLeastTwo = Annotated[StrictInt, Field(ge=2)]
 Images = Annotated[StrictInt, Field(ge=0, lt=2**31)]
 Seed = Annotated[StrictInt, Field(ge=0, lt=2**32)]
 Amount = Annotated[StrictFloat, Field(ge=0)]
@@ -47,14 +49,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Record:
+class Record:
     """Unknown fields are refused, since the id of a cell is a hash of all that it says."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComponentRecord(_Record):
+class ComponentRecord(Record):
     """A data set, backbone or strategy: who brought it, and with what parameters.
 
     Attributes:
@@ -73,7 +75,7 @@ class ComponentRecord(_Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelsRecord(_Record):
+class LabelsRecord(Record):
     """A label set, and what each native label becomes in it; None where it has no place."""
 
     set: str
@@ -108,7 +110,7 @@ class DatasetRecord(ComponentRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProtocolRecord(_Record):
+class ProtocolRecord(Record):
     """How samples were dealt to folds.
 
     Attributes:
@@ -174,7 +176,7 @@ class StrategyRecord(ComponentRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Experiment(_Record):
+class Experiment(Record):
     """What all cells of a row have in common: data set x protocol x backbone x strategy, without splits.
 
     Attributes:
@@ -217,7 +219,7 @@ class Experiment(_Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell(_Record):
+class Cell(Record):
     """A cell: one fold and seed of an experiment. Its id is the hash of all that decides its result.
 
     Attributes:
@@ -279,7 +281,7 @@ class Cell(_Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seconds(_Record):
+class Seconds(Record):
     """Of the features, whenever they were computed, and of the fit."""
 
     features: Amount
@@ -287,7 +289,7 @@ class Seconds(_Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeakMemory(_Record):
+class PeakMemory(Record):
     """The most bytes that the process had held by the end of the cell; None where that is not known."""
 
     host: Count | None
@@ -295,7 +297,7 @@ class PeakMemory(_Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cost(_Record):
+class Cost(Record):
     """What a cell took: seconds by what they went to, memory, and operations of one image's forward pass."""
 
     seconds: dict[str, Amount]
@@ -304,7 +306,7 @@ class Cost(_Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaceCounts(_Record):
+class FaceCounts(Record):
     """Share of the images in which a face was found, and how many of the tested ones."""
 
     coverage: Share
@@ -313,7 +315,7 @@ class FaceCounts(_Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measures(_Record):
+class Measures(Record):
     """Numbers about the work of a cell.
 
     Attributes:
@@ -340,7 +342,7 @@ class Measures(_Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResultRecord(_Record):
+class ResultRecord(Record):
     """How a cell ended: ``result.json``. A cell that failed says why and has no measures.
 
     Attributes:
@@ -354,7 +356,7 @@ class ResultRecord(_Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source(_Record):
+class Source(Record):
     """A package: its commit and whether files were changed against it, or why neither is known."""
 
     version: str
@@ -393,7 +395,7 @@ class Provenance:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin(_Record):
+class Origin(Record):
     """Where a row of a baseline comes from: cells, Python, and the commit of each package."""
 
     cells: tuple[str, ...]
@@ -419,7 +421,7 @@ class BaselineRow(Experiment):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BaselineIndex(_Record):
+class BaselineIndex(Record):
     """``baseline.json``."""
 
     rows: tuple[BaselineRow, ...]

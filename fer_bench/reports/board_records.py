@@ -1,0 +1,196 @@
+"""A leaderboard as records: its JSON, whose published schema is written from these classes, and one flat table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from fer_bench.evaluation.metrics import STANDARD
+from fer_bench.reports import cost, parts
+from fer_bench.reports.leaderboard import Row, Score, Sources
+from fer_bench.reports.parts import GroupRecord, SoftRecord
+from fer_bench.reports.table import Cell, Table, texts
+from fer_bench.results.records import Amount, AtLeastOne, AtLeastTwo, Count, Record, Share
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntervalRecord(Record):
+    """The confidence interval of a score; ``units`` are the subjects or images that were resampled."""
+
+    low: float
+    high: float
+    level: Share
+    units: AtLeastTwo
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChanceRecord(Record):
+    """As `fer_bench.evaluation.chance.Chance`."""
+
+    uniform: Share
+    prior: Share
+    uar: Share
+    uniform_limit: Share
+    prior_limit: Share
+    level: Share
+
+
+@dataclass(frozen=True, kw_only=True)
+class BehindRecord(Record):
+    """The probability of being worse than the first row of the board by more than ``rope``."""
+
+    rope: Amount
+    probability: Share
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellCounts(Record):
+    """How many cells of a row are done, and how many failed."""
+
+    ok: Count
+    failed: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowRecord(Record):
+    """A row; docs/leaderboard.md says what each field is. What is null is not known."""
+
+    dataset: str
+    limit: AtLeastTwo | None
+    synthetic: bool
+    protocol: str
+    ignores: tuple[str, ...]
+    labels: str
+    trained_on: str
+    folds: AtLeastOne
+    seeds: AtLeastOne
+    split_seeds: Count
+    backbone: str
+    strategy: str
+    baseline: bool
+    variant: str
+    finished: str
+    older: Count
+    precision: Literal["", "float32", "bfloat16"]
+    classes: AtLeastTwo
+    n: Count
+    faces: Share | None
+    scores: dict[str, Score]
+    metric: str
+    chance: ChanceRecord | None
+    interval: IntervalRecord | None
+    tier: str
+    ranks: tuple[AtLeastOne, AtLeastOne] | None
+    may_be_best: bool | None
+    behind: BehindRecord | None
+    above_baseline: bool | None
+    sources: Sources | None
+    folds_without_a_class: Count
+    cells: CellCounts
+    parameters: Count | None
+    trained_parameters: Count | None
+    seconds: Amount | None
+    cost: dict[str, Count | Amount | None]
+    coverage: Share | None
+    groups: dict[str, GroupRecord]
+    soft: SoftRecord | None
+    converged: bool
+    errors: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardRecord(Record):
+    """A leaderboard, and a message for each cell that was left out of it."""
+
+    schema: Literal[3]
+    rows: tuple[RowRecord, ...]
+    damaged: tuple[str, ...]
+
+
+def record(rows: Sequence[Row], damaged: Sequence[str]) -> dict[str, Any]:
+    """Return a leaderboard as plain values that keep the schema of `BoardRecord`; scores lie in 0 to 1."""
+    return asdict(BoardRecord(schema=3, rows=tuple(map(_record, rows)), damaged=tuple(damaged)))
+
+
+def to_flat_table(rows: Sequence[Row]) -> Table:
+    """Return all rows in one table for programs: scores 0 to 1, ``<metric>_mean`` and ``<metric>_std``."""
+    flat = [_flatten(_record(row)) for row in rows]
+    names = list(dict.fromkeys(name for row in flat for name in row)) or ["dataset"]
+    return Table("", texts(*names), tuple(tuple(row.get(name) for name in names) for row in flat))
+
+
+def _record(row: Row) -> RowRecord:
+    standing, interval = row.standing, row.interval
+    ends = interval and IntervalRecord(low=interval.low, high=interval.high, level=interval.level, units=interval.units)
+    return RowRecord(
+        dataset=row.dataset,
+        limit=row.limit,
+        synthetic=row.synthetic,
+        protocol=row.protocol,
+        ignores=row.ignores,
+        labels=row.labels,
+        trained_on=row.trained_on,
+        folds=row.folds,
+        seeds=row.seeds,
+        split_seeds=row.split_seeds,
+        backbone=row.backbone,
+        strategy=row.strategy,
+        baseline=row.baseline,
+        variant=row.variant,
+        finished=row.finished,
+        older=row.older,
+        precision=row.precision,
+        classes=row.classes,
+        n=row.n,
+        faces=row.faces,
+        scores=row.scores,
+        metric=row.metric.name,
+        chance=row.chance and ChanceRecord(**asdict(row.chance)),
+        interval=ends,
+        tier=row.tier,
+        ranks=standing and standing.ranks,
+        may_be_best=standing and standing.may_be_best,
+        behind=standing and BehindRecord(rope=standing.rope, probability=round(standing.behind, 4)),
+        above_baseline=standing and standing.above_baseline,
+        sources=row.sources,
+        folds_without_a_class=row.lacking,
+        cells=CellCounts(ok=row.ok, failed=row.failed),
+        parameters=row.parameters,
+        trained_parameters=row.trained_parameters,
+        seconds=None if row.seconds is None else round(row.seconds, 3),
+        cost=cost.record(row),
+        coverage=parts.measure_coverage(row),
+        groups=parts.compare_groups(row),
+        soft=parts.score_soft(row),
+        converged=row.converged,
+        errors=row.errors,
+    )
+
+
+def _flatten(record: RowRecord) -> dict[str, Cell]:
+    """Return the record of a row without nesting; boards differ in their groups and metrics."""
+    plain: dict[str, Any] = {field.name: getattr(record, field.name) for field in fields(record)}
+    flat: dict[str, Cell] = {name: value for name, value in plain.items() if name not in NESTED}
+    flat |= {"ignores": "; ".join(record.ignores), "errors": "; ".join(record.errors)}
+    for name in sorted({*STANDARD, *record.scores}):
+        flat |= _spread(name, Score, record.scores.get(name))
+    flat |= {f"cost_{name}": value for name, value in record.cost.items()}
+    for name, group in record.groups.items():
+        flat |= _spread(f"group_{name}", GroupRecord, group)
+    flat |= _spread("soft", SoftRecord, record.soft)
+    flat |= _spread("behind", BehindRecord, record.behind) | _spread("sources", Sources, record.sources)
+    flat |= _spread("interval", IntervalRecord, record.interval, without=("level", "units"))
+    flat["rank_low"], flat["rank_high"] = record.ranks or (None, None)
+    flat |= _spread("chance", ChanceRecord, record.chance, without=("level",))
+    return flat | _spread("cells", CellCounts, record.cells)
+
+
+def _spread(prefix: str, kind: type[Record], part: Record | None, without: Sequence[str] = ()) -> dict[str, Cell]:
+    """Return ``<prefix>_<field>`` -> value of each field of a kind of record; None where there is no record."""
+    names = [field.name for field in fields(kind) if field.name not in without]
+    return {f"{prefix}_{name}": getattr(part, name, None) for name in names}
+
+
+NESTED = ("scores", "chance", "soft", "interval", "ranks", "cost", "groups", "cells", "behind", "sources")
+"""Fields of a row that hold several values, or None."""
