@@ -35,6 +35,7 @@ GROUPS = {
     "Backbones": ["BackboneSpec", "ImageInput", "WeightsSpec", "BackboneParams"],
     "Strategies": ["StrategySpec", "Plan", "ConvexPhase", "ReadoutPhase", "GradientPhase", "Rule", "AnswerPhase"],
     "Metrics": ["MetricSpec"],
+    "Executors": ["ExecutorSpec"],
     "Parameters": ["Params"],
 }
 

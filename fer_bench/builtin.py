@@ -1,11 +1,11 @@
-"""What fer-bench itself brings, by the hooks that plugins implement: its protocols. Imports nothing heavy."""
+"""What fer-bench itself brings, by the hooks that plugins implement: protocols and executors. Imports nothing heavy."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
 from fer_bench.hookspecs import hookimpl
-from fer_bench.specs import MOST_FOLDS, Params, ProtocolSpec
+from fer_bench.specs import MOST_FOLDS, ExecutorSpec, Params, ProtocolSpec
 
 _SPLITTERS = "fer_bench.tasks.splitters"
 
@@ -38,6 +38,27 @@ class OfficialParams(Params):
         "split",
         json_schema_extra={"setting": "test_split"},
     )
+
+
+class ProcessesParams(Params):
+    """Parameters of worker processes."""
+
+    workers: int = Field(2, ge=1, le=256, description="number of processes")
+    gpus: int = Field(0, ge=0, description="GPUs of each worker, which then sees no others; 0 lets each see all")
+
+
+@hookimpl
+def fer_bench_executors() -> list[ExecutorSpec]:
+    """Return the executors of fer-bench."""
+    return [
+        ExecutorSpec(name="local", summary="in this process", execute="fer_bench.executors.local:execute"),
+        ExecutorSpec(
+            name="processes",
+            summary="worker processes of this machine",
+            execute="fer_bench.executors.processes:execute",
+            params=ProcessesParams,
+        ),
+    ]
 
 
 @hookimpl

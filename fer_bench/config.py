@@ -105,6 +105,11 @@ class RunConfig(BaseModel):
         ),
         Option(group="Grid"),
     ] = "auto"
+    executor: Annotated[
+        str,
+        Field(description="What runs the cells: local, processes or a plugin's."),
+        Option(group="Grid", metavar=COMPONENT),
+    ] = "local"
     protocol: Annotated[
         str,
         Field(
@@ -260,7 +265,7 @@ class RunConfig(BaseModel):
         """Return the runs of ``file`` with ``overrides`` laid over each: one, or those that its ``runs`` list.
 
         Each entry of ``runs`` has keys of its own; all other keys of the file are defaults for every run. Folders
-        are the same for all.
+        and the executor are the same for all.
 
         Raises:
             FerBenchError: as `build`; the faults of all runs at once.
@@ -274,7 +279,7 @@ class RunConfig(BaseModel):
         made: list[Self] = []
         faults: list[str] = []
         for number, entry in enumerate(entries, 1):
-            placed = sorted({"runs_dir", "data_dir", "cache_dir"} & set(entry))
+            placed = sorted({"runs_dir", "data_dir", "cache_dir", "executor"} & set(entry))
             faults += [f"run {number}: {key!r} is the same for all runs; move it to the top" for key in placed]
             try:
                 made.append(cls._check({**values, **entry}, overrides, file))

@@ -9,7 +9,7 @@ from typing import Any
 import pluggy
 
 from fer_bench.about import PROJECT
-from fer_bench.specs import BackboneSpec, DatasetSpec, MetricSpec, ProtocolSpec, StrategySpec
+from fer_bench.specs import BackboneSpec, DatasetSpec, ExecutorSpec, MetricSpec, ProtocolSpec, StrategySpec
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -43,6 +43,11 @@ def fer_bench_strategies() -> Iterable[StrategySpec]:
 def fer_bench_metrics() -> Iterable[MetricSpec]:
     """Return the metrics that this plugin brings. Called once, when the plugin is loaded."""
     ...
+
+
+@hookspec
+def fer_bench_executors() -> Iterable[ExecutorSpec]:  # pyright: ignore[reportReturnType]
+    """Return the executors that this plugin brings. Called once, when the plugin is loaded."""
 
 
 @hookspec

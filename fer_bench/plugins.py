@@ -22,10 +22,18 @@ from fer_bench.about import OWN_PACKAGES, PROJECT, __version__
 from fer_bench.containment import contained, watched
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.interface import declared_version, mismatch
-from fer_bench.specs import INTERFACE_VERSION, BackboneSpec, DatasetSpec, MetricSpec, ProtocolSpec, StrategySpec
+from fer_bench.specs import (
+    INTERFACE_VERSION,
+    BackboneSpec,
+    DatasetSpec,
+    ExecutorSpec,
+    MetricSpec,
+    ProtocolSpec,
+    StrategySpec,
+)
 
-Kind = Literal["dataset", "protocol", "backbone", "strategy", "metric"]
-Item = DatasetSpec | ProtocolSpec | BackboneSpec | StrategySpec | MetricSpec
+Kind = Literal["dataset", "protocol", "backbone", "strategy", "metric", "executor"]
+Item = DatasetSpec | ProtocolSpec | BackboneSpec | StrategySpec | MetricSpec | ExecutorSpec
 
 ITEM_HOOKS: Mapping[str, tuple[Kind, type[Item]]] = {
     "fer_bench_datasets": ("dataset", DatasetSpec),
@@ -33,6 +41,7 @@ ITEM_HOOKS: Mapping[str, tuple[Kind, type[Item]]] = {
     "fer_bench_backbones": ("backbone", BackboneSpec),
     "fer_bench_strategies": ("strategy", StrategySpec),
     "fer_bench_metrics": ("metric", MetricSpec),
+    "fer_bench_executors": ("executor", ExecutorSpec),
 }
 """Hook -> the kind of item it returns and the item's class; the other hooks are events."""
 

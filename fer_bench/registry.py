@@ -17,7 +17,16 @@ from fer_bench.containment import contained
 from fer_bench.errors import FerBenchError, PluginError, PluginWarning, bullet_list, did_you_mean
 from fer_bench.plugins import Item, Kind, Plugin, Plugins, load_plugins
 from fer_bench.privacy import hide
-from fer_bench.specs import BackboneSpec, DatasetSpec, MetricSpec, Params, ProtocolSpec, StrategySpec, resolve
+from fer_bench.specs import (
+    BackboneSpec,
+    DatasetSpec,
+    ExecutorSpec,
+    MetricSpec,
+    Params,
+    ProtocolSpec,
+    StrategySpec,
+    resolve,
+)
 
 SpecT = TypeVar("SpecT", bound=Item)
 PLURALS: dict[Kind, str] = {
@@ -26,6 +35,7 @@ PLURALS: dict[Kind, str] = {
     "backbone": "backbones",
     "strategy": "strategies",
     "metric": "metrics",
+    "executor": "executors",
 }
 
 
@@ -181,6 +191,10 @@ class Registry:
     def metric(self, text: str) -> Component[MetricSpec]:
         """Return the metric that ``text`` names, ``name[param=value,…]``."""
         return cast("Component[MetricSpec]", self.find("metric", text))
+
+    def executor(self, text: str) -> Component[ExecutorSpec]:
+        """Return the executor that ``text`` names, ``name[param=value,…]``."""
+        return cast("Component[ExecutorSpec]", self.find("executor", text))
 
     def find(self, kind: Kind, text: str, settings: Mapping[str, Any] | None = None) -> Component[Item]:
         """Return the component of ``kind`` that ``text`` names, with its parameters checked.

@@ -56,7 +56,7 @@ app = App(
 )
 app.command("run", epilog=run.EXAMPLES, cls=command_for())(run.run)
 app.command("new", epilog=new.EXAMPLES)(new.new)
-app.command("plan", epilog=plan.EXAMPLES, cls=command_for(without=("cache_limit",)))(plan.plan)
+app.command("plan", epilog=plan.EXAMPLES, cls=command_for(without=("cache_limit", "executor")))(plan.plan)
 app.command("leaderboard", epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
 app.command("inflation", epilog=inflation.EXAMPLES, cls=command_for(*inflation.SETTINGS))(inflation.inflation)
 app.command("matrix", epilog=matrix.EXAMPLES, cls=command_for(*matrix.SETTINGS))(matrix.matrix)

@@ -42,11 +42,11 @@ class Reporter(Protocol):
     def begin(self, cells: int, done: int) -> None:
         """The run begins: ``cells`` in the grid, ``done`` of them stored already."""
 
-    def step(self, what: str, total: int) -> None:
-        """A long step begins that has ``total`` parts."""
+    def step(self, what: str, total: int, worker: int = 0) -> None:
+        """A long step begins that has ``total`` parts; several workers are at one each."""
 
-    def advance(self, parts: int) -> None:
-        """``parts`` more of the step are done."""
+    def advance(self, parts: int, worker: int = 0) -> None:
+        """``parts`` more of the step of a worker are done."""
 
     def cell(self, cell: StoredCell, name: str) -> None:
         """A cell was stored."""
@@ -395,7 +395,7 @@ def config_of(config: RunConfig, texts: Mapping[str, str], training: tuple[int, 
         training: seed of the folds and seed of the cell.
         precision: ``float32`` or ``bfloat16``, what ``auto`` came to.
     """
-    settings = config.model_dump(mode="json", exclude={"runs_dir", "data_dir", "cache_dir"})
+    settings = config.model_dump(mode="json", exclude={"runs_dir", "data_dir", "cache_dir", "executor"})
     settings |= {name: [text] for name, text in texts.items()}
     components = {name: [anonymise_component(text) for text in settings[name] or ()] for name in COMPONENTS}
     protocol = anonymise_component(config.protocol)

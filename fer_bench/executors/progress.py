@@ -46,7 +46,7 @@ class TerminalReporter:
             disable=quiet or not sys.stderr.isatty(),
         )
         self._cells: TaskID | None = None
-        self._step: TaskID | None = None
+        self._steps: dict[int, TaskID] = {}
         self._started = time.perf_counter()
 
     def __enter__(self) -> Self:
@@ -68,18 +68,18 @@ class TerminalReporter:
         self.say(f"{cells} cells, {done} of them done before." if done else f"{cells} cells.")
         self._cells = self._progress.add_task("cells", total=cells, completed=done)
 
-    def step(self, what: str, total: int) -> None:
+    def step(self, what: str, total: int, worker: int = 0) -> None:
         """A long step begins."""
-        if self._step is not None:
-            self._progress.remove_task(self._step)
+        if worker in self._steps:
+            self._progress.remove_task(self._steps[worker])
         if self._progress.disable:
             self.say(f"{what} ({total} images)")
-        self._step = self._progress.add_task(one_line(what), total=total)
+        self._steps[worker] = self._progress.add_task(one_line(what), total=total)
 
-    def advance(self, parts: int) -> None:
+    def advance(self, parts: int, worker: int = 0) -> None:
         """Part of the step is done."""
-        if self._step is not None:
-            self._progress.advance(self._step, parts)
+        if worker in self._steps:
+            self._progress.advance(self._steps[worker], parts)
 
     def cell(self, cell: StoredCell, name: str) -> None:
         """A cell was stored."""

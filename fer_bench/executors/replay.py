@@ -16,6 +16,7 @@ from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.noninferiority import NonInferiority, show_equivalence
 from fer_bench.executors import local, trust
 from fer_bench.executors.grid import COMPONENTS, Grid, Job, Reporter, expand
+from fer_bench.executors.work import Work
 from fer_bench.plugins import Kind
 from fer_bench.privacy import HIDDEN
 from fer_bench.registry import Registry
@@ -24,6 +25,7 @@ from fer_bench.results.reading import read_predictions
 from fer_bench.results.records import name_training, to_json
 from fer_bench.results.store import Store, StoredCell
 from fer_bench.results.versions import differences
+from fer_bench.specs import Params
 
 Answer = Literal["bit-identical", "numerically equal", "statistically equivalent", "different"]
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
@@ -120,7 +122,9 @@ def replay(
         cache = cache_dir or place / "cache"
         grid, job = _narrow(expand(config, registry, data_dir, cache, reporter), cell, together)
         store = Store(place / "runs")
-        local.execute(grid, store, cache, registry.plugins, reporter, only=job)
+        work = Work(grid, store, cache, registry.plugins, reporter, only=job)
+        work.begin()
+        local.execute(Params(), work)
         (now,), _ = store.cells()
         return compare(cell, now, terms)
 

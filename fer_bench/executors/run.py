@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fer_bench.config import RunConfig
+from fer_bench.errors import FerBenchError
 from fer_bench.executors import memory
 from fer_bench.executors.grid import Reporter, expand
-from fer_bench.executors.local import Summary, execute
+from fer_bench.executors.work import Summary, Work
 from fer_bench.registry import Registry
 from fer_bench.results.store import Store, StoredCell
 
@@ -40,6 +41,7 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
         FerBenchError: settings or data are not right, or a folder cannot be written; stored cells stay.
     """
     settings = runs[0]
+    executor = registry.executor(settings.executor)
     store = Store(settings.runs_dir)
     if not (
         settings.runs_dir / "cells"
@@ -51,11 +53,20 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
     many = max((len(block.task) for block in grid.blocks), default=0) > memory.MANY
     if many:
         memory.give_back()
-    summary = execute(grid, store, settings.cache_folder, registry.plugins, reporter, settings.cache_limit)
+    work = Work(grid, store, settings.cache_folder, registry.plugins, reporter, runs)
+    work.begin()
+    if work.pending:
+        execute = executor.resolve(executor.spec.execute)
+        executor.call(f"run by {str(executor)!r}", execute, executor.params, work)
+    if (summary := work.end()) is None:
+        raise FerBenchError(
+            f"{work.left} cells are not done: the workers of {str(executor)!r} ended before. What is stored stays; "
+            "look at the warnings above, then repeat the command to go on."
+        )
     reporter.say(f"{summary.ok} cells ok, {summary.failed} failed; stored in {settings.runs_dir}.")
     wanted = {job.cell.id for job in grid.jobs}
     if many:
-        del grid
+        del grid, work
         memory.give_back(for_good=True)
     cells, damaged = store.cells()
     return Finished(summary, tuple(cell for cell in cells if cell.id in wanted), tuple(damaged))

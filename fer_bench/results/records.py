@@ -373,6 +373,7 @@ class Provenance:
         seeds: every seed that the result depends on.
         config: the settings that make the cell again; None in older cells.
         together: `Cell.place` of the cells that were trained at once with it, in their order.
+        executor: what ran the grid, as the user typed it; empty in older cells.
     """
 
     __pydantic_config__ = ConfigDict(extra="ignore", allow_inf_nan=False)
@@ -392,6 +393,7 @@ class Provenance:
     seeds: dict[str, Seed] = field(default_factory=dict[str, int])
     config: Json | None = None
     together: tuple[tuple[Seed, Count] | tuple[Seed, Count, Seed], ...] = ()
+    executor: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What plugins return: frozen descriptions of data sets, protocols, backbones, strategies and metrics.
+"""What plugins return: frozen descriptions of data sets, protocols, backbones, strategies, metrics and executors.
 
 A spec carries names and numbers; whatever is heavy (a TFDS builder, a Flax module) it names as an
 ``"package.module:attribute"`` reference, so that listing plugins imports neither jax nor TFDS.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fer_bench.specs.backbones import LARGEST_SIDE, BackboneParams, BackboneSpec, ImageInput, WeightsSpec
 from fer_bench.specs.datasets import Counts, DatasetParams, DatasetSpec, Sample, SplitRole
+from fer_bench.specs.executors import ExecutorSpec
 from fer_bench.specs.metrics import MetricSpec
 from fer_bench.specs.params import INTERFACE_VERSION, Params, resolve
 from fer_bench.specs.protocols import MOST_FOLDS, ProtocolSpec
@@ -33,6 +34,7 @@ __all__ = [
     "Counts",
     "DatasetParams",
     "DatasetSpec",
+    "ExecutorSpec",
     "GradientPhase",
     "ImageInput",
     "MetricSpec",

@@ -49,7 +49,7 @@ def find_suites(
         known = {plugin.name for plugin in registry.plugins}
         known |= {item.name for plugin in registry.plugins for _, item in plugin.items}
         raise FerBenchError(
-            f"No plugin, data set, protocol, backbone, strategy or metric is called {name!r}. "
+            f"No plugin, data set, protocol, backbone, strategy, metric or executor is called {name!r}. "
             f"{did_you_mean(name, known)}"
         )
     return [_of_item(kind, component, registry, folder, write) for kind, component in components]
@@ -117,6 +117,10 @@ def _of_item(
         from fer_bench.testing.conformance import metric
 
         subject, rules = component, metric.RULES
+    elif kind == "executor":
+        from fer_bench.testing.conformance import executor
+
+        subject, rules = component, executor.RULES
     else:
         from fer_bench.testing.conformance import strategy
 

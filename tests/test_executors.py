@@ -1,0 +1,156 @@
+"""``--executor``: worker processes make the same cells, and end with their driver."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from messages import says
+from tiny_run import BASE, invoke, start
+
+from fer_bench.about import __version__
+from fer_bench.builtin import ProcessesParams
+from fer_bench.errors import FerBenchError
+from fer_bench.executors.processes import _deal_devices
+from fer_bench.executors.work import versions
+from fer_bench.plugins import load_plugins
+
+GRID = ["run", *BASE, "--backbone", "net[fault=slow]", "--folds", "2"]
+WORKERS = ["--executor", "processes[workers=2]"]
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < deadline, "timed out"
+        time.sleep(0.1)
+
+
+def holders(folder):
+    """Return the processes that hold the frozen stages of a backbone."""
+    holding = []
+    for file in folder.glob("leases/outputs-*.json"):
+        try:
+            holding.append(json.loads(file.read_text())["pid"])
+        except (OSError, ValueError):  # it is being written, or went
+            continue
+    return holding
+
+
+def cells(folder):
+    return {file.parent.name: file.read_bytes() for file in folder.glob("cells/*/predictions.feather")}
+
+
+@pytest.mark.slow
+def test_workers_make_the_cells_of_a_local_run_and_one_that_is_killed_is_replaced(tiny):
+    driver = start(tiny, *GRID, *WORKERS, "--runs-dir", "shared", TINY_SLEEP="3")
+    wait_for(lambda: holders(tiny / "shared"))
+    victim = holders(tiny / "shared")[0]
+    assert victim in [child.pid for child in psutil.Process(driver.pid).children()]
+    psutil.Process(victim).kill()
+    out, err = driver.communicate(timeout=300)
+    assert driver.returncode == 0, err
+    assert says(err, "worker", "SIGKILL")
+    assert says(err, "4 cells ok", "0 failed")
+    assert "net[fault=slow]" in out
+    assert invoke(*GRID, "--runs-dir", "alone").exit_code == 0
+    assert len(cells(tiny / "shared")) == 4
+    assert cells(tiny / "shared") == cells(tiny / "alone")
+    for name, executor in (("shared", "processes[workers=2]"), ("alone", "local")):
+        for file in tiny.glob(f"{name}/cells/*/provenance.json"):
+            assert json.loads(file.read_text())["executor"] == executor
+            assert "executor" not in json.loads(file.read_text())["config"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_their_driver(tiny, sent):
+    driver = start(tiny, *GRID, *WORKERS, TINY_SLEEP="60")
+    workers = []
+
+    def working():
+        workers[:] = psutil.Process(driver.pid).children()
+        return len(workers) == 2 and (tiny / "runs" / "leases").exists()
+
+    wait_for(working)
+    driver.send_signal(sent)
+    _, err = driver.communicate(timeout=60)
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
+    if sent == signal.SIGINT:
+        assert driver.returncode == 130
+        assert "Traceback" not in err
+
+
+def ask(folder, **changes):
+    described = {
+        "runs": [{"backbones": ["net"], "datasets": ["squares"], "strategies": ["probe"]}],
+        "folders": [str(folder / name) for name in ("runs", "data", "cache")],
+        "versions": versions(load_plugins()) | changes,
+        "cells": "of other data",
+    }
+    code = "from fer_bench.executors.worker import main; main()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    env = {**os.environ, "PYTHONPATH": str(folder / "site"), "FER_BENCH_PLUGINS": "tiny"}
+    with subprocess.Popen([sys.executable, "-c", code], env=env, **pipes) as worker:
+        worker.stdin.write(json.dumps(described) + "\n")
+        worker.stdin.flush()  # and stays open: a worker ends with its stdin
+        *_, last = worker.stdout.read().splitlines()
+        assert worker.wait(60) == 2
+    assert not (folder / "runs").exists()
+    return json.loads(last)["error"]
+
+
+@pytest.mark.slow
+def test_a_worker_of_other_versions_is_refused_by_name_before_any_work(tiny):
+    error = ask(tiny, **{"fer-bench": "9.9", "tiny": "2.0", "fer-bench-else": "1.0"})
+    assert says(error, "fer-bench", __version__, "9.9")
+    assert says(error, "tiny: 1.0 here", "2.0")
+    assert says(error, "fer-bench-else: not installed", "1.0")
+    assert not (tiny / "data").exists()
+
+
+@pytest.mark.slow
+def test_a_worker_that_finds_other_cells_is_refused_before_any_work(tiny):
+    assert says(ask(tiny), "5 other cells")
+
+
+@pytest.mark.parametrize(
+    ("executor", "parts"),
+    [("lokal", ("lokal", "local")), ("processes[workers=0]", ("workers", "0")), ("local[workers=2]", ("workers",))],
+)
+def test_an_executor_that_is_not_there_is_one_message(tiny, executor, parts):
+    with pytest.raises(FerBenchError) as error:
+        invoke(*GRID, "--executor", executor)
+    assert says(str(error.value), *parts)
+    assert not (tiny / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("seen", "workers", "gpus", "dealt"),
+    [
+        (None, 2, 0, [None, None]),
+        (None, 2, 1, ["0", "1"]),
+        (None, 2, 2, ["0,1", "2,3"]),
+        ("3,1", 2, 1, ["3", "1"]),
+        ("GPU-8f2,GPU-77a", 1, 1, ["GPU-8f2"]),
+    ],
+)
+def test_each_worker_sees_gpus_of_its_own(monkeypatch, seen, workers, gpus, dealt):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if seen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    assert _deal_devices(ProcessesParams(workers=workers, gpus=gpus)) == dealt
+
+
+def test_more_workers_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    with pytest.raises(FerBenchError) as error:
+        _deal_devices(ProcessesParams(workers=4, gpus=1))
+    assert says(str(error.value), "4", "3")
