@@ -9,17 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fer_bench.results.records import (
-    BackboneRecord,
-    Cell,
-    DatasetRecord,
-    LabelsRecord,
-    Measures,
-    ProtocolRecord,
-    Provenance,
-    Seconds,
-    StrategyRecord,
-)
+from fer_bench.results.outcomes import Measures, Provenance, Seconds
+from fer_bench.results.records import BackboneRecord, Cell, DatasetRecord, LabelsRecord, ProtocolRecord, StrategyRecord
 from fer_bench.results.store import Result, Store
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")

@@ -14,7 +14,7 @@ from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
 from fer_bench.reports.pair import compare
 from fer_bench.results.find import find_row
-from fer_bench.results.records import Provenance
+from fer_bench.results.outcomes import Provenance
 from fer_bench.results.store import Store
 
 IDS = [f"i{n:02d}" for n in range(40)]

@@ -25,7 +25,7 @@ from fer_bench.reports.formats import latex, markdown, terminal
 from fer_bench.reports.leaderboard import build
 from fer_bench.reports.page import to_html
 from fer_bench.reports.table import Shown, Table, numbers, texts
-from fer_bench.results.records import Provenance
+from fer_bench.results.outcomes import Provenance
 from fer_bench.results.store import Store
 
 NAMES = [

@@ -20,8 +20,9 @@ from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
 from fer_bench.executors.replay import MOST_SEEDS, _together
 from fer_bench.reports.leaderboard import build
-from fer_bench.results import records
-from fer_bench.results.records import Provenance, digest
+from fer_bench.results import canonical, records
+from fer_bench.results.canonical import digest
+from fer_bench.results.outcomes import Provenance
 from fer_bench.results.store import Store, StoredCell
 
 GOOD, BAD = 0, 1
@@ -283,5 +284,5 @@ def test_a_record_comes_back_as_it_was_written_and_says_every_fault():
     key, back = records.read_cell(json.dumps(cell.record()).encode())
     assert (key, back) == (cell.id, cell)
     with pytest.raises(ValueError, match="limit") as raised:
-        records.from_json(records.DatasetRecord, {**DATASET, "limit": "7", "n": -1, "fingerprint": None})
+        canonical.from_json(records.DatasetRecord, {**DATASET, "limit": "7", "n": -1, "fingerprint": None})
     assert all(name in str(raised.value) for name in ("limit", "n ", "fingerprint"))

@@ -24,8 +24,8 @@ from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports.gate import GateReport
 from fer_bench.reports.gate import check as gate_report
 from fer_bench.results.baseline import load, round_predictions
+from fer_bench.results.outcomes import Provenance
 from fer_bench.results.predictions import from_table
-from fer_bench.results.records import Provenance
 from fer_bench.results.store import Result, Store
 
 DATA = {"fingerprint": "f" * 64, "samples_sha256": "a" * 64, "n": 1600}

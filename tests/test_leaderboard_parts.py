@@ -19,8 +19,8 @@ from written import write
 from fer_bench.cli import app
 from fer_bench.data.texts import numbers
 from fer_bench.reports.leaderboard import build
+from fer_bench.results.outcomes import Provenance
 from fer_bench.results.reading import read_predictions
-from fer_bench.results.records import Provenance
 from fer_bench.results.store import Result, Store
 
 

@@ -16,7 +16,7 @@ from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.installed import find_metric, load_metrics
 from fer_bench.registry import Registry
-from fer_bench.results.records import Provenance
+from fer_bench.results.outcomes import Provenance
 from fer_bench.results.store import Store
 from fer_bench.testing.conformance import check
 

@@ -19,7 +19,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.privacy import anonymise, anonymise_command, anonymise_component, clean_flags, hide
 from fer_bench.results import source
 from fer_bench.results.find import find_cell
-from fer_bench.results.records import Provenance, Source
+from fer_bench.results.outcomes import Provenance, Source
 from fer_bench.results.store import Store
 
 

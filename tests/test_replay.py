@@ -17,7 +17,7 @@ from tiny_run import BASE, TINY, invoke
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.executors.replay import Terms, compare
-from fer_bench.results.records import Provenance
+from fer_bench.results.outcomes import Provenance
 from fer_bench.results.store import Result, Store, StoredCell
 
 TERMS = Terms(tolerance=1e-3, metric=STANDARD["uar"], margin=0.02, alpha=0.05)

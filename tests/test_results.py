@@ -19,8 +19,10 @@ import pytest
 from messages import says
 
 from fer_bench.errors import FerBenchError
-from fer_bench.results import records
-from fer_bench.results.records import Cell, Measures, Provenance, Seconds, digest
+from fer_bench.results import canonical, records
+from fer_bench.results.canonical import digest
+from fer_bench.results.outcomes import Measures, Provenance, Seconds
+from fer_bench.results.records import Cell
 from fer_bench.results.store import Result, Store, StoredCell
 
 UNKNOWN = Provenance()
@@ -51,8 +53,8 @@ def make_cell(
     dealt_by = seed if split_seed is None else split_seed
     protocol = {"name": "kfold", "text": "kfold", "ignores": [], "folds": 2, "splits_sha256": f"{dealt_by}"}
     return Cell(
-        dataset=records.from_json(records.DatasetRecord, {**DATASET, **dataset}),
-        protocol=records.from_json(records.ProtocolRecord, protocol),
+        dataset=canonical.from_json(records.DatasetRecord, {**DATASET, **dataset}),
+        protocol=canonical.from_json(records.ProtocolRecord, protocol),
         backbone=records.BackboneRecord(
             **{**BROUGHT, "text": backbone}, code_sha256=code, weights_sha256=None, precision="float32"
         ),
@@ -202,7 +204,7 @@ sys.path.insert(0, {str(__file__.rsplit("/", 1)[0])!r})
 from pathlib import Path
 from test_results import make_cell, make_result
 from fer_bench.results import store
-from fer_bench.results.records import Provenance
+from fer_bench.results.outcomes import Provenance
 def die(made, target):
     os.kill(os.getpid(), signal.SIGKILL)
 target = store.Store(Path({str(tmp_path)!r}))
@@ -226,7 +228,7 @@ sys.path.insert(0, {str(__file__.rsplit("/", 1)[0])!r})
 from pathlib import Path
 from test_results import make_cell, make_result
 from fer_bench.errors import FerBenchError
-from fer_bench.results.records import Provenance
+from fer_bench.results.outcomes import Provenance
 from fer_bench.results.store import Store
 store = Store(Path({str(tmp_path)!r}))
 store.write(make_cell(0), make_result(), Provenance())

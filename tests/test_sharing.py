@@ -15,7 +15,7 @@ import pytest
 from tiny_run import start
 
 from fer_bench.executors.leases import Holder, Leases
-from fer_bench.results.records import CANONICAL
+from fer_bench.results.canonical import CANONICAL
 
 LOGGER = '''
     """Writes who stored which cell."""

@@ -13,7 +13,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.foreign import one_line
 
 if TYPE_CHECKING:
-    from fer_bench.results.records import Source
+    from fer_bench.results.outcomes import Source
     from fer_bench.results.store import StoredCell
 
 EXAMPLES = """\b
@@ -43,7 +43,7 @@ def show(
 
 
 def _record(cell: StoredCell) -> dict[str, Any]:
-    from fer_bench.results.records import to_json
+    from fer_bench.results.canonical import to_json
 
     result = to_json(cell.result)
     return {
@@ -72,7 +72,7 @@ def _scores(cell: StoredCell) -> dict[str, float]:
 
 
 def _lines(cell: StoredCell) -> list[str]:
-    from fer_bench.results.records import to_json
+    from fer_bench.results.canonical import to_json
 
     record, provenance = cell.record, cell.provenance
     lines = [str(record), f"id         {cell.id}", f"status     {cell.result.status}"]

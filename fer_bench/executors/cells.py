@@ -27,7 +27,7 @@ from fer_bench.networks.meter import Meter, Metered, peak_memory
 from fer_bench.networks.pictures import Pictures
 from fer_bench.networks.prefix import Prefix, fetch, join
 from fer_bench.networks.source import BackboneSource
-from fer_bench.results.records import Cost, FaceCounts, Measures, PeakMemory, Seconds
+from fer_bench.results.outcomes import Cost, FaceCounts, Measures, PeakMemory, Seconds
 from fer_bench.results.store import Result
 from fer_bench.specs import ReadoutPhase
 from fer_bench.tasks.crops import as_errors

@@ -22,7 +22,7 @@ from fer_bench.networks.devices import check_backend
 from fer_bench.numerics import NUMERICS
 from fer_bench.privacy import anonymise_component
 from fer_bench.registry import Component, Registry
-from fer_bench.results import records
+from fer_bench.results import canonical, records
 from fer_bench.results.records import Cell
 from fer_bench.results.store import StoredCell
 from fer_bench.specs import BackboneSpec, GradientPhase, Plan, StrategySpec
@@ -198,7 +198,9 @@ def _methods(config: RunConfig, registry: Registry) -> _Methods:
     for text in config.strategies:
         strategy = registry.strategy(text)
         plan = make_plan(strategy)
-        record = records.from_json(records.StrategyRecord, {"text": str(strategy), **identify_strategy(strategy, plan)})
+        record = canonical.from_json(
+            records.StrategyRecord, {"text": str(strategy), **identify_strategy(strategy, plan)}
+        )
         methods.strategies.append(_Strategy(text, strategy, record, plan))
         for backbone in methods.backbones:
             check(plan, str(strategy), backbone.component)
@@ -215,7 +217,7 @@ def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], 
         splits: their folds, of each seed.
         methods: of the run.
     """
-    dataset = records.from_json(records.DatasetRecord, task.identity())
+    dataset = canonical.from_json(records.DatasetRecord, task.identity())
     # A validation part is the strategy's wish, so it is cut for each; the test parts stay the same.
     dealt = {
         share: _cut(splits, task, share) for share in {strategy.plan.validation for strategy in methods.strategies}
@@ -223,7 +225,7 @@ def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], 
     if config.split_seeds:
         dealt = {share: _drop_equal(several) for share, several in dealt.items()}
     for backbone in methods.backbones:
-        backbone_record = records.from_json(records.BackboneRecord, backbone.identity)
+        backbone_record = canonical.from_json(records.BackboneRecord, backbone.identity)
         for strategy in methods.strategies:
             texts = {"datasets": typed, "backbones": backbone.typed, "strategies": strategy.typed}
             jobs = [
@@ -251,7 +253,7 @@ def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], 
 def _cut(splits: Sequence[Split], task: Task, share: float) -> list[tuple[Split, records.ProtocolRecord]]:
     """Return splits with a ``share`` of each training part for validation, and what a cell records of them."""
     dealt = [cut_validation(split, task, share) if share else split for split in splits]
-    return [(split, records.from_json(records.ProtocolRecord, split.identity)) for split in dealt]
+    return [(split, canonical.from_json(records.ProtocolRecord, split.identity)) for split in dealt]
 
 
 def _drop_equal(

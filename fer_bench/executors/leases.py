@@ -33,7 +33,7 @@ from typing import Self
 import psutil
 
 from fer_bench import atomic
-from fer_bench.results import records
+from fer_bench.results import canonical
 from fer_bench.results.store import READ, cannot_write
 
 FOLDER = "leases"
@@ -218,7 +218,7 @@ def _read(file: Path) -> tuple[Holder | None, int]:
         status, holder = os.fstat(descriptor), None
         if stat.S_ISREG(status.st_mode):
             with suppress(OSError, ValueError):  # it is being written, or a stranger's
-                holder = records.read(Holder, os.read(descriptor, LARGEST))
+                holder = canonical.read(Holder, os.read(descriptor, LARGEST))
         return holder, max(1, status.st_mtime_ns)
     finally:
         os.close(descriptor)

@@ -20,9 +20,10 @@ from fer_bench.executors.work import Work
 from fer_bench.plugins import Kind
 from fer_bench.privacy import HIDDEN
 from fer_bench.registry import Registry
+from fer_bench.results.canonical import to_json
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.reading import read_predictions
-from fer_bench.results.records import name_training, to_json
+from fer_bench.results.records import name_training
 from fer_bench.results.store import Store, StoredCell
 from fer_bench.results.versions import differences
 from fer_bench.specs import Params

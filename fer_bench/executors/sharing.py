@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from fer_bench.executors.grid import Block, Grid, Job
-from fer_bench.results.records import digest, to_json
+from fer_bench.results.canonical import digest, to_json
 from fer_bench.specs import ConvexPhase
 
 

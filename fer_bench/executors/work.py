@@ -14,7 +14,7 @@ from fer_bench.config import RunConfig
 from fer_bench.executors.grid import Grid, Job, Reporter
 from fer_bench.plugins import CORE, Plugins
 from fer_bench.privacy import anonymise_component
-from fer_bench.results.records import digest
+from fer_bench.results.canonical import digest
 from fer_bench.results.store import Store, StoredCell
 
 

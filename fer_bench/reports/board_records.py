@@ -11,7 +11,7 @@ from fer_bench.reports import cost, parts
 from fer_bench.reports.leaderboard import Row, Score, Sources
 from fer_bench.reports.parts import GroupRecord, SoftRecord
 from fer_bench.reports.table import Cell, Table, texts
-from fer_bench.results.records import Amount, AtLeastOne, AtLeastTwo, Count, Record, Share
+from fer_bench.results.canonical import Amount, AtLeastOne, AtLeastTwo, Count, Record, Share
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Literal
 from fer_bench.networks import WORK
 from fer_bench.reports.leaderboard import Row
 from fer_bench.reports.table import Cell, Column, Field, Shown
-from fer_bench.results.records import Cost
+from fer_bench.results.outcomes import Cost
 
 
 def record(row: Row) -> dict[str, int | float | None]:

@@ -13,8 +13,8 @@ from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.noninferiority import NonInferiority, judge_estimates
 from fer_bench.reports.comparison import measure_row
 from fer_bench.results.baseline import FrozenRow, load, round_predictions
+from fer_bench.results.canonical import to_json
 from fer_bench.results.predictions import Predictions, pair_trainings
-from fer_bench.results.records import to_json
 from fer_bench.results.rows import MethodRow, read_rows
 
 Verdict = Literal["PASS", "FAIL", "UNDERPOWERED"]

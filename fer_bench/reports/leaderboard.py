@@ -20,8 +20,10 @@ from fer_bench.evaluation.chance import Chance, measure_chance
 from fer_bench.evaluation.intervals import Interval
 from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate_parts
 from fer_bench.reports import comparison
+from fer_bench.results.canonical import Amount, Record
+from fer_bench.results.outcomes import Measures
 from fer_bench.results.predictions import Predictions
-from fer_bench.results.records import Amount, DatasetRecord, Experiment, Measures, ProtocolRecord, Record
+from fer_bench.results.records import DatasetRecord, Experiment, ProtocolRecord
 from fer_bench.results.rows import MethodRow, group, newest
 from fer_bench.results.store import StoredCell
 

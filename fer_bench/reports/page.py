@@ -26,7 +26,8 @@ from fer_bench.foreign import defuse, one_line
 from fer_bench.reports import across, boards, standing
 from fer_bench.reports.leaderboard import Row
 from fer_bench.reports.table import Cell, Column, tabulate, value, words
-from fer_bench.results.records import name_training, to_json
+from fer_bench.results.canonical import to_json
+from fer_bench.results.records import name_training
 
 BINS = 10
 MAX_CURVES = 20

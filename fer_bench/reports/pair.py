@@ -15,8 +15,8 @@ from fer_bench.evaluation.difference import Difference, Equivalence, compare_est
 from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.evaluation.paired import McNemarTest, mcnemar_test
 from fer_bench.reports.comparison import measure_row
+from fer_bench.results.canonical import to_json
 from fer_bench.results.predictions import Predictions, pair_trainings
-from fer_bench.results.records import to_json
 from fer_bench.results.rows import MethodRow
 from fer_bench.results.versions import differences
 

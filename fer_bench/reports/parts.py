@@ -12,7 +12,7 @@ from fer_bench.evaluation.groups import find_worst_group, measure_gap, pick_alik
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports.leaderboard import Row
 from fer_bench.reports.table import Cell, Column, Field, Shown
-from fer_bench.results.records import AtLeastTwo, Count, Record, Share
+from fer_bench.results.canonical import AtLeastTwo, Count, Record, Share
 
 FEWEST = 10
 """Predictions that a group must have: what fewer say is mostly noise."""

@@ -20,10 +20,11 @@ from fer_bench import atomic
 from fer_bench.data.texts import listed, plain
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.foreign import pack_field, unpack_field
-from fer_bench.results import records
+from fer_bench.results import canonical
+from fer_bench.results.baseline_index import BASELINE_SCHEMA, BaselineIndex, BaselineRow, Origin
 from fer_bench.results.predictions import Predictions, from_table, probability_columns
 from fer_bench.results.reading import check_columns
-from fer_bench.results.records import BASELINE_SCHEMA, BaselineIndex, BaselineRow, Experiment, Origin
+from fer_bench.results.records import Experiment
 from fer_bench.results.rows import MethodRow, read_rows
 
 INDEX = "baseline.json"
@@ -83,7 +84,7 @@ def freeze(runs_dir: Path, output: Path) -> tuple[list[str], list[str]]:
         text = _to_csv(round_predictions(row.predictions))
         entries.append(_entry(row, text))
         files[entries[-1].file] = text
-    index = {"schema": BASELINE_SCHEMA, **records.to_json(BaselineIndex(rows=tuple(entries)))}
+    index = {"schema": BASELINE_SCHEMA, **canonical.to_json(BaselineIndex(rows=tuple(entries)))}
     _replace(output, files, json.dumps(index, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     return list(rows), [name for name, row in rows.items() if row.one_random_training]
 
@@ -102,13 +103,13 @@ def load(folder: Path) -> dict[str, FrozenRow]:
         if index_file.stat().st_size > INDEX_LARGEST:
             raise ValueError("it is larger than any that fer-bench writes")
         content = index_file.read_bytes()
-        schema = records.read(dict[str, Any], content).get("schema")
+        schema = canonical.read(dict[str, Any], content).get("schema")
         if isinstance(schema, int) and schema > BASELINE_SCHEMA:
             raise FerBenchError(
                 f"The baseline {str(folder)!r} was written by a newer fer-bench (schema {schema}, this one reads up to "
                 f"{BASELINE_SCHEMA}): update fer-bench, or freeze it again."
             )
-        index = records.read(BaselineIndex, content)
+        index = canonical.read(BaselineIndex, content)
     except (OSError, ValueError) as error:
         raise FerBenchError(f"{str(index_file)!r} cannot be read: {error}. {hint}") from None
     if not index.rows:
@@ -246,7 +247,7 @@ def _prune(output: Path) -> None:
     """Remove the files of rows that the index does not name; without an index, all of them."""
     with contextlib.suppress(OSError, ValueError):
         index = output / INDEX
-        rows = records.read(BaselineIndex, index.read_bytes()).rows if index.exists() else ()
+        rows = canonical.read(BaselineIndex, index.read_bytes()).rows if index.exists() else ()
         named = {row.file for row in rows}
         for file in (output / ROWS).glob("*.csv"):
             if f"{ROWS}/{file.name}" not in named:

@@ -19,7 +19,7 @@ from fer_bench.networks.devices import describe_device, describe_jax
 from fer_bench.plugins import Plugins
 from fer_bench.privacy import anonymise, anonymise_command, clean_flags, clean_word
 from fer_bench.results import source
-from fer_bench.results.records import Provenance, Source
+from fer_bench.results.outcomes import Provenance, Source
 
 ENVIRONMENT = ("JAX_PLATFORMS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION", "OMP_NUM_THREADS")
 """Variables that change results or speed, beside ``XLA_FLAGS``."""

@@ -1,7 +1,6 @@
-"""What is stored of a cell and of a baseline, as dataclasses: the one place where records are read and written.
+"""What a cell is: the records of data set, protocol, backbone and strategy that decide its result, and their hash.
 
-Each is published as a JSON Schema in ``docs/schemas``. A field with a default is written only where it differs, so that
-a new one changes no id.
+Each record of a cell's folder is published as a JSON Schema in ``docs/schemas``.
 """
 
 from __future__ import annotations
@@ -11,48 +10,18 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import Field, StrictBool, StrictInt
 
 from fer_bench.numerics import NUMERICS
 from fer_bench.plugins import CORE
+from fer_bench.results.canonical import CANONICAL, Count, Images, Json, Record, Seed, digest, read, to_json
 from fer_bench.specs import MOST_FOLDS
 
-CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 SCHEMA = 2
 """Version of the files in a cell's folder; since 2, the record holds the version of the core's numerics."""
-PROVENANCE_SCHEMA = 2
-"""Version of ``provenance.json``."""
-BASELINE_SCHEMA = 2
-"""Version of ``baseline.json``; since 2, the seed of the folds may be another one than that of the training."""
 MOST_CLASSES = 10_000
-
-Count = Annotated[StrictInt, Field(ge=0, lt=2**63)]
-AtLeastOne = Annotated[StrictInt, Field(ge=1)]
-AtLeastTwo = Annotated[StrictInt, Field(ge=2)]
-Images = Annotated[StrictInt, Field(ge=0, lt=2**31)]
-Seed = Annotated[StrictInt, Field(ge=0, lt=2**32)]
-Amount = Annotated[StrictFloat, Field(ge=0)]
-Share = Annotated[StrictFloat, Field(ge=0, le=1)]
-Json = dict[str, Any]
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """Unknown fields are refused, since the id of a cell is a hash of all that it says."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,194 +249,6 @@ class Cell(Record):
         return f"{method} / {self.protocol.name} / {name_training(self.training)} / fold {self.fold}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Seconds(Record):
-    """Of the features, whenever they were computed, and of the fit."""
-
-    features: Amount
-    fit: Amount
-
-
-@dataclass(frozen=True, kw_only=True)
-class PeakMemory(Record):
-    """The most bytes that the process had held by the end of the cell; None where that is not known."""
-
-    host: Count | None
-    device: Count | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost(Record):
-    """What a cell took: seconds by what they went to, memory, and operations of one image's forward pass."""
-
-    seconds: dict[str, Amount]
-    peak_memory_bytes: PeakMemory
-    forward_flops: Amount | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class FaceCounts(Record):
-    """Share of the images in which a face was found, and how many of the tested ones."""
-
-    coverage: Share
-    tested: Images
-    found: Images
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measures(Record):
-    """Numbers about the work of a cell.
-
-    Attributes:
-        parameters: of backbone and head; ``trained_parameters`` those that the strategy trained.
-        converged: whether the stopping rule was met.
-        train_counts: samples of each class in the training part.
-        seconds: of features and fit.
-        tested: samples that were tested; None in older cells.
-        images_per_second: through the frozen stages when they ran, ``images_at_once`` in a batch.
-        cost: what the cell took when it ran.
-        faces: None where none were looked for.
-    """
-
-    parameters: Count
-    trained_parameters: Count
-    converged: StrictBool
-    train_counts: tuple[Images, ...]
-    seconds: Seconds
-    tested: Images | None = None
-    images_per_second: Amount | None = None
-    images_at_once: Count | None = None
-    cost: Cost | None = None
-    faces: FaceCounts | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ResultRecord(Record):
-    """How a cell ended: ``result.json``. A cell that failed says why and has no measures.
-
-    Attributes:
-        finished: when it was stored, in UTC as ISO 8601 with milliseconds; empty in cells of schema 1.
-    """
-
-    status: Literal["ok", "failed"]
-    error: str
-    measures: Annotated[Measures | None, BeforeValidator(lambda value: value or None)]  # {} in cells of schema 1
-    finished: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source(Record):
-    """A package: its commit and whether files were changed against it, or why neither is known."""
-
-    version: str
-    commit: str | None
-    dirty: StrictBool | None
-    why: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Provenance:
-    """Where a cell comes from: ``provenance.json``; see `fer_bench.results.provenance.collect`.
-
-    Attributes:
-        seeds: every seed that the result depends on.
-        config: the settings that make the cell again; None in older cells.
-        together: `Cell.place` of the cells that were trained at once with it, in their order.
-        executor: what ran the grid, as the user typed it; empty in older cells.
-    """
-
-    __pydantic_config__ = ConfigDict(extra="ignore", allow_inf_nan=False)
-
-    schema: StrictInt = PROVENANCE_SCHEMA
-    command: tuple[str, ...] = ()
-    code: dict[str, Source] = field(default_factory=dict[str, Source])
-    python: str = ""
-    distributions: dict[str, str] = field(default_factory=dict[str, str])
-    jax: Json = field(default_factory=dict[str, Any])
-    xla_flags: str = ""
-    environment: dict[str, str] = field(default_factory=dict[str, str])
-    device: Json = field(default_factory=dict[str, Any])
-    platform: str = ""
-    cpu: Json = field(default_factory=dict[str, Any])
-    memory_bytes: Count | None = None
-    seeds: dict[str, Seed] = field(default_factory=dict[str, int])
-    config: Json | None = None
-    together: tuple[tuple[Seed, Count] | tuple[Seed, Count, Seed], ...] = ()
-    executor: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Origin(Record):
-    """Where a row of a baseline comes from: cells, Python, and the commit of each package."""
-
-    cells: tuple[str, ...]
-    python: str
-    commits: dict[str, str | None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class BaselineRow(Experiment):
-    """A row of a baseline: an experiment, its name, the file of its predictions, the hash of the folds of each seed."""
-
-    name: str
-    file: Annotated[str, Field(pattern=r"^rows/[\w.-]+\.csv$")]
-    sha256: str
-    splits: dict[str, str]
-    origin: Annotated[Origin, Field(alias="from")]
-    numerics: StrictInt | None = None
-
-    @property
-    def splits_by_seed(self) -> dict[int, str]:
-        """Seed of the folds -> hash of its splits."""
-        return {int(seed): digest for seed, digest in self.splits.items()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class BaselineIndex(Record):
-    """``baseline.json``."""
-
-    rows: tuple[BaselineRow, ...]
-    schema: StrictInt = BASELINE_SCHEMA
-
-
-FILES = {"cell": Cell, "result": ResultRecord, "provenance": Provenance, "baseline": BaselineIndex}
-"""What is published: the name of each schema and its record."""
-
-
-@functools.cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
-def to_json(record: Any) -> Json:
-    """Return a record as plain JSON."""
-    return _adapter(record.__class__).dump_python(record, mode="json", exclude_defaults=True, by_alias=True)
-
-
-def from_json(kind: type[T], value: object) -> T:
-    """Return plain JSON as a record.
-
-    Raises:
-        ValueError: it is none; says each field that is wrong.
-    """
-    return _checked(lambda: _adapter(kind).validate_python(value))
-
-
-def read(kind: type[T], content: str | bytes) -> T:
-    """Return the record that a file holds.
-
-    Raises:
-        ValueError: it is none; says each field that is wrong.
-    """
-    return _checked(lambda: _adapter(kind).validate_json(content))
-
-
-def json_schema(kind: type[Any]) -> Json:
-    """Return the JSON Schema (2020-12) of a record."""
-    schema = _adapter(kind).json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
 def read_cell(content: bytes) -> tuple[str, Cell]:
     """Return the id and the record that a ``cell.json`` holds.
 
@@ -513,20 +294,7 @@ def _part(name: str, text: str) -> Any:
         raise ValueError(f"{name}: {error}") from None
 
 
-def digest(record: Json) -> str:
-    """Return the sha256 of ``record`` as canonical JSON: sorted keys, no spaces, UTF-8."""
-    return hashlib.sha256(CANONICAL.encode(record).encode()).hexdigest()
-
-
 def name_training(training: tuple[int, int]) -> str:
     """Return what a training of a row is called, from the seed of its folds and its own."""
     dealt_by, seed = training
     return f"seed {seed}" if dealt_by == seed else f"split seed {dealt_by}, seed {seed}"
-
-
-def _checked(work: Any) -> Any:
-    try:
-        return work()
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc']))} {fault['msg']}".strip() for fault in error.errors()[:5]]
-        raise ValueError("; ".join(faults)) from None

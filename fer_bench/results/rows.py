@@ -10,9 +10,10 @@ from functools import cached_property
 from pathlib import Path
 
 from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.results.canonical import to_json
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.reading import read_predictions
-from fer_bench.results.records import Experiment, name_training, to_json
+from fer_bench.results.records import Experiment, name_training
 from fer_bench.results.store import Store, StoredCell
 from fer_bench.results.versions import differences, without_code
 

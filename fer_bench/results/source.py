@@ -8,7 +8,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from fer_bench.results.records import Source
+from fer_bench.results.outcomes import Source
 
 TIMEOUT_S = 10
 

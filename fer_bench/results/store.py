@@ -24,8 +24,9 @@ import pyarrow.ipc
 from fer_bench import atomic
 from fer_bench.errors import FerBenchError
 from fer_bench.privacy import anonymise
-from fer_bench.results import records
-from fer_bench.results.records import Cell, Measures, Provenance, ResultRecord
+from fer_bench.results import canonical, records
+from fer_bench.results.outcomes import Measures, Provenance, ResultRecord
+from fer_bench.results.records import Cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +134,7 @@ class StoredCell:
             FerBenchError: the file is not what fer-bench writes.
         """
         try:
-            provenance = records.read(Provenance, b"".join(_pieces(self.folder, PROVENANCE)))
+            provenance = canonical.read(Provenance, b"".join(_pieces(self.folder, PROVENANCE)))
             if any(fold >= self.record.protocol.folds for _, fold, *_ in provenance.together):
                 raise ValueError(f"together names a fold of {self.record.protocol.folds} or more")
         except (OSError, ValueError) as error:
@@ -219,8 +220,8 @@ class Store:
         record = ResultRecord(
             status=result.status, error=anonymise(result.error), measures=result.measures, finished=finished
         )
-        files = {CELL: _json(cell.record()), RESULT: _json(records.to_json(record))}
-        files[PROVENANCE] = _json({"schema": provenance.schema, **records.to_json(provenance)})
+        files = {CELL: _json(cell.record()), RESULT: _json(canonical.to_json(record))}
+        files[PROVENANCE] = _json({"schema": provenance.schema, **canonical.to_json(provenance)})
         files[HISTORY] = result.history.to_csv(index=False).encode()
         if result.predictions is not None:
             buffer = io.BytesIO()
@@ -287,7 +288,7 @@ def _read(folder: Path) -> StoredCell:
     try:
         if folder.is_symlink():
             raise ValueError("lies behind a link; expected a folder")
-        checksums = records.read(dict[str, str], b"".join(_pieces(folder, CHECKSUMS)))
+        checksums = canonical.read(dict[str, str], b"".join(_pieces(folder, CHECKSUMS)))
         if PARQUET in checksums:
             raise ValueError(f"of an older format, with {PARQUET}; repeat the run to make it again")
         if strange := checksums.keys() - _REST - {CELL, RESULT}:
@@ -304,7 +305,7 @@ def _read(folder: Path) -> StoredCell:
         name = CELL
         key, record = records.read_cell(b"".join(held[CELL]))
         name = RESULT
-        result = records.read(ResultRecord, b"".join(held[RESULT]))
+        result = canonical.read(ResultRecord, b"".join(held[RESULT]))
         classes = len(record.dataset.classes)
         if result.status == "ok" and (result.measures is None or len(result.measures.train_counts) != classes):
             raise ValueError(f"has not the measures of {classes} classes")

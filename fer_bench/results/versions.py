@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from fer_bench.results.records import ComponentRecord, Experiment, to_json
+from fer_bench.results.canonical import to_json
+from fer_bench.results.records import ComponentRecord, Experiment
 
 ComponentT = TypeVar("ComponentT", bound=ComponentRecord)
 CODE = {

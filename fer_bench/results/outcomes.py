@@ -1,0 +1,129 @@
+"""What is stored of how a cell ended and where it comes from: ``result.json`` and ``provenance.json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, StrictBool, StrictInt
+
+from fer_bench.results.canonical import Amount, Count, Images, Json, Record, Seed, Share
+
+PROVENANCE_SCHEMA = 2
+"""Version of ``provenance.json``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seconds(Record):
+    """Of the features, whenever they were computed, and of the fit."""
+
+    features: Amount
+    fit: Amount
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeakMemory(Record):
+    """The most bytes that the process had held by the end of the cell; None where that is not known."""
+
+    host: Count | None
+    device: Count | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost(Record):
+    """What a cell took: seconds by what they went to, memory, and operations of one image's forward pass."""
+
+    seconds: dict[str, Amount]
+    peak_memory_bytes: PeakMemory
+    forward_flops: Amount | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceCounts(Record):
+    """Share of the images in which a face was found, and how many of the tested ones."""
+
+    coverage: Share
+    tested: Images
+    found: Images
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measures(Record):
+    """Numbers about the work of a cell.
+
+    Attributes:
+        parameters: of backbone and head; ``trained_parameters`` those that the strategy trained.
+        converged: whether the stopping rule was met.
+        train_counts: samples of each class in the training part.
+        seconds: of features and fit.
+        tested: samples that were tested; None in older cells.
+        images_per_second: through the frozen stages when they ran, ``images_at_once`` in a batch.
+        cost: what the cell took when it ran.
+        faces: None where none were looked for.
+    """
+
+    parameters: Count
+    trained_parameters: Count
+    converged: StrictBool
+    train_counts: tuple[Images, ...]
+    seconds: Seconds
+    tested: Images | None = None
+    images_per_second: Amount | None = None
+    images_at_once: Count | None = None
+    cost: Cost | None = None
+    faces: FaceCounts | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultRecord(Record):
+    """How a cell ended: ``result.json``. A cell that failed says why and has no measures.
+
+    Attributes:
+        finished: when it was stored, in UTC as ISO 8601 with milliseconds; empty in cells of schema 1.
+    """
+
+    status: Literal["ok", "failed"]
+    error: str
+    measures: Annotated[Measures | None, BeforeValidator(lambda value: value or None)]  # {} in cells of schema 1
+    finished: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(Record):
+    """A package: its commit and whether files were changed against it, or why neither is known."""
+
+    version: str
+    commit: str | None
+    dirty: StrictBool | None
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where a cell comes from: ``provenance.json``; see `fer_bench.results.provenance.collect`.
+
+    Attributes:
+        seeds: every seed that the result depends on.
+        config: the settings that make the cell again; None in older cells.
+        together: `Cell.place` of the cells that were trained at once with it, in their order.
+        executor: what ran the grid, as the user typed it; empty in older cells.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    schema: StrictInt = PROVENANCE_SCHEMA
+    command: tuple[str, ...] = ()
+    code: dict[str, Source] = field(default_factory=dict[str, Source])
+    python: str = ""
+    distributions: dict[str, str] = field(default_factory=dict[str, str])
+    jax: Json = field(default_factory=dict[str, Any])
+    xla_flags: str = ""
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+    device: Json = field(default_factory=dict[str, Any])
+    platform: str = ""
+    cpu: Json = field(default_factory=dict[str, Any])
+    memory_bytes: Count | None = None
+    seeds: dict[str, Seed] = field(default_factory=dict[str, int])
+    config: Json | None = None
+    together: tuple[tuple[Seed, Count] | tuple[Seed, Count, Seed], ...] = ()
+    executor: str = ""
