@@ -26,8 +26,9 @@ class Audit:
         samples: images that were read.
         duplicates: groups of ids with exactly the same pixels, each in file order.
         conflicting: those groups whose members carry different labels.
-        near: pairs of ids that are near copies of each other; only the first of a group of exact copies is named.
-        near_conflicting: those pairs whose two images carry different labels.
+        ids: (n,) object, of all images of the data set.
+        near: (m, 2) int32, rows of two images that are near copies; only the first of a group of exact copies is named.
+        near_conflicting: (m,) bool, whether the two carry different labels.
         copies: (split, other split) -> images of ``split`` that have an exact copy in ``other split``.
         near_copies: the same for copies that are exact or near.
         blank: ids of images of a single colour.
@@ -39,8 +40,9 @@ class Audit:
     samples: int
     duplicates: list[list[str]]
     conflicting: list[list[str]]
-    near: list[list[str]]
-    near_conflicting: list[list[str]]
+    ids: Array
+    near: Array
+    near_conflicting: Array
     copies: dict[tuple[str, str], int]
     near_copies: dict[tuple[str, str], int]
     blank: list[str]
@@ -65,7 +67,7 @@ class Audit:
             ("redundant exact copies", self.redundant),
             ("groups of copies with conflicting labels", len(self.conflicting)),
             ("pairs of near copies", len(self.near)),
-            ("pairs of near copies with conflicting labels", len(self.near_conflicting)),
+            ("pairs of near copies with conflicting labels", int(self.near_conflicting.sum())),
             *copies,
             ("blank images", len(self.blank)),
             (f"images smaller than {TINY} pixels", len(self.tiny)),
@@ -83,8 +85,8 @@ class Audit:
             "redundant": self.redundant,
             "duplicates": self.duplicates,
             "conflicting": self.conflicting,
-            "near": self.near,
-            "near_conflicting": self.near_conflicting,
+            "near": self.ids[self.near].tolist(),
+            "near_conflicting": self.ids[self.near[self.near_conflicting]].tolist(),
             "copies": [{"split": a, "in": b, "images": n} for (a, b), n in self.copies.items()],
             "near_copies": [{"split": a, "in": b, "images": n} for (a, b), n in self.near_copies.items()],
             "blank": self.blank,
@@ -102,8 +104,10 @@ def audit(prepared: Prepared, signatures: Signatures, rows: Array | None = None)
         rows: (k,) increasing rows to which the report is limited; None reports on all.
     """
     samples = prepared.samples
+    all_ids, near = samples["id"].astype(str).to_numpy(), signatures.near
     if rows is not None and len(rows) < len(samples):
         samples, signatures = samples.iloc[rows], signatures.of(rows)
+        near = rows[signatures.near].astype(np.int32)
     ids, labels = samples["id"].astype(str).to_numpy(), samples["label"].to_numpy()
     splits = samples["split"].astype(str).to_numpy()
     exact = exact_ids(signatures.pixels)
@@ -114,8 +118,9 @@ def audit(prepared: Prepared, signatures: Signatures, rows: Array | None = None)
         samples=len(samples),
         duplicates=[ids[group].tolist() for group in groups],
         conflicting=[ids[group].tolist() for group in groups if len(set(labels[group])) > 1],
-        near=ids[signatures.near].tolist(),
-        near_conflicting=ids[signatures.near[np.diff(labels[signatures.near], axis=1)[:, 0] != 0]].tolist(),
+        ids=all_ids,
+        near=near,
+        near_conflicting=labels[signatures.near[:, 0]] != labels[signatures.near[:, 1]],
         copies=_copies(splits, exact, np.empty((0, 2), np.int64)),
         near_copies=_copies(splits, exact, signatures.near),
         blank=ids[signatures.blank].tolist(),
@@ -156,7 +161,7 @@ def _copies(splits: Array, exact: Array, near: Array) -> dict[tuple[str, str], i
     Args:
         splits: (n,) str.
         exact: (n,) int64, equal for exact copies.
-        near: (m, 2) int64 rows that are near copies.
+        near: (m, 2) integers, rows that are near copies.
     """
     names = sorted(set(splits[splits != ""].tolist()))
     # Where the copies of each picture stand: its own and those that are near to it.
@@ -164,9 +169,9 @@ def _copies(splits: Array, exact: Array, near: Array) -> dict[tuple[str, str], i
     for column, name in enumerate(names):
         present[exact[splits == name], column] = True
     reached = present.copy()
-    for a, b in exact[near]:
-        reached[a] |= present[b]
-        reached[b] |= present[a]
+    for column in range(len(names)):
+        for one, other in ((0, 1), (1, 0)):
+            reached[exact[near[present[exact[near[:, other]], column], one]], column] = True
     return {(a, b): int(reached[exact[splits == a], names.index(b)].sum()) for a in names for b in names if a != b}
 
 

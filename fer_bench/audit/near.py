@@ -29,6 +29,8 @@ SAMPLE = 4096
 """Vectors that the basis is made of, and how many are compared without one."""
 ROWS, COLUMNS = 1024, 4096
 """Pairs of a block: their bounds take 16 MiB."""
+PAIRS = 512
+"""Pairs that are correlated at once: their vectors stay in the processor's cache."""
 SLACK = 1e-5
 """More than float32 can be off in a product of two vectors of length 1."""
 
@@ -46,22 +48,24 @@ def near_pairs(
         progress: called with the number of pairs compared, and of all.
 
     Returns:
-        (m, 2) int64, in order.
+        (m, 2) int32, in order. On pictures that are all alike their number grows with the square of the pictures.
     """
     vectors = _bounding_vectors(thumbnails, rows)
-    pairs = [np.empty((0, 2), np.int64)]
+    pairs = [np.empty((0, 2), np.int32)]
     total, done = parts * (len(rows) - parts) if parts else len(rows) * (len(rows) - 1) // 2, 0
-    for left, right in _blocks(len(rows), parts):
-        bounds = vectors[left] @ vectors[right].T
-        a, b = np.nonzero(bounds >= CORRELATION - SLACK)
-        a, b = a + left.start, b + right.start
-        upper = a < b
-        pairs.append(_correlated(thumbnails, rows, a[upper], b[upper]))
-        if progress is not None:
-            done += bounds.size
-            progress(min(done, total), total)
-    whole = np.concatenate(pairs)
-    return whole[np.lexsort((whole[:, 1], whole[:, 0]))]
+    for left, rights in _blocks(len(rows), parts):
+        beside: list[Array] = []
+        for right in rights:
+            bounds = vectors[left] @ vectors[right].T
+            likely = np.argwhere(bounds >= CORRELATION - SLACK) + np.array([left.start, right.start])
+            likely = rows[likely[likely[:, 0] < likely[:, 1]]]
+            beside.append(likely[correlate(thumbnails, likely) >= CORRELATION].astype(np.int32))
+            if progress is not None:
+                done += bounds.size
+                progress(min(done, total), total)
+        block = np.concatenate(beside)
+        pairs.append(block[np.lexsort((block[:, 1], block[:, 0]))])
+    return np.concatenate(pairs)
 
 
 def unit_vectors(thumbnails: Array) -> Array:
@@ -75,9 +79,12 @@ def unit_vectors(thumbnails: Array) -> Array:
 def correlate(thumbnails: Array, pairs: Array) -> Array:
     """Return (m,) float32, Pearson's correlation of each of (m, 2) pairs; 0 where one is of a single grey."""
     places, which = np.unique(pairs, return_inverse=True)
-    vectors = unit_vectors(thumbnails[places])
-    a, b = which.reshape(-1, 2).T
-    return np.einsum("ij,ij->i", vectors[a], vectors[b])
+    vectors, which = unit_vectors(thumbnails[places]), which.reshape(-1, 2)
+    correlations = np.empty(len(pairs), np.float32)
+    for start in range(0, len(pairs), PAIRS):
+        a, b = which[start : start + PAIRS].T
+        correlations[start : start + PAIRS] = np.einsum("ij,ij->i", vectors[a], vectors[b])
+    return correlations
 
 
 def _bounding_vectors(thumbnails: Array, rows: Array) -> Array:
@@ -97,18 +104,9 @@ def _bounding_vectors(thumbnails: Array, rows: Array) -> Array:
     return bounding
 
 
-def _blocks(n: int, parts: int) -> Iterator[tuple[slice, slice]]:
-    """Yield blocks that cover every pair a < b of 0 to n - 1; with ``parts`` only a < parts <= b."""
+def _blocks(n: int, parts: int) -> Iterator[tuple[slice, list[slice]]]:
+    """Yield blocks that cover every pair a < b of 0 to n - 1, some a with all b; with ``parts`` only a < parts <= b."""
     for start in range(0, parts or n, ROWS):
-        left = slice(start, min(start + ROWS, parts or n))
-        for other in range(parts or start, n, COLUMNS):
-            yield left, slice(other, min(other + COLUMNS, n))
-
-
-def _correlated(thumbnails: Array, rows: Array, a: Array, b: Array) -> Array:
-    """Return (m, 2) int64, those of the pairs of places whose thumbnails correlate enough."""
-    pieces = [np.empty((0, 2), np.int64)]
-    for start in range(0, len(a), COLUMNS):
-        pairs = np.stack([rows[a[start : start + COLUMNS]], rows[b[start : start + COLUMNS]]], axis=1)
-        pieces.append(pairs[correlate(thumbnails, pairs) >= CORRELATION])
-    return np.concatenate(pieces)
+        rights = [slice(other, min(other + COLUMNS, n)) for other in range(parts or start, n, COLUMNS)]
+        if rights:
+            yield slice(start, min(start + ROWS, parts or n)), rights

@@ -63,12 +63,11 @@ def draw_sheet(
     def own(kind: str, groups: Sequence[Sequence[str]]) -> list[Group]:
         return [Group(kind, [(prepared, rows[name]) for name in group]) for group in groups]
 
-    near = np.array([[rows[a], rows[b]] for a, b in audit.near], np.int64).reshape(-1, 2)
     exact = [group for group in audit.duplicates if group not in audit.conflicting]
     kinds = [
         *(near_groups(f"near, in\n{_end(name)}", prepared, other, pairs) for name, other, pairs in elsewhere),
         own("other labels", audit.conflicting),
-        near_groups("near copies", prepared, prepared, near),
+        near_groups("near copies", prepared, prepared, audit.near),
         own("exact copies", exact),
     ]
     shown = [group for kind, number in zip(kinds, shares([*map(len, kinds)]), strict=True) for group in kind[:number]]

@@ -31,7 +31,7 @@ class Signatures:
     Attributes:
         pixels: (n, 16) uint8, a hash of shape and pixels; equal for exact copies.
         blank: (n,) bool, a single colour.
-        near: (m, 2) int64, rows a < b that are near copies; of exact copies the first alone takes part, and no blank
+        near: (m, 2) int32, rows a < b that are near copies; of exact copies the first alone takes part, and no blank
             image does.
     """
 
@@ -47,7 +47,7 @@ class Signatures:
 
         Where the first of a group of exact copies is left out, the next that stays takes its place in ``near``.
         """
-        near = np.sort(self.places(rows)[self.near], axis=1)
+        near = np.sort(self.places(rows)[self.near], axis=1).astype(np.int32)
         near = near[near[:, 0] >= 0]
         return Signatures(self.pixels[rows], self.blank[rows], near[np.lexsort((near[:, 1], near[:, 0]))])
 
