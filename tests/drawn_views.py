@@ -38,6 +38,7 @@ def make_view(
             "subject": subjects or [""] * n,
             "sequence": sequences or [""] * n,
             "split": splits or [""] * n,
+            "content": [f"{name}{first + i}" for i in range(n)],
             "sha256": [f"{name}{first + i}" for i in range(n)] if sha256 is None else sha256,
         }
     )

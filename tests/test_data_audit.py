@@ -179,7 +179,7 @@ def test_the_audit_is_kept_and_keeps_copies_together(data_dir):
     file.write_bytes(whole[: len(whole) // 2])
     assert signatures.load(prepared) is None
     file.write_bytes(whole)
-    prepared.summary["fingerprint"] = "0" * 64
+    prepared.summary["files"]["samples.parquet"] = "0" * 64
     assert signatures.load(prepared) is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import pickle
 import re
@@ -18,6 +19,7 @@ from fer_bench.data.place import config_name
 from fer_bench.data.prepare import find_prepared, prepare
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component
+from fer_bench.tasks.view import select
 
 
 @pytest.fixture
@@ -34,8 +36,8 @@ def test_prepares_and_reads_back(data_dir):
     assert prepared.counts == {"train": {"happy": 3, "sad": 3}, "test": {"happy": 2, "sad": 2}}
     assert len(prepared) == 10
     samples = prepared.samples
-    columns = ["id", "label", "split", "subject", "sequence", "group:tone", "sha256", "width", "height", "channels"]
-    assert list(samples.columns) == columns
+    texts = ["split", "subject", "sequence", "group:tone", "sha256", "content"]
+    assert list(samples.columns) == ["id", "label", *texts, "width", "height", "channels"]
     assert samples["id"].tolist()[:2] == ["happy/1.png", "happy/2.png"]
     assert samples["label"].tolist() == [0] * 5 + [1] * 5
     assert samples["group:tone"].tolist() == [""] * 5 + ["dark"] * 5
@@ -54,7 +56,7 @@ def test_written_folder(data_dir):
     prepared = prepare(drawn_set.component(), data_dir)
     assert prepared.folder == data_dir / "prepared" / "drawn-set" / "default" / "1.0.0"
     summary = json.loads((prepared.folder / "prepared.json").read_text())
-    assert summary["schema"] == 3
+    assert summary["schema"] == 4
     assert summary["versions"]["fer-bench-tests"] == "1"
     assert str(data_dir) not in "".join(
         path.read_bytes().decode("latin-1") for path in prepared.folder.iterdir() if path.is_file()
@@ -107,6 +109,19 @@ def test_fingerprint_is_of_content_only(data_dir, tmp_path):
     assert prepare(drawn_set.component(), moved).fingerprint == first
     (drawn_set.manual(moved) / "sad" / "8.png").rename(drawn_set.manual(moved) / "happy" / "9.png")
     assert prepare(drawn_set.component(), moved).fingerprint != first
+
+
+def test_names_and_order_of_images_are_of_the_samples_and_not_of_the_fingerprint(data_dir):
+    """What a file is called and where it comes in order is of a copy: cells know it, the fingerprint does not."""
+    dataset, identities = drawn_set.component(), list[dict[str, object]]()
+    sad = drawn_set.manual(data_dir) / "sad"
+    (sad / "1a.png").write_bytes(encode_png(np.zeros((6, 5), np.uint8)))
+    for change in (None, ("1.png", "1b.png"), ("1a.png", "1.png"), ("1b.png", "1a.png")):  # in the end, swapped
+        if change:
+            (sad / change[0]).rename(sad / change[1])
+        identities.append(select(dataset, prepare(dataset, data_dir), None).identity())
+    for one, other in itertools.combinations(identities, 2):
+        assert {name for name in one if one[name] != other[name]} == {"samples_sha256"}
 
 
 def test_parquet_gives_the_same(data_dir, tmp_path, monkeypatch):

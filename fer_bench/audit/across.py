@@ -86,11 +86,11 @@ def load(first: Prepared, second: Prepared) -> Array | None:
 
 
 def _head(first: Prepared, second: Prepared) -> list[str]:
-    return ["2", *sorted((first.fingerprint, second.fingerprint))]
+    return ["3", *sorted((first.table_sha256, second.table_sha256))]
 
 
 def _file(first: Prepared, second: Prepared) -> tuple[Path, bool]:
     """Return where near copies of two data sets are kept, and whether the second comes first there."""
-    swapped = second.fingerprint < first.fingerprint
+    swapped = second.table_sha256 < first.table_sha256
     one, other = (second, first) if swapped else (first, second)
-    return one.folder / f"audit-{other.fingerprint[:16]}.npz", swapped
+    return one.folder / f"audit-{other.table_sha256[:16]}.npz", swapped

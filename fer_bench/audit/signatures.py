@@ -1,7 +1,7 @@
 """What an audit keeps of every image, stored beside the prepared data: copies are then found without an image.
 
 `compute` reads every image once; `store` and `load` keep the result in ``audit.npz`` in the folder of the prepared data
-set, with the fingerprint it belongs to.
+set, with the hash of the table that it belongs to.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fer_bench.audit.near import near_pairs
 from fer_bench.data.prepared import Prepared
 
 FILE = "audit.npz"
-SCHEMA = 3
+SCHEMA = 4
 BATCH = 1024
 
 
@@ -108,7 +108,7 @@ def store(signatures: Signatures, prepared: Prepared) -> None:
     """
     arrays = {field.name: getattr(signatures, field.name) for field in fields(signatures)}
     content = io.BytesIO()
-    np.savez(content, allow_pickle=False, head=np.array([str(SCHEMA), prepared.fingerprint]), **arrays)
+    np.savez(content, allow_pickle=False, head=np.array([str(SCHEMA), prepared.table_sha256]), **arrays)
     atomic.write_file(prepared.folder / FILE, content.getvalue(), f"the audit of {prepared.name!r}")
 
 
@@ -116,7 +116,7 @@ def load(prepared: Prepared) -> Signatures | None:
     """Return what `store` wrote for exactly these data; None if there is nothing, it is damaged, or of other data."""
     try:
         with np.load(prepared.folder / FILE, allow_pickle=False) as file:
-            if file["head"].tolist() != [str(SCHEMA), prepared.fingerprint]:
+            if file["head"].tolist() != [str(SCHEMA), prepared.table_sha256]:
                 return None
             signatures = Signatures(**{field.name: file[field.name] for field in fields(Signatures)})
     except Exception:  # zipfile, zlib and numpy each raise their own; an audit can always be made again.

@@ -16,7 +16,7 @@ import numpy as np
 from fer_bench.arrays import Array
 from fer_bench.data.faults import Faults
 from fer_bench.data.files import DataFolder, FileError
-from fer_bench.data.images import ImageError, decode
+from fer_bench.data.images import ImageError, decode, digest_content
 from fer_bench.data.names import normalise_sample
 from fer_bench.errors import did_you_mean
 from fer_bench.specs import Sample
@@ -35,6 +35,7 @@ class CheckedSample:
         label: index of its label name.
         encoded: the bytes of its image file, whose decoded size is ``height``, ``width``, ``channels``.
         sha256: of ``encoded``.
+        content: of `fer_bench.data.images.digest_content`.
         soft: (labels,) float32 that sum to 1, or (0,) where the sample has no soft label.
     """
 
@@ -43,6 +44,7 @@ class CheckedSample:
     label: int
     encoded: bytes
     sha256: str
+    content: str
     height: int
     width: int
     channels: int
@@ -149,12 +151,13 @@ def _check_image(
             encoded = folder.read(sample.image)
         else:
             return f"its image is a path, {str(sample.image)!r}, but the data set has no folder"
-        height, width, channels = decode(encoded).shape
+        pixels = decode(encoded)
     except (FileError, ImageError) as error:
         return str(error)
     votes = np.zeros(0, np.float32) if isinstance(soft, str) else soft  # A fault already: it goes no further.
-    digest = hashlib.sha256(encoded).hexdigest()
-    return CheckedSample(number, sample, label, encoded, digest, height, width, channels, votes)
+    digests = hashlib.sha256(encoded).hexdigest(), digest_content(encoded, pixels)
+    height, width, channels = pixels.shape
+    return CheckedSample(number, sample, label, encoded, *digests, height, width, channels, votes)
 
 
 def _finish(

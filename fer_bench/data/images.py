@@ -8,6 +8,7 @@ orientation is applied. 32-bit integer and floating-point pixels have no agreed 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import zlib
@@ -76,11 +77,25 @@ def decode(encoded: bytes) -> Array:
     return array[:, :, np.newaxis] if array.ndim == 2 else array
 
 
+def digest_content(encoded: bytes, pixels: Array) -> str:
+    """Return the sha256 of what an image shows, whichever file holds it.
+
+    That is shape and pixels; of a JPEG or WebP the file itself, since its pixels differ by the decoder's version.
+
+    Args:
+        encoded: the file.
+        pixels: what `decode` makes of it.
+    """
+    if encoded.startswith((b"\xff\xd8", b"RIFF")):
+        return hashlib.sha256(encoded).hexdigest()
+    return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
 def encode_png(array: Array) -> bytes:
     """Encode an image as a PNG without compression.
 
-    The bytes, and so the fingerprint of a data set, are the same whichever zlib is installed, and writing and reading
-    cost almost nothing; the files are as large as the pixels.
+    The bytes are the same whichever zlib is installed, and writing and reading cost almost nothing; the files are as
+    large as the pixels.
 
     Args:
         array: (h, w), (h, w, 1) or (h, w, 3), uint8.

@@ -25,7 +25,7 @@ SOFT = "soft:"
 BOX = ("box:left", "box:top", "box:right", "box:bottom")
 """Where in its picture an image was cut out, all 0 for a whole one; missing where all are whole."""
 
-TEXT_COLUMNS = ("id", "split", "subject", "sequence", "sha256")
+TEXT_COLUMNS = ("id", "split", "subject", "sequence", "sha256", "content")
 BLOCK = 4096
 """Rows that are Python objects at a time."""
 
@@ -57,7 +57,8 @@ class IndexWriter:
         """Add one sample."""
         sample = checked.sample
         sizes = (checked.label, checked.width, checked.height, checked.channels, *(sample.box or (0, 0, 0, 0)))
-        self._rows.append((sample.id, sample.split, sample.subject, sample.sequence, checked.sha256, *sizes))
+        digests = checked.sha256, checked.content
+        self._rows.append((sample.id, sample.split, sample.subject, sample.sequence, *digests, *sizes))
         self._groups.append(sample.groups)
         self._soft.append(checked.soft)
         if len(self._rows) == BLOCK:
@@ -67,15 +68,16 @@ class IndexWriter:
     def table(self) -> pd.DataFrame:
         """Return one row a sample.
 
-        Columns: id, label (its code), split, subject, sequence, ``group:<name>`` …, sha256, width, height, channels,
-        and where they are known ``box:left`` … and ``soft:<label>`` ….
+        Columns: id, label (its code), split, subject, sequence, ``group:<name>`` …, sha256 (of the file), content (what
+        it shows, see `fer_bench.data.images.digest_content`), width, height, channels, and where they are known
+        ``box:left`` … and ``soft:<label>`` ….
         """
         blocks = [*self._blocks, self._block()] if self._rows or not self._blocks else self._blocks
         frame = pd.concat(blocks, ignore_index=True)
         groups = sorted(name for name in frame.columns if name.startswith(GROUP))
         for name in groups:  # A block without a group has no such column.
             frame[name] = frame[name].fillna("").astype("category")
-        order = ["id", "label", "split", "subject", "sequence", *groups, "sha256", "width", "height", "channels"]
+        order = ["id", "label", *TEXT_COLUMNS[1:4], *groups, *TEXT_COLUMNS[4:], "width", "height", "channels"]
         boxes = BOX if frame[list(BOX)].to_numpy().any() else ()
         return frame.loc[:, [*order, *boxes, *(name for name in self._soft_columns if name in frame.columns)]]
 
@@ -112,27 +114,28 @@ def column_names(path: Path) -> tuple[str, ...]:
 
 
 def fingerprint(frame: pd.DataFrame, labels: Sequence[str]) -> str:
-    """Return the sha256 of everything that a result can depend on.
+    """Return the sha256 of the label names and of what is known of each image, in no order.
 
-    That is the label names, and each row with its image's hash and its soft label. A box is where an image comes from.
-
-    It does not depend on where the data lie, on who prepared them or when, nor on the order of group columns.
+    That is what the image shows, its label, soft label, split, subject, sequence and groups. A box is where an image
+    comes from, an id how a copy names it. So the fingerprint does not depend on the layout or the lossless format in
+    which the data lie, on where they lie, nor on who prepared them or when. The order and the ids are part of
+    a cell's identity beside it, see `fer_bench.tasks.view.View.identity`.
     """
-    digest = hashlib.sha256(_canonical({"labels": list(labels)}))
     groups = sorted(name for name in frame.columns if name.startswith(GROUP))
     soft = [name for name in frame.columns if name.startswith(SOFT)]
-    columns = ["id", "label", "split", "subject", "sequence", "sha256", *groups]
+    columns = ["label", "split", "subject", "sequence", "content", *groups]
+    digests: list[bytes] = []
     for start in range(0, len(frame), BLOCK):
         block = frame.iloc[start : start + BLOCK]
-        for row in zip(*(block[name].tolist() for name in columns), strict=True):
+        votes = np.ascontiguousarray(block[soft].to_numpy(), "<f4")
+        for row, weights in zip(zip(*(block[name].tolist() for name in columns), strict=True), votes, strict=True):
             values = dict(zip(columns, row, strict=True))
             values["label"] = labels[values["label"]]
             # An empty group says as much as a missing one.
             empty = [name for name in groups if not values[name]]
-            digest.update(_canonical({name: value for name, value in values.items() if name not in empty}))
-        if soft:
-            digest.update(np.ascontiguousarray(block[soft].to_numpy(), "<f4").tobytes())
-    return digest.hexdigest()
+            known = _canonical({name: value for name, value in values.items() if name not in empty})
+            digests.append(hashlib.sha256(known + weights.tobytes()).digest())
+    return hashlib.sha256(_canonical({"labels": list(labels)}) + b"".join(sorted(digests))).hexdigest()
 
 
 def count_labels(frame: pd.DataFrame, labels: Sequence[str]) -> dict[str, dict[str, int]]:

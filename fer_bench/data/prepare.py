@@ -50,7 +50,10 @@ def old_format(dataset: Component[DatasetSpec], data_dir: Path) -> str:
     schema = Prepared(dataset.spec, folder).summary.get("schema")
     if schema == SCHEMA:
         return ""
-    return f"What is prepared in {str(folder)!r} has format {schema}; this fer-bench reads and writes format {SCHEMA}."
+    return (
+        f"What is prepared in {str(folder)!r} has format {schema}; this fer-bench reads and writes format {SCHEMA}. "
+        "The next run prepares it again from the manual folder."
+    )
 
 
 def prepare(dataset: Component[DatasetSpec], data_dir: Path, progress: Progress | None = None) -> Prepared:
@@ -79,7 +82,7 @@ def prepare(dataset: Component[DatasetSpec], data_dir: Path, progress: Progress 
         old = old_format(dataset, data_dir)
         raise DataError(
             f"Data set {str(dataset)!r} is not there: expected it in {str(place.manual)!r}. "
-            + (f"{old} Put the data back there, to have them prepared again. " if old else "")
+            + (f"{old} Put the data back there. " if old else "")
             + dataset.spec.access
         )
     folder, version = place.prepared.parent, place.prepared.name

@@ -23,8 +23,8 @@ from fer_bench.data.texts import blocks, plain
 from fer_bench.errors import DataError
 from fer_bench.specs import DatasetSpec
 
-SCHEMA = 3
-"""Version of the files in the folder of a prepared data set: 3 has digests of its files, and names in one form."""
+SCHEMA = 4
+"""Version of the files in the folder of a prepared data set: 4 says of each image what it shows, whichever its file."""
 
 SUMMARY_FILE = "prepared.json"
 INDEX_FILE = "samples.parquet"
@@ -75,8 +75,13 @@ class Prepared:
 
     @property
     def fingerprint(self) -> str:
-        """Sha256 of labels, rows and image hashes: two data sets with one fingerprint give the same results."""
+        """Sha256 of what is known of the images, in no order: two layouts of one data set have one fingerprint."""
         return self.summary["fingerprint"]
+
+    @property
+    def table_sha256(self) -> str:
+        """Sha256 of the file with the table of samples: what is kept by row belongs to one table."""
+        return self.summary["files"][INDEX_FILE]
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -92,8 +97,8 @@ class Prepared:
     def samples(self) -> pd.DataFrame:
         """One row a sample, in record order.
 
-        Columns: id, label, split, subject, sequence, ``group:<name>`` …, sha256, width, height, channels; where known
-        ``box:left`` … and ``soft:<label>`` …. See `fer_bench.data.index`.
+        Columns: id, label, split, subject, sequence, ``group:<name>`` …, sha256, content, width, height, channels;
+        where known ``box:left`` … and ``soft:<label>`` …. See `fer_bench.data.index`.
         """
         try:
             return read_index(self.folder / INDEX_FILE)

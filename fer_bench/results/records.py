@@ -56,12 +56,12 @@ class DatasetRecord(ComponentRecord):
     """What was tested, by content and not by location.
 
     Attributes:
-        fingerprint: hash of label names, rows and encoded images.
+        fingerprint: hash of label names and of what is known of each image, in no order.
         classes: names, in the order of the probabilities.
         labels: how native labels became classes.
         limit: of the class-balanced subset, or None.
         n: images.
-        samples_sha256: hash of their ids.
+        samples_sha256: hash of their ids and of all that is known of them, in order.
         synthetic: whether a program drew the images.
         faces: how faces were found and cut out; None for whole images.
         trained_with: other data sets that train too, or, under ``cross``, that train in its place.

@@ -130,9 +130,6 @@ class View:
 
     def identity(self) -> dict[str, Any]:
         """Return what a cell records of the data: content, not location."""
-        ids = hashlib.sha256()
-        for number, names in enumerate(blocks(self.texts("id"))):
-            ids.update("\0".join(["", *names] if number else names).encode())
         return {
             **self.dataset.identity(),
             "fingerprint": self.prepared.fingerprint,
@@ -140,10 +137,20 @@ class View:
             "labels": {"set": self.label_set, "map": self.mapping},
             "limit": self.limit,
             "n": len(self.rows),
-            "samples_sha256": ids.hexdigest(),
+            "samples_sha256": self._digest_samples(),
             "synthetic": self.dataset.spec.synthetic,
             **({"faces": self.faces.identity()} if self.faces else {}),
         }
+
+    def _digest_samples(self) -> str:
+        """Return the sha256 of all that is known of the samples, in order."""
+        digest = hashlib.sha256(self.labels.tobytes())
+        for name in ("id", "content", "split", "subject", "sequence", *(GROUP + name for name in self.prepared.groups)):
+            for names in blocks(self.texts(name)):
+                digest.update("\0".join([*names, ""]).encode())
+        if self.soft_labels is not None:
+            digest.update(self.soft_labels.tobytes())
+        return digest.hexdigest()
 
     def describe_labels(self) -> str:
         """Return the mapping of labels in words, with what it drops; for native labels only which mean the same."""

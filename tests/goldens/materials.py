@@ -66,6 +66,7 @@ def view(
         "sequence": sequences or [""] * n,
         "split": splits or [""] * n,
         "sha256": [hashlib.sha256(f"{name}{first + i}".encode()).hexdigest() for i in range(n)],
+        "content": [hashlib.sha256(f"{name}{first + i}".encode()).hexdigest() for i in range(n)],
         "height": height,
         "width": width,
         "channels": channels,

@@ -108,7 +108,7 @@ def prepared(folder: Path) -> dict[str, Any]:
     data = prepare(dataset, folder)
     chosen = select(dataset, data, None)
     soft = data.soft_labels(chosen.rows)
-    names = ("id", "split", "subject", "sequence", "sha256", "group:tone", "height", "width", "channels")
+    names = ("id", "split", "subject", "sequence", "sha256", "content", "group:tone", "height", "width", "channels")
     return {
         "fingerprint": data.fingerprint,
         "labels": chosen.labels.tolist(),

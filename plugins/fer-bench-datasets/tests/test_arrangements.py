@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from layout_copies import fault_of, manual
 from messages import says
@@ -86,12 +87,35 @@ def test_a_rearranged_copy_has_the_same_fingerprint(component, tmp_path, layout,
 def test_jaffe_in_another_format_is_read_and_a_second_copy_of_a_picture_is_not(component, tmp_path):
     root = manual(tmp_path, "jaffe/pictures")
     truths = LAYOUTS["jaffe/pictures"](root)
-    for path in sorted(root.glob("*.tiff")):
-        Image.open(path).save(path.with_suffix(".png"))
-        path.unlink()
-    assert len(prepare(component("jaffe"), tmp_path)) == len(truths)
+    fingerprints = [prepare(component("jaffe"), tmp_path).fingerprint]
+    for old, new in ((".tiff", ".jpg"), (".jpg", ".png")):
+        for path in sorted(root.glob(f"*{old}")):
+            Image.open(path).save(path.with_suffix(new))
+            path.unlink()
+        prepared = prepare(component("jaffe"), tmp_path)
+        assert len(prepared) == len(truths)
+        fingerprints.append(prepared.fingerprint)
+    assert len(set(fingerprints)) == 3  # JPEG has changed the pixels, and its copy keeps what it left.
     Image.open(root / "KA.AN1.1.png").save(root / "KA.AN1.1.tiff")
     assert "'KA.AN1.1.tiff': is the picture 'KA.AN1.1.png' once more" in fault_of(component, tmp_path, "jaffe")
+
+
+def test_fer2013_has_one_fingerprint_as_a_table_and_in_folders_of_pictures(component, tmp_path):
+    root = manual(tmp_path, "fer2013/csv")
+    LAYOUTS["fer2013/csv"](root)
+    table = prepare(component("fer2013"), tmp_path)
+    shutil.rmtree(root)
+    images = table.images(np.arange(len(table)))
+    for row, sample in table.samples.iterrows():
+        part = folder(root / ("train" if sample["split"] == "training" else "test") / table.labels[sample["label"]])
+        path = part / f"{sample['split']}_{row}.{('png', 'bmp', 'tiff')[row % 3]}"
+        Image.fromarray(images[row][..., 0]).save(path)
+    copy = prepare(component("fer2013"), tmp_path)
+    assert copy.fingerprint == table.fingerprint
+    assert copy.samples["id"].tolist() != table.samples["id"].tolist()
+    assert copy.verify() == []
+    Image.fromarray(255 - images[row][..., 0]).save(path)
+    assert prepare(component("fer2013"), tmp_path).fingerprint != table.fingerprint
 
 
 def test_fer2013_in_folders_of_numbers_and_below_images(component, tmp_path):
