@@ -14,7 +14,8 @@ from sklearn.metrics import recall_score
 from tiny_run import invoke
 
 from fer_bench.errors import FerBenchError
-from fer_bench.reports.figures import KINDS, find_front
+from fer_bench.reports.charts import find_front, find_marks, find_powers
+from fer_bench.reports.figures import KINDS
 from fer_bench.results.store import Store
 
 MAGIC = {".svg": b"<?xml", ".pdf": b"%PDF-", ".png": b"\x89PNG"}
@@ -94,6 +95,13 @@ def test_the_front_holds_what_no_other_beats_in_cost_and_score():
     assert find_front(points) == [1, 2, 3]
     assert find_front([(1.0, 0.9), (2.0, 0.3), (3.0, 0.4)], higher_is_better=False) == [0, 1]
     assert find_front([]) == []
+
+
+def test_the_marks_of_an_axis_are_round_numbers_inside():
+    assert find_marks(0.61, 0.93) == pytest.approx([0.7, 0.8, 0.9])
+    assert find_marks(-3.0, 3.0) == [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]
+    assert find_powers(3.0, 300.0) == [5.0, 10.0, 20.0, 50.0, 100.0, 200.0]
+    assert find_powers(0.5, 2e5) == [1.0, 10.0, 100.0, 1000.0, 1e4, 1e5]
 
 
 def test_names_with_signs_of_mathematics_are_drawn_as_they_are(tmp_path):

@@ -27,7 +27,7 @@ FLAGS = [
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
-    store = write_runs(folder / "runs")
+    store = write_runs(folder / "runs", seeds=3)
     store.write(
         make_cell(strategy="<script>alert(1)</script>", classes=["<script>alert(2)</script>", "b"]),
         make_result(),
@@ -71,7 +71,9 @@ def test_names_stay_text_and_nothing_is_fetched(page_file):
     assert "&lt;script&gt;alert(2)" in text
     assert "&lt;b&gt;here" in text
     assert "<i>broken" not in text
-    assert not re.search(r'(src|href)="(?!#)|url\(|@import|style="|\son\w+=', text)
+    assert not re.search(
+        r'(src|href)="(?!#|data:(?:text/csv|application/json);base64,)|url\(|@import|style="|\son\w+=', text
+    )
 
 
 @pytest.mark.slow
@@ -97,7 +99,7 @@ def test_it_sorts_by_keyboard(page):
 def test_it_filters_rows_and_details(page):
     page.locator("#filter").fill("faces-1 fine-tune")
     assert page.locator("table.board tbody tr:visible").count() == 2
-    assert page.locator("details:visible").count() == 2
+    assert page.locator("details[data-text]:visible").count() == 2
     assert page.locator("#count").inner_text() == "2 rows shown"
 
 
@@ -120,4 +122,44 @@ def test_failures_charts_and_commands_are_there(page):
     assert "MemoryError: out of memory <b>here</b>" in opened.inner_text()
     assert opened.locator("pre").inner_text() == "fer-bench run --dataset faces-0"
     assert opened.locator("svg[aria-label='Reliability diagram'] circle").count() >= 3
-    assert opened.locator("svg[aria-label=loss] polyline").count() == 4
+    assert opened.locator("svg[aria-label=loss] polyline").count() == 14
+
+
+CONTRAST = """(selector) => {
+  const cell = document.querySelector(selector);
+  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const paint = (...colours) => {
+    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+    const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map((part) => {
+      const share = part / 255;
+      return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const style = getComputedStyle(cell), panel = getComputedStyle(cell.closest("details")).backgroundColor;
+  const [low, high] = [paint(style.color), paint(panel, style.backgroundColor)].sort((a, b) => a - b);
+  return (high + 0.05) / (low + 0.05);
+}"""
+"""The contrast of a cell's text with its colour, as WCAG 2.2 (1.4.3) defines it."""
+
+
+def test_the_darkest_cells_of_heat_maps_can_be_read(page):
+    for selector in ("td.h10", "td.c10"):
+        assert page.evaluate(CONTRAST, selector) >= 4.5
+
+
+def test_each_board_begins_with_a_sentence_and_a_picture(page):
+    section = page.locator("main > section").nth(1)
+    assert section.locator("p.verdict").inner_text().endswith(".")
+    rows = section.locator("table.board tbody tr").count()
+    assert section.locator("table.plain circle").count() == rows
+    section.locator("summary").filter(has_text="Every two rows").click()
+    assert section.locator("details[open] td b").count() > 0
+
+
+def test_it_prints_within_a_page(page):
+    page.set_viewport_size({"width": 1030, "height": 700})
+    page.emulate_media(media="print")
+    page.evaluate("document.querySelectorAll('details').forEach((item) => { item.open = true })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1030
+    assert not page.locator("#filter").is_visible()

@@ -49,6 +49,7 @@ def leaderboard(
         bool, typer.Option("--all-versions", help="Show older rows too, where others differ in code alone.")
     ] = False,
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
+    title: Annotated[str, typer.Option(help="Heading of the page and of Markdown.")] = "Leaderboard",
     figure: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw it into this .svg, .pdf or .png file too.")
     ] = None,
@@ -82,7 +83,7 @@ def leaderboard(
         console.warn(f"fer-bench: left out: {message}")
     for message in faults:
         console.warn(f"fer-bench: {message}")
-    text = _write(form, rows, damaged, columns, to_file=output is not None)
+    text = _write(form, rows, damaged, columns, title, to_file=output is not None)
     if figure is not None:
         from fer_bench.reports import figures
 
@@ -93,7 +94,9 @@ def leaderboard(
         atomic.write_file(output, text, "the leaderboard")
 
 
-def _write(form: Form, rows: Sequence[Row], damaged: Sequence[str], columns: Columns, *, to_file: bool) -> str:
+def _write(
+    form: Form, rows: Sequence[Row], damaged: Sequence[str], columns: Columns, title: str, *, to_file: bool
+) -> str:
     """Return a board in one format; a terminal's width and encoding count only where it is not written to a file."""
     from fer_bench.reports import board_records, boards
     from fer_bench.reports.formats import csv, json, latex, markdown, terminal
@@ -105,10 +108,10 @@ def _write(form: Form, rows: Sequence[Row], damaged: Sequence[str], columns: Col
     if form == "html":
         from fer_bench.reports.page import to_html
 
-        return to_html(rows, damaged, columns)
+        return to_html(rows, damaged, columns, title)
     tables = boards.to_tables(rows, damaged, columns)
     if form == "md":
-        return markdown.write(tables, "Leaderboard")
+        return markdown.write(tables, title)
     if form == "latex":
         return latex.write(tables, narrow=columns == "paper")
     return terminal.write(tables, PIPE_WIDTH) if to_file else terminal_text(tables)

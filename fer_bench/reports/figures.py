@@ -9,19 +9,18 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
-from fer_bench.evaluation.classification import count_confusion, recall_of
-from fer_bench.evaluation.difference import compare_estimates
-from fer_bench.evaluation.family import adjust_steps
+from fer_bench.evaluation.classification import recall_of
 from fer_bench.foreign import visible
-from fer_bench.reports import boards, comparison
+from fer_bench.reports import boards
+from fer_bench.reports.charts import confusion_of, find_front
 from fer_bench.reports.leaderboard import Row
+from fer_bench.reports.pairwise import compare_all, find_ranked
 from fer_bench.reports.standing import PERCENT
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def draw(rows: Sequence[Row], kind: str, suffix: str) -> bytes:
         if (members := [row for row in board if row.pooled is not None and (row.interval or kind != "intervals")])
     ]
     if kind == "pairs":
-        shown = [(title, ranked) for title, board in shown if len(ranked := _ranked(board)) > 1]
+        shown = [(title, ranked) for title, board in shown if len(ranked := find_ranked(board)) > 1]
     if not shown:
         raise FerBenchError(f"No board has rows that the figure {kind!r} can show: it needs stored predictions.")
     height, paint = KINDS[kind]
@@ -171,28 +170,6 @@ def _draw_cost(figure: Any, board: Sequence[Row]) -> None:
     figure.legend(loc="outside lower center", ncols=2, frameon=False, handlelength=1.5)
 
 
-def find_front(points: Sequence[tuple[float, float]], higher_is_better: bool = True) -> list[int]:
-    """Return the indices of the (cost, score) that no other beats in one and equals in the other, by rising cost.
-
-    Of equal points the first counts.
-    """
-    sign = -1 if higher_is_better else 1
-    front: list[int] = []
-    best = math.inf
-    for index in sorted(range(len(points)), key=lambda index: (points[index][0], sign * points[index][1], index)):
-        if sign * points[index][1] < best:
-            front.append(index)
-            best = sign * points[index][1]
-    return front
-
-
-def _confusion(row: Row) -> Array:
-    """Return the (c, c) counts of a row, true classes in rows."""
-    assert row.pooled is not None, "only rows with predictions are drawn"
-    probabilities = row.pooled.probabilities
-    return count_confusion(row.pooled.labels, probabilities.argmax(axis=1), probabilities.shape[1])
-
-
 def _methods(board: Sequence[Row]) -> list[Row]:
     return [row for row in board if not row.baseline]
 
@@ -204,7 +181,7 @@ def _draw_confusion(figure: Any, board: Sequence[Row]) -> None:
     for axis in axes.flat[len(methods) :]:
         axis.set_axis_off()
     for axis, row in zip(axes.flat, methods, strict=False):
-        counts = _confusion(row)
+        counts = confusion_of(row)
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         _heat(axis, 100 * shares, row.class_names, row.class_names, 0, 100, "Blues", "{:.0f}")
         axis.set(title=_wrap(name(row), 45), xlabel="predicted", ylabel="true (% of the class)")
@@ -213,27 +190,20 @@ def _draw_confusion(figure: Any, board: Sequence[Row]) -> None:
 def _draw_classes(figure: Any, board: Sequence[Row]) -> None:
     """Draw the recall of each class under each method."""
     methods = _methods(board)
-    recalls = np.array([recall_of(_confusion(row)) for row in methods])
+    recalls = np.array([recall_of(confusion_of(row)) for row in methods])
     axes: Axes = figure.subplots()
     _heat(axes, 100 * recalls, [name(row) for row in methods], methods[0].class_names, 0, 100, "Blues", "{:.0f}")
     axes.set(xlabel="recall of each class, %")
 
 
-def _ranked(board: Sequence[Row]) -> list[Row]:
-    """Return the rows that were tested on the same images, so that their differences are paired."""
-    return [row for row in board if row.standing is not None and not row.baseline]
-
-
 def _draw_pairs(figure: Any, board: Sequence[Row]) -> None:
     """Draw the paired difference of every two rows, left minus below; a star where it is told from 0."""
-    estimates = [comparison.estimate(row.metric, row.pooled) for row in board if row.pooled is not None]
-    pairs = list(combinations(range(len(board)), 2))
     shown = np.zeros((len(board), len(board)))
     marks = np.full(shown.shape, "", dtype=object)
-    for (i, j), p in zip(pairs, adjust_steps(estimates, pairs).tolist(), strict=True):
-        value = _scale(board[0]) * compare_estimates(estimates[j], estimates[i]).value
+    for (i, j), pair in compare_all(board).items():
+        value = _scale(board[0]) * pair.difference.value
         shown[i, j], shown[j, i] = value, -value
-        marks[i, j] = marks[j, i] = "*" if p <= comparison.ALPHA else ""
+        marks[i, j] = marks[j, i] = "*" if pair.apart else ""
     reach = float(np.abs(shown).max()) or 1.0
     names = [f"{number}  {name(row)}" for number, row in enumerate(board, 1)]
     numbers = [str(number) for number in range(1, len(board) + 1)]

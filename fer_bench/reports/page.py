@@ -20,10 +20,13 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from fer_bench.about import __version__
 from fer_bench.errors import FerBenchError
-from fer_bench.evaluation.classification import count_confusion, precision_of, recall_of
+from fer_bench.evaluation.classification import precision_of, recall_of
 from fer_bench.foreign import defuse, one_line
-from fer_bench.reports import across, boards, standing
+from fer_bench.reports import across, boards, charts, pairwise, standing
+from fer_bench.reports.formats import csv
+from fer_bench.reports.formats import json as json_format
 from fer_bench.reports.leaderboard import Row
 from fer_bench.reports.table import Cell, Column, tabulate, value, words
 from fer_bench.results.canonical import to_json
@@ -34,8 +37,15 @@ MAX_CURVES = 20
 """Cells of a row whose learning curves are drawn."""
 
 
-def to_html(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores") -> str:
-    """Return the page in ASCII, with those of `boards.EXTRA` that ``show`` names; nothing is fetched."""
+def to_html(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores", title: str = "Leaderboard") -> str:
+    """Return the page in ASCII; nothing is fetched.
+
+    Args:
+        rows: of the leaderboard.
+        damaged: one message for each cell that was left out.
+        show: which of `boards.EXTRA` to show beside the scores.
+        title: what stands above it.
+    """
     environment = Environment(
         loader=PackageLoader("fer_bench.reports"),
         autoescape=True,
@@ -47,15 +57,22 @@ def to_html(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores") -
     folder = files("fer_bench.reports") / "templates"
     style, script = ((folder / name).read_text(encoding="ascii") for name in ("page.css", "page.js"))
     sections: list[dict[str, Any]] = []
-    for title, board in boards.boards(rows):
+    for caption, board in boards.boards(rows):
         extra = boards.EXTRA[show](board) if show in boards.EXTRA else []
-        table = tabulate(board, [*boards.fields_of(board), *extra], title)
+        table = tabulate(board, [*boards.fields_of(board), *extra], caption)
         lines = [
             {"cells": list(map(_cell, table.columns, cells)), **_details(row)}
             for cells, row in zip(table.rows, board, strict=True)
         ]
         low, high = _range(board)
-        sections.append({"title": title, "columns": table.columns, "rows": lines, "low": low, "high": high})
+        drawn = {
+            "verdict": pairwise.sum_up(board),
+            "intervals": charts.draw_intervals(board),
+            "costs": charts.draw_costs(board),
+            "pairs": charts.draw_pairs(board),
+            "recalls": charts.draw_recalls(board),
+        }
+        sections.append({"title": caption, "columns": table.columns, "rows": lines, "low": low, "high": high, **drawn})
     ranking = across.rank_across(rows)
     summary = across.to_table(ranking) if ranking else None
     page = environment.get_template("page.html").render(
@@ -66,6 +83,13 @@ def to_html(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores") -
         across=summary,
         differences=[list(map(_cell, summary.columns, cells)) for cells in summary.rows] if summary else [],
         notes=boards.notes(rows, damaged),
+        title=title,
+        finished=max((row.finished for row in rows), default="")[:16].replace("T", " "),
+        version=__version__,
+        files=[
+            ("leaderboard.csv", _embed("text/csv", csv.write(boards.to_flat_table(rows)))),
+            ("leaderboard.json", _embed("application/json", json_format.write(boards.record(rows, damaged)))),
+        ],
         style=Markup(style),
         script=Markup(script),
         policy=f"default-src 'none'; style-src {_pin(style)}; script-src {_pin(script)}; "
@@ -77,6 +101,11 @@ def to_html(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores") -
 def _clean(value: object) -> object:
     """Return what a template is about to write and escape: foreign text in one line that steers nothing."""
     return defuse(one_line(value)) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _embed(kind: str, text: str) -> str:
+    """Return a file as an address that holds it."""
+    return f"data:{kind};base64,{base64.b64encode(text.encode()).decode()}"
 
 
 def _pin(text: str) -> str:
@@ -122,12 +151,12 @@ def _details(row: Row) -> dict[str, Any]:
     }
     if row.pooled is not None:
         true, probabilities = row.pooled.labels, row.pooled.probabilities
-        table = count_confusion(true, probabilities.argmax(axis=1), probabilities.shape[1])
+        table = charts.confusion_of(row)
         shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
         details |= {
             "classes": list(row.class_names),
             "confusion": [
-                list(zip(counts, part, strict=True))
+                [(number, share, f"h{round(charts.TINTS * share)}") for number, share in zip(counts, part, strict=True)]
                 for counts, part in zip(table.tolist(), shares.tolist(), strict=True)
             ],
             "recall": _numbers(recall_of(table)),

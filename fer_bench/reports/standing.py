@@ -22,7 +22,7 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
     def field(title: str, source: str) -> Field[Row]:
         def cell(row: Row) -> Cell:
             value = getattr(row.sources, source) if row.sources else None
-            return None if value is None else Shown(_write(row.metric, value, 2), value)
+            return None if value is None else Shown(write_number(row.metric, value, 2), value)
 
         return Column(title, "number"), cell
 
@@ -71,7 +71,7 @@ def _name(row: Row) -> str:
     return " / ".join(filter(None, (row.backbone, row.strategy, row.trained_on, row.variant)))
 
 
-def _write(metric: Metric, value: float, digits: int) -> str:
+def write_number(metric: Metric, value: float, digits: int) -> str:
     """Return a number in points where the metric is shown in percent, else with two digits more."""
     return f"{100 * value:.{digits}f}" if metric.name in PERCENT else f"{value:.{digits + 2}f}"
 
@@ -79,7 +79,7 @@ def _write(metric: Metric, value: float, digits: int) -> str:
 def _interval(row: Row) -> Cell:
     if row.interval is None:
         return None
-    ends = (_write(row.metric, end, 1) for end in (row.interval.low, row.interval.high))
+    ends = (write_number(row.metric, end, 1) for end in (row.interval.low, row.interval.high))
     return Shown(" to ".join(ends), row.interval.low)
 
 
