@@ -97,10 +97,12 @@ class BaselineItem(MessageItem):
         from fer_bench.evaluation.installed import find_metric
         from fer_bench.reports import gate
 
-        metric = find_metric(option.fer_metric)
         folders = Path(option.fer_baseline), Path(option.fer_runs_dir)
         try:
-            report = gate.check(*folders, metric, option.fer_margin, option.fer_alpha)
+            terms = gate.GateTerms(
+                metric=find_metric(option.fer_metric), margin=option.fer_margin, alpha=option.fer_alpha
+            )
+            report = gate.check(*folders, terms)
         except FerBenchError as error:
             raise AssertionError(str(error)) from None
         (row,) = (row for row in report.rows if row.name == self.row)

@@ -56,7 +56,7 @@ def test_differences_are_paired_and_tested(store):
     assert accuracy["equivalence"]["more"] > 0.99
     assert accuracy["low"] > 0.1
     assert document["metrics"]["nll"]["difference"] < 0 < document["metrics"]["nll"]["p_value"] < 0.01
-    assert (document["paired"], document["units"], document["unit"]) == (80, 40, "samples")
+    assert (document["paired"], document["units"], document["unit"]) == (80, 40, "images")
     assert document["right"] == {"only_first": 0, "only_second": 10}  # samples, not trainings
     assert document["spec"] == [{"field": "strategy.text", "first": "probe", "second": "tune"}]
     assert document["provenance"] == [{"field": "python", "first": "3 for probe", "second": "3 for tune"}]

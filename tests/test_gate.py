@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -21,7 +22,7 @@ from typer.testing import CliRunner
 
 from fer_bench.cli import app
 from fer_bench.evaluation.metrics import STANDARD
-from fer_bench.reports.gate import GateReport
+from fer_bench.reports.gate import GateReport, GateTerms
 from fer_bench.reports.gate import check as gate_report
 from fer_bench.results.baseline import load, round_predictions
 from fer_bench.results.outcomes import Provenance
@@ -146,7 +147,7 @@ def test_too_few_data_are_told_with_what_would_settle_it(tmp_path):
     write_runs(tmp_path / "new", 0.05, n=40)
     result = gate(tmp_path)
     assert result.exit_code == 3
-    assert says(result.stdout, "40 samples", "a drop of", "would settle", "margin of 2")
+    assert says(result.stdout, "40 images", "a drop of", "would settle", "margin of 2")
 
 
 def test_reports_for_machines(frozen, monkeypatch):
@@ -232,7 +233,67 @@ def parts_of(row) -> list[np.ndarray]:
 
 
 def check(baseline: Path, runs_dir: Path) -> GateReport:
-    return gate_report(baseline, runs_dir, STANDARD["accuracy"], margin=0.02, alpha=0.05)
+    return gate_report(baseline, runs_dir, GateTerms(metric=STANDARD["accuracy"], margin=0.02, alpha=0.05))
+
+
+def write_classes(folder: Path, recalls: tuple[float, float], n: int = 2000, code: str = "1") -> None:
+    """Write one fold on which the first samples of each class are right, of subjects with one sample of each class."""
+    labels = np.arange(n) % 2
+    right = np.arange(n) // 2 < np.array(recalls)[labels] * n / 2
+    ids = [f"s{i:05d}" for i in range(n)]
+    result = make_result(labels.tolist(), np.where(right, labels, 1 - labels).tolist(), ids=ids)
+    result.predictions["group"] = [f"sequence:{i // 2:04d}" for i in range(n)]
+    for fold in (0, 1):
+        half = result.predictions[fold * n // 2 : (fold + 1) * n // 2]
+        cell = make_cell(fold, backbone="net", code=code, **DATA)
+        Store(folder).write(cell, replace(result, predictions=half), UNKNOWN)
+
+
+def test_a_class_that_is_lost_while_another_gains_is_no_pass(tmp_path):
+    write_classes(tmp_path / "old", (0.6, 0.6))
+    invoke("baseline", "freeze", "--runs-dir", tmp_path / "old", "--output", tmp_path / "base")
+    write_classes(tmp_path / "new", (0.5, 0.7))
+    result = gate(tmp_path, "--margin", 0.03)
+    assert result.exit_code == 1
+    assert says(result.stdout, "recall of a", "-10.00 points", "6 points")
+    assert "recall of b" not in result.stdout
+    assert gate(tmp_path, "--margin", 0.03, "--class-margin", 1).exit_code == 0, "the UAR is the same"
+    assert gate(tmp_path, "--margin", 0.03, "--class-margin", 0.2).exit_code == 0
+    assert says(str(gate(tmp_path, "--class-margin", 0).exception), "--class-margin 0", "0.1")
+
+
+def test_units_are_called_what_they_are(tmp_path):
+    write_classes(tmp_path / "old", (0.6, 0.6))
+    invoke("baseline", "freeze", "--runs-dir", tmp_path / "old", "--output", tmp_path / "base")
+    write_classes(tmp_path / "new", (0.59, 0.6))
+    assert "1,000 sequences" in gate(tmp_path).stdout
+
+
+def test_small_drops_add_up_to_a_drop_from_the_oldest_baseline(tmp_path):
+    """Each release loses 1 point, which passes a margin of 2.5; two points are not excluded to be so many."""
+    base = tmp_path / "base"
+    for release, recall in enumerate((0.6, 0.59, 0.58)):
+        write_classes(tmp_path / f"r{release}", (recall, recall), code=str(release))
+    freeze = ["baseline", "freeze", "--output", base, "--runs-dir"]
+    invoke(*freeze, tmp_path / "r0")
+    assert gate(tmp_path, "--margin", 0.025, runs="r1").exit_code == 0
+    invoke(*freeze, tmp_path / "r1")
+    (row,) = load(base).values()
+    assert row.oldest is not None
+    assert row.oldest.predictions.answers.tolist() != row.predictions.answers.tolist()
+    kept = {file.name: file.read_bytes() for file in (base / "rows").iterdir()}
+    assert len(kept) == 2
+    result = gate(tmp_path, "--margin", 0.025, runs="r2")
+    assert result.exit_code == 1
+    assert says(result.stdout, "oldest baseline", "-2.00 points")
+    invoke(*freeze, tmp_path / "r1")
+    assert {file.name: file.read_bytes() for file in (base / "rows").iterdir()} == kept, "the same bytes again"
+    invoke(*freeze, tmp_path / "r2")
+    assert load(base)[row.name].oldest.record.sha256 == row.oldest.record.sha256, "the first one stays"
+    invoke(*freeze, tmp_path / "r1", "--forget-oldest")
+    assert load(base)[row.name].oldest is None
+    assert len(list((base / "rows").iterdir())) == 1
+    assert gate(tmp_path, "--margin", 0.025, runs="r2").exit_code == 0
 
 
 def test_missing_cells_are_refused(frozen):

@@ -6,13 +6,16 @@ import pytest
 from simulation import BEGIN, PAGE, Claim, claims
 
 CLAIMS = list(claims())
+PROMISES = [claim for claim in CLAIMS if claim.promised != (0, 1)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: f"{claim.name}, {claim.setting}")
+@pytest.mark.parametrize(
+    "claim", [claim for claim in CLAIMS if claim.promised != (0, 1)], ids=lambda claim: f"{claim.name}, {claim.setting}"
+)
 def test_every_claim_holds(claim):
-    share, error = claim.measure(60)
-    assert claim.held(share, error), f"{share:.3f} of 60"
+    share, error = claim.measure(claim.quick)
+    assert claim.held(share, error), f"{share:.3f} of {claim.quick}"
 
 
 def test_a_broken_claim_is_told_from_one_that_holds():

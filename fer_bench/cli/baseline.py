@@ -27,11 +27,14 @@ def _group() -> None:
 def freeze(
     output: Annotated[Path, typer.Option(help="Folder to write; a baseline that is there is replaced.")],
     runs_dir: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
+    forget_oldest: Annotated[
+        bool, typer.Option("--forget-oldest", help="Measure drift from now on, as after a drop that was meant.")
+    ] = False,
 ) -> None:
     """Write the predictions of a runs folder as a small folder of text for git. The same runs give the same bytes."""
     from fer_bench.results import baseline
 
-    names, random = baseline.freeze(runs_dir, output)
+    names, random = baseline.freeze(runs_dir, output, forget_oldest)
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     for name in names:
         console.echo(f"frozen: {name}")

@@ -27,6 +27,10 @@ def check(
     metric: Annotated[str, typer.Option(help="accuracy, uar, macro_f1, kappa, nll, brier, …")] = "uar",
     margin: Annotated[float, typer.Option(help="Smallest drop that matters; 0.02 is 2 points.")] = 0.02,
     alpha: Annotated[float, typer.Option(help="Share of cases in which each bound may be wrong.")] = 0.05,
+    class_margin: Annotated[
+        float | None,
+        typer.Option(help="Smallest drop of a class's recall that matters; 1: no guard.  [default: margin x classes]"),
+    ] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write markdown to this file.")] = None,
 ) -> None:
@@ -38,7 +42,8 @@ def check(
     from fer_bench.reports import gate, gate_formats
     from fer_bench.reports.formats import markdown as markdown_format
 
-    report = gate.check(baseline, runs_dir, find_metric(metric), margin, alpha)
+    terms = gate.GateTerms(metric=find_metric(metric), margin=margin, alpha=alpha, class_margin=class_margin)
+    report = gate.check(baseline, runs_dir, terms)
     table, summary = gate_formats.to_table(report), gate_formats.summary(report)
     page = markdown_format.write([replace(table, title=f"fer-bench check: {summary}")])
     print_tables(table)

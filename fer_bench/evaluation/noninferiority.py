@@ -1,4 +1,23 @@
-"""Has a method got worse by more than a margin? A paired test with three answers, of which one is "too few data"."""
+"""Has a method got worse by more than a margin? A paired test with three answers, of which one is "too few data".
+
+PASS is the test of W. C. Blackwelder, "Proving the null hypothesis in clinical trials" (Controlled Clinical Trials 3,
+1982), with Student's bound on what each unit adds to the difference; where a few units lost much more than the others,
+it is lowered by what their skewness asks for (P. Hall, "On the removal of skewness by transformation", Journal of the
+Royal Statistical Society B 54, 1992). FAIL asks that a drop is shown, by a one-sided test: the signs of the units are
+flipped, see ``flip_parts``. With several seeds the variance over seeds is added, and the upper bound is Student's too,
+as in ``compare_estimates``.
+
+Where the answers of few units changed (fewer than ``FEW_CHANGED``), their variance is too small to be true as often as
+it is too large, and only the lower bound gets a term for what was not seen: the rule of three, -ln(alpha) / n
+(J. A. Hanley and A. Lippman-Hand, "If nothing goes wrong, is everything all right?", JAMA 249, 1983), n being the units
+that have samples of the class in which one unit counts most. The same predictions are no few data: nothing got worse,
+and the verdict is PASS.
+
+With several seeds of the first method, one of the second will do: it is then taken to vary over seeds as the first
+does. With one seed of each the test speaks of these two trained models on other samples (subjects) of the same kind;
+how much another training of the same method would differ is then no part of it, and a margin must leave room for that.
+Measured error rates: docs/statistics.md.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +30,12 @@ from scipy import special
 
 from fer_bench.arrays import Array
 from fer_bench.evaluation.checks import group_codes
-from fer_bench.evaluation.difference import Difference, compare_estimates
+from fer_bench.evaluation.difference import compare_estimates
 from fer_bench.evaluation.estimate import Estimate, measure, measure_parts
 from fer_bench.evaluation.influence import measure_slope
 from fer_bench.evaluation.metrics import Metric
+from fer_bench.evaluation.power import MOST, count_least
+from fer_bench.evaluation.variances import measure_tails
 
 Verdict = Literal["PASS", "FAIL", "UNDERPOWERED"]
 
@@ -73,8 +94,6 @@ def noninferiority_test(
 ) -> NonInferiority:
     """Test whether the second method is worse than the first by ``margin`` or more, on the same samples and seeds.
 
-    See `judge_estimates`.
-
     Args:
         metric: any; a gain is positive also where lower is better.
         true: (n,) int labels.
@@ -94,27 +113,17 @@ def noninferiority_test(
 
 
 def judge_estimates(
-    before: Estimate, after: Estimate, units: int, *, identical: bool, margin: float, alpha: float
+    before: Estimate,
+    after: Estimate,
+    units: int,
+    *,
+    identical: bool,
+    margin: float,
+    alpha: float,
+    fail_alpha: float | None = None,
+    power: float = POWER,
 ) -> NonInferiority:
-    """Test whether a method is worse than another by ``margin`` or more.
-
-    PASS is the test of W. C. Blackwelder, "Proving the null hypothesis in clinical trials" (Controlled Clinical Trials
-    3, 1982), with Student's bound on what each unit adds to the difference; where a few units lost much more than the
-    others, it is lowered by what their skewness asks for (P. Hall, "On the removal of skewness by transformation",
-    Journal of the Royal Statistical Society B 54, 1992). FAIL asks that a drop is shown, by a one-sided test: the signs
-    of the units are flipped, see ``flip_parts``. With several seeds the variance over seeds is added, and the upper
-    bound is Student's too, as in ``compare_estimates``.
-
-    Where the answers of few units changed (fewer than ``FEW_CHANGED``), their variance is too small to be true as often
-    as it is too large, and the lower bound alone gets a term for what was not seen: the rule of three, -ln(alpha) / n
-    (J. A. Hanley and A. Lippman-Hand, "If nothing goes wrong, is everything all right?", JAMA 249, 1983), n being the
-    units that have samples of the class in which one unit counts most. The same predictions are no few data: nothing
-    got worse, and the verdict is PASS.
-
-    With several seeds of the first method, one of the second will do: it is then taken to vary over seeds as the first
-    does. With one seed of each the test speaks of these two trained models on other samples (subjects) of the same
-    kind; how much another training of the same method would differ is then no part of it, and a margin must leave room
-    for that. Measured error rates: docs/statistics.md.
+    """Test whether a method is worse than another by ``margin`` or more; the module says how.
 
     Args:
         before: of the first method; ``after`` of the second, of the same metric and units.
@@ -122,30 +131,27 @@ def judge_estimates(
         units: how many subjects or samples there are.
         identical: whether both gave the same predictions.
         margin: above 0, in the metric's unit.
-        alpha: above 0 and below 0.5.
+        alpha: above 0 and below 0.5, of the lower bound and of PASS.
+        fail_alpha: of the upper bound and of FAIL, where guards share alpha; None: ``alpha``.
+        power: with which the number of units that is needed settles it.
 
     Raises:
         ValueError: units, margin or alpha are not valid, or there is but one unit.
     """
-    metric = before.metric
-    if not (margin > 0 and math.isfinite(margin)):
-        raise ValueError(f"margin is {margin}; expected a number above 0, such as 0.02")
-    if not 0 < alpha < 0.5:
-        raise ValueError(f"alpha is {alpha}; expected a number between 0 and 0.5, such as 0.05")
-    if units < 2:
-        raise ValueError("there is one subject (or sample); expected two or more to compare")
-    estimate = compare_estimates(before, after, level=1 - 2 * alpha)
-    sign = 1.0 if metric.higher_is_better else -1.0
+    _check_terms(units, margin, alpha)
+    sign, fail_alpha = 1.0 if before.metric.higher_is_better else -1.0, fail_alpha or alpha
+    estimate = compare_estimates(before, after, level=1 - 2 * fail_alpha)
+    difference, high = sign * estimate.value, max(sign * estimate.low, sign * estimate.high)
     parts = sign * measure_parts(before, after)
     changed = int(np.count_nonzero(np.abs(parts) > CHANGED))
     few = 0 < changed < FEW_CHANGED or (changed == 0 and not identical)
-    floor = _rule_of_three(before, alpha) if few else 0.0
-    t = float(special.stdtrit(estimate.df, 1 - alpha))
-    error = math.hypot(estimate.error, floor)
-    difference = sign * estimate.value
-    low, high = difference - (t + _correct_skew(parts, t)) * error, max(sign * estimate.low, sign * estimate.high)
+    unseen = _rule_of_three(before, alpha)
+    error = math.hypot(estimate.error, unseen if few else 0.0)
+    t, t_fail = (float(special.stdtrit(estimate.df, 1 - level)) for level in (alpha, fail_alpha))
+    low = difference - (t + _correct_skew(parts, t)) * error
     verdict: Verdict = "PASS" if identical or low > -margin else "FAIL" if high < 0 else "UNDERPOWERED"
     shortfall = (difference + margin) / error if error else math.inf * (difference + margin)
+    own = parts - difference * (before.shares + after.shares) / 2
     return NonInferiority(
         verdict=verdict,
         identical=identical,
@@ -154,13 +160,22 @@ def judge_estimates(
         high=high,
         standard_error=estimate.error,
         p_value=float(special.stdtr(estimate.df, -shortfall)),
-        detectable_drop=(t + float(special.ndtri(POWER))) * estimate.error,
+        detectable_drop=(t_fail + float(special.ndtri(POWER))) * estimate.error,
         units=units,
-        units_needed=_units_needed(units, changed / before.n * units, estimate, margin, alpha),
+        units_needed=_count_units(own, changed / before.n, unseen, units, (margin, alpha, power)),
         seeds=estimate.seeds,
         margin=margin,
         alpha=alpha,
     )
+
+
+def _check_terms(units: int, margin: float, alpha: float) -> None:
+    if not (margin > 0 and math.isfinite(margin)):
+        raise ValueError(f"margin is {margin}; expected a number above 0, such as 0.02")
+    if not 0 < alpha < 0.5:
+        raise ValueError(f"alpha is {alpha}; expected a number between 0 and 0.5, such as 0.05")
+    if units < 2:
+        raise ValueError("there is one subject (or sample); expected two or more to compare")
 
 
 def show_equivalence(
@@ -217,17 +232,30 @@ def _largest_step(metric: Metric, tables: Array) -> float:
     return max(float(reach @ samples) / len(tables), float(by_class.max()))
 
 
-def _units_needed(n: int, changed: float, estimate: Difference, margin: float, alpha: float) -> tuple[int, int]:
-    """Return how many units make the two bounds lie ``margin`` apart in 9 of 10 cases, at the least and at the most.
+def _count_units(
+    parts: Array, changed: float, unseen: float, units: int, wanted: tuple[float, float, float]
+) -> tuple[int, int]:
+    """Return how many units exclude a drop of the margin where there is none: at the least and at the most.
 
-    The range is that of the variance over units, by its chi-squared distribution at 90 %; what seeds add does not fall
-    with more units, and is left out. No fewer than show ``FEW_CHANGED`` changed answers, or the rule of three where
-    that asks for less.
+    The range is that of the variance over units with 90 %, see ``measure_tails``. What seeds add does not fall with
+    more units, and is left out.
+
+    Args:
+        parts: (n,) float, what each unit adds to the difference, less its share of it.
+        changed: share of the units whose answers changed.
+        unseen: standard error of what was not seen, where few answers changed.
+        units: how many there are, before any were merged into n.
+        wanted: margin, alpha of the lower bound, and the power.
     """
-    spread = estimate.unit_error**2
-    unseen = -math.log(alpha) / margin
-    fewest = min(n * FEW_CHANGED / changed, 4 * unseen) if changed else unseen
-    tails = special.chdtri(n - 1, np.array([0.05, 0.95]))  # the upper and the lower point
-    reach = float(special.ndtri(1 - alpha) + special.ndtri(POWER))
-    least, most = (math.ceil(max(2, fewest, n * spread * (n - 1) / tail * (reach / margin) ** 2)) for tail in tails)
+    variance, df = float((parts**2).sum()) * len(parts) / (len(parts) - 1), measure_tails(parts)
+    margin, z, z_power = wanted[0], float(special.ndtri(1 - wanted[1])), float(special.ndtri(wanted[2]))
+
+    def count(variance: float) -> int:
+        def excludes(n: int) -> bool:
+            error = math.sqrt(variance * units / n)
+            return z_power * error + z * math.hypot(error, unseen * units / n * (n * changed < FEW_CHANGED)) < margin
+
+        return count_least(excludes, 2) or MOST
+
+    least, most = (count(variance * df / tail) for tail in special.chdtri(df, np.array([0.05, 0.95])).tolist())
     return least, most

@@ -77,21 +77,21 @@ def find_difference(variances: Variances, design: Design, power: float = 0.8, al
 
 def count_units(variances: Variances, design: Design, difference: float, power: float = 0.8) -> int | None:
     """Return how many units show a difference with a power, seeds and data sets as designed; None: no number does."""
-    return _count(lambda n: find_power(variances, replace(design, units=n), difference) >= power, 2)
+    return count_least(lambda n: find_power(variances, replace(design, units=n), difference) >= power, 2)
 
 
 def count_seeds(variances: Variances, design: Design, difference: float, power: float = 0.8) -> int | None:
     """Return how many seeds, two or more, show a difference with a power; None: no number does, or none is known."""
     if variances.seed is None:
         return None
-    return _count(lambda k: find_power(variances, replace(design, seeds=k), difference) >= power, 2)
+    return count_least(lambda k: find_power(variances, replace(design, seeds=k), difference) >= power, 2)
 
 
 def count_datasets(variances: Variances, design: Design, difference: float, power: float = 0.8) -> int | None:
     """Return how many data sets, two or more, show a difference with a power; None: how sets differ is not known."""
     if variances.dataset is None:
         return None
-    return _count(lambda d: find_power(variances, replace(design, datasets=d), difference) >= power, 2)
+    return count_least(lambda d: find_power(variances, replace(design, datasets=d), difference) >= power, 2)
 
 
 def _measure_error(variances: Variances, design: Design) -> tuple[float, float]:
@@ -110,8 +110,8 @@ def _measure_error(variances: Variances, design: Design) -> tuple[float, float]:
     return math.sqrt(by_units + by_seeds), (by_units + by_seeds) ** 2 / spread
 
 
-def _count(reaches: Callable[[int], bool], least: int) -> int | None:
-    """Return the least number from ``least`` that reaches, or None where ``MOST`` does not."""
+def count_least(reaches: Callable[[int], bool], least: int) -> int | None:
+    """Return the least number from ``least`` that reaches, as all larger ones do; None where ``MOST`` does not."""
     low, high = least - 1, least
     while not reaches(high):
         if high >= MOST:

@@ -130,10 +130,20 @@ def count_images(counts: Array) -> float:
 def limit_variance(values: Array) -> Variance:
     """Return the variance of (n,) values around 0 with its upper limit.
 
-    A sample variance of values with long tails knows less than chi-squared with n - 1 degrees of freedom says; their
-    kurtosis tells how many it is worth (G. E. P. Box, "Non-normality and tests on variances", Biometrika 40, 1953).
-    Few subjects seldom show a long tail, so at least ``TAILS`` is taken: the limit then holds in 0.92 to 0.98 of cases
-    over 10 to 100 subjects (0.80 to 0.95 with the sample's own).
+    Raises:
+        ValueError: there are fewer than two values.
+    """
+    df = measure_tails(values)
+    return _limit(float((values**2).sum()) / (len(values) - 1), df)
+
+
+def measure_tails(values: Array) -> float:
+    """Return the degrees of freedom that the sample variance of (n,) values around 0 is worth.
+
+    A variance of values with long tails knows less than chi-squared with n - 1 degrees of freedom says; their kurtosis
+    tells how many it is worth (G. E. P. Box, "Non-normality and tests on variances", Biometrika 40, 1953). Few subjects
+    seldom show a long tail, so at least ``TAILS`` is taken: an upper limit then holds in 0.92 to 0.98 of cases over 10
+    to 100 subjects (0.80 to 0.95 with the sample's own).
 
     Raises:
         ValueError: there are fewer than two values.
@@ -141,14 +151,11 @@ def limit_variance(values: Array) -> Variance:
     n = len(values)
     if n < 2:
         raise ValueError("there is one subject (or sample); expected two or more to see how they differ")
-    variance = float((values**2).sum()) / (n - 1)
-    if variance == 0:
-        return Variance(value=0.0, most=0.0)
-    kurtosis = TAILS
-    if n > 3:
-        excess = float((values**4).mean()) / float((values**2).mean()) ** 2 - 3
+    squares, kurtosis = float((values**2).mean()), TAILS
+    if n > 3 and squares > 0:
+        excess = float((values**4).mean()) / squares**2 - 3
         kurtosis = max(kurtosis, 3 + (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * excess + 6))
-    return _limit(variance, min(n - 1.0, 2 * n / (kurtosis - (n - 3) / (n - 1))))
+    return min(n - 1.0, 2 * n / (kurtosis - (n - 3) / (n - 1)))
 
 
 def _limit(variance: float, df: float) -> Variance:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
+from fer_bench.evaluation.guards import METRIC_POWER, SHARE, Answers, join_verdicts, judge_classes
 from fer_bench.evaluation.metrics import Metric
-from fer_bench.evaluation.noninferiority import NonInferiority, judge_estimates
+from fer_bench.evaluation.noninferiority import POWER, NonInferiority, judge_estimates
 from fer_bench.reports.comparison import measure_row
 from fer_bench.results.baseline import FrozenRow, load, round_predictions
 from fer_bench.results.canonical import to_json
@@ -22,15 +23,55 @@ EXIT_CODES: dict[Verdict, int] = {"PASS": 0, "FAIL": 1, "UNDERPOWERED": 3}
 
 
 @dataclass(frozen=True, kw_only=True)
+class GateTerms:
+    """What the gate asks.
+
+    Attributes:
+        metric: that is tested.
+        margin: smallest drop that matters, above 0, in the metric's unit.
+        alpha: share of cases in which a PASS, and a FAIL, may be wrong, above 0 and below 0.5.
+        class_margin: likewise of the recall of each class; None: as much as moves the UAR by the margin if only this
+            class loses it; 1 or more: no guard.
+    """
+
+    metric: Metric
+    margin: float
+    alpha: float
+    class_margin: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise FerBenchError where a number is out of its range."""
+        if not (0 < self.margin < float("inf") and 0 < self.alpha < 0.5):
+            raise FerBenchError(
+                f"--margin {self.margin:g} and --alpha {self.alpha:g}: expected a margin above 0, such as 0.02 (2 "
+                "points), and alpha between 0 and 0.5, such as 0.05."
+            )
+        if self.class_margin is not None and not self.class_margin > 0:
+            raise FerBenchError(
+                f"--class-margin {self.class_margin:g}: expected a drop of a recall above 0, such as 0.1 (10 points); "
+                "1 for no guard."
+            )
+
+    def limit_classes(self, classes: int) -> float | None:
+        """Return the margin of a recall; None for no guard."""
+        if self.class_margin is None and self.metric.from_confusion is None:
+            return None
+        limit = self.margin * classes if self.class_margin is None else self.class_margin
+        return limit if limit < 1 else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckedRow:
     """A row of the baseline and what became of it.
 
     Attributes:
         name: of the row.
-        verdict: of the test; ``FAIL`` also where cells failed.
+        verdict: of the test and its guards; ``FAIL`` also where cells failed.
         baseline: the metric then, and ``current``, now; None where cells failed.
         test: what the test found; None where cells failed.
-        unit: what was compared: ``subjects`` or ``samples``.
+        classes: name of a class -> what the test of its recall found; empty without a guard.
+        drift: what the test against the oldest baseline found; None where none is kept.
+        unit: what was compared, such as ``subjects``.
         samples: distinct samples that were tested.
         trainings: how many of the baseline and of now were compared.
         error: why cells failed; else empty.
@@ -41,35 +82,44 @@ class CheckedRow:
     baseline: float
     current: float | None
     test: NonInferiority | None
+    classes: dict[str, NonInferiority] = field(default_factory=dict[str, NonInferiority])
+    drift: NonInferiority | None = None
     unit: str
     samples: int
     trainings: tuple[int, int]
     error: str
 
     def message(self) -> str:
-        """Return the finding in words."""
+        """Return the finding in words: of the metric, and of each guard that did not pass."""
         if self.test is None:
             return f"cells failed: {self.error}"
-        test = self.test
-        change = f"{100 * test.difference:+.2f} points [{100 * test.low:+.2f}, {100 * test.high:+.2f}]"
-        if self.verdict == "PASS":
-            if test.identical:
-                return "the same predictions"
-            return f"{change}; a drop of {100 * test.margin:g} or more is excluded{self._scope()}"
-        if self.verdict == "FAIL":
-            return f"{change}; it dropped, and {100 * test.margin:g} points or more cannot be excluded{self._scope()}"
-        least, most = test.units_needed
-        return (
-            f"{change}; these {test.units:,} {self.unit} can show a drop of {100 * test.detectable_drop:.1f} points at "
-            f"least; {least:,} to {most:,} {self.unit} would settle a margin of {100 * test.margin:g}{self._scope()}"
-        )
+        guards = [(f"recall of {name}", test) for name, test in self.classes.items()]
+        guards += [("since the oldest baseline", self.drift)] if self.drift else []
+        told = [f"{name}: {_describe(test, self.unit)}" for name, test in guards if test.verdict != "PASS"]
+        return "; ".join([_describe(self.test, self.unit) + self._scope(), *told])
 
     def _scope(self) -> str:
         """Return what the finding speaks of."""
         if max(self.trainings) == 1:
-            return " (these trained models only: one seed)"
+            return "" if self.test and self.test.identical else " (these trained models only: one seed)"
         then, now = self.trainings
         return "" if then == now else f" ({now} trainings against {then}, with the noise of training that these show)"
+
+
+def _describe(test: NonInferiority, unit: str) -> str:
+    """Return what a test found."""
+    if test.identical:
+        return "the same predictions"
+    change = f"{100 * test.difference:+.2f} points [{100 * test.low:+.2f}, {100 * test.high:+.2f}]"
+    if test.verdict == "PASS":
+        return f"{change}; a drop of {100 * test.margin:g} or more is excluded"
+    if test.verdict == "FAIL":
+        return f"{change}; it dropped, and {100 * test.margin:g} points or more cannot be excluded"
+    least, most = test.units_needed
+    return (
+        f"{change}; these {test.units:,} {unit} can show a drop of {100 * test.detectable_drop:.1f} points at "
+        f"least; {least:,} to {most:,} {unit} would settle a margin of {100 * test.margin:g}"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,15 +130,13 @@ class GateReport:
         rows: of the baseline, sorted by name.
         new: names of rows that the baseline does not have; they are not tested.
         damaged: messages of cells that were left out.
-        metric: that was tested; likewise ``margin`` and ``alpha``.
+        terms: what was asked.
     """
 
     rows: tuple[CheckedRow, ...]
     new: tuple[str, ...]
     damaged: tuple[str, ...]
-    metric: Metric
-    margin: float
-    alpha: float
+    terms: GateTerms
 
     @property
     def verdict(self) -> Verdict:
@@ -97,18 +145,13 @@ class GateReport:
         return next(verdict for verdict in ("FAIL", "UNDERPOWERED", "PASS") if verdict in verdicts)
 
 
-def check(baseline: Path, runs_dir: Path, metric: Metric, margin: float, alpha: float) -> GateReport:
+def check(baseline: Path, runs_dir: Path, terms: GateTerms) -> GateReport:
     """Test every row of ``baseline`` against the same row in ``runs_dir``.
 
     Raises:
         FerBenchError: margin or alpha are not valid, a folder cannot be read, a row is not there or not complete, or is
             of other data, splits or labels; all faults at once.
     """
-    if not (0 < margin < float("inf") and 0 < alpha < 0.5):
-        raise FerBenchError(
-            f"--margin {margin:g} and --alpha {alpha:g}: expected a margin above 0, such as 0.02 (2 points), "
-            "and alpha between 0 and 0.5, such as 0.05."
-        )
     frozen = load(baseline)
     rows, damaged = read_rows(runs_dir)
     damaged += [
@@ -124,35 +167,65 @@ def check(baseline: Path, runs_dir: Path, metric: Metric, margin: float, alpha: 
             f"{bullet_list(faults)}{left_out}\n"
             "Run the same grid again, or freeze a new baseline if the change is meant."
         )
-    checked = tuple(_check_row(row, rows[name], metric, margin, alpha) for name, row in sorted(frozen.items()))
+    checked = tuple(_check_row(row, rows[name], terms) for name, row in sorted(frozen.items()))
     new = tuple(name for name in rows if name not in frozen)
-    return GateReport(rows=checked, new=new, damaged=tuple(damaged), metric=metric, margin=margin, alpha=alpha)
+    return GateReport(rows=checked, new=new, damaged=tuple(damaged), terms=terms)
 
 
-def _check_row(frozen: FrozenRow, row: MethodRow, metric: Metric, margin: float, alpha: float) -> CheckedRow:
-    then = frozen.predictions
+def _check_row(frozen: FrozenRow, row: MethodRow, terms: GateTerms) -> CheckedRow:
+    then, names = frozen.predictions, frozen.record.dataset.classes
     told: dict[str, Any] = {"name": frozen.name, "unit": then.unit_word, "samples": then.n_samples}
     if row.failed or row.predictions is None:
         error = "; ".join(sorted({cell.error for cell in row.failed}))
-        score, trainings = measure_row(metric, then).value, (len(np.unique(then.training)), 0)
+        score, trainings = measure_row(terms.metric, then).value, (len(np.unique(then.training)), 0)
         return CheckedRow(
             **told, verdict="FAIL", baseline=score, current=None, test=None, trainings=trainings, error=error
         )
-    (left, right), identical = _pair(then, round_predictions(row.predictions))
-    before, after = (measure_row(metric, one) for one in (left, right))
+    now, limit = round_predictions(row.predictions), terms.limit_classes(len(names))
+    oldest = frozen.oldest if frozen.oldest and not _faults(frozen.oldest, row, {}) else None
+    guards = (limit is not None) + (oldest is not None)
+    before, after = _pair(then, now)[0]
     try:
-        test = judge_estimates(before, after, left.n_units, identical=identical, margin=margin, alpha=alpha)
+        test = _test(then, now, terms, 1 - SHARE * guards, METRIC_POWER if guards else POWER)
     except ValueError as error:
         raise FerBenchError(f"{frozen.name} cannot be tested: {error}.") from None
+    classes: dict[str, NonInferiority] = {}
+    if limit is not None:
+        found = judge_classes(_answers(before), _answers(after), margin=limit, alpha=terms.alpha)
+        classes = {names[label]: one for label, one in found.items()}
+    drift = _test(oldest.predictions, now, terms, SHARE, METRIC_POWER) if oldest else None
     return CheckedRow(
         **told,
-        verdict=test.verdict,
-        baseline=before.value,
-        current=after.value,
+        verdict=join_verdicts([test, *classes.values(), *([drift] if drift else [])]),
+        baseline=measure_row(terms.metric, before).value,
+        current=measure_row(terms.metric, after).value,
         test=test,
-        trainings=(len(before.seeds), len(after.seeds)),
+        classes=classes,
+        drift=drift,
+        trainings=(len(np.unique(before.training)), len(np.unique(after.training))),
         error="",
     )
+
+
+def _test(then: Predictions, now: Predictions, terms: GateTerms, share: float, power: float) -> NonInferiority:
+    """Return the test of the metric, with a share of alpha for FAIL."""
+    (left, right), identical = _pair(then, now)
+    before, after = (measure_row(terms.metric, one) for one in (left, right))
+    return judge_estimates(
+        before,
+        after,
+        left.n_units,
+        identical=identical,
+        margin=terms.margin,
+        alpha=terms.alpha,
+        fail_alpha=share * terms.alpha,
+        power=power,
+    )
+
+
+def _answers(one: Predictions) -> Answers:
+    units = one.sample if one.units is None else one.units
+    return Answers(true=one.labels, probabilities=one.probabilities, seeds=one.training, splits=one.split, units=units)
 
 
 def _pair(then: Predictions, now: Predictions) -> tuple[tuple[Predictions, Predictions], bool]:

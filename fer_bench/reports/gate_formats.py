@@ -27,8 +27,8 @@ def summary(report: GateReport) -> str:
     """Return the verdict in a sentence."""
     counts = {name: sum(row.verdict == name for row in report.rows) for name in ("PASS", "FAIL", "UNDERPOWERED")}
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    terms = f"margin {report.margin:g}, alpha {report.alpha:g}"
-    return f"{report.verdict}: {told} (paired non-inferiority of {report.metric.title}, {terms})"
+    terms = f"margin {report.terms.margin:g}, alpha {report.terms.alpha:g}"
+    return f"{report.verdict}: {told} (paired non-inferiority of {report.terms.metric.title}, {terms})"
 
 
 def to_junit(report: GateReport) -> str:
@@ -36,7 +36,7 @@ def to_junit(report: GateReport) -> str:
     failures = sum(row.verdict != "PASS" for row in report.rows)
     counts = {"tests": str(len(report.rows)), "failures": str(failures), "errors": "0", "skipped": "0"}
     root = ElementTree.Element("testsuites", {"name": "fer-bench check", **counts})
-    suite = ElementTree.SubElement(root, "testsuite", {"name": f"fer-bench check {report.metric.name}", **counts})
+    suite = ElementTree.SubElement(root, "testsuite", {"name": f"fer-bench check {report.terms.metric.name}", **counts})
     for row in report.rows:
         case = ElementTree.SubElement(suite, "testcase", {"classname": "fer_bench.check", "name": visible(row.name)})
         message = visible(row.message())

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,12 @@ class FrozenRow:
     Attributes:
         record: of the index.
         predictions: with rounded probabilities.
+        oldest: the row as it was frozen first, from which drift is measured; None where it has not changed since.
     """
 
     record: BaselineRow
     predictions: Predictions
+    oldest: FrozenRow | None = None
 
     @property
     def name(self) -> str:
@@ -57,8 +60,11 @@ class FrozenRow:
         return self.record.splits_by_seed
 
 
-def freeze(runs_dir: Path, output: Path) -> tuple[list[str], list[str]]:
+def freeze(runs_dir: Path, output: Path, forget_oldest: bool = False) -> tuple[list[str], list[str]]:
     """Write the rows of a runs folder to ``output``, replacing a baseline that is there.
+
+    Of each row the predictions that were frozen first are kept, as long as its data and splits are the same, unless
+    ``forget_oldest``.
 
     Returns:
         The names of all rows, and of those whose training is random and of one seed.
@@ -84,7 +90,9 @@ def freeze(runs_dir: Path, output: Path) -> tuple[list[str], list[str]]:
         text = _to_csv(round_predictions(row.predictions))
         entries.append(_entry(row, text))
         files[entries[-1].file] = text
-    index = {"schema": BASELINE_SCHEMA, **canonical.to_json(BaselineIndex(rows=tuple(entries)))}
+    oldest = [] if forget_oldest else _find_oldest(output, entries)
+    files |= {entry.file: (output / entry.file).read_text(encoding="utf-8") for entry in oldest}
+    index = {"schema": BASELINE_SCHEMA, **canonical.to_json(BaselineIndex(rows=tuple(entries), oldest=tuple(oldest)))}
     _replace(output, files, json.dumps(index, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     return list(rows), [name for name, row in rows.items() if row.one_random_training]
 
@@ -116,11 +124,13 @@ def load(folder: Path) -> dict[str, FrozenRow]:
         raise FerBenchError(f"The baseline {str(folder)!r} has no rows. {hint}")
     rows: dict[str, FrozenRow] = {}
     faults: list[str] = []
-    for entry in index.rows:
-        try:
-            rows[entry.name] = FrozenRow(entry, _read_row(folder, entry))
-        except (ValueError, pa.ArrowException) as error:
-            faults.append(f"{entry.file} {error}")
+    oldest: dict[str, FrozenRow] = {}
+    for entries, made in ((index.oldest, oldest), (index.rows, rows)):
+        for entry in entries:
+            try:
+                made[entry.name] = FrozenRow(entry, _read_row(folder, entry), oldest.get(entry.name))
+            except (ValueError, pa.ArrowException) as error:
+                faults.append(f"{entry.file} {error}")
     if faults:
         raise FerBenchError(
             f"The baseline {str(folder)!r} is damaged:\n{bullet_list(faults)}\nRestore it from git, or freeze it again."
@@ -156,6 +166,23 @@ def _entry(row: MethodRow, text: str) -> BaselineRow:
             commits={name: known.commit for name, known in provenance.code.items()},
         ),
     )
+
+
+def _find_oldest(output: Path, entries: Sequence[BaselineRow]) -> list[BaselineRow]:
+    """Return the first rows of the baseline in ``output`` that are of the same question and of other predictions."""
+    try:
+        index = canonical.read(BaselineIndex, (output / INDEX).read_bytes())
+    except (OSError, ValueError):
+        return []
+    first = {row.name: row for row in (*index.rows, *index.oldest)}
+    kept: list[BaselineRow] = []
+    for entry in entries:
+        row = first.get(entry.name)
+        if row is None or row.sha256 == entry.sha256 or row.dataset != entry.dataset:
+            continue
+        if {*row.splits.values()} == {*entry.splits.values()} and (output / row.file).is_file():
+            kept.append(row)
+    return kept
 
 
 def _read_row(folder: Path, entry: BaselineRow) -> Predictions:
@@ -247,8 +274,8 @@ def _prune(output: Path) -> None:
     """Remove the files of rows that the index does not name; without an index, all of them."""
     with contextlib.suppress(OSError, ValueError):
         index = output / INDEX
-        rows = canonical.read(BaselineIndex, index.read_bytes()).rows if index.exists() else ()
-        named = {row.file for row in rows}
+        known = canonical.read(BaselineIndex, index.read_bytes()) if index.exists() else BaselineIndex(rows=())
+        named = {row.file for row in (*known.rows, *known.oldest)}
         for file in (output / ROWS).glob("*.csv"):
             if f"{ROWS}/{file.name}" not in named:
                 file.unlink()

@@ -11,7 +11,8 @@ from fer_bench.results.canonical import Record
 from fer_bench.results.records import Experiment
 
 BASELINE_SCHEMA = 2
-"""Version of ``baseline.json``; since 2, the seed of the folds may be another one than that of the training."""
+"""Version of ``baseline.json``; since 2, the seed of the folds may be another one than that of the training, and the
+oldest rows are kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,13 @@ class BaselineRow(Experiment):
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineIndex(Record):
-    """``baseline.json``."""
+    """``baseline.json``.
+
+    Attributes:
+        rows: that are compared.
+        oldest: of these, those that were frozen first with other predictions, from which drift is measured.
+    """
 
     rows: tuple[BaselineRow, ...]
+    oldest: tuple[BaselineRow, ...] = ()
     schema: StrictInt = BASELINE_SCHEMA

@@ -19,6 +19,10 @@ GROUP = "group:"
 """How the columns begin that hold a category of each sample, such as sex."""
 
 
+UNIT_WORDS = {"subject": "subjects", "sequence": "sequences", "sample": "images"}
+"""How the names of units begin, before a colon, and what such units are called."""
+
+
 @dataclass(frozen=True, eq=False)
 class Predictions:
     """n predictions, sorted by seed, seed of the folds, id and cell.
@@ -59,9 +63,9 @@ class Predictions:
 
     @cached_property
     def units(self) -> Array | None:
-        """(n,) int32, what is resampled: subject or, if unknown, sample. None stands for rows of one image each."""
+        """(n,) int32, what is resampled: subject or, if unknown, sample. None: each row is a unit, and in order."""
         units = np.where(self.unit < 0, len(self.unit_names) + self.sample, self.unit)
-        return None if len(np.unique(units)) == len(units) else units
+        return None if (np.diff(units) > 0).all() else units
 
     @property
     def training(self) -> Array:
@@ -70,8 +74,14 @@ class Predictions:
 
     @property
     def unit_word(self) -> str:
-        """What the units are: ``subjects`` where one is known of any sample, else ``samples``."""
-        return "subjects" if (self.unit >= 0).any() else "samples"
+        """What the units are, in the plural: ``subjects``, ``sequences`` or ``images``, as their names say, ``groups``
+        where they do not; of several kinds, each.
+        """
+        kinds = {name.partition(":")[0] for name in listed(self.unit_names)}
+        if (self.unit < 0).any():
+            kinds.add("sample")
+        words = [word for kind, word in UNIT_WORDS.items() if kind in kinds]
+        return " and ".join([*words, *(["groups"] if kinds - set(UNIT_WORDS) else [])])
 
     @property
     def n_units(self) -> int:
