@@ -101,7 +101,7 @@ def read_index(path: Path) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
-def read_column(path: Path, name: str) -> pa.ChunkedArray:
+def read_column(path: Path, name: str) -> pa.ChunkedArray[Any]:
     """Read one column of what `write_index` wrote; raises KeyError if there is none."""
     with pq.ParquetFile(path) as file:
         return file.read(columns=[name], use_threads=False)[name]

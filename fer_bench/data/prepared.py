@@ -105,7 +105,7 @@ class Prepared:
         except (OSError, ValueError) as error:  # pyarrow's errors are both.
             raise self._damaged(f"{INDEX_FILE} cannot be read: {error}") from None
 
-    def column(self, name: str) -> pa.ChunkedArray:
+    def column(self, name: str) -> pa.ChunkedArray[Any]:
         """Read one column of `samples`, which as a whole takes much memory where there are many samples."""
         try:
             return read_column(self.folder / INDEX_FILE, name)

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
@@ -16,6 +15,7 @@ from fer_bench.plugin_code import digest_code
 from fer_bench.plugins import CORE
 from fer_bench.registry import Component
 from fer_bench.specs import ProtocolSpec
+from fer_bench.tasks.splitters import stratified, stratified_by_group
 from fer_bench.tasks.splitting import noun
 from fer_bench.tasks.task import Task
 
@@ -127,7 +127,7 @@ def _cut(fold: Fold, split: Split, task: Task, fraction: float) -> Fold:
         )
     parts = min(parts, rarest)
     if split.protocol.spec.groups == "ignored" or task.groups is None:
-        splitter, groups = StratifiedKFold(parts, shuffle=True, random_state=split.seed), None
+        splitter, groups = stratified(parts, split.seed), None
     else:
         groups = task.groups[rows]
         parts = min(parts, len(np.unique(groups)))
@@ -136,7 +136,7 @@ def _cut(fold: Fold, split: Split, task: Task, fraction: float) -> Fold:
                 f"Fold {fold.number} of {task.name!r} trains on one {noun(task.unit)}, so none can be spared for "
                 "validation; take a strategy without validation."
             )
-        splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=split.seed)
+        splitter = stratified_by_group(parts, split.seed)
     for _, chosen in splitter.split(labels, labels, groups):
         valid = mask(rows[chosen], len(task))
         train = fold.train & ~valid

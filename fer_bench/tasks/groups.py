@@ -25,7 +25,9 @@ def merge(keys: Sequence[Array]) -> Array:
         [0, 0, 0, 1]
     """
     n = len(keys[0])
-    samples, nodes, size = [], [], n
+    samples: list[Array] = []
+    nodes: list[Array] = []
+    size = n
     for column in keys:
         known = np.flatnonzero(column >= 0)
         names, codes = np.unique(column[known], return_inverse=True)

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import (
+
+# Without stubs: what is made of these classes leaves this module as a `Splitter`.
+from sklearn.model_selection import (  # pyright: ignore[reportMissingTypeStubs]
     LeaveOneGroupOut,
     RepeatedStratifiedKFold,
     StratifiedGroupKFold,
@@ -43,6 +45,16 @@ class Parts:
         return 1
 
 
+def stratified(folds: int, seed: int) -> Splitter:
+    """Return scikit-learn's StratifiedKFold: equal shares of each class in each fold."""
+    return StratifiedKFold(folds, shuffle=True, random_state=seed)
+
+
+def stratified_by_group(folds: int, seed: int) -> Splitter:
+    """Return scikit-learn's StratifiedGroupKFold: no group in two folds."""
+    return StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+
+
 def settle_auto(params: Params, samples: Samples) -> Settled:
     """Return the protocol that keeps apart what is known to belong together, and why."""
     del params
@@ -65,7 +77,7 @@ def kfold(params: FoldsParams, samples: Samples, seed: int) -> Splitter:
         FerBenchError: more folds than the smallest class has samples.
     """
     _check_folds(samples, params.folds)
-    return StratifiedKFold(params.folds, shuffle=True, random_state=seed)
+    return stratified(params.folds, seed)
 
 
 def repeated_kfold(params: RepeatedParams, samples: Samples, seed: int) -> Splitter:
@@ -87,7 +99,7 @@ def group_kfold(params: FoldsParams, samples: Samples, seed: int) -> Splitter:
         raise FerBenchError(
             f"--folds {params.folds} is more than the {units} {samples.unit}s of {samples.name!r}; {advice}"
         )
-    return StratifiedGroupKFold(params.folds, shuffle=True, random_state=seed)
+    return stratified_by_group(params.folds, seed)
 
 
 def leave_one_subject_out(params: Params, samples: Samples, seed: int) -> Splitter:

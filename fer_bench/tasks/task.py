@@ -18,7 +18,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.labels import class_of, fitting_sets
 from fer_bench.tasks.groups import merge
 from fer_bench.tasks.soft_labels import one_hot
-from fer_bench.tasks.view import View
+from fer_bench.tasks.view import View, to_frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +137,7 @@ class Task:
         """
         view = self.parts[0]
         names = {"id": self.ids.take(rows), "group": self.group_names(rows)}
-        table = pa.table({**names, "label": pa.array(self.labels[rows])}).to_pandas()
+        table = to_frame({**names, "label": pa.array(self.labels[rows])})
         for name, column in view.attributes.iloc[rows].items():
             table[name] = column.cat.remove_unused_categories().array
         if view.soft_labels is not None:
@@ -176,7 +176,8 @@ class Task:
 
     def _names(self, rows: Array) -> pa.LargeStringArray:
         """Return how some samples, in rising order, would name their group: by subject, else sequence, else itself."""
-        names, start = [], 0
+        names: list[pa.LargeStringArray] = []
+        start = 0
         for i, view in enumerate(self.parts):
             own = rows[(rows >= start) & (rows < start + len(view.rows))] - start
             subjects, sequences, ids = (view.texts(name).take(own) for name in ("subject", "sequence", "id"))
@@ -207,7 +208,7 @@ def check_classes(views: Sequence[View]) -> None:
     if len({view.classes for view in views}) == 1:
         return
     known = [{class_of(name, view.dataset.spec.expressions) for name in view.prepared.labels} for view in views]
-    fits = fitting_sets(filter(None, set.intersection(*known)))
+    fits = fitting_sets(filter(None, known[0].intersection(*known[1:])))
     lists = "\n".join(f"  - {view.dataset}: {', '.join(view.classes)}" for view in views)
     advice = f"Take --labels {' or '.join(fits)}." if fits else "They have fewer than two classes in common."
     raise FerBenchError(f"Data sets with different labels cannot be compared as they are:\n{lists}\n{advice}")

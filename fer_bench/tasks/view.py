@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ import pyarrow as pa
 from fer_bench.arrays import Array
 from fer_bench.data.index import GROUP
 from fer_bench.data.prepared import Prepared
-from fer_bench.data.texts import blocks, compute, listed, numbers, plain
+from fer_bench.data.texts import Column, blocks, compute, listed, numbers, plain
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.labels import NATIVE, class_of, classes_of, describe_spellings, fitting_sets, map_labels
 from fer_bench.registry import Component
@@ -80,8 +80,8 @@ class View:
     @property
     def attributes(self) -> pd.DataFrame:
         """One row a sample and a categorical column ``group:<name>`` for each attribute."""
-        columns = {name: self.prepared.column(GROUP + name).to_pandas() for name in self.prepared.groups}
-        kept = {GROUP + name: column.astype("category").array[self.rows] for name, column in columns.items()}
+        whole = to_frame({GROUP + name: self.prepared.column(GROUP + name) for name in self.prepared.groups})
+        kept = {name: column.astype("category").array[self.rows] for name, column in whole.items()}
         return pd.DataFrame(kept, index=pd.RangeIndex(len(self.rows)))
 
     def column(self, name: str) -> Array:
@@ -195,7 +195,7 @@ def select(dataset: Component[DatasetSpec], prepared: Prepared, limit: int | Non
     in_split, rows, labels = rows, rows[labels >= 0], labels[labels >= 0]
     empty = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
     if label_set != NATIVE and len(empty):
-        present = [prepared.labels[label] for label in np.unique(native[in_split])]
+        present = [prepared.labels[int(label)] for label in np.unique(native[in_split])]
         fits = fitting_sets(filter(None, (class_of(name, dataset.spec.expressions) for name in present)))
         raise FerBenchError(
             f"Data set {str(dataset)!r} has no image of {', '.join(repr(classes[label]) for label in empty)} of the "
@@ -211,6 +211,12 @@ def select(dataset: Component[DatasetSpec], prepared: Prepared, limit: int | Non
         per_class = [np.flatnonzero(labels == label)[: limit // len(classes)] for label in range(len(classes))]
         rows = rows[np.sort(np.concatenate(per_class))]
     return View(dataset, prepared, rows, limit, label_set, dropped)
+
+
+def to_frame(columns: Mapping[str, Column]) -> pd.DataFrame:
+    """Return columns of Arrow as a data frame."""
+    # The stubs leave a parameter of ``to_pandas`` without a type.
+    return cast("Any", pa.table(list(columns.values()), names=list(columns))).to_pandas()
 
 
 def _codes(mapping: Mapping[str, str | None], classes: tuple[str, ...]) -> Array:

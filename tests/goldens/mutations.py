@@ -318,8 +318,8 @@ MUTATIONS: list[Mutation] = [
         "tasks.splitters",
         "tasks.folds",
         (
-            "StratifiedKFold(params.folds, shuffle=True, random_state=seed)",
-            "StratifiedKFold(params.folds, shuffle=True, random_state=seed + 1)",
+            "StratifiedKFold(folds, shuffle=True, random_state=seed)",
+            "StratifiedKFold(folds, shuffle=True, random_state=seed + 1)",
         ),
         ("n_repeats=params.repeats, random_state=seed", "n_repeats=params.repeats, random_state=seed + 1"),
         ('("privatetest", "test"', '("privatetest", "valid", "test"'),
@@ -327,7 +327,7 @@ MUTATIONS: list[Mutation] = [
     *_of(
         "tasks.splitters",
         "tasks.grouped_folds",
-        ("StratifiedGroupKFold(params.folds, shuffle=True, random_state=seed)", "StratifiedGroupKFold(params.folds)"),
+        ("StratifiedGroupKFold(folds, shuffle=True, random_state=seed)", "StratifiedGroupKFold(folds)"),
         ("return LeaveOneGroupOut()", "return StratifiedGroupKFold(2)"),
     ),
     *_of(
