@@ -14,7 +14,7 @@ from sklearn.metrics import confusion_matrix
 from synthetic_runs import write_runs
 from test_results import UNKNOWN, make_cell, make_result
 
-from fer_bench.reports import boards
+from fer_bench.reports import board_records
 from fer_bench.reports.charts import confusion_of, draw_costs, draw_intervals, draw_pairs, draw_recalls
 from fer_bench.reports.leaderboard import Row, build
 from fer_bench.reports.page import to_html
@@ -113,6 +113,6 @@ def test_the_page_holds_its_numbers_as_files_and_its_title(board):
         name: base64.b64decode(content).decode()
         for name, content in re.findall(r'download="leaderboard\.(\w+)" href="data:[\w/]+;base64,([^"]+)"', text)
     }
-    assert json.loads(files["json"]) == json.loads(json.dumps(boards.record(board, [])))
+    assert json.loads(files["json"]) == json.loads(json.dumps(board_records.record(board, [])))
     assert [row["strategy"] for row in csv.DictReader(io.StringIO(files["csv"]))] == [row.strategy for row in board]
     assert sum_up(board) in text

@@ -24,7 +24,7 @@ from fer_bench.about import __version__
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.classification import precision_of, recall_of
 from fer_bench.foreign import defuse, one_line
-from fer_bench.reports import across, boards, charts, pairwise, standing
+from fer_bench.reports import across, board_records, boards, charts, pairwise, standing
 from fer_bench.reports.formats import csv
 from fer_bench.reports.formats import json as json_format
 from fer_bench.reports.leaderboard import Row
@@ -87,8 +87,8 @@ def to_html(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores", t
         finished=max((row.finished for row in rows), default="")[:16].replace("T", " "),
         version=__version__,
         files=[
-            ("leaderboard.csv", _embed("text/csv", csv.write(boards.to_flat_table(rows)))),
-            ("leaderboard.json", _embed("application/json", json_format.write(boards.record(rows, damaged)))),
+            ("leaderboard.csv", _embed("text/csv", csv.write(board_records.to_flat_table(rows)))),
+            ("leaderboard.json", _embed("application/json", json_format.write(board_records.record(rows, damaged)))),
         ],
         style=Markup(style),
         script=Markup(script),
