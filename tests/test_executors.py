@@ -1,4 +1,4 @@
-"""``--executor``: worker processes make the same cells, and end with their driver."""
+"""``--executor``: worker processes make the same cells, and end with their driver, as docs/cluster.md says."""
 
 from __future__ import annotations
 

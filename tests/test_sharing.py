@@ -1,4 +1,7 @@
-"""Processes on one runs folder take leases: nothing is done twice, and what a killed one held is taken over."""
+"""Processes on one runs folder take leases: nothing is done twice, and what a killed one held is taken over.
+
+This tests what docs/cluster.md says of machines that see one folder.
+"""
 
 from __future__ import annotations
 

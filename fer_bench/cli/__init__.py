@@ -20,7 +20,9 @@ from fer_bench.cli import (
     inflation,
     leaderboard,
     matrix,
+    merge,
     new,
+    pack,
     plan,
     plugins,
     power,
@@ -65,6 +67,9 @@ app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command("power", epilog=power.EXAMPLES)(power.power)
 app.command("replay", epilog=replay.EXAMPLES, cls=command_for("data_dir", "cache_dir"))(replay.replay)
 app.command("show", epilog=show.EXAMPLES)(show.show)
+app.command("merge", epilog=merge.EXAMPLES)(merge.merge)
+app.command("pack", epilog=pack.PACK_EXAMPLES)(pack.pack)
+app.command("unpack", epilog=pack.UNPACK_EXAMPLES)(pack.unpack)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(cache.app, name="cache")
 app.add_typer(data.app, name="data")

@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,6 +144,23 @@ class StoredCell:
             ) from None
         return provenance
 
+    def files(self) -> dict[str, bytes]:
+        """Read all files, as they are, by name.
+
+        Raises:
+            FerBenchError: one changed since the cell was read.
+        """
+        try:
+            content = {name: b"".join(_pieces(self.folder, name)) for name in (CHECKSUMS, CELL, RESULT)}
+            checksums = records.read(dict[str, str], content[CHECKSUMS])
+            content |= {name: b"".join(_pieces(self.folder, name)) for name in sorted(checksums.keys() & _REST)}
+            same = all(hashlib.sha256(content[name]).hexdigest() == checksums[name] for name in checksums)
+        except (OSError, ValueError, KeyError):
+            same, content = False, {}
+        if not same:
+            raise FerBenchError(f"Cell {self.id[:16]} in {str(self.folder.parent)!r} changed while it was read.")
+        return content
+
     def history(self) -> bytes:
         """Read ``history.csv``.
 
@@ -231,6 +248,19 @@ class Store:
             files[PREDICTIONS] = buffer.getvalue()
         files[CHECKSUMS] = _json({name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)})
         target = self.folder(cell.id)
+        self.put(target, files)
+        return StoredCell(cell.id, cell, record, finished, target)
+
+    def put(self, target: Path, files: Mapping[str, bytes]) -> None:
+        """Make files the whole content of a folder of a cell, at once or not at all.
+
+        Args:
+            target: within the runs folder.
+            files: name -> content.
+
+        Raises:
+            FerBenchError: the disk is full or the folder cannot be written; cells stored before are untouched.
+        """
         temporary = atomic.scratch(target)
         try:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -241,7 +271,6 @@ class Store:
         except OSError as error:
             shutil.rmtree(temporary, ignore_errors=True)
             raise cannot_write(self.runs_dir, error) from None
-        return StoredCell(cell.id, cell, record, finished, target)
 
     def cells(self) -> tuple[list[StoredCell], list[str]]:
         """Return all intact cells, sorted by id, and one message for each folder that is not.

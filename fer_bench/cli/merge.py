@@ -1,0 +1,51 @@
+"""``fer-bench merge``: cells of several runs folders in one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from fer_bench import console
+
+EXAMPLES = """\b
+Examples:
+  fer-bench merge ../anna/runs ../ben/runs --into runs
+  fer-bench merge gpu-runs --into runs --tolerance 1e-5
+"""
+Into = Annotated[Path, typer.Option(metavar="RUNS", help="Runs folder that the cells go to; made where there is none.")]
+Contradictions = Annotated[
+    Literal["refuse", "keep"],
+    typer.Option(help="What becomes of copies of a cell with other predictions; keep puts them beside the cells."),
+]
+Tolerance = Annotated[
+    float, typer.Option(min=0, help="Largest difference of a probability between copies that count as the same.")
+]
+
+
+def merge(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER…", help="Runs folders.")],
+    into: Into,
+    contradictions: Contradictions = "refuse",
+    tolerance: Tolerance = 0.0,
+) -> None:
+    """Bring cells of several runs folders together. In any order the same bytes. Exit code 1 if one is damaged.
+
+    Each cell is checked against its checksums and its identity. Of the same ones one is kept: the one stored first.
+    """
+    copy(folders, into, contradictions, tolerance)
+
+
+def copy(folders: list[Path], into: Path, contradictions: str, tolerance: float) -> None:
+    """Merge and say what came of it."""
+    from fer_bench.results.merging import ASIDE, merge
+
+    merged = merge(folders, into, keep=contradictions == "keep", tolerance=tolerance)
+    for message in merged.damaged:
+        console.warn(f"fer-bench: left out: {message}")
+    for message in merged.contradictions:
+        console.warn(f"fer-bench: kept in {into / ASIDE}: {message}")
+    console.echo(f"{merged.taken} cells are new in {into}, {merged.known} were there.")
+    if merged.damaged:
+        raise typer.Exit(1)

@@ -1,0 +1,128 @@
+"""Bring cells of several runs folders together: each checked, the same ones once, contradictions named.
+
+Of several copies of a cell the same one is kept in whatever order folders come: one that is ok before one that failed,
+then the one stored first, then the one whose checksums come first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.results.predictions import probability_columns
+from fer_bench.results.reading import read_predictions
+from fer_bench.results.records import to_json
+from fer_bench.results.store import CHECKSUMS, Store, StoredCell
+from fer_bench.results.versions import differences
+
+ASIDE = "contradictions"
+"""Folder in a runs folder for copies of a cell that say something else; no board reads it."""
+EXPLAIN = ("code", "python", "jax", "device", "cpu", "platform", "xla_flags", "environment", "distributions")
+"""Parts of a provenance that may explain other predictions, the likeliest first."""
+MOST_REASONS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merged:
+    """What came together.
+
+    Attributes:
+        taken: cells that are new in the folder.
+        known: cells that were there already.
+        contradictions: a line for each copy with other predictions.
+        damaged: a line for each folder that is no sound cell and was left out.
+    """
+
+    taken: int
+    known: int
+    contradictions: tuple[str, ...]
+    damaged: tuple[str, ...]
+
+
+def merge(folders: Sequence[Path], into: Path, *, keep: bool = False, tolerance: float = 0.0) -> Merged:
+    """Copy the cells of runs folders into one.
+
+    Args:
+        folders: to be read.
+        into: a runs folder, which may have cells.
+        keep: keep contradicting copies in `ASIDE`, where else they are refused.
+        tolerance: largest difference of a probability between copies that count as the same.
+
+    Raises:
+        FerBenchError: a folder is not there or cannot be written, or copies contradict one another and are not to be
+            kept; nothing has been copied by then.
+    """
+    target = Store(into)
+    copies: dict[str, list[StoredCell]] = defaultdict(list)
+    damaged: list[str] = []
+    sources = dict.fromkeys(folder.resolve() for folder in folders if folder.resolve() != into.resolve())
+    for folder in (*([into] if into.is_dir() else []), *sources):
+        cells, faults = Store(folder).cells()
+        faults += read_predictions([cell for cell in cells if cell.ok])[2] if folder != into else []
+        damaged += [f"{folder.name}: {fault}" for fault in faults]
+        unsound = {fault.partition(":")[0] for fault in faults}
+        for cell in cells:
+            if cell.folder.name not in unsound:
+                copies[cell.id].append(cell)
+    kept: list[StoredCell] = []
+    others: list[StoredCell] = []
+    lines: list[str] = []
+    for _, several in sorted(copies.items()):
+        first, *rest = sorted(several, key=_rank) if len(several) > 1 else several
+        kept.append(first)
+        for other in rest:
+            if other.ok and (why := _contradiction(first, other, tolerance)):
+                others.append(other)
+                lines.append(f"{first.id[:16]} ({first.record}): {why}")
+    if lines and not keep:
+        raise FerBenchError(
+            f"{len(lines)} copies of cells contradict others, and nothing was copied:\n{bullet_list(lines)}\n"
+            "Accept rounding with --tolerance, or keep the copies beside the cells with --contradictions keep."
+        )
+    target.ensure_writable()
+    new = 0
+    for cell in kept:
+        there = target.folder(cell.id)
+        if cell.folder != there:
+            new += not there.is_dir()
+            target.put(there, cell.files())
+    for cell in others:
+        target.put(into / ASIDE / f"{cell.id[:16]}-{_digest(cell)[:8]}", cell.files())
+    return Merged(taken=new, known=len(kept) - new, contradictions=tuple(lines), damaged=tuple(damaged))
+
+
+def _rank(cell: StoredCell) -> tuple[bool, str, str]:
+    return not cell.ok, cell.result.finished, _digest(cell)
+
+
+def _digest(cell: StoredCell) -> str:
+    return hashlib.sha256(cell.files()[CHECKSUMS]).hexdigest()
+
+
+def _contradiction(one: StoredCell, other: StoredCell, tolerance: float) -> str:
+    """Return how the predictions of a copy differ and what may explain it; nothing where they do not."""
+    a, b = one.table(), other.table()
+    if a.equals(b):
+        return ""
+    columns = probability_columns(a.column_names, "p")
+    rest = [name for name in a.column_names if name not in columns]
+    if a.column_names != b.column_names or not a.select(rest).equals(b.select(rest)):
+        return "another copy has other samples, labels or groups"
+    p, q = (np.stack([table[name].to_numpy() for name in columns], axis=1) for table in (a, b))
+    largest, turned = float(np.abs(p - q).max()), int((p.argmax(axis=1) != q.argmax(axis=1)).sum())
+    if largest <= tolerance:
+        return ""
+    old, new = (to_json(cell.provenance) for cell in (one, other))
+    reasons = [
+        f"{name} {then} and {now}"
+        for part in EXPLAIN
+        for name, then, now in differences({part: old.get(part)}, {part: new.get(part)})
+    ]
+    by = f"; {'; '.join(reasons[:MOST_REASONS])}" if reasons else ""
+    return f"another copy differs by {largest:.2g} at most, {turned} of {len(p)} answers turned{by}"

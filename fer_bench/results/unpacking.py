@@ -1,0 +1,125 @@
+"""Read a pack of results, which counts as a stranger's: what `fer_bench.reports.packing` writes and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import stat
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from fer_bench import atomic
+from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.results import records
+from fer_bench.results.store import CELL, CHECKSUMS, HISTORY, LARGEST, PREDICTIONS, PROVENANCE, RESULT, cannot_write
+
+README, CONFIG, MANIFEST = "README.md", "config.yaml", "manifest.json"
+SCHEMA = 1
+_MEMBER = re.compile(
+    rf"cells/[0-9a-f]{{16}}/({'|'.join(map(re.escape, (CELL, RESULT, PREDICTIONS, HISTORY, PROVENANCE, CHECKSUMS)))})"
+    rf"|{re.escape(README)}|{re.escape(CONFIG)}|{re.escape(MANIFEST)}"
+)
+MOST_MEMBERS = 10_000_000
+MOST_TIMES = 200
+"""Times that a file over 1 MiB may be larger than what it is compressed to; a cell's are compressed at most tenfold."""
+
+
+@contextmanager
+def unpacked(file: Path, beside: Path) -> Generator[Path]:
+    """Make a pack a runs folder within the block.
+
+    Args:
+        file: the pack.
+        beside: the runs folder in which the temporary one is made.
+
+    Raises:
+        FerBenchError: it is no whole pack, or holds what is not of a pack; nothing has been written by then.
+    """
+    folder = atomic.scratch(beside / "unpacked")
+    try:
+        _extract(file, folder, beside)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # it holds cells
+            beside.rmdir()
+
+
+def _extract(file: Path, folder: Path, runs_dir: Path) -> None:
+    """Write the cells of a pack to a folder within a runs folder."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            _check(archive, file)
+            for member in archive.infolist():
+                if member.filename.startswith("cells/"):
+                    _write(folder / member.filename, archive.read(member), runs_dir)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise FerBenchError(f"{str(file)!r} is no whole pack of results: {error}. Copy it again.") from None
+    except OSError as error:
+        raise FerBenchError(f"Cannot read {str(file)!r}: {atomic.reason(error)}.") from None
+
+
+def _write(place: Path, content: bytes, runs_dir: Path) -> None:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+    except OSError as error:
+        raise cannot_write(runs_dir, error) from None
+
+
+def _check(archive: zipfile.ZipFile, file: Path) -> None:
+    """Raise FerBenchError unless an archive holds what a pack holds."""
+    members = archive.infolist()
+    if len(members) > MOST_MEMBERS:
+        raise FerBenchError(f"{str(file)!r} has {len(members):,} members; a pack has {MOST_MEMBERS:,} at most.")
+    counts = Counter(member.filename for member in members)
+    faults = [f"{member.filename[:80]!r} {why}" for member in members if (why := _fault(member))]
+    faults += [f"{name!r} is there {count} times" for name, count in counts.items() if count > 1]
+    if MANIFEST not in counts:
+        faults.append(f"there is no {MANIFEST}")
+    if not faults:
+        faults = _manifest_faults(archive, set(counts))
+    if faults:
+        raise FerBenchError(
+            f"{str(file)!r} is not what 'fer-bench pack' writes, and nothing was unpacked:\n{bullet_list(faults)}"
+        )
+
+
+def _fault(member: zipfile.ZipInfo) -> str:
+    """Return what is wrong with a member; nothing for one of a pack."""
+    if not _MEMBER.fullmatch(member.filename):
+        return "is no file of a pack"
+    if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
+        return "is a link or no regular file"
+    if member.flag_bits & 1:
+        return "is encrypted"
+    size = member.file_size
+    if size > LARGEST.get(member.filename.rpartition("/")[2], 1 << 24):
+        return f"has {size:,} bytes, more than a file of its kind"
+    if size > 1 << 20 and size > MOST_TIMES * member.compress_size:
+        return f"has {size:,} bytes out of {member.compress_size:,}"
+    return ""
+
+
+def _manifest_faults(archive: zipfile.ZipFile, names: set[str]) -> list[str]:
+    """Return what is missing, not named or changed against the manifest."""
+    try:
+        manifest = records.read(dict[str, object], archive.read(MANIFEST))
+        files = records.from_json(dict[str, str], manifest.get("files"))
+    except ValueError as error:
+        return [f"{MANIFEST} {error}"]
+    if manifest.get("schema") != SCHEMA:
+        return [f"{MANIFEST} has schema {manifest.get('schema')!r}; this fer-bench reads {SCHEMA}"]
+    faults = [f"{name!r} is missing" for name in sorted(files.keys() - names)]
+    faults += [f"{name!r} is not named in {MANIFEST}" for name in sorted(names - files.keys() - {MANIFEST})]
+    faults += [
+        f"{name!r} does not match its checksum"
+        for name in sorted(files.keys() & names)
+        if hashlib.sha256(archive.read(name)).hexdigest() != files[name]
+    ]
+    return faults
