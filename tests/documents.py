@@ -72,7 +72,7 @@ def make_small(line: str, ids: tuple[str, str]) -> list[str]:
     """
     words = shlex.split(line.replace("…", ""), comments=True)[1:]
     words = [{"3f2a": ids[0], "77c0": ids[1]}.get(word, word) for word in words]
-    if words[0] == "compare":  # Rows on frozen features cost nothing.
+    if words[0] in ("compare", "power"):  # Rows on frozen features cost nothing.
         words = [{"finetune": "knn"}.get(word, word) for word in words]
     if words[0] not in GRID:
         return words
