@@ -134,6 +134,24 @@ def test_listing_and_help_import_neither_jax_nor_tfds():
     assert out.stdout.strip() == "[]", out.stdout
 
 
+def _python() -> dict[str, str]:
+    """Return the text of every Python file of the repository, by its path."""
+    root = ROOT.parent
+    folders = ("fer_bench", "plugins", "tests", "benchmarks", "docs")
+    files = [file for folder in folders for file in sorted((root / folder).rglob("*.py"))]
+    return {str(file.relative_to(root)): file.read_text(encoding="utf-8") for file in files}
+
+
+def test_functions_have_60_lines_at_most():
+    long = {
+        f"{name}:{node.lineno} {node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for name, text in _python().items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno >= 60
+    }
+    assert long == {}
+
+
 def test_the_type_of_an_array_is_written_once():
     named = {module for module, file in FILES.items() if "np.ndarray" in file.read_text(encoding="utf-8")}
     assert named == {"fer_bench.arrays"}

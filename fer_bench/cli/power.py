@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -37,8 +36,7 @@ def power(
         int | None, typer.Option(min=2, help="Subjects of the planned data.  [default: as in A, else 40]")
     ] = None,
     seed_sd: Annotated[
-        float | None,
-        typer.Option(min=0, help="Standard deviation of a score over trainings, if not measured."),
+        float | None, typer.Option(min=0, help="Standard deviation of a score over trainings, if not measured.")
     ] = None,
     data_set_sd: Annotated[
         float | None, typer.Option(min=0, help="Likewise of the true difference over data sets.")
@@ -63,8 +61,6 @@ def power(
             "difference above 0, such as 0.05 (5 points)."
         )
     from fer_bench.evaluation.installed import find_metric
-    from fer_bench.evaluation.power import Design
-    from fer_bench.evaluation.variances import Variance, assume_variances
     from fer_bench.reports import power as report
     from fer_bench.reports.formats import markdown
     from fer_bench.results.find import find_row, find_rows
@@ -76,20 +72,8 @@ def power(
     elif first is not None:
         basis = report.measure_one(find_row(store, first), by, together)
     else:
-        basis = report.Basis(
-            metric=by,
-            variances=assume_variances(images, recall, alike, together),
-            design=Design(units=40),
-            unit="subjects",
-            origin=f"assumed: {images:g} images a subject, recalls of {recall:g}, answers of a subject alike by "
-            f"{alike:g}, rows together by {together:g}",
-        )
-    known = basis.variances
-    if seed_sd is not None and known.seed is None:
-        known = replace(known, seed=Variance(value=2 * seed_sd**2, most=2 * seed_sd**2))
-    if data_set_sd is not None and known.dataset is None:
-        known = replace(known, dataset=Variance(value=data_set_sd**2, most=data_set_sd**2))
-    basis = replace(basis, variances=known, design=replace(basis.design, units=units or basis.design.units))
+        basis = report.assume(by, images, recall, alike, together)
+    basis = report.complete(basis, units, seed_sd, data_set_sd)
     if form == "json":
         print_json(report.record(basis, difference, wanted))
     elif form == "md":

@@ -12,11 +12,11 @@ from fer_bench.audit.clusters import duplicate_clusters
 from fer_bench.config import RunConfig
 from fer_bench.data.prepare import prepare
 from fer_bench.errors import FerBenchError
+from fer_bench.executors.notes import notes_on_backbone, notes_on_splits, notes_on_task
 from fer_bench.faces.parameters import Crop, Detection
 from fer_bench.learning import augment
 from fer_bench.learning.identity import identify_strategy
 from fer_bench.learning.plans import check, make_plan
-from fer_bench.networks import answers
 from fer_bench.networks.backbone import BACKBONE_SEED, identity, resolve_precision
 from fer_bench.networks.devices import check_backend
 from fer_bench.numerics import NUMERICS
@@ -148,9 +148,15 @@ def expand(
                 leave_out_of_training(protocols.split(protocol, task, config, seed), task, ~task.found)
                 for seed in config.split_seeds or config.seeds
             ]
-            notes += [*_notes(task, splits[0], why), *_method_notes(asked, task)]
+            notes += notes_on_task(task, splits[0], why)
+            for backbone in asked.backbones:
+                notes += notes_on_backbone(backbone.component, task)
+            for strategy in asked.strategies:
+                check_labels(strategy.plan, str(strategy.component), task)
+                notes += [f"{strategy.component}: {text}" for text in augment.notes(strategy.plan)]
             made = list(_blocks(config, typed, task, splits, asked))
-            notes += _split_notes(task, config.split_seeds, made)
+            used = {job.cell.dealt_by for block in made for job in block.jobs}
+            notes += notes_on_splits(task, config.split_seeds, used)
             for block in made:
                 new = tuple(job for job in block.jobs if job.cell.id not in seen)
                 seen.update(job.cell.id for job in new)
@@ -264,13 +270,6 @@ def _drop_equal(
     return [(split, record) for split, record in dealt if first[record] == split.seed]
 
 
-def _split_notes(task: Task, split_seeds: Sequence[int], blocks: Sequence[Block]) -> list[str]:
-    """Return which of --split-seeds are left out since they deal nothing new to any strategy."""
-    used = {job.cell.dealt_by for block in blocks for job in block.jobs}
-    rest = ", ".join(str(seed) for seed in split_seeds if seed not in used)
-    return [f"{task.name}: split seeds {rest} deal the same folds as those before, and are left out."] if rest else []
-
-
 def check_labels(plan: Plan, strategy: str, task: Task) -> None:
     """Raise FerBenchError if a plan trains on soft labels that a task does not have."""
     wants = any(isinstance(phase, GradientPhase) and phase.labels == "soft" for phase in plan.phases)
@@ -320,52 +319,6 @@ def _clusters(parts: Sequence[View], config: RunConfig) -> tuple[Array | None, .
             f"Run 'fer-bench data audit {parts[0].dataset}' first, which finds copies."
         )
     return clusters
-
-
-def _notes(task: Task, split: Split, why: str) -> list[str]:
-    """Return what a user should know of a data set's protocol, its labels and its preparation."""
-    first, *others = task.parts
-    folds = f"{len(split.folds)} fold{'s' if len(split.folds) > 1 else ''}"
-    notes = [f"{first.dataset}: {len(first.rows)} images, {split.text} with {folds} ({why})."]
-    if others:
-        added = " and ".join(f"{view.dataset} ({len(view.rows)} images)" for view in others)
-        trained = "trained on" if split.protocol.spec.trains_on_others else "trained also on"
-        notes.append(f"{first.dataset}: {trained} {added}.")
-        dropped = sum(int((~(fold.train | fold.test | fold.valid)[task.part > 0]).sum()) for fold in split.folds)
-        if dropped:
-            notes.append(
-                f"{first.dataset}: {dropped} images of other data sets that share a person, sequence or copy with a "
-                f"tested image are left out of training, summed over {folds}."
-            )
-    notes += [f"{view.dataset}: {text}" for view in task.parts if (text := view.describe_labels())]
-    notes += [f"{view}: {view.faces.note()}" for view in task.parts if view.faces]
-    notes += [f"{view.dataset}: {warning}" for view in task.parts for warning in view.prepared.warnings]
-    return notes
-
-
-def _method_notes(methods: _Methods, task: Task) -> list[str]:
-    """Return what a user should know of the methods on a task.
-
-    Raises:
-        FerBenchError: a strategy wants labels that the task does not have, or a classifier knows no class of it.
-    """
-    notes = [note for backbone in methods.backbones for note in _answer_notes(backbone.component, task)]
-    for strategy in methods.strategies:
-        check_labels(strategy.plan, str(strategy.component), task)
-        notes += [f"{strategy.component}: {text}" for text in augment.notes(strategy.plan)]
-    return notes
-
-
-def _answer_notes(backbone: Component[BackboneSpec], task: Task) -> list[str]:
-    """Return what is to be known of a finished classifier before believing its score.
-
-    Raises:
-        FerBenchError: it knows no class of the task, or its plugin failed.
-    """
-    spec, known = backbone.spec, answers.known(backbone)
-    said = backbone.ask(f"say what is to be known of {str(backbone)!r}", spec.notes) if spec.notes else ()
-    notes = [f"{backbone}: {text}" for text in said]
-    return [*notes, f"{backbone} on {task.name}: {answers.describe(known, task.classes)}."] if known else notes
 
 
 def _find_faces(view: View, config: RunConfig, cache_dir: Path, reporter: Reporter) -> View:

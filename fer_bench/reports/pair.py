@@ -65,18 +65,18 @@ class Pair:
 
     first: MethodRow
     second: MethodRow
-    samples: int
-    unit: str
-    units: int
     only: tuple[int, int]
-    trainings: tuple[int, int]
-    matched: bool
-    unpaired: str
     metrics: tuple[Compared, ...]
     faults: tuple[str, ...]
-    answers: McNemarTest | None
     spec: tuple[tuple[str, object, object], ...]
     provenance: tuple[tuple[str, object, object], ...]
+    unpaired: str = ""
+    samples: int = 0
+    unit: str = ""
+    units: int = 0
+    trainings: tuple[int, int] = (0, 0)
+    matched: bool = False
+    answers: McNemarTest | None = None
 
 
 def compare(
@@ -111,16 +111,10 @@ def compare(
         lines, faults = _each(known, lambda metric: _alone(metric, a, b))
         return Pair(
             **rest,
-            samples=0,
-            unit="",
-            units=0,
             only=(0 if a is None else len(a), 0 if b is None else len(b)),
-            trainings=(0, 0),
-            matched=False,
-            unpaired=unpaired,
             metrics=lines,
             faults=faults,
-            answers=None,
+            unpaired=unpaired,
         )
     assert a is not None
     assert b is not None
@@ -135,7 +129,6 @@ def compare(
         only=(len(a) - len(left), len(b) - len(right)),
         trainings=(len(np.unique(left.training)), len(np.unique(right.training))),
         matched=np.array_equal(left.training, right.training),
-        unpaired="",
         metrics=lines,
         faults=faults,
         answers=mcnemar_test(*(_mean_hits(one) for one in (left, right))),

@@ -12,7 +12,7 @@ import numpy as np
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.power import Design, count_datasets, count_seeds, count_units, find_difference
-from fer_bench.evaluation.variances import Variances, foresee_variances, measure_variances
+from fer_bench.evaluation.variances import Variance, Variances, assume_variances, foresee_variances, measure_variances
 from fer_bench.reports.comparison import measure_row
 from fer_bench.reports.pair import pair_rows
 from fer_bench.reports.standing import PERCENT
@@ -90,6 +90,35 @@ def measure_one(row: MethodRow, metric: Metric, together: float) -> Basis:
         unit=pooled.unit_word,
         origin=f"measured on {row.name}; assumed: a method whose scores go together with its own by {together:g}",
     )
+
+
+def assume(metric: Metric, images: float, recall: float, alike: float, together: float) -> Basis:
+    """Return what assumptions say of two rows; the arguments are those of `assume_variances`."""
+    return Basis(
+        metric=metric,
+        variances=assume_variances(images, recall, alike, together),
+        design=Design(units=40),
+        unit="subjects",
+        origin=f"assumed: {images:g} images a subject, recalls of {recall:g}, answers of a subject alike by {alike:g}, "
+        f"rows together by {together:g}",
+    )
+
+
+def complete(basis: Basis, units: int | None, seed_sd: float | None, data_set_sd: float | None) -> Basis:
+    """Return a basis with what the user plans and assumes; what was measured stays.
+
+    Args:
+        basis: measured or assumed.
+        units: of the planned data; None: as many as there are.
+        seed_sd: standard deviation of a score over trainings, for where it is not measured.
+        data_set_sd: likewise of the true difference over data sets.
+    """
+    known = basis.variances
+    if seed_sd is not None and known.seed is None:
+        known = replace(known, seed=Variance(value=2 * seed_sd**2, most=2 * seed_sd**2))
+    if data_set_sd is not None and known.dataset is None:
+        known = replace(known, dataset=Variance(value=data_set_sd**2, most=data_set_sd**2))
+    return replace(basis, variances=known, design=replace(basis.design, units=units or basis.design.units))
 
 
 def to_tables(basis: Basis, difference: float, power: float) -> list[Table]:

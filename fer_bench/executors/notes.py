@@ -1,0 +1,50 @@
+"""What a user should know of a run before it begins, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from fer_bench.networks import answers
+from fer_bench.registry import Component
+from fer_bench.specs import BackboneSpec
+from fer_bench.tasks.folds import Split
+from fer_bench.tasks.task import Task
+
+
+def notes_on_task(task: Task, split: Split, why: str) -> list[str]:
+    """Return what a user should know of a data set's protocol, its labels and its preparation."""
+    first, *others = task.parts
+    folds = f"{len(split.folds)} fold{'s' if len(split.folds) > 1 else ''}"
+    notes = [f"{first.dataset}: {len(first.rows)} images, {split.text} with {folds} ({why})."]
+    if others:
+        added = " and ".join(f"{view.dataset} ({len(view.rows)} images)" for view in others)
+        trained = "trained on" if split.protocol.spec.trains_on_others else "trained also on"
+        notes.append(f"{first.dataset}: {trained} {added}.")
+        dropped = sum(int((~(fold.train | fold.test | fold.valid)[task.part > 0]).sum()) for fold in split.folds)
+        if dropped:
+            notes.append(
+                f"{first.dataset}: {dropped} images of other data sets that share a person, sequence or copy with a "
+                f"tested image are left out of training, summed over {folds}."
+            )
+    notes += [f"{view.dataset}: {text}" for view in task.parts if (text := view.describe_labels())]
+    notes += [f"{view}: {view.faces.note()}" for view in task.parts if view.faces]
+    notes += [f"{view.dataset}: {warning}" for view in task.parts for warning in view.prepared.warnings]
+    return notes
+
+
+def notes_on_backbone(backbone: Component[BackboneSpec], task: Task) -> list[str]:
+    """Return what is to be known of a finished classifier before believing its score.
+
+    Raises:
+        FerBenchError: it knows no class of the task, or its plugin failed.
+    """
+    spec, known = backbone.spec, answers.known(backbone)
+    said = backbone.ask(f"say what is to be known of {str(backbone)!r}", spec.notes) if spec.notes else ()
+    notes = [f"{backbone}: {text}" for text in said]
+    return [*notes, f"{backbone} on {task.name}: {answers.describe(known, task.classes)}."] if known else notes
+
+
+def notes_on_splits(task: Task, split_seeds: Sequence[int], used: Collection[int]) -> list[str]:
+    """Return which of ``--split-seeds`` are not ``used``, since they deal nothing new to any strategy."""
+    rest = ", ".join(str(seed) for seed in split_seeds if seed not in used)
+    return [f"{task.name}: split seeds {rest} deal the same folds as those before, and are left out."] if rest else []
