@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy import special
+from simulated_learner import Learner
 
 from fer_bench.evaluation.across import compare_across, make_block
 from fer_bench.evaluation.difference import compare_estimates
@@ -178,6 +179,7 @@ def claims() -> Iterator[Claim]:
     yield from _new_seeds()
     yield from _boards()
     yield from _intervals()
+    yield from _algorithms()
     yield from _power()
     yield from _across()
     yield from _gate()
@@ -325,6 +327,29 @@ def _intervals() -> Iterator[Claim]:
                 name=f"{metric.title}: the interval of a fixed model covers", setting=f"{people} people",
                 promised=(0.9 if people == 10 else 0.93, 0.97), happens=covers, draws=1000,
             )  # fmt: skip
+
+
+def _algorithms() -> Iterator[Claim]:
+    for name, learner, promised in (
+        ("uar", Learner(people=10, features=256), (0.88, 0.97)),
+        ("uar", Learner(people=20, features=256), (0.93, 0.97)),
+        ("uar", Learner(people=20, features=256, folds=20), (0.93, 0.97)),
+        ("uar", Learner(people=60, features=256), (0.93, 0.97)),
+        ("uar", Learner(people=60, features=16), (0.93, 0.97)),
+        ("accuracy", Learner(people=20, features=256), (0.93, 0.97)),
+        ("accuracy", Learner(people=60, features=16), (0.93, 1.0)),
+    ):
+        metric = STANDARD[name]
+
+        def covers(rng: np.random.Generator, learner: Learner = learner, metric: Metric = metric) -> bool:
+            return learner.covers(metric, rng)
+
+        folds = f"{learner.folds} folds" if learner.folds < learner.people else "one person left out"
+        yield Claim(
+            name=f"{metric.title}: the interval of a cross-validation covers the algorithm's score",
+            setting=f"{learner.people} people, {learner.features} features, {folds}", promised=promised,
+            happens=covers, draws=600,
+        )  # fmt: skip
 
 
 @functools.cache

@@ -69,9 +69,9 @@ def test_subjects_widen_the_interval_when_their_samples_are_alike():
 
 def test_few_subjects_are_flagged():
     true, probabilities = draw(4, n=100)
-    found = bootstrap_interval(STANDARD["uar"], true, probabilities, np.arange(100) % 9)
-    assert (found.units, found.few_units) == (9, True)
-    assert not bootstrap_interval(STANDARD["uar"], true, probabilities, np.arange(100) % 10).few_units
+    found = bootstrap_interval(STANDARD["uar"], true, probabilities, np.arange(100) % 19)
+    assert (found.units, found.few_units) == (19, True)
+    assert not bootstrap_interval(STANDARD["uar"], true, probabilities, np.arange(100) % 20).few_units
 
 
 def test_perfect_predictions_have_an_interval_within_the_range():

@@ -150,7 +150,9 @@ def notes(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
     """Return what the tables alone do not say."""
     said = [standing.explain(rows), *(line for board in boards(rows) for line in standing.find_limits(*board))]
     if any(row.interval is not None and row.interval.few_units for row in rows):
-        said.append(f"An interval over fewer than {FEW_UNITS} subjects is too narrow.")
+        said.append(
+            f"An interval over fewer than {FEW_UNITS} subjects is too narrow: over 10 it covers some 91 %, not 95."
+        )
     if any(row.synthetic for row in rows):
         said.append("Synthetic faces are drawn by a program; their scores say nothing about real faces.")
     failed = [row for row in rows if row.failed]

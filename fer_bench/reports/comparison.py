@@ -14,7 +14,7 @@ from fer_bench.evaluation.difference import compare_estimates, weigh_equivalence
 from fer_bench.evaluation.estimate import Estimate, measure
 from fer_bench.evaluation.extra import NOTHING, Extra
 from fer_bench.evaluation.family import adjust_steps
-from fer_bench.evaluation.intervals import Interval, bootstrap_interval
+from fer_bench.evaluation.intervals import Interval, bootstrap_interval, widen_for_training
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.ranking import find_rank_intervals, find_tiers, name_tiers
 from fer_bench.results.predictions import Predictions
@@ -49,13 +49,22 @@ class Standing:
         return self.ranks[0] == 1
 
 
-def interval(metric: Metric, pooled: Predictions) -> Interval | None:
+def interval(metric: Metric, pooled: Predictions, trained: float | None = None) -> Interval | None:
     """Return the 95 % bootstrap interval of a row's score over subjects, or images where no subject is known.
 
-    None if there is but one of them.
+    It holds for other trainings as far as seeds show them, and in cross-validation for other people to train on.
+
+    Args:
+        metric: of which.
+        pooled: the predictions of all cells.
+        trained: samples in the training part of a fold, on average; None where folds do not train on each other.
+
+    Returns:
+        None if there is but one subject or image.
     """
     if pooled.n_units < 2:
         return None
+    ratio = 0.0 if trained is None else pooled.n_samples / trained
     return bootstrap_interval(
         metric,
         pooled.labels,
@@ -64,6 +73,7 @@ def interval(metric: Metric, pooled: Predictions) -> Interval | None:
         pooled.training if len(np.unique(pooled.training)) > 1 else None,
         level=1 - ALPHA,
         extra=_extra(metric, pooled),
+        widen=widen_for_training(estimate(metric, pooled), ratio, 1 - ALPHA),
     )
 
 

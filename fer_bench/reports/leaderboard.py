@@ -73,7 +73,8 @@ class Row:
         split_seeds: on how many splits they trained, where ``--split-seeds`` dealt them; 0 where each deals its own.
         scores: metric -> score; empty if no cell is ok.
         metric: the metric that orders the rows.
-        interval: of that metric over all predictions pooled; None if it cannot be told.
+        interval: of that metric, for other people and other seeds, in cross-validation to train on, too; None if it
+            cannot be told.
         sources: what the metric varies by; None without any cell that is done.
         lacking: cells that are done whose test part lacks a class that others of the seed have.
         chance: what guessing reaches on the cells that are done; None without any.
@@ -369,16 +370,18 @@ def _evaluate(
         scores |= {metric.name: _summarise(runs[metric.name], parts[metric.name]) for metric in together}
         folds |= parts
     scores = {metric.name: scores[metric.name] for metric in wanted if metric.name in scores}
+    counts = _train_counts(cells)
+    trained = float(counts.sum(axis=1).mean())
     names = sorted({cell.record.training for cell in cells})
     seeds = np.array([names.index(cell.record.training) for cell in cells])
     return {
         "metric": by,
         "scores": scores,
         "faults": tuple(faults),
-        "interval": comparison.interval(by, pooled),
+        "interval": comparison.interval(by, pooled, trained if cells[0].record.protocol.folds > 1 else None),
         "sources": _trace(by, pooled, seeds, folds[by.name]),
         "lacking": _count_lacking(pooled, seeds),
-        "chance": measure_chance(pooled.labels, _train_counts(cells), pooled.cell, seeds, len(pooled.ids)),
+        "chance": measure_chance(pooled.labels, counts, pooled.cell, seeds, len(pooled.ids)),
         "pooled": pooled,
     }
 

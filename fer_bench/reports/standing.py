@@ -36,10 +36,11 @@ def explain(rows: Sequence[Row]) -> str:
     rope = next((row.standing.rope for row in rows if row.standing), ROPE)
     return (
         f"Score: the folds of a seed pooled, averaged over seeds, best {by} first; ±: standard deviation of single "
-        f"folds, no standard error. Interval: of the {by}, by resampling subjects, or images where no subject is "
-        "known. Rows that share a tier letter cannot be told apart (paired tests of all pairs together, 5 %). Ranks: "
-        "those a row may have; best?: whether no row is shown to be better; behind: probability of being worse than "
-        f"the first by more than {rope:g}. Chance: of guessing each class as often as it occurs in training."
+        f"folds, no standard error. Interval: of the {by} for other people (images where no subject is known) and, as "
+        "far as seeds show it, other trainings; in cross-validation also for other people to train on. Rows that share "
+        "a tier letter cannot be told apart (paired tests of all pairs together, 5 %). Ranks: those a row may have; "
+        "best?: whether no row is shown to be better; behind: probability of being worse than the first by more than "
+        f"{rope:g}. Chance: of guessing each class as often as it occurs in training."
     )
 
 
