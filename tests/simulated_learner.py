@@ -31,7 +31,7 @@ class Learner:
     people: int
     features: int
     folds: int = 5
-    images: int = 20
+    images: int = 40
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return features, labels and people."""

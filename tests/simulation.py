@@ -331,13 +331,14 @@ def _intervals() -> Iterator[Claim]:
 
 def _algorithms() -> Iterator[Claim]:
     for name, learner, promised in (
-        ("uar", Learner(people=10, features=256), (0.88, 0.97)),
+        ("uar", Learner(people=10, features=64), (0.88, 0.97)),
+        ("uar", Learner(people=20, features=64), (0.93, 0.97)),
         ("uar", Learner(people=20, features=256), (0.93, 0.97)),
-        ("uar", Learner(people=20, features=256, folds=20), (0.93, 0.97)),
-        ("uar", Learner(people=60, features=256), (0.93, 0.97)),
-        ("uar", Learner(people=60, features=16), (0.93, 0.97)),
+        ("uar", Learner(people=20, features=64, folds=20), (0.93, 0.97)),
+        ("uar", Learner(people=60, features=16, images=20), (0.93, 0.97)),
+        ("uar", Learner(people=60, features=256, images=20), (0.93, 0.97)),
         ("accuracy", Learner(people=20, features=256), (0.93, 0.97)),
-        ("accuracy", Learner(people=60, features=16), (0.93, 1.0)),
+        ("accuracy", Learner(people=60, features=16, images=20), (0.93, 1.0)),
     ):
         metric = STANDARD[name]
 
@@ -347,7 +348,7 @@ def _algorithms() -> Iterator[Claim]:
         folds = f"{learner.folds} folds" if learner.folds < learner.people else "one person left out"
         yield Claim(
             name=f"{metric.title}: the interval of a cross-validation covers the algorithm's score",
-            setting=f"{learner.people} people, {learner.features} features, {folds}", promised=promised,
+            setting=f"{learner.people} people of {learner.images} images, {learner.features} features, {folds}", promised=promised,
             happens=covers, draws=600,
         )  # fmt: skip
 

@@ -21,6 +21,7 @@ from test_results import UNKNOWN, failed, make_cell, make_measures, make_result
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
+from fer_bench.evaluation.classification import measure_hits
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports.gate import GateReport, GateTerms
 from fer_bench.reports.gate import check as gate_report
@@ -113,12 +114,19 @@ def test_names_of_any_kind_are_read_back_and_are_no_formulas(tmp_path):
 
 
 def test_rounding_turns_no_answer():
-    exact = np.array([[0.333333, 0.333334, 0.333333], [0.45671, 0.45674, 0.08655], [1e-9, 0.5, 0.499999999]])
-    table = pd.DataFrame(exact, columns=["p0", "p1", "p2"]).assign(id=list("abc"), group="", label=0)
-    zeros = np.zeros(3, int)
+    exact = np.array(
+        [
+            *([0.333333, 0.333334, 0.333333], [0.45671, 0.45674, 0.08655], [1e-9, 0.5, 0.499999999]),
+            *([0.45674, 0.45671, 0.08655], [0.4, 0.4, 0.2]),  # the first wins by a little; two share the answer
+        ]
+    )
+    table = pd.DataFrame(exact, columns=["p0", "p1", "p2"]).assign(id=list("abcde"), group="", label=0)
+    zeros = np.zeros(5, int)
     predictions = from_table(pa.Table.from_pandas(table, preserve_index=False), zeros, zeros, {0: ""}, zeros, zeros)
     rounded = round_predictions(predictions).probabilities
-    assert rounded.argmax(axis=1).tolist() == exact.argmax(axis=1).tolist()
+    assert (rounded == rounded.max(axis=1, keepdims=True)).tolist() == (
+        exact == exact.max(axis=1, keepdims=True)
+    ).tolist()
     np.testing.assert_allclose(rounded, exact, rtol=3e-4)
 
 
@@ -206,7 +214,8 @@ def test_a_new_seed_is_held_against_the_noise_of_the_frozen_ones(tmp_path):
     assert "--split-seeds" not in told.output
     (row,) = load(tmp_path / "base").values()
     assert (len(row.predictions), row.splits) == (8000, {0: "0"})
-    scores = [np.mean(row.predictions.answers[part] == row.predictions.labels[part]) for part in parts_of(row)]
+    hits = measure_hits(row.predictions.labels, row.predictions.probabilities)
+    scores = [hits[part].mean() for part in parts_of(row)]
     write_runs(tmp_path / "again", 0.06, seed=1, training=0)
     assert "the same predictions" in check(tmp_path / "base", tmp_path / "again").rows[0].message()
     write_runs(tmp_path / "new", 0.06, seed=9, training=9)

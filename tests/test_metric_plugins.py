@@ -48,6 +48,13 @@ METRICS = """
 """
 
 
+def test_labels_of_shared_answers_favour_no_class(write_plugin):
+    write_plugin("extra", METRICS)
+    halves = np.array([[0.5, 0.5], [0.5, 0.5], [0.3, 0.7]])
+    hits = find_metric("hits")
+    assert hits.score(np.array([0, 0, 1]), halves) == hits.score(np.array([1, 1, 1]), halves) == pytest.approx(2 / 3)
+
+
 @pytest.fixture
 def store(tmp_path, write_plugin):
     write_plugin("extra", METRICS)

@@ -62,6 +62,23 @@ def test_nll_of_no_chance_is_clipped():
     assert calibration.nll(np.array([1]), np.array([[1.0, 0.0]])) == pytest.approx(23 * math.log(2))
 
 
+def test_where_classes_share_the_largest_probability_labels_see_what_counts_see():
+    """Repeated rows hold the same shares as weighted ones, whatever the order of classes or samples."""
+    rng = np.random.default_rng(3)
+    true, table = rng.integers(4, size=60), rng.integers(1, 4, size=(60, 4)).astype(float)
+    table /= table.sum(axis=1, keepdims=True)
+    assert set((table == table.max(axis=1, keepdims=True)).sum(axis=1)) == {1, 2, 3, 4}
+    rows, labels = classification.repeat_answers(table)
+    counts = classification.count_answers(true, table)[0]
+    assert classification.accuracy(true[rows], labels) == pytest.approx(float(classification.accuracy_of(counts)))
+    expected = peer.f1_score(true[rows], labels, average="macro")
+    assert expected == pytest.approx(float(classification.macro_f1_of(counts)))
+    rows, labels = classification.repeat_answers(table[:, ::-1])
+    assert expected == pytest.approx(peer.f1_score(true[rows], 3 - labels, average="macro"))
+    alone = np.eye(4)[true]
+    assert classification.repeat_answers(alone)[0].tolist() == list(range(60)), "nothing is repeated without need"
+
+
 def test_ece_by_hand():
     # Bins of width 1/2: one holds all: mean confidence 0.75, accuracy 0.75.
     assert calibration.ece(BINARY, PROBABILITIES, bins=2) == pytest.approx(0.0)

@@ -6,6 +6,8 @@ bootstrap resamples are one call. Counts need not be whole.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from fer_bench.arrays import Array
@@ -23,17 +25,47 @@ def count_confusion(true: Array, predicted: Array, classes: int | None = None) -
     return np.bincount(true * c + predicted, minlength=c * c).reshape(c, c)
 
 
+MOST_COPIES = 420
+"""How often a row may be repeated for its shared answers; 1 to 7 divide it, and shares of more classes are off by less
+than 1 / 420."""
+
+
+def find_largest(probabilities: Array) -> Array:
+    """Return which classes have the largest probability of each row of (n, c) probabilities, (n, c) bool.
+
+    That is the one rule for answers: where several classes share the largest probability, all of them are answers.
+    """
+    return probabilities == probabilities[np.arange(len(probabilities)), probabilities.argmax(axis=1)][:, None]
+
+
+def repeat_answers(probabilities: Array) -> tuple[Array, Array]:
+    """Return the answers of (n, c) probabilities as whole labels: rows (a,) int and labels (a,) int.
+
+    Where classes share the largest probability anywhere, every row is repeated as often, with each of its classes in
+    turn: a function of labels whose value depends on shares of samples, not on how many there are, then sees what
+    ``read_answers`` counts.
+    """
+    largest = find_largest(probabilities)
+    counts = largest.sum(axis=1)
+    copies = min(math.lcm(*np.unique(counts).tolist()), MOST_COPIES)
+    if copies == 1:
+        return np.arange(len(largest)), largest.argmax(axis=1)
+    rows = np.repeat(np.arange(len(largest)), copies)
+    turn = np.tile(np.arange(copies), len(largest)) % counts[rows]
+    ordered = np.argsort(~largest, axis=1, kind="stable")
+    return rows, ordered[rows, turn]
+
+
 def read_answers(probabilities: Array) -> tuple[Array, Array, Array]:
     """Return the answers of (n, c) probabilities: rows (a,) int, labels (a,) int and weights (a,) float.
 
     An answer is the class of the largest probability. Where t classes share the largest, each of them is an answer of
     weight 1 / t: the expected count of a draw among them, which favours no class and depends on no order of samples.
     """
-    largest = probabilities.argmax(axis=1)
-    highest = probabilities == probabilities[np.arange(len(probabilities)), largest][:, None]
-    if np.count_nonzero(highest) == len(probabilities):
-        return np.arange(len(probabilities)), largest, np.ones(len(probabilities))
-    rows, labels = np.nonzero(highest)
+    largest = find_largest(probabilities)
+    if np.count_nonzero(largest) == len(largest):
+        return np.arange(len(largest)), largest.argmax(axis=1), np.ones(len(largest))
+    rows, labels = np.nonzero(largest)
     return rows, labels, 1 / np.bincount(rows)[rows]
 
 

@@ -10,7 +10,8 @@ from fer_bench.arrays import Array
 from fer_bench.containment import contained
 from fer_bench.errors import FerBenchError, PluginError, PluginWarning, did_you_mean
 from fer_bench.evaluation.checks import check_predictions
-from fer_bench.evaluation.extra import Kind
+from fer_bench.evaluation.classification import repeat_answers
+from fer_bench.evaluation.extra import Extra, Kind
 from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.registry import Component, Registry
 from fer_bench.specs import MetricSpec
@@ -62,11 +63,18 @@ def make_metric(component: Component[MetricSpec]) -> Metric:
     if not callable(function):
         raise PluginError(f"{origin}: {spec.metric!r} returned {type(function).__name__}; expected a function.")
 
+    wants: tuple[Kind, ...] = (*(("soft_labels",) if spec.soft_labels else ()), *(("groups",) if spec.groups else ()))
+
     def compute(true: Array, probabilities: Array, **extra: Any) -> float:
         labels, checked = check_predictions(true, probabilities)
         try:
             with contained() as notes:
-                value = float(function(labels, checked.argmax(axis=1) if spec.needs == "labels" else checked, **extra))
+                if spec.needs == "labels":
+                    rows, answers = repeat_answers(checked)
+                    beside = Extra(**extra).take(rows).pick(wants)
+                    value = float(function(labels[rows], answers, **beside))
+                else:
+                    value = float(function(labels, checked, **extra))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a panic of native code is no Exception
@@ -77,7 +85,6 @@ def make_metric(component: Component[MetricSpec]) -> Metric:
             raise PluginError(f"{origin} returned {value}; it declares {spec.lowest} to {spec.highest}.")
         return value
 
-    wants: tuple[Kind, ...] = (*(("soft_labels",) if spec.soft_labels else ()), *(("groups",) if spec.groups else ()))
     return Metric(
         name=spec.name,
         title=spec.title,

@@ -12,6 +12,7 @@ import numpy as np
 
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.classification import find_largest
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.noninferiority import NonInferiority, show_equivalence
 from fer_bench.executors import local, trust
@@ -236,7 +237,7 @@ def compare(then: StoredCell, now: StoredCell, terms: Terms) -> Replay:
     if then.table().equals(now.table()):
         answer, why = "bit-identical", f"all {p.size:,} probabilities of {len(p):,} images are the same bits"
     elif largest <= terms.tolerance:
-        turned = int((p.argmax(axis=1) != q.argmax(axis=1)).sum())
+        turned = int((find_largest(p) != find_largest(q)).any(axis=1).sum())
         answer = "numerically equal"
         why = f"probabilities differ by {largest:.2g} at most, tolerance {terms.tolerance:g}; {turned} answers turned"
     else:

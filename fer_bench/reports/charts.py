@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fer_bench.arrays import Array
-from fer_bench.evaluation.classification import count_confusion, recall_of
+from fer_bench.evaluation.classification import count_answers, recall_of
 from fer_bench.reports.leaderboard import Row
 from fer_bench.reports.pairwise import compare_all, find_ranked, name_shortly
 from fer_bench.reports.standing import PERCENT, write_number
@@ -156,8 +156,7 @@ def find_front(points: Sequence[tuple[float, float]], higher_is_better: bool = T
 def confusion_of(row: Row) -> Array:
     """Return the (c, c) counts of a row's predictions, true classes in rows."""
     assert row.pooled is not None, "only rows with predictions have a confusion matrix"
-    probabilities = row.pooled.probabilities
-    return count_confusion(row.pooled.labels, probabilities.argmax(axis=1), probabilities.shape[1])
+    return count_answers(row.pooled.labels, row.pooled.probabilities)[0]
 
 
 def find_marks(low: float, high: float, most: int = 6) -> list[float]:

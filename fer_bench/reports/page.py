@@ -22,7 +22,7 @@ from markupsafe import Markup
 
 from fer_bench.about import __version__
 from fer_bench.errors import FerBenchError
-from fer_bench.evaluation.classification import precision_of, recall_of
+from fer_bench.evaluation.classification import measure_hits, precision_of, recall_of
 from fer_bench.foreign import defuse, one_line
 from fer_bench.reports import across, board_records, boards, charts, pairwise, standing
 from fer_bench.reports.formats import csv
@@ -174,7 +174,7 @@ def _numbers(values: Any) -> list[float | None]:
 
 def _reliability(true: Any, probabilities: Any) -> list[dict[str, float]]:
     """Return mean confidence, share right and share of samples of each bin of confidence that holds any."""
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == true
+    confidence, right = probabilities.max(axis=1), measure_hits(true, probabilities)
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     return [
         {

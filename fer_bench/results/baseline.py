@@ -20,6 +20,7 @@ import pyarrow.csv
 from fer_bench import atomic
 from fer_bench.data.texts import listed, plain
 from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.evaluation.classification import find_largest
 from fer_bench.foreign import pack_field, unpack_field
 from fer_bench.results import canonical
 from fer_bench.results.baseline_index import BASELINE_SCHEMA, BaselineIndex, BaselineRow, Origin
@@ -141,11 +142,12 @@ def load(folder: Path) -> dict[str, FrozenRow]:
 def round_predictions(predictions: Predictions) -> Predictions:
     """Return predictions with probabilities of four significant digits, and every answer kept as it was.
 
-    Two probabilities that rounding makes equal could turn an answer; the largest is then raised by its last digit.
+    Two probabilities that rounding makes equal would share an answer; the largest is then raised by its last digit.
     """
-    exact, answers = predictions.probabilities.astype(np.float64), predictions.answers
+    exact = predictions.probabilities.astype(np.float64)
+    answers = find_largest(exact)
     rounded = np.array([float(f"{value:.{DIGITS}g}") for value in exact.ravel()]).reshape(exact.shape)
-    for row in np.flatnonzero(rounded.argmax(axis=1) != answers):
+    for row in np.flatnonzero((find_largest(rounded) != answers).any(axis=1)):
         top = rounded[row].max()
         rounded[row, answers[row]] = float(f"{top + 10 ** (np.floor(np.log10(top)) - DIGITS + 1):.{DIGITS}g}")
     return replace(predictions, probabilities=rounded)

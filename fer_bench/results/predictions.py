@@ -94,11 +94,6 @@ class Predictions:
         return len(np.unique(self.sample))
 
     @property
-    def answers(self) -> Array:
-        """(n,) int64, the class of the largest probability; of equals, the first."""
-        return self.probabilities.argmax(axis=1)
-
-    @property
     def key(self) -> str:
         """A hash of what was tested: seeds, sample ids and labels."""
         value = hashlib.sha256()
