@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fer_bench.evaluation.estimate import measure
-from fer_bench.evaluation.intervals import bootstrap_interval, widen_for_training
+from fer_bench.evaluation.intervals import algorithm_interval
 from fer_bench.evaluation.metrics import Metric
 
 PRIOR = np.array([0.138, 0.015, 0.143, 0.251, 0.169, 0.111, 0.173])
@@ -58,8 +58,7 @@ class Learner:
     def covers(self, metric: Metric, rng: np.random.Generator) -> bool:
         """Return whether the interval of a cross-validation holds the score of the algorithm."""
         true, table, person, trained = self.cross_validate(rng)
-        widen = widen_for_training(measure(metric, true, table, units=person), len(true) / trained)
-        found = bootstrap_interval(metric, true, table, person, resamples=500, widen=widen)
+        found = algorithm_interval(measure(metric, true, table, units=person), self.people, len(true) / trained)
         return found.low <= find_truth(self, metric) <= found.high
 
 

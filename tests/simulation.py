@@ -348,8 +348,8 @@ def _algorithms() -> Iterator[Claim]:
         folds = f"{learner.folds} folds" if learner.folds < learner.people else "one person left out"
         yield Claim(
             name=f"{metric.title}: the interval of a cross-validation covers the algorithm's score",
-            setting=f"{learner.people} people of {learner.images} images, {learner.features} features, {folds}", promised=promised,
-            happens=covers, draws=600,
+            setting=f"{learner.people} people of {learner.images} images, {learner.features} features, {folds}",
+            promised=promised, happens=covers, draws=1000,
         )  # fmt: skip
 
 

@@ -57,9 +57,26 @@ def test_differences_are_paired_and_tested(store):
     assert accuracy["low"] > 0.1
     assert document["metrics"]["nll"]["difference"] < 0 < document["metrics"]["nll"]["p_value"] < 0.01
     assert (document["paired"], document["units"], document["unit"]) == (80, 40, "images")
+    ece = document["metrics"]["ece"]
+    assert (ece["first"], ece["difference"], ece["p_value"], ece["low"]) == (
+        pytest.approx(ece["first"]),
+        None,
+        None,
+        None,
+    )
     assert document["right"] == {"only_first": 0, "only_second": 10}  # samples, not trainings
     assert document["spec"] == [{"field": "strategy.text", "first": "probe", "second": "tune"}]
     assert document["provenance"] == [{"field": "python", "first": "3 for probe", "second": "3 for tune"}]
+
+
+@pytest.mark.parametrize("words", [("leaderboard",), ("check", "--baseline", "none"), ("power", "probe", "tune")])
+@pytest.mark.parametrize("name", ["ece", "adaptive_ece"])
+def test_a_calibration_error_orders_and_tests_nothing(store, words, name):
+    """Noise in its bins makes it larger, the more the fewer images there are."""
+    done = CliRunner().invoke(app, [*words, "--metric", name, "--runs-dir", str(store.runs_dir)])
+    assert says(str(done.exception), "ECE", "brier", "--columns calibration")
+    shown = CliRunner().invoke(app, ["leaderboard", "--columns", "calibration", "--runs-dir", str(store.runs_dir)])
+    assert says(shown.stdout, "ECE", "equal", "NLL (nats)", "Brier")
 
 
 def test_the_terminal_and_markdown_say_which_is_better(store):

@@ -12,7 +12,8 @@ from drawn_predictions import draw
 from scipy import stats
 
 from fer_bench.evaluation.checks import factorize
-from fer_bench.evaluation.intervals import bootstrap_interval
+from fer_bench.evaluation.estimate import measure
+from fer_bench.evaluation.intervals import algorithm_interval, bootstrap_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.evaluation.resampling import resample_metric
 
@@ -90,6 +91,22 @@ def test_resamples_are_repeatable_and_shared_by_methods():
             np.testing.assert_array_equal(first, again)
             other = resample_metric(STANDARD[name], true, [probabilities] * 2, groups, resamples=20, seed=8)[0]
             assert (first != other).any()
+
+
+def test_the_interval_of_an_algorithm_by_hand():
+    """Twenty people of one image each, 12 right: a variance of .6 * .4 / 19, 2.25 times as much for five folds."""
+    true = np.ones(20, int)
+    one = measure(STANDARD["accuracy"], true, np.eye(2)[(np.arange(20) < 12).astype(int)], units=np.arange(20))
+    found = algorithm_interval(one, 20, 20 / 16)
+    reach = stats.t.ppf(0.975, 19) * np.sqrt(2.25 * 0.24 / 19)
+    assert (found.low, found.high) == pytest.approx((0.6 - reach, 0.6 + reach))
+    # A second training gets 14 right: s² is .005, half of it that of the mean, of one degree of freedom.
+    both = np.concatenate([np.arange(20) < 12, np.arange(20) < 14]).astype(int)
+    two = measure(STANDARD["accuracy"], np.tile(true, 2), np.eye(2)[both], np.repeat([0, 1], 20), np.tile(range(20), 2))
+    by_people = ((np.bincount(np.tile(range(20), 2), weights=both) / 2 - 0.65) ** 2).sum() / 20 / 19
+    df = (by_people + 0.0025) ** 2 / (by_people**2 / 19 + 0.0025**2)
+    found = algorithm_interval(two, 20)
+    assert found.high - found.estimate == pytest.approx(stats.t.ppf(0.975, df) * np.sqrt(by_people + 0.0025))
 
 
 @pytest.mark.slow

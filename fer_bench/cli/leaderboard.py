@@ -33,7 +33,7 @@ Examples:
 """
 
 Form = Literal["terminal", "md", "csv", "json", "latex", "html"]
-Columns = Literal["scores", "paper", "cost", "groups", "soft", "variance"]
+Columns = Literal["scores", "paper", "cost", "groups", "soft", "variance", "calibration"]
 
 
 def leaderboard(
@@ -72,7 +72,7 @@ def leaderboard(
 
     registry = Registry.load()
     known, faults = load_metrics(registry)
-    by = known.get(metric) or find_metric(metric, lambda: registry)
+    by = find_metric(metric, lambda: registry)
     cells, damaged = Store(runs_dir).cells()
     if not cells and not damaged:
         raise FerBenchError(

@@ -31,17 +31,20 @@ def load_metrics(registry: Registry) -> tuple[dict[str, Metric], list[str]]:
 
 
 def find_metric(text: str, registry: Callable[[], Registry] = Registry.load) -> Metric:
-    """Return the metric that ``text`` names: of the core, or of a plugin, ``name[param=value,…]``.
+    """Return the metric that ``text`` names, for tests and orders: of the core, or a plugin's ``name[param=value,…]``.
 
     Args:
         text: as a user typed it.
         registry: is called where the core has no such metric.
 
     Raises:
-        FerBenchError: there is none, or its parameters are not valid, or its plugin fails.
+        FerBenchError: there is none, it has no test, or its parameters are not valid, or its plugin fails.
     """
     if text in STANDARD:
-        return STANDARD[text]
+        metric = STANDARD[text]
+        if metric.biased:
+            raise FerBenchError(f"{metric.title} orders and tests nothing: {metric.biased}.")
+        return metric
     installed = registry()
     brought = [name for name, _, _ in installed.specs("metric")]
     if text.partition("[")[0].strip() not in brought:

@@ -43,6 +43,7 @@ class Metric:
         per_sample: the same metric as the mean of one number a sample, (n,); None if it is not a mean.
         per_part: the same metric of each part of the rows, from labels, probabilities and (n,) int parts from 0, to
             (p,); None to compute it part by part.
+        biased: why it has no interval, test or order, with what to take instead; empty for what has them.
         origin: the plugin that brings it; empty for the core.
         wants: what it needs beside labels and probabilities; such a metric has ``compute`` alone.
 
@@ -61,6 +62,7 @@ class Metric:
     from_confusion: Callable[[Array], Array] | None = None
     per_sample: Callable[[Array, Array], Array] | None = None
     per_part: Callable[[Array, Array, Array], Array] | None = None
+    biased: str = ""
     origin: str = ""
     wants: tuple[Kind, ...] = ()
 
@@ -116,6 +118,7 @@ def _loss(
     highest: float,
     per_sample: Callable[[Array, Array], Array] | None = None,
     per_part: Callable[[Array, Array, Array], Array] | None = None,
+    biased: str = "",
 ) -> Metric:
     return Metric(
         name=name,
@@ -126,8 +129,16 @@ def _loss(
         highest=highest,
         per_sample=per_sample,
         per_part=per_part,
+        biased=biased,
     )
 
+
+BINNED = (
+    "noise in its bins makes it larger than it is, the more the fewer images there are, and no interval of it held for "
+    "calibrated models in simulations; take nll or brier, which are proper scores and see calibration too. "
+    "'leaderboard --columns calibration' shows it"
+)
+"""Of calibration errors: R. Roelofs et al., "Mitigating bias in calibration error estimation" (AISTATS 2022)."""
 
 STANDARD: Mapping[str, Metric] = {
     metric.name: metric
@@ -138,8 +149,8 @@ STANDARD: Mapping[str, Metric] = {
         _counted("kappa", "Cohen's kappa", kappa_of, lowest=-1.0),
         _loss("nll", "NLL (nats)", nll, math.inf, sample_nll),
         _loss("brier", "Brier", brier, 2.0, sample_brier),
-        _loss("ece", "ECE", ece, 1.0, per_part=part_ece),
-        _loss("adaptive_ece", "ECE (equal mass)", adaptive_ece, 1.0, per_part=part_adaptive_ece),
+        _loss("ece", "ECE", ece, 1.0, per_part=part_ece, biased=BINNED),
+        _loss("adaptive_ece", "ECE (equal mass)", adaptive_ece, 1.0, per_part=part_adaptive_ece, biased=BINNED),
     )
 }
 """Every metric of the core, by name. It is not changed at run time: those of plugins are handed to ``evaluate``."""

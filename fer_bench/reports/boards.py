@@ -16,6 +16,7 @@ EXTRA: Mapping[str, Callable[[Sequence[Row]], list[Field[Row]]]] = {
     "groups": parts.group_fields,
     "soft": parts.soft_fields,
     "variance": standing.fields,
+    "calibration": parts.calibration_fields,
 }
 """What tables show in place of scores, by name: the columns that a board needs."""
 

@@ -14,7 +14,7 @@ from fer_bench.evaluation.difference import compare_estimates, weigh_equivalence
 from fer_bench.evaluation.estimate import Estimate, measure
 from fer_bench.evaluation.extra import NOTHING, Extra
 from fer_bench.evaluation.family import adjust_steps
-from fer_bench.evaluation.intervals import Interval, bootstrap_interval, widen_for_training
+from fer_bench.evaluation.intervals import Interval, algorithm_interval, bootstrap_interval
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.ranking import find_rank_intervals, find_tiers, name_tiers
 from fer_bench.results.predictions import Predictions
@@ -50,9 +50,10 @@ class Standing:
 
 
 def interval(metric: Metric, pooled: Predictions, trained: float | None = None) -> Interval | None:
-    """Return the 95 % bootstrap interval of a row's score over subjects, or images where no subject is known.
+    """Return the 95 % interval of a row's score over subjects, or images where no subject is known.
 
-    It holds for other trainings as far as seeds show them, and in cross-validation for other people to train on.
+    It is that of the algorithm in cross-validation, with other people to train on, and with several seeds, for other
+    trainings; else a bootstrap interval of the models that were trained.
 
     Args:
         metric: of which.
@@ -64,16 +65,16 @@ def interval(metric: Metric, pooled: Predictions, trained: float | None = None) 
     """
     if pooled.n_units < 2:
         return None
-    ratio = 0.0 if trained is None else pooled.n_samples / trained
+    if trained is not None or len(estimate(metric, pooled).seeds) > 1:
+        ratio = 0.0 if trained is None else pooled.n_samples / trained
+        return algorithm_interval(estimate(metric, pooled), pooled.n_units, ratio, level=1 - ALPHA)
     return bootstrap_interval(
         metric,
         pooled.labels,
         pooled.probabilities,
         pooled.units,
-        pooled.training if len(np.unique(pooled.training)) > 1 else None,
         level=1 - ALPHA,
         extra=_extra(metric, pooled),
-        widen=widen_for_training(estimate(metric, pooled), ratio, 1 - ALPHA),
     )
 
 

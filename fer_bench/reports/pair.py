@@ -33,7 +33,7 @@ class Compared:
         first: of the first row, on the samples that both tested, or on its own where nothing is paired.
         second: of the second row.
         difference: second minus first with its test, not corrected for the number of metrics; None where nothing is
-            paired.
+            paired, and of metrics that have no test.
         equivalence: how probable it is that they differ by more than a margin; None likewise.
     """
 
@@ -156,6 +156,8 @@ def _alone(metric: Metric, a: Predictions | None, b: Predictions | None) -> Comp
 
 def _compare(metric: Metric, left: Predictions, right: Predictions, rope: float) -> Compared:
     first, second = (measure_row(metric, one) for one in (left, right))
+    if metric.biased:
+        return Compared(metric, first.value, second.value)
     difference = compare_estimates(first, second)
     equivalence = weigh_equivalence(difference, rope) if difference.units > 1 else None
     return Compared(metric, first.value, second.value, difference, equivalence)
