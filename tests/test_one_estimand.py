@@ -84,6 +84,10 @@ def score(frame: pd.DataFrame) -> dict[str, float]:
     return pd.DataFrame(values).mean().to_dict()
 
 
+def terms(metric: str) -> gate.GateTerms:
+    return gate.GateTerms(metric=STANDARD[metric], margin=0.05, alpha=0.05)
+
+
 def read(store: Store, *words: str) -> str:
     done = CliRunner().invoke(app, [*words, "--runs-dir", str(store.runs_dir)], env={"COLUMNS": "200"})
     assert done.exit_code == 0, done.output
@@ -122,7 +126,7 @@ def test_every_place_prints_one_number(shape, tmp_path: Path):
         assert [number for number in shown if number not in line] == []
         assert [number for number in shown if not re.search(rf">{re.escape(number)}\b", page)] == []
     for metric in ("accuracy", "uar", "macro_f1", "kappa"):
-        report = gate.check(tmp_path / "base", store.runs_dir, STANDARD[metric], margin=0.05, alpha=0.05)
+        report = gate.check(tmp_path / "base", store.runs_dir, terms(metric))
         for checked in report.rows:
             value = expected[checked.name.rpartition(" / ")[2]][metric]
             assert (checked.baseline, checked.current) == pytest.approx((value, value), abs=1e-6), metric
