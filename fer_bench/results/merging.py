@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.evaluation.classification import find_largest
 from fer_bench.results.predictions import probability_columns
 from fer_bench.results.reading import read_predictions
 from fer_bench.results.records import to_json
@@ -115,7 +116,7 @@ def _contradiction(one: StoredCell, other: StoredCell, tolerance: float) -> str:
     if a.column_names != b.column_names or not a.select(rest).equals(b.select(rest)):
         return "another copy has other samples, labels or groups"
     p, q = (np.stack([table[name].to_numpy() for name in columns], axis=1) for table in (a, b))
-    largest, turned = float(np.abs(p - q).max()), int((p.argmax(axis=1) != q.argmax(axis=1)).sum())
+    largest, turned = float(np.abs(p - q).max()), int((find_largest(p) != find_largest(q)).any(axis=1).sum())
     if largest <= tolerance:
         return ""
     old, new = (to_json(cell.provenance) for cell in (one, other))
