@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -103,7 +103,7 @@ def cut(text: str) -> str:
     return repr(text if len(text) <= SHOWN else f"{text[: SHOWN - 20]} … {text[-10:]}")
 
 
-def _value(text: str, start: int, depth: int) -> tuple[Any, int | None]:
+def _value(text: str, start: int, depth: int) -> tuple[object, int | None]:
     """Return the value at ``start`` and where it ends; None for the end where there is no value."""
     token = _TOKEN.match(text, start)
     if token is None:
@@ -121,7 +121,7 @@ def _value(text: str, start: int, depth: int) -> tuple[Any, int | None]:
         return "", token.start("mark")
     if token["mark"] == "]" or depth == DEEPEST:
         return "", None
-    parts: list[Any] = []
+    parts: list[object] = []
     end: int | None = token.end()
     while end is not None:
         closing = _TOKEN.match(text, end)
@@ -138,13 +138,13 @@ def _value(text: str, start: int, depth: int) -> tuple[Any, int | None]:
     return parts, None
 
 
-def _map(value: Any, function: Any) -> Any:
+def _map(value: object, function: Callable[[Word], object]) -> object:
     if isinstance(value, list):
         return [_map(part, function) for part in value]
     return function(value) if isinstance(value, Word) else value
 
 
-def _spelled(word: Word) -> Any:
+def _spelled(word: Word) -> object:
     """Return what a word spells in JSON, or the text."""
     try:
         return json.loads(word)

@@ -23,7 +23,7 @@ Missed = Literal["error", "exclude"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _path(value: Any) -> Any:
+def _path(value: object) -> object:
     try:
         return paths.parse(value) if isinstance(value, str | Path) else value
     except FerBenchError as error:
@@ -210,21 +210,21 @@ class RunConfig(BaseModel):
 
     @field_validator("datasets", "backbones", "strategies", "seeds")
     @classmethod
-    def _not_empty(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _not_empty(cls, values: tuple[object, ...]) -> tuple[object, ...]:
         if not values:
             raise ValueError("at least one is needed")
         return values
 
     @field_validator("datasets", "backbones", "strategies", "seeds", "split_seeds", "train_on", "train_with")
     @classmethod
-    def _not_repeated(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _not_repeated(cls, values: tuple[object, ...]) -> tuple[object, ...]:
         if len(set(values)) < len(values):
             raise ValueError("a value is given twice")
         return values
 
     @field_validator("cache_limit", mode="before")
     @classmethod
-    def _size(cls, value: Any) -> Any:
+    def _size(cls, value: object) -> object:
         try:
             return parse_size(value) if isinstance(value, str) else value
         except FerBenchError as error:
@@ -261,7 +261,7 @@ class RunConfig(BaseModel):
         return self.cache_dir or paths.cache_dir()
 
     @classmethod
-    def read(cls, file: Path | None, overrides: Mapping[str, Any]) -> tuple[Self, ...]:
+    def read(cls, file: Path | None, overrides: Mapping[str, object]) -> tuple[Self, ...]:
         """Return the runs of ``file`` with ``overrides`` laid over each: one, or those that its ``runs`` list.
 
         Each entry of ``runs`` has keys of its own; all other keys of the file are defaults for every run. Folders
@@ -290,7 +290,7 @@ class RunConfig(BaseModel):
         return tuple(made)
 
     @classmethod
-    def build(cls, file: Path | None, overrides: Mapping[str, Any]) -> Self:
+    def build(cls, file: Path | None, overrides: Mapping[str, object]) -> Self:
         """Return the configuration of ``file`` (YAML) with ``overrides`` laid over it; None values override nothing.
 
         Raises:
@@ -299,7 +299,7 @@ class RunConfig(BaseModel):
         return cls._check(read_yaml(file) if file else {}, overrides, file)
 
     @classmethod
-    def _check(cls, settings: Mapping[Any, Any], overrides: Mapping[str, Any], file: Path | None) -> Self:
+    def _check(cls, settings: Mapping[Any, Any], overrides: Mapping[str, object], file: Path | None) -> Self:
         values = {
             **settings,
             **{key: value for key, value in overrides.items() if value is not None},

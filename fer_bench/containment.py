@@ -16,8 +16,9 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any, BinaryIO, TextIO
 
 SLOW_S = 1.0
@@ -113,16 +114,18 @@ class _FirstValues(importlib.abc.MetaPathFinder):
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
 
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         """Find jax as if this were not here, and read its configuration once it is executed."""
         if fullname != "jax":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec("jax")
         if spec is not None and spec.loader is not None:
-            execute: Callable[[Any], None] = spec.loader.exec_module
+            execute: Callable[[ModuleType], None] = spec.loader.exec_module
 
-            def exec_module(module: Any) -> None:
+            def exec_module(module: ModuleType) -> None:
                 execute(module)
                 self.values.update(module.config.values)
 

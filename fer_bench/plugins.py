@@ -211,7 +211,7 @@ def _selection(known: Iterable[str]) -> set[str] | None:
     return names
 
 
-def _register(manager: pluggy.PluginManager, name: str, module: Any) -> tuple[str, ...]:
+def _register(manager: pluggy.PluginManager, name: str, module: object) -> tuple[str, ...]:
     """Register a plugin and return the names of its hooks; raise if any of them is not what the host expects."""
     known = {hook for hook in vars(hookspecs) if hook.startswith(f"{PROJECT}_")}
     for attribute, value in inspect.getmembers(module):
@@ -231,7 +231,7 @@ def _register(manager: pluggy.PluginManager, name: str, module: Any) -> tuple[st
     return hooks
 
 
-def _items(module: Any, hooks: Iterable[str]) -> tuple[tuple[Kind, Item], ...]:
+def _items(module: object, hooks: Iterable[str]) -> tuple[tuple[Kind, Item], ...]:
     """Call the plugin's item hooks and check what they return."""
     items: list[tuple[Kind, Item]] = []
     for hook in hooks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ KINDS = ("duplicates", "near", "blank", "tiny", "subjects_in_splits")
 """What of an audit's record can be listed: ids, or lists of ids."""
 
 
-def read_known(file: Path) -> dict[str, Any]:
+def read_known(file: Path) -> dict[str, dict[str, Any]]:
     """Return what a file of known issues lists for each data set.
 
     Args:
@@ -37,7 +38,7 @@ def read_known(file: Path) -> dict[str, Any]:
     return known
 
 
-def compare_known(name: str, audit: Audit, known: dict[str, Any]) -> list[str]:
+def compare_known(name: str, audit: Audit, known: dict[str, dict[str, Any]]) -> list[str]:
     """Return a line for each finding of a data set that is not listed, and for each entry that is stale."""
     record, listed = audit.record(), known.get(name, {})
     lines: list[str] = []
@@ -48,6 +49,6 @@ def compare_known(name: str, audit: Audit, known: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _entries(values: Any) -> set[tuple[str, ...]]:
+def _entries(values: Iterable[object]) -> set[tuple[str, ...]]:
     """Return the entries of a kind; the order of the ids within one does not count."""
     return {(str(value),) if not isinstance(value, list) else tuple(sorted(map(str, value))) for value in values}

@@ -111,7 +111,7 @@ def _audit(dataset: Component[DatasetSpec], data_dir: Path) -> Audited:
     return Audited(dataset, prepared, kept, rows, make_audit(prepared, kept, rows))
 
 
-def _across(first: Audited, second: Audited) -> Any:
+def _across(first: Audited, second: Audited) -> Array:
     """Return the near copies of two data sets, (m, 2) places in their rows; they are kept for folds of runs on both."""
     import numpy as np
 
@@ -163,7 +163,7 @@ def _leaks(audited: Audited, config: RunConfig, registry: Registry) -> list[dict
     ]
 
 
-def _print_json(audited: dict[str, Audited], near: dict[tuple[str, str], Any], leaks: list[dict[str, Any]]) -> None:
+def _print_json(audited: dict[str, Audited], near: dict[tuple[str, str], Array], leaks: list[dict[str, Any]]) -> None:
     from fer_bench.audit.audit import compare
 
     record: dict[str, dict[str, Any]] = {name: one.audit.record() for name, one in audited.items()}
@@ -182,7 +182,7 @@ def _print_json(audited: dict[str, Audited], near: dict[tuple[str, str], Any], l
     print_json(record)
 
 
-def _print(audited: dict[str, Audited], near: dict[tuple[str, str], Any], leaks: list[dict[str, Any]]) -> None:
+def _print(audited: dict[str, Audited], near: dict[tuple[str, str], Array], leaks: list[dict[str, Any]]) -> None:
     from fer_bench.audit.audit import compare
 
     tables = [
@@ -214,7 +214,7 @@ def _number(number: int | None) -> Cell:
     return "not known" if number is None else number
 
 
-def _draw(file: Path, one: Audited, audited: dict[str, Audited], near: dict[tuple[str, str], Any]) -> None:
+def _draw(file: Path, one: Audited, audited: dict[str, Audited], near: dict[tuple[str, str], Array]) -> None:
     import numpy as np
 
     from fer_bench.audit.sheet import draw_sheet, write_sheet

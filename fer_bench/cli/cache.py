@@ -134,7 +134,7 @@ def _open(cache_dir: Path, limit: int | None) -> Space:
 
 def _outputs(rows: Iterable[KeptPart]) -> list[tuple[tuple[str, ...], int, str]]:
     """Return what parts hold, parts of one output together, each with its bytes and its last use in words."""
-    groups: dict[tuple[Any, ...], list[KeptPart]] = {}
+    groups: dict[tuple[str, object, object, str], list[KeptPart]] = {}
     for row in rows:
         facts = row.facts
         state = "" if facts else "being written" if row.busy else "incomplete"

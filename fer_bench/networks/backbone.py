@@ -26,7 +26,7 @@ BACKBONE_SEED = 0
 """Of the initial values where weights are random: one set of weights, whatever the seed of the folds."""
 
 
-ARITHMETIC: Mapping[str, Any] = {
+ARITHMETIC: Mapping[str, str | bool | None] = {
     "jax_enable_x64": False,
     "jax_default_matmul_precision": None,
     "jax_default_prng_impl": "threefry2x32",

@@ -195,7 +195,7 @@ def input_side(view: View, input_size: int) -> int | None:
     return None if view.shape is not None and max(view.shape) <= 2 * input_size else input_size
 
 
-def _output_shape(source: BackboneSource, stop: int, out: Any) -> tuple[int, ...]:
+def _output_shape(source: BackboneSource, stop: int, out: object) -> tuple[int, ...]:
     """Return the shape of one image's output; raise PluginError if it cannot be stored or is not as declared."""
     name, spec = str(source.component), source.component.spec
     if not isinstance(out, jax.ShapeDtypeStruct) or not jnp.issubdtype(out.dtype, jnp.floating):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,9 +13,12 @@ from fer_bench.evaluation.estimate import Estimate
 from fer_bench.evaluation.folds import FEWEST_SETS, FriedmanTest, friedman_test
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.reports import comparison, standing
-from fer_bench.reports.leaderboard import Row
+from fer_bench.reports.leaderboard import Row, Subject
 from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
 from fer_bench.results.records import DatasetRecord
+
+Board = tuple[Subject, str]
+"""What is the same for all rows of a board, and what they are trained on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,7 @@ def rank_across(rows: Sequence[Row]) -> Across | None:
     A data set is one block, however many boards it has and however its name is spelled: their scores are averaged. The
     majority class is no method.
     """
-    scored: dict[tuple[str, ...], dict[Any, Row]] = defaultdict(dict)
+    scored: dict[tuple[str, ...], dict[Board, Row]] = defaultdict(dict)
     for row in rows:
         if row.scores and not row.failed and not row.baseline:
             scored[row.backbone, row.strategy][row.subject, row.trained_on] = row
@@ -134,12 +136,12 @@ def _explain(across: Across) -> str:
     )
 
 
-def _find_blocks(boards: dict[Any, DatasetRecord]) -> list[list[Any]]:
+def _find_blocks(boards: dict[Board, DatasetRecord]) -> list[list[Board]]:
     """Return the boards of each data set: those of one reader, or of the same images.
 
     A reader that reads what a user brings, such as ``manifest``, tells data sets apart by its parameter ``name``.
     """
-    blocks: list[tuple[set[object], list[Any]]] = []
+    blocks: list[tuple[set[object], list[Board]]] = []
     for board, record in boards.items():
         keys: set[object] = {record.fingerprint, (record.package, record.name, str(record.params.get("name", "")))}
         members = [board]
@@ -150,7 +152,7 @@ def _find_blocks(boards: dict[Any, DatasetRecord]) -> list[list[Any]]:
     return [members for _, members in blocks]
 
 
-def _compare(first: dict[Any, Row], second: dict[Any, Row], blocks: list[list[Any]]) -> MeanDifference | None:
+def _compare(first: dict[Board, Row], second: dict[Board, Row], blocks: list[list[Board]]) -> MeanDifference | None:
     """Return the mean difference of two methods; None where they did not test the same people."""
     made: list[BlockDifference] = []
     for block in blocks:

@@ -9,7 +9,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from fer_bench.reports.standing import PERCENT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, FigureBase
 
 WIDTH = 6.3
 """Inches: the text of an A4 page."""
@@ -119,7 +119,7 @@ def _score(row: Row) -> float:
     return row.scores[row.metric.name].mean
 
 
-def _draw_intervals(figure: Any, board: Sequence[Row]) -> None:
+def _draw_intervals(figure: FigureBase, board: Sequence[Row]) -> None:
     """Draw the score of each row with its interval, the best on top; full where no row is shown to be better."""
     axes: Axes = figure.subplots()
     for place, row in enumerate(board):
@@ -143,7 +143,7 @@ def _draw_intervals(figure: Any, board: Sequence[Row]) -> None:
     axes.grid(axis="x", linewidth=0.4, alpha=0.5)
 
 
-def _draw_cost(figure: Any, board: Sequence[Row]) -> None:
+def _draw_cost(figure: FigureBase, board: Sequence[Row]) -> None:
     """Draw score against seconds; a line joins the rows that no other row beats in both."""
     axes: Axes = figure.subplots()
     methods = [row for row in board if row.seconds]
@@ -174,7 +174,7 @@ def _methods(board: Sequence[Row]) -> list[Row]:
     return [row for row in board if not row.baseline]
 
 
-def _draw_confusion(figure: Any, board: Sequence[Row]) -> None:
+def _draw_confusion(figure: FigureBase, board: Sequence[Row]) -> None:
     """Draw the confusion matrix of each method as shares of the true class."""
     methods = _methods(board)
     axes = np.atleast_2d(figure.subplots(math.ceil(len(methods) / 2), 2, squeeze=False))
@@ -187,7 +187,7 @@ def _draw_confusion(figure: Any, board: Sequence[Row]) -> None:
         axis.set(title=_wrap(name(row), 45), xlabel="predicted", ylabel="true (% of the class)")
 
 
-def _draw_classes(figure: Any, board: Sequence[Row]) -> None:
+def _draw_classes(figure: FigureBase, board: Sequence[Row]) -> None:
     """Draw the recall of each class under each method."""
     methods = _methods(board)
     recalls = np.array([recall_of(confusion_of(row)) for row in methods])
@@ -196,7 +196,7 @@ def _draw_classes(figure: Any, board: Sequence[Row]) -> None:
     axes.set(xlabel="recall of each class, %")
 
 
-def _draw_pairs(figure: Any, board: Sequence[Row]) -> None:
+def _draw_pairs(figure: FigureBase, board: Sequence[Row]) -> None:
     """Draw the paired difference of every two rows, left minus below; a star where it is told from 0."""
     shown = np.zeros((len(board), len(board)))
     marks = np.full(shown.shape, "", dtype=object)
@@ -230,7 +230,7 @@ def _heat(
     axes.tick_params(length=0)
 
 
-KINDS: dict[str, tuple[Callable[[Sequence[Row]], float], Callable[[Any, Sequence[Row]], None]]] = {
+KINDS: dict[str, tuple[Callable[[Sequence[Row]], float], Callable[[FigureBase, Sequence[Row]], None]]] = {
     "intervals": (lambda board: 0.9 + 0.22 * len(board), _draw_intervals),
     "cost": (lambda board: 3.0 + 0.08 * len(board), _draw_cost),
     "confusion": (lambda board: 0.4 + 2.9 * math.ceil(len(_methods(board)) / 2), _draw_confusion),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -174,13 +175,11 @@ def check(baseline: Path, runs_dir: Path, terms: GateTerms) -> GateReport:
 
 def _check_row(frozen: FrozenRow, row: MethodRow, terms: GateTerms) -> CheckedRow:
     then, names = frozen.predictions, frozen.record.dataset.classes
-    told: dict[str, Any] = {"name": frozen.name, "unit": then.unit_word, "samples": then.n_samples}
+    make = partial(CheckedRow, name=frozen.name, unit=then.unit_word, samples=then.n_samples)
     if row.failed or row.predictions is None:
         error = "; ".join(sorted({cell.error for cell in row.failed}))
         score, trainings = measure_row(terms.metric, then).value, (len(np.unique(then.training)), 0)
-        return CheckedRow(
-            **told, verdict="FAIL", baseline=score, current=None, test=None, trainings=trainings, error=error
-        )
+        return make(verdict="FAIL", baseline=score, current=None, test=None, trainings=trainings, error=error)
     now, limit = round_predictions(row.predictions), terms.limit_classes(len(names))
     oldest = frozen.oldest if frozen.oldest and not _faults(frozen.oldest, row, {}) else None
     guards = (limit is not None) + (oldest is not None)
@@ -194,8 +193,7 @@ def _check_row(frozen: FrozenRow, row: MethodRow, terms: GateTerms) -> CheckedRo
         found = judge_classes(_answers(before), _answers(after), margin=limit, alpha=terms.alpha)
         classes = {names[label]: one for label, one in found.items()}
     drift = _test(oldest.predictions, now, terms, SHARE, METRIC_POWER) if oldest else None
-    return CheckedRow(
-        **told,
+    return make(
         verdict=join_verdicts([test, *classes.values(), *([drift] if drift else [])]),
         baseline=measure_row(terms.metric, before).value,
         current=measure_row(terms.metric, after).value,

@@ -28,6 +28,8 @@ from fer_bench.results.rows import MethodRow, group, newest
 from fer_bench.results.store import StoredCell
 
 BASELINE = "majority-class"
+Subject = tuple[str, int, str, str, int]
+"""What is the same for all rows that may be compared: data set, limit (0 without), labels, protocol, folds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +210,7 @@ class Row:
         return self.standing.tier if self.standing else ""
 
     @property
-    def subject(self) -> tuple[Any, ...]:
+    def subject(self) -> Subject:
         """What is the same for all rows that may be compared."""
         return self.dataset, self.limit or 0, self.labels, self.protocol, self.folds
 
@@ -429,7 +431,7 @@ def _seconds(measures: Iterable[Measures]) -> float:
 
 def _tell_apart(rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:
     """Give rows that look alike a variant, the start of the hash of what they have in common."""
-    seen: dict[tuple[Any, ...], int] = defaultdict(int)
+    seen: dict[tuple[str | int, ...], int] = defaultdict(int)
     for row in rows:
         seen[_looks(row)] += 1
     return [
@@ -437,11 +439,11 @@ def _tell_apart(rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:
     ]
 
 
-def _looks(row: Row) -> tuple[Any, ...]:
+def _looks(row: Row) -> tuple[str | int, ...]:
     return *row.subject, row.trained_on, row.backbone, row.strategy
 
 
-def _order(row: Row) -> tuple[Any, ...]:
+def _order(row: Row) -> tuple[str | float, ...]:
     score = row.scores[row.metric.name].mean if row.scores else math.nan
     strength = -math.inf if math.isnan(score) else score if row.metric.higher_is_better else -score
     return *row.subject, -strength, row.backbone, row.strategy, row.trained_on, row.variant

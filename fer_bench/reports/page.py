@@ -21,6 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fer_bench.about import __version__
+from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.classification import measure_hits, precision_of, recall_of
 from fer_bench.foreign import defuse, one_line
@@ -168,11 +169,11 @@ def _details(row: Row) -> dict[str, Any]:
     return details
 
 
-def _numbers(values: Any) -> list[float | None]:
+def _numbers(values: Array) -> list[float | None]:
     return [None if np.isnan(value) else float(value) for value in values]
 
 
-def _reliability(true: Any, probabilities: Any) -> list[dict[str, float]]:
+def _reliability(true: Array, probabilities: Array) -> list[dict[str, float]]:
     """Return mean confidence, share right and share of samples of each bin of confidence that holds any."""
     confidence, right = probabilities.max(axis=1), measure_hits(true, probabilities)
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)

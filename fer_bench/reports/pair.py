@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from fer_bench.evaluation.difference import Difference, Equivalence, compare_est
 from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.evaluation.paired import McNemarTest, mcnemar_test
 from fer_bench.reports.comparison import measure_row
-from fer_bench.results.canonical import to_json
+from fer_bench.results.canonical import Json, to_json
 from fer_bench.results.predictions import Predictions, pair_trainings
 from fer_bench.results.rows import MethodRow
 from fer_bench.results.versions import differences
@@ -100,17 +100,17 @@ def compare(
     a, b = first.predictions, second.predictions
     unpaired, both = pair_rows(first, second)
     origin = [_origin(row) for row in (first, second)]
-    rest: dict[str, Any] = {
-        "spec": tuple(differences(_spec(first), _spec(second))),
-        "provenance": tuple(differences(*origin)),
-        "first": first,
-        "second": second,
-    }
+    make = partial(
+        Pair,
+        spec=tuple(differences(_spec(first), _spec(second))),
+        provenance=tuple(differences(*origin)),
+        first=first,
+        second=second,
+    )
     if both is None:
         known = [metric for metric in metrics if all(one is None or one.extra.has(metric.wants) for one in (a, b))]
         lines, faults = _each(known, lambda metric: _alone(metric, a, b))
-        return Pair(
-            **rest,
+        return make(
             only=(0 if a is None else len(a), 0 if b is None else len(b)),
             metrics=lines,
             faults=faults,
@@ -121,8 +121,7 @@ def compare(
     left, right = both
     known = [metric for metric in metrics if left.extra.has(metric.wants)]
     lines, faults = _each(known, lambda metric: _compare(metric, left, right, rope))
-    return Pair(
-        **rest,
+    return make(
         samples=min(len(left), len(right)),
         unit=left.unit_word,
         units=left.n_units,
@@ -193,7 +192,7 @@ def pair_rows(first: MethodRow, second: MethodRow) -> tuple[str, tuple[Predictio
     return "", (left, right)
 
 
-def _origin(row: MethodRow) -> dict[str, Any]:
+def _origin(row: MethodRow) -> Json:
     """Return the provenance of the first cell, as far as it may explain a difference."""
     known = to_json(row.cells[0].provenance)
     return {part: known.get(part) for part in PROVENANCE}

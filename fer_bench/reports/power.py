@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.estimate import Estimate
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.power import Design, count_datasets, count_seeds, count_units, find_difference
 from fer_bench.evaluation.variances import Variance, Variances, assume_variances, foresee_variances, measure_variances
@@ -52,14 +53,14 @@ def measure_pairs(first: Sequence[MethodRow], second: Sequence[MethodRow], metri
     pairs = [(row, other) for row in first if (other := others.get(row.experiment.dataset.fingerprint)) is not None]
     if not pairs:
         raise FerBenchError(f"{first[0].name} and {second[0].name} have no data set in common; name two that do.")
-    estimates: list[Any] = []
+    estimates: list[tuple[Estimate, Estimate]] = []
     units: list[int] = []
     unit = ""
     for row, other in pairs:
         why, both = pair_rows(row, other)
         if both is None or both[0].n_units < 2:
             raise FerBenchError(f"{row.name} and {other.name} cannot be compared: {why or 'one subject only'}.")
-        estimates.append(tuple(measure_row(metric, one) for one in both))
+        estimates.append((measure_row(metric, both[0]), measure_row(metric, both[1])))
         units.append(both[0].n_units)
         unit = both[0].unit_word
     seeds = min(len(one.series) for pair in estimates for one in pair)

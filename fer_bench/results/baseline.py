@@ -11,7 +11,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -112,7 +111,7 @@ def load(folder: Path) -> dict[str, FrozenRow]:
         if index_file.stat().st_size > INDEX_LARGEST:
             raise ValueError("it is larger than any that fer-bench writes")
         content = index_file.read_bytes()
-        schema = canonical.read(dict[str, Any], content).get("schema")
+        schema = canonical.read(canonical.Json, content).get("schema")
         if isinstance(schema, int) and schema > BASELINE_SCHEMA:
             raise FerBenchError(
                 f"The baseline {str(folder)!r} was written by a newer fer-bench (schema {schema}, this one reads up to "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -38,7 +39,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def to_json(record: Any) -> Json:
+def to_json(record: object) -> Json:
     """Return a record as plain JSON."""
     return _adapter(record.__class__).dump_python(record, mode="json", exclude_defaults=True, by_alias=True)
 
@@ -61,7 +62,7 @@ def read(kind: type[T], content: str | bytes) -> T:
     return _checked(lambda: _adapter(kind).validate_json(content))
 
 
-def json_schema(kind: type[Any]) -> Json:
+def json_schema(kind: type[object]) -> Json:
     """Return the JSON Schema (2020-12) of a record."""
     schema = _adapter(kind).json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
@@ -72,7 +73,7 @@ def digest(record: Json) -> str:
     return hashlib.sha256(CANONICAL.encode(record).encode()).hexdigest()
 
 
-def _checked(work: Any) -> Any:
+def _checked(work: Callable[[], T]) -> T:
     try:
         return work()
     except ValidationError as error:

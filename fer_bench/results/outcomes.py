@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, StrictBool, StrictInt
 
@@ -116,12 +116,12 @@ class Provenance:
     code: dict[str, Source] = field(default_factory=dict[str, Source])
     python: str = ""
     distributions: dict[str, str] = field(default_factory=dict[str, str])
-    jax: Json = field(default_factory=dict[str, Any])
+    jax: Json = field(default_factory=Json)
     xla_flags: str = ""
     environment: dict[str, str] = field(default_factory=dict[str, str])
-    device: Json = field(default_factory=dict[str, Any])
+    device: Json = field(default_factory=Json)
     platform: str = ""
-    cpu: Json = field(default_factory=dict[str, Any])
+    cpu: Json = field(default_factory=Json)
     memory_bytes: Count | None = None
     seeds: dict[str, Seed] = field(default_factory=dict[str, int])
     config: Json | None = None

@@ -99,7 +99,7 @@ class ProtocolRecord(Record):
     splits_sha256: str = ""
     package: str = CORE
     version: str = ""
-    params: Json = field(default_factory=dict[str, Any], hash=False)
+    params: Json = field(default_factory=Json, hash=False)
     files: dict[str, str] = field(default_factory=dict[str, str], hash=False)
     code_sha256: str = ""
     data_sha256: str = ""
@@ -124,7 +124,7 @@ class BackboneRecord(ComponentRecord):
     data_sha256: str = ""
     stages: tuple[str, ...] = ()
     image_input: Json | None = field(default=None, hash=False)
-    jax: Json = field(default_factory=dict[str, Any], hash=False)
+    jax: Json = field(default_factory=Json, hash=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
-from fer_bench.results.canonical import to_json
+from fer_bench.results.canonical import Json, to_json
 from fer_bench.results.records import ComponentRecord, Experiment
 
 ComponentT = TypeVar("ComponentT", bound=ComponentRecord)
@@ -96,7 +96,7 @@ def flatten(value: object, prefix: str = "") -> dict[str, object]:
     return parts
 
 
-def differences(first: dict[str, Any], second: dict[str, Any]) -> list[tuple[str, object, object]]:
+def differences(first: Json, second: Json) -> list[tuple[str, object, object]]:
     """Return (dotted name, first, second) of every field that differs, in the order of the first record."""
     a, b = flatten(first), flatten(second)
     return [

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import jax
 from flax import nnx
+from jax.typing import DTypeLike
 from pydantic import Field
 
 from fer_bench.about import __version__
@@ -28,7 +29,7 @@ class TinyParams(BackboneParams):
 class Stem(nnx.Module):
     """A 3x3 convolution at stride 2."""
 
-    def __init__(self, channels: int, rngs: nnx.Rngs, dtype: Any) -> None:
+    def __init__(self, channels: int, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         self.conv = nnx.Conv(channels, WIDTH, (3, 3), 2, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -39,7 +40,7 @@ class Stem(nnx.Module):
 class TinyStage(nnx.Module):
     """A 1x1 convolution, BatchNorm and ReLU."""
 
-    def __init__(self, rngs: nnx.Rngs, dtype: Any) -> None:
+    def __init__(self, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         self.point = nnx.Linear(WIDTH, WIDTH, dtype=dtype, rngs=rngs)
         self.norm = nnx.BatchNorm(WIDTH, rngs=rngs)
 
@@ -51,7 +52,7 @@ class TinyStage(nnx.Module):
 class Tiny(nnx.Module):
     """A stem and three blocks."""
 
-    def __init__(self, channels: int, rngs: nnx.Rngs, dtype: Any) -> None:
+    def __init__(self, channels: int, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         self.stem = Stem(channels, rngs, dtype)
         self.low = TinyStage(rngs, dtype)
         self.middle = TinyStage(rngs, dtype)
@@ -64,7 +65,7 @@ class Tiny(nnx.Module):
         return x
 
 
-def build(params: TinyParams, *, rngs: nnx.Rngs, compute_dtype: Any) -> Tiny:
+def build(params: TinyParams, *, rngs: nnx.Rngs, compute_dtype: DTypeLike) -> Tiny:
     """Return the backbone in eval mode."""
     model = Tiny(params.channels, rngs, compute_dtype)
     model.eval()
