@@ -66,14 +66,18 @@ def _draw_outcomes(estimates: Sequence[Estimate], pairs: Sequence[tuple[int, int
     together = np.hypot(spread[first], spread[second])
     scale = np.divide(np.sqrt(noise), together, out=np.zeros(len(noise)), where=together > 0)
     power, rng = (parts**2).sum(axis=1), np.random.default_rng(0)
-    size = max(1, CHUNK // (len(pairs) * k))
+    size = max(1, CHUNK // (len(estimates) * k))
     for start in range(0, len(outcomes), size):
         outcome = outcomes[start : start + size]
         by_units = np.maximum(power - outcome**2 / n, 1e-9 * power) * n / (n - 1)
         drawn = rng.normal(size=(len(outcome), k, len(estimates))) * spread
-        moved = (drawn[..., second] - drawn[..., first]) * scale
-        by_seeds = moved.var(axis=1, ddof=1) / k
-        shift = moved.mean(axis=1)
+        means = drawn.mean(axis=1)
+        centred = drawn - means[:, None]
+        products = centred.transpose(0, 2, 1) @ centred / (k - 1)
+        # The variance of a difference from those of the methods: there are fewer methods than pairs.
+        spreads = products[:, first, first] + products[:, second, second] - 2 * products[:, first, second]
+        by_seeds = spreads * scale**2 / k
+        shift = (means[:, second] - means[:, first]) * scale
         if start == 0:
             shift[0], by_seeds[0] = 0.0, noise / k
         error = np.sqrt(by_units + by_seeds)

@@ -18,7 +18,7 @@ from fer_bench.evaluation.extra import NOTHING, Extra
 from fer_bench.evaluation.metrics import Metric
 
 CHUNK = 500_000
-"""Weights that are held in memory at once."""
+"""Weights, or counts of tables, that are held in memory at once."""
 
 
 def resample_metric(
@@ -75,7 +75,7 @@ def resample_metric(
         sizes = sparse.csr_array((np.ones(len(labels)), (run, units)), shape=shape)
         drawn = [
             np.stack([((part @ weights) / (sizes @ weights)).mean(axis=0) for part in sums])
-            for weights in _draw(rng, np.ones(n_units, dtype=np.int64), resamples)
+            for weights in _draw(rng, np.ones(n_units, dtype=np.int64), resamples, n_units)
         ]
         return np.concatenate(drawn, axis=1)
     return _resample_rows(metric, labels, checked, units, run, n_units, resamples, rng, extra)
@@ -112,7 +112,7 @@ def _resample_tables(
     ]
 
     def draw(resamples: int) -> Iterator[Array]:
-        for weights in _draw(rng, often, resamples):
+        for weights in _draw(rng, often, resamples, max(shape)):
             tables = ((part @ weights).T.reshape(-1, runs, classes, classes) for part in counts)
             yield np.stack([compute(part).mean(axis=1) for part in tables])
 
@@ -143,10 +143,10 @@ def _resample_rows(
     return values
 
 
-def _draw(rng: np.random.Generator, multiplicity: Array, resamples: int) -> Iterator[Array]:
-    """Yield (units, r) float weights: how often each unit was drawn."""
+def _draw(rng: np.random.Generator, multiplicity: Array, resamples: int, held: int) -> Iterator[Array]:
+    """Yield (units, r) float weights: how often each unit was drawn; ``held`` is what a resample takes in memory."""
     total = int(multiplicity.sum())
-    size = max(1, CHUNK // len(multiplicity))
+    size = max(1, CHUNK // held)
     for start in range(0, resamples, size):
         rows = min(size, resamples - start)
         yield np.ascontiguousarray(rng.multinomial(total, multiplicity / total, size=rows).T, dtype=np.float64)
