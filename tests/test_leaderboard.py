@@ -14,6 +14,7 @@ import sys
 import latex_reader
 import numpy as np
 import pytest
+from messages import says
 from test_results import UNKNOWN, failed, make_cell, make_result
 from typer.testing import CliRunner
 from written import FORMATS, write
@@ -381,3 +382,16 @@ def test_a_table_needs_no_pandas_which_takes_long_to_import(store, form):
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "probe" in done.stdout
+
+
+def test_a_board_of_too_few_units_says_so_before_its_letters(tmp_path):
+    store, labels = Store(tmp_path), [n % 2 for n in range(20)]
+    for strategy, wrong in (("probe", 9), ("tune", 0)):
+        result = make_result(labels, [label ^ (n < wrong) for n, label in enumerate(labels)])
+        result.predictions["group"] = [f"sequence:{n // 4}" for n in range(20)]
+        store.write(make_cell(0, strategy=strategy), result, UNKNOWN)
+    rows = build(store.cells()[0])
+    assert {row.tier for row in rows if not row.baseline} == {"a"}
+    text = write("terminal", rows, width=300)
+    assert says(text, "5 sequences", "5 %", "6", "tier", "10 sequences")
+    assert "SE sequences" in write("terminal", rows, show="variance")

@@ -36,7 +36,7 @@ def check(
 ) -> None:
     """Test each row of a baseline for having got worse, and end in PASS (0), FAIL (1) or UNDERPOWERED (3).
 
-    A paired non-inferiority test over subjects, or samples where no subject is known. A gain never fails.
+    A paired non-inferiority test over subjects, or sequences or images where no subject is known. A gain never fails.
     """
     from fer_bench.evaluation.installed import find_metric
     from fer_bench.reports import gate, gate_formats

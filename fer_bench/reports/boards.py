@@ -53,7 +53,7 @@ def boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
         title = (
             f"{first.dataset}{kind}{subset}: {first.protocol}{_ignored(first)}, {first.folds} "
             f"fold{'s' if first.folds > 1 else ''} x {_seeds(board)}, "
-            f"{first.classes} {classes} ({_chance(board)})"
+            f"{first.classes} {classes} ({_chance(board)}){standing.say_too_few(board)}"
         )
         boards.append((title, board))
     return boards
@@ -150,9 +150,10 @@ def _variant(row: Row) -> str:
 def notes(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
     """Return what the tables alone do not say."""
     said = [standing.explain(rows), *(line for board in boards(rows) for line in standing.find_limits(*board))]
-    if any(row.interval is not None and row.interval.few_units for row in rows):
+    if few := [row for row in rows if row.interval is not None and row.interval.few_units]:
         said.append(
-            f"An interval over fewer than {FEW_UNITS} subjects is too narrow: over 10 it covers some 91 %, not 95."
+            f"An interval over fewer than {FEW_UNITS} {standing.name_units(few)} is too narrow: over 10 it covers some "
+            "91 %, not 95."
         )
     if any(row.synthetic for row in rows):
         said.append("Synthetic faces are drawn by a program; their scores say nothing about real faces.")

@@ -51,7 +51,7 @@ class Pair:
     Attributes:
         first: a row; likewise ``second``.
         samples: predictions that were paired, of the row with fewer; 0 if none.
-        unit: what was resampled and swapped: ``subjects`` or ``samples``, ``units`` of them.
+        unit: what was resampled and swapped, such as ``subjects``, ``units`` of them.
         only: predictions that the first row or the second row alone has.
         trainings: how many of each row were paired: one by one where ``matched``.
         matched: whether both rows have the same seeds on the same folds in what was paired.

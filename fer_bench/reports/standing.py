@@ -26,7 +26,7 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
 
         return Column(title, "number"), cell
 
-    columns = [field("SE subjects", "subjects"), field("SD folds", "folds"), field("SD seeds", "seeds")]
+    columns = [field(f"SE {name_units(board)}", "subjects"), field("SD folds", "folds"), field("SD seeds", "seeds")]
     return [*columns, field("SD seeds, same folds", "trainings")] if same_folds else columns
 
 
@@ -44,15 +44,24 @@ def explain(rows: Sequence[Row]) -> str:
     )
 
 
+def say_too_few(board: Sequence[Row]) -> str:
+    """Return that no pair of rows of a board can be told apart, where there are too few units; else nothing."""
+    units = {row.interval.units: row for row in board if row.interval and not row.baseline}
+    if len([row for row in board if not row.baseline]) < 2 or not 0 < min(units, default=0) < FEWEST_UNITS:
+        return ""
+    word = name_units([units[min(units)]])
+    return f"; {min(units)} {word} can tell no two rows apart at 5 %, {FEWEST_UNITS} are the least"
+
+
+def name_units(rows: Sequence[Row]) -> str:
+    """Return what the units of rows are, such as ``subjects``; of several kinds, each."""
+    return " or ".join(sorted({row.pooled.unit_word for row in rows if row.pooled}))
+
+
 def find_limits(title: str, board: Sequence[Row]) -> list[str]:
     """Return what a board does not show, and what it cannot."""
     name, methods = title.partition(":")[0], [row for row in board if not row.baseline and row.ok]
     said: list[str] = []
-    units = min((row.interval.units for row in methods if row.interval), default=0)
-    if len(methods) > 1 and 0 < units < FEWEST_UNITS:
-        said.append(
-            f"{name}: {units} subjects are too few for any pair of rows to reach 5 %; {FEWEST_UNITS} are the least."
-        )
     if methods and all(row.seeds == 1 for row in methods):
         said.append(f"{name}: of one seed, so for these trained models only, not for another training.")
     if random := [_name(row) for row in methods if row.stochastic]:
