@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from fer_bench.errors import FerBenchError
 
@@ -150,3 +151,17 @@ def _spelled(word: Word) -> object:
         return json.loads(word)
     except ValueError:
         return str(word)
+
+
+def describe_fault(fault: ErrorDetails, most: int = 200) -> str:
+    """Return a fault of pydantic's in one line: where, what is wrong, and the value if that does not name it.
+
+    Args:
+        fault: of ``ValidationError.errors()``.
+        most: characters that are shown of a value.
+    """
+    what, where = fault["msg"].removeprefix("Value error, "), " ".join(map(str, fault["loc"]))
+    if not where:
+        return what
+    value = repr(fault["input"])
+    return f"{where}: {what}" if value in what else f"{where}: {what}, got {value[:most]}{' …' * (len(value) > most)}"

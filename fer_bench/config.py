@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
 
-from fer_bench import paths
+from fer_bench import brackets, paths
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
 from fer_bench.labels import parse_label_set
 from fer_bench.sizes import parse_size
@@ -311,19 +310,5 @@ class RunConfig(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            faults = [_describe(fault) for fault in error.errors()]
+            faults = [brackets.describe_fault(fault) for fault in error.errors()]
             raise FerBenchError(f"The run's settings are not valid:\n{bullet_list(faults)}") from None
-
-
-def _describe(fault: ErrorDetails) -> str:
-    """Return a fault of pydantic's in one line: the setting, what is wrong, and the value if that does not name it."""
-    what, where = fault["msg"].removeprefix("Value error, "), " ".join(str(part) for part in fault["loc"])
-    if not where:
-        return what
-    return f"{where}: {what}" if repr(fault["input"]) in what else f"{where}: {what}, got {_short(fault['input'])}"
-
-
-def _short(value: object) -> str:
-    """Return a value as a fault shows it."""
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]} …"

@@ -219,12 +219,7 @@ class Registry:
         try:
             params = cast("Params", brackets.validate(spec.params, values))
         except ValidationError as error:
-            faults = [
-                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}"
-                if fault["loc"]
-                else fault["msg"].removeprefix("Value error, ")
-                for fault in error.errors()
-            ]
+            faults = [brackets.describe_fault(fault) for fault in error.errors()]
             raise FerBenchError(f"Parameters of {kind} {spec.name!r} are not valid:\n{bullet_list(faults)}") from None
         return Component(spec, params, plugin)
 

@@ -245,7 +245,7 @@ def test_official_splits_that_are_not_there(splits, wanted, parts):
 def test_added_data_train_in_every_fold_without_whom_the_fold_tests():
     own = make_view([0, 1] * 4, list("aabbccdd"))
     other = make_view([0, 1] * 3, ["a", "a", "x", "x", "b", "b"], first=8)  # the same data set, so the same people
-    foreign = make_view([0, 1], ["a", "a"], name="others")  # another one's a is somebody else
+    foreign = make_view([0, 1], ["a", "a"], place="faces/theirs", sha256=["x", "y"])  # another one's a is somebody else
     task = Task((own, other, foreign))
     split = _split(RunConfig(folds=4), task)
     for fold in split.folds:

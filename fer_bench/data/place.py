@@ -29,11 +29,13 @@ class Place:
     Attributes:
         builder: its class.
         manual: where the user puts it, or None if its package makes it.
+        source: that folder as seen from all of them; its name if its package makes it.
         prepared: the folder for its parameters and version.
     """
 
     builder: type[FerBuilder]
     manual: Path | None
+    source: str
     prepared: Path
 
 
@@ -52,7 +54,9 @@ def locate(dataset: Component[DatasetSpec], data_dir: Path) -> Place:
     root = Path(data_dir).absolute()
     manual = builder.manual_path(dataset.spec, cast("Any", dataset.params))
     prepared = root / "prepared" / dataset.spec.name / config_name(dataset) / str(builder.VERSION)
-    return Place(builder, None if manual is None else root / "manual" / manual, prepared)
+    if manual is None:
+        return Place(builder, None, dataset.spec.name, prepared)
+    return Place(builder, root / "manual" / manual, manual.as_posix(), prepared)
 
 
 def config_name(dataset: Component[DatasetSpec]) -> str:

@@ -148,6 +148,7 @@ def _write(
         "name": dataset.spec.name,
         "version": place.prepared.name,
         "params": stored_params(dataset),
+        "place": place.source,
         "labels": list(builder.label_names),
         "samples": len(table),
         "fingerprint": fingerprint(table, builder.label_names),
@@ -171,7 +172,8 @@ def _names(table: pd.DataFrame, builder: FerBuilder) -> dict[str, list[str]]:
     columns = {"subjects": "subject", "sequences": "sequence", "splits": "split"}
     columns |= {f"values of {name.removeprefix(GROUP)!r}": name for name in table.columns if name.startswith(GROUP)}
     named = {what: table[column].unique().tolist() for what, column in columns.items()}
-    return {"labels": list(builder.label_names), **named}
+    # Labels that differ in case only are named with what joins them, see `fer_bench.labels.describe_spellings`.
+    return {"labels": list({name.lower(): name for name in builder.label_names}.values()), **named}
 
 
 def _replace(new: Path, target: Path, scratch: Path) -> None:

@@ -38,8 +38,8 @@ class Prepared:
     Attributes:
         spec: the data set's description.
         folder: where it lies.
-        summary: ``prepared.json``: schema, package, params, labels, fingerprint, counts, warnings, versions, what tells
-            a change of each file, and a digest of all that.
+        summary: ``prepared.json``: schema, package, params, place, labels, fingerprint, counts, warnings, versions,
+            what tells a change of each file, and a digest of all that.
     """
 
     def __init__(self, spec: DatasetSpec, folder: Path):
@@ -72,6 +72,11 @@ class Prepared:
     def labels(self) -> tuple[str, ...]:
         """Native label names; the column ``label`` of `samples` indexes them."""
         return tuple(self.summary["labels"])
+
+    @property
+    def place(self) -> str:
+        """The folder that the data are from: what lies in one is one data set, whichever part of it is prepared."""
+        return self.summary["place"]
 
     @property
     def fingerprint(self) -> str:

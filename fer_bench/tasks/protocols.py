@@ -173,13 +173,15 @@ def _folds(
 
 def _check(fold: Fold, task: Task, spec: ProtocolSpec, seed: int, folds: int) -> None:
     """Raise FerBenchError if a fold tests nothing or trains without some class."""
-    trained = len(np.unique(task.labels[fold.train])) == len(task.classes)
-    if fold.test.any() and trained:
+    trained = np.bincount(task.labels[fold.train], minlength=len(task.classes)) > 0
+    if fold.test.any() and trained.all():
         return
     if folds == 1:
+        missing = [repr(name) for name, there in zip(task.classes, trained, strict=True) if not there]
+        lacks = f", none of them of {' or '.join(missing)}," if missing else ""
         raise FerBenchError(
-            f"{spec.name!r} of {task.name!r} would train without some class or test nothing: the training part has no "
-            "image of a class, or none that shares no person, sequence or copy with a tested image."
+            f"{spec.name!r} of {task.name!r} would train on {fold.train.sum():,} images{lacks} and test "
+            f"{fold.test.sum():,}. An image that shares a person, sequence or copy with a tested one is left out."
         )
     advice = "take fewer folds" if folds > 2 else "take more data, fewer classes with --labels, or 'kfold'"
     raise FerBenchError(

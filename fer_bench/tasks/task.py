@@ -85,8 +85,8 @@ class Task:
         """(n,) int32 from 0: what must not be torn apart; None where nothing is known of the first part.
 
         Images that share a subject, a sequence or a cluster of copies are one group, named after its first member and
-        numbered by name. Subjects and sequences of equal name are one only within a data set, whatever its parameters
-        are; copies of one encoded image are one across parts.
+        numbered by name. Subjects and sequences of equal name are one only within the folder of a data set, whichever
+        parameters choose of it; copies of one encoded image are one across parts.
         """
         return None if self._grouping is None else self._grouping[1]
 
@@ -157,7 +157,7 @@ class Task:
         """
         scopes: dict[str, list[int]] = defaultdict(list)
         for number, view in enumerate(self.parts):
-            own = f"{view.dataset.plugin.distribution}/{view.dataset.spec.name}"
+            own = f"{view.dataset.plugin.distribution}/{view.prepared.place}"
             scopes["" if column == "sha256" else own].append(number)
         keys, start = np.empty(len(self), np.int64), 0
         for members in scopes.values():

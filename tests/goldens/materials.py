@@ -76,6 +76,7 @@ def view(
         column=lambda name: table[name],
         labels=classes,
         fingerprint="f",
+        place=name,
         groups=(),
         soft_labels=lambda rows: None if soft is None else np.asarray(soft, np.float32)[rows],
         images=lambda rows: [picture(int(row), *all_shapes[row]) for row in rows],

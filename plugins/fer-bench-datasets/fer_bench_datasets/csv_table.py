@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from fer_bench.errors import DataError, did_you_mean
 
 MOST_COLUMNS = 1000
 """Of a table: far more than any data set has, and few enough to look at each."""
+
+_UNNAMED = re.compile(r"|Unnamed: \d+")
+"""A column without a name, and what pandas calls it when it writes the file once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,8 @@ def _header(
             faults.add(file, f"has no column {name!r}. {hint}")
     for name in sorted({name for name in header if header.count(name) > 1}):
         faults.add(file, f"has the column {name!r} twice" if name else "has columns without a name")
-    if "" in header and header.count("") == 1:
-        hint = "; if it is pandas's index, write the file with index=False" if header[0] == "" else ""
+    unnamed = [name for name in header if _UNNAMED.fullmatch(name)]
+    if unnamed and header.count("") < 2:
+        hint = "; if it is pandas's index, write the file with index=False" if header[0] == unnamed[0] else ""
         faults.add(file, f"has a column without a name{hint}")
     return header if len(faults) == before else None

@@ -16,10 +16,18 @@ class ManifestParams(DatasetParams):
 
     name: str = Field(
         "",
-        pattern=r"^([^\s./\\:*?\"<>|][^/\\:*?\"<>|]*)?$",
         max_length=60,  # no more than 240 bytes in UTF-8: it is the name of a folder
         description="read manual/manifest/<name>/, so that several data sets of one's own can stand side by side",
     )
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if strange := sorted(set(name) & set('/\\:*?"<>|')):
+            raise ValueError(f"a name of a folder without {' '.join(strange)} is expected")
+        if name != name.lstrip(". \t\n"):
+            raise ValueError("a name of a folder that begins with no dot or space is expected")
+        return name
 
 
 class EmpathicParams(DatasetParams):
