@@ -152,7 +152,7 @@ class StoredCell:
         """
         try:
             content = {name: b"".join(_pieces(self.folder, name)) for name in (CHECKSUMS, CELL, RESULT)}
-            checksums = records.read(dict[str, str], content[CHECKSUMS])
+            checksums = canonical.read(dict[str, str], content[CHECKSUMS])
             content |= {name: b"".join(_pieces(self.folder, name)) for name in sorted(checksums.keys() & _REST)}
             same = all(hashlib.sha256(content[name]).hexdigest() == checksums[name] for name in checksums)
         except (OSError, ValueError, KeyError):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fer_bench import atomic
 from fer_bench.errors import FerBenchError, bullet_list
-from fer_bench.results import records
+from fer_bench.results import canonical
 from fer_bench.results.store import CELL, CHECKSUMS, HISTORY, LARGEST, PREDICTIONS, PROVENANCE, RESULT, cannot_write
 
 README, CONFIG, MANIFEST = "README.md", "config.yaml", "manifest.json"
@@ -109,8 +109,8 @@ def _fault(member: zipfile.ZipInfo) -> str:
 def _manifest_faults(archive: zipfile.ZipFile, names: set[str]) -> list[str]:
     """Return what is missing, not named or changed against the manifest."""
     try:
-        manifest = records.read(dict[str, object], archive.read(MANIFEST))
-        files = records.from_json(dict[str, str], manifest.get("files"))
+        manifest = canonical.read(dict[str, object], archive.read(MANIFEST))
+        files = canonical.from_json(dict[str, str], manifest.get("files"))
     except ValueError as error:
         return [f"{MANIFEST} {error}"]
     if manifest.get("schema") != SCHEMA:
