@@ -19,7 +19,7 @@ from tiny_run import invoke
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError
 from fer_bench.results.merging import merge
-from fer_bench.results.records import Provenance
+from fer_bench.results.outcomes import Provenance
 from fer_bench.results.store import Store
 
 CONFIG = {"backbones": ["xception"], "datasets": ["synthetic"], "strategies": ["linear-probe"], "seeds": [3]}
