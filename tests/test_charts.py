@@ -16,9 +16,10 @@ from test_results import UNKNOWN, make_cell, make_result
 
 from fer_bench.reports import board_records
 from fer_bench.reports.charts import confusion_of, draw_costs, draw_intervals, draw_pairs, draw_recalls
-from fer_bench.reports.leaderboard import Row, build
+from fer_bench.reports.leaderboard import build
 from fer_bench.reports.page import to_html
 from fer_bench.reports.pairwise import compare_all, find_ranked, name_shortly, sum_up
+from fer_bench.reports.row import Row
 from fer_bench.results.store import Store
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from fer_bench.reports import board_records, boards
 from fer_bench.reports.formats import csv, json, latex, markdown, terminal
-from fer_bench.reports.leaderboard import Row
 from fer_bench.reports.page import to_html
+from fer_bench.reports.row import Row
 
 FORMATS = ("terminal", "md", "csv", "json", "latex", "html")
 

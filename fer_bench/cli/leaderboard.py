@@ -16,7 +16,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.reports.formats import FIGURES
 
 if TYPE_CHECKING:
-    from fer_bench.reports.leaderboard import Row
+    from fer_bench.reports.row import Row
 
 EXAMPLES = """\b
 Examples:

@@ -13,7 +13,7 @@ from fer_bench.evaluation.estimate import Estimate
 from fer_bench.evaluation.folds import FEWEST_SETS, FriedmanTest, friedman_test
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.reports import comparison, standing
-from fer_bench.reports.leaderboard import Row, Subject
+from fer_bench.reports.row import Row, Subject
 from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
 from fer_bench.results.records import DatasetRecord
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports import cost, parts
-from fer_bench.reports.leaderboard import Row, Score, Sources
 from fer_bench.reports.parts import GroupRecord, SoftRecord
+from fer_bench.reports.row import Row, Score, Sources
 from fer_bench.reports.table import Cell, Table, texts
 from fer_bench.results.canonical import Amount, AtLeastOne, AtLeastTwo, Count, Record, Share
 

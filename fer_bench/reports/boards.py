@@ -8,7 +8,7 @@ from itertools import groupby
 
 from fer_bench.evaluation.intervals import FEW_UNITS
 from fer_bench.reports import across, cost, parts, standing
-from fer_bench.reports.leaderboard import Row, Score
+from fer_bench.reports.row import Row, Score
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
 
 EXTRA: Mapping[str, Callable[[Sequence[Row]], list[Field[Row]]]] = {

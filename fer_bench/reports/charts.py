@@ -10,8 +10,8 @@ import numpy as np
 
 from fer_bench.arrays import Array
 from fer_bench.evaluation.classification import count_answers, recall_of
-from fer_bench.reports.leaderboard import Row
 from fer_bench.reports.pairwise import compare_all, find_ranked, name_shortly
+from fer_bench.reports.row import Row
 from fer_bench.reports.standing import PERCENT, write_number
 
 WIDTH, COST_WIDTH, COST_HEIGHT = 300, 520, 260

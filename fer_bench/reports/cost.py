@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from fer_bench.networks import WORK
-from fer_bench.reports.leaderboard import Row
+from fer_bench.reports.row import Row
 from fer_bench.reports.table import Cell, Column, Field, Shown
 from fer_bench.results.outcomes import Cost
 

@@ -19,8 +19,8 @@ from fer_bench.evaluation.classification import recall_of
 from fer_bench.foreign import visible
 from fer_bench.reports import boards
 from fer_bench.reports.charts import confusion_of, find_front
-from fer_bench.reports.leaderboard import Row
 from fer_bench.reports.pairwise import compare_all, find_ranked
+from fer_bench.reports.row import Row
 from fer_bench.reports.standing import PERCENT
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fer_bench.foreign import visible
 from fer_bench.reports.figures import save, style
-from fer_bench.reports.leaderboard import Row
+from fer_bench.reports.row import Row
 from fer_bench.reports.table import Column, Shown, Table, numbers, texts, words
 
 NOTE = (

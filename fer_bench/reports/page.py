@@ -28,7 +28,7 @@ from fer_bench.foreign import defuse, one_line
 from fer_bench.reports import across, board_records, boards, charts, pairwise, standing
 from fer_bench.reports.formats import csv
 from fer_bench.reports.formats import json as json_format
-from fer_bench.reports.leaderboard import Row
+from fer_bench.reports.row import Row
 from fer_bench.reports.table import Cell, Column, tabulate, value, words
 from fer_bench.results.canonical import to_json
 from fer_bench.results.records import name_training

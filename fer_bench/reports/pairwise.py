@@ -9,7 +9,7 @@ from itertools import combinations
 from fer_bench.evaluation.difference import Difference, compare_estimates
 from fer_bench.evaluation.family import adjust_steps
 from fer_bench.reports import comparison
-from fer_bench.reports.leaderboard import Row
+from fer_bench.reports.row import Row
 from fer_bench.reports.standing import PERCENT, write_number
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from fer_bench.evaluation.calibration import soft_accuracy, soft_kl
 from fer_bench.evaluation.groups import find_worst_group, measure_gap, pick_alike, score_groups
 from fer_bench.evaluation.metrics import STANDARD
-from fer_bench.reports.leaderboard import Row
+from fer_bench.reports.row import Row
 from fer_bench.reports.table import Cell, Column, Field, Shown
 from fer_bench.results.canonical import AtLeastTwo, Count, Record, Share
 

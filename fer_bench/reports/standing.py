@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fer_bench.evaluation.flips import FEWEST_UNITS
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.reports.comparison import ROPE
-from fer_bench.reports.leaderboard import Row
+from fer_bench.reports.row import Row
 from fer_bench.reports.table import Cell, Column, Field, Shown
 
 INTERVAL = "95 % interval"
