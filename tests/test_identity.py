@@ -17,6 +17,7 @@ import jax
 import numpy as np
 import pytest
 from messages import says
+from sklearn.model_selection import StratifiedGroupKFold
 from test_results import make_older
 from tiny_run import BASE, invoke
 
@@ -25,6 +26,7 @@ from fer_bench.networks.backbone import identity
 from fer_bench.numerics import NUMERICS
 from fer_bench.plugin_code import digest_code
 from fer_bench.syntax import read_module
+from fer_bench.tasks import splitters
 from fer_bench.testing.tiny import tiny_backbone
 
 LAB = {
@@ -329,6 +331,9 @@ def test_plans_and_boards_say_which_stored_cells_do_not_count_and_why(tiny, site
     with monkeypatch.context() as patch:
         patch.setattr("fer_bench.executors.grid.NUMERICS", 99)
         assert plan() == (0, {f"numerics {NUMERICS}, now 99": 2})
+    with monkeypatch.context() as patch:  # as another release of scikit-learn may deal
+        patch.setattr(splitters, "stratified_by_group", lambda folds, seed: StratifiedGroupKFold(folds))
+        assert plan() == (0, {"other splits": 2})
     edit(site / "tiny.py", "nnx.relu(", "nnx.gelu(")
     done, reasons = plan()
     ((why, cells),) = reasons.items()

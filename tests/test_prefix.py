@@ -299,7 +299,7 @@ def test_an_image_of_two_data_sets_counts_once(registry, view, tmp_path):
     np.testing.assert_array_equal(both.take(np.arange(20, 50)), both.take(np.arange(50, 80)))
 
 
-def test_how_images_are_prepared_and_cut_out_counts(registry, view, tmp_path):
+def test_how_images_are_prepared_and_cut_out_and_the_compiler_count(registry, view, tmp_path, monkeypatch):
     source = _source(registry, tmp_path)
     digests = source.digests()
     crops = [Crop(method="box", size=24), Crop(method="align", size=24)]
@@ -308,6 +308,8 @@ def test_how_images_are_prepared_and_cut_out_counts(registry, view, tmp_path):
     vars(coloured)["channels"], vars(mixed)["shape"] = 3, None
     keys = {prefix.key(part, source, digests, 1) for part in (view, *faces, coloured, mixed)}
     assert len(keys) == 5
+    monkeypatch.setattr("jaxlib.version.__version__", "99.0")
+    assert prefix.key(view, source, digests, 1) not in keys
 
 
 def test_a_cache_that_is_too_small_says_so_before_any_work(registry, view, tmp_path):

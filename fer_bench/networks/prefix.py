@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from jaxlib import version as compiler
 
 from fer_bench.arrays import Array
 from fer_bench.keeping.cache import Cache, Entry
@@ -78,8 +79,8 @@ def cache_of(cache_dir: Path, limit: int | None = None, warn: Callable[[str], No
 
 
 def key(view: View, source: BackboneSource, digests: tuple[str, ...], stop: int) -> str:
-    """Return the hash of what decides an output beside the image: numerics, how images are cut out and prepared, the
-    code of the backbone, its parameters and precision, and the arrays of the first stages.
+    """Return the hash of what decides an output beside the image: numerics and the compiler's version, how images are
+    cut out and prepared, the code of the backbone, its parameters and precision, and the arrays of the first stages.
 
     Weights of later stages do not count, nor does the name under which weights were found.
     """
@@ -89,6 +90,7 @@ def key(view: View, source: BackboneSource, digests: tuple[str, ...], stop: int)
     identity["params"] = {name: value for name, value in identity["params"].items() if name != "weights"}
     record = {
         "numerics": NUMERICS,
+        "jaxlib": compiler.__version__,
         "images": {
             "side": input_side(view, params.input_size),
             "channels": view.channels,
