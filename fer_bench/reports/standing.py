@@ -64,6 +64,8 @@ def find_limits(title: str, board: Sequence[Row]) -> list[str]:
     said: list[str] = []
     if methods and all(row.seeds == 1 for row in methods):
         said.append(f"{name}: of one seed, so for these trained models only, not for another training.")
+    if methods and all(row.split_seeds == 1 < row.seeds for row in methods):
+        said.append(f"{name}: all trained on one division into folds: how another one would move scores is not shown.")
     if random := [_name(row) for row in methods if row.stochastic]:
         said.append(
             f"{name}: {'; '.join(random)}: trained at random, and one seed does not show how much that matters: no "
