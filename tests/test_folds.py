@@ -57,6 +57,16 @@ def test_friedman_by_hand():
     assert friedman_test(-scores, higher_is_better=False).average_ranks == pytest.approx(found.average_ranks)
 
 
+def test_friedman_does_not_depend_on_the_order_of_methods_or_data_sets():
+    rng = np.random.default_rng(0)
+    scores = rng.normal(np.arange(8) / 2, 1, size=(10, 8))
+    found = friedman_test(scores)
+    assert not found.exact
+    assert 0 < found.p_value < 0.05
+    assert friedman_test(scores[:, rng.permutation(8)]).p_value == found.p_value
+    assert friedman_test(scores[rng.permutation(10)]).p_value == found.p_value
+
+
 def test_friedman_is_that_of_scipy_with_ties():
     scores = np.round(np.random.default_rng(1).normal(size=(12, 5)), 0)
     peer = stats.friedmanchisquare(*scores.T)

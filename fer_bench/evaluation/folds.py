@@ -131,20 +131,34 @@ def friedman_test(scores: Array, *, higher_is_better: bool = True, alpha: float 
 
 def _permute_ranks(ranks: Array) -> tuple[float, bool]:
     """Return how probable rank sums as uneven as these are, and whether that was counted in full."""
-    n, k = ranks.shape
     observed = float((ranks.sum(axis=0) ** 2).sum()) - 1e-6
+    outcomes, exact = _draw_rank_sums(tuple(sorted(tuple(row) for row in np.sort(ranks, axis=1).tolist())))
+    reached = len(outcomes) - int(np.searchsorted(outcomes, observed))
+    return (reached / len(outcomes), True) if exact else ((reached + 1) / OUTCOMES, False)
+
+
+@functools.lru_cache(maxsize=8)
+def _draw_rank_sums(ranks: tuple[tuple[float, ...], ...]) -> tuple[Array, bool]:
+    """Return the sums of squared rank sums of permuted ranks, sorted, and whether they are all that there are.
+
+    They depend on which ranks each data set gave and not on whom it gave them: without ties all tables of a shape share
+    them, and neither the order of methods nor that of data sets matters.
+    """
+    rows, (n, k) = np.array(ranks), (len(ranks), len(ranks[0]))
     if math.lgamma(k + 1) * (n - 1) <= math.log(OUTCOMES):
-        totals = ranks[:1]  # the order of one data set can stay: only how the others agree with it counts
+        totals = rows[:1]  # the order of one data set can stay: only how the others agree with it counts
         orders = np.array(list(itertools.permutations(range(k))))
-        for row in ranks[1:]:
+        for row in rows[1:]:
             totals = (totals[:, None] + row[orders]).reshape(-1, k)
-        return float(((totals**2).sum(axis=1) >= observed).mean()), True
-    rng, reached, left = np.random.default_rng(0), 0, OUTCOMES - 1
+        return np.sort((totals**2).sum(axis=1)), True
+    rng, drawn = np.random.default_rng(0), list[Array]()
+    left = OUTCOMES - 1
     while left:
-        size = min(left, max(1, 1_000_000 // ranks.size))
-        totals = rng.permuted(np.broadcast_to(ranks, (size, n, k)), axis=2).sum(axis=1)
-        reached, left = reached + int(((totals**2).sum(axis=1) >= observed).sum()), left - size
-    return (reached + 1) / OUTCOMES, False
+        size = min(left, max(1, 1_000_000 // rows.size))
+        totals = rng.permuted(np.broadcast_to(rows, (size, n, k)), axis=2).sum(axis=1)
+        drawn.append((totals**2).sum(axis=1))
+        left -= size
+    return np.sort(np.concatenate(drawn)), False
 
 
 def critical_difference(methods: int, datasets: int, alpha: float = 0.05) -> float:
