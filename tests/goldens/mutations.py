@@ -167,6 +167,20 @@ MUTATIONS: list[Mutation] = [
     *_of("keeping.outputs", "networks.stage_outputs", ("[row, kind]", "[row, 0]")),
     *_of("keeping.parts", "networks.stage_outputs", ("np.ascontiguousarray(rows)", "np.ascontiguousarray(rows[::-1])")),
     *_of(
+        "executors.cells",
+        "executors.whole_run",
+        ("as_errors(outcome.probabilities, labels[tested], task.found[tested])", "outcome.probabilities"),
+        ("= probabilities[:, index]", "= probabilities[:, index - 1]"),
+        ("[job.cell.seed for job in jobs])", "[0 for _ in jobs])"),
+    ),
+    *_of(
+        "executors.grid",
+        "executors.whole_run",
+        ("protocols.split(protocol, task, config, seed)", "protocols.split(protocol, task, config, seed + 1)"),
+        ("share: _cut(splits, task, share)", "share: _cut(splits, task, 0)"),
+    ),
+    *_of("executors.local", "executors.whole_run", ("calls[id(job)](", "calls[id(unit.block.jobs[0])](")),
+    *_of(
         "learning.augment",
         "learning.affine",
         ("DEGREES, ZOOM, SHIFT = 15.0", "DEGREES, ZOOM, SHIFT = 14.0"),

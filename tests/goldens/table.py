@@ -7,7 +7,7 @@ from pathlib import Path
 import fer_bench
 
 CORE = Path(fer_bench.__file__).parent
-PACKAGES = ("data", "faces", "keeping", "learning", "networks", "tasks")
+PACKAGES = ("data", "executors", "faces", "keeping", "learning", "networks", "tasks")
 """Packages of which every module stands in `HELD` or `MOVES_NOTHING`."""
 
 GRADIENT = tuple(f"learning.gradient_{name}" for name in ("usual", "sgd", "stopped", "changed_images"))
@@ -22,6 +22,9 @@ HELD: dict[str, tuple[str, ...]] = {
     "data.prepare": ("data.prepared",),
     "data.prepared": ("data.prepared",),
     "data.texts": ("tasks.groups",),
+    "executors.cells": ("executors.whole_run",),
+    "executors.grid": ("executors.whole_run",),
+    "executors.local": ("executors.whole_run",),
     "faces.align": ("faces.crops",),
     "faces.boxes": ("faces.face_boxes",),
     "faces.detector": ("faces.face_search",),
@@ -64,6 +67,20 @@ MOVES_NOTHING = {
     "data.files": "hands on the bytes of a file or refuses it",
     "data.place": "says where data lie",
     "data.records": "hands on the bytes of images, which are compared with their hashes",
+    "executors.estimate": "says how long a run takes",
+    "executors.leases": "says which process does what",
+    "executors.memory": "gives memory back",
+    "executors.notes": "says what a user should know",
+    "executors.processes": "starts processes, each of which is a worker",
+    "executors.progress": "shows how a run goes",
+    "executors.replay": "runs a cell as it was run, and compares (test_replay.py)",
+    "executors.resolution": "says which differences a grid can show",
+    "executors.run": "hands settings to the grid, and the grid to the executor",
+    "executors.sharing": "says what a process takes at a time; heads of a block stay together (test_sharing.py)",
+    "executors.stored": "says which stored cells count",
+    "executors.trust": "asks what a cell may reach",
+    "executors.work": "counts the cells that are left",
+    "executors.worker": "makes the grid of its message, and compares its hash",
     "keeping.checkpoints": "gives back the bits that it was given, or nothing (test_checkpoints.py)",
     "keeping.programs": "keeps what XLA compiled",
     "keeping.space": "makes room",
