@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -71,6 +72,15 @@ def _cycle(graph: dict[str, set[str]]) -> list[str]:
 
 def test_the_order_names_every_module_and_package():
     assert sorted(ORDER) == sorted({_unit(name) for name in FILES})
+
+
+def test_the_drawing_names_every_room_in_this_order():
+    drawing = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    table, _, rest = drawing.partition("What every room may read:")
+    rooms = [name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)]
+    read_by_all = re.findall(r"`(\w+)`", rest.partition(".\n")[0])
+    assert rooms == [unit for unit in ORDER if unit in rooms]
+    assert sorted([*rooms, *read_by_all, "__main__", "fer_bench"]) == sorted(ORDER)
 
 
 @pytest.mark.parametrize("module", FILES)
