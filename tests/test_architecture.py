@@ -167,6 +167,35 @@ def test_the_type_of_an_array_is_written_once():
     assert named == {"fer_bench.arrays"}
 
 
+def _names(source: str) -> set[str]:
+    """Return what a module defines or imports, at its top or below a condition there."""
+    names: set[str] = set()
+    nodes: list[ast.AST] = [ast.parse(source)]
+    while nodes:
+        for node in ast.iter_child_nodes(nodes.pop()):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names.add(node.name)
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                names |= {alias.asname or alias.name for alias in node.names}
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names.add(node.id)
+            else:
+                nodes.append(node)
+    return names
+
+
+def test_benchmarks_and_documents_import_what_is_there():
+    named = {module: _names(file.read_text(encoding="utf-8")) for module, file in FILES.items()}
+    missing: list[str] = []
+    for file in (*ROOT.parent.glob("benchmarks/**/*.py"), *ROOT.parent.glob("docs/*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "fer_bench":
+                known = named.get(node.module, set())
+                wanted = {alias.name for alias in node.names if f"{node.module}.{alias.name}" not in FILES}
+                missing += [f"{file.name}: {node.module}.{name}" for name in wanted - known]
+    assert not missing, "no other test imports these files"
+
+
 def test_a_name_of_a_class_says_one_thing():
     places: dict[str, list[str]] = {}
     for module, file in FILES.items():

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from fer_bench.evaluation.intervals import bootstrap_interval, difference_interval
+from fer_bench.evaluation.difference import compare_estimates
+from fer_bench.evaluation.estimate import measure
+from fer_bench.evaluation.intervals import bootstrap_interval
 from fer_bench.evaluation.metrics import STANDARD
 
 ACCURACY = STANDARD["accuracy"]
@@ -121,14 +123,13 @@ def _accuracies(
     both = [number for number in votes if number in reference]
     if not both:
         return [*cells, "-"]
-    difference = difference_interval(
-        ACCURACY,
-        np.tile(labels, len(both)),
-        np.concatenate([votes[number] for number in both]),
-        np.concatenate([reference[number] for number in both]),
-        np.tile(units, len(both)),
+    true, people = np.tile(labels, len(both)), np.tile(units, len(both))
+    base, peer = (
+        measure(ACCURACY, true, np.concatenate([answers[number] for number in both]), units=people)
+        for answers in (reference, votes)
     )
-    return [*cells, f"{100 * difference.estimate:+.1f} ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"]
+    difference = compare_estimates(base, peer)
+    return [*cells, f"{100 * difference.value:+.1f} ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"]
 
 
 def _votes(rounds: Sequence[Round], program: str | None, labels: np.ndarray) -> dict[int, np.ndarray]:
