@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 import site
+import sys
 import sysconfig
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -31,9 +32,11 @@ def digest_code(references: Iterable[str], distribution: str, leave_out: Collect
     """Return digests of what decides, beside arguments, what some functions of a plugin return.
 
     What counts is the module of each reference or, where that lies in a package, all modules of the package; likewise
-    of each import from the same distribution. In a namespace package it is the package or module below it. A file in
-    such a package, or beside such a module, counts where its name ends with a string of the code that has a dot, as
-    with ``"weights.npz"``, ``f"{name}.npz"`` or ``"*.npz"``. Libraries do not count: provenance records their versions.
+    of each import from the same distribution, and of each import of what is not installed: a module that lies in
+    another folder of the path, or is being developed. In a namespace package it is the package or module below it. A
+    file in such a package, or beside such a module, counts where its name ends with a string of the code that has a
+    dot, as with ``"weights.npz"``, ``f"{name}.npz"`` or ``"*.npz"``. Installed libraries do not count: provenance
+    records their versions.
 
     Args:
         references: ``"package.module:attribute"`` each.
@@ -48,9 +51,9 @@ def digest_code(references: Iterable[str], distribution: str, leave_out: Collect
     code: dict[str, str] = {}
     data: dict[str, str] = {}
     for module in {reference.partition(":")[0] for reference in references}:
-        if (root := _root(module)) is None:
+        if (start := _root(module)) is None:
             continue
-        for unit in _units(root, module, distribution):
+        for root, unit in _units(start, module, distribution):
             read = _modules(unit)
             code |= {_place(file, root): module.digest for file, module in read.items()}
             names = {PurePosixPath(text).name.rpartition("*")[2] for module in read.values() for text in module.strings}
@@ -84,26 +87,37 @@ def _root(module: str) -> Path | None:
     return None
 
 
-def _units(root: Path, module: str, distribution: str) -> Iterator[Path]:
-    """Yield the unit of a module and those of the same distribution that it imports, directly or not.
+def _units(home: Path, module: str, distribution: str) -> Iterator[tuple[Path, Path]]:
+    """Yield the unit of a module and those that count of what it imports, directly or not, each after its folder.
 
     A unit is the file of a module, or the ``__init__`` of a package that counts as a whole.
     """
-    start = _unit(root, module)
+    start = _unit(home, module)
     own: set[str] | None = _recorded(distribution)
-    if start and _place(start, root) not in own:
+    if start and _place(start, home) not in own:
         # Either it is being developed, and what lies in the same folder belongs to it, or it is another's.
-        own = set() if own or root in _site_folders() else None
-    pending = [start] if start else []
+        own = set() if own or home in _site_folders() else None
+    pending = [(home, start)] if start else []
     seen = set(pending)
     while pending:
-        yield (unit := pending.pop())
+        yield (place := pending.pop())
+        root, unit = place
         for file, read in _modules(unit).items():
             for name in _absolute(file.relative_to(root).parts, read):
-                other = _unit(root, name)
-                if other and other not in seen and (own is None or _place(other, root) in own):
-                    seen.add(other)
-                    pending.append(other)
+                folder = root if _unit(root, name) else _developed(name)
+                other = _unit(folder, name) if folder else None
+                if folder is None or other is None or (folder, other) in seen:
+                    continue
+                if folder != home or own is None or _place(other, folder) in own:
+                    seen.add((folder, other))
+                    pending.append((folder, other))
+
+
+def _developed(module: str) -> Path | None:
+    """Return the folder from which a module is imported that nobody has installed; None for installed ones."""
+    if module.partition(".")[0] in sys.stdlib_module_names or (root := _root(module)) is None:
+        return None
+    return None if root in _site_folders() else root
 
 
 def _unit(root: Path, module: str) -> Path | None:
@@ -164,7 +178,8 @@ def _place(file: Path, root: Path) -> str:
 def _site_folders() -> set[Path]:
     """Return the folders into which packages are installed."""
     paths = sysconfig.get_paths()
-    return {Path(path) for path in (paths["purelib"], paths["platlib"], *site.getsitepackages())}
+    users = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
+    return {Path(path) for path in (paths["purelib"], paths["platlib"], *site.getsitepackages(), *users)}
 
 
 @functools.lru_cache(maxsize=4096)

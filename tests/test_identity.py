@@ -22,6 +22,7 @@ from test_results import make_older
 from tiny_run import BASE, invoke
 
 import fer_bench
+from fer_bench import plugin_code
 from fer_bench.networks.backbone import identity
 from fer_bench.numerics import NUMERICS
 from fer_bench.plugin_code import digest_code
@@ -235,6 +236,39 @@ def test_in_a_namespace_package_modules_count_that_are_imported(tmp_path, monkey
         counts[name] = digest_code(["shared.net:build"], "shared") != before
         (shared / name).write_text(text)
     assert [name for name, counted in counts.items() if not counted] == ["alone.py", "net.txt"]
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_a_module_that_nobody_installed_counts_wherever_it_lies(tmp_path, monkeypatch, installed):
+    """Helpers in another folder of the path, as of PYTHONPATH or an editable install, and what they import."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    home, elsewhere, library = (tmp_path / name for name in ("home", "elsewhere", "library"))
+    files = {
+        home / "lone.py": "import json, numpy, outer.inner, fer_bench\nfrom lib_of_others import x",
+        home / "back.py": "y = 1",
+        elsewhere / "outer" / "__init__.py": "",
+        elsewhere / "outer" / "inner.py": "from . import deep\nimport back, near",
+        elsewhere / "outer" / "deep.py": "file = 'table.npz'",
+        elsewhere / "outer" / "table.npz": "1",
+        elsewhere / "near.py": "import lone",
+        elsewhere / "apart.py": "z = 1",
+        library / "lib_of_others.py": "x = 1",
+    }
+    for file, text in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    for folder in (library, elsewhere, home):
+        monkeypatch.syspath_prepend(str(folder))
+    sites = {*plugin_code._site_folders(), library, *([home] if installed else [])}
+    monkeypatch.setattr("fer_bench.plugin_code._site_folders", lambda: sites)
+    before, counts = digest_code(["lone:build"], "lone"), []
+    for file, text in files.items():
+        file.write_text(f"{text}\nnew = 1")
+        if digest_code(["lone:build"], "lone") != before:
+            counts.append(file.name)
+        file.write_text(text)
+    beside = [] if installed else ["back.py"]
+    assert counts == ["lone.py", *beside, "__init__.py", "inner.py", "deep.py", "table.npz", "near.py"]
 
 
 def test_libraries_and_the_core_are_no_plugin_code():
