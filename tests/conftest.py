@@ -7,14 +7,13 @@ import importlib.metadata
 import os
 import subprocess
 import sys
-import textwrap
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
-from tiny_run import TINY, TINY_DATA
+from tiny_run import install, write_distribution
 
 TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial" / "fer-bench-edges"
 WritePlugin = Callable[..., Path]
@@ -37,15 +36,8 @@ def write_plugin(site: Path, monkeypatch: pytest.MonkeyPatch) -> WritePlugin:
     """Return a function that installs a plugin: a module and its dist-info."""
 
     def write(name: str, code: str, *, module: str = "", version: str = "1.0", distribution: str = "") -> Path:
-        module = module or name.replace("-", "_")
-        distribution = distribution or name
-        file = site / f"{module}.py"
-        file.write_text(textwrap.dedent(code), encoding="utf-8")
-        info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text(f"[fer_bench]\n{name} = {module}\n")
-        monkeypatch.delitem(sys.modules, module, raising=False)
+        file = write_distribution(site, name, code, module=module, version=version, distribution=distribution)
+        monkeypatch.delitem(sys.modules, file.stem, raising=False)
         return file
 
     return write
@@ -54,9 +46,9 @@ def write_plugin(site: Path, monkeypatch: pytest.MonkeyPatch) -> WritePlugin:
 @pytest.fixture
 def tiny(write_plugin: WritePlugin, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Install the tiny plugin and give it folders of its own."""
-    write_plugin("tiny", TINY)
-    (site / "tiny_data.py").write_text(textwrap.dedent(TINY_DATA), encoding="utf-8")
-    monkeypatch.delitem(sys.modules, "tiny_data", raising=False)
+    install(site)
+    for module in ("tiny", "tiny_data"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setenv("FER_BENCH_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("FER_BENCH_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)

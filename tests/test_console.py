@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
 import time
-import warnings
 from pathlib import Path
 
 import pytest
+from campaign.command import command
 from test_gate import write_runs as write_rows
 from tiny_run import BASE, PROCESS, invoke, start
 from written import FORMATS
 
-from fer_bench.cli import main
 from fer_bench.errors import FerBenchError
 from fer_bench.results.store import Store
 
@@ -46,36 +44,21 @@ PRINTING = [
 FAILS = {"show no-such-ß": 2}
 
 
-def command(monkeypatch: pytest.MonkeyPatch, encoding: str, *words: str) -> tuple[object, str, str]:
-    """Run a command in this process with such a console; return exit code, stdout and stderr."""
-    streams = {name: io.TextIOWrapper(io.BytesIO(), encoding=encoding) for name in ("stdout", "stderr")}
-    with monkeypatch.context() as patch:
-        for name, stream in streams.items():
-            patch.setattr(sys, name, stream)
-        patch.setattr(sys, "argv", ["fer-bench", *words])
-        patch.setattr(warnings, "showwarning", warnings.showwarning)
-        with pytest.raises(SystemExit) as end:
-            main()
-    out, err = (stream.buffer.getvalue().decode(encoding) for stream in streams.values())
-    return end.value.code, out, err
-
-
 @pytest.mark.slow
-def test_every_command_prints_on_consoles_of_any_encoding(tiny, monkeypatch):
+def test_every_command_prints_on_consoles_of_any_encoding(tiny):
     write_rows(tiny / "rows-é", text="gesichter-ä-日本")
     for encoding in ("ascii", "cp1252"):
         shown: dict[str, str] = {}
         for words in [*(TRAINING if encoding == "ascii" else []), *PRINTING]:
             cells = tiny / "runs" / "cells"
             words = [next(cells.iterdir()).name if word == "CELL" else word for word in words]
-            code, out, err = command(monkeypatch, encoding, *words)
             name = " ".join(words)
-            assert code in (None, FAILS.get(name, 0)), f"{name}: {err}"
-            assert out or name in FAILS, name
+            done = command(*words, encoding=encoding).ends_in(FAILS.get(name, 0))
+            assert done.out or name in FAILS, name
             if "json" in words[-1]:
-                assert out.isascii()
-                json.loads(out)
-            shown[name] = out + err
+                assert done.out.isascii()
+                json.loads(done.out)
+            shown[name] = done.out + done.err
         assert ("+-" if encoding == "ascii" else "±") in shown["leaderboard --format terminal"]
         assert "\\u65e5\\u672c" in shown["check --baseline base-é --runs-dir rows-é"]
         assert "no-such-" in shown["show no-such-ß"]

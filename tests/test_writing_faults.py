@@ -1,19 +1,15 @@
 """Whatever a command writes is the old file or the new one, whole: at each call that changes a file, a full disk, a
-read error, and the end of the process.
-
-Calls are counted by Python's audit events and by the two functions without one, `os.write` and `os.fsync`.
-"""
+read error, and the end of the process."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from campaign.disk import failing_disk
 from PIL import Image
 from synthetic_runs import write_runs
 from typer.testing import CliRunner
@@ -25,53 +21,11 @@ from fer_bench.errors import FerBenchError
 from fer_bench.results.baseline import load
 from fer_bench.results.store import Store
 
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.chmod"}
-
-
-class Disk:
-    """Fails at a call that changes a file below a folder: once, or there and at all that follow, as a kill would."""
-
-    def __init__(self) -> None:
-        self.folder = ""
-        self.calls = self.at = 0
-        self.error, self.forever = 0, False
-        sys.addaudithook(self._see)
-
-    def __call__(self, folder: Path, at: int = 0, error: int = errno.ENOSPC, *, forever: bool = False) -> None:
-        self.folder, self.calls, self.at, self.error, self.forever = str(folder), 0, at, error, forever
-
-    def count(self) -> None:
-        self.calls += 1
-        if self.at and (self.calls >= self.at if self.forever else self.calls == self.at):
-            raise OSError(self.error, os.strerror(self.error))
-
-    def _see(self, event: str, arguments: tuple[object, ...]) -> None:
-        if not self.folder or not (event in CHANGES or event == "open"):
-            return
-        place = arguments[0]
-        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & WRITING):
-            return
-        if isinstance(place, str | Path) and str(place).startswith(self.folder):
-            self.count()
-
-
-DISK = Disk()
-
 
 @pytest.fixture
-def disk(monkeypatch):
-    for name in ("write", "fsync"):
-        real = getattr(os, name)
-
-        def call(descriptor: int, *rest: object, real: Callable[..., object] = real) -> object:
-            if DISK.folder and str(Path(f"/proc/self/fd/{descriptor}").readlink()).startswith(DISK.folder):
-                DISK.count()
-            return real(descriptor, *rest)
-
-        monkeypatch.setattr(os, name, call)
-    yield DISK
-    DISK.folder = ""
+def disk():
+    with failing_disk() as disk:
+        yield disk
 
 
 def invoke(*arguments: object) -> int:

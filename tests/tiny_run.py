@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -119,6 +120,27 @@ TINY_DATA = '''
                              soft_label={self.spec.labels[label]: 3, self.spec.labels[0]: 1})
 '''
 BASE = ["--backbone", "net", "--dataset", "squares", "--strategy", "probe"]
+
+
+def write_distribution(
+    site: Path, name: str, code: str, *, module: str = "", version: str = "1.0", distribution: str = ""
+) -> Path:
+    """Install a plugin into a folder: a module, which is returned, and its dist-info."""
+    module = module or name.replace("-", "_")
+    distribution = distribution or name
+    file = site / f"{module}.py"
+    file.write_text(textwrap.dedent(code), encoding="utf-8")
+    info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+    (info / "entry_points.txt").write_text(f"[fer_bench]\n{name} = {module}\n")
+    return file
+
+
+def install(site: Path) -> None:
+    """Install the plugin `TINY` into a folder."""
+    write_distribution(site, "tiny", TINY)
+    (site / "tiny_data.py").write_text(textwrap.dedent(TINY_DATA), encoding="utf-8")
 
 
 def invoke(*arguments: str):
