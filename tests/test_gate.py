@@ -345,6 +345,35 @@ def test_damaged_and_newer_baselines_are_refused(frozen):
     assert "cannot be read" in str(gate(frozen).exception)
 
 
+@pytest.mark.parametrize("what", ["index", "row"])
+@pytest.mark.parametrize("kind", ["FIFO", "device", "loop", "folder", "huge"])
+def test_a_baseline_of_what_is_no_file_is_one_message_and_waits_for_nothing(frozen, kind, what):
+    write_runs(frozen / "new")
+    (row,) = (frozen / "base" / "rows").iterdir()
+    file = row if what == "row" else frozen / "base" / "baseline.json"
+    file.unlink()
+    match kind:
+        case "FIFO":
+            os.mkfifo(file)
+        case "device":
+            file.symlink_to("/dev/zero")
+        case "loop":
+            file.symlink_to(file.name)
+        case "folder":
+            file.mkdir()
+        case "huge":
+            with file.open("wb") as stream:
+                stream.truncate(1 << 33)
+    message = str(gate(frozen).exception)
+    assert file.name in message
+    assert "read" in message
+    frozen_again = invoke("baseline", "freeze", "--runs-dir", frozen / "new", "--output", frozen / "base")
+    if kind == "huge":
+        assert frozen_again.exit_code == 0
+    else:
+        assert "'" + str(frozen / "base") + "' holds something else" in str(frozen_again.exception)
+
+
 def test_what_is_not_there_says_what_to_run(frozen):
     (frozen / "empty").mkdir()
     assert "Run 'fer-bench run" in str(gate(frozen, runs="empty").exception)

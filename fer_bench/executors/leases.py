@@ -34,7 +34,8 @@ import psutil
 
 from fer_bench import atomic
 from fer_bench.results import canonical
-from fer_bench.results.store import READ, cannot_write
+from fer_bench.results.foreign_files import READ
+from fer_bench.results.store import cannot_write
 
 FOLDER = "leases"
 """Name of the folder in a runs folder."""

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from fer_bench.evaluation.classification import find_largest
 from fer_bench.foreign import pack_field, unpack_field
 from fer_bench.results import canonical
 from fer_bench.results.baseline_index import BASELINE_SCHEMA, BaselineIndex, BaselineRow, Origin
+from fer_bench.results.foreign_files import pieces
 from fer_bench.results.predictions import Predictions, from_table, probability_columns
 from fer_bench.results.reading import check_columns
 from fer_bench.results.records import Experiment
@@ -32,7 +34,8 @@ INDEX = "baseline.json"
 ROWS = "rows"
 DIGITS = 4
 """Significant digits of a probability."""
-INDEX_LARGEST = 1 << 26
+LARGEST = 1 << 28
+"""Bytes of a file of a baseline."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,12 +108,10 @@ def load(folder: Path) -> dict[str, FrozenRow]:
     """
     index_file = folder / INDEX
     hint = "Make one with 'fer-bench baseline freeze --runs-dir runs --output DIR'."
-    if not index_file.is_file():
+    if not index_file.exists() and not index_file.is_symlink():
         raise FerBenchError(f"{str(folder)!r} holds no baseline: {INDEX} is missing. {hint}")
     try:
-        if index_file.stat().st_size > INDEX_LARGEST:
-            raise ValueError("it is larger than any that fer-bench writes")
-        content = index_file.read_bytes()
+        content = _read(index_file)
         schema = canonical.read(canonical.Json, content).get("schema")
         if isinstance(schema, int) and schema > BASELINE_SCHEMA:
             raise FerBenchError(
@@ -193,7 +194,7 @@ def _read_row(folder: Path, entry: BaselineRow) -> Predictions:
         ValueError: the file is missing or changed, or holds no predictions.
     """
     try:
-        text = (folder / entry.file).read_bytes().decode()
+        text = _read(folder / entry.file).decode()
     except OSError as error:
         raise ValueError(f"is missing or cannot be read ({error.strerror})") from None
     if _digest(text) != entry.sha256:
@@ -267,15 +268,30 @@ def _replace(output: Path, files: dict[str, str], index: str) -> None:
         _prune(output)
 
 
+def _read(file: Path) -> bytes:
+    """Return what a file of a baseline holds, which may be a stranger's.
+
+    Raises:
+        OSError: it cannot be read, is a link or no regular file, or is larger than any that fer-bench writes.
+    """
+    return b"".join(pieces(str(file), LARGEST))
+
+
 def _is_ours(entry: Path) -> bool:
-    return entry.name in (INDEX, ROWS) or atomic.is_scratch(entry.name)
+    if entry.name == ROWS and entry.is_dir() and not entry.is_symlink():
+        return all(_is_file(file) for file in entry.iterdir())
+    return (entry.name == INDEX and _is_file(entry)) or atomic.is_scratch(entry.name)
+
+
+def _is_file(entry: Path) -> bool:
+    return stat.S_ISREG(entry.lstat().st_mode)
 
 
 def _prune(output: Path) -> None:
     """Remove the files of rows that the index does not name; without an index, all of them."""
     with contextlib.suppress(OSError, ValueError):
         index = output / INDEX
-        known = canonical.read(BaselineIndex, index.read_bytes()) if index.exists() else BaselineIndex(rows=())
+        known = canonical.read(BaselineIndex, _read(index)) if index.exists() else BaselineIndex(rows=())
         named = {row.file for row in (*known.rows, *known.oldest)}
         for file in (output / ROWS).glob("*.csv"):
             if f"{ROWS}/{file.name}" not in named:

@@ -10,7 +10,6 @@ import io
 import json
 import os
 import shutil
-import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from fer_bench import atomic
 from fer_bench.errors import FerBenchError
 from fer_bench.privacy import anonymise
 from fer_bench.results import canonical, records
+from fer_bench.results.foreign_files import pieces
 from fer_bench.results.outcomes import Measures, Provenance, ResultRecord
 from fer_bench.results.records import Cell
 
@@ -45,13 +45,9 @@ _REST = frozenset((PREDICTIONS, HISTORY, PROVENANCE))
 LARGEST = {PREDICTIONS: 1 << 30, HISTORY: 1 << 28}
 """Bytes that a file of a cell may have at most, else 16 MiB: a stranger's may claim to be as large as it likes."""
 
-PIECE = 1 << 16
-"""Bytes that are read at once: more than most files hold, and no new memory page for each of them."""
 ALONE = pyarrow.ipc.IpcReadOptions(use_threads=False)
 COMPRESSED = pyarrow.ipc.IpcWriteOptions(compression="lz4")
 ATTEMPTS = 100
-# What lies in a runs folder may be a stranger's: no link is followed, and no FIFO waited for.
-READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -363,22 +359,8 @@ def _why(error: OSError) -> str:
 
 
 def _pieces(folder: Path, name: str) -> Iterator[bytes]:
-    """Yield what a file of a cell holds; `open` and `Path` take longer than the reading of a small one.
-
-    Raises:
-        OSError: it cannot be read, is a link or no regular file, or is larger than any that fer-bench writes.
-    """
-    descriptor = os.open(f"{folder}{os.sep}{name}", READ)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST.get(name, 1 << 24):
-            raise OSError(errno.EFBIG, "is no regular file, or too large")
-        while piece := os.read(descriptor, PIECE):
-            yield piece
-            if len(piece) < PIECE:
-                return
-    finally:
-        os.close(descriptor)
+    """Yield what a file of a cell holds; see `pieces`."""
+    return pieces(f"{folder}{os.sep}{name}", LARGEST.get(name, 1 << 24))
 
 
 def _json(value: object) -> bytes:
