@@ -44,7 +44,7 @@ class ProcessesParams(Params):
     """Parameters of worker processes."""
 
     workers: int = Field(2, ge=1, le=256, description="number of processes")
-    gpus: int = Field(0, ge=0, description="GPUs of each worker, which then sees no others; 0 lets each see all")
+    gpus: int = Field(0, ge=0, le=64, description="GPUs of each worker, which then sees no others; 0 lets each see all")
 
 
 @hookimpl

@@ -5,6 +5,7 @@ This tests what docs/cluster.md says of machines that see one folder.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 
 import pytest
+from campaign.disk import failing_disk
 from tiny_run import start
 
 from fer_bench.executors.leases import Holder, Leases
@@ -76,6 +78,18 @@ def test_the_lease_of_a_process_that_ended_is_void_at_once(runs, holder):
         leave(runs, "unit", holder)
         leases.tidy()
         assert not list((runs / "leases").iterdir())
+
+
+def test_a_lease_that_could_not_be_removed_keeps_nobody_out_in_the_same_process(runs):
+    """As of two runs in a notebook, the first of which met a broken disk."""
+    with failing_disk() as disk, Leases(runs) as leases:
+        with leases.take("unit"):
+            disk(runs, 1, errno.EIO)
+        disk.folder = ""
+        assert leases.holder("unit").pid == os.getpid()
+        with Leases(runs) as later, later.take("unit") as taken:
+            assert taken
+            assert not can_take(leases, "unit")
 
 
 def test_a_process_that_ended_and_was_not_waited_for_is_dead():

@@ -44,6 +44,8 @@ SILENT_S = 180.0
 """More than the minute for which a client of NFS may show an old time."""
 LARGEST = 4096
 """Bytes of a lease that are read, since a runs folder may hold a stranger's files."""
+_HELD: dict[Path, Holder] = {}
+"""What this process holds, by all of its `Leases`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,11 @@ class Holder:
         """Return this process, now."""
         pid = os.getpid()
         return cls(machine=_machine(), host=platform.node(), pid=pid, started=_start_of(pid), taken=time.time())
+
+    def is_own(self) -> bool:
+        """Return whether it is this process."""
+        own = Holder.own()
+        return (self.machine, self.pid, self.started) == (own.machine, own.pid, own.started)
 
     def lives(self) -> bool | None:
         """Return whether the process lives; None where this machine cannot tell."""
@@ -97,9 +104,8 @@ class Leases:
     """
 
     def __init__(self, runs_dir: Path, renew_s: float = RENEW_S, silent_s: float = SILENT_S):
-        self._runs_dir, self._folder = runs_dir, runs_dir / FOLDER
+        self._runs_dir, self._folder = runs_dir, runs_dir.absolute() / FOLDER
         self._renew_s, self._silent_s = renew_s, silent_s
-        self._held: dict[Path, Holder] = {}
         self._seen: dict[Path, tuple[tuple[Holder | None, int], float]] = {}
         self._ended = threading.Event()
         self._renewer = threading.Thread(target=self._renew, name="leases", daemon=True)
@@ -134,7 +140,7 @@ class Leases:
         try:
             yield True
         finally:
-            own = self._held.pop(file)
+            own = _HELD.pop(file)
             if _read(file)[0] == own:  # else it was void for another machine, which took it
                 with suppress(OSError):
                     file.unlink()
@@ -161,14 +167,14 @@ class Leases:
                 return False
             except FileNotFoundError:  # another process removed the folder when it was empty
                 continue
-        own = Holder.own()
+        own = _HELD[file] = Holder.own()
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
                 json.dump(asdict(own), stream)
         except OSError:
+            del _HELD[file]
             file.unlink(missing_ok=True)
             raise
-        self._held[file] = own
         return True
 
     def _remove_void(self, file: Path) -> bool:
@@ -191,6 +197,8 @@ class Leases:
         return not file.exists()
 
     def _is_void(self, file: Path, holder: Holder | None, changed: int) -> bool:
+        if holder and holder.is_own() and _HELD.get(file) != holder:
+            return True  # of this process, which could not remove it when the work was done
         lives = holder.lives() if holder else None
         if lives is not None:
             return not lives
@@ -203,7 +211,7 @@ class Leases:
 
     def _renew(self) -> None:
         while not self._ended.wait(self._renew_s):
-            for file, own in list(self._held.items()):
+            for file, own in list(_HELD.items()):
                 with suppress(OSError):
                     if _read(file)[0] == own:
                         os.utime(file)

@@ -15,7 +15,7 @@ from fer_bench.plugins import Kind
 from fer_bench.registry import Registry
 from fer_bench.specs import LARGEST_SIDE, BackboneParams
 
-KINDS: tuple[Kind, ...] = ("dataset", "protocol", "backbone", "strategy", "metric")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
