@@ -173,7 +173,7 @@ def _entry(row: MethodRow, text: str) -> BaselineRow:
 def _find_oldest(output: Path, entries: Sequence[BaselineRow]) -> list[BaselineRow]:
     """Return the first rows of the baseline in ``output`` that are of the same question and of other predictions."""
     try:
-        index = canonical.read(BaselineIndex, (output / INDEX).read_bytes())
+        index = canonical.read(BaselineIndex, _read(output / INDEX))
     except (OSError, ValueError):
         return []
     first = {row.name: row for row in (*index.rows, *index.oldest)}

@@ -93,9 +93,9 @@ HOSTILE = [
     "/etc/passwd",
 ]
 """Values in the place of what a record says."""
-OWN = (_flip, _cut, _fill, _add, _swap, _folder, _delete, _sparse, _number)
+OWN = (_flip, _cut, _fill, _add, _swap, _folder, _delete, _number)
 """What may befall the user's own folders of data and cache."""
-FOREIGN = (*OWN, _fifo, _link)
+FOREIGN = (*OWN, _sparse, _fifo, _link)
 """What may lie in a folder of runs or a baseline, which may be a stranger's."""
 
 
