@@ -78,7 +78,10 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag):
         if self._cell is not None and tag in ("td", "th", "li"):
-            (self.items if tag == "li" else self.rows[-1]).append("".join(self._cell))
+            if tag == "li":
+                self.items.append("".join(self._cell))
+            elif self.rows:  # a template may have cells whose row comes from elsewhere
+                self.rows[-1].append("".join(self._cell))
             self._cell = None
 
 
