@@ -74,6 +74,7 @@ def test_the_table_counts_them(data_dir):
     assert ["redundant", "exact", "copies", "3"] in lines
     assert ["images", "of", "train", "with", "an", "exact", "copy", "in", "test", "2"] in lines
     assert ["blank", "images", "2"] in lines
+    assert "--sheet" not in result.stdout
 
 
 def test_near_copies_are_pairs_of_one_picture(data_dir):
@@ -94,6 +95,8 @@ def test_near_copies_are_pairs_of_one_picture(data_dir):
     assert not any("mirrored.png" in pair or "one.png" in pair for pair in near)
     copies = {(entry["split"], entry["in"]): entry["images"] for entry in found["near_copies"]}
     assert (copies["test", "train"], copies["train", "test"]) == (3, 3)
+    table = CliRunner().invoke(app, ["data", "audit", "manifest", "--data-dir", str(data_dir)]).stdout
+    assert "--sheet" in table
 
 
 @pytest.fixture(scope="module")
@@ -307,9 +310,11 @@ def test_the_sheet_keeps_proportions_and_the_end_of_names_in_any_script(data_dir
     tile = np.asarray(picture)[top : top + sheet.TILE, sheet.HEAD : sheet.HEAD + sheet.TILE, 0]
     dark = (tile < 255).any(axis=1)
     assert dark.sum() == sheet.TILE * 30 // 90  # a third as tall as wide, not stretched to a square
-    end = sheet._end("\u043b\u0438\u0446\u043e" * 9 + "1.png")
-    assert end.startswith("\u2026")
-    assert end.endswith("\u043b\u0438\u0446\u043e1.png")
+    whole, cut = (sheet._lines("\u043b\u0438\u0446\u043e" * n + "1.png", 3) for n in (6, 30))
+    assert "".join(whole) == "\u043b\u0438\u0446\u043e" * 6 + "1.png"
+    assert (len(whole), len(cut), cut[0][0]) == (2, 3, "\u2026")
+    assert "".join(cut).endswith("\u043b\u0438\u0446\u043e1.png")
+    assert sheet._lines("\u56fe\u0301.png", 1) == ["\\u56fe\u0301.png"]  # a letter that the font lacks
 
 
 def test_leak_free_asks_for_an_audit_where_nothing_is_known(data_dir, tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from fer_bench import atomic
@@ -28,7 +29,10 @@ ACROSS = 6
 """Images of a group that are drawn."""
 COMPARED = 4096
 """Pairs of near copies, in file order, of which the least alike are drawn."""
-TILE, TEXT, MARGIN = 96, 28, 6
+TILE, TEXT, MARGIN = 96, 64, 6
+LINES = 3, 2
+"""Below a tile, at most: of the name and of the label."""
+FONT = str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))
 HEAD = 120
 
 
@@ -65,7 +69,7 @@ def draw_sheet(
 
     exact = [group for group in audit.duplicates if group not in audit.conflicting]
     kinds = [
-        *(near_groups(f"near, in\n{_end(name)}", prepared, other, pairs) for name, other, pairs in elsewhere),
+        *(near_groups(f"near, in\n{_lines(name, 1)[0]}", prepared, other, pairs) for name, other, pairs in elsewhere),
         own("other labels", audit.conflicting),
         near_groups("near copies", prepared, prepared, audit.near),
         own("exact copies", exact),
@@ -120,7 +124,8 @@ def _draw_group(sheet: Image.Image, pen: ImageDraw.ImageDraw, group: Group, corn
         fitted = ImageOps.contain(picture, (TILE, TILE), Image.Resampling.NEAREST)
         sheet.paste(fitted, (x + (TILE - fitted.width) // 2, top + (TILE - fitted.height) // 2))
         name, label = str(source.samples["id"].iloc[row]), source.labels[source.samples["label"].iloc[row]]
-        pen.text((x, top + TILE), f"{_end(name)}\n{_end(label)}", fill="black", font=_font())
+        lines = [line for text, most in zip((name, label), LINES, strict=True) for line in _lines(text, most)]
+        pen.text((x, top + TILE), "\n".join(lines), fill="black", font=_font())
 
 
 def write_sheet(sheet: Image.Image, file: Path) -> None:
@@ -141,17 +146,32 @@ def write_sheet(sheet: Image.Image, file: Path) -> None:
     atomic.write_file(file, content.getvalue(), "the picture sheet")
 
 
-def _end(text: str) -> str:
-    """Return the end of a name, which tells images of one folder apart, as much of it as fits below a tile."""
+def _lines(text: str, most: int) -> list[str]:
+    """Return a name in lines that fit below a tile; of a longer one the end, which tells images of one folder apart.
+
+    Letters that the font lacks are written as escapes, since boxes are all alike.
+    """
     plain = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
-    if _font().getlength(plain) <= TILE:
-        return plain
-    while plain and _font().getlength(f"…{plain}") > TILE:
-        plain = plain[1:]
-    return f"…{plain}"
+    rest = "".join(sign if ord(sign) in _signs() else sign.encode("unicode_escape").decode() for sign in plain)
+    lines: list[str] = []
+    while rest and len(lines) < most:
+        start = len(rest)
+        while start and _font().getlength(rest[start - 1 :]) <= TILE:
+            start -= 1
+        lines.insert(0, rest[start:])
+        rest = rest[:start]
+    while rest and _font().getlength(f"…{lines[0]}") > TILE:
+        lines[0] = lines[0][1:]
+    return [f"…{lines[0]}", *lines[1:]] if rest else lines
 
 
 @functools.cache
 def _font() -> ImageFont.FreeTypeFont:
     """Return matplotlib's DejaVu Sans: Pillow's own font has no Cyrillic, Greek or Arabic letters."""
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), 10)
+    return ImageFont.truetype(FONT, 10)
+
+
+@functools.cache
+def _signs() -> frozenset[int]:
+    """Return the code points that the font has."""
+    return frozenset(FT2Font(FONT).get_charmap())

@@ -34,6 +34,9 @@ Examples:
   fer-bench data audit fer2013 --known known.json
 """
 
+NEAR = "Near copies are alike. In posed sets and on aligned faces they are often two photographs: look at --sheet."
+"""What a table with near copies says of them."""
+
 SETTINGS = ("protocol", "folds", "repeats", "test_split", "leak_free", "seeds", "split_seeds", "labels", "limit")
 """What it takes of `fer_bench.config.RunConfig`, for the folds that it looks at."""
 
@@ -207,6 +210,8 @@ def _print(audited: dict[str, Audited], near: dict[tuple[str, str], Array], leak
             for row in leaks
         ]
         tables.append(Table("", columns, tuple(rows)))
+    if any(len(one.audit.near) for one in audited.values()) or any(map(len, near.values())):
+        tables.append(Table(notes=(NEAR,)))
     print_tables(*tables)
 
 
