@@ -90,9 +90,8 @@ def test_random_weights_come_from_the_seed():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_training_moves_statistics_and_has_finite_gradients(dtype, picture):
-    model = build(XceptionParams(weights="random"), rngs=nnx.Rngs(0), compute_dtype=jnp.dtype(dtype))
+def test_training_moves_statistics_and_has_finite_gradients_in_half_precision(picture):
+    model = build(XceptionParams(weights="random"), rngs=nnx.Rngs(0), compute_dtype=jnp.dtype("bfloat16"))
     model.train()
     graph, params, rest = nnx.split(model, nnx.Param, ...)
     params, rest = nnx.to_pure_dict(params), nnx.to_pure_dict(rest)
