@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from tiny_run import install, write_distribution
 
+pytest.register_assert_rewrite("campaign")
 TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial" / "fer-bench-edges"
 WritePlugin = Callable[..., Path]
 
