@@ -47,6 +47,15 @@ class ProcessesParams(Params):
     gpus: int = Field(0, ge=0, le=64, description="GPUs of each worker, which then sees no others; 0 lets each see all")
 
 
+class DaskParams(Params):
+    """Parameters of a Dask cluster."""
+
+    scheduler: str = Field("tcp://127.0.0.1:8786", description="address of the scheduler, or its file NAME.json")
+    workers: int = Field(0, ge=0, description="number of tasks; 0 is one for each worker that the scheduler has")
+    gpus: int = Field(0, ge=0, description="of the resource GPU that each task takes")
+    wait: float = Field(30, gt=0, description="seconds to wait for the scheduler and its workers")
+
+
 @hookimpl
 def fer_bench_executors() -> list[ExecutorSpec]:
     """Return the executors of fer-bench."""
@@ -57,6 +66,12 @@ def fer_bench_executors() -> list[ExecutorSpec]:
             summary="worker processes of this machine",
             execute="fer_bench.executors.processes:execute",
             params=ProcessesParams,
+        ),
+        ExecutorSpec(
+            name="dask",
+            summary="workers of a Dask cluster; needs fer-bench[cluster]",
+            execute="fer_bench.executors.dask_cluster:execute",
+            params=DaskParams,
         ),
     ]
 

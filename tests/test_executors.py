@@ -15,8 +15,9 @@ from messages import says
 from tiny_run import BASE, invoke, start
 
 from fer_bench.about import __version__
-from fer_bench.builtin import ProcessesParams
+from fer_bench.builtin import DaskParams, ProcessesParams
 from fer_bench.errors import FerBenchError
+from fer_bench.executors.dask_cluster import _connected
 from fer_bench.executors.processes import _deal_devices
 from fer_bench.executors.work import versions
 from fer_bench.plugins import load_plugins
@@ -154,3 +155,74 @@ def test_more_workers_than_gpus_are_refused(monkeypatch):
     with pytest.raises(FerBenchError) as error:
         _deal_devices(ProcessesParams(workers=4, gpus=1))
     assert says(str(error.value), "4", "3")
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "parts"),
+    [("tcp://127.0.0.1:1", ("127.0.0.1:1", "dask scheduler")), ("none.json", ("none.json", "dask scheduler"))],
+)
+def test_a_scheduler_that_is_not_there_is_one_message(tiny, scheduler, parts):
+    pytest.importorskip("distributed")
+    with pytest.raises(FerBenchError) as error:
+        _connected(DaskParams(scheduler=scheduler, wait=0.5)).__enter__()
+    assert says(str(error.value), *parts)
+
+
+def test_without_dask_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(FerBenchError) as error:
+        _connected(DaskParams()).__enter__()
+    assert says(str(error.value), "fer-bench[cluster]")
+
+
+@pytest.fixture
+def cluster(tiny):
+    """A scheduler and two workers on loopback; gives the file of the scheduler."""
+    pytest.importorskip("distributed")
+    env = {**os.environ, "PYTHONPATH": str(tiny / "site"), "FER_BENCH_PLUGINS": "tiny", "TINY_SLEEP": "3"}
+    file = tiny / "scheduler.json"
+    where = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file)]
+    commands = [[sys.executable, "-m", "dask", "scheduler", "--port", "0", *where]]
+    commands += [[sys.executable, "-m", "dask", "worker", "--nthreads", "1", "--memory-limit", "0", *where]] * 2
+    log = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": env, "cwd": tiny}
+    started = [subprocess.Popen(command, **log) for command in commands]
+    yield file
+    for process in started:
+        alive = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        for each in reversed(alive):
+            each.kill()
+        process.wait()
+
+
+def of_workers(folder):
+    """Return the processes that are workers of a run in a folder."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        if process.info["cwd"] == str(folder) and "fer_bench.executors.worker" in (process.info["cmdline"] or ())
+    ]
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_loses_a_worker_and_the_driver_and_ends_in_the_same_bytes(tiny, cluster):
+    run = [*GRID, "--executor", f"dask[scheduler={cluster},workers=2]", "--runs-dir", "shared"]
+    driver = start(tiny, *run)
+    wait_for(lambda: holders(tiny / "shared") or driver.poll() is not None)
+    holder = psutil.Process(holders(tiny / "shared")[0])
+    holder.parent().kill()  # the worker of Dask, in the middle of a cell
+    psutil.wait_procs([holder], timeout=60)
+    assert not holder.is_running()
+    wait_for(lambda: cells(tiny / "shared"))
+    driver.kill()
+    driver.communicate()
+    wait_for(lambda: not of_workers(tiny))
+    before = cells(tiny / "shared")
+    assert 0 < len(before) < 4
+    stored = {file: file.stat().st_mtime_ns for file in tiny.glob("shared/cells/*/result.json")}
+    driver = start(tiny, *run)
+    _, err = driver.communicate(timeout=300)
+    assert driver.returncode == 0, err
+    assert says(err, "4 cells ok", "0 failed")
+    assert all(file.stat().st_mtime_ns == time for file, time in stored.items())
+    assert invoke(*GRID, "--runs-dir", "alone").exit_code == 0
+    assert cells(tiny / "shared") == cells(tiny / "alone")

@@ -9,16 +9,20 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 from fer_bench.builtin import ProcessesParams
-from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.errors import FerBenchError
 from fer_bench.executors.work import Work
 from fer_bench.executors.worker import REFUSED
 
 PATIENCE_S = 10.0
 """Given to a worker that is asked to end."""
 DEVICES = "CUDA_VISIBLE_DEVICES"
+Message = dict[str, Any]
+"""What a worker tells; see `fer_bench.executors.worker.do`."""
 
 
 def execute(params: ProcessesParams, work: Work) -> None:
@@ -29,36 +33,24 @@ def execute(params: ProcessesParams, work: Work) -> None:
     Raises:
         FerBenchError: a worker refused the work, or could not go on.
     """
-    devices = _deal_devices(params)
-    messages: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
-    workers = {number: _start(devices[number - 1]) for number in range(1, params.workers + 1)}
-    refusals: dict[str, None] = {}
-    try:
-        for number, worker in workers.items():
-            assert worker.stdin is not None
-            with suppress(BrokenPipeError):  # it ended, as is seen below
-                worker.stdin.write(work.describe() + "\n")
-                worker.stdin.flush()
-            threading.Thread(target=_listen, args=(number, worker, messages), daemon=True).start()
+    heard: queue.SimpleQueue[tuple[int, Message | None]] = queue.SimpleQueue()
+    with ExitStack() as stack:
+        workers: dict[int, subprocess.Popen[str]] = {}
+        for number, devices in enumerate(_deal_devices(params), 1):
+            workers[number], messages = stack.enter_context(started(work.describe(), devices))
+            threading.Thread(target=_forward, args=(number, messages, heard), daemon=True).start()
         running = set(workers)
         while running:
-            number, line = messages.get()
-            if line is None:
+            number, message = heard.get()
+            if message is None:
                 running.remove(number)
                 code = workers[number].wait()
                 if code not in (0, REFUSED):
-                    work.reporter.warn(f"worker {number} ended {_describe(code)}; the others take over its share")
-                continue
-            message = json.loads(line)
-            if "error" in message:
-                refusals[message["error"]] = None
-                break
-            work.hear(number, message)
-    finally:
-        for worker in workers.values():
-            _end(worker)
-    if refusals:
-        raise FerBenchError(bullet_list(list(refusals), 1).removeprefix("  - "))
+                    work.reporter.warn(f"worker {number} ended {describe(code)}; the others take over its share")
+            elif "error" in message:
+                raise FerBenchError(message["error"])
+            else:
+                work.hear(number, message)
 
 
 def _deal_devices(params: ProcessesParams) -> list[str | None]:
@@ -80,40 +72,65 @@ def _deal_devices(params: ProcessesParams) -> list[str | None]:
     return [",".join(known[start : start + params.gpus]) for start in range(0, wanted, params.gpus)]
 
 
-def _start(devices: str | None) -> subprocess.Popen[str]:
-    """Start a worker; Ctrl-C reaches this process only, which ends the workers."""
-    environment = {**os.environ, **({} if devices is None else {DEVICES: devices})}
-    return subprocess.Popen(
+@contextmanager
+def started(
+    description: str, devices: str | None
+) -> Iterator[tuple[subprocess.Popen[str], queue.SimpleQueue[Message | None]]]:
+    """Run a worker within the block; yield its process and its messages, None after the last.
+
+    Ctrl-C reaches this process only. The worker ends with the block, or when this process ends.
+
+    Args:
+        description: from `fer_bench.executors.work.Work.describe`.
+        devices: what it sees of the GPUs, None for all.
+    """
+    worker = subprocess.Popen(
         [sys.executable, "-P", "-m", "fer_bench.executors.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",
-        env=environment,
+        env={**os.environ, **({} if devices is None else {DEVICES: devices})},
         start_new_session=True,
     )
+    assert worker.stdin is not None
+    messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+    try:
+        threading.Thread(target=_listen, args=(worker, messages), daemon=True).start()
+        with suppress(BrokenPipeError):  # it ended, which its messages say
+            worker.stdin.write(description + "\n")
+            worker.stdin.flush()
+        yield worker, messages
+    finally:
+        with suppress(OSError):
+            worker.stdin.close()  # at which it ends
+        try:
+            worker.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()
 
 
-def _listen(number: int, worker: subprocess.Popen[str], messages: queue.SimpleQueue[tuple[int, str | None]]) -> None:
+def _listen(worker: subprocess.Popen[str], messages: queue.SimpleQueue[Message | None]) -> None:
     assert worker.stdout is not None
     for line in worker.stdout:
-        messages.put((number, line))
-    messages.put((number, None))
+        with suppress(ValueError):  # it was killed in the middle of a line
+            messages.put(json.loads(line))
+    messages.put(None)
 
 
-def _end(worker: subprocess.Popen[str]) -> None:
-    """Let a worker end, which it does when its stdin ends."""
-    assert worker.stdin is not None
-    with suppress(OSError):
-        worker.stdin.close()
-    try:
-        worker.wait(PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        worker.kill()
-        worker.wait()
+def _forward(
+    number: int,
+    messages: queue.SimpleQueue[Message | None],
+    heard: queue.SimpleQueue[tuple[int, Message | None]],
+) -> None:
+    message: Message | None = {}
+    while message is not None:
+        message = messages.get()
+        heard.put((number, message))
 
 
-def _describe(code: int) -> str:
+def describe(code: int) -> str:
     """Return how a process ended, in words."""
     if code >= 0:
         return f"with code {code}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,9 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
     """
     settings = runs[0]
     executor = registry.executor(settings.executor)
+    if executor.spec.name != "local":
+        # The driver computes nothing: the memory of a GPU is for its workers, several of which may share one.
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     store = Store(settings.runs_dir)
     if not (
         settings.runs_dir / "cells"
