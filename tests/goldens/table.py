@@ -67,6 +67,7 @@ MOVES_NOTHING = {
     "data.files": "hands on the bytes of a file or refuses it",
     "data.place": "says where data lie",
     "data.records": "hands on the bytes of images, which are compared with their hashes",
+    "executors.dask_cluster": "starts workers on a cluster",
     "executors.estimate": "says how long a run takes",
     "executors.leases": "says which process does what",
     "executors.memory": "gives memory back",
