@@ -32,7 +32,8 @@ def attempt(kind: str, seed: int, stock: Stock) -> str:
 
     signal.signal(signal.SIGALRM, hang)
     signal.alarm(LIMIT)
-    faulthandler.dump_traceback_later(2 * LIMIT, exit=True)  # where native code does not let the alarm through
+    # Where native code does not let the alarm through, the process ends.
+    faulthandler.dump_traceback_later(2 * LIMIT, exit=True, file=sys.__stderr__)
     try:
         KINDS[kind](random.Random(f"{kind} {seed}"), stock)
     except KeyboardInterrupt:
