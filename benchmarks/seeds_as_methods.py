@@ -2,9 +2,9 @@
 
 RUNS holds rows of six seeds on one fixed split, such as of
 
-    fer-bench run --dataset fer2013 --limit 1400 --protocol kfold --folds 2 --backbone mini-xception \
-        --strategy 'scratch[epochs=8]' --strategy 'scratch[epochs=8,learning_rate=0.003]' \
-        --strategy 'finetune[epochs=8,from_stage=0]' --split-seeds 0 --seeds 0,1,2,3,4,5 --runs-dir RUNS
+    fer-bench run --dataset fer2013 --limit 700 --protocol kfold --folds 2 --backbone mini-xception \
+        --strategy 'scratch[epochs=5]' --strategy 'scratch[epochs=5,learning_rate=0.003]' \
+        --strategy 'finetune[epochs=5,from_stage=0]' --split-seeds 0 --seeds 0,1,2,3,4,5 --runs-dir RUNS
 
 Seeds of one row are one method, so every difference among them is false. They are compared one by one, as boards of one
 seed would do, and three against three, by the two variances of the core; the gate is asked likewise.

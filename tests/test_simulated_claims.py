@@ -10,9 +10,7 @@ PROMISES = [claim for claim in CLAIMS if claim.promised != (0, 1)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "claim", [claim for claim in CLAIMS if claim.promised != (0, 1)], ids=lambda claim: f"{claim.name}, {claim.setting}"
-)
+@pytest.mark.parametrize("claim", PROMISES, ids=lambda claim: f"{claim.name}, {claim.setting}")
 def test_every_claim_holds(claim):
     share, error = claim.measure(claim.quick)
     assert claim.held(share, error), f"{share:.3f} of {claim.quick}"

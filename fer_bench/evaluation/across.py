@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from fer_bench.arrays import Array
-from fer_bench.evaluation.estimate import Estimate, measure_parts
+from fer_bench.evaluation.estimate import Estimate, measure_parts, pair_series
 
 RESAMPLES = 4000
 
@@ -21,8 +21,7 @@ class BlockDifference:
     Attributes:
         value: second minus first, in the metric's unit.
         parts: (n,) float, what each unit adds to it; see ``measure_parts``.
-        seeds: tuple of (k,) float, series over seeds whose means add up to the difference: one where both methods have
-            the same seeds, two where each has its own.
+        seeds: tuple of (k,) float, what varies over seeds; see ``pair_series``.
     """
 
     value: float
@@ -116,9 +115,11 @@ def compare_across(
 
 def _difference(first: Estimate, second: Estimate) -> BlockDifference:
     """Return the difference on one board."""
-    same = np.array_equal(first.seeds, second.seeds)
-    seeds = (second.scores - first.scores,) if same else (second.scores, -first.scores)
-    return BlockDifference(value=second.value - first.value, parts=measure_parts(first, second), seeds=seeds)
+    return BlockDifference(
+        value=second.value - first.value,
+        parts=measure_parts(first, second),
+        seeds=tuple(pair_series(first, second)),
+    )
 
 
 def _resample(block: BlockDifference, rng: np.random.Generator, resamples: int) -> Array:

@@ -6,10 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 from scipy import special
 
-from fer_bench.evaluation.estimate import Estimate, measure_parts, measure_seed_variance
+from fer_bench.evaluation.estimate import Estimate, measure_parts, measure_seed_variance, pair_series
 from fer_bench.evaluation.flips import flip_parts
 
 
@@ -153,12 +152,7 @@ def weigh_equivalence(difference: Difference, rope: float) -> Equivalence:
 
 def _seed_terms(first: Estimate, second: Estimate) -> list[tuple[float, int]] | None:
     """Return (variance of the difference, degrees of freedom) from the seeds; None where there is one seed only."""
-    one, other = (np.unique(method.splits) for method in (first, second))
-    same_splits = len(one) > 1 and np.array_equal(one, other)
-    if same_splits or np.array_equal(first.seeds, second.seeds):
-        series = [second.series - first.series]
-    else:
-        series = [first.series, second.series]
+    series = pair_series(first, second)
     known = [(values.size, variance) for values in series if (variance := measure_seed_variance(values)) is not None]
     if not known:
         return None

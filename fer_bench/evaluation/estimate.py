@@ -136,6 +136,17 @@ def measure(
     )
 
 
+def pair_series(first: Estimate, second: Estimate) -> list[Array]:
+    """Return what varies over seeds in the difference second - first: one series where both methods have the same
+    seeds, or the same splits and several of them; else the series of each.
+    """
+    one, other = (np.unique(method.splits) for method in (first, second))
+    same_splits = len(one) > 1 and np.array_equal(one, other)
+    if same_splits or np.array_equal(first.seeds, second.seeds):
+        return [second.series - first.series]
+    return [first.series, second.series]
+
+
 def measure_parts(first: Estimate, second: Estimate) -> Array:
     """Return what each unit adds to the difference second - first, (n,) float; the parts add up to it.
 

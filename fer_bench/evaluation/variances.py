@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from fer_bench.arrays import Array
-from fer_bench.evaluation.estimate import Estimate, measure_parts, measure_seed_variance
+from fer_bench.evaluation.estimate import Estimate, measure_parts, measure_seed_variance, pair_series
 
 TAILS = 7.0
 """Kurtosis of what subjects add to a difference, at least; 3 is that of a normal distribution."""
@@ -165,13 +165,11 @@ def _limit(variance: float, df: float) -> Variance:
 
 def _measure_seeds(first: Estimate, second: Estimate) -> Variance | None:
     """Return the variance of the difference over seeds, paired where they are the same; None of one seed."""
-    if np.array_equal(first.seeds, second.seeds):
-        variance, df = measure_seed_variance(second.series - first.series), len(first.series) - 1
-    else:
-        own = [one.seed_variance for one in (first, second)]
-        variance = None if own[0] is None or own[1] is None else own[0] + own[1]
-        df = min(len(first.series), len(second.series)) - 1
-    return None if variance is None else _limit(variance, df)
+    series = pair_series(first, second)
+    variances = [variance for values in series if (variance := measure_seed_variance(values)) is not None]
+    if len(variances) < len(series):
+        return None
+    return _limit(sum(variances), min(map(len, series)) - 1)
 
 
 def _average(variances: Sequence[Variance]) -> Variance:
