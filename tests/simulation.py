@@ -9,37 +9,33 @@
 from __future__ import annotations
 
 import functools
-import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from scipy import special
+from simulated_claim import Claim
+from simulated_gate import gate_claims
 from simulated_learner import Learner
+from simulated_people import Faces
 
 from fer_bench.evaluation.across import compare_across, make_block
 from fer_bench.evaluation.difference import compare_estimates
 from fer_bench.evaluation.estimate import Estimate, measure
 from fer_bench.evaluation.family import adjust_steps
 from fer_bench.evaluation.folds import friedman_test
-from fer_bench.evaluation.guards import METRIC_POWER, SHARE, Answers, join_verdicts, judge_classes
 from fer_bench.evaluation.intervals import bootstrap_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric
-from fer_bench.evaluation.noninferiority import NonInferiority, judge_estimates
+from fer_bench.evaluation.noninferiority import judge_estimates
 from fer_bench.evaluation.power import Design, count_datasets, count_units
 from fer_bench.evaluation.ranking import find_rank_intervals
 from fer_bench.evaluation.variances import Variances, measure_variances
 
 PAGE = Path(__file__).parents[1] / "docs" / "statistics.md"
 BEGIN, END = "<!-- Written by tox run -e simulate. -->", "<!-- End of what tox run -e simulate writes. -->"
-PRIOR = np.array([0.138, 0.015, 0.143, 0.251, 0.169, 0.111, 0.173])
-"""Of FER2013's seven classes."""
-EASE = np.array([0.3, -0.5, 0.0, 1.5, 0.2, 1.0, 0.5])
-"""Of each class, in logits."""
 PLUGIN = Metric(
     name="plugin_f1",
     title="F1 of a plugin",
@@ -49,129 +45,6 @@ PLUGIN = Metric(
     highest=1,
 )
 """As a plugin brings a metric: neither of counts nor a mean of samples."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Faces:
-    """Predictions of people who differ in size, expressions, difficulty, and in which method suits them.
-
-    Attributes:
-        people: how many.
-        methods: how many, equally good but for ``gaps``.
-        seeds: trainings of each method.
-        noise: standard deviation of what a training adds to each class, in logits. 0.2 gives a standard deviation of
-            the UAR over trainings of some 0.02, and 0.5 of 0.04.
-        alike: intra-class correlation of a person's images on the latent scale.
-        common: share of a person's difficulty that all methods have in common.
-        images: of a person, on average; their number is gamma distributed.
-        gaps: what each method is better by, in logits.
-    """
-
-    people: int
-    methods: int = 2
-    seeds: int = 1
-    noise: float = 0.0
-    alike: float = 0.45
-    common: float = 0.5
-    images: int = 20
-    gaps: tuple[float, ...] = ()
-
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray], np.ndarray, np.ndarray]:
-        """Return labels, probabilities of each method, seeds and people of the predictions of all seeds."""
-        sizes = np.maximum(2, rng.gamma(2, self.images / 2, size=self.people).astype(int))
-        person = np.repeat(np.arange(self.people), sizes)
-        mixes = rng.dirichlet(PRIOR * 20, size=self.people).cumsum(axis=1)
-        true = (rng.uniform(size=(len(person), 1)) > mixes[person, :6]).sum(axis=1)
-        spread = math.sqrt(self.alike / (1 - self.alike)) * math.pi / math.sqrt(3)
-        hard = rng.normal(0, spread * math.sqrt(self.common), size=self.people)
-        suits = rng.normal(0, spread * math.sqrt(1 - self.common), size=(self.methods, self.people))
-        trained = rng.normal(0, self.noise, size=(self.methods, self.seeds, 7))
-        image = rng.normal(0, 1, size=len(person))
-        gaps = self.gaps or (0.0,) * self.methods
-        found = []
-        for method in range(self.methods):
-            ease = EASE[true] + (hard + suits[method])[person] + image + gaps[method]
-            chance = 1 / (1 + np.exp(-(ease + trained[method][:, true])))
-            wrong = (true + rng.integers(1, 7, size=chance.shape)) % 7
-            label = np.where(rng.uniform(size=chance.shape) < chance, true, wrong).ravel()
-            confidence = rng.uniform(0.4, 0.95, size=label.shape)
-            table = np.repeat((1 - confidence)[:, None] / 6, 7, axis=1)
-            table[np.arange(len(label)), label] = confidence
-            found.append(table)
-        return (
-            np.tile(true, self.seeds),
-            found,
-            np.repeat(np.arange(self.seeds), len(person)),
-            np.tile(person, self.seeds),
-        )
-
-    def estimates(self, rng: np.random.Generator, metric: Metric) -> list[Estimate]:
-        """Return the estimate of each method on people drawn anew."""
-        true, methods, seeds, people = self.draw(rng)
-        return [measure(metric, true, table, seeds, people) for table in methods]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Releases:
-    """Predictions of one method at several releases, whose recalls are known.
-
-    Attributes:
-        people: how many; each has some 20 images, and 15 % of the latent variance of an answer.
-        recalls: of each class, at each release.
-        agree: latent correlation of the answers of two releases to an image, beyond what the person explains.
-    """
-
-    people: int
-    recalls: tuple[tuple[float, ...], ...]
-    agree: float = 0.8
-
-    def draw(self, rng: np.random.Generator) -> list[Answers]:
-        """Return what each release answers."""
-        sizes = np.maximum(2, rng.gamma(2, 10, size=self.people).astype(int))
-        person = np.repeat(np.arange(self.people), sizes)
-        mixes = rng.dirichlet(PRIOR * 20, size=self.people).cumsum(axis=1)
-        true = (rng.uniform(size=(len(person), 1)) > mixes[person, :6]).sum(axis=1)
-        same = math.sqrt(0.15) * rng.normal(size=self.people)[person]
-        image, one = rng.normal(size=len(person)), np.zeros(len(person), np.int64)
-        answers: list[Answers] = []
-        for recalls in self.recalls:
-            own = math.sqrt(self.agree) * image + math.sqrt(1 - self.agree) * rng.normal(size=len(person))
-            right = special.ndtr(same + math.sqrt(0.85) * own) < np.array(recalls)[true]
-            label = np.where(right, true, (true + rng.integers(1, 7, size=len(true))) % 7)
-            table = 0.8 * np.eye(7)[label] + 0.2 / 7
-            answers.append(Answers(true=true, probabilities=table, seeds=one, splits=one, units=person))
-        return answers
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """A share of cases that is promised.
-
-    Attributes:
-        name: of the claim.
-        setting: in which it is measured.
-        promised: lowest and highest share, 0 to 1.
-        happens: whether it happens in a case drawn by a generator.
-        draws: of the long table; ``quick``, of a test.
-    """
-
-    name: str
-    setting: str
-    promised: tuple[float, float]
-    happens: Callable[[np.random.Generator], bool]
-    draws: int = 2000
-    quick: int = 60
-
-    def measure(self, draws: int) -> tuple[float, float]:
-        """Return the share in which it happens and its Monte Carlo error, one standard error."""
-        rng = np.random.default_rng([17, *self.name.encode(), *self.setting.encode()])
-        share = sum(self.happens(rng) for _ in range(draws)) / draws
-        return share, math.sqrt(max(share * (1 - share), 1 / draws) / draws)
-
-    def held(self, share: float, error: float) -> bool:
-        """Return whether a share keeps the promise, within three Monte Carlo errors."""
-        low, high = self.promised
-        return low - 3 * error <= share <= high + 3 * error
 
 
 def claims() -> Iterator[Claim]:
@@ -185,7 +58,7 @@ def claims() -> Iterator[Claim]:
     yield from _algorithms()
     yield from _power()
     yield from _across()
-    yield from _gate()
+    yield from gate_claims()
     for sets, methods in ((2, 3), (3, 4), (6, 4), (12, 6)):
 
         def unanimous(rng: np.random.Generator, sets: int = sets, methods: int = methods) -> bool:
@@ -467,120 +340,6 @@ def _draw_sets(rng: np.random.Generator, sets: int) -> list[tuple[Estimate, Esti
         first, second = Faces(people=20, gaps=(0.0, gap)).estimates(rng, STANDARD["uar"])
         pairs.append((first, second))
     return pairs
-
-
-RECALLS = (0.6, 0.6, 0.6, 0.8, 0.6, 0.75, 0.65)
-DISGUST_LOST = (0.7, 0.0, 0.7, 0.9, 0.7, 0.85, 0.75)
-
-
-def _judge(
-    before: Answers, after: Answers, margin: float, oldest: Answers | None = None, guarded: bool = True
-) -> tuple[str, tuple[float, float]]:
-    """Return the verdict of the gate, as ``fer-bench check`` puts it together, and the people that it needs."""
-
-    def test(then: Answers, share: float) -> NonInferiority:
-        first, second = (
-            measure(STANDARD["uar"], one.true, one.probabilities, one.seeds, one.units) for one in (then, after)
-        )
-        return judge_estimates(
-            first, second, len(np.unique(then.units)), identical=False, margin=margin, alpha=0.05,
-            fail_alpha=share * 0.05, power=METRIC_POWER,
-        )  # fmt: skip
-
-    if not guarded:
-        found = test(before, 1.0)
-        return found.verdict, found.units_needed
-    tests = [test(before, 1 - SHARE * (1 if oldest is None else 2))]
-    tests += judge_classes(before, after, margin=7 * margin, alpha=0.05).values()
-    if oldest is not None:
-        tests.append(test(oldest, SHARE))
-    people = len(np.unique(before.units))
-    least, most = (max(people / one.units * one.units_needed[end] for one in tests) for end in (0, 1))
-    return join_verdicts(tests), (least, most)
-
-
-def _drop(points: float) -> tuple[float, ...]:
-    return tuple(recall - points / 100 for recall in RECALLS)
-
-
-def _gate() -> Iterator[Claim]:
-    def says(wanted: str, people: int, margin: float, after: tuple[float, ...], guarded: bool = True):
-        """Return whether the gate says so of two releases."""
-
-        def happens(rng: np.random.Generator) -> bool:
-            before, now = Releases(people=people, recalls=(RECALLS, after)).draw(rng)
-            return _judge(before, now, margin, guarded=guarded)[0] == wanted
-
-        return happens
-
-    for people, margin in ((20, 0.05), (40, 0.05), (120, 0.05), (300, 0.02)):
-        setting = f"UAR, {people} people, margin {margin:g}"
-        yield Claim(
-            name="gate: FAIL without a drop", setting=setting, promised=(0, 0.05),
-            happens=says("FAIL", people, margin, RECALLS), draws=400, quick=25,
-        )  # fmt: skip
-        yield Claim(
-            name="gate: PASS with a drop of the margin", setting=setting, promised=(0, 0.05),
-            happens=says("PASS", people, margin, _drop(100 * margin)), draws=400, quick=25,
-        )  # fmt: skip
-        for guarded in (True, False):
-            yield Claim(
-                name="gate: PASS with disgust from 60 % to 0 and the others up by 10 points"
-                + ("" if guarded else " (no guard by class)"),
-                setting=setting, promised=(0, 0.05) if guarded else (0, 1),
-                happens=says("PASS", people, margin, DISGUST_LOST, guarded), draws=300, quick=25,
-            )  # fmt: skip
-    yield Claim(
-        name="gate: FAIL with a drop of 10 points", setting="UAR, 20 people, margin 0.05", promised=(0.75, 1),
-        happens=says("FAIL", 20, 0.05, _drop(10)), draws=300, quick=25,
-    )  # fmt: skip
-    yield Claim(
-        name="gate: PASS without a drop", setting="UAR, 120 people, margin 0.05", promised=(0.8, 1),
-        happens=says("PASS", 120, 0.05, RECALLS), draws=300, quick=25,
-    )  # fmt: skip
-    for kept in (True, False):
-
-        def drifts(rng: np.random.Generator, kept: bool = kept) -> bool:
-            """Return whether a release passes that is one point below the last and three below the oldest."""
-            oldest, last, now = Releases(people=600, recalls=(RECALLS, _drop(2), _drop(3))).draw(rng)
-            return _judge(last, now, 0.02, oldest if kept else None)[0] == "PASS"
-
-        yield Claim(
-            name="gate: PASS of a third release that loses one point" + ("" if kept else " (no oldest baseline)"),
-            setting="UAR, 600 people, margin 0.02", promised=(0, 0.05) if kept else (0, 1), happens=drifts,
-            draws=200, quick=25,
-        )  # fmt: skip
-    yield from _sizes()
-
-
-def _sizes() -> Iterator[Claim]:
-    """Yield what the gate says of the number of people that it needs."""
-    margin = 0.05
-
-    @functools.cache
-    def truth() -> float:
-        """Return how many people it takes by what 1,500 say: the middle of ten draws."""
-        rng = np.random.default_rng(14)
-        draws = [_judge(*Releases(people=1500, recalls=(RECALLS,) * 2).draw(rng), margin)[1] for _ in range(10)]
-        return float(np.median(draws))
-
-    def holds(rng: np.random.Generator) -> bool:
-        least, most = _judge(*Releases(people=50, recalls=(RECALLS,) * 2).draw(rng), margin)[1]
-        return least <= truth() <= most
-
-    def settles(rng: np.random.Generator) -> bool:
-        most = _judge(*Releases(people=50, recalls=(RECALLS,) * 2).draw(rng), margin)[1][1]
-        people = min(2000, math.ceil(most))
-        return _judge(*Releases(people=people, recalls=(RECALLS,) * 2).draw(rng), margin)[0] == "PASS"
-
-    yield Claim(
-        name="gate: the range of people needed from a pilot of 50 holds what 1,500 say",
-        setting="UAR, margin 0.05", promised=(0.7, 1), happens=holds, draws=200, quick=25,
-    )  # fmt: skip
-    yield Claim(
-        name="gate: PASS without a drop at the most people that a pilot of 50 asks for",
-        setting="UAR, margin 0.05", promised=(0.9, 1), happens=settles, draws=200, quick=25,
-    )  # fmt: skip
 
 
 def write(page: Path, begins: Sequence[str] = (), processes: int = 2) -> list[str]:

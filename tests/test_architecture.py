@@ -152,6 +152,10 @@ def _python() -> dict[str, str]:
     return {str(file.relative_to(root)): file.read_text(encoding="utf-8") for file in files}
 
 
+def test_modules_have_400_lines_at_most():
+    assert {name: text.count("\n") for name, text in _python().items() if text.count("\n") > 400} == {}
+
+
 def test_functions_have_60_lines_at_most():
     long = {
         f"{name}:{node.lineno} {node.name}": (node.end_lineno or 0) - node.lineno + 1

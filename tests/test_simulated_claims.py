@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from simulation import BEGIN, PAGE, Claim, claims
+from simulated_claim import Claim
+from simulation import BEGIN, PAGE, claims
 
 CLAIMS = list(claims())
 PROMISES = [claim for claim in CLAIMS if claim.promised != (0, 1)]

@@ -1,0 +1,40 @@
+"""A claim of the statistics that a simulation measures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A share of cases that is promised.
+
+    Attributes:
+        name: of the claim.
+        setting: in which it is measured.
+        promised: lowest and highest share, 0 to 1.
+        happens: whether it happens in a case drawn by a generator.
+        draws: of the long table; ``quick``, of a test.
+    """
+
+    name: str
+    setting: str
+    promised: tuple[float, float]
+    happens: Callable[[np.random.Generator], bool]
+    draws: int = 2000
+    quick: int = 60
+
+    def measure(self, draws: int) -> tuple[float, float]:
+        """Return the share in which it happens and its Monte Carlo error, one standard error."""
+        rng = np.random.default_rng([17, *self.name.encode(), *self.setting.encode()])
+        share = sum(self.happens(rng) for _ in range(draws)) / draws
+        return share, math.sqrt(max(share * (1 - share), 1 / draws) / draws)
+
+    def held(self, share: float, error: float) -> bool:
+        """Return whether a share keeps the promise, within three Monte Carlo errors."""
+        low, high = self.promised
+        return low - 3 * error <= share <= high + 3 * error
