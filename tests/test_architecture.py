@@ -17,7 +17,19 @@ import fer_bench
 
 ROOT = Path(fer_bench.__file__).parent
 ORDER = [
-    *("about", "errors", "labels", "paths", "privacy", "sizes", "brackets", "yaml_files", "foreign", "console"),
+    *(
+        "about",
+        "errors",
+        "labels",
+        "paths",
+        "privacy",
+        "sizes",
+        "brackets",
+        "yaml_files",
+        "foreign",
+        "foreign_files",
+        "console",
+    ),
     *("containment", "numerics", "syntax", "atomic", "specs", "interface", "hookspecs"),
     *("builtin", "plugins", "registry", "plugin_code", "config"),
     *("arrays", "faces", "data", "audit", "tasks", "keeping", "networks", "learning"),

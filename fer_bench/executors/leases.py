@@ -33,8 +33,8 @@ from typing import Self
 import psutil
 
 from fer_bench import atomic
+from fer_bench.foreign_files import READ
 from fer_bench.results import canonical
-from fer_bench.results.foreign_files import READ
 from fer_bench.results.store import cannot_write
 
 FOLDER = "leases"

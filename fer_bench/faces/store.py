@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from fer_bench import atomic
+from fer_bench import atomic, foreign_files
 from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
 from fer_bench.faces.detector import BATCH, Detector, Face
 from fer_bench.faces.parameters import Detection
+
+LARGEST = 1 << 30
+"""Bytes of a file of faces, which is read whole: some ten million images."""
 
 SAVE_EVERY = 128 * BATCH
 """Images after which what was found so far is written."""
@@ -120,7 +123,7 @@ def _file(cache_dir: Path, dataset: str, detection: Detection) -> Path:
 def _load(file: Path) -> dict[str, Face | None]:
     """Return image hash -> face; nothing if the file is missing or does not match the checksum that it starts with."""
     try:
-        content = file.read_bytes()
+        content = foreign_files.read(file, LARGEST)
     except OSError:
         return {}
     checksum, body = content[:32], content[32:]

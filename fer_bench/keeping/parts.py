@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -23,6 +24,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 
+from fer_bench import foreign_files
 from fer_bench.arrays import Array
 
 SCHEMA = 2
@@ -30,6 +32,9 @@ SCHEMA = 2
 
 CHUNK_BYTES = 8 << 20
 """How much of an array one checksum covers."""
+
+LARGEST = 1 << 30
+"""Bytes of a list of images (33 million of them) or of a description: they are read whole."""
 
 VALUES, IMAGES, ENTRY, USED = "values.npy", "images.bin", "entry.json", "used"
 
@@ -98,7 +103,7 @@ def read(folder: Path) -> Part | None:
     if entry is None:
         return None
     try:
-        content = (folder / IMAGES).read_bytes()
+        content = foreign_files.read(folder / IMAGES, LARGEST)
     except OSError:
         return None
     if hashlib.sha256(content).hexdigest() != entry["images"]:
@@ -210,7 +215,7 @@ def last_use(folder: Path) -> float:
 def _entry(folder: Path) -> dict[str, Any] | None:
     """Return ``entry.json`` if it is whole, else None."""
     try:
-        entry = json.loads((folder / ENTRY).read_text(encoding="utf-8"))
+        entry = json.loads(foreign_files.read(folder / ENTRY, LARGEST).decode())
         digest = entry.pop("sha256")
         return entry if digest == _digest(entry) and entry["schema"] == SCHEMA else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -222,5 +227,7 @@ def _digest(entry: dict[str, Any]) -> str:
 
 
 def _state(file: Path) -> tuple[str, int, int, int]:
-    status = file.stat()
+    status = file.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(f"{file} is no regular file")
     return str(file.absolute()), status.st_ino, status.st_mtime_ns, status.st_size

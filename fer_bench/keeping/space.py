@@ -20,7 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from fer_bench import atomic
+from fer_bench import atomic, foreign_files
 from fer_bench.errors import FerBenchError
 from fer_bench.keeping import parts
 from fer_bench.sizes import format_size
@@ -83,7 +83,7 @@ class Space:
         for folder in self.folder.glob("*/") if self.folder.is_dir() else ():
             try:
                 if folder.name.startswith(WRITING):
-                    size = max(parts.size_of(folder), int((folder / SIZE).read_text(encoding="ascii")))
+                    size = max(parts.size_of(folder), int(foreign_files.read(folder / SIZE, 64)))
                     used, facts = folder.stat().st_mtime, {}
                 else:
                     size, used, facts = parts.size_of(folder), parts.last_use(folder), parts.facts_of(folder)

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fer_bench import atomic
+from fer_bench import atomic, foreign_files
 from fer_bench.networks import backbone as backbones
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.meter import forward_flops
@@ -91,7 +91,7 @@ class BackboneSource:
     def recall(self, kind: str, **more: Any) -> str | None:
         """Return what `remember` was given, or None."""
         try:
-            return self._memo(kind, more).read_text(encoding="utf-8")
+            return foreign_files.read(self._memo(kind, more), 1 << 20).decode()
         except (OSError, ValueError):
             return None
 

@@ -22,9 +22,9 @@ from fer_bench.data.texts import listed, plain
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.evaluation.classification import find_largest
 from fer_bench.foreign import pack_field, unpack_field
+from fer_bench.foreign_files import pieces
 from fer_bench.results import canonical
 from fer_bench.results.baseline_index import BASELINE_SCHEMA, BaselineIndex, BaselineRow, Origin
-from fer_bench.results.foreign_files import pieces
 from fer_bench.results.predictions import Predictions, from_table, probability_columns
 from fer_bench.results.reading import check_columns
 from fer_bench.results.records import Experiment

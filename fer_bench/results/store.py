@@ -22,9 +22,9 @@ import pyarrow.ipc
 
 from fer_bench import atomic
 from fer_bench.errors import FerBenchError
+from fer_bench.foreign_files import pieces
 from fer_bench.privacy import anonymise
 from fer_bench.results import canonical, records
-from fer_bench.results.foreign_files import pieces
 from fer_bench.results.outcomes import Measures, Provenance, ResultRecord
 from fer_bench.results.records import Cell
 

@@ -157,7 +157,7 @@ def data(draw: random.Random, stock: Stock) -> None:
 def cache(draw: random.Random, stock: Stock) -> None:
     """What is damaged in the cache is computed again."""
     with stock.copy("data", "cache") as place:
-        what = [damage(draw, place / "cache", OWN) for _ in range(draw.randrange(1, 3))]
+        what = [damage(draw, place / "cache", FOREIGN) for _ in range(draw.randrange(1, 3))]
         command("cache", "status", "--cache-dir", "cache").ends_in(0)
         if run(place, runs="new").ends_in(0, 2).code == 0:
             assert read_predictions(place / "new") == stock.predictions, what

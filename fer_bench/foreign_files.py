@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 PIECE = 1 << 16
 """Bytes that are read at once: more than most files hold, and no new memory page for each of them."""
@@ -33,3 +34,8 @@ def pieces(file: str, largest: int) -> Iterator[bytes]:
                 return
     finally:
         os.close(descriptor)
+
+
+def read(file: Path, largest: int) -> bytes:
+    """Return what a file holds; raises as `pieces`."""
+    return b"".join(pieces(str(file), largest))
