@@ -51,9 +51,11 @@ class DaskParams(Params):
     """Parameters of a Dask cluster."""
 
     scheduler: str = Field("tcp://127.0.0.1:8786", description="address of the scheduler, or its file NAME.json")
-    workers: int = Field(0, ge=0, description="number of tasks; 0 is one for each worker that the scheduler has")
-    gpus: int = Field(0, ge=0, description="of the resource GPU that each task takes")
-    wait: float = Field(30, gt=0, description="seconds to wait for the scheduler and its workers")
+    workers: int = Field(
+        0, ge=0, le=10_000, description="number of tasks; 0 is one for each worker that the scheduler has"
+    )
+    gpus: int = Field(0, ge=0, le=1_000, description="of the resource GPU that each task takes")
+    wait: float = Field(30, ge=0.1, le=86_400, description="seconds to wait for the scheduler and its workers")
 
 
 @hookimpl

@@ -98,6 +98,20 @@ def test_an_interrupt_at_any_time_ends_in_130_and_no_traceback(tiny):
         assert process.returncode in (0, 130), (delay, err)
 
 
+def test_an_interrupt_within_a_callback_counts(tiny):
+    """Python prints what a callback raises, as those of jax at a collection of garbage, and goes on."""
+    code = (
+        "import os, signal, time, fer_bench.cli as cli\n"
+        "class Callback:\n    def __del__(self): os.kill(os.getpid(), signal.SIGINT); time.sleep(5)\n"
+        "def app():\n    callback = Callback()\n    del callback\n    time.sleep(30)\n    print('went on')\n"
+        "cli.app = app\ncli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tiny, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert "Traceback" not in done.stderr
+    assert "Callback" not in done.stderr
+
+
 def test_a_finished_run_shows_its_board_from_a_folder_that_is_read_only(tiny, monkeypatch):
     arguments = ["run", *BASE, "--folds", "2"]
     first = invoke(*arguments)

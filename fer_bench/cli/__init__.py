@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
+import threading
 import warnings
 from typing import TextIO
 
@@ -113,10 +115,21 @@ def _show_warning(
     console.warn(text)
 
 
+def _interrupt_again(ignored: sys.UnraisableHookArgs) -> None:
+    """Interrupt the command once more where an interrupt came within a callback: Python would print and forget it."""
+    if issubclass(ignored.exc_type, KeyboardInterrupt):
+        again = threading.Timer(0.01, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(ignored)
+
+
 def main() -> None:
     """Run the command line; exit 2 with one message for what a user can mend, 130 when interrupted."""
     console.prepare()
     warnings.showwarning = _show_warning
+    sys.unraisablehook = _interrupt_again
     restart_with_them()
     # Arrow's own allocator keeps megabytes for every thread that ever read a file.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
