@@ -6,12 +6,13 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; an interrupt while its modules are imported ends it like any later one."""
+    """Run the command line; an interrupt while it begins or ends gives the same exit code as any other."""
     try:
         from fer_bench.cli import main as run
+
+        run()
     except KeyboardInterrupt:
         sys.exit(130)
-    run()
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def _units(home: Path, module: str, distribution: str) -> Iterator[tuple[Path, P
     own: set[str] | None = _recorded(distribution)
     if start and _place(start, home) not in own:
         # Either it is being developed, and what lies in the same folder belongs to it, or it is another's.
-        own = set() if own or home in _site_folders() else None
+        own = set() if own or _is_for_packages(home) else None
     pending = [(home, start)] if start else []
     seen = set(pending)
     while pending:
@@ -117,7 +117,12 @@ def _developed(module: str) -> Path | None:
     """Return the folder from which a module is imported that nobody has installed; None for installed ones."""
     if module.partition(".")[0] in sys.stdlib_module_names or (root := _root(module)) is None:
         return None
-    return None if root in _site_folders() else root
+    return None if _is_for_packages(root) else root
+
+
+def _is_for_packages(folder: Path) -> bool:
+    """Return whether packages are installed into a folder; that of another environment may be on the path, too."""
+    return folder in _site_folders() or folder.name in ("site-packages", "dist-packages")
 
 
 def _unit(root: Path, module: str) -> Path | None:

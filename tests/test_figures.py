@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 import synthetic_runs
 from sklearn.metrics import recall_score
+from test_results import UNKNOWN, make_cell, make_result
 from tiny_run import invoke
 
 from fer_bench.errors import FerBenchError
 from fer_bench.reports.charts import find_front, find_marks, find_powers
-from fer_bench.reports.figures import KINDS
+from fer_bench.reports.figures import KINDS, name
+from fer_bench.reports.leaderboard import build
 from fer_bench.results.store import Store
 
 MAGIC = {".svg": b"<?xml", ".pdf": b"%PDF-", ".png": b"\x89PNG"}
@@ -105,13 +107,10 @@ def test_the_marks_of_an_axis_are_round_numbers_inside():
 
 
 def test_names_with_signs_of_mathematics_are_drawn_as_they_are(tmp_path):
-    from fer_bench.reports.figures import name
-    from fer_bench.reports.leaderboard import build
-
-    synthetic_runs.write_runs(tmp_path / "runs", datasets=1, methods=1, folds=2, failed=0, n=40)
-    (row, _) = build(Store(tmp_path / "runs").cells()[0])
-    object.__setattr__(row.experiment.backbone, "text", "a$x^2$_b\x1b[31m")
-    assert name(row) == "a\\$x^2\\$_b\\x1b[31m, linear-probe"
+    store = Store(tmp_path)
+    store.write(make_cell(backbone="a$x^2$_b\x1b[31m"), make_result(), UNKNOWN)
+    row = next(row for row in build(store.cells()[0]) if not row.baseline)
+    assert name(row) == "a\\$x^2\\$_b\\x1b[31m, probe"
 
 
 def test_another_ending_is_refused_before_anything_is_read(tmp_path):

@@ -271,6 +271,19 @@ def test_a_module_that_nobody_installed_counts_wherever_it_lies(tmp_path, monkey
     assert counts == ["lone.py", *beside, "__init__.py", "inner.py", "deep.py", "table.npz", "near.py"]
 
 
+def test_what_another_environment_on_the_path_has_installed_is_no_plugin_code(tmp_path, monkeypatch):
+    other = tmp_path / "other" / "site-packages" / "library_of_another"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("x = 1")
+    (tmp_path / "mine.py").write_text("import library_of_another")
+    for folder in (other.parent, tmp_path):
+        monkeypatch.syspath_prepend(str(folder))
+    before = digest_code(["mine:build"], "mine")
+    (other / "__init__.py").write_text("x = 2")
+    assert before
+    assert digest_code(["mine:build"], "mine") == before
+
+
 def test_libraries_and_the_core_are_no_plugin_code():
     assert digest_code(["fer_bench.testing.tiny:build", "sklearn.svm:SVC", "not_installed:build"], "x") == {}
 
