@@ -84,6 +84,14 @@ def test_closed_streams_end_in_no_traceback(closed, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_run_in_a_process_of_its_own_warns_of_nothing(tiny, monkeypatch):
+    for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+        monkeypatch.delenv(name, raising=False)
+    _, err = start(tiny, "run", *BASE, "--folds", "2").communicate(timeout=120)
+    assert "2 cells ok" in err
+    assert "warning" not in err
+
+
 @pytest.mark.slow
 def test_an_interrupt_at_any_time_ends_in_130_and_no_traceback(tiny):
     """From the first call on; before that, Python itself has not read our code."""

@@ -11,6 +11,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.executors import memory
 from fer_bench.executors.grid import Reporter, expand
 from fer_bench.executors.work import Summary, Work
+from fer_bench.plugins import CORE
 from fer_bench.registry import Registry
 from fer_bench.results.store import Store, StoredCell
 
@@ -61,7 +62,11 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
     work.begin()
     if work.pending:
         execute = executor.resolve(executor.spec.execute)
-        executor.call(f"run by {str(executor)!r}", execute, executor.params, work)
+        if executor.plugin.distribution == CORE:
+            # What the core sets, as the folder of compiled programs, it sets for the whole process.
+            execute(executor.params, work)
+        else:
+            executor.call(f"run by {str(executor)!r}", execute, executor.params, work)
     if (summary := work.end()) is None:
         raise FerBenchError(
             f"{work.left} cells are not done: the workers of {str(executor)!r} ended before. What is stored stays; "
