@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import signal
 import sys
 import threading
 import warnings
@@ -130,6 +131,8 @@ def main() -> None:
     console.prepare()
     warnings.showwarning = _show_warning
     sys.unraisablehook = _interrupt_again
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # `restart_with_them` may have blocked it
     restart_with_them()
     # Arrow's own allocator keeps megabytes for every thread that ever read a file.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")

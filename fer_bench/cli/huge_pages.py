@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import signal
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -33,6 +34,8 @@ def restart_with_them(first_words: Collection[str] = TRAINING) -> None:
     own = bool(arguments) and arguments[0] in first_words and sys.orig_argv[-len(arguments) :] == arguments
     if own and VARIABLE not in os.environ and _helps():
         with contextlib.suppress(OSError):  # slower without, and right all the same
+            # An interrupt now waits until our code is read again: Python would end by it without a word.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, VARIABLE: SETTING})
 
 
