@@ -213,11 +213,17 @@ def test_a_dask_cluster_loses_a_worker_and_the_driver_and_ends_in_the_same_bytes
     psutil.wait_procs([holder], timeout=60)
     assert not holder.is_running()
     wait_for(lambda: cells(tiny / "shared"))
+    quick = of_workers(tiny)
+    for worker in quick:  # held, so that it does not finish the grid before the driver's end is seen
+        worker.suspend()
     driver.kill()
     driver.communicate()
+    time.sleep(5)
+    for worker in quick:
+        worker.resume()
     wait_for(lambda: not of_workers(tiny))
     before = cells(tiny / "shared")
-    assert before  # some, or all where the last worker was quick
+    assert 0 < len(before) < 4
     stored = {file: file.stat().st_mtime_ns for file in tiny.glob("shared/cells/*/result.json")}
     driver = start(tiny, *run)
     _, err = driver.communicate(timeout=300)
