@@ -60,7 +60,11 @@ def compare(rounds: Sequence[tuple[Mapping[str, float], Mapping[str, float]]]) -
 def measure(tree: Path, folder: Path) -> dict[str, float]:
     """Run the benchmarks on the code of a tree, which comes before what is installed."""
     packages = [tree, *(path for path in (tree / "plugins").iterdir() if (path / "pyproject.toml").exists())]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, packages))}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, packages)),
+        "FER_BENCH_SPEED_DIR": str(folder / f"done-{tree.name}"),
+    }
     output = folder / "found.json"
     output.unlink(missing_ok=True)
     options = ["-q", "--no-header", "-p", "no:cacheprovider", "--benchmark-only", f"--benchmark-json={output}"]

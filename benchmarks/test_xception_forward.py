@@ -21,7 +21,7 @@ from fer_bench_xception.model import build
 from flax import nnx
 from jax import lax
 
-from fer_bench.networks.backbone import resolve_precision
+from fer_bench.networks.identity import resolve_precision
 
 MICRO_BATCH = 2
 MICRO_BATCHES = 2

@@ -30,7 +30,7 @@ ORDER = [
         "foreign_files",
         "console",
     ),
-    *("containment", "numerics", "syntax", "atomic", "specs", "interface", "hookspecs"),
+    *("containment", "numerics", "syntax", "atomic", "memos", "specs", "interface", "hookspecs"),
     *("builtin", "plugins", "registry", "plugin_code", "config"),
     *("arrays", "faces", "data", "audit", "tasks", "keeping", "networks", "learning"),
     *("evaluation", "results", "reports", "executors", "testing", "scaffold"),

@@ -23,7 +23,7 @@ from tiny_run import BASE, invoke
 
 import fer_bench
 from fer_bench import plugin_code
-from fer_bench.networks.backbone import identity
+from fer_bench.networks.identity import identity
 from fer_bench.numerics import NUMERICS
 from fer_bench.plugin_code import digest_code
 from fer_bench.tasks import splitters

@@ -19,7 +19,8 @@ from fer_bench.faces.parameters import Crop
 from fer_bench.keeping.cache import Cache
 from fer_bench.keeping.outputs import Outputs
 from fer_bench.keeping.space import Space
-from fer_bench.networks import backbone, prefix
+from fer_bench.networks import prefix
+from fer_bench.networks.identity import identity
 from fer_bench.networks.source import BackboneSource
 from fer_bench.registry import Registry
 from fer_bench.tasks.crops import Faces
@@ -98,7 +99,7 @@ def view(registry, tmp_path):
 
 def _source(registry, folder: Path, text="staged"):
     component = registry.backbone(text)
-    return BackboneSource(component, {"text": text, **backbone.identity(component, "float32")}, folder)
+    return BackboneSource(component, {"text": text, **identity(component, "float32")}, folder)
 
 
 def _nothing(stops, images):

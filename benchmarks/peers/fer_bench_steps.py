@@ -15,8 +15,9 @@ from work import CLIP, TAIL_RATE, Work, read_work
 from fer_bench.cli.huge_pages import restart_with_them
 from fer_bench.learning.gradient import Model, Trainer
 from fer_bench.learning.training import Progress, Training
-from fer_bench.networks.backbone import Backbone, build, resolve_precision
+from fer_bench.networks.backbone import Backbone, build
 from fer_bench.networks.forward import Forward, Output, fitting_batch
+from fer_bench.networks.identity import resolve_precision
 from fer_bench.registry import Registry
 from fer_bench.specs import GradientPhase, Rule
 from fer_bench.tasks.folds import Fold

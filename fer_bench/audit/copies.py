@@ -10,8 +10,6 @@ import hashlib
 
 import numpy as np
 from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from fer_bench.arrays import Array
 
@@ -53,6 +51,10 @@ def join(exact: Array, near: Array) -> Array:
     """
     size = int(exact.max(initial=-1)) + 1
     links = exact[near]
+    # Only here: most commands ask whether copies are known, and nothing is.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(links), bool), (links[:, 0], links[:, 1])), shape=(size, size))
     cluster = connected_components(graph, directed=False)[1][exact]
     _, first, inverse = np.unique(cluster, return_index=True, return_inverse=True)

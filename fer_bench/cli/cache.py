@@ -94,7 +94,7 @@ def clear(
     """
     from fer_bench.errors import FerBenchError, bullet_list
     from fer_bench.keeping.programs import FOLDER
-    from fer_bench.networks.source import MEMOS
+    from fer_bench.memos import FOLDERS
     from fer_bench.sizes import format_size
 
     space = _open(cache_dir, None)
@@ -102,7 +102,7 @@ def clear(
     failed = {str(space.folder / name): reason for name, reason in failed.items()}
     freed = sum(row.size for row in removed)
     if everything:
-        for folder in (cache_dir / name for name in (FOLDER, *MEMOS)):
+        for folder in (cache_dir / name for name in (FOLDER, *FOLDERS)):
             size = _size_of(folder)
             failed |= _remove(folder)
             freed += size - _size_of(folder)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fer_bench.cli import options
+from fer_bench.cli.command import imports
 from fer_bench.cli.output import print_json, print_tables
 from fer_bench.reports.table import Table, numbers, texts
 
@@ -28,14 +29,15 @@ def plan(
     """
     runs = options.make_config(context, config)
     settings = runs[0]
-    from fer_bench.registry import Registry
+    with imports():
+        from fer_bench.registry import Registry
 
-    registry = Registry.load()
-    from fer_bench.executors.estimate import estimate
-    from fer_bench.executors.grid import expand
-    from fer_bench.executors.progress import TerminalReporter
-    from fer_bench.executors.resolution import describe_resolution
-    from fer_bench.results.store import Store
+        registry = Registry.load()
+        from fer_bench.executors.estimate import estimate
+        from fer_bench.executors.grid import expand
+        from fer_bench.executors.progress import TerminalReporter
+        from fer_bench.executors.resolution import describe_resolution
+        from fer_bench.results.store import Store
 
     with TerminalReporter(quiet=as_json) as reporter:
         grid = expand(runs, registry, settings.data_folder, settings.cache_folder, reporter)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from fer_bench.cli import options
+from fer_bench.cli.command import imports
 from fer_bench.cli.output import print_json, print_tables
-
-if TYPE_CHECKING:
-    pass
 
 EXAMPLES = """\b
 Examples:
@@ -37,18 +35,18 @@ def run(
     What is stored already is not run again, so repeating a command resumes it. Exit code 1 if a cell failed.
     """
     runs = options.make_config(context, config)
-    from fer_bench.registry import Registry
+    with imports():
+        from fer_bench.executors.progress import TerminalReporter
+        from fer_bench.executors.run import run_grid
+        from fer_bench.registry import Registry
+        from fer_bench.reports import board_records, boards, inflation
+        from fer_bench.reports.leaderboard import build
 
-    registry = Registry.load()
+        registry = Registry.load()
     if tensorboard is not None:
         from fer_bench.reports.tensorboard import TensorBoard
 
         registry.plugins.listen(TensorBoard(tensorboard), "--tensorboard")
-    from fer_bench.executors.progress import TerminalReporter
-    from fer_bench.executors.run import run_grid
-    from fer_bench.reports import board_records, boards, inflation
-    from fer_bench.reports.leaderboard import build
-
     with TerminalReporter(quiet) as reporter:
         finished = run_grid(runs, registry, reporter)
     damaged = list(finished.damaged)

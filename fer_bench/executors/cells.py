@@ -187,7 +187,7 @@ def make_calls(block: Block, frozen: Frozen) -> Calls:
 
 def demand_of(block: Block) -> Demand:
     """Return what a block asks of its backbone."""
-    return demand(block.plan, block.backbone)
+    return demand(block.plan, block.backbone, block.shapes)
 
 
 def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Outcome, cost: Cost) -> Result:

@@ -14,8 +14,6 @@ import numpy as np
 from fer_bench.executors.grid import Grid, Job
 from fer_bench.executors.stored import PlannedRow, describe, find_rows
 from fer_bench.learning.plans import Demand, demand, together
-from fer_bench.networks.prefix import cache_of, missing
-from fer_bench.networks.source import BackboneSource
 from fer_bench.results.store import Store
 
 
@@ -82,12 +80,19 @@ def estimate(grid: Grid, store: Store, cache_dir: Path) -> Forecast:
     jobs = tuple((job, names[store.status(job.cell)]) for job in grid.jobs)
     rows = tuple(find_rows(jobs, store.cells()[0] if store.runs_dir.is_dir() else ()))
     todo = {id(job) for job, status in jobs if status != "done"}
-    cache, images, seconds, samples = cache_of(cache_dir), 0, 0.0, Counter[tuple[str, str, str]]()
+    images, seconds, samples = 0, 0.0, Counter[tuple[str, str, str]]()
+    if not todo:
+        return Forecast(jobs, rows, images, seconds, samples)
+    # Only here: flax takes half a second, which a grid that is done need not spend.
+    from fer_bench.networks.prefix import cache_of, missing
+    from fer_bench.networks.source import BackboneSource
+
+    cache = cache_of(cache_dir)
     for _, group in itertools.groupby(grid.blocks, key=lambda block: (id(block.task), id(block.backbone))):
         demands: list[Demand] = []
         blocks = [block for block in group if any(id(job) in todo for job in block.jobs)]
         for block in blocks:
-            wanted, stages = demand(block.plan, block.backbone), block.backbone.spec.stages
+            wanted, stages = demand(block.plan, block.backbone, block.shapes), block.backbone.spec.stages
             demands.append(wanted)
             trained = sum(int(job.fold.train.sum()) for job in block.jobs if id(job) in todo)
             for phase, start, epochs in wanted.steps:

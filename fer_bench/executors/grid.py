@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -17,8 +18,9 @@ from fer_bench.faces.parameters import Crop, Detection
 from fer_bench.learning import augment
 from fer_bench.learning.identity import identify_strategy
 from fer_bench.learning.plans import check, make_plan
-from fer_bench.networks.backbone import BACKBONE_SEED, identity, resolve_precision
 from fer_bench.networks.devices import check_backend
+from fer_bench.networks.identity import BACKBONE_SEED, identity, resolve_precision
+from fer_bench.networks.shapes import Shapes, shapes_of
 from fer_bench.numerics import NUMERICS
 from fer_bench.privacy import anonymise_component
 from fer_bench.registry import Component, Registry
@@ -89,6 +91,7 @@ class Block:
     strategy: Component[StrategySpec]
     plan: Plan
     jobs: tuple[Job, ...]
+    shapes: Callable[[], Shapes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +138,7 @@ def expand(
         for text in (*config.datasets, *config.train_on, *config.train_with):
             registry.dataset(text)
     check_backend()
-    methods = [_methods(config, registry) for config in runs]
+    methods = [_methods(config, registry, cache_dir) for config in runs]
     views: dict[tuple[Any, ...], View] = {}
     blocks: list[Block] = []
     notes: list[str] = []
@@ -171,6 +174,7 @@ class _Backbone(NamedTuple):
     typed: str
     component: Component[BackboneSpec]
     identity: dict[str, Any]
+    shapes: Callable[[], Shapes]
 
 
 class _Strategy(NamedTuple):
@@ -190,7 +194,7 @@ class _Methods(NamedTuple):
     precision: str
 
 
-def _methods(config: RunConfig, registry: Registry) -> _Methods:
+def _methods(config: RunConfig, registry: Registry, cache_dir: Path) -> _Methods:
     """Resolve the backbones and strategies of a run.
 
     Raises:
@@ -200,7 +204,8 @@ def _methods(config: RunConfig, registry: Registry) -> _Methods:
     for text in config.backbones:
         backbone = registry.backbone(text)
         known = {"text": str(backbone), **identity(backbone, methods.precision)}
-        methods.backbones.append(_Backbone(text, backbone, known))
+        shapes = functools.partial(shapes_of, backbone, known, cache_dir)
+        methods.backbones.append(_Backbone(text, backbone, known, shapes))
     for text in config.strategies:
         strategy = registry.strategy(text)
         plan = make_plan(strategy)
@@ -209,7 +214,7 @@ def _methods(config: RunConfig, registry: Registry) -> _Methods:
         )
         methods.strategies.append(_Strategy(text, strategy, record, plan))
         for backbone in methods.backbones:
-            check(plan, str(strategy), backbone.component)
+            check(plan, str(strategy), backbone.component, backbone.shapes)
     return methods
 
 
@@ -225,9 +230,9 @@ def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], 
     """
     dataset = canonical.from_json(records.DatasetRecord, task.identity())
     # A validation part is the strategy's wish, so it is cut for each; the test parts stay the same.
-    dealt = {
-        share: _cut(splits, task, share) for share in {strategy.plan.validation for strategy in methods.strategies}
-    }
+    shares = {strategy.plan.validation for strategy in methods.strategies}
+    shares = {strategy.plan.validation for strategy in methods.strategies}
+    dealt = {share: _cut(splits, task, share, config.cache_folder) for share in shares}
     if config.split_seeds:
         dealt = {share: _drop_equal(several) for share, several in dealt.items()}
     for backbone in methods.backbones:
@@ -253,12 +258,16 @@ def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], 
                 for seed in (config.seeds if config.split_seeds else [split.seed])
                 for fold in split.folds
             ]
-            yield Block(task, backbone.component, backbone.identity, strategy.component, strategy.plan, tuple(jobs))
+            method = backbone.component, backbone.identity, strategy.component, strategy.plan
+            method = backbone.component, backbone.identity, strategy.component, strategy.plan
+            yield Block(task, *method, tuple(jobs), backbone.shapes)
 
 
-def _cut(splits: Sequence[Split], task: Task, share: float) -> list[tuple[Split, records.ProtocolRecord]]:
+def _cut(
+    splits: Sequence[Split], task: Task, share: float, cache_dir: Path
+) -> list[tuple[Split, records.ProtocolRecord]]:
     """Return splits with a ``share`` of each training part for validation, and what a cell records of them."""
-    dealt = [cut_validation(split, task, share) if share else split for split in splits]
+    dealt = [cut_validation(split, task, share, cache_dir) if share else split for split in splits]
     return [(split, canonical.from_json(records.ProtocolRecord, split.identity)) for split in dealt]
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from fer_bench.errors import PluginError, bullet_list
 from fer_bench.learning import augment, rules
+from fer_bench.networks.shapes import Shapes
 from fer_bench.registry import Component
 from fer_bench.specs import (
     AnswerPhase,
@@ -73,10 +74,16 @@ def _faults(plan: Plan) -> list[str]:
     return faults
 
 
-def check(plan: Plan, strategy: str, backbone: Component[BackboneSpec]) -> None:
+def check(plan: Plan, strategy: str, backbone: Component[BackboneSpec], shapes: Callable[[], Shapes]) -> None:
     """Check a plan against a backbone without computing anything: its parameters are traced, not drawn or loaded.
 
     A backbone that cannot even be traced is left to fail in its cells.
+
+    Args:
+        plan: from `make_plan`.
+        strategy: as the user typed it.
+        backbone: that it will train.
+        shapes: returns the shapes of its parameters; asked only if a phase takes steps.
 
     Raises:
         PluginError: the rules of a phase do not cover each parameter exactly once, or train nothing; or an AnswerPhase
@@ -91,14 +98,14 @@ def check(plan: Plan, strategy: str, backbone: Component[BackboneSpec]) -> None:
     if not phases:
         return
     try:
-        shapes = rules.shapes_of(backbone)
+        known = shapes()
     except KeyboardInterrupt:
         raise
     except BaseException:  # a panic of native code is no Exception
         return
     for phase in phases:
         try:
-            rules.assign(phase, backbone.spec.stages, shapes)
+            rules.assign(phase, backbone.spec.stages, known)
         except (ValueError, re.error) as error:
             raise PluginError(f"Strategy {strategy!r} does not fit backbone {str(backbone)!r}: {error}") from None
 
@@ -117,21 +124,21 @@ class Demand:
     steps: tuple[tuple[str, int, int], ...]
 
 
-def demand(plan: Plan, backbone: Component[BackboneSpec]) -> Demand:
-    """Return what ``plan`` asks of ``backbone``, which it fits (`check`)."""
+def demand(plan: Plan, backbone: Component[BackboneSpec], shapes: Callable[[], Shapes]) -> Demand:
+    """Return what ``plan`` asks of ``backbone``, which it fits; arguments as of `check`."""
     stages = backbone.spec.stages
     phases = [phase for phase in plan.phases if isinstance(phase, GradientPhase)]
     frozen = any(isinstance(phase, ConvexPhase | ReadoutPhase | AnswerPhase) for phase in plan.phases)
     outputs = {(len(stages), 1)} if frozen else set[tuple[int, int]]()
     steps: list[tuple[str, int, int]] = []
     try:
-        shapes = rules.shapes_of(backbone) if phases else {}
+        known = shapes() if phases else {}
     except KeyboardInterrupt:
         raise
     except BaseException:  # a panic of native code is no Exception
         return Demand(frozenset(outputs), ())  # a backbone that cannot even be traced fails in its cells
     for phase in phases:
-        start = rules.boundary(rules.assign(phase, stages, shapes), stages, shapes)
+        start = rules.boundary(rules.assign(phase, stages, known), stages, known)
         start = 0 if augment.needs_images(phase) else start
         steps.append((phase.name, start, phase.epochs))
         if start:

@@ -6,13 +6,8 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-import jax.numpy as jnp
-from flax import nnx
-
 from fer_bench.errors import bullet_list
-from fer_bench.networks.parameters import named
-from fer_bench.registry import Component
-from fer_bench.specs import BackboneParams, BackboneSpec, GradientPhase, Rule
+from fer_bench.specs import GradientPhase, Rule
 
 HEAD = ("head/kernel", "head/bias")
 _SHOWN = 10
@@ -64,20 +59,6 @@ def boundary(rules: Mapping[str, Rule], stages: Sequence[str], shapes: Mapping[s
     """Return the position of the first stage that learns; ``len(stages)`` if the head alone does."""
     moving = {name.partition("/")[0] for name, rule in rules.items() if learns(rule, shapes[name])}
     return next((i for i, stage in enumerate(stages) if stage in moving), len(stages))
-
-
-def shapes_of(backbone: Component[BackboneSpec]) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every parameter of a backbone and of a head of two classes, by name; only traced."""
-    params = backbone.params
-    assert isinstance(params, BackboneParams)
-    factory = backbone.resolve(backbone.spec.build)
-    params = params.model_copy(update={"weights": "random"})
-    module = nnx.eval_shape(lambda: factory(params, rngs=nnx.Rngs(0), compute_dtype=jnp.dtype("float32")))
-    shapes: dict[str, tuple[int, ...]] = {}
-    for stage in backbone.spec.stages:
-        state = nnx.to_pure_dict(nnx.state(getattr(module, stage), nnx.Param))
-        shapes |= {name: leaf.shape for name, leaf in named(stage, state).items()}
-    return shapes | {"head/kernel": (backbone.spec.feature_size, 2), "head/bias": (2,)}
 
 
 def _stages_of(rule: Rule, stages: Sequence[str]) -> tuple[str, ...]:

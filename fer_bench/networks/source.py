@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,15 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fer_bench import atomic, foreign_files
+from fer_bench import memos
 from fer_bench.networks import backbone as backbones
 from fer_bench.networks.backbone import Backbone
+from fer_bench.networks.identity import BACKBONE_SEED
 from fer_bench.networks.meter import forward_flops
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneSpec
-
-MEMOS = ("batches", "flops", "rates", "stages")
-"""Folders of the cache in which facts are remembered."""
 
 
 class BackboneSource:
@@ -26,7 +23,7 @@ class BackboneSource:
 
     Args:
         component: the backbone.
-        identity: from `fer_bench.networks.backbone.identity`.
+        identity: from `fer_bench.networks.identity.identity`.
         cache_dir: where digests, speeds, sizes of batches and operations are remembered.
         warn: told once where they cannot be.
     """
@@ -44,7 +41,7 @@ class BackboneSource:
     @cached_property
     def built(self) -> Backbone:
         """The backbone in memory."""
-        return backbones.build(self.component, self.identity["precision"], seed=backbones.BACKBONE_SEED)
+        return backbones.build(self.component, self.identity["precision"], seed=BACKBONE_SEED)
 
     def afresh(self, seed: int) -> Backbone:
         """Return the backbone with random weights, drawn by ``seed``."""
@@ -90,17 +87,13 @@ class BackboneSource:
 
     def recall(self, kind: str, **more: Any) -> str | None:
         """Return what `remember` was given, or None."""
-        try:
-            return foreign_files.read(self._memo(kind, more), 1 << 20).decode()
-        except (OSError, ValueError):
-            return None
+        known = memos.recall(self.cache_dir, kind, {**self.identity, **more})
+        return None if known is None else known.decode(errors="replace")
 
     def remember(self, kind: str, text: str, **more: Any) -> None:
-        """Keep a fact of this backbone on this machine, one of `MEMOS`; where that fails, warn and go on without."""
-        file = self._memo(kind, more)
+        """Keep a fact of this backbone on this machine, of a kind of `fer_bench.memos`; warn where that fails."""
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            atomic.replace_file(file, f"{text}\n".encode())
+            memos.remember(self.cache_dir, kind, {**self.identity, **more}, f"{text}\n".encode())
         except OSError as error:
             if not self._warned:
                 self._warned = True
@@ -108,10 +101,6 @@ class BackboneSource:
                     f"The cache {str(self.cache_dir)!r} cannot be written ({error.strerror or error}): what was "
                     f"measured of {self.component} is not remembered."
                 )
-
-    def _memo(self, kind: str, more: dict[str, Any]) -> Path:
-        text = json.dumps({**self.identity, **more}, sort_keys=True)
-        return self.cache_dir / kind / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.txt"
 
 
 def _number(text: str | None) -> float | None:

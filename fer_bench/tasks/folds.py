@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from fer_bench.plugin_code import digest_code
 from fer_bench.plugins import CORE
 from fer_bench.registry import Component
 from fer_bench.specs import ProtocolSpec
+from fer_bench.tasks.scikit import remembering
 from fer_bench.tasks.splitters import stratified, stratified_by_group
 from fer_bench.tasks.splitting import noun
 from fer_bench.tasks.task import Task
@@ -94,7 +96,7 @@ class Split:
         return self.protocol.identity()["params"]
 
 
-def cut_validation(split: Split, task: Task, fraction: float) -> Split:
+def cut_validation(split: Split, task: Task, fraction: float, cache_dir: Path | None = None) -> Split:
     """Return the split with a validation part cut out of the training part of each fold.
 
     The part is one fold of as many as ``1 / fraction`` comes to: stratified by label, whole groups where the protocol
@@ -105,14 +107,15 @@ def cut_validation(split: Split, task: Task, fraction: float) -> Split:
         split: from `split`.
         task: the samples that were split.
         fraction: of the training samples, above 0 to 0.5.
+        cache_dir: where dealt parts are remembered.
 
     Raises:
         FerBenchError: a class or group is too rare for that.
     """
-    return replace(split, folds=tuple(_cut(fold, split, task, fraction) for fold in split.folds))
+    return replace(split, folds=tuple(_cut(fold, split, task, fraction, cache_dir) for fold in split.folds))
 
 
-def _cut(fold: Fold, split: Split, task: Task, fraction: float) -> Fold:
+def _cut(fold: Fold, split: Split, task: Task, fraction: float, cache_dir: Path | None) -> Fold:
     if fold.valid.any():
         return fold
     rows = np.flatnonzero(fold.train & (task.part == 0))
@@ -137,7 +140,7 @@ def _cut(fold: Fold, split: Split, task: Task, fraction: float) -> Fold:
                 "validation; take a strategy without validation."
             )
         splitter = stratified_by_group(parts, split.seed)
-    for _, chosen in splitter.split(labels, labels, groups):
+    for _, chosen in remembering(splitter, cache_dir).split(labels, labels, groups):
         valid = mask(rows[chosen], len(task))
         train = fold.train & ~valid
         if groups is not None and task.groups is not None:

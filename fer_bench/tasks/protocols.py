@@ -13,6 +13,7 @@ from fer_bench.errors import FerBenchError, PluginError, bullet_list
 from fer_bench.registry import Component, Registry, settings_of
 from fer_bench.specs import ProtocolSpec
 from fer_bench.tasks.folds import Array, Fold, Split, mask
+from fer_bench.tasks.scikit import remembering
 from fer_bench.tasks.splitters import split_names, split_roles
 from fer_bench.tasks.splitting import Samples, deal, make_splitter, noun
 from fer_bench.tasks.task import Task
@@ -115,7 +116,7 @@ def split(protocol: Component[ProtocolSpec], task: Task, config: RunConfig, seed
     Args:
         protocol: from `choose`.
         task: the samples.
-        config: its leak_free counts.
+        config: its leak_free counts, and folds are remembered in its cache folder.
         seed: of the shuffle.
 
     Raises:
@@ -124,7 +125,7 @@ def split(protocol: Component[ProtocolSpec], task: Task, config: RunConfig, seed
     """
     spec, samples = protocol.spec, samples_of(task, config)
     published, leak_free = spec.groups == "published", bool(config.leak_free)
-    parts = deal(protocol, make_splitter(protocol, samples, seed), samples)
+    parts = deal(protocol, remembering(make_splitter(protocol, samples, seed), config.cache_folder), samples)
     folds = _folds(task, parts, _official_validation(samples) if published else (), spec, drop_own=leak_free)
     for fold in folds:
         _check(fold, task, spec, seed, len(folds))

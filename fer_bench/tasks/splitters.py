@@ -7,17 +7,10 @@ from typing import Any
 
 import numpy as np
 
-# Without stubs: what is made of these classes leaves this module as a `Splitter`.
-from sklearn.model_selection import (  # pyright: ignore[reportMissingTypeStubs]
-    LeaveOneGroupOut,
-    RepeatedStratifiedKFold,
-    StratifiedGroupKFold,
-    StratifiedKFold,
-)
-
 from fer_bench.builtin import FoldsParams, OfficialParams, RepeatedParams
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.specs import Params, SplitRole
+from fer_bench.tasks.scikit import ScikitSplitter
 from fer_bench.tasks.splitting import Array, Samples, Settled, Splitter
 
 # Only where a data set does not declare what its splits are for, as a manifest does not:
@@ -47,12 +40,12 @@ class Parts:
 
 def stratified(folds: int, seed: int) -> Splitter:
     """Return scikit-learn's StratifiedKFold: equal shares of each class in each fold."""
-    return StratifiedKFold(folds, shuffle=True, random_state=seed)
+    return ScikitSplitter("StratifiedKFold", {"n_splits": folds, "shuffle": True, "random_state": seed})
 
 
 def stratified_by_group(folds: int, seed: int) -> Splitter:
     """Return scikit-learn's StratifiedGroupKFold: no group in two folds."""
-    return StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    return ScikitSplitter("StratifiedGroupKFold", {"n_splits": folds, "shuffle": True, "random_state": seed})
 
 
 def settle_auto(params: Params, samples: Samples) -> Settled:
@@ -83,7 +76,8 @@ def kfold(params: FoldsParams, samples: Samples, seed: int) -> Splitter:
 def repeated_kfold(params: RepeatedParams, samples: Samples, seed: int) -> Splitter:
     """Return scikit-learn's RepeatedStratifiedKFold; errors are those of `kfold`."""
     _check_folds(samples, params.folds)
-    return RepeatedStratifiedKFold(n_splits=params.folds, n_repeats=params.repeats, random_state=seed)
+    arguments = {"n_splits": params.folds, "n_repeats": params.repeats, "random_state": seed}
+    return ScikitSplitter("RepeatedStratifiedKFold", arguments)
 
 
 def group_kfold(params: FoldsParams, samples: Samples, seed: int) -> Splitter:
@@ -116,7 +110,7 @@ def leave_one_subject_out(params: Params, samples: Samples, seed: int) -> Splitt
         )
     if _count_groups(samples) < 2:
         raise FerBenchError(f"Data set {samples.name!r} shows one subject here; 'loso' needs two or more.")
-    return LeaveOneGroupOut()
+    return ScikitSplitter("LeaveOneGroupOut", {})
 
 
 def cross(params: Params, samples: Samples, seed: int) -> Splitter:

@@ -12,6 +12,7 @@ from goldens.materials import SIZE, net, picture, view, wave
 from goldens.record import golden, rounded, summary
 
 from fer_bench.networks import answers, backbone, prefix, transforms
+from fer_bench.networks.identity import BACKBONE_SEED, identity
 from fer_bench.networks.parameters import divide, run
 from fer_bench.networks.pictures import Pictures
 from fer_bench.networks.source import BackboneSource
@@ -51,7 +52,7 @@ def pictures(folder: Path) -> dict[str, Any]:
 def stage_outputs(folder: Path) -> dict[str, Any]:
     """Outputs of both stages with mirrored images: computed in two passes, kept by image, read in another order."""
     component = net()
-    source = BackboneSource(component, backbone.identity(component, "float32"), folder)
+    source = BackboneSource(component, identity(component, "float32"), folder)
     cache, labels = prefix.cache_of(folder, 1 << 30), [0, 1, 2] * 12
     some, whole = view(labels, limit=6), view(labels)
 
@@ -75,7 +76,7 @@ def stage_outputs(folder: Path) -> dict[str, Any]:
 @golden(1e-4)
 def whole_network(folder: Path) -> dict[str, Any]:
     """A built network in float32: as the host splits it, and as a phase of gradients runs it."""
-    made = backbone.build(net(), "float32", backbone.BACKBONE_SEED)
+    made = backbone.build(net(), "float32", BACKBONE_SEED)
     images = _images()
     parameters, others = divide(made)
     x = made.prefix(made.state, images, 0)
@@ -98,7 +99,7 @@ def whole_network_bfloat16(folder: Path) -> dict[str, Any]:
     """Products in bfloat16: features, and that they are as far from those of float32 as its rounding brings them."""
     exact, coarse = (
         np.asarray(made.prefix(made.state, _images(), 2))
-        for made in (backbone.build(net(), precision, backbone.BACKBONE_SEED) for precision in ("float32", "bfloat16"))
+        for made in (backbone.build(net(), precision, BACKBONE_SEED) for precision in ("float32", "bfloat16"))
     )
     distance = np.abs(coarse - exact).max() / np.abs(exact).max()
     return {"features": summary(coarse), "type": str(coarse.dtype), "is rounded": bool(2**-12 < distance < 2**-5)}

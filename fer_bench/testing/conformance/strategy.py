@@ -21,6 +21,8 @@ from fer_bench.learning.plans import check, make_plan
 from fer_bench.learning.training import Progress, Training
 from fer_bench.networks import backbone as backbones
 from fer_bench.networks.backbone import Backbone
+from fer_bench.networks.identity import BACKBONE_SEED
+from fer_bench.networks.shapes import trace
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneSpec, GradientPhase, Plan, StrategySpec
 from fer_bench.tasks.folds import Fold
@@ -80,9 +82,7 @@ class Problem:
     def backbone(self, seed: int | None) -> Backbone:
         """Return the tiny backbone: always the same without a seed."""
         if seed not in self.built:
-            self.built[seed] = backbones.build(
-                self.component, "float32", backbones.BACKBONE_SEED if seed is None else seed + 1
-            )
+            self.built[seed] = backbones.build(self.component, "float32", BACKBONE_SEED if seed is None else seed + 1)
         return self.built[seed]
 
     @cached_property
@@ -164,7 +164,7 @@ def covers_every_parameter(subject: StrategySubject) -> Iterator[str]:
     if not any(isinstance(phase, GradientPhase) for phase in subject.plan.phases):
         raise NotApplicable("the strategy has no gradient phase")
     try:
-        check(subject.plan, str(subject.component), subject.large.component)
+        check(subject.plan, str(subject.component), subject.large.component, partial(trace, subject.large.component))
     except PluginError as error:
         yield str(error)
 

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
-from fer_bench.learning.rules import shapes_of
+from fer_bench.networks.shapes import trace
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component
 from fer_bench.testing.conformance import cases
@@ -120,7 +120,7 @@ def test_every_stage_is_found_and_all_numbers_lie_in_one(name):
 def test_names_do_not_depend_on_what_was_built_before():
     keras.layers.Add()  # Keras counts it
     component = Component(SPECS["xception"], SPECS["xception"].params(input_size=71), PLUGIN)
-    first, again = shapes_of(component), shapes_of(component)
+    first, again = trace(component), trace(component)
     assert list(first) == list(again)
     assert first["block1/block1_conv1/kernel"] == (3, 3, 3, 32)
     assert first["block2/conv2d/kernel"] == (1, 1, 64, 128)

@@ -1,0 +1,49 @@
+"""Facts that a machine remembers: each one file in the user's cache folder, under a hash of all that it depends on.
+
+::
+
+    <cache folder>/<kind>/<hash of the key>.memo
+
+A fact that is lost is computed again, so nothing but time depends on these files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fer_bench import atomic, foreign_files
+
+FOLDERS = ("batches", "flops", "folds", "rates", "shapes", "stages")
+"""The kinds of facts, of `fer_bench.networks.source`, `fer_bench.networks.shapes` and `fer_bench.tasks.scikit`."""
+LARGEST = 1 << 30
+"""Bytes of a file, which is read whole."""
+
+
+def recall(cache_dir: Path, kind: str, key: Mapping[str, Any]) -> bytes | None:
+    """Return what was remembered, or None.
+
+    Args:
+        cache_dir: the cache folder.
+        kind: one of `FOLDERS`.
+        key: all that the fact depends on, as plain JSON.
+    """
+    try:
+        return foreign_files.read(_file(cache_dir, kind, key), LARGEST)
+    except (OSError, ValueError):
+        return None
+
+
+def remember(cache_dir: Path, kind: str, key: Mapping[str, Any], content: bytes) -> None:
+    """Remember ``content`` for `recall`; raises OSError where the folder cannot be written."""
+    file = _file(cache_dir, kind, key)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    atomic.replace_file(file, content)
+
+
+def _file(cache_dir: Path, kind: str, key: Mapping[str, Any]) -> Path:
+    text = json.dumps(key, sort_keys=True)
+    return cache_dir / kind / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.memo"
