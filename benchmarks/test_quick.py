@@ -90,4 +90,4 @@ def done(tmp_path_factory):
 
 @pytest.mark.parametrize("command", ["run", "plan", "leaderboard"])
 def test_command_that_finds_all_done(done, command, benchmark):
-    benchmark.pedantic(done[command], rounds=1, warmup_rounds=1)
+    benchmark.pedantic(done, (command,), rounds=1, warmup_rounds=1)
