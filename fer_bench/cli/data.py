@@ -150,9 +150,12 @@ def _status(dataset: Component[DatasetSpec], data_dir: Path) -> dict[str, Any]:
 
 def _prepare(dataset: Component[DatasetSpec], data_dir: Path) -> None:
     from fer_bench.data.prepare import prepare as prepare_dataset
+    from fer_bench.data.understood import describe as describe_data
 
     with show_progress(f"Preparing {dataset}") as (progress,):
         prepared = prepare_dataset(dataset, data_dir, progress)
+    title = f"{dataset}: {len(prepared):,} images"
+    print_tables(Table(title, texts("", "what was understood"), tuple(describe_data(prepared))))
     _report(dataset, prepared, "prepared")
 
 

@@ -32,6 +32,7 @@ from fer_bench.data.names import nearly_equal
 from fer_bench.data.place import Place, locate, stored_params
 from fer_bench.data.prepared import INDEX_FILE, SCHEMA, SUMMARY_FILE, Prepared, describe_file, digest
 from fer_bench.data.records import file_format, quiet
+from fer_bench.data.understood import unused_subjects
 from fer_bench.errors import DataError, FerBenchError
 from fer_bench.registry import Component
 from fer_bench.specs import DatasetSpec
@@ -153,7 +154,12 @@ def _write(
         "samples": len(table),
         "fingerprint": fingerprint(table, builder.label_names),
         "counts": counts,
-        "warnings": [*builder.notices, *compare_counts(counts, expected), *nearly_equal(_names(table, builder))],
+        "warnings": [
+            *builder.notices,
+            *compare_counts(counts, expected),
+            *nearly_equal(_names(table, builder)),
+            *unused_subjects(table),
+        ],
         "source": listing,
         "package": dataset.plugin.distribution,
         "versions": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from fer_bench.data.texts import compute
 from fer_bench.networks import answers
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneSpec
@@ -15,7 +16,9 @@ def notes_on_task(task: Task, split: Split, why: str) -> list[str]:
     """Return what a user should know of a data set's protocol, its labels and its preparation."""
     first, *others = task.parts
     folds = f"{len(split.folds)} fold{'s' if len(split.folds) > 1 else ''}"
-    notes = [f"{first.dataset}: {len(first.rows)} images, {split.text} with {folds} ({why})."]
+    nameless = compute.equal(first.texts("subject"), "").true_count if "subject" in task.known else 0
+    without = f"; {nameless:,} images have no subject" if nameless else ""
+    notes = [f"{first.dataset}: {len(first.rows)} images, {split.text} with {folds} ({why}{without})."]
     if others:
         added = " and ".join(f"{view.dataset} ({len(view.rows)} images)" for view in others)
         trained = "trained on" if split.protocol.spec.trains_on_others else "trained also on"
