@@ -24,7 +24,7 @@ NATIVE = "native"
 """The name for a data set's own labels, which nothing is mapped to."""
 
 _SPELLINGS = {
-    "neutral": ("neutrality", "ne", "calm"),
+    "neutral": ("neutrality", "normal", "ne", "calm"),
     "happiness": ("happy", "ha", "joy"),
     "sadness": ("sad", "sa"),
     "surprise": ("surprised", "su"),

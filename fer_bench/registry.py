@@ -89,13 +89,13 @@ class Component(Generic[SpecT]):
     def _values(self) -> dict[str, Any]:
         """Return the parameters as plain JSON that people share.
 
-        A file goes by its name, for a folder means nothing on another machine; of other texts that a user set, folders,
-        user names and secrets are hidden.
+        A path goes by its last part, for the folders above it mean nothing on another machine; of other texts that a
+        user set, folders, user names and secrets are hidden.
         """
         values, defaults = self.params.model_dump(mode="json"), type(self.params)().model_dump(mode="json")
-        files = self.files()
+        paths = paths_of(type(self.params))
         return {
-            name: files[name].name if name in files else value if value == defaults[name] else hide(value)
+            name: value if value == defaults[name] else Path(value).name if name in paths else hide(value)
             for name, value in values.items()
         }
 
@@ -265,6 +265,11 @@ def settings_of(params: type[Params]) -> dict[str, str]:
 def files_of(params: type[Params]) -> list[str]:
     """Return the parameters that name a file."""
     return [name for name, extra in _extras(params).items() if extra.get("file")]
+
+
+def paths_of(params: type[Params]) -> list[str]:
+    """Return the parameters that name a file or a folder."""
+    return [name for name, extra in _extras(params).items() if extra.get("file") or extra.get("folder")]
 
 
 def _extras(params: type[Params]) -> dict[str, dict[str, Any]]:

@@ -90,7 +90,7 @@ class FerBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     @classmethod
     def manual_path(cls, spec: DatasetSpec, params: DatasetParams) -> PurePath | None:
-        """Return where the user puts the data, below ``<data_dir>/manual``; None if the package makes them itself."""
+        """Return where the user puts the data, below ``<data_dir>/manual`` or absolute; None if nothing is needed."""
         del params
         return PurePath(spec.name) if spec.access else None
 

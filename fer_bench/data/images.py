@@ -22,6 +22,9 @@ from fer_bench.arrays import Array
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 """Raster formats that are read; EPS and its like, which start other programs, are not among them."""
 
+SUFFIXES = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+"""Of the names of files in these formats."""
+
 MAX_PIXELS = 1 << 26
 """Largest image, 67 million pixels: above any camera's picture of a face, below what a decompression bomb asks for."""
 
@@ -39,6 +42,11 @@ _UPRIGHT = {
 
 class ImageError(ValueError):
     """Bytes that do not decode to an image; the message completes the sentence "this file …"."""
+
+
+def is_picture(name: str) -> bool:
+    """Return whether the name of a file ends as those of pictures do, in upper or lower case."""
+    return name.lower().endswith(SUFFIXES)
 
 
 def decode(encoded: bytes) -> Array:

@@ -10,12 +10,12 @@ from pathlib import Path
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.plugins import Kind
-from fer_bench.registry import Registry, files_of
+from fer_bench.registry import Registry, files_of, paths_of
 from fer_bench.specs import BackboneSpec
 
 
 def ask(cell_id: str, config: RunConfig, registry: Registry) -> None:
-    """Refuse to repeat a cell that names local files, or weights that a plugin may download.
+    """Refuse to repeat a cell that names local files or folders, or weights that a plugin may download.
 
     Args:
         cell_id: of the cell, for the message.
@@ -45,9 +45,11 @@ def reaches(config: RunConfig, registry: Registry) -> list[str]:
 
 def _reaches(kind: Kind, text: str, registry: Registry) -> list[str]:
     _, spec, values = registry.read(kind, text)
+    files = files_of(spec.params)
     lines = [
-        f"file {str(Path(str(values[name])).absolute())!r}: parameter {name!r} of {kind} {spec.name!r}"
-        for name in files_of(spec.params)
+        f"{'file' if name in files else 'folder'} {str(Path(str(values[name])).absolute())!r}: parameter {name!r} of "
+        f"{kind} {spec.name!r}"
+        for name in paths_of(spec.params)
         if values.get(name)
     ]
     if isinstance(spec, BackboneSpec):

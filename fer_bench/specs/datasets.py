@@ -16,7 +16,8 @@ class DatasetParams(Params):
     """Parameters that every data set has.
 
     Fields whose ``json_schema_extra`` is ``{"view": True}`` choose among prepared samples; all others choose what
-    is prepared.
+    is prepared. A field with ``{"folder": True}`` is the path of a folder, or empty: a cell records its name, and not
+    where it lies.
     """
 
     split: str = Field("", description="use only this official split", json_schema_extra={"view": True})

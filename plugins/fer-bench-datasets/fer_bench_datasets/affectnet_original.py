@@ -11,9 +11,9 @@ from fer_bench.specs import Sample
 
 from .affectnet_labels import announce_left_out, read_label
 from .crops import Box, crop_samples
-from .csv_table import CsvRow, read_rows
 from .facts import AFFECTNET_SPLITS
 from .layout import LayoutSource
+from .tables import Row, read_rows
 
 LIST_FOLDER = "Manually_Annotated_file_lists"
 LISTS = tuple(f"{folder}{split}.csv" for folder in ("", f"{LIST_FOLDER}/") for split in AFFECTNET_SPLITS)
@@ -37,7 +37,7 @@ def _list_faces(
     for split, path in lists.items():
         malformed = Faults()
         for row in read_rows(source.folder, path, COLUMNS, faults, malformed=malformed) if path else ():
-            where = f"{split}.csv, line {row.line}"
+            where = f"{split}.csv, {row.at}"
             name = row.values["subDirectory_filePath"].strip()
             try:
                 code, box = int(row.values["expression"]), _read_box(row)
@@ -59,7 +59,7 @@ def _list_faces(
     announce_left_out(source, left_out)
 
 
-def _read_box(row: CsvRow) -> Box | None:
+def _read_box(row: Row) -> Box | None:
     """Return the face box, or None where there is none.
 
     Raises:

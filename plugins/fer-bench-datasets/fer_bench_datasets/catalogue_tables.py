@@ -1,18 +1,31 @@
-"""Descriptions of the data sets that a table lists, manifest.csv. Imports nothing heavy."""
+"""Descriptions of data sets of one's own, in folders or in a table, and of EMPATHIC. Imports nothing heavy."""
 
 from __future__ import annotations
 
 from fer_bench.specs import DatasetSpec
 
 from .facts import EMPATHIC_LABELS, meanings
-from .params import EmpathicParams, ManifestParams
+from .params import EmpathicParams, FolderParams, ManifestParams
 
 _FORM = (
-    "a file 'manifest.csv' with the columns path,label{required}, optionally {optional}; any other column is a group "
-    "for group scores. Paths are relative to that folder; the file is UTF-8."
+    "a file 'manifest.csv' (or .tsv, .parquet) with the columns path,label{required}, optionally {optional}; any other "
+    "column is a group for group scores. Paths are relative to that folder; text is UTF-8."
 )
 
 SPECS = (
+    DatasetSpec(
+        name="folder",
+        title="a folder of your own, with one folder of pictures for each class",
+        builder="fer_bench_datasets.folder:Folder",
+        labels=(),
+        identity="maybe",
+        licence="yours to know",
+        citation="your own data",
+        access="Name your folder as in folder[path=faces]: it holds one folder of pictures for each class, such as "
+        "'happy/1.png', or 'train', 'val' and 'test' with these. Who is shown can be told by the names of files, "
+        r"subject=^(P\d+)_, or by a table in the folder, subjects=table.csv, with the columns path,subject.",
+        params=FolderParams,
+    ),
     DatasetSpec(
         name="manifest",
         title="a folder of your own, described by manifest.csv",
@@ -23,7 +36,8 @@ SPECS = (
         citation="your own data",
         access="Put there your images and "
         + _FORM.format(required="", optional="subject,split,sequence")
-        + " For several data sets use manifest[name=my-lab] and the folder 'manifest/my-lab'.",
+        + " For a folder elsewhere use manifest[path=faces]; for several data sets here, manifest[name=my-lab] and the "
+        "folder 'manifest/my-lab'.",
         params=ManifestParams,
     ),
     DatasetSpec(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from fer_bench.data.builder import Faults
+from fer_bench.data.files import FileError
+from fer_bench.data.images import SUFFIXES, is_picture
 from fer_bench.errors import did_you_mean
 from fer_bench.labels import canonical
 from fer_bench.specs import Sample
 
 from .layout import LayoutSource
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 PARTS = ("train", "training", "val", "valid", "validation", "test")
 IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}
 
@@ -28,28 +29,40 @@ def spelling_of(labels: Sequence[str]) -> Spelling:
 
 
 def list_classes(
-    source: LayoutSource, part: Path, labels: Sequence[str], spell: Spelling, faults: Faults, complete: bool = True
+    source: LayoutSource,
+    part: Path,
+    labels: Sequence[str],
+    spell: Spelling,
+    faults: Faults,
+    complete: bool = True,
+    skip: Collection[str] = (),
 ) -> Iterator[tuple[str, Path]]:
     """Yield label and folder of each class in ``part``, in order of the folders' names.
 
-    Files, folders of no class, two folders of one class and, if it must be ``complete``, classes without a folder are
-    faults.
+    Files other than those to ``skip``, folders of no class, two folders of one class and, if it must be ``complete``,
+    classes without a folder are faults.
     """
     found: dict[str, str] = {}
     for entry in sorted(os.scandir(part), key=lambda entry: entry.name):
-        if is_ignored(entry.name):
+        if is_ignored(entry.name) or entry.name in skip:
             continue
         where = source.name(Path(entry.path))
         label = spell(entry.name)
         if not entry.is_dir():
-            faults.add(where, "is a file, expected a folder named after a class")
+            what = "link that leads nowhere" if entry.is_symlink() and not entry.is_file() else "file"
+            faults.add(where, f"is a {what}, expected a folder named after a class")
         elif label is None:
             faults.add(where, f"is not a class of this data set. {did_you_mean(entry.name.lower(), labels)}")
         elif label in found:
             faults.add(where, f"is the class {label!r}, as is {found[label]!r}; remove or merge one of them")
         else:
             found[label] = entry.name
-            yield label, Path(entry.path)
+            try:
+                source.folder.check_inside(Path(entry.path))
+            except FileError as error:
+                faults.add(where, str(error))
+            else:
+                yield label, Path(entry.path)
     for label in labels if complete else ():
         if label not in found:
             faults.add(source.name(part), f"has no folder for the class {label!r}")
@@ -63,12 +76,14 @@ def list_pictures(source: LayoutSource, folder: Path, faults: Faults) -> Iterato
             continue
         empty = False
         path = folder / name
-        if path.suffix.lower() in SUFFIXES:
+        if is_picture(name):
             yield path
+        elif path.is_dir():
+            faults.add(source.name(path), "is a folder, expected pictures; move what it holds up, or remove it")
         else:
-            faults.add(source.name(path), f"is no picture, expected one of {', '.join(sorted(SUFFIXES))}; remove it")
+            faults.add(source.name(path), f"is no picture, expected one of {', '.join(SUFFIXES)}; remove it")
     if empty:
-        faults.add(source.name(folder), "holds no picture")
+        faults.add(source.name(folder), "holds no picture; put some there, or remove it")
 
 
 def joined_parts(source: LayoutSource) -> list[Path]:
@@ -90,9 +105,11 @@ def read_classes(
     faults: Faults,
     split: str = "",
     spell: Spelling | None = None,
+    complete: bool = True,
+    skip: Collection[str] = (),
 ) -> Iterator[Sample]:
-    """Yield the pictures of ``part``, a folder with one folder a class, without identity."""
-    for label, folder in list_classes(source, part, labels, spell or spelling_of(labels), faults):
+    """Yield the pictures of ``part``, a folder with one folder a class, without identity; see `list_classes`."""
+    for label, folder in list_classes(source, part, labels, spell or spelling_of(labels), faults, complete, skip):
         for path in list_pictures(source, folder, faults):
             yield Sample(id=source.name(path), image=path.relative_to(source.root), label=label, split=split)
 

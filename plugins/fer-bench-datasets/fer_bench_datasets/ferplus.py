@@ -18,11 +18,11 @@ from itertools import zip_longest
 from fer_bench.data.builder import Faults
 from fer_bench.specs import Sample
 
-from .csv_table import read_rows
 from .facts import FER2013_LABELS, FERPLUS_LABELS, FERPLUS_VARIANTS
 from .layout import Layout, LayoutBuilder, LayoutSource
 from .params import FerPlusParams
 from .pixel_table import read_pixel_rows
+from .tables import read_rows
 
 VOTES = "fer2013new.csv"
 FACES = ("fer2013.csv", "icml_face_data.csv")
@@ -90,7 +90,7 @@ def _read_votes(name: str, source: LayoutSource, faults: Faults) -> list[tuple[s
                 raise ValueError
         except ValueError:
             wrong = ", ".join(repr(row.values[column]) for column in COLUMNS)
-            faults.add(f"{name}, line {row.line}", f"has the votes {wrong}, expected ten numbers from 0 on")
+            faults.add(f"{name}, {row.at}", f"has the votes {wrong}, expected ten numbers from 0 on")
             continue
         rows.append((row.values["Usage"].strip().lower(), votes))
     return rows

@@ -1,4 +1,4 @@
-"""Any folder of images that a ``manifest.csv`` describes; and EMPATHIC, which is read in the same form."""
+"""Any folder of images that a table describes, ``manifest.csv``; and EMPATHIC, which is read in the same form."""
 
 from __future__ import annotations
 
@@ -12,35 +12,38 @@ from fer_bench.data.files import DataFolder
 from fer_bench.labels import EXPRESSIONS, canonical
 from fer_bench.specs import DatasetParams, DatasetSpec, Sample
 
-from .csv_table import find_file, read_rows
 from .layout import nothing_found
 from .params import EmpathicParams, ManifestParams
+from .tables import SUFFIXES, Headings, find_file, read_rows
 
-FILE = "manifest.csv"
+FILES = tuple(f"manifest{suffix}" for suffix in SUFFIXES)
 COLUMNS = ("path", "label", "subject", "split", "sequence")
+OTHER_HEADINGS = {"path": ("image", "file", "filename"), "label": ("emotion", "expression")}
+"""Column -> names that other people give it."""
 _DRIVE = re.compile(r"[A-Za-z]:|[\\/]")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 @dataclass
 class _Manifest:
-    """The rows of a manifest that can be used, and what is wrong with the others."""
+    """The rows of a manifest that can be used, what is wrong with the others, and how its columns were taken."""
 
     samples: list[Sample] = field(default_factory=list[Sample])
     faults: Faults = field(default_factory=Faults)
+    notices: list[str] = field(default_factory=list[str])
 
 
 class Manifest(FerBuilder):
-    """Reads ``manifest.csv``: columns path, label, optionally subject, split, sequence; all others are groups."""
+    """Reads ``manifest.csv``, ``.tsv`` or ``.parquet``: path, label, maybe subject, split, sequence, and groups."""
 
     required: tuple[str, ...] = ("path", "label")
     """Columns that must be there and filled in."""
 
     @classmethod
     def manual_path(cls, spec: DatasetSpec, params: DatasetParams) -> PurePath:
-        """Return ``manifest``, or ``manifest/<name>`` where a name is set."""
+        """Return the folder that is named, or ``manifest``, or ``manifest/<name>``."""
         assert isinstance(params, ManifestParams)
-        return PurePath(spec.name, params.name)
+        return PurePath(params.path) if params.path else PurePath(spec.name, params.name)
 
     def labels(self, root: Path | None, faults: Faults) -> Sequence[str]:
         """Return the labels of the rows: canonical ones in canonical order, all others sorted."""
@@ -54,12 +57,9 @@ class Manifest(FerBuilder):
 
     def read(self, root: Path | None, faults: Faults) -> Iterator[Sample]:
         """Yield the samples in the order of the rows."""
-        samples = self._manifest.samples
         faults.extend(self._manifest.faults)
-        nameless = sum(not sample.subject for sample in samples)
-        if 0 < nameless < len(samples) and "subject" not in self.required:
-            self.notices.append(f"{nameless:,} of {len(samples):,} rows have no subject")
-        yield from samples
+        self.notices += self._manifest.notices
+        yield from self._manifest.samples
 
     def count(self) -> int | None:
         """Return the number of rows."""
@@ -104,13 +104,14 @@ class Empathic(Manifest):
 
 
 def _read_manifest(root: Path, required: Sequence[str], spec: DatasetSpec) -> _Manifest:
-    path = find_file(root, (FILE,))
+    path = find_file(root, FILES)
     if path is None:
-        raise nothing_found(root, spec.name, repr(FILE), (FILE,), spec.access)
+        raise nothing_found(root, spec.name, " or ".join(map(repr, FILES)), FILES, spec.access)
     manifest = _Manifest()
-    lines: dict[str, tuple[int, str]] = {}
-    for row in read_rows(DataFolder(root), path, required, manifest.faults, optional=COLUMNS):
-        where = f"{path.name}, line {row.line}"
+    headings = Headings(required, COLUMNS, OTHER_HEADINGS)
+    lines: dict[str, tuple[str, str]] = {}
+    for row in read_rows(DataFolder(root), path, headings, manifest.faults, notices=manifest.notices):
+        where = f"{path.name}, {row.at}"
         # A path is taken as it stands: file names may begin or end with a space.
         values = {name: text if name == "path" else text.strip() for name, text in row.values.items()}
         for name in required:
@@ -136,10 +137,10 @@ def _read_manifest(root: Path, required: Sequence[str], spec: DatasetSpec) -> _M
                 line, label = lines[name]
                 other = f", there with the label {label!r}, here with {values['label']!r}"
                 manifest.faults.add(
-                    where, f"repeats the path {name!r} of line {line}{other * (label != values['label'])}; remove one"
+                    where, f"repeats the path {name!r} of {line}{other * (label != values['label'])}; remove one"
                 )
                 continue
-            lines[name] = row.line, values["label"]
+            lines[name] = row.at, values["label"]
             manifest.samples.append(
                 Sample(
                     id=name,

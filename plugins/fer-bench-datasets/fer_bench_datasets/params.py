@@ -2,16 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from fer_bench import paths
+from fer_bench.errors import FerBenchError
 from fer_bench.specs import DatasetParams
 
 from .facts import EMPATHIC_LABELS
 
 
-class ManifestParams(DatasetParams):
+class OwnParams(DatasetParams):
+    """Parameters of data sets that lie in any folder of the user's."""
+
+    path: str = Field(
+        "",
+        description="the folder that holds the pictures, from the working directory on; nothing in it is changed",
+        json_schema_extra={"folder": True},
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, path: str) -> str:
+        try:
+            return str(paths.parse(path).absolute()) if path else ""
+        except FerBenchError as error:
+            raise ValueError(str(error)) from None
+
+
+class FolderParams(OwnParams):
+    """Parameters of ``folder``."""
+
+    subject: str = Field(
+        "",
+        max_length=200,
+        description=r"a regular expression for names of files, whose group is the subject: ^(P\d+)_; other named "
+        "groups, (?P<age>…), are the sequence or groups for group scores",
+    )
+    subjects: str = Field(
+        "", max_length=200, description="a table in the folder with the columns path and subject: CSV, TSV or Parquet"
+    )
+    classes: tuple[str, ...] = Field(
+        (), description="the classes of folders that are numbers, in the order of the numbers"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.subject and self.subjects:
+            raise ValueError("subject and subjects exclude each other; give one of them")
+        return self
+
+
+class ManifestParams(OwnParams):
     """Parameters of ``manifest``."""
 
     name: str = Field(
@@ -28,6 +71,12 @@ class ManifestParams(DatasetParams):
         if name != name.lstrip(". \t\n"):
             raise ValueError("a name of a folder that begins with no dot or space is expected")
         return name
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.name and self.path:
+            raise ValueError("name and path exclude each other; give one of them")
+        return self
 
 
 class EmpathicParams(DatasetParams):

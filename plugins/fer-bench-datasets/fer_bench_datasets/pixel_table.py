@@ -12,7 +12,7 @@ from fer_bench.data.builder import Faults, encode_png
 from fer_bench.data.files import DataFolder
 from fer_bench.errors import did_you_mean
 
-from .csv_table import CsvRow, read_rows
+from .tables import Row, read_rows
 
 SIDE = 48
 USAGES = ("Training", "PublicTest", "PrivateTest")
@@ -45,7 +45,7 @@ def read_pixel_rows(folder: DataFolder, path: Path, labels: Sequence[str], fault
     """
     usages = {name.lower() for name in USAGES}
     for number, row in enumerate(read_rows(folder, path, ("emotion", "pixels", "Usage"), faults)):
-        where = f"{path.name}, line {row.line}"
+        where = f"{path.name}, {row.at}"
         label, usage = _label(row, labels), row.values["Usage"].strip()
         pixels = _pixels(row.values["pixels"])
         if label is None:
@@ -58,7 +58,7 @@ def read_pixel_rows(folder: DataFolder, path: Path, labels: Sequence[str], fault
             yield PixelRow(number, encode_png(pixels), label, usage.lower())
 
 
-def _label(row: CsvRow, labels: Sequence[str]) -> str | None:
+def _label(row: Row, labels: Sequence[str]) -> str | None:
     text = row.values["emotion"].strip()
     return labels[int(text)] if text in {str(code) for code in range(len(labels))} else None
 

@@ -26,6 +26,7 @@ def test_specs():
     specs = {spec.name: spec for spec in fer_bench_datasets.fer_bench_datasets()}
     assert set(specs) == {
         "fer2013",
+        "folder",
         "manifest",
         "empathic",
         "affectnet",

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from messages import says
 
@@ -92,16 +93,6 @@ def test_order_of_labels(component, tmp_path, labels, order):
     assert prepare(component("manifest"), tmp_path).labels == order
 
 
-def test_notices(component, tmp_path):
-    rows = [
-        {"path": "1.png", "label": "happy", "subject": "a"},
-        {"path": "2.png", "label": "Joy", "subject": ""},
-    ]
-    write(tmp_path / "manual" / "manifest", rows)
-    (warning,) = prepare(component("manifest"), tmp_path).warnings
-    assert says(warning, "1 of 2", "no subject")
-
-
 def test_several_of_ones_own(component, tmp_path):
     write(tmp_path / "manual" / "manifest" / "my-lab", [{"path": "1.png", "label": "a"}])
     write(tmp_path / "manual" / "manifest" / "Café 2", [{"path": "1.png", "label": "b"}])
@@ -169,11 +160,61 @@ def test_every_fault_at_once(component, tmp_path):
     assert len(lines) == len(expected)
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_other_tables_and_headings(component, tmp_path, suffix):
+    root = tmp_path / "manual" / "manifest"
+    rows = [
+        {"Image": "a.png", "emotion": "sad", "participant": 7, "age": 30.0},
+        {"Image": "b.png", "emotion": "Happy", "participant": 8, "age": None},
+    ]
+    frame = pd.DataFrame(rows)
+    write(root, [{"path": "a.png"}, {"path": "b.png"}]).unlink()
+    if suffix == ".parquet":
+        frame.set_index("participant", drop=False).rename_axis(None).to_parquet(root / "manifest.parquet")
+    else:
+        frame.to_csv(root / f"manifest{suffix}", index=False, sep="\t" if suffix == ".tsv" else ",")
+    prepared = prepare(component("manifest"), tmp_path)
+    assert prepared.samples["id"].tolist() == ["a.png", "b.png"]
+    assert prepared.samples["group:participant"].tolist() == ["7", "8"]
+    assert prepared.samples["group:age"].tolist() == ["30" if suffix == ".parquet" else "30.0", ""]
+    image, emotion, participant = prepared.warnings
+    assert says(image, f"manifest{suffix}", "'Image'", "'path'")
+    assert says(emotion, "'emotion'", "'label'")
+    assert says(participant, "'participant'", "2 values", "'subject'")
+
+
+def test_headings_that_may_mean_the_same(component, tmp_path):
+    path = write(tmp_path / "manual" / "manifest", [{"path": "1.png"}])
+    path.write_text("image,file,label\n1.png,1.png,sad\n")
+    (line,) = faults_of(component("manifest"), tmp_path)
+    assert says(line, "'manifest.csv'", "'image' and 'file'", "'path'")
+
+
+def test_damaged_parquet(component, tmp_path):
+    root = tmp_path / "manual" / "manifest"
+    root.mkdir(parents=True)
+    (root / "manifest.parquet").write_bytes(b"PAR1 and no more")
+    (line,) = faults_of(component("manifest"), tmp_path)
+    assert says(line, "'manifest.parquet'", "Parquet")
+    pd.DataFrame({"path": ["a.png"], "label": [["sad"]]}).to_parquet(root / "manifest.parquet")
+    (line,) = faults_of(component("manifest"), tmp_path)
+    assert says(line, "'manifest.parquet'", "'label'", "list<")
+
+
+def test_a_folder_elsewhere(component, tmp_path):
+    write(tmp_path / "faces", [{"path": "1.png", "label": "a"}, {"path": "2.png", "label": "b"}])
+    dataset = component(f"manifest[path={tmp_path}/faces]")
+    assert str(dataset) == "manifest[path=faces]"
+    assert prepare(dataset, tmp_path / "data").labels == ("a", "b")
+    with pytest.raises(FerBenchError, match="name and path"):
+        component("manifest[path=faces,name=x]")
+
+
 def test_missing_columns(component, tmp_path):
     path = write(tmp_path / "manual" / "manifest", [{"path": "1.png", "label": "a"}])
-    path.write_text("file,labels\n1.png,a\n")
+    path.write_text("where,labels\n1.png,a\n")
     lines = faults_of(component("manifest"), tmp_path)
-    assert lines[0] == "'manifest.csv': has no column 'path'. Known: 'file', 'labels'."
+    assert lines[0] == "'manifest.csv': has no column 'path'. Known: 'labels', 'where'."
     assert lines[1] == "'manifest.csv': has no column 'label'. Did you mean 'labels'?"
     assert len(lines) == 2
 
