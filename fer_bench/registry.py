@@ -251,6 +251,8 @@ class Registry:
             )
         known = {item.name for _, item in items.values()}
         message = f"Unknown {kind} {name!r}. {did_you_mean(name, known)}"
+        if kind == "dataset" and Path(name).is_dir():
+            message = f"{name!r} is a folder; name it as 'folder[path={brackets.write(name)}]'."
         broken = [plugin.name for plugin in self.plugins if plugin.status == "failed"]
         if broken:
             message += f" Broken plugins: {', '.join(broken)}; see 'fer-bench plugins list'."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fer_bench import console
-from fer_bench.cli import audit
+from fer_bench.cli import audit, data_init
 from fer_bench.cli.command import App
 from fer_bench.cli.data_options import AsJson, DataDir, Names, each, show_progress
 from fer_bench.cli.options import command_for
@@ -53,6 +53,7 @@ IDENTITY = {
 
 app = App(help="List, prepare and verify data sets.", no_args_is_help=True)
 app.command("audit", epilog=audit.EXAMPLES, cls=command_for(*audit.SETTINGS))(audit.audit)
+app.command("init", epilog=data_init.EXAMPLES)(data_init.init)
 
 
 @app.command("list", epilog=LIST_EXAMPLES)
@@ -92,8 +93,10 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Say which data sets are prepared, where their data go, and what is missing."""
+    from fer_bench.data.place import check_data_dir
     from fer_bench.registry import Registry
 
+    check_data_dir(data_dir)
     registry = Registry.load()
     names = datasets or [name for name, _, _ in registry.specs("dataset")]
     rows = [_status(registry.dataset(name), data_dir) for name in names]

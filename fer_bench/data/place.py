@@ -7,19 +7,28 @@ made from it: ``config`` names the parameters that differ from their defaults, `
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import os
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from fer_bench import brackets
 from fer_bench.data.builder import FerBuilder
-from fer_bench.errors import PluginError
+from fer_bench.data.images import is_picture
+from fer_bench.errors import DataError, PluginError
 from fer_bench.registry import Component
 from fer_bench.specs import DatasetSpec
 
 CONFIG_LENGTH = 60
 """Longest readable part of a config's name."""
+LOOKED_AT = 50
+"""How many entries of a folder tell what it holds."""
+PARTS = ("train", "training", "val", "valid", "validation", "test")
+"""How people call the folders of the parts of a data set, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,35 @@ def locate(dataset: Component[DatasetSpec], data_dir: Path) -> Place:
     if manual is None:
         return Place(builder, None, dataset.spec.name, prepared)
     return Place(builder, root / "manual" / manual, manual.as_posix(), prepared)
+
+
+def check_data_dir(data_dir: Path) -> None:
+    """Refuse a data folder that holds folders of pictures, for each class one: fer-bench would write among them.
+
+    Raises:
+        DataError: it looks like that, and holds neither ``manual`` nor ``prepared``.
+    """
+    if not data_dir.is_dir() or (data_dir / "manual").is_dir() or (data_dir / "prepared").is_dir():
+        return
+    for folder in (data_dir, *(entry for entry in _folders(data_dir) if entry.name.lower() in PARTS)):
+        classes = [entry.name for entry in _folders(folder) if _holds_pictures(entry)]
+        if len(classes) > 1:
+            text = f"folder[path={brackets.write(str(data_dir))}]"
+            raise DataError(
+                f"--data-dir {str(data_dir)!r} is a folder of pictures: {', '.join(map(repr, classes))}. fer-bench "
+                "would keep its own files there; nothing was written. Leave that option out, and read the pictures by "
+                f"--dataset {shlex.quote(text)}"
+            )
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the first folders in ``folder``."""
+    return [Path(entry.path) for entry in itertools.islice(os.scandir(folder), LOOKED_AT) if entry.is_dir()]
+
+
+def _holds_pictures(folder: Path) -> bool:
+    """Return whether there is a picture among the first entries of ``folder``."""
+    return any(is_picture(entry.name) for entry in itertools.islice(os.scandir(folder), LOOKED_AT))
 
 
 def config_name(dataset: Component[DatasetSpec]) -> str:

@@ -29,7 +29,7 @@ from filelock import FileLock
 from fer_bench.data.builder import FerBuilder, Progress
 from fer_bench.data.index import GROUP, compare_counts, count_labels, fingerprint, write_index
 from fer_bench.data.names import nearly_equal
-from fer_bench.data.place import Place, locate, stored_params
+from fer_bench.data.place import Place, check_data_dir, locate, stored_params
 from fer_bench.data.prepared import INDEX_FILE, SCHEMA, SUMMARY_FILE, Prepared, describe_file, digest
 from fer_bench.data.records import file_format, quiet
 from fer_bench.data.understood import unused_subjects
@@ -73,6 +73,7 @@ def prepare(dataset: Component[DatasetSpec], data_dir: Path, progress: Progress 
         PluginError: the adapter failed.
         FerBenchError: the folder cannot be written, or the disk is full.
     """
+    check_data_dir(data_dir)
     place = locate(dataset, data_dir)
     listing = _list_files(place.manual)
     prepared = _open(dataset, place.prepared)
@@ -154,12 +155,7 @@ def _write(
         "samples": len(table),
         "fingerprint": fingerprint(table, builder.label_names),
         "counts": counts,
-        "warnings": [
-            *builder.notices,
-            *compare_counts(counts, expected),
-            *nearly_equal(_names(table, builder)),
-            *unused_subjects(table),
-        ],
+        "warnings": [*builder.notices, *compare_counts(counts, expected), *_doubts(table, builder)],
         "source": listing,
         "package": dataset.plugin.distribution,
         "versions": {
@@ -173,13 +169,14 @@ def _write(
     return folder
 
 
-def _names(table: pd.DataFrame, builder: FerBuilder) -> dict[str, list[str]]:
-    """Return the names that people give, by what they name, in the plural."""
+def _doubts(table: pd.DataFrame, builder: FerBuilder) -> list[str]:
+    """Return a warning for each kind of names that look alike, and for subjects that are not taken as such."""
     columns = {"subjects": "subject", "sequences": "sequence", "splits": "split"}
     columns |= {f"values of {name.removeprefix(GROUP)!r}": name for name in table.columns if name.startswith(GROUP)}
     named = {what: table[column].unique().tolist() for what, column in columns.items()}
     # Labels that differ in case only are named with what joins them, see `fer_bench.labels.describe_spellings`.
-    return {"labels": list({name.lower(): name for name in builder.label_names}.values()), **named}
+    labels = list({name.lower(): name for name in builder.label_names}.values())
+    return [*nearly_equal({"labels": labels, **named}), *unused_subjects(table)]
 
 
 def _replace(new: Path, target: Path, scratch: Path) -> None:

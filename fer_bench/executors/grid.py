@@ -132,6 +132,11 @@ def expand(
         FerBenchError: anything about the settings or the data that a user can mend; nothing has been trained by then.
     """
     runs = [configs] if isinstance(configs, RunConfig) else list(configs)
+    if not any("datasets" in config.model_fields_set for config in runs):
+        reporter.say(
+            "No --dataset is given: the faces are drawn by a program, and scores on them say nothing about real ones. "
+            "To read yours, add --dataset 'folder[path=FOLDER]'."
+        )
     # Cheap faults come before slow work: names first, then data.
     for config in runs:
         protocols.find(config, registry)

@@ -9,13 +9,13 @@ from pathlib import Path
 from fer_bench.data.builder import Faults
 from fer_bench.data.files import FileError
 from fer_bench.data.images import SUFFIXES, is_picture
+from fer_bench.data.place import PARTS
 from fer_bench.errors import did_you_mean
 from fer_bench.labels import canonical
 from fer_bench.specs import Sample
 
 from .layout import LayoutSource
 
-PARTS = ("train", "training", "val", "valid", "validation", "test")
 IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}
 
 Spelling = Callable[[str], str | None]

@@ -8,13 +8,14 @@ from pathlib import Path, PurePath
 from fer_bench.data.builder import Faults, FerBuilder
 from fer_bench.data.files import DataFolder
 from fer_bench.errors import DataError
-from fer_bench.labels import EXPRESSIONS, class_of
+from fer_bench.labels import class_of
 from fer_bench.specs import DatasetParams, DatasetSpec, Sample
 
 from .class_folders import PARTS, Spelling, read_classes
 from .folder_hints import Entries, explain
 from .identities import by_name, by_table
 from .layout import LayoutSource
+from .manifest import ordered
 from .params import FolderParams
 
 
@@ -28,7 +29,7 @@ class Folder(FerBuilder):
         return PurePath(params.path or spec.name)
 
     def labels(self, root: Path | None, faults: Faults) -> Sequence[str]:
-        """Return the classes that the folders mean: expressions in canonical order, then all others sorted.
+        """Return the classes that the folders mean, in the order that a manifest of them has.
 
         Raises:
             DataError: there are no folders of two classes or more, or they are numbers that nothing explains.
@@ -54,7 +55,7 @@ class Folder(FerBuilder):
         told = [f"{name!r} is {label!r}" for name in folders if (label := self._spell(name)) and label != name.lower()]
         if told:
             self.notices.append(f"folders are classes by their spelling: {', '.join(told)}")
-        return [*(name for name in EXPRESSIONS if name in known), *sorted(known - set(EXPRESSIONS))]
+        return ordered(known)
 
     def read(self, root: Path | None, faults: Faults) -> Iterator[Sample]:
         """Yield the pictures, part by part and class by class in the order of their names, each with who it shows."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 
@@ -49,11 +49,7 @@ class Manifest(FerBuilder):
         """Return the labels of the rows: canonical ones in canonical order, all others sorted."""
         assert root is not None, "a manifest has a manual folder"
         self._manifest = _read_manifest(root, self.required, self.spec)
-        names = {sample.label for sample in self._manifest.samples if sample.label}
-        spelled = {name: canonical(name) for name in names}
-        if None in spelled.values():
-            return sorted(names)
-        return sorted(names, key=lambda name: (EXPRESSIONS.index(spelled[name] or ""), name))
+        return ordered(sample.label for sample in self._manifest.samples if sample.label)
 
     def read(self, root: Path | None, faults: Faults) -> Iterator[Sample]:
         """Yield the samples in the order of the rows."""
@@ -101,6 +97,14 @@ class Empathic(Manifest):
                 sequence=sample.sequence,
                 groups=sample.groups,
             )
+
+
+def ordered(labels: Iterable[str]) -> list[str]:
+    """Return the distinct labels: in the usual order of expressions if all spell one, else sorted."""
+    spelled = {name: canonical(name) for name in labels}
+    if None in spelled.values():
+        return sorted(spelled)
+    return sorted(spelled, key=lambda name: (EXPRESSIONS.index(spelled[name] or ""), name))
 
 
 def _read_manifest(root: Path, required: Sequence[str], spec: DatasetSpec) -> _Manifest:

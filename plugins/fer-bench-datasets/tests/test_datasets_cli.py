@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
+from messages import says
 from typer.testing import CliRunner
 
 from fer_bench.cli.data import app
 from fer_bench.errors import DataError, FerBenchError
+from fer_bench.testing.layouts.drawing import save_face
 
 SMALL = "synthetic[n=7,size=16]"
 
@@ -114,6 +117,55 @@ def test_prepare_status_verify(call, tmp_path):
     out = call("verify", SMALL)
     assert "7 images verified" in out
     assert ["all", "7", *"1111111"] in [line.split() for line in out.splitlines()]
+
+
+def test_a_folder_becomes_a_manifest(call, tmp_path, monkeypatch):
+    faces = tmp_path / "my faces"
+    for label in ("happy", "bored"):
+        for name in ("P1_0.png", "P2_0.png", "x.png"):
+            save_face(faces / label / name, "fear", len(label), 16)
+    monkeypatch.chdir(tmp_path)
+    out = call("init", r"folder[path=my faces,subject=^(P\d)_]")
+    assert says(out, "6 rows", "path, label, subject", "fer-bench data prepare 'manifest[path=\"my faces\"]'")
+    assert (faces / "manifest.csv").read_bytes().splitlines()[:4] == [
+        *(b"path,label,subject", b"bored/P1_0.png,bored,P1", b"bored/P2_0.png,bored,P2", b"bored/x.png,bored,")
+    ]
+    out = call("prepare", "manifest[path=my faces]")
+    assert says(out, "bored 3, happiness 3", "2, with 2 images each; 2 images without one", "splits", "none")
+    with pytest.raises(FerBenchError) as caught:
+        call("init", "my faces")
+    assert says(str(caught.value), "manifest.csv'", "there already")
+    (faces / "manifest.csv").rename(faces / "Manifest.TSV")
+    with pytest.raises(FerBenchError, match=r"Manifest\.TSV"):
+        call("init", "my faces")
+    (faces / "Manifest.TSV").unlink()
+    (faces / os.fsdecode(b"happy/\xff.png")).write_bytes((faces / "happy" / "x.png").read_bytes())
+    with pytest.raises(FerBenchError, match="UTF-8"):
+        call("init", "my faces")
+    assert not (faces / "manifest.csv").exists()
+    with pytest.raises(DataError, match="no folder"):
+        call("init", "elsewhere")
+
+
+def test_a_folder_of_pictures_is_no_data_folder(call, tmp_path):
+    for part in ("train", "test"):
+        for label in ("happy", "sad"):
+            save_face(tmp_path / "faces" / part / label / "1.png", "fear", 0, 16)
+    for folder in (tmp_path / "faces", tmp_path / "faces" / "train"):
+        for words in (("prepare", SMALL), ("status",)):
+            with pytest.raises(DataError) as caught:
+                call(*words, "--data-dir", str(folder))
+            assert says(str(caught.value), "--data-dir", repr(str(folder)), f"--dataset 'folder[path={folder}]'")
+        assert not (folder / "prepared").exists()
+    call("prepare", SMALL, "--data-dir", str(tmp_path))
+
+
+def test_a_folder_is_no_name_of_a_data_set(call, tmp_path, monkeypatch):
+    (tmp_path / "faces").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FerBenchError) as caught:
+        call("prepare", "faces")
+    assert "'folder[path=faces]'" in str(caught.value)
 
 
 def test_verify_counts(call, tmp_path):

@@ -53,7 +53,7 @@ def fault(read) -> Callable[..., str]:
 
 def test_classes_are_told_by_their_spelling(read):
     prepared = read()
-    assert prepared.labels == ("neutral", "happiness", "bored")
+    assert prepared.labels == ("bored", "happiness", "neutral")
     assert prepared.counts == {"": {"neutral": 4, "happiness": 4, "bored": 4}}
     assert prepared.samples["id"].tolist()[:2] == ["Happy/P00_0.png", "Happy/P00_2.png"]
     (told,) = prepared.warnings
@@ -137,9 +137,9 @@ def test_numbers_are_named_in_their_order(read, fault, faces):
     assert says(fault(), "'0', '2', '10'", "classes=")
     assert says(fault(",classes=[sad,happy]"), "3 folders", "2: 'sad', 'happy'")
     prepared = read(",classes=[angry,joy,puzzled]")
-    assert prepared.labels == ("happiness", "anger", "puzzled")
+    assert prepared.labels == ("anger", "happiness", "puzzled")
     assert prepared.samples.set_index("id")["label"].loc[["0/P00_0.png", "2/P00_0.png", "10/P00_0.png"]].tolist() == [
-        *(1, 0, 2)
+        *(0, 1, 2)
     ]
 
 
@@ -281,7 +281,7 @@ def test_names_in_any_script_and_a_link_that_stays(read, faces):
     (faces / "Happy" / ".DS_Store").touch()
     (faces / "LICENSE").touch()
     prepared = read()
-    assert prepared.labels == ("neutral", "happiness", "悲しい 😀")
+    assert prepared.labels == ("happiness", "neutral", "悲しい 😀")
     assert "Happy/лицо [b].PNG" in prepared.samples["id"].tolist()
     assert "normal/again.png" in prepared.samples["id"].tolist()
     assert says(prepared.warnings[0], "not read", "'LICENSE'")
