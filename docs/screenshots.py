@@ -24,11 +24,14 @@ from playwright.sync_api import sync_playwright
 HERE = Path(__file__).parent / "screenshots"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
 SHOTS = {
-    "light": ({"width": 1280, "height": 620}, "light", False),
-    "row": ({"width": 1100, "height": 900}, "dark", True),
-    "phone": ({"width": 390, "height": 760}, "light", False),
+    "light": ({"width": 1280, "height": 740}, "light", ""),
+    "row": ({"width": 1100, "height": 900}, "dark", "open"),
+    "beside": ({"width": 1280, "height": 900}, "light", "compare"),
+    "phone": ({"width": 390, "height": 760}, "light", "table"),
+    "zoom": ({"width": 640, "height": 450}, "light", "table"),
+    "print": ({"width": 1032, "height": 704}, "light", "print"),
 }
-"""Name -> window, colours, and whether the first row is open."""
+"""Name -> window, colours, and what is done first; ``zoom`` is a window of 1280 pixels at 200 %."""
 
 
 def main(runs: str) -> None:
@@ -39,14 +42,25 @@ def main(runs: str) -> None:
         command = ["leaderboard", "--runs-dir", runs, "--format", "html", "--output", str(page_file)]
         subprocess.run([sys.executable, "-c", "from fer_bench.cli import main; main()", *command], check=True)
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        for name, (window, colours, opened) in SHOTS.items():
-            page = browser.new_context(viewport=window, color_scheme=colours).new_page()
+        for name, (window, colours, action) in SHOTS.items():
+            density = 2 if name == "zoom" else 1
+            context = browser.new_context(viewport=window, color_scheme=colours, device_scale_factor=density)
+            page = context.new_page()
             page.goto(page_file.as_uri())
-            if opened:
-                row = page.locator("details").first
-                row.locator("summary").first.click()
-                row.scroll_into_view_if_needed()
-                page.evaluate("document.querySelector('details').scrollIntoView()")
+            match action:
+                case "open":
+                    page.locator("button.open").first.click()
+                    page.evaluate("document.querySelector('tr.row').scrollIntoView()")
+                case "compare":
+                    for place in (0, 1):
+                        page.locator(".pick").nth(place).check()
+                    page.locator(".see").first.click()
+                case "table":
+                    page.evaluate("document.querySelector('table.board').scrollIntoView()")
+                case "print":
+                    page.emulate_media(media="print")
+                case _:
+                    pass
             target = HERE / f"{name}.png"
             page.screenshot(path=str(target))
             # 64 colours do for text and bars, and a third of the bytes.

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
+from xml.etree import ElementTree
 
 import pytest
 from synthetic_runs import write_runs
 from test_results import UNKNOWN, make_cell, make_result
 
+from fer_bench.registry import Registry
 from fer_bench.reports.leaderboard import build
 from fer_bench.reports.page import to_html
+from fer_bench.results.provenance import collect
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -65,6 +68,13 @@ def page(request, browser, page_file):
     context.close()
 
 
+OPEN_ALL = """() => {
+  document.querySelectorAll("details").forEach((item) => { item.open = true; });
+  document.querySelectorAll("button.open[aria-expanded=false]").forEach((button) => { button.click(); });
+}"""
+SVG = "{http://www.w3.org/2000/svg}"
+
+
 def test_names_stay_text_and_nothing_is_fetched(page_file):
     text = page_file.read_text(encoding="utf-8")
     assert text.count("<script") == 1
@@ -78,15 +88,17 @@ def test_names_stay_text_and_nothing_is_fetched(page_file):
 
 @pytest.mark.slow
 def test_a_hundred_rows_stay_under_three_megabytes(tmp_path):
-    rows = build(write_runs(tmp_path, datasets=10, methods=9, folds=2, n=120).cells()[0])
+    known = collect(Registry.load().plugins)
+    rows = build(write_runs(tmp_path, datasets=10, methods=9, folds=2, n=120, provenance=known).cells()[0])
     assert len(rows) == 100
     assert len(to_html(rows, []).encode()) < 3_000_000
 
 
 def test_it_sorts_by_keyboard(page):
     board = page.locator("table.board").nth(1)
-    column = board.locator("th button").all_inner_texts().index("accuracy %")
-    head, cells = board.locator("th").nth(column), board.locator(f"tbody tr td:nth-child({column + 1})")
+    head = board.locator("th[data-name=accuracy]")
+    column = head.evaluate("(cell) => cell.cellIndex")
+    cells = board.locator(f"tr.row > td:nth-child({column + 1})")
     for direction in ("descending", "ascending"):
         head.locator("button").focus()
         page.keyboard.press("Enter")
@@ -96,16 +108,102 @@ def test_it_sorts_by_keyboard(page):
         assert len(values) > 3
 
 
-def test_it_filters_rows_and_details(page):
+def test_it_filters_rows_and_what_is_open_in_them(page):
+    page.evaluate("document.querySelectorAll('button.open').forEach((button) => button.click())")
     page.locator("#filter").fill("faces-1 fine-tune")
-    assert page.locator("table.board tbody tr:visible").count() == 2
-    assert page.locator("details[data-text]:visible").count() == 2
+    assert page.locator("tr.row:visible").count() == 2
+    assert page.locator("tr.inside:visible").count() == 2
     assert page.locator("#count").inner_text() == "2 rows shown"
 
 
+def test_a_row_opens_in_place_by_keyboard(page):
+    button = page.locator("button.open").first
+    inside = page.locator(f"id={button.get_attribute('aria-controls')}")
+    for expanded in ("true", "false"):
+        button.focus()
+        page.keyboard.press("Enter")
+        assert button.get_attribute("aria-expanded") == expanded
+        assert inside.is_visible() == (expanded == "true")
+    row = page.locator("tr.row").first
+    assert row.evaluate("(row) => row.nextElementSibling.id") == inside.get_attribute("id")
+
+
+def test_the_address_brings_back_what_was_chosen(page):
+    board = page.locator("section.board").nth(1)
+    page.locator("#board").select_option(index=2)
+    page.locator("#filter").fill("faces-0 net")
+    page.locator("#columns summary").click()
+    for key in ("macro-f1", "nll-nats"):
+        page.locator(f"#columns input[value='{key}']").click()
+    board.locator("thead button").filter(has_text="method").click()
+    board.locator("button.open").nth(1).click()
+    for place in (0, 1):
+        board.locator(".pick").nth(place).check()
+    seen = board.locator("tr.row:visible").all_inner_texts()
+    page.wait_for_url("**/*compare=*", timeout=5000)
+    address = page.url
+    page = page.context.new_page()
+    page.goto(address)
+    board = page.locator("section.board").nth(1)
+    assert page.locator("section.board:visible").count() == 1
+    assert board.locator("tr.row:visible").all_inner_texts() == seen
+    assert board.locator("th[data-name=nll-nats]").is_visible()
+    assert not board.locator("th[data-name=macro-f1]").is_visible()
+    assert board.locator("th[data-name=method]").get_attribute("aria-sort")
+    assert board.locator("button.open").nth(1).get_attribute("aria-expanded") == "true"
+    assert board.locator(".beside h3").is_visible()
+
+
+def test_rows_are_compared_side_by_side(page):
+    board = page.locator("section.board").nth(1)
+    rows = board.locator("tr.row").filter(has_not_text="failed")
+    for place in (0, 1):
+        rows.nth(place).locator(".pick").check()
+    board.locator("button.see").focus()
+    page.keyboard.press("Enter")
+    beside = board.locator(".beside")
+    assert page.evaluate("document.activeElement.closest('.beside') !== null")
+    listed = [line.locator("th,td").all_inner_texts() for line in beside.locator("table").first.locator("tr").all()]
+    lines = {title: texts for title, *texts in listed}
+    assert lines["UAR %"] == [rows.nth(place).locator("td").first.inner_text() for place in (0, 1)]
+    first, second = (float(text.split()[0]) for text in lines["UAR %"])
+    (difference,) = (texts for title, texts in lines.items() if title.startswith("difference to"))
+    assert float(difference[1].split()[0].rstrip("*")) == pytest.approx(second - first, abs=0.11)
+    for kind in ("confusion", "classes", "reliability", "loss"):
+        assert beside.locator(f"figure[data-file={kind}]").count() == 2
+    board.locator("button.clear").click()
+    assert not beside.is_visible()
+
+
+def test_figures_are_saved_as_svg(page, tmp_path):
+    board = page.locator("section.board").nth(1)
+    board.locator("button.open").nth(1).click()
+    for kind, shown in (("intervals", "14.3"), ("cost", "1"), ("confusion", "happiness"), ("loss", "12")):
+        with page.expect_download() as download:
+            board.locator(f"figure[data-file={kind}] button.save >> visible=true").first.click()
+        assert download.value.suggested_filename == f"{kind}.svg"
+        download.value.save_as(tmp_path / f"{kind}.svg")
+        figure = ElementTree.parse(tmp_path / f"{kind}.svg").getroot()
+        assert figure.tag == f"{SVG}svg"
+        assert shown in {text.text for text in figure.iter(f"{SVG}text")}
+        assert not [part for part in figure.iter() if part.get("class") or part.tag == f"{SVG}script"]
+    assert {part.get("fill") for part in figure.iter(f"{SVG}polyline")} == {"none"}
+    cells = ElementTree.parse(tmp_path / "confusion.svg").getroot().findall(f"{SVG}rect")
+    shown = page.locator("figure[data-file=confusion] td:visible")
+    darkest = max(int(cell.get_attribute("class").split("h")[1]) for cell in shown.all())
+    assert max(float(cell.get("fill-opacity", 0)) for cell in cells[1:]) == pytest.approx(0.05 * darkest, abs=0.01)
+
+
 def test_a_phone_shows_it_without_sideways_scrolling(page):
-    page.evaluate("document.querySelectorAll('details').forEach((item) => { item.open = true })")
+    page.evaluate(OPEN_ALL)
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    board = page.locator(".scroll:has(> table.board)").nth(1)
+    board.evaluate("(part) => { part.scrollLeft = 200 }")
+    left, right = (board.evaluate(f"(part) => part.getBoundingClientRect().{side}") for side in ("left", "right"))
+    head, name = board.locator("th[data-main]"), board.locator("tr.row th").first
+    assert name.evaluate("(cell) => cell.getBoundingClientRect().left") == pytest.approx(left, abs=1)
+    board.evaluate("(part) => { part.scrollLeft = 0 }")
+    assert head.evaluate("(cell) => cell.getBoundingClientRect().right") <= right, "what orders the rows is cut"
 
 
 def test_schemes_differ_and_the_skip_link_comes_first(page):
@@ -117,12 +215,17 @@ def test_schemes_differ_and_the_skip_link_comes_first(page):
 
 
 def test_failures_charts_and_commands_are_there(page):
-    page.locator("summary").filter(has_text="failed").first.click()
-    opened = page.locator("details[open]").first
-    assert "MemoryError: out of memory <b>here</b>" in opened.inner_text()
+    row = page.locator("tr.row").filter(has_text="failed").filter(has_text="net-1").first
+    row.locator("button.open").click()
+    opened = page.locator(f"id={row.locator('button.open').get_attribute('aria-controls')}")
+    assert not opened.get_by_text("MemoryError").is_visible()
+    opened.locator("summary").filter(has_text="1 failed cell").click()
+    assert "MemoryError: out of memory <b>here</b>" in opened.locator(".failures li").inner_text()
     assert opened.locator("pre").inner_text() == "fer-bench run --dataset faces-0"
     assert opened.locator("svg[aria-label='Reliability diagram'] circle").count() >= 3
     assert opened.locator("svg[aria-label=loss] polyline").count() == 14
+    page.locator("main").locator("xpath=..").locator("> details.failures summary").click()
+    assert page.locator("body > details.failures li").count() == 3, "two rows and a cell that is left out"
 
 
 CONTRAST = """(selector) => {
@@ -136,30 +239,65 @@ CONTRAST = """(selector) => {
     });
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
-  const style = getComputedStyle(cell), panel = getComputedStyle(cell.closest("details")).backgroundColor;
-  const [low, high] = [paint(style.color), paint(panel, style.backgroundColor)].sort((a, b) => a - b);
+  const behind = [];
+  for (let part = cell; part; part = part.parentElement) behind.unshift(getComputedStyle(part).backgroundColor);
+  const [low, high] = [paint(...behind, getComputedStyle(cell).color), paint(...behind)].sort((a, b) => a - b);
   return (high + 0.05) / (low + 0.05);
 }"""
-"""The contrast of a cell's text with its colour, as WCAG 2.2 (1.4.3) defines it."""
+"""The contrast of a text with what lies behind it, as WCAG 2.2 (1.4.3) defines it."""
 
 
-def test_the_darkest_cells_of_heat_maps_can_be_read(page):
-    for selector in ("td.h10", "td.c10"):
-        assert page.evaluate(CONTRAST, selector) >= 4.5
+def test_every_kind_of_text_can_be_read(page):
+    page.evaluate(OPEN_ALL)
+    page.locator(".pick").nth(1).check()
+    kinds = ["td.h10", "td.c10", "td.h10 small", "p.soft", ".warn", "button.open", "tr.base button.open", "tr.base td"]
+    kinds += [".facts td", "button.save", ".see", "th button", "a[download]", "summary", "caption", "#count"]
+    for selector in kinds:
+        assert page.evaluate(CONTRAST, selector) >= 4.5, selector
+
+
+def test_all_controls_have_a_name_and_show_the_focus(page):
+    controls = page.locator("button:visible, input:visible, select:visible, summary:visible, [tabindex='0']:visible")
+    assert controls.count() > 20
+    named = "(control) => control.ariaLabel || control.labels?.length || control.textContent.trim()"
+    unnamed = controls.evaluate_all(f"(all) => all.filter((one) => !({named})(one)).map((one) => one.outerHTML)")
+    assert unnamed == []
+    page.locator("#filter").focus()
+    for _ in range(8):
+        page.keyboard.press("Tab")
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_twice_as_large_it_is_whole(page):
+    page.set_viewport_size({"width": 640, "height": 450})  # 1280 x 900 at 200 %
+    page.evaluate(OPEN_ALL)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 640
 
 
 def test_each_board_begins_with_a_sentence_and_a_picture(page):
     section = page.locator("main > section").nth(1)
     assert section.locator("p.verdict").inner_text().endswith(".")
-    rows = section.locator("table.board tbody tr").count()
+    rows = section.locator("tr.row").count()
     assert section.locator("table.plain circle").count() == rows
     section.locator("summary").filter(has_text="Every two rows").click()
     assert section.locator("details[open] td b").count() > 0
 
 
+def test_without_scripts_all_rows_are_open(browser, page_file):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(page_file.as_uri())
+    assert page.locator("tr.inside").first.is_visible()
+    assert not page.locator("#filter").is_visible()
+    context.close()
+
+
 def test_it_prints_within_a_page(page):
     page.set_viewport_size({"width": 1030, "height": 700})
     page.emulate_media(media="print")
-    page.evaluate("document.querySelectorAll('details').forEach((item) => { item.open = true })")
+    page.evaluate(OPEN_ALL)
     assert page.evaluate("document.documentElement.scrollWidth") <= 1030
+    cut = "(all) => all.filter((part) => part.clientWidth && part.scrollWidth > part.clientWidth + 1)"
+    parts = page.locator(".scroll, pre, td, th")
+    assert parts.evaluate_all(f"(all) => ({cut})(all).map((part) => part.outerHTML.slice(0, 200))") == []
     assert not page.locator("#filter").is_visible()

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fer_bench import atomic, console
+from fer_bench.cli.data_options import DataDir
 from fer_bench.cli.output import PIPE_WIDTH, terminal_text
 from fer_bench.errors import FerBenchError
 from fer_bench.reports.formats import FIGURES
 
 if TYPE_CHECKING:
+    from fer_bench.reports.gallery import Gallery
     from fer_bench.reports.row import Row
 
 EXAMPLES = """\b
@@ -23,6 +25,7 @@ Examples:
   fer-bench leaderboard
   fer-bench leaderboard --format md --output LEADERBOARD.md
   fer-bench leaderboard --format html --output leaderboard.html
+  fer-bench leaderboard --format html --output mine.html --gallery 3
   fer-bench leaderboard --metric macro_f1 --format latex
   fer-bench leaderboard --format latex --columns paper --output board.tex
   fer-bench leaderboard --columns cost
@@ -38,6 +41,7 @@ Columns = Literal["scores", "paper", "cost", "groups", "soft", "variance", "cali
 
 def leaderboard(
     context: typer.Context,
+    data_dir: DataDir,
     runs_dir: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
     form: Annotated[Form, typer.Option("--format", help="How to print it.")] = "terminal",
     metric: Annotated[str, typer.Option(help="Metric that orders, ranks and tells apart the rows.")] = "uar",
@@ -50,6 +54,10 @@ def leaderboard(
     ] = False,
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
     title: Annotated[str, typer.Option(help="Heading of the page and of Markdown.")] = "Leaderboard",
+    authors: Annotated[str, typer.Option(metavar="NAMES", help="Who made the results, below the page's heading.")] = "",
+    gallery: Annotated[
+        int, typer.Option(min=0, max=20, help="Pictures of the most confident errors of each class on the page.")
+    ] = 0,
     figure: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw it into this .svg, .pdf or .png file too.")
     ] = None,
@@ -60,6 +68,41 @@ def leaderboard(
     """Print the leaderboard of everything in a runs folder. The same runs give the same bytes."""
     if figure is not None and figure.suffix not in FIGURES:
         raise FerBenchError(f"--figure {str(figure)!r} ends in none of {', '.join(FIGURES)}.")
+    if gallery and form != "html":
+        raise FerBenchError(f"--gallery {gallery} is for the page: add --format html.")
+    rows, damaged = read_board(context, runs_dir, metric, rope, all_versions)
+    if form == "html":
+        shots = _draw_gallery(rows, gallery, data_dir) if gallery else None
+        from fer_bench.reports.page import to_html
+
+        text = to_html(rows, damaged, columns, title, authors, shots)
+    else:
+        text = _write(form, rows, damaged, columns, title, to_file=output is not None)
+    if figure is not None:
+        from fer_bench.reports import figures
+
+        atomic.write_file(figure, figures.draw(rows, figure_kind, figure.suffix), "the figure")
+    if output is None:
+        console.write(text)
+    else:
+        atomic.write_file(output, text, "the leaderboard")
+
+
+def read_board(
+    context: typer.Context, runs_dir: Path, metric: str, rope: float = 0.01, all_versions: bool = False
+) -> tuple[list[Row], list[str]]:
+    """Return the rows of a runs folder and a message for each cell that was left out; what is amiss is printed as well.
+
+    Args:
+        context: of the command.
+        runs_dir: the folder.
+        metric: name of the metric that orders the rows.
+        rope: as `fer_bench.reports.leaderboard.build` takes it, likewise ``all_versions``.
+        all_versions: whether rows that differ from newer ones in code alone are among them.
+
+    Raises:
+        FerBenchError: the folder holds no cells, or there is no such metric.
+    """
     # Ten thousand cells are a million objects, none of them garbage: not looked through now, nor on leaving.
     gc.disable()
     context.call_on_close(gc.enable)  # for tests, which call this in their own process
@@ -83,15 +126,17 @@ def leaderboard(
         console.warn(f"fer-bench: left out: {message}")
     for message in faults:
         console.warn(f"fer-bench: {message}")
-    text = _write(form, rows, damaged, columns, title, to_file=output is not None)
-    if figure is not None:
-        from fer_bench.reports import figures
+    return rows, damaged
 
-        atomic.write_file(figure, figures.draw(rows, figure_kind, figure.suffix), "the figure")
-    if output is None:
-        console.write(text)
-    else:
-        atomic.write_file(output, text, "the leaderboard")
+
+def _draw_gallery(rows: Sequence[Row], most: int, data_dir: Path) -> dict[str, Gallery]:
+    """Return the errors of each row as pictures, and warn of what they are."""
+    from fer_bench.registry import Registry
+    from fer_bench.reports.gallery import draw
+
+    shots = draw(rows, most, Registry.load(), data_dir)
+    console.warn("fer-bench: the page holds pictures of faces, which are personal data: keep it to yourself.")
+    return shots
 
 
 def _write(
@@ -105,10 +150,6 @@ def _write(
         return csv.write(board_records.to_flat_table(rows))
     if form == "json":
         return json.write(board_records.record(rows, damaged))
-    if form == "html":
-        from fer_bench.reports.page import to_html
-
-        return to_html(rows, damaged, columns, title)
     tables = boards.to_tables(rows, damaged, columns)
     if form == "md":
         return markdown.write(tables, title)

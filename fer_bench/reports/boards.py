@@ -37,7 +37,7 @@ def to_tables(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores")
     ]
     if (ranking := across.rank_across(rows)) is not None:
         tables.append(across.to_table(ranking))
-    return [*tables, Table(notes=tuple(notes(rows, damaged)))]
+    return [*tables, Table(notes=(*notes(rows), *failures(rows, damaged)))]
 
 
 def boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
@@ -147,8 +147,8 @@ def _variant(row: Row) -> str:
     return f"{row.variant}, {row.finished[:16].replace('T', ' ')}" if row.variant else "-"
 
 
-def notes(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
-    """Return what the tables alone do not say."""
+def notes(rows: Sequence[Row]) -> list[str]:
+    """Return what the tables alone do not say: first how to read the columns."""
     said = [standing.explain(rows), *(line for board in boards(rows) for line in standing.find_limits(*board))]
     if few := [row for row in rows if row.interval is not None and row.interval.few_units]:
         said.append(
@@ -157,10 +157,6 @@ def notes(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
         )
     if any(row.synthetic for row in rows):
         said.append("Synthetic faces are drawn by a program; their scores say nothing about real faces.")
-    failed = [row for row in rows if row.failed]
-    for row in failed:
-        cells = "1 failed cell" if row.failed == 1 else f"{row.failed} failed cells"
-        said.append(f"{cells} of {row.dataset} / {row.backbone} / {row.strategy}: {'; '.join(row.errors)}")
     for row in rows:
         if not row.converged:
             said.append(f"{row.dataset} / {row.backbone} / {row.strategy}: training did not converge in every cell.")
@@ -171,8 +167,18 @@ def notes(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
     formats = [(row, row.experiment.numerics) for row in rows if not row.baseline]
     if old := [f"{row.dataset} / {row.backbone} / {row.strategy}" for row, numerics in formats if numerics is None]:
         said.append(f"Of an older format, which a run makes anew: {', '.join(dict.fromkeys(old))}.")
-    said += [f"Left out: {message}" for message in damaged]
     return said
+
+
+def failures(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
+    """Return a line for each row that has failed cells and for each cell that was left out."""
+    said = [
+        f"{row.failed} failed cell{'s' if row.failed > 1 else ''} of {row.dataset} / {row.backbone} / {row.strategy}: "
+        f"{'; '.join(row.errors)}"
+        for row in rows
+        if row.failed
+    ]
+    return [*said, *(f"Left out: {message}" for message in damaged)]
 
 
 def _score(score: Score | None, percent: bool) -> Cell:

@@ -14,7 +14,7 @@ from fer_bench.reports.pairwise import compare_all, find_ranked, name_shortly
 from fer_bench.reports.row import Row
 from fer_bench.reports.standing import PERCENT, write_number
 
-WIDTH, COST_WIDTH, COST_HEIGHT = 300, 520, 260
+WIDTH, COST_WIDTH, COST_HEIGHT = 300, 380, 240
 """Of the intervals and of the plot of costs, CSS pixels."""
 
 TINTS = 10
@@ -114,7 +114,7 @@ def draw_pairs(board: Sequence[Row]) -> dict[str, Any] | None:
                     "tint": f"{'h' if (value > 0) == by.higher_is_better else 'c'}{tint}",
                 }
             )
-        lines.append({"name": name, "cells": cells})
+        lines.append({"id": ranked[i].id[:16], "name": name, "cells": cells})
     return {"lines": lines, "axis": _axis(board), "left_out": len(find_ranked(board)) - len(ranked)}
 
 

@@ -7,45 +7,90 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
-import json
-import shlex
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fer_bench.about import __version__
-from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
-from fer_bench.evaluation.classification import measure_hits, precision_of, recall_of
 from fer_bench.foreign import defuse, one_line
-from fer_bench.reports import across, board_records, boards, charts, pairwise, standing
+from fer_bench.reports import across, board_records, boards, charts, columns, details, pairwise
 from fer_bench.reports.formats import csv
 from fer_bench.reports.formats import json as json_format
+from fer_bench.reports.gallery import Gallery
 from fer_bench.reports.row import Row
-from fer_bench.reports.table import Cell, Column, tabulate, value, words
-from fer_bench.results.canonical import to_json
-from fer_bench.results.records import name_training
+from fer_bench.reports.table import Cell, Column, value, words
 
-BINS = 10
-MAX_CURVES = 20
-"""Cells of a row whose learning curves are drawn."""
+ID = 16
+"""Hexadecimal digits of a row's id in addresses."""
 
 
-def to_html(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores", title: str = "Leaderboard") -> str:
+def to_html(
+    rows: Sequence[Row],
+    damaged: Sequence[str],
+    show: str = "scores",
+    title: str = "Leaderboard",
+    authors: str = "",
+    gallery: Mapping[str, Gallery] | None = None,
+    *,
+    published: bool = False,
+) -> str:
     """Return the page in ASCII; nothing is fetched.
 
     Args:
         rows: of the leaderboard.
         damaged: one message for each cell that was left out.
-        show: which of `boards.EXTRA` to show beside the scores.
+        show: which of `boards.EXTRA` to show beside the scores at first.
         title: what stands above it.
+        authors: who made the results; may be empty.
+        gallery: id of a row -> its errors as pictures, which must not be published.
+        published: whether it is part of a site, which has the files, a feed and a page for each row beside it.
+    """
+    assert not (published and gallery), "pictures of faces are not published"
+    sections = [_section(caption, board, show, gallery or {}, published) for caption, board in boards.boards(rows)]
+    ranking = across.rank_across(rows)
+    summary = across.to_table(ranking) if ranking else None
+    failures = boards.failures(rows, damaged)
+    failed, left_out = sum(row.failed for row in rows), len(damaged)
+    said = [f"{number} cell{'s' if number > 1 else ''} {what}" for number, what in
+            ((failed, "failed"), (left_out, "left out")) if number]  # fmt: skip
+    return render(
+        "page.html",
+        boards=sections,
+        columns=_group(sections),
+        metric=rows[0].metric.title if rows else "",
+        ranking=ranking,
+        across=summary,
+        differences=[list(map(_cell, summary.columns, cells)) for cells in summary.rows] if summary else [],
+        notes=boards.notes(rows),
+        failures=failures,
+        failed=", ".join(said),
+        title=title,
+        authors=authors,
+        gallery=bool(gallery),
+        published=published,
+        made_by=find_versions(rows),
+        finished=max((row.finished for row in rows), default="")[:16].replace("T", " "),
+        files=[
+            (name, name if published else _embed(kind, text))
+            for name, kind, text in (
+                ("leaderboard.csv", "text/csv", csv.write(board_records.to_flat_table(rows))),
+                ("leaderboard.json", "application/json", json_format.write(board_records.record(rows, damaged))),
+            )
+        ],
+    )
+
+
+def render(template: str, *, gallery: bool = False, **values: Any) -> str:
+    """Return a page in ASCII with style, script and content security policy in it.
+
+    Args:
+        template: name of its file.
+        gallery: whether it holds pictures.
+        **values: of the template; all text is escaped, in one line, and steers nothing.
     """
     environment = Environment(
         loader=PackageLoader("fer_bench.reports"),
@@ -57,46 +102,69 @@ def to_html(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores", t
     )
     folder = files("fer_bench.reports") / "templates"
     style, script = ((folder / name).read_text(encoding="ascii") for name in ("page.css", "page.js"))
-    sections: list[dict[str, Any]] = []
-    for caption, board in boards.boards(rows):
-        extra = boards.EXTRA[show](board) if show in boards.EXTRA else []
-        table = tabulate(board, [*boards.fields_of(board), *extra], caption)
-        lines = [
-            {"cells": list(map(_cell, table.columns, cells)), **_details(row)}
-            for cells, row in zip(table.rows, board, strict=True)
-        ]
-        low, high = _range(board)
-        drawn = {
-            "verdict": pairwise.sum_up(board),
-            "intervals": charts.draw_intervals(board),
-            "costs": charts.draw_costs(board),
-            "pairs": charts.draw_pairs(board),
-            "recalls": charts.draw_recalls(board),
-        }
-        sections.append({"title": caption, "columns": table.columns, "rows": lines, "low": low, "high": high, **drawn})
-    ranking = across.rank_across(rows)
-    summary = across.to_table(ranking) if ranking else None
-    page = environment.get_template("page.html").render(
-        boards=sections,
-        interval=standing.INTERVAL,
-        metric=rows[0].metric.title if rows else "",
-        ranking=ranking,
-        across=summary,
-        differences=[list(map(_cell, summary.columns, cells)) for cells in summary.rows] if summary else [],
-        notes=boards.notes(rows, damaged),
-        title=title,
-        finished=max((row.finished for row in rows), default="")[:16].replace("T", " "),
+    page = environment.get_template(template).render(
         version=__version__,
-        files=[
-            ("leaderboard.csv", _embed("text/csv", csv.write(board_records.to_flat_table(rows)))),
-            ("leaderboard.json", _embed("application/json", json_format.write(board_records.record(rows, damaged)))),
-        ],
         style=Markup(style),
         script=Markup(script),
         policy=f"default-src 'none'; style-src {_pin(style)}; script-src {_pin(script)}; "
-        "base-uri 'none'; form-action 'none'",
+        f"{'img-src data:; ' if gallery else ''}base-uri 'none'; form-action 'none'",
+        gallery=gallery,
+        **values,
     )
     return page.encode("ascii", "xmlcharrefreplace").decode("ascii")
+
+
+def find_versions(rows: Sequence[Row]) -> list[str]:
+    """Return the versions of fer-bench that made the first cells of rows, as far as these say."""
+    versions: set[str] = set()
+    for row in rows:
+        try:
+            source = row.cells[0].provenance.code.get("fer-bench")
+        except FerBenchError:
+            continue
+        versions |= {source.version} if source else set()
+    return sorted(versions)
+
+
+def describe(row: Row) -> dict[str, Any]:
+    """Return what an opened row shows, under its name and id."""
+    return {"id": row.id[:ID], "name": row.method, **details.describe(row)}
+
+
+def _section(
+    caption: str, board: Sequence[Row], show: str, gallery: Mapping[str, Gallery], published: bool
+) -> dict[str, Any]:
+    """Return what the page shows of a board."""
+    choices = columns.choose(board, show)
+    return {
+        "id": "board-" + hashlib.sha256(repr(board[0].subject).encode()).hexdigest()[:8],
+        "title": caption,
+        "columns": choices,
+        "verdict": pairwise.sum_up(board),
+        "intervals": charts.draw_intervals(board),
+        "costs": charts.draw_costs(board),
+        "pairs": charts.draw_pairs(board),
+        "recalls": charts.draw_recalls(board),
+        "rows": [
+            {
+                "cells": [_cell(choice.column, choice.field[1](row)) for choice in choices],
+                "baseline": row.baseline,
+                "gallery": gallery.get(row.id),
+                "address": f"rows/{row.id[:ID]}.html" if published else "",
+                **describe(row),
+            }
+            for row in board
+        ],
+    }
+
+
+def _group(sections: Sequence[dict[str, Any]]) -> list[tuple[str, list[columns.Choice]]]:
+    """Return the columns of all boards by the group that they stand under, each once."""
+    known = {choice.key: choice for section in sections for choice in section["columns"]}
+    groups: dict[str, list[columns.Choice]] = {}
+    for choice in known.values():
+        groups.setdefault(choice.group, []).append(choice)
+    return list(groups.items())
 
 
 def _clean(value: object) -> object:
@@ -118,105 +186,3 @@ def _cell(column: Column, cell: Cell) -> dict[str, Any]:
     """Return a cell's text and what it is sorted by."""
     key = value(cell)
     return {"text": words(cell), "key": "-" if key is None else key, "numeric": column.kind == "number"}
-
-
-def _range(board: Sequence[Row]) -> tuple[float, float]:
-    """Return the ends of the axis on which a board's intervals are drawn."""
-    ends = [end for row in board if row.interval for end in (row.interval.low, row.interval.high)]
-    low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
-    margin = 0.05 * (high - low) or 0.01
-    return low - margin, high + margin
-
-
-def _details(row: Row) -> dict[str, Any]:
-    """Return what a row shows when it is opened, as plain numbers and text."""
-    details: dict[str, Any] = {
-        "name": " / ".join(filter(None, (row.backbone, row.strategy, row.trained_on, row.variant))),
-        "interval": row.interval,
-        "score": row.scores.get(row.metric.name),
-        "baseline": row.baseline,
-        "errors": [
-            (name_training(cell.record.training), str(cell.record.fold), cell.error)
-            for cell in row.cells
-            if not cell.ok
-        ],
-        "classes": [],
-        "confusion": [],
-        "recall": [],
-        "precision": [],
-        "reliability": [],
-        "curves": [],
-        "command": "",
-        "provenance": {},
-        "cells_stored": [] if row.baseline else [cell.id[:16] for cell in row.cells],
-    }
-    if row.pooled is not None:
-        true, probabilities = row.pooled.labels, row.pooled.probabilities
-        table = charts.confusion_of(row)
-        shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-        details |= {
-            "classes": list(row.class_names),
-            "confusion": [
-                [(number, share, f"h{round(charts.TINTS * share)}") for number, share in zip(counts, part, strict=True)]
-                for counts, part in zip(table.tolist(), shares.tolist(), strict=True)
-            ],
-            "recall": _numbers(recall_of(table)),
-            "precision": _numbers(precision_of(table)),
-            "reliability": _reliability(true, probabilities),
-        }
-    if not row.baseline:
-        details |= {"curves": _curves(row), **_origin(row)}
-    return details
-
-
-def _numbers(values: Array) -> list[float | None]:
-    return [None if np.isnan(value) else float(value) for value in values]
-
-
-def _reliability(true: Array, probabilities: Array) -> list[dict[str, float]]:
-    """Return mean confidence, share right and share of samples of each bin of confidence that holds any."""
-    confidence, right = probabilities.max(axis=1), measure_hits(true, probabilities)
-    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    return [
-        {
-            "confidence": float(confidence[bins == b].mean()),
-            "right": float(right[bins == b].mean()),
-            "share": float((bins == b).mean()),
-        }
-        for b in np.unique(bins)
-    ]
-
-
-def _curves(row: Row) -> list[dict[str, Any]]:
-    """Return the numeric columns of the cells' histories that have two points or more, scaled to 0 to 1."""
-    measured: dict[str, list[list[float]]] = defaultdict(list)
-    for cell in row.cells[:MAX_CURVES]:
-        try:
-            history = pd.read_csv(io.BytesIO(cell.history()))
-        except (OSError, ValueError):
-            continue
-        for name in history.select_dtypes("number"):
-            values = history[name].dropna().to_numpy(np.float64)
-            if len(values) > 1 and np.isfinite(values).all() and name not in ("epoch", "step"):
-                measured[str(name)].append(values.tolist())
-    curves: list[dict[str, Any]] = []
-    for name, series in measured.items():
-        low, high = min(map(min, series)), max(map(max, series))
-        lines = [[(i / (len(s) - 1), (v - low) / (high - low or 1)) for i, v in enumerate(s)] for s in series]
-        curves.append({"name": name, "low": low, "high": high, "lines": lines})
-    return curves
-
-
-def _origin(row: Row) -> dict[str, Any]:
-    """Return the command and the provenance of a row's first cell."""
-    try:
-        provenance = to_json(row.cells[0].provenance)
-    except FerBenchError:
-        return {"command": "", "provenance": {}}
-    return {
-        "command": shlex.join(provenance.pop("command", ())),
-        "provenance": {
-            key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
-            for key, value in sorted(provenance.items())
-        },
-    }

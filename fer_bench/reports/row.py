@@ -131,6 +131,16 @@ class Row:
         return BASELINE if self.baseline else self.experiment.strategy.text
 
     @property
+    def method(self) -> str:
+        """What tells it from the others of its board: backbone, strategy and, where they do not, the rest."""
+        return " / ".join(filter(None, (self.backbone, self.strategy, self.trained_on, self.variant)))
+
+    @property
+    def id(self) -> str:
+        """Sha256 of what its cells have in common; of the baseline, of the task."""
+        return self.experiment.task_id if self.baseline else self.experiment.id
+
+    @property
     def precision(self) -> Literal["", "float32", "bfloat16"]:
         """Of the products; empty for the baseline."""
         return "" if self.baseline else self.experiment.backbone.precision

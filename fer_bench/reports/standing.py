@@ -66,12 +66,12 @@ def find_limits(title: str, board: Sequence[Row]) -> list[str]:
         said.append(f"{name}: of one seed, so for these trained models only, not for another training.")
     if methods and all(row.split_seeds == 1 < row.seeds for row in methods):
         said.append(f"{name}: all trained on one division into folds: how another one would move scores is not shown.")
-    if random := [_name(row) for row in methods if row.stochastic]:
+    if random := [row.method for row in methods if row.stochastic]:
         said.append(
             f"{name}: {'; '.join(random)}: trained at random, and one seed does not show how much that matters: no "
             "tier and no rank. Run more seeds, such as --seeds 0,1,2,3,4."
         )
-    if weak := [_name(row) for row in methods if row.standing and row.standing.above_baseline is False]:
+    if weak := [row.method for row in methods if row.standing and row.standing.above_baseline is False]:
         said.append(f"{name}: not shown to be better than the majority class: {'; '.join(weak)}.")
     if lacking := max((row.lacking for row in board), default=0):
         cells = max(row.ok for row in board)
@@ -79,13 +79,9 @@ def find_limits(title: str, board: Sequence[Row]) -> list[str]:
     return said
 
 
-def _name(row: Row) -> str:
-    return " / ".join(filter(None, (row.backbone, row.strategy, row.trained_on, row.variant)))
-
-
 def write_number(metric: Metric, value: float, digits: int) -> str:
     """Return a number in points where the metric is shown in percent, else with two digits more."""
-    return f"{100 * value:.{digits}f}" if metric.name in PERCENT else f"{value:.{digits + 2}f}"
+    return f"{100 * value:z.{digits}f}" if metric.name in PERCENT else f"{value:z.{digits + 2}f}"
 
 
 def _interval(row: Row) -> Cell:
