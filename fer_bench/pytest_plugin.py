@@ -14,6 +14,7 @@ import pytest
 from fer_bench.errors import FerBenchError
 
 if TYPE_CHECKING:
+    from fer_bench.reports.gate import GateTerms
     from fer_bench.testing.conformance import Case
 
 
@@ -23,8 +24,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--fer-baseline", metavar="DIR", help="test every row of this frozen baseline")
     group.addoption("--fer-runs-dir", metavar="DIR", default="runs", help="results to test; default: runs")
     group.addoption("--fer-metric", metavar="NAME", default="uar", help="default: uar")
-    group.addoption("--fer-margin", metavar="X", type=float, default=0.02, help="smallest drop that matters; 0.02")
+    group.addoption("--fer-margin", metavar="X|Npt", default="2pt", help="smallest drop that matters; default: 2pt")
     group.addoption("--fer-alpha", metavar="X", type=float, default=0.05, help="error rate of each bound; 0.05")
+    group.addoption(
+        "--fer-underpowered",
+        metavar="warn|fail",
+        default="fail",
+        help="a row that the data cannot decide is skipped or fails; default: fail",
+    )
     group = parser.getgroup("fer-check", "rules that plugins keep (fer-bench plugins check)")
     group.addoption(
         "--fer-check",
@@ -47,15 +54,29 @@ def pytest_collection_modifyitems(
             items += [RuleItem.from_parent(session, name=f"fer-check[{case}]", case=case) for case in cases(name)]
         yield
         if folder := config.option.fer_baseline:
-            from fer_bench.evaluation.installed import find_metric
             from fer_bench.results.baseline import load
 
-            find_metric(config.option.fer_metric)
+            terms = _make_terms(config)
             # The runs are read when a row's test runs, since earlier tests may make them.
-            rows = list(load(Path(folder)))
-            items += [BaselineItem.from_parent(session, name=f"fer-baseline[{row}]", row=row) for row in rows]
+            for row in load(Path(folder)):
+                items.append(BaselineItem.from_parent(session, name=f"fer-baseline[{row}]", row=row, terms=terms))
     except FerBenchError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def _make_terms(config: pytest.Config) -> GateTerms:
+    """Return what the options ask of the gate."""
+    from fer_bench.evaluation.installed import find_metric
+    from fer_bench.reports.gate import GateTerms
+    from fer_bench.sizes import parse_points
+
+    option = config.option
+    return GateTerms(
+        metric=find_metric(option.fer_metric),
+        margin=parse_points(option.fer_margin, "--fer-margin"),
+        alpha=option.fer_alpha,
+        underpowered=option.fer_underpowered,
+    )
 
 
 class MessageItem(pytest.Item):
@@ -85,29 +106,29 @@ class RuleItem(MessageItem):
 
 
 class BaselineItem(MessageItem):
-    """A row of the baseline as a test. UNDERPOWERED fails too: such data could not show a drop."""
+    """A row of the baseline as a test. UNDERPOWERED fails too, unless an option says that it is skipped."""
 
-    def __init__(self, *, row: str, **arguments: Any):
+    def __init__(self, *, row: str, terms: GateTerms, **arguments: Any):
         super().__init__(**arguments)
         self.row = row
+        self.terms = terms
 
     def runtest(self) -> None:
         """Run the gate and look up this row."""
-        option = self.config.option
-        from fer_bench.evaluation.installed import find_metric
         from fer_bench.reports import gate
 
-        folders = Path(option.fer_baseline), Path(option.fer_runs_dir)
+        option = self.config.option
         try:
-            terms = gate.GateTerms(
-                metric=find_metric(option.fer_metric), margin=option.fer_margin, alpha=option.fer_alpha
-            )
-            report = gate.check(*folders, terms)
+            report = gate.check(Path(option.fer_baseline), Path(option.fer_runs_dir), self.terms)
         except FerBenchError as error:
             raise AssertionError(str(error)) from None
         (row,) = (row for row in report.rows if row.name == self.row)
+        message = f"{row.verdict}: {row.name}: {row.message()}"
+        if self.terms.fails(row.verdict):
+            accepted = [f"to accept the drop as meant: {report.acceptance}"] if report.acceptance else []
+            raise AssertionError("\n".join([message, *row.fallen(), *accepted]))
         if row.verdict != "PASS":
-            raise AssertionError(f"{row.verdict}: {row.name}: {row.message()}")
+            pytest.skip(message)
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """Return where the test stands: in the baseline."""

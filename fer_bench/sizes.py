@@ -1,4 +1,4 @@
-"""Numbers of bytes, as people write and read them."""
+"""Numbers with a unit, as people write and read them: bytes, and points of a score."""
 
 from __future__ import annotations
 
@@ -23,6 +23,22 @@ def parse_size(text: str) -> int:
     if size >= 2**63:
         raise FerBenchError(f"{text[:40]!r} is more bytes than a disk can hold; write a size below {2**63} bytes.")
     return int(size)
+
+
+def parse_points(text: str, option: str) -> float:
+    """Return the score in ``"0.02"`` or, in points, ``"2pt"``.
+
+    Args:
+        text: as written.
+        option: that it is the value of, for the message.
+
+    Raises:
+        FerBenchError: it is something else.
+    """
+    match = re.fullmatch(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)\s*(pt)?", text.strip().lower())
+    if match is None:
+        raise FerBenchError(f"{option} {text[:40]!r} is not a number; write a fraction or points, as in 0.02 or 2pt.")
+    return float(match[1]) / (100 if match[2] else 1)
 
 
 def format_size(size: int) -> str:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from hatchling.builders.wheel import WheelBuilder
 from messages import says
+from packaging.requirements import Requirement
 from PIL import Image
 from tiny_run import BASE, invoke
 from typer.testing import CliRunner
@@ -116,7 +118,12 @@ def test_a_new_package_is_complete_and_lean(kind, tmp_path):
     wanted |= {"fer_bench_my_idea/__init__.py", "fer_bench_my_idea/py.typed", f"tests/test_{kind}.py"}
     assert wanted <= files
     workflow = yaml.safe_load((folder / ".github/workflows/test.yml").read_text())
-    assert "${{ matrix.python }}" in str(workflow["jobs"]["test"]["steps"])
+    steps = workflow["jobs"]["test"]["steps"]
+    assert "${{ matrix.python }}" in str(steps)
+    extras = tomllib.loads((folder / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (installed,) = [step["run"] for step in steps if step.get("run", "").startswith("pip install")]
+    assert installed == "pip install '.[test]'", "pip reads dependency groups since 25.1 only"
+    assert [Requirement(text).name for text in extras["test"]] == ["pytest"]
     assert not [file for file in files if "{{" in (folder / file).read_text().replace("${{ matrix", "")]
     for file in folder.rglob("*.py"):
         compile(file.read_text(), str(file), "exec")

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
-from command_line import parse
 from documents import DOCUMENTS, GRID, LANGUAGES, NOT_RUN, ROOT, blocks, command_lines, make_small
 from PIL import Image
 from typer.testing import CliRunner
@@ -105,8 +103,6 @@ def test_the_blocks_run(name, workspace, tmp_path, monkeypatch):
             exec(compile(block.code, where, "exec"), names)
         elif block.language == "toml":
             tomllib.loads(block.code)
-        elif block.language == "yaml":
-            _check_workflow(yaml.safe_load(block.code))
 
 
 def _run(line: str, where: str, folder: Path) -> None:
@@ -145,14 +141,6 @@ def _install(name: str, code: str, site: Path, monkeypatch: pytest.MonkeyPatch) 
     (info / "entry_points.txt").write_text(f"[fer_bench]\n{name} = {module}\n")
     monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.syspath_prepend(str(site))
-
-
-def _check_workflow(workflow: dict[str, dict[str, dict[str, list[dict[str, str]]]]]) -> None:
-    steps = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
-    commands = [step for step in steps if step.startswith("fer-bench ")]
-    assert commands
-    for command in commands:
-        parse(command)
 
 
 def _write_fer2013(folder: Path) -> None:

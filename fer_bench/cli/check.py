@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from fer_bench import atomic, console
 from fer_bench.cli.output import print_tables
+from fer_bench.sizes import parse_points
 
 EXAMPLES = """\b
 Examples:
   fer-bench check --baseline tests/baseline --runs-dir runs
-  fer-bench check --baseline tests/baseline --metric accuracy --margin 0.03 --junit gate.xml
+  fer-bench check --baseline tests/baseline --metric accuracy --margin 3pt --junit gate.xml
+  fer-bench check --baseline tests/baseline --underpowered warn
 
-Exit codes: 0 PASS, 1 FAIL, 2 cannot be compared, 3 UNDERPOWERED.
+Exit codes: 0 PASS, 1 FAIL, 2 cannot be compared, 3 UNDERPOWERED (0 with --underpowered warn).
 """
 
 
@@ -25,16 +27,24 @@ def check(
     baseline: Annotated[Path, typer.Option(help="Folder that 'baseline freeze' wrote.")],
     runs_dir: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
     metric: Annotated[str, typer.Option(help="accuracy, uar, macro_f1, kappa, nll, brier, …")] = "uar",
-    margin: Annotated[float, typer.Option(help="Smallest drop that matters; 0.02 is 2 points.")] = 0.02,
+    margin: Annotated[
+        str, typer.Option(metavar="X|Npt", help="Smallest drop that matters; 2pt (2 points) is 0.02.")
+    ] = "2pt",
     alpha: Annotated[float, typer.Option(help="Share of cases in which each bound may be wrong.")] = 0.05,
     class_margin: Annotated[
-        float | None,
-        typer.Option(help="Smallest drop of a class's recall that matters; 1: no guard.  [default: margin x classes]"),
+        str | None,
+        typer.Option(
+            metavar="X|Npt",
+            help="Smallest drop of a class's recall that matters; 1: no guard.  [default: margin x classes]",
+        ),
     ] = None,
+    underpowered: Annotated[
+        Literal["warn", "fail"], typer.Option(help="How the exit code and all reports count UNDERPOWERED.")
+    ] = "fail",
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write markdown to this file.")] = None,
 ) -> None:
-    """Test each row of a baseline for having got worse, and end in PASS (0), FAIL (1) or UNDERPOWERED (3).
+    """Test whether each row of a baseline got worse: the answer is PASS (0), FAIL (1) or UNDERPOWERED (3).
 
     A paired non-inferiority test over subjects, or sequences or images where no subject is known. A gain never fails.
     """
@@ -42,7 +52,13 @@ def check(
     from fer_bench.reports import gate, gate_formats
     from fer_bench.reports.formats import markdown as markdown_format
 
-    terms = gate.GateTerms(metric=find_metric(metric), margin=margin, alpha=alpha, class_margin=class_margin)
+    terms = gate.GateTerms(
+        metric=find_metric(metric),
+        margin=parse_points(margin, "--margin"),
+        alpha=alpha,
+        class_margin=None if class_margin is None else parse_points(class_margin, "--class-margin"),
+        underpowered=underpowered,
+    )
     report = gate.check(baseline, runs_dir, terms)
     table, summary = gate_formats.to_table(report), gate_formats.summary(report)
     page = markdown_format.write([replace(table, title=f"fer-bench check: {summary}")])
@@ -57,4 +73,4 @@ def check(
             console.write(f"{line}\n")
         if file := os.environ.get("GITHUB_STEP_SUMMARY"):
             atomic.append(Path(file), page, "the report")
-    raise typer.Exit(gate.EXIT_CODES[report.verdict])
+    raise typer.Exit(report.exit_code)

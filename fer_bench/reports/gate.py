@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -14,13 +16,17 @@ from fer_bench.evaluation.guards import METRIC_POWER, SHARE, Answers, join_verdi
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.noninferiority import POWER, NonInferiority, judge_estimates
 from fer_bench.reports.comparison import measure_row
+from fer_bench.reports.falls import Fall, describe, find_fallen_classes, find_fallen_units
 from fer_bench.results.baseline import FrozenRow, load, round_predictions
 from fer_bench.results.canonical import to_json
 from fer_bench.results.predictions import Predictions, pair_trainings
 from fer_bench.results.rows import MethodRow, read_rows
 
 Verdict = Literal["PASS", "FAIL", "UNDERPOWERED"]
+Underpowered = Literal["warn", "fail"]
 EXIT_CODES: dict[Verdict, int] = {"PASS": 0, "FAIL": 1, "UNDERPOWERED": 3}
+HALF = 0.5
+"""A margin from here on is taken for points that were written as a fraction."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,26 +38,31 @@ class GateTerms:
         margin: smallest drop that matters, above 0, in the metric's unit.
         alpha: share of cases in which a PASS, and a FAIL, may be wrong, above 0 and below 0.5.
         class_margin: likewise of the recall of each class; None: as much as moves the UAR by the margin if only this
-            class loses it; 1 or more: no guard.
+            class loses it; 1: no guard.
+        underpowered: whether UNDERPOWERED is a failure or a warning, in the exit code and in every report.
     """
 
     metric: Metric
     margin: float
     alpha: float
     class_margin: float | None = None
+    underpowered: Underpowered = "fail"
 
     def __post_init__(self) -> None:
-        """Raise FerBenchError where a number is out of its range."""
-        if not (0 < self.margin < float("inf") and 0 < self.alpha < 0.5):
-            raise FerBenchError(
-                f"--margin {self.margin:g} and --alpha {self.alpha:g}: expected a margin above 0, such as 0.02 (2 "
-                "points), and alpha between 0 and 0.5, such as 0.05."
-            )
-        if self.class_margin is not None and not self.class_margin > 0:
-            raise FerBenchError(
-                f"--class-margin {self.class_margin:g}: expected a drop of a recall above 0, such as 0.1 (10 points); "
-                "1 for no guard."
-            )
+        """Raise FerBenchError where a value is out of its range; all faults at once."""
+        faults: list[str] = []
+        most = HALF if math.isfinite(self.metric.highest) else math.inf
+        if not 0 < self.margin < most:
+            faults.append(f"--margin {self.margin:g}: {_expect_drop(self.margin, most, '0.02')}")
+        if not 0 < self.alpha < 0.5:
+            faults.append(f"--alpha {self.alpha:g}: expected a share above 0 and below 0.5, such as 0.05")
+        if self.class_margin is not None and not (0 < self.class_margin < HALF or self.class_margin == 1):
+            expected = _expect_drop(self.class_margin, HALF, "0.1")
+            faults.append(f"--class-margin {self.class_margin:g}: {expected}; 1 turns the guard off")
+        if self.underpowered not in get_args(Underpowered):
+            faults.append(f"--underpowered {self.underpowered}: expected 'warn' or 'fail'")
+        if faults:
+            raise FerBenchError(f"The gate cannot test by these options:\n{bullet_list(faults)}")
 
     def limit_classes(self, classes: int) -> float | None:
         """Return the margin of a recall; None for no guard."""
@@ -59,6 +70,17 @@ class GateTerms:
             return None
         limit = self.margin * classes if self.class_margin is None else self.class_margin
         return limit if limit < 1 else None
+
+    def fails(self, verdict: Verdict) -> bool:
+        """Return whether a verdict is a failure."""
+        return verdict == "FAIL" or (verdict == "UNDERPOWERED" and self.underpowered == "fail")
+
+
+def _expect_drop(value: float, most: float, example: str) -> str:
+    """Return what is expected of a margin, with how to write ``value`` points."""
+    below = f" and below {most:g}" if math.isfinite(most) else ""
+    points = f"; for {value:g} points write {value:g}pt or {value / 100:g}" if value >= most else ""
+    return f"expected a drop above 0{below}, such as {example}{points}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +98,8 @@ class CheckedRow:
         samples: distinct samples that were tested.
         trainings: how many of the baseline and of now were compared.
         error: why cells failed; else empty.
+        fallen_classes: of a row that failed its test, the classes that lost right answers.
+        fallen_units: likewise the subjects, sequences or images.
     """
 
     name: str
@@ -89,6 +113,8 @@ class CheckedRow:
     samples: int
     trainings: tuple[int, int]
     error: str
+    fallen_classes: tuple[Fall, ...] = ()
+    fallen_units: tuple[Fall, ...] = ()
 
     def message(self) -> str:
         """Return the finding in words: of the metric, and of each guard that did not pass."""
@@ -98,6 +124,10 @@ class CheckedRow:
         guards += [("since the oldest baseline", self.drift)] if self.drift else []
         told = [f"{name}: {_describe(test, self.unit)}" for name, test in guards if test.verdict != "PASS"]
         return "; ".join([_describe(self.test, self.unit) + self._scope(), *told])
+
+    def fallen(self) -> list[str]:
+        """Return which classes and units fell, a line each; nothing unless a test failed."""
+        return describe(self.fallen_classes, self.fallen_units, self.unit)
 
     def _scope(self) -> str:
         """Return what the finding speaks of."""
@@ -132,18 +162,34 @@ class GateReport:
         new: names of rows that the baseline does not have; they are not tested.
         damaged: messages of cells that were left out.
         terms: what was asked.
+        baseline: its folder; ``runs_dir`` that of the runs.
     """
 
     rows: tuple[CheckedRow, ...]
     new: tuple[str, ...]
     damaged: tuple[str, ...]
     terms: GateTerms
+    baseline: Path
+    runs_dir: Path
 
     @property
     def verdict(self) -> Verdict:
         """The worst of the rows: FAIL, else UNDERPOWERED, else PASS."""
         verdicts = {row.verdict for row in self.rows}
         return next(verdict for verdict in ("FAIL", "UNDERPOWERED", "PASS") if verdict in verdicts)
+
+    @property
+    def exit_code(self) -> int:
+        """Of the command: 0 where nothing fails."""
+        return EXIT_CODES[self.verdict] if self.terms.fails(self.verdict) else 0
+
+    @property
+    def acceptance(self) -> str:
+        """The command that accepts a drop as the new baseline; empty where no test shows one."""
+        if not any(row.verdict == "FAIL" and row.test for row in self.rows):
+            return ""
+        folders = ["--runs-dir", str(self.runs_dir), "--output", str(self.baseline)]
+        return shlex.join(["fer-bench", "baseline", "freeze", *folders, "--forget-oldest"])
 
 
 def check(baseline: Path, runs_dir: Path, terms: GateTerms) -> GateReport:
@@ -170,7 +216,7 @@ def check(baseline: Path, runs_dir: Path, terms: GateTerms) -> GateReport:
         )
     checked = tuple(_check_row(row, rows[name], terms) for name, row in sorted(frozen.items()))
     new = tuple(name for name in rows if name not in frozen)
-    return GateReport(rows=checked, new=new, damaged=tuple(damaged), terms=terms)
+    return GateReport(rows=checked, new=new, damaged=tuple(damaged), terms=terms, baseline=baseline, runs_dir=runs_dir)
 
 
 def _check_row(frozen: FrozenRow, row: MethodRow, terms: GateTerms) -> CheckedRow:
@@ -193,8 +239,9 @@ def _check_row(frozen: FrozenRow, row: MethodRow, terms: GateTerms) -> CheckedRo
         found = judge_classes(_answers(before), _answers(after), margin=limit, alpha=terms.alpha)
         classes = {names[label]: one for label, one in found.items()}
     drift = _test(oldest.predictions, now, terms, SHARE, METRIC_POWER) if oldest else None
+    verdict = join_verdicts([test, *classes.values(), *([drift] if drift else [])])
     return make(
-        verdict=join_verdicts([test, *classes.values(), *([drift] if drift else [])]),
+        verdict=verdict,
         baseline=measure_row(terms.metric, before).value,
         current=measure_row(terms.metric, after).value,
         test=test,
@@ -202,6 +249,8 @@ def _check_row(frozen: FrozenRow, row: MethodRow, terms: GateTerms) -> CheckedRo
         drift=drift,
         trainings=(len(np.unique(before.training)), len(np.unique(after.training))),
         error="",
+        fallen_classes=find_fallen_classes(before, after, names) if verdict == "FAIL" else (),
+        fallen_units=find_fallen_units(before, after) if verdict == "FAIL" else (),
     )
 
 

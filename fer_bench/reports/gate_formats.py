@@ -17,7 +17,10 @@ COLUMNS = (
 
 def to_table(report: GateReport) -> Table:
     """Return a row for each row of the baseline, scores in the metric's unit; notes name what did not pass."""
-    notes = [f"{row.verdict}: {row.name}: {row.message()}" for row in report.rows if row.verdict != "PASS"]
+    notes: list[str] = []
+    for row in report.rows:
+        notes += [f"{row.verdict}: {row.name}: {row.message()}", *row.fallen()] if row.verdict != "PASS" else []
+    notes += [f"to accept the drop as meant: {report.acceptance}"] if report.acceptance else []
     notes += [f"not in the baseline, not tested: {name}" for name in report.new]
     notes += [f"left out: {message}" for message in report.damaged]
     return Table("", COLUMNS, tuple(map(_cells, report.rows)), tuple(notes))
@@ -28,13 +31,17 @@ def summary(report: GateReport) -> str:
     counts = {name: sum(row.verdict == name for row in report.rows) for name in ("PASS", "FAIL", "UNDERPOWERED")}
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     terms = f"margin {report.terms.margin:g}, alpha {report.terms.alpha:g}"
+    tolerated = report.verdict == "UNDERPOWERED" and not report.terms.fails("UNDERPOWERED")
+    told += ", taken as a warning" if tolerated else ""
     return f"{report.verdict}: {told} (paired non-inferiority of {report.terms.metric.title}, {terms})"
 
 
 def to_junit(report: GateReport) -> str:
-    """Return the report as JUnit XML: a test case a row; UNDERPOWERED is a failure too, of a type of its own."""
-    failures = sum(row.verdict != "PASS" for row in report.rows)
-    counts = {"tests": str(len(report.rows)), "failures": str(failures), "errors": "0", "skipped": "0"}
+    """Return the report as JUnit XML: a test case a row; UNDERPOWERED is a failure or, as a warning, a skipped test."""
+    fails = report.terms.fails
+    failures = sum(fails(row.verdict) for row in report.rows)
+    skipped = sum(row.verdict != "PASS" for row in report.rows) - failures
+    counts = {"tests": str(len(report.rows)), "failures": str(failures), "errors": "0", "skipped": str(skipped)}
     root = ElementTree.Element("testsuites", {"name": "fer-bench check", **counts})
     suite = ElementTree.SubElement(root, "testsuite", {"name": f"fer-bench check {report.terms.metric.name}", **counts})
     for row in report.rows:
@@ -42,20 +49,25 @@ def to_junit(report: GateReport) -> str:
         message = visible(row.message())
         if row.verdict == "PASS":
             ElementTree.SubElement(case, "system-out").text = message
+        elif fails(row.verdict):
+            accepted = [f"to accept the drop as meant: {report.acceptance}"] if report.acceptance else []
+            text = "\n".join([message, *map(visible, [*row.fallen(), *accepted])])
+            ElementTree.SubElement(case, "failure", {"type": row.verdict, "message": message}).text = text
         else:
-            ElementTree.SubElement(case, "failure", {"type": row.verdict, "message": message}).text = message
+            ElementTree.SubElement(case, "skipped", {"message": f"{row.verdict}: {message}"})
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def to_annotations(report: GateReport) -> list[str]:
-    """Return workflow commands that GitHub shows beside a change: an error for FAIL, a warning for UNDERPOWERED."""
-    levels = {"FAIL": "error", "UNDERPOWERED": "warning"}
-    return [
-        f"::{levels[row.verdict]} title=fer-bench {row.verdict}::{_escape(f'{row.name}: {row.message()}')}"
-        for row in report.rows
-        if row.verdict != "PASS"
-    ]
+    """Return workflow commands that GitHub shows beside a change: an error for what fails, else a warning."""
+    lines: list[str] = []
+    for row in report.rows:
+        if row.verdict != "PASS":
+            level = "error" if report.terms.fails(row.verdict) else "warning"
+            text = "%0A".join(map(_escape, [f"{row.name}: {row.message()}", *row.fallen()]))
+            lines.append(f"::{level} title=fer-bench {row.verdict}::{text}")
+    return lines
 
 
 def _cells(row: CheckedRow) -> tuple[Cell, ...]:

@@ -17,6 +17,7 @@ from fer_bench.evaluation.paired import McNemarTest, mcnemar_test
 from fer_bench.reports.comparison import measure_row
 from fer_bench.results.canonical import Json, to_json
 from fer_bench.results.predictions import Predictions, pair_trainings
+from fer_bench.results.records import DatasetRecord
 from fer_bench.results.rows import MethodRow
 from fer_bench.results.versions import differences
 
@@ -177,12 +178,21 @@ def pair_rows(first: MethodRow, second: MethodRow) -> tuple[str, tuple[Predictio
             return f"{row.name} has no predictions: {why[0]}", None
     assert first.predictions is not None
     assert second.predictions is not None
-    one, other = first.experiment.dataset, second.experiment.dataset
+    return pair_predictions(
+        (first.experiment.dataset, first.predictions), (second.experiment.dataset, second.predictions)
+    )
+
+
+def pair_predictions(
+    first: tuple[DatasetRecord, Predictions], second: tuple[DatasetRecord, Predictions]
+) -> tuple[str, tuple[Predictions, Predictions] | None]:
+    """Return what `pair_rows` does, of predictions and the data sets that they are of."""
+    (one, before), (other, after) = first, second
     if one.classes != other.classes:
         return f"other classes: {', '.join(one.classes)} and {', '.join(other.classes)}", None
     if one.fingerprint != other.fingerprint:
         return "other data", None
-    left, right = pair_trainings(first.predictions, second.predictions)
+    left, right = pair_trainings(before, after)
     if not len(left):
         return "no samples were tested by both", None
     labels = np.zeros(int(left.sample.max()) + 1, np.int32)
