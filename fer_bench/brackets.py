@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, reword
 
 LONGEST = 4096
 """Characters of the whole text."""
@@ -160,8 +160,10 @@ def describe_fault(fault: ErrorDetails, most: int = 200) -> str:
         fault: of ``ValidationError.errors()``.
         most: characters that are shown of a value.
     """
-    what, where = fault["msg"].removeprefix("Value error, "), " ".join(map(str, fault["loc"]))
+    what, where = reword(fault["type"], fault["msg"]), " ".join(map(str, fault["loc"]))
     if not where:
         return what
+    if fault["type"] == "missing":
+        return f"{where}: {what}"
     value = repr(fault["input"])
     return f"{where}: {what}" if value in what else f"{where}: {what}, got {value[:most]}{' …' * (len(value) > most)}"

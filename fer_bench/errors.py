@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -39,6 +40,25 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if not names:
         return "None is available."
     return f"Known: {', '.join(repr(known_name) for known_name in names)}."
+
+
+def reword(kind: str, message: str) -> str:
+    """Return what pydantic says of a value, in the words of fer-bench's messages.
+
+    Args:
+        kind: type of the fault, as in ``ValidationError.errors()``.
+        message: its text.
+
+    Example:
+        >>> reword("greater_than", "Input should be greater than 0")
+        'expected a number greater than 0'
+    """
+    fixed = {"missing": "is missing", "extra_forbidden": "is not known here"}
+    if kind in fixed:
+        return fixed[kind]
+    message = re.sub(r"^(Value error|Assertion failed), ", "", message)
+    message = re.sub(r"^Input should be (?=greater|less)", "expected a number ", message)
+    return re.sub(r"^Input should be ", "expected ", message)
 
 
 def bullet_list(lines: Sequence[str], most: int = 50) -> str:

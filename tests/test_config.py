@@ -116,7 +116,7 @@ def test_the_faults_of_all_runs_are_named_at_once(tmp_path):
     file.write_text("runs:\n- {fold: 3}\n- {runs_dir: here}\n- {folds: 1}\n")
     with pytest.raises(FerBenchError) as caught:
         RunConfig.read(file, {})
-    for message in ("run 1:", "unknown key 'fold'", "run 2: 'runs_dir' is the same", "run 3:", "folds: Input"):
+    for message in ("run 1:", "unknown key 'fold'", "run 2: 'runs_dir' is the same", "run 3:", "folds: expected"):
         assert message in str(caught.value)
     file.write_text("runs: {folds: 3}\n")
     with pytest.raises(FerBenchError, match=r"'runs' .* a list"):

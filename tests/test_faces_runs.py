@@ -236,4 +236,4 @@ def test_options_of_the_detector_out_of_range(tiny, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert says(error, "face_size:", "16", "8")
     assert says(error, "face_thresholds 1:", "1")
-    assert "face_thresholds 2: Field required" in error
+    assert "face_thresholds 2: is missing" in error

@@ -290,8 +290,14 @@ def test_damaged_and_newer_baselines_are_refused(frozen):
     record = json.loads(index.read_text())
     index.write_text(json.dumps({**record, "schema": 99}))
     assert "newer fer-bench (schema 99" in str(gate(frozen).exception)
-    index.write_text("{")
-    assert "cannot be read" in str(gate(frozen).exception)
+    for content, parts in (
+        ("{", ("cannot be read", "JSON")),
+        ("[1, 2]", ("expected an object",)),
+        ('{"schema": 1, "rows": [{"name": "x"}]}', ("schema 2", "rows.0.dataset is missing", "rows.0.file is missing")),
+        (json.dumps({**record, "rows": record["rows"] * 2}), ("net / probe' 2 times", row.name, "missing")),
+    ):
+        index.write_text(content)
+        assert says(str(gate(frozen).exception), *parts)
 
 
 @pytest.mark.parametrize("what", ["index", "row"])

@@ -9,6 +9,7 @@ import io
 import json
 import re
 import stat
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -119,18 +120,25 @@ def load(folder: Path) -> dict[str, FrozenRow]:
                 f"{BASELINE_SCHEMA}): update fer-bench, or freeze it again."
             )
         index = canonical.read(BaselineIndex, content)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise FerBenchError(f"{str(index_file)!r} cannot be read: {error}. {hint}") from None
+    except ValueError as error:
+        raise FerBenchError(
+            f"{str(index_file)!r} cannot be read as a baseline of schema {BASELINE_SCHEMA} or older: {error}. {hint}"
+        ) from None
     if not index.rows:
         raise FerBenchError(f"The baseline {str(folder)!r} has no rows. {hint}")
     rows: dict[str, FrozenRow] = {}
-    faults: list[str] = []
+    counts = Counter(row.name for row in index.rows)
+    faults = [f"{INDEX} names the row {name!r} {count} times" for name, count in counts.items() if count > 1]
     oldest: dict[str, FrozenRow] = {}
     for entries, made in ((index.oldest, oldest), (index.rows, rows)):
         for entry in entries:
             try:
                 made[entry.name] = FrozenRow(entry, _read_row(folder, entry), oldest.get(entry.name))
-            except (ValueError, pa.ArrowException) as error:
+            except pa.ArrowException as error:
+                faults.append(f"{entry.file} holds no predictions: {error}")
+            except ValueError as error:
                 faults.append(f"{entry.file} {error}")
     if faults:
         raise FerBenchError(

@@ -14,6 +14,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Field, StrictFloat, StrictInt, TypeAdapter, ValidationError
 
+from fer_bench.errors import reword
+
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 Count = Annotated[StrictInt, Field(ge=0, lt=2**63)]
@@ -77,5 +79,8 @@ def _checked(work: Callable[[], T]) -> T:
     try:
         return work()
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc']))} {fault['msg']}".strip() for fault in error.errors()[:5]]
+        faults = [
+            f"{'.'.join(map(str, fault['loc']))} {reword(fault['type'], fault['msg'])}".strip()
+            for fault in error.errors()[:5]
+        ]
         raise ValueError("; ".join(faults)) from None

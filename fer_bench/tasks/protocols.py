@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from fer_bench import brackets
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError, PluginError, bullet_list
 from fer_bench.registry import Component, Registry, settings_of
@@ -88,7 +89,7 @@ def settle(
     except ValidationError as error:
         raise PluginError(
             f"Plugin {asked.plugin.name!r}: protocol {str(asked)!r} settles on {taken.spec.name!r} with {values!r}, "
-            f"which is not allowed: {error.errors()[0]['msg']}."
+            f"which is not allowed: {brackets.describe_fault(error.errors()[0])}."
         ) from None
 
 

@@ -8,7 +8,7 @@ from typing import Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.errors import FerBenchError, bullet_list, reword
 from fer_bench.labels import EXPRESSIONS, canonical
 from fer_bench.specs import LARGEST_SIDE
 
@@ -119,7 +119,7 @@ class Card(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             faults = [
-                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}".removeprefix(": ").replace("Value error, ", "")
+                f"{'.'.join(map(str, fault['loc']))}: {reword(fault['type'], fault['msg'])}".removeprefix(": ")
                 for fault in error.errors()
             ]
             raise ValueError(f"the card {file!r} is not valid:\n{bullet_list(faults, len(faults))}") from None

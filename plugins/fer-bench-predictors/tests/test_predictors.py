@@ -112,7 +112,7 @@ def test_a_card_needs_what_would_have_to_be_guessed(tmp_path):
     (tmp_path / "card.yaml").write_text("title: a model\nsize: 3\n")
     with pytest.raises(FerBenchError) as caught:
         Card.of(str(tmp_path / "card.yaml"))
-    for part in ("labels", "value_range", "layout", "output", "trained_on", "size: Extra inputs"):
+    for part in ("labels", "value_range", "layout", "output", "trained_on", "size: is not known"):
         assert part in str(caught.value)
     with pytest.raises(FerBenchError, match="No such file"):
         Card.of(str(tmp_path / "none.yaml"))
