@@ -53,8 +53,8 @@ def commands() -> str:
         "Every command has `--help` with the same text. `fer-bench --version` prints the version, "
         "`fer-bench --install-completion` teaches the shell to complete commands and options, "
         "`--show-completion` prints that script instead.\n",
-        "Exit codes: 0 all done, 1 a cell, plugin or check failed (what a command means by it stands there), 2 "
-        "something to mend, 3 UNDERPOWERED (`check` alone), 130 interrupted. Names of components are "
+        "Exit codes: 0 all done, 1 a cell, plugin or check failed (each command says what it means), 2 "
+        "something to correct, 3 UNDERPOWERED (only `check`), 130 interrupted. Names of components are "
         "`name[param=value,…]`, in quotes, since shells read brackets.\n",
     ]
     parts += [_command(path, command) for path, command in subcommands(root)]
@@ -155,7 +155,7 @@ def specifications() -> str:
         raise SystemExit(f"GROUPS in {__file__} and the classes of fer_bench.specs differ: {sorted(named ^ own)}")
     intro = (
         "What plugins return, and what a data set's builder yields. All are keyword-only; the dataclasses are frozen. "
-        "Whatever is heavy is named as a reference, `package.module:attribute`, which the host imports when somebody "
+        "Heavy code is named by a reference, `package.module:attribute`, which the host imports when somebody "
         f"uses it. Import them from `fer_bench.specs`; this is version {specs.INTERFACE_VERSION} of the interface "
         "(`FER_BENCH_INTERFACE`, see [Hooks](hooks.md)).\n"
     )

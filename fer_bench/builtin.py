@@ -89,7 +89,7 @@ def fer_bench_protocols() -> list[ProtocolSpec]:
         ),
         ProtocolSpec(
             name="kfold",
-            summary="K folds with equal shares of each class, whoever is in the picture",
+            summary="K folds with equal shares of each class; people are not kept apart",
             splitter=f"{_SPLITTERS}:kfold",
             groups="ignored",
             params=FoldsParams,

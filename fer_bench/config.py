@@ -88,19 +88,19 @@ class RunConfig(BaseModel):
     ] = ("linear-probe",)
     seeds: Annotated[
         tuple[int, ...],
-        Field(description="Comma-separated; each starts its own training, on folds of its own unless --split-seeds."),
+        Field(description="Comma-separated; one training for each seed, on its own folds without --split-seeds."),
         Option(group="Grid"),
     ] = (0,)
     split_seeds: Annotated[
         tuple[int, ...],
-        Field(description="Comma-separated; each deals folds, on which every one of --seeds trains."),
-        Option(group="Grid", default="each of --seeds deals its own"),
+        Field(description="Comma-separated; one set of folds for each seed; all --seeds train on each."),
+        Option(group="Grid", default="one set for each of --seeds"),
     ] = ()
     precision: Annotated[
         Precision,
         Field(
-            description="auto, float32 or bfloat16: of matrix products; auto takes bfloat16 where the device "
-            "multiplies it natively."
+            description="auto, float32 or bfloat16: precision of matrix products; auto uses bfloat16 where the device "
+            "supports it natively."
         ),
         Option(group="Grid"),
     ] = "auto"
@@ -128,7 +128,7 @@ class RunConfig(BaseModel):
     ] = None
     leak_free: Annotated[
         bool | None,
-        Field(description="Keep copies of an image, as 'data audit' found them, in one fold."),
+        Field(description="Keep copies of an image that 'data audit' found in one fold."),
         Option(group="Folds", default="where an audit is stored"),
     ] = None
     train_on: Annotated[
@@ -144,8 +144,8 @@ class RunConfig(BaseModel):
     labels: Annotated[
         LabelSet,
         Field(
-            description="native, basic-6, basic-7, basic-8 or classes of your choice, as in happy,sad,neutral: what "
-            "labels are mapped to; images of other labels are left out."
+            description="native, basic-6, basic-7, basic-8 or your own classes, as in "
+            "happy,sad,neutral; labels are mapped to these, and images with other labels are left out."
         ),
         Option(group="Images", metavar="SET"),
     ] = "native"
@@ -157,22 +157,22 @@ class RunConfig(BaseModel):
     faces: Annotated[
         FaceCrop,
         Field(
-            description="align, box or none: cut images down to the face, which is looked for; align turns and scales "
-            "it into place, box cuts a square around it."
+            description="align, box or none: detect the face and crop the image to it; align rotates and scales it to "
+            "a fixed position, box crops a square around it."
         ),
         Option(group="Images"),
     ] = "none"
     face_size: Annotated[
-        int, Field(ge=16, le=1024, description="Side of a face that is cut out, pixels."), Option(group="Images")
+        int, Field(ge=16, le=1024, description="Side of the face crop in pixels."), Option(group="Images")
     ] = 160
     face_margin: Annotated[
         float,
-        Field(ge=0, le=2, description="What --faces box adds on every side, as a share of the box's longer side."),
+        Field(ge=0, le=2, description="Margin of --faces box on every side, as a share of the box's longer side."),
         Option(group="Images"),
     ] = 0.1
     face_smallest: Annotated[
         float,
-        Field(ge=0.02, le=1, description="Smallest face looked for, as a share of the picture's longer side."),
+        Field(ge=0.02, le=1, description="Smallest face that is detected, as a share of the image's longer side."),
         Option(group="Images", default="0.0833"),
     ] = 1 / 12
     face_thresholds: Annotated[
@@ -182,7 +182,7 @@ class RunConfig(BaseModel):
     ] = (0.6, 0.7, 0.8)
     missed: Annotated[
         Missed,
-        Field(description="error or exclude: what an image counts as in which no face was found."),
+        Field(description="error or exclude: how an image without a detected face counts."),
         Option(group="Images"),
     ] = "error"
     runs_dir: Annotated[UserPath, Field(description="Folder of results."), Option(group="Folders")] = Path("runs")
@@ -198,11 +198,11 @@ class RunConfig(BaseModel):
     ] = None
     cache_limit: Annotated[
         int | None,
-        Field(ge=0, lt=2**63, description="What features may take on disk, as in 20GB."),
+        Field(ge=0, lt=2**63, description="Largest size of the features on disk, as in 20GB."),
         Option(
             group="Folders",
             metavar="SIZE",
-            default="half of what they take and what is free",
+            default="half of the sum of their size and the free space",
             variable=paths.CACHE_LIMIT_VARIABLE,
         ),
     ] = None
@@ -233,7 +233,7 @@ class RunConfig(BaseModel):
     @classmethod
     def _seeds_in_range(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if any(not 0 <= seed < 2**32 for seed in seeds):
-            raise ValueError("seeds lie in 0 to 4294967295")
+            raise ValueError("seeds are 0 to 4294967295")
         return seeds
 
     @model_validator(mode="after")

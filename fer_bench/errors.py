@@ -1,4 +1,4 @@
-"""The errors that a user can cause and mend; anything else that escapes is a bug of ours."""
+"""The errors that a user can cause and correct; anything else that escapes is a bug of ours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 
 class FerBenchError(Exception):
-    """Something a user can mend: one message, exit code 2, no traceback.
+    """Something a user can correct: one message, exit code 2, no traceback.
 
     The message says what happened with the value, what was expected, and what to do.
     """

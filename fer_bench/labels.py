@@ -91,7 +91,7 @@ def parse_label_set(text: str) -> str:
             f"Label set {text!r} is unknown. {did_you_mean(text, declared)} "
             "Or name two or more classes, such as happy,sad,neutral."
         )
-    faults = [f"{name!r} is a label set, name classes alone" for name in names if name in declared]
+    faults = [f"{name!r} is a label set, name only classes" for name in names if name in declared]
     if "" in names:
         faults.append("a name is empty, remove the comma too many")
     spellings = _by_class(filter(None, names), {})

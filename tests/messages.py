@@ -1,4 +1,4 @@
-"""What a message says, apart from its words: they may be mended without a test."""
+"""What a message says, apart from its words: they may change without a test."""
 
 from __future__ import annotations
 

@@ -365,7 +365,7 @@ def test_an_entry_beyond_the_limit_is_refused_before_any_work(tmp_path):
         _write(cache, "a", np.zeros((1000, 1000), "u1"))
 
 
-def test_a_folder_that_cannot_be_written_is_an_error_to_mend(tmp_path):
+def test_a_folder_that_cannot_be_written_is_an_error_to_correct(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FerBenchError, match=re.escape(repr(str(tmp_path / "file" / "x")))):
         _write(_cache(tmp_path / "file" / "x"), "a", np.zeros((1, 1), "u1"))

@@ -45,7 +45,7 @@ MUTATIONS: dict[str, tuple[str, BackboneSpec, dict[str, Any], str]] = {
     "tuple": ("shapes", SPEC, {"fault": "tuple"}, "stage 'stem' returns tuple"),
     "first-image": ("shapes", SPEC, {"fault": "first-image"}, "for a batch of 5"),
     "small": ("smallest-input", replace(SPEC, params=CarelessParams), {}, "at input_size=1"),
-    "beside": ("stages-hold-all-parameters", SPEC, {"fault": "beside"}, "scale lies in no stage"),
+    "beside": ("stages-hold-all-parameters", SPEC, {"fault": "beside"}, "scale is in no stage"),
     "shared": ("stages-hold-all-parameters", SPEC, {"fault": "shared"}, "stem/conv/bias and top/point/bias are one"),
     "scales": ("stages-compose", SPEC, {"fault": "scales"}, "they differ by 1 of the largest"),
     "global": ("prefix-splits", SPEC, {"fault": "global"}, "UnexpectedTracerError"),
@@ -83,7 +83,7 @@ def test_each_rule_can_fail_and_says_what_to_do(name):
     text = str(finding)
     assert "'broken-plugin'" in text
     assert finding.expected in text
-    assert finding.mend in text
+    assert finding.fix in text
 
 
 def test_every_rule_has_a_mutation():

@@ -57,7 +57,7 @@ MUTATIONS: dict[str, tuple[str, DatasetSpec, str, str]] = {
     "reports": ("reads", SPEC, "reports", "'list.txt': cannot be parsed"),
     "label": ("labels-in-range", SPEC, "label", "6 samples have the label 'bored'"),
     "unused-label": ("labels-in-range", replace(SPEC, labels=("glad", "sad", "odd")), "", "has the label 'odd'"),
-    "absolute": ("ids-unique-and-stable", SPEC, "absolute", "6 ids hold the folder that the data lie in"),
+    "absolute": ("ids-unique-and-stable", SPEC, "absolute", "6 ids contain the folder of the data"),
     "same-ids": ("ids-unique-and-stable", SPEC, "same-ids", "6 samples have the id 'x'"),
     "anonymous": ("groups", SPEC, "anonymous", "identity is 'yes', but 6 samples have no subject"),
     "named": ("groups", replace(SPEC, identity="no"), "", "identity is 'no', but 6 samples have a subject"),
@@ -83,7 +83,7 @@ def test_each_rule_can_fail_and_says_what_to_do(name, data_dir):
     finding = suite(data_dir, spec, fault).finding(rule)
     assert finding.status == "failed", finding
     assert message in finding.found
-    assert finding.mend in str(finding)
+    assert finding.fix in str(finding)
 
 
 def test_params_that_cannot_be_pickled(data_dir):

@@ -54,7 +54,7 @@ def test_each_rule_can_fail_and_says_what_to_do(name):
     finding = suite(spec, fault).finding(rule)
     assert finding.status == "failed", finding
     assert message in finding.found
-    assert finding.mend in str(finding)
+    assert finding.fix in str(finding)
 
 
 def test_every_rule_has_a_mutation():

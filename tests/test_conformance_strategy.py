@@ -42,7 +42,7 @@ def test_each_rule_can_fail_and_says_what_to_do(fault):
     finding = suite(fault).finding(rule)
     assert finding.status == "failed", finding
     assert message in finding.found
-    assert finding.mend in str(finding)
+    assert finding.fix in str(finding)
 
 
 def test_params_that_cannot_be_pickled():

@@ -53,7 +53,7 @@ Environment: FER_BENCH_DATA_DIR and FER_BENCH_CACHE_DIR name the folders of data
 """
 
 app = App(
-    help="Honest benchmarks of facial-expression recognition: which adaptation of which backbone works best?",
+    help="Honest benchmarks of facial-expression recognition: which backbone works best, and how should it be trained?",
     epilog=EXAMPLES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -127,7 +127,7 @@ def _interrupt_again(ignored: sys.UnraisableHookArgs) -> None:
 
 
 def main() -> None:
-    """Run the command line; exit 2 with one message for what a user can mend, 130 when interrupted."""
+    """Run the command line; exit 2 with one message for what a user can correct, 130 when interrupted."""
     console.prepare()
     warnings.showwarning = _show_warning
     sys.unraisablehook = _interrupt_again

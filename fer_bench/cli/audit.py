@@ -64,8 +64,8 @@ def audit(
 ) -> None:
     """Report exact and near copies, conflicting labels, blank and tiny images, subjects in several splits.
 
-    With --protocol it says, too, what folds of that protocol let into the test. What it finds is kept beside the
-    prepared data: from then on copies stay in one fold (--no-leak-free: they do not).
+    With --protocol, the report also says how many copies of training images the test folds of that protocol contain.
+    The result is stored with the prepared data, and later runs keep copies in one fold, unless --no-leak-free is given.
     """
     from fer_bench.audit.known import compare_known, read_known
 

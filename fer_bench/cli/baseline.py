@@ -28,10 +28,10 @@ Examples:
 
 @app.command("freeze", epilog=EXAMPLES)
 def freeze(
-    output: Annotated[Path, typer.Option(help="Folder to write; a baseline that is there is replaced.")],
+    output: Annotated[Path, typer.Option(help="Folder to write; an existing baseline is replaced.")],
     runs_dir: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
     forget_oldest: Annotated[
-        bool, typer.Option("--forget-oldest", help="Measure drift from now on, as after a drop that was meant.")
+        bool, typer.Option("--forget-oldest", help="Drop the oldest baseline, as after a drop that was meant.")
     ] = False,
 ) -> None:
     """Write the predictions of a runs folder as a small folder of text for git. The same runs give the same bytes."""
@@ -46,8 +46,8 @@ def freeze(
         console.echo(f"frozen: {name}\n  {format_margin(margin, row.predictions)}")
     for name in random:
         console.warn(
-            f"fer-bench: {name} is trained at random, and frozen with one seed: the gate cannot tell a worse method "
-            "from another training. Freeze several, with --split-seeds 0 --seeds 0,1,2,3,4 of 'run'."
+            f"fer-bench: {name} is trained at random, and frozen with one seed: the gate cannot distinguish a "
+            "worse method from another training. Freeze several, with --split-seeds 0 --seeds 0,1,2,3,4 of 'run'."
         )
     console.echo(
         f"{len(names)} row{'s' if len(names) != 1 else ''}, {size / 1000:,.0f} kB in {output}. Commit this folder."

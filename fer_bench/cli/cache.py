@@ -29,7 +29,7 @@ Examples:
   fer-bench cache clear --all
 """
 
-app = App(help="Show and clear what was computed once and kept.", no_args_is_help=True)
+app = App(help="Show and clear the cache.", no_args_is_help=True)
 
 Folder = Annotated[
     Path,
@@ -46,9 +46,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command(epilog=STATUS_EXAMPLES, cls=command_for("cache_limit"))
 def status(context: typer.Context, cache_dir: Folder, as_json: Json = False) -> None:
-    """List the stored stage outputs: what each is, its size, when it was used last, and the limit of all.
+    """List the stored stage outputs: content, size, last use, and the limit of all together.
 
-    When the limit would be passed, those used longest ago go first; what a running process uses stays.
+    At the limit, the outputs with the oldest last use are removed first; outputs that a running process uses stay.
     """
     from fer_bench.keeping.programs import FOLDER
     from fer_bench.sizes import format_size
@@ -88,7 +88,7 @@ def clear(
     everything: Annotated[bool, typer.Option("--all", help="Compiled programs and measured speeds, too.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove the stored stage outputs that no running process uses; whatever is needed again is computed again.
+    """Remove the stored stage outputs that no running process uses; a later run computes them again.
 
     Downloaded weights stay.
     """

@@ -30,7 +30,7 @@ def check(
     margin: Annotated[
         str, typer.Option(metavar="X|Npt", help="Smallest drop that matters; 2pt (2 points) is 0.02.")
     ] = "2pt",
-    alpha: Annotated[float, typer.Option(help="Share of cases in which each bound may be wrong.")] = 0.05,
+    alpha: Annotated[float, typer.Option(help="Error rate of each bound.")] = 0.05,
     class_margin: Annotated[
         str | None,
         typer.Option(
@@ -39,7 +39,7 @@ def check(
         ),
     ] = None,
     underpowered: Annotated[
-        Literal["warn", "fail"], typer.Option(help="How the exit code and all reports count UNDERPOWERED.")
+        Literal["warn", "fail"], typer.Option(help="Whether UNDERPOWERED fails or warns, in exit code and reports.")
     ] = "fail",
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write markdown to this file.")] = None,

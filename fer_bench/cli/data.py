@@ -60,7 +60,7 @@ app.command("init", epilog=data_init.EXAMPLES)(data_init.init)
 def list_datasets(
     datasets: Annotated[
         list[str] | None,
-        typer.Argument(metavar="DATASET", help="say all that is known of these; a table of all, if none is named"),
+        typer.Argument(metavar="DATASET", help="print all details of these; without a name, a table of all"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -92,7 +92,7 @@ def status(
     datasets: Annotated[list[str] | None, typer.Argument(metavar="DATASET", help="all, if none is named")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say which data sets are prepared, where their data go, and what is missing."""
+    """Print which data sets are prepared, where their files belong, and which are missing."""
     from fer_bench.data.place import check_data_dir
     from fer_bench.registry import Registry
 

@@ -31,10 +31,10 @@ SETTINGS = (
 def inflation(
     context: typer.Context,
     config: options.ConfigFile = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print the table and warnings alone.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the table and warnings.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Run random, official and leak-free folds side by side, and print by how many points each flatters.
+    """Run random, official and leak-free folds, and print by how many points each overestimates the score.
 
     Cells are those of 'fer-bench run', so what is stored is not run again. Exit code 1 if a cell failed. Of a --config
     file, protocols do not count: each data set gets all of them, with the added data of its runs; 'cross' has no folds.
@@ -42,7 +42,7 @@ def inflation(
     test_split = options.settings_of(context).pop("test_split")
     everything = [run for run in options.make_config(context, config) if run.protocol != "cross" and not run.train_on]
     if not everything:
-        raise FerBenchError(f"{str(config)!r} holds runs of 'cross' alone, which have no folds that could flatter.")
+        raise FerBenchError(f"{str(config)!r} holds only runs of 'cross', which have no folds that could flatter.")
     from fer_bench.registry import Registry
 
     registry = Registry.load()

@@ -44,13 +44,13 @@ def leaderboard(
     data_dir: DataDir,
     runs_dir: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
     form: Annotated[Form, typer.Option("--format", help="How to print it.")] = "terminal",
-    metric: Annotated[str, typer.Option(help="Metric that orders, ranks and tells apart the rows.")] = "uar",
+    metric: Annotated[str, typer.Option(help="Metric that orders, ranks and compares the rows.")] = "uar",
     rope: Annotated[
         float, typer.Option(min=0, help="Differences up to this do not matter, in the metric's unit; 0.01 is a point.")
     ] = 0.01,
     columns: Annotated[Columns, typer.Option(help="What tables show; CSV and JSON hold all.")] = "scores",
     all_versions: Annotated[
-        bool, typer.Option("--all-versions", help="Show older rows too, where others differ in code alone.")
+        bool, typer.Option("--all-versions", help="Also show older rows that differ from a newer row only in code.")
     ] = False,
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
     title: Annotated[str, typer.Option(help="Heading of the page and of Markdown.")] = "Leaderboard",
@@ -59,7 +59,7 @@ def leaderboard(
         int, typer.Option(min=0, max=20, help="Pictures of the most confident errors of each class on the page.")
     ] = 0,
     figure: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw it into this .svg, .pdf or .png file too.")
+        Path | None, typer.Option(metavar="FILE", help="Also draw it into this .svg, .pdf or .png file.")
     ] = None,
     figure_kind: Annotated[
         Literal["intervals", "cost", "confusion", "classes", "pairs"], typer.Option(help="What the figure shows.")

@@ -35,13 +35,13 @@ def matrix(
         Literal["terminal", "md", "csv", "json"], typer.Option("--format", help="How to print it.")
     ] = "terminal",
     heat_map: Annotated[
-        Path | None, typer.Option("--heat-map", metavar="FILE", help="Draw it into this .svg, .pdf or .png file too.")
+        Path | None, typer.Option("--heat-map", metavar="FILE", help="Also draw it into this .svg, .pdf or .png file.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print the table and warnings alone.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the table and warnings.")] = False,
 ) -> None:
     """Train on each of two or more data sets, test on each, and print the table of scores.
 
-    All must have one list of classes, or a common label set: --labels basic-7. Exit code 1 if a cell failed.
+    All data sets need the same classes, or a common label set: --labels basic-7. Exit code 1 if a cell failed.
     """
     (settings,) = options.make_config(context, config)[:1]
     _check(settings, heat_map)
@@ -90,7 +90,7 @@ def _check(settings: RunConfig, heat_map: Path | None) -> None:
         faults.append(f"--heat-map {str(heat_map)!r} ends in none of {', '.join(FIGURES)}")
     if settings.train_on or settings.train_with or settings.protocol not in ("auto", "kfold", "group-kfold"):
         faults.append(
-            "a matrix trains on each data set alone and chooses its protocols; leave out train_on, train_with"
+            "a matrix trains on one data set at a time and chooses its protocols; leave out train_on, train_with"
         )
     if faults:
         raise FerBenchError(" ".join(f"{fault[0].upper()}{fault[1:]}." for fault in faults))

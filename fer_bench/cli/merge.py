@@ -14,10 +14,10 @@ Examples:
   fer-bench merge ../anna/runs ../ben/runs --into runs
   fer-bench merge gpu-runs --into runs --tolerance 1e-5
 """
-Into = Annotated[Path, typer.Option(metavar="RUNS", help="Runs folder that the cells go to; made where there is none.")]
+Into = Annotated[Path, typer.Option(metavar="RUNS", help="Runs folder for the cells; created if it does not exist.")]
 Contradictions = Annotated[
     Literal["refuse", "keep"],
-    typer.Option(help="What becomes of copies of a cell with other predictions; keep puts them beside the cells."),
+    typer.Option(help="What happens to copies of a cell with other predictions; keep stores them next to the cells."),
 ]
 Tolerance = Annotated[
     float, typer.Option(min=0, help="Largest difference of a probability between copies that count as the same.")
@@ -30,7 +30,7 @@ def merge(
     contradictions: Contradictions = "refuse",
     tolerance: Tolerance = 0.0,
 ) -> None:
-    """Bring cells of several runs folders together. In any order the same bytes. Exit code 1 if one is damaged.
+    """Copy the cells of several runs folders into one. In any order the same bytes. Exit code 1 if one is damaged.
 
     Each cell is checked against its checksums and its identity. Of the same ones one is kept: the one stored first.
     """
@@ -38,7 +38,7 @@ def merge(
 
 
 def copy(folders: list[Path], into: Path, contradictions: str, tolerance: float) -> None:
-    """Merge and say what came of it."""
+    """Merge cells, and print the result."""
     from fer_bench.results.merging import ASIDE, merge
 
     merged = merge(folders, into, keep=contradictions == "keep", tolerance=tolerance)

@@ -28,13 +28,13 @@ class NewKind(StrEnum):
 
 
 def new(
-    kind: Annotated[NewKind, typer.Argument(help="What it brings.")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the item: lower-case words joined by '-'.")],
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder in which the package's folder is made.")] = Path(),
+    kind: Annotated[NewKind, typer.Argument(help="Kind of the plugin.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the item: lower-case words joined by '-'.")],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder in which the package is created.")] = Path(),
 ) -> None:
-    """Write an installable package with a working item of one kind, to be changed into yours.
+    """Write an installable package with a working example of one kind, which you change into yours.
 
-    It holds an entry point, one plugin, a test against the rules of its kind, a README, a workflow for CI, a licence.
+    It contains an entry point, one plugin, a test of the conformance rules, a README, a CI workflow and a licence.
     """
     from fer_bench.registry import Registry
     from fer_bench.scaffold import create

@@ -30,7 +30,7 @@ def pack(
 ) -> None:
     """Write results as one file for others: cells, versions, settings that repeat them, hashes of the data, the board.
 
-    It holds no images, paths or user names. The same cells give the same bytes.
+    It contains no images, paths or user names. The same cells give the same bytes.
     """
     from fer_bench.reports.packing import pack
 

@@ -23,9 +23,9 @@ def plan(
     config: options.ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print the rows of a run, how many cells of each are done, and an estimate of what is left.
+    """Print the rows of a run, how many cells of each are finished, and an estimate of the time that is left.
 
-    Says of stored cells that are called the same why they do not count. Prepares data, trains nothing.
+    For stored cells with the same name, it also prints why they do not count. Prepares data, trains nothing.
     """
     runs = options.make_config(context, config)
     settings = runs[0]

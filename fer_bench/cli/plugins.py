@@ -35,7 +35,8 @@ Examples:
 def list_plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List every installed plugin with what it brings, or why it failed. Exit code 1 if one failed.
 
-    Remarks name what loading a plugin did beside: a second or more, print, warn, start threads, change settings.
+    Remarks name side effects of loading a plugin: it took a second or more, printed, warned, started threads or
+    changed settings.
 
     FER_BENCH_PLUGINS=a,b in the environment selects plugins by name.
     """
@@ -83,9 +84,9 @@ def check(
         typer.Option(envvar=paths.DATA_VARIABLE, help="Folder of data sets.  [default: the user's own]"),
     ] = None,
 ) -> None:
-    """Hold a plugin, or one item that it brings, against the rules of its kind. Exit code 1 if it breaks one.
+    """Check a plugin, or one item of it, by its conformance rules. Exit code 1 if it breaks one.
 
-    Each broken rule says what was found and expected, and how to mend it.
+    Each broken rule says what was found and expected, and how to fix it.
     """
     from fer_bench.executors.progress import TerminalReporter
     from fer_bench.testing.conformance import find_suites

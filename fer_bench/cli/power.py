@@ -29,9 +29,9 @@ def power(
     runs_dir: RunsDir = Path("runs"),
     metric: Annotated[str, typer.Option(help="accuracy, uar, macro_f1, kappa, nll, brier, …")] = "uar",
     difference: Annotated[
-        float, typer.Option(help="That is to be shown, in the metric's unit; 0.05 is 5 points.")
+        float, typer.Option(help="Difference to show, in the metric's unit; 0.05 is 5 points.")
     ] = 0.05,
-    wanted: Annotated[float, typer.Option("--power", help="Share of cases in which it is to be shown.")] = 0.8,
+    wanted: Annotated[float, typer.Option("--power", help="Probability with which it is shown.")] = 0.8,
     units: Annotated[
         int | None, typer.Option(min=2, help="Subjects of the planned data.  [default: as in A, else 40]")
     ] = None,
@@ -39,7 +39,7 @@ def power(
         float | None, typer.Option(min=0, help="Standard deviation of a score over trainings, if not measured.")
     ] = None,
     data_set_sd: Annotated[
-        float | None, typer.Option(min=0, help="Likewise of the true difference over data sets.")
+        float | None, typer.Option(min=0, help="Standard deviation of the true difference over data sets.")
     ] = None,
     together: Annotated[
         float, typer.Option(min=0, max=1, help="Without B: correlation of what a subject adds to two rows.")
@@ -51,9 +51,9 @@ def power(
     ] = 0.3,
     form: Annotated[Literal["terminal", "md", "json"], typer.Option("--format", help="How to print it.")] = "terminal",
 ) -> None:
-    """Print how many subjects, seeds and data sets tell two rows apart, from stored rows or from assumptions.
+    """Print how many subjects, seeds and data sets show a difference of two rows, from stored rows or assumptions.
 
-    Beside each number stands an upper limit, which carries what the stored rows do not know.
+    Each number has an upper limit, which includes the uncertainty of the stored rows.
     """
     if not (0 < wanted < 1 and 0 < difference < float("inf")):
         raise FerBenchError(

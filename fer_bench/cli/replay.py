@@ -40,22 +40,22 @@ def replay(
     ] = TOLERANCE,
     metric: Annotated[str, typer.Option(help="Metric whose equivalence is tested.")] = "uar",
     margin: Annotated[float, typer.Option(help="Smallest difference that matters; 0.02 is 2 points.")] = 0.02,
-    alpha: Annotated[float, typer.Option(help="Of each of the two one-sided tests.")] = 0.05,
-    precision: Annotated[str | None, typer.Option(help="float32 or bfloat16, in place of the cell's own.")] = None,
+    alpha: Annotated[float, typer.Option(help="Error rate of each of the two one-sided tests.")] = 0.05,
+    precision: Annotated[str | None, typer.Option(help="float32 or bfloat16, instead of the cell's own.")] = None,
     reuse_cache: Annotated[
-        bool, typer.Option("--reuse-cache", help="Take features from the cache rather than compute them anew.")
+        bool, typer.Option("--reuse-cache", help="Read features from the cache instead of computing them again.")
     ] = False,
     trust: Annotated[
         bool, typer.Option("--trust", help="Open the files that the cell names, and let its plugins download weights.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print the answer and warnings alone.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the answer and warnings.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Rebuild a cell from its own record, repeat it in a temporary place, and compare the predictions.
+    """Repeat a cell from its own record in a temporary folder, and compare the predictions.
 
-    Data are taken from the data folder, features computed anew. Nothing in the runs folder is changed. A cell may be a
-    stranger's: one that names files of this machine, or weights that a plugin gets itself, is listed and not made
-    without --trust.
+    Data are read from the data folder, and features are computed again. The runs folder is not changed. A
+    cell may come from a stranger: if it names files of this machine, or weights that a plugin downloads, these are
+    listed, and nothing runs without --trust.
     """
     from fer_bench.evaluation.installed import find_metric
     from fer_bench.executors.progress import TerminalReporter

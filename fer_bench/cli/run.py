@@ -24,15 +24,15 @@ Examples:
 def run(
     context: typer.Context,
     config: options.ConfigFile = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print the leaderboard and warnings alone.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the leaderboard and warnings.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the leaderboard as JSON.")] = False,
     tensorboard: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write each new cell for TensorBoard below this folder, too.")
+        Path | None, typer.Option(metavar="DIR", help="Also write each new cell for TensorBoard into this folder.")
     ] = None,
 ) -> None:
     """Run a grid of data sets, backbones and strategies, and print the leaderboard of this grid.
 
-    What is stored already is not run again, so repeating a command resumes it. Exit code 1 if a cell failed.
+    Stored cells are not run again, so a repeated command continues where it ended. Exit code 1 if a cell failed.
     """
     runs = options.make_config(context, config)
     with imports():

@@ -43,7 +43,7 @@ class FerBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         spec: the data set's description.
         params: as the user set them; of the class ``spec.params``.
         root: the folder with the data as they were obtained, or None if the package makes them itself.
-        notices: what the user should know about the data but need not mend; subclasses append.
+        notices: what the user should know about the data but need not correct; subclasses append.
     """
 
     VERSION = tfds.core.Version("1.0.0")

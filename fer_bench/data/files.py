@@ -67,7 +67,7 @@ class DataFolder:
     def _inside(self, path: Path) -> Path:
         """Return the whole path, without following links."""
         if ".." in path.parts:
-            raise FileError("leaves the data set's folder through '..'; every file must lie inside it")
+            raise FileError("leaves the data set's folder through '..'; every file must be inside it")
         full = self.root / path
         if not full.is_relative_to(self.root):
             raise FileError(f"is an absolute path outside of {str(self.root)!r}; give it relative to that folder")

@@ -138,7 +138,7 @@ def _write(
         count = len(builder.faults)
         raise builder.faults.error(
             f"Data set {str(dataset)!r}{where} has {count:,} fault{'s' if count > 1 else ''}; nothing was prepared. "
-            f"Mend {'them' if count > 1 else 'it'} and prepare again:"
+            f"Correct {'them' if count > 1 else 'it'} and prepare again:"
         )
     folder = Path(builder.data_dir)
     table = builder.index.table()

@@ -223,7 +223,7 @@ def _failure(error: str) -> Result:
 
 
 def _guarded(work: Callable[[], T], block: Block) -> T | str:
-    """Return what ``work`` returns, or its error as one line if it is not ours or the user's to mend now."""
+    """Return what ``work`` returns, or its error as one line if neither we nor the user can correct it now."""
     try:
         return work()
     except PluginError as error:

@@ -129,7 +129,7 @@ def expand(
         reporter: is told before a data set is prepared, and how looking for faces goes.
 
     Raises:
-        FerBenchError: anything about the settings or the data that a user can mend; nothing has been trained by then.
+        FerBenchError: a fault of the settings or the data that a user can correct; nothing has been trained by then.
     """
     runs = [configs] if isinstance(configs, RunConfig) else list(configs)
     if not any("datasets" in config.model_fields_set for config in runs):

@@ -50,4 +50,4 @@ def notes_on_backbone(backbone: Component[BackboneSpec], task: Task) -> list[str
 def notes_on_splits(task: Task, split_seeds: Sequence[int], used: Collection[int]) -> list[str]:
     """Return which of ``--split-seeds`` are not ``used``, since they deal nothing new to any strategy."""
     rest = ", ".join(str(seed) for seed in split_seeds if seed not in used)
-    return [f"{task.name}: split seeds {rest} deal the same folds as those before, and are left out."] if rest else []
+    return [f"{task.name}: split seeds {rest} give the same folds as those before, and are left out."] if rest else []

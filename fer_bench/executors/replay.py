@@ -245,7 +245,7 @@ def compare(then: StoredCell, now: StoredCell, terms: Terms) -> Replay:
         answer = "statistically equivalent" if alike else "different"
         shown = "is excluded" if alike else "is not excluded"
         if not alike and test.low < 0 < test.high:
-            shown += ", and so few data cannot tell"
+            shown += ", and so few data cannot show a difference"
         why = (
             f"probabilities differ by up to {largest:.2g}; {terms.metric.title} {test.difference:+.4f} "
             f"[{test.low:+.4f}, {test.high:+.4f}] over {test.units:,} units: a difference of {terms.margin:g} {shown}"
@@ -266,7 +266,7 @@ def _other_samples(first: Predictions, second: Predictions) -> str | None:
     if a != b:
         return f"other samples are tested: {len(a - b)} of {len(a)} are gone, {len(b - a)} are new"
     if first.probabilities.shape != second.probabilities.shape:
-        return f"{second.probabilities.shape[1]} classes in place of {first.probabilities.shape[1]}"
+        return f"{second.probabilities.shape[1]} classes instead of {first.probabilities.shape[1]}"
     if changed := int((first.labels != second.labels).sum()):
         return f"{changed} of {len(a)} samples have another label"
     return None

@@ -27,8 +27,8 @@ def ask(cell_id: str, config: RunConfig, registry: Registry) -> None:
     """
     if reached := reaches(config, registry):
         raise FerBenchError(
-            f"Cell {cell_id[:8]} names what lies outside of the data folder:\n{bullet_list(reached, len(reached))}\n"
-            "Nothing was opened or downloaded. If you trust whoever wrote the cell, add --trust to go on."
+            f"Cell {cell_id[:8]} names files outside of the data folder:\n{bullet_list(reached, len(reached))}\n"
+            "Nothing was opened or downloaded. If you trust the author of the cell, add --trust to go on."
         )
 
 

@@ -66,7 +66,7 @@ class Work:
 
     @property
     def cache_limit(self) -> int | None:
-        """Bytes that stage outputs may take; None is half of what they take and what is free."""
+        """Bytes that stage outputs may take; None is half of their size and the free space."""
         return self.runs[0].cache_limit if self.runs else None
 
     @property

@@ -80,7 +80,7 @@ class Checkpoint:
         except Exception as error:
             self._warn(
                 f"The checkpoint of cell {self._file.stem[:12]} cannot be used "
-                f"({type(error).__name__}: {' '.join(str(error).split())[:200]}); its training begins anew."
+                f"({type(error).__name__}: {' '.join(str(error).split())[:200]}); its training starts again."
             )
             return None
 
@@ -134,7 +134,7 @@ class Checkpoint:
             free = f", whose disk has {shutil.disk_usage(self._file.parent).free >> 20:,} MiB free"
         self._warn(
             f"No checkpoint of cell {self._file.stem[:12]} can be written to {str(self._file.parent)!r}{free}: "
-            f"{error}. The training goes on; if it is stopped, it begins anew."
+            f"{error}. The training goes on; if it is stopped, it starts again."
         )
 
 

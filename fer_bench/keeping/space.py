@@ -61,7 +61,7 @@ class Space:
 
     Args:
         folder: is made when something is written.
-        limit: bytes that all parts together may take; None is half of what they take and what is free.
+        limit: bytes that all parts together may take; None is half of the sum of their size and the free space.
         warn: told once of a folder that can be read and not be written.
     """
 
@@ -185,8 +185,8 @@ class Space:
         if not self._warned:
             self._warned = True
             self._warn(
-                f"The cache {str(self.folder)!r} cannot be written ({atomic.reason(error)}): what it holds is used, "
-                "and other processes are not told so."
+                f"The cache {str(self.folder)!r} cannot be written ({atomic.reason(error)}): its content is "
+                "used, but other processes do not see that."
             )
 
 

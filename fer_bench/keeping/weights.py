@@ -157,7 +157,7 @@ def verify(spec: WeightsSpec, file: Path | None = None) -> int:
     if differences:
         raise FerBenchError(
             f"{str(file)!r} does not hold the weights {spec.name!r}: {len(differences)} tensors differ from the "
-            f"pinned digests. Reinstall the package, or convert the published file anew.\n"
+            f"pinned digests. Reinstall the package, or convert the published file again.\n"
             f"{bullet_list(differences, len(differences))}"
         )
     return len(tensors)

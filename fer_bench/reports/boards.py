@@ -166,7 +166,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
         said.append(f"{rows_have} older results, by other code, which --all-versions shows.")
     formats = [(row, row.experiment.numerics) for row in rows if not row.baseline]
     if old := [f"{row.dataset} / {row.backbone} / {row.strategy}" for row, numerics in formats if numerics is None]:
-        said.append(f"Of an older format, which a run makes anew: {', '.join(dict.fromkeys(old))}.")
+        said.append(f"In an older format, so that a run computes them again: {', '.join(dict.fromkeys(old))}.")
     return said
 
 

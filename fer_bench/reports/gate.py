@@ -310,7 +310,7 @@ def _faults(frozen: FrozenRow, row: MethodRow | None, rows: dict[str, MethodRow]
     faults += [f"{frozen.name}: other splits for seed {seed}" for seed in other]
     if not other and {*frozen.splits.values()} != {*row.splits.values()}:
         seeds = f"of the seeds {sorted(frozen.splits)} then, {sorted(row.splits)} now"
-        faults.append(f"{frozen.name}: other splits: {seeds}; deal the same with --split-seeds")
+        faults.append(f"{frozen.name}: other splits: {seeds}; make the same folds with --split-seeds")
     faults += [f"{frozen.name}: {place} is missing" for place in row.missing]
     faults += [f"{frozen.name}: {message}" for message in row.damaged]
     if not faults and not row.failed and row.predictions is not None:

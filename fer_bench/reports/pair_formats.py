@@ -58,7 +58,7 @@ def _notes(pair: Pair) -> list[str]:
     if pair.samples:
         lines.append(
             f"paired: {pair.samples:,} predictions, {pair.units:,} {pair.unit}"
-            + (f"; A alone has {pair.only[0]:,}, B alone {pair.only[1]:,}" if any(pair.only) else "")
+            + (f"; only A has {pair.only[0]:,}, only B {pair.only[1]:,}" if any(pair.only) else "")
         )
         if not pair.matched:
             lines.append(

@@ -184,7 +184,7 @@ def _explain(basis: Basis, seeds: list[int | None] | None) -> list[str]:
         said.append("All seeds agree: nothing here is random, and more seeds change nothing.")
     if seeds is not None:
         least, most = ("no number of" if number is None else f"{number:,}" for number in seeds)
-        said.append(f"With {basis.design.units:,} {basis.unit} that takes {least} seeds, {most} at the most.")
+        said.append(f"With {basis.design.units:,} {basis.unit} that takes {least} seeds, {most} at most.")
     if basis.variances.dataset is None:
         said.append("How methods differ between data sets is not known from one of them; say it by --data-set-sd.")
     return said

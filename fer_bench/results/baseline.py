@@ -84,13 +84,13 @@ def freeze(runs_dir: Path, output: Path, forget_oldest: bool = False) -> tuple[l
         faults += [f"{row.name}: {place} is missing" for place in row.missing]
     if faults:
         raise FerBenchError(
-            f"A baseline holds whole rows alone, and {str(runs_dir)!r} is not whole:\n{bullet_list(faults)}\n"
+            f"A baseline holds only complete rows, and {str(runs_dir)!r} is not complete:\n{bullet_list(faults)}\n"
             "Repeat the run to complete it, or delete the cells that do not belong."
         )
     files: dict[str, str] = {}
     entries: list[BaselineRow] = []
     for row in rows.values():
-        assert row.predictions is not None, "a whole row has predictions"
+        assert row.predictions is not None, "a complete row has predictions"
         text = _to_csv(round_predictions(row.predictions))
         entries.append(_entry(row, text))
         files[entries[-1].file] = text

@@ -84,7 +84,7 @@ def merge(folders: Sequence[Path], into: Path, *, keep: bool = False, tolerance:
     if lines and not keep:
         raise FerBenchError(
             f"{len(lines)} copies of cells contradict others, and nothing was copied:\n{bullet_list(lines)}\n"
-            "Accept rounding with --tolerance, or keep the copies beside the cells with --contradictions keep."
+            "Accept rounding with --tolerance, or keep the copies next to the cells with --contradictions keep."
         )
     target.ensure_writable()
     new = 0

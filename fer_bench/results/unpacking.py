@@ -59,7 +59,7 @@ def _extract(file: Path, folder: Path, runs_dir: Path) -> None:
                 if member.filename.startswith("cells/"):
                     _write(folder / member.filename, archive.read(member), runs_dir)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise FerBenchError(f"{str(file)!r} is no whole pack of results: {error}. Copy it again.") from None
+        raise FerBenchError(f"{str(file)!r} is no complete pack of results: {error}. Copy it again.") from None
     except OSError as error:
         raise FerBenchError(f"Cannot read {str(file)!r}: {atomic.reason(error)}.") from None
 
@@ -100,7 +100,7 @@ def _fault(member: zipfile.ZipInfo) -> str:
         return "is encrypted"
     size = member.file_size
     if size > LARGEST.get(member.filename.rpartition("/")[2], 1 << 24):
-        return f"has {size:,} bytes, more than a file of its kind"
+        return f"has {size:,} bytes, more than such a file"
     if size > 1 << 20 and size > MOST_TIMES * member.compress_size:
         return f"has {size:,} bytes out of {member.compress_size:,}"
     return ""

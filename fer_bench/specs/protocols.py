@@ -31,7 +31,8 @@ class ProtocolSpec:
         settle: reference to ``(params, samples) -> (name, values, why)``, of a protocol that depends on the data: the
             name of the one that is taken, values for its parameters, and the reason in words. Empty for all others.
         groups: what becomes of samples that belong together: ``apart`` keeps them in one part, ``ignored`` does not
-            look at them, ``published`` takes the parts of the data set as they are; ``--leak-free`` mends them.
+            look at them, ``published`` takes the parts of the data set as they are; ``--leak-free`` removes
+            leaks from them.
         tests: how often a sample is tested: ``once`` each; ``repeatedly``, each equally often; ``some`` at most once.
         seeded: whether other seeds give other folds.
         trains_on_others: no sample of the tested data set trains; the data sets of ``--train-on`` do.

@@ -69,7 +69,7 @@ class Faces:
         )
         if self.outside > TOO_MUCH:
             text += (
-                f" {100 * self.outside:.0f} % of what is cut out lies outside of its picture, as where pictures show "
+                f" {100 * self.outside:.0f} % of what is cut out is outside of its picture, as where pictures show "
                 "little more than the face: --faces none may do as well."
             )
         return text

@@ -55,12 +55,12 @@ def settle_auto(params: Params, samples: Samples) -> Settled:
         return "cross", {}, "trained on other data sets only"
     units = {
         "subject": "subjects are known, so none stands in both training and test",
-        "sequence": "sequences stay whole; no subject is known, so one may stand in training and test",
-        "copy": "copies stay together; no subject is known, so one may stand in training and test",
+        "sequence": "sequences stay whole; no subject is known, so one may be in training and test",
+        "copy": "copies stay together; no subject is known, so one may be in training and test",
     }
     if samples.known:
         return "group-kfold", {}, units[samples.known[0]]
-    return "kfold", {}, "no subject is known, so the same person may stand in training and test"
+    return "kfold", {}, "no subject is known, so the same person may be in training and test"
 
 
 def kfold(params: FoldsParams, samples: Samples, seed: int) -> Splitter:
@@ -138,7 +138,7 @@ def settle_official(params: OfficialParams, samples: Samples) -> Settled:
         raise FerBenchError(
             f"Which of the splits of {samples.name!r} is the test? Say it with --test-split: {', '.join(names)}."
         )
-    why = "asked for" if samples.roles else "asked for; what each split is for is told by its name"
+    why = "asked for" if samples.roles else "asked for; the role of each split follows from its name"
     return "official", {"test": test}, why
 
 
@@ -157,7 +157,7 @@ def official(params: OfficialParams, samples: Samples, seed: int) -> Splitter:
     ]
     if not train:
         raise FerBenchError(
-            f"Data set {samples.name!r} has no split to train on beside the tested {params.test!r}; it has "
+            f"Data set {samples.name!r} has no split to train on besides the tested {params.test!r}; it has "
             f"{', '.join(names)}."
         )
     assert samples.splits is not None

@@ -126,5 +126,5 @@ def _fault(train: Array, test: Array, samples: Samples, *, apart: bool) -> str:
     if apart and samples.groups is not None:
         torn = np.intersect1d(samples.groups[train], samples.groups[test])
         if len(torn):
-            return f"{len(torn)} groups stand in training and test, though the protocol keeps them apart"
+            return f"{len(torn)} groups are in training and test, though the protocol keeps them apart"
     return ""

@@ -160,7 +160,7 @@ class View:
         lost = [f"{name} ({n:,} images)" for name, n in self.dropped.items()]
         text = f"labels {self.label_set}: {', '.join(kept)}; drops {', '.join(lost) or 'nothing'}."
         if lost and self.soft_labels is not None:
-            text += " Soft labels lose what lies on dropped labels and are scaled to 1."
+            text += " Soft labels lose their shares of dropped labels and are scaled to 1."
         return text
 
 

@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from fer_bench.numerics import NUMERICS
 from fer_bench.specs import GradientPhase
 
-ADVICE = """The core gives other numbers than it did. Either mend the change, or, if the numbers are meant:
+ADVICE = """The core gives other numbers than it did. Either correct the change, or, if the numbers are meant:
   - raise NUMERICS in fer_bench/numerics.py and say why in CHANGELOG.md;
   - write the file anew: FER_BENCH_WRITE_GOLDEN=1 pytest tests/goldens, and commit it."""
 

@@ -122,7 +122,7 @@ add_pickle_rule(RULES, lambda subject: subject.component)
 @rule(
     RULES,
     expected="stages are distinct Python identifiers, and 'build' returns a module that has each as an attribute",
-    mend="name in BackboneSpec.stages the attributes of the module, each an nnx.Module, in the order in which they run",
+    fix="name in BackboneSpec.stages the attributes of the module, each an nnx.Module, in the order in which they run",
 )
 def builds(subject: BackboneSubject) -> Iterator[str]:
     """Yield what is wrong with the stages; building raises where it fails."""
@@ -139,7 +139,7 @@ def builds(subject: BackboneSubject) -> Iterator[str]:
     needs=["builds"],
     expected="every stage returns one floating-point array that keeps the batch axis, and the last features as "
     "declared, (b, h, w, feature_size) or (b, feature_size) in float32, for every batch size and both precisions",
-    mend="return x alone from each stage, cast the last to float32, and set BackboneSpec.feature_size",
+    fix="return only x from each stage, cast the last to float32, and set BackboneSpec.feature_size",
 )
 def shapes(subject: BackboneSubject) -> Iterator[str]:
     """Yield each stage whose output has another form."""
@@ -152,7 +152,7 @@ def shapes(subject: BackboneSubject) -> Iterator[str]:
     RULES,
     needs=["shapes"],
     expected="the smallest input_size that the parameters allow gives features too",
-    mend="raise the lower bound: input_size: int = Field(224, ge=SMALLEST) in your BackboneParams",
+    fix="raise the lower bound: input_size: int = Field(224, ge=SMALLEST) in your BackboneParams",
 )
 def smallest_input(subject: BackboneSubject) -> Iterator[str]:
     """Yield what goes wrong at the smallest size."""
@@ -169,7 +169,7 @@ def smallest_input(subject: BackboneSubject) -> Iterator[str]:
     RULES,
     needs=["builds"],
     expected="every parameter belongs to exactly one stage, since the host trains and keeps stages apart",
-    mend="move what lies beside the stages into one of them, and let no two stages hold the same variable",
+    fix="move what is outside of the stages into one of them, and let no two stages hold the same variable",
 )
 def stages_hold_all_parameters(subject: BackboneSubject) -> Iterator[str]:
     """Yield each parameter outside of the stages or in two of them."""
@@ -181,14 +181,14 @@ def stages_hold_all_parameters(subject: BackboneSubject) -> Iterator[str]:
     yield from (f"{' and '.join(names)} are one parameter" for names in owners.values() if len(names) > 1)
     for path, variable in nnx.graph.iter_graph(subject.module):
         if isinstance(variable, nnx.Param) and id(variable) not in owners:
-            yield f"{'/'.join(map(str, path))} lies in no stage"
+            yield f"{'/'.join(map(str, path))} is in no stage"
 
 
 @rule(
     RULES,
     needs=["shapes"],
     expected="the stages one after the other compute what the module itself does when it is called",
-    mend="let __call__ apply the stages in the declared order, and nothing else before, between or after them",
+    fix="let __call__ apply the stages in the declared order, and nothing else before, between or after them",
 )
 def stages_compose(subject: BackboneSubject) -> Iterator[str]:
     """Yield how far the module is from its stages."""
@@ -211,7 +211,7 @@ def stages_compose(subject: BackboneSubject) -> Iterator[str]:
     needs=["shapes"],
     expected="stages that are compiled one by one compute what all of them compute together, so that the first ones "
     "can be frozen and their output kept",
-    mend="hand everything on through the one array that a stage returns: no globals, no shared modules, no attributes",
+    fix="hand everything on through the one array that a stage returns: no globals, no shared modules, no attributes",
 )
 def prefix_splits(subject: BackboneSubject) -> Iterator[str]:
     """Yield how far the stages are from the whole."""
@@ -224,7 +224,7 @@ def prefix_splits(subject: BackboneSubject) -> Iterator[str]:
     RULES,
     needs=["shapes"],
     expected="one seed gives the same weights and the same features to the bit; another seed draws other weights",
-    mend="draw every initial value from 'rngs' and nothing from global random states, the time or the id of an object",
+    fix="draw every initial value from 'rngs' and nothing from global random states, the time or the id of an object",
 )
 def deterministic(subject: BackboneSubject) -> Iterator[str]:
     """Yield what differs between two builds or two runs."""
@@ -246,7 +246,7 @@ def deterministic(subject: BackboneSubject) -> Iterator[str]:
     RULES,
     needs=["shapes"],
     expected="in eval mode the features of an image do not depend on the others of its batch, and no state changes",
-    mend="let eval() reach every BatchNorm and Dropout (lists of modules are nnx.List); compute nothing over axis 0",
+    fix="let eval() reach every BatchNorm and Dropout (lists of modules are nnx.List); compute nothing over axis 0",
 )
 def batch_independent(subject: BackboneSubject) -> Iterator[str]:
     """Yield how far the neighbours of an image move its features."""
@@ -263,7 +263,7 @@ def batch_independent(subject: BackboneSubject) -> Iterator[str]:
     RULES,
     needs=["shapes"],
     expected="the gradient of every trainable parameter is finite, and no stage is cut off from the loss",
-    mend="guard divisions, square roots and logarithms near 0, and keep stop_gradient and rounding out of the stages",
+    fix="guard divisions, square roots and logarithms near 0, and keep stop_gradient and rounding out of the stages",
 )
 def gradients(subject: BackboneSubject) -> Iterator[str]:
     """Yield each parameter with a gradient that is not finite, and each stage with none but zeros."""
@@ -280,8 +280,8 @@ def gradients(subject: BackboneSubject) -> Iterator[str]:
 @rule(
     RULES,
     needs=["shapes"],
-    expected="images of one shape are compiled once, whatever their content and whatever seed drew the weights",
-    mend="let shapes and types depend on the parameters alone, and give every variable an explicit float32",
+    expected="images of one shape are compiled once, for any content and any seed of the weights",
+    fix="let shapes and types depend only on the parameters, and give every variable an explicit float32",
 )
 def one_compilation(subject: BackboneSubject) -> Iterator[str]:
     """Yield how often the backbone was compiled."""
@@ -298,7 +298,7 @@ def one_compilation(subject: BackboneSubject) -> Iterator[str]:
     needs=["shapes"],
     expected="value_range is two rising finite numbers; black, white and grey images have finite features, which "
     "differ; every channel of the input reaches the features",
-    mend="declare in ImageInput what the first stage takes; do not scale or drop channels so that images are lost",
+    fix="declare in ImageInput what the first stage takes; do not scale or drop channels so that images are lost",
 )
 def input_is_honoured(subject: BackboneSubject) -> Iterator[str]:
     """Yield what is wrong with the declared input, and what of it has no effect."""
@@ -324,7 +324,7 @@ def input_is_honoured(subject: BackboneSubject) -> Iterator[str]:
     RULES,
     expected="the 'weights' parameter is 'random' or the name of a WeightsSpec; every packaged file matches its "
     "digests; source and licence are stated",
-    mend="run 'fer-bench weights verify NAME', pin the digests anew if the file was meant to change, fill the spec in",
+    fix="run 'fer-bench weights verify NAME', pin the new digests if the file was meant to change, fill the spec in",
 )
 def weights_match_their_hash(subject: BackboneSubject) -> Iterator[str]:
     """Yield what is wrong with the declared weights."""

@@ -109,7 +109,7 @@ add_pickle_rule(RULES, lambda subject: subject.component)
     RULES,
     expected="title, licence and citation are stated, label names are distinct, and 'access' says how to get the data "
     "unless the package makes them itself",
-    mend="fill these fields of the DatasetSpec in; where a licence is not known, say that the owners do not state one",
+    fix="fill these fields of the DatasetSpec in; where a licence is not known, say that the owners do not state one",
 )
 def described(subject: DatasetSubject) -> Iterator[str]:
     """Yield each field that says nothing."""
@@ -126,7 +126,7 @@ def described(subject: DatasetSubject) -> Iterator[str]:
     RULES,
     expected="every label says which expression it means, or that it means none; every official split says what it is "
     "for, with one to train on and one to test; published numbers are of declared splits and labels",
-    mend="fill in DatasetSpec.expressions ('' for none) and roles; correct the names in expected_counts and variants",
+    fix="fill in DatasetSpec.expressions ('' for none) and roles; correct the names in expected_counts and variants",
 )
 def declared(subject: DatasetSubject) -> Iterator[str]:
     """Yield what the spec leaves to be guessed, or says of something that is not there."""
@@ -153,7 +153,7 @@ def declared(subject: DatasetSubject) -> Iterator[str]:
 @rule(
     RULES,
     expected="'read' yields Sample objects, at least one, and reports no fault",
-    mend="mend the data or the adapter; the faults name the files",
+    fix="correct the data or the adapter; the faults name the files",
 )
 def reads(subject: DatasetSubject) -> Iterator[str]:
     """Yield the faults that reading reports."""
@@ -169,7 +169,7 @@ def reads(subject: DatasetSubject) -> Iterator[str]:
     RULES,
     needs=["reads"],
     expected="every label is one of the label names, and every label name has a sample",
-    mend="translate labels to the names in DatasetSpec.labels (or 'labels()'), and drop names that are never used",
+    fix="translate labels to the names in DatasetSpec.labels (or 'labels()'), and drop names that are never used",
 )
 def labels_in_range(subject: DatasetSubject) -> Iterator[str]:
     """Yield each label without a name, and each name without a sample."""
@@ -183,8 +183,8 @@ def labels_in_range(subject: DatasetSubject) -> Iterator[str]:
 @rule(
     RULES,
     needs=["reads"],
-    expected="sample ids are unique, not empty, and the same wherever the data lie",
-    mend="take the path below the data set's folder (path.relative_to(root).as_posix()) or a row number as id",
+    expected="sample ids are unique, not empty, and the same in any folder",
+    fix="take the path below the data set's folder (path.relative_to(root).as_posix()) or a row number as id",
 )
 def ids_unique_and_stable(subject: DatasetSubject) -> Iterator[str]:
     """Yield each id that is empty, comes twice or holds the folder's own path."""
@@ -193,7 +193,7 @@ def ids_unique_and_stable(subject: DatasetSubject) -> Iterator[str]:
     root = subject.place.manual
     where = [name for name in counts if root is not None and str(root) in name]
     if where:
-        yield f"{len(where)} ids hold the folder that the data lie in, as {where[0]!r}"
+        yield f"{len(where)} ids contain the folder of the data, as {where[0]!r}"
 
 
 @rule(
@@ -201,7 +201,7 @@ def ids_unique_and_stable(subject: DatasetSubject) -> Iterator[str]:
     needs=["reads"],
     expected="subjects are there for all samples where identity is 'yes' or 'proxy' and for none where it is 'no'; "
     "every sample has the same group columns; splits are among the declared ones",
-    mend="set DatasetSpec.identity and DatasetSpec.splits to what the data hold; give a group '' where it is not known",
+    fix="set DatasetSpec.identity and DatasetSpec.splits to what the data hold; give a group '' where it is not known",
 )
 def groups(subject: DatasetSubject) -> Iterator[str]:
     """Yield what does not fit the declaration."""
@@ -223,7 +223,7 @@ def groups(subject: DatasetSubject) -> Iterator[str]:
     RULES,
     needs=["reads"],
     expected="two readings give the same samples in the same order",
-    mend="sort what a folder lists (sorted(root.glob(...))), and keep sets and random numbers out of 'read'",
+    fix="sort what a folder lists (sorted(root.glob(...))), and keep sets and random numbers out of 'read'",
 )
 def same_order_twice(subject: DatasetSubject) -> Iterator[str]:
     """Yield the first sample that differs."""
@@ -242,7 +242,7 @@ def same_order_twice(subject: DatasetSubject) -> Iterator[str]:
     RULES,
     needs=["reads"],
     expected="'count' and the published counts agree with the samples that are there",
-    mend="return the number of samples or None from 'count', and correct DatasetSpec.expected_counts or the data",
+    fix="return the number of samples or None from 'count', and correct DatasetSpec.expected_counts or the data",
 )
 def counts(subject: DatasetSubject) -> Iterator[str]:
     """Yield each count that is another."""
@@ -264,7 +264,7 @@ def counts(subject: DatasetSubject) -> Iterator[str]:
     RULES,
     needs=["labels-in-range", "ids-unique-and-stable"],
     expected="the host prepares the data: every image decodes, and what is stored matches its hashes",
-    mend="yield images as paths below the data set's folder or as encoded bytes (fer_bench.data.builder.encode_png)",
+    fix="yield images as paths below the data set's folder or as encoded bytes (fer_bench.data.builder.encode_png)",
 )
 def decodes(subject: DatasetSubject) -> Iterator[str]:
     """Yield what is wrong with the prepared data."""
@@ -279,7 +279,7 @@ def decodes(subject: DatasetSubject) -> Iterator[str]:
     needs=["decodes"],
     expected="damaged pictures and a folder without data are reported as faults of the data, which name the file, "
     "and nothing is prepared",
-    mend="open no picture in 'read' (the host checks them), collect other faults with faults.add(where, what), and "
+    fix="open no picture in 'read' (the host checks them), collect other faults with faults.add(where, what), and "
     "raise DataError where nothing can be read",
 )
 def defects_reported(subject: DatasetSubject) -> Iterator[str]:

@@ -17,7 +17,7 @@ RULES: list[ConformanceRule[Component[ExecutorSpec]]] = []
 @rule(
     RULES,
     expected="execute names a function of two arguments, parameters and work",
-    mend="name it as 'package.module:function', and give it the arguments (params, work)",
+    fix="name it as 'package.module:function', and give it the arguments (params, work)",
 )
 def takes_parameters_and_work(component: Component[ExecutorSpec]) -> Iterator[str]:
     """Yield what it is instead."""

@@ -47,7 +47,7 @@ def _score(metric: Metric, true: Array, probabilities: Array, agreed: float = 1.
 @rule(
     RULES,
     expected="the metric is a number in its declared range on good, poor and certain predictions",
-    mend="Return a float, and declare lowest and highest to hold it.",
+    fix="Return a float, and declare lowest and highest to hold it.",
 )
 def is_a_number_in_its_range(component: Component[MetricSpec]) -> Iterator[str]:
     """Yield predictions on which it is not."""
@@ -62,7 +62,7 @@ def is_a_number_in_its_range(component: Component[MetricSpec]) -> Iterator[str]:
     RULES,
     expected="it can be computed where a class is missing, one sample is all there is or no group is known: intervals "
     "resample",
-    mend="Take averages over the classes and groups that occur; without any group, over all samples.",
+    fix="Take averages over the classes and groups that occur; without any group, over all samples.",
     needs=["is-a-number-in-its-range"],
 )
 def bears_missing_classes(component: Component[MetricSpec]) -> Iterator[str]:
@@ -78,8 +78,8 @@ def bears_missing_classes(component: Component[MetricSpec]) -> Iterator[str]:
 
 @rule(
     RULES,
-    expected="the same predictions give the same number, whatever the order of the samples",
-    mend="Use no random numbers, and no order.",
+    expected="the same predictions give the same number, in any order of the samples",
+    fix="Use no random numbers, and no order.",
     needs=["is-a-number-in-its-range"],
 )
 def has_no_order(component: Component[MetricSpec]) -> Iterator[str]:
@@ -93,7 +93,7 @@ def has_no_order(component: Component[MetricSpec]) -> Iterator[str]:
 @rule(
     RULES,
     expected="good predictions are better than poor ones in the declared direction",
-    mend="Turn higher_is_better.",
+    fix="Turn higher_is_better.",
     needs=["is-a-number-in-its-range"],
 )
 def points_in_its_direction(component: Component[MetricSpec]) -> Iterator[str]:
@@ -107,7 +107,7 @@ def points_in_its_direction(component: Component[MetricSpec]) -> Iterator[str]:
 @rule(
     RULES,
     expected="right and certain predictions give the best number that is declared, where that is finite",
-    mend="Set highest (or lowest where lower is better) to what perfect predictions give.",
+    fix="Set highest (or lowest where lower is better) to what perfect predictions give.",
     needs=["is-a-number-in-its-range"],
 )
 def is_best_when_perfect(component: Component[MetricSpec]) -> Iterator[str]:
@@ -124,7 +124,7 @@ def is_best_when_perfect(component: Component[MetricSpec]) -> Iterator[str]:
 @rule(
     RULES,
     expected="guesses are worse than right predictions",
-    mend="Compare predictions with the true labels; what looks at one of them alone measures nothing.",
+    fix="Compare predictions with the true labels; a metric that reads only one of them measures nothing.",
     needs=["is-a-number-in-its-range"],
 )
 def is_worse_by_chance(component: Component[MetricSpec]) -> Iterator[str]:

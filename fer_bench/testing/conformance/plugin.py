@@ -13,7 +13,7 @@ RULES: list[ConformanceRule[Plugin]] = []
 @rule(
     RULES,
     expected="the entry point loads, implements at least one hook, and its hooks return specs",
-    mend="import what is missing, or mend what the error names; 'fer-bench plugins list' shows it too",
+    fix="import what is missing, or correct what the error names; 'fer-bench plugins list' shows it too",
 )
 def loads(plugin: Plugin) -> Iterator[str]:
     """Yield why the plugin did not load."""

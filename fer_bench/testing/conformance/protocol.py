@@ -88,7 +88,7 @@ RULES: list[ConformanceRule[ProtocolSubject]] = []
 @rule(
     RULES,
     expected="folds of positions, train and test without a common sample, and no group in both where groups stay apart",
-    mend="Yield (train, test), two arrays of positions from 0 to n - 1; declare groups='ignored' where people are not "
+    fix="Yield (train, test), two arrays of positions from 0 to n - 1; declare groups='ignored' where people are not "
     "kept apart.",
 )
 def deals_disjoint_parts(subject: ProtocolSubject) -> Iterator[str]:
@@ -109,7 +109,7 @@ def deals_disjoint_parts(subject: ProtocolSubject) -> Iterator[str]:
     RULES,
     expected="each sample is tested as often as the spec declares: once, repeatedly (each equally often), or some at "
     "most once",
-    mend="Deal all samples, or set tests to what the splitter does.",
+    fix="Test all samples, or set 'tests' to what the splitter does.",
     needs=["deals-disjoint-parts"],
 )
 def tests_as_often_as_declared(subject: ProtocolSubject) -> Iterator[str]:
@@ -126,7 +126,7 @@ def tests_as_often_as_declared(subject: ProtocolSubject) -> Iterator[str]:
 @rule(
     RULES,
     expected="no group is tested in two folds of a protocol that keeps groups apart and tests each sample once",
-    mend="Deal whole groups.",
+    fix="Keep the samples of a group in one part.",
     needs=["deals-disjoint-parts"],
 )
 def tests_whole_groups(subject: ProtocolSubject) -> Iterator[str]:
@@ -144,7 +144,7 @@ def tests_whole_groups(subject: ProtocolSubject) -> Iterator[str]:
 @rule(
     RULES,
     expected="a seed gives the same folds each time; other seeds give others if the spec says 'seeded', else the same",
-    mend="Draw from np.random.default_rng(seed) in split, not before; set seeded=False where nothing is drawn.",
+    fix="Draw from np.random.default_rng(seed) in split, not before; set seeded=False where nothing is drawn.",
     needs=["deals-disjoint-parts"],
 )
 def obeys_its_seed(subject: ProtocolSubject) -> Iterator[str]:
@@ -163,7 +163,7 @@ def obeys_its_seed(subject: ProtocolSubject) -> Iterator[str]:
 @rule(
     RULES,
     expected="another process deals the same folds, since a cell's identity holds a hash of them",
-    mend="Use no hash(), no order of a set, no clock and no other state of the process.",
+    fix="Use no hash(), no order of a set, no clock and no other state of the process.",
     needs=["obeys-its-seed"],
 )
 def is_the_same_in_another_process(subject: ProtocolSubject) -> Iterator[str]:
@@ -179,9 +179,9 @@ def is_the_same_in_another_process(subject: ProtocolSubject) -> Iterator[str]:
 
 @rule(
     RULES,
-    expected="the splitter has scikit-learn's interface, so that it is of use outside: get_n_splits tells the number "
-    "of folds, and cross_val_score takes it as cv",
-    mend="Return a splitter of scikit-learn, or one with its split and get_n_splits.",
+    expected="the splitter has scikit-learn's interface, so that it can be used elsewhere: get_n_splits returns the "
+    "number of folds, and cross_val_score takes it as cv",
+    fix="Return a splitter of scikit-learn, or one with its split and get_n_splits.",
     needs=["deals-disjoint-parts"],
 )
 def works_in_scikit_learn(subject: ProtocolSubject) -> Iterator[str]:

@@ -26,25 +26,25 @@ class ConformanceRule(Generic[SubjectT]):
     Attributes:
         name: words joined by hyphens.
         expected: what has to hold.
-        mend: what an author does where it does not.
+        fix: what an author does where it does not.
         check: yields a line for each fault; it may raise, which is a fault too, or raise `NotApplicable`.
         needs: names of rules without which this one makes no sense; where one of them fails, it is skipped.
     """
 
     name: str
     expected: str
-    mend: str
+    fix: str
     check: Check[SubjectT]
     needs: tuple[str, ...] = ()
 
 
 def rule(
-    into: list[ConformanceRule[SubjectT]], *, expected: str, mend: str, needs: Sequence[str] = ()
+    into: list[ConformanceRule[SubjectT]], *, expected: str, fix: str, needs: Sequence[str] = ()
 ) -> Callable[[Check[SubjectT]], Check[SubjectT]]:
     """Return a decorator that adds a rule named after its function to a list."""
 
     def add(check: Check[SubjectT]) -> Check[SubjectT]:
-        into.append(ConformanceRule(check.__name__.replace("_", "-"), expected, mend, check, tuple(needs)))
+        into.append(ConformanceRule(check.__name__.replace("_", "-"), expected, fix, check, tuple(needs)))
         return check
 
     return add
@@ -62,7 +62,7 @@ class Finding:
         status: ``passed``, ``failed`` or ``skipped``.
         found: what was found instead, or why nothing was checked; empty where it passed.
         expected: what has to hold.
-        mend: what to do where it does not.
+        fix: what to do where it does not.
     """
 
     plugin: str
@@ -72,12 +72,12 @@ class Finding:
     status: Literal["passed", "failed", "skipped"]
     found: str
     expected: str
-    mend: str
+    fix: str
 
     def __str__(self) -> str:
         return (
             f"{self.kind} {self.item!r} of plugin {self.plugin!r} breaks the rule {self.rule!r}.\n"
-            f"Found:\n{self.found}\nExpected: {self.expected}\nTo mend it: {self.mend}"
+            f"Found:\n{self.found}\nExpected: {self.expected}\nTo fix it: {self.fix}"
         )
 
 
@@ -117,7 +117,7 @@ class Suite(Generic[SubjectT]):
                 status=status,
                 found=text,
                 expected=wanted.expected,
-                mend=wanted.mend,
+                fix=wanted.fix,
             )
         return self._findings[name]
 
@@ -159,7 +159,7 @@ class Case:
         """Check the rule as a test.
 
         Raises:
-            AssertionError: the rule is broken; says what was found and expected, and how to mend it.
+            AssertionError: the rule is broken; says what was found and expected, and how to fix it.
             unittest.SkipTest: there is nothing to check; pytest shows the reason.
         """
         finding = self.run()

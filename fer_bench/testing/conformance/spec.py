@@ -21,7 +21,7 @@ def add_pickle_rule(into: list[ConformanceRule[SubjectT]], component_of: Callabl
     @rule(
         into,
         expected="the spec, its parameters and its Params class can be pickled, since runs may go to other processes",
-        mend="define the Params class at the top of a module, and name code as 'package.module:attribute'",
+        fix="define the Params class at the top of a module, and name code as 'package.module:attribute'",
     )
     def spec_pickles(subject: SubjectT) -> Iterator[str]:
         component = component_of(subject)

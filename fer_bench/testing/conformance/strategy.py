@@ -1,4 +1,4 @@
-"""Rules for strategies: on a backbone of a few hundred numbers and pictures that are easy to tell apart."""
+"""Rules for strategies: on a backbone of a few hundred numbers and pictures that are easy to distinguish."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ add_pickle_rule(RULES, lambda subject: subject.component)
 @rule(
     RULES,
     expected="the plan is a Plan that the engine can run, and the same parameters give the same plan",
-    mend="return fer_bench.specs.Plan from a function of the parameters alone",
+    fix="return fer_bench.specs.Plan from a function of only the parameters",
 )
 def plans(subject: StrategySubject) -> Iterator[str]:
     """Yield what is wrong with the plan; making it raises where it cannot run."""
@@ -157,7 +157,7 @@ def plans(subject: StrategySubject) -> Iterator[str]:
     RULES,
     needs=["plans"],
     expected="in every gradient phase exactly one rule matches each parameter of backbone and head, and one learns",
-    mend="close the gaps between rules (stop of one is start of the next) and give the head a rule with head=True",
+    fix="close the gaps between rules (stop of one is start of the next) and give the head a rule with head=True",
 )
 def covers_every_parameter(subject: StrategySubject) -> Iterator[str]:
     """Yield each parameter that no rule or several match."""
@@ -174,7 +174,7 @@ def covers_every_parameter(subject: StrategySubject) -> Iterator[str]:
     needs=["covers-every-parameter"],
     expected="parameters whose rule has rate 0 are the same to the bit after training, as are BatchNorm statistics "
     "that the phase freezes",
-    mend="this is the engine's promise: report it to fer-bench with your plan",
+    fix="this is the engine's promise: report it to fer-bench with your plan",
 )
 def frozen_leaves_stay(subject: StrategySubject) -> Iterator[str]:
     """Yield each frozen leaf that changed."""
@@ -184,9 +184,9 @@ def frozen_leaves_stay(subject: StrategySubject) -> Iterator[str]:
 @rule(
     RULES,
     needs=["plans"],
-    expected="on pictures that are easy to tell apart the cross-entropy falls below that of guessing, ln(classes), and "
+    expected="on pictures that are easy to classify the cross-entropy falls below that of guessing, ln(classes), and "
     "within each phase of several epochs",
-    mend="raise the learning rate or the epochs, or shorten the warm-up: 96 pictures must be enough to learn something",
+    fix="raise the learning rate or the epochs, or shorten the warm-up: 96 pictures must be enough to learn something",
 )
 def learns(subject: StrategySubject) -> Iterator[str]:
     """Yield how little was learnt."""
@@ -210,7 +210,7 @@ def learns(subject: StrategySubject) -> Iterator[str]:
     RULES,
     needs=["plans"],
     expected="the same seed gives the same predictions to the bit",
-    mend="give every scikit-learn estimator a fixed random_state, and draw nothing from global random states",
+    fix="give every scikit-learn estimator a fixed random_state, and draw nothing from global random states",
 )
 def same_seed_same_result(subject: StrategySubject) -> Iterator[str]:
     """Yield how far two trainings of one seed are apart."""
@@ -223,7 +223,7 @@ def same_seed_same_result(subject: StrategySubject) -> Iterator[str]:
     RULES,
     needs=["plans"],
     expected="2 and 8 classes, in colour and in grey, give a probability for each class, from 0 to 1, that sum to 1",
-    mend="let nothing in the plan depend on a number of classes or channels; an estimator needs predict_proba for any",
+    fix="let nothing in the plan depend on a number of classes or channels; an estimator needs predict_proba for any",
 )
 def classes_and_channels(subject: StrategySubject) -> Iterator[str]:
     """Yield what is wrong with the predictions of each problem."""

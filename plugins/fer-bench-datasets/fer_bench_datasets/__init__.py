@@ -20,7 +20,7 @@ def fer_bench_datasets() -> list[DatasetSpec]:
         *catalogue_posed.SPECS,
         DatasetSpec(
             name="synthetic",
-            title="faces drawn by this package, nobody's portrait",
+            title="faces drawn by this package, of no real person",
             builder="fer_bench_datasets.synthetic_dataset:Synthetic",
             labels=BASIC_7,
             expressions=meanings(BASIC_7),

@@ -41,7 +41,7 @@ def read_folders(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
     if source.find(OTHERS_PART) is not None:
         faults.add(
             OTHERS_PART,
-            "is no part of FER2013, whose copies have 'train' and 'test' alone: this may be MMAFEDB, which is read as "
+            "is no part of FER2013, whose copies have only 'train' and 'test': this may be MMAFEDB, which is read as "
             "'mmafedb'; or remove that folder",
         )
     strangers = [name for name in source.folders() if name.lower() not in (*PARTS, OTHERS_PART)]

@@ -60,7 +60,7 @@ class ManifestParams(OwnParams):
     name: str = Field(
         "",
         max_length=60,  # no more than 240 bytes in UTF-8: it is the name of a folder
-        description="read manual/manifest/<name>/, so that several data sets of one's own can stand side by side",
+        description="read manual/manifest/<name>/, so that you can have several own data sets",
     )
 
     @field_validator("name")

@@ -44,7 +44,7 @@ def import_keras() -> ModuleType:
     if keras.backend.backend() != "jax":
         raise FerBenchError(
             f"Keras was imported with the backend {keras.backend.backend()!r} before fer-bench needed it; its models "
-            "run on JAX alone. Set KERAS_BACKEND=jax, or do not import Keras first."
+            "run only on JAX. Set KERAS_BACKEND=jax, or do not import Keras first."
         )
     return keras
 

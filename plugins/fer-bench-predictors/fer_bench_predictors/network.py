@@ -91,7 +91,7 @@ def _expressions(answer: Numbers, card: Card) -> Numbers:
         answer /= answer.sum(1, keepdims=True)
     elif answer.min() < -1e-6 or np.abs(answer.sum(1) - 1).max() > 1e-2:
         raise FerBenchError(
-            f"The model's answers lie in {answer.min():.3g} to {answer.max():.3g} and sum to {answer.sum(1).min():.3g} "
+            f"The model's answers are in {answer.min():.3g} to {answer.max():.3g} and sum to {answer.sum(1).min():.3g} "
             f"to {answer.sum(1).max():.3g}: no probabilities, as its card has it. Should the card say 'output: logits'?"
         )
     found = np.zeros((len(answer), len(EXPRESSIONS)), np.float32)

@@ -238,7 +238,7 @@ def load_shipped(model: nnx.Module, name: str) -> None:
             tensors = load_file(path)
         except Exception as error:
             raise FerBenchError(
-                f"Cannot read the weights {str(path)!r}: {error}. Reinstall fer-bench-xception, or make the file anew "
+                f"Cannot read the weights {str(path)!r}: {error}. Reinstall fer-bench-xception, or make the file again "
                 "with 'fer-bench weights fetch xception' and 'fer-bench weights convert'."
             ) from error
     assign(model, tensors)
