@@ -55,7 +55,7 @@ def test_inflation_of_a_file_of_settings(tiny):
     (row,) = json.loads(result.stdout)["rows"]
     assert (row["protocol"], row["twin"], row["images"]) == ("kfold", "group-kfold", 60)
     file.write_text("{datasets: [squares], protocol: cross, train_on: ['squares[split=test]']}")
-    with pytest.raises(FerBenchError, match="holds only runs of 'cross'"):
+    with pytest.raises(FerBenchError, match="only runs of 'cross'"):
         invoke("inflation", "--config", str(file))
 
 
