@@ -10,6 +10,7 @@ import platform
 import re
 import shutil
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from fer_bench.errors import FerBenchError
@@ -68,6 +69,61 @@ def replace_file(file: Path, data: bytes) -> None:
             beside.unlink(missing_ok=True)
         raise
     sync_folder(file.parent)
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes], what: str) -> None:
+    """Make ``files`` the whole content of a folder, and remove what else is in it.
+
+    Args:
+        folder: a user's; made with those above it where it is not there.
+        files: name within it -> content.
+        what: named in the message of an error.
+
+    Raises:
+        FerBenchError: it cannot be written; what stood there before is untouched.
+    """
+    target = folder.resolve()
+    beside = scratch(target)
+    replaced = beside.with_name(f".old{beside.name}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        restore_folder(target)
+        remove_stale(target.parent, target.name)
+        for name, data in files.items():
+            (beside / name).parent.mkdir(parents=True, exist_ok=True)
+            write_synced(beside / name, data)
+        if target.exists():
+            target.rename(replaced)
+        try:
+            beside.rename(target)
+        except OSError:
+            if replaced.exists():
+                replaced.rename(target)
+            raise
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise FerBenchError(
+            f"Cannot write {what} to {str(folder)!r}: {reason(error)}. What stood there before is untouched."
+        ) from None
+    shutil.rmtree(replaced, ignore_errors=True)
+    sync_folder(target.parent)
+
+
+def restore_folder(folder: Path) -> None:
+    """Put back a folder that `write_folder` had moved aside when its process was killed.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    target = folder.resolve()
+    if target.exists() or not target.parent.is_dir():
+        return
+    for entry in sorted(target.parent.iterdir()):
+        match = _SCRATCH.fullmatch(entry.name)
+        old = match is not None and entry.name.startswith(".old.") and match[1] == target.name[:200]
+        if match and old and match[2] == _HOST and not _lives(int(match[3])):
+            entry.rename(target)
+            return
 
 
 def append(file: Path, text: str, what: str) -> None:

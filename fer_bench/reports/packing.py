@@ -6,21 +6,21 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
 from fer_bench import atomic
 from fer_bench.about import __version__
 from fer_bench.errors import FerBenchError, bullet_list
-from fer_bench.privacy import anonymise
 from fer_bench.reports import boards
 from fer_bench.reports.formats import markdown
 from fer_bench.reports.leaderboard import build
 from fer_bench.results.find import find_row
-from fer_bench.results.records import CANONICAL, to_json
+from fer_bench.results.private import find_private
+from fer_bench.results.records import CANONICAL
 from fer_bench.results.rows import group
 from fer_bench.results.store import Store, StoredCell
 from fer_bench.results.unpacking import CONFIG, MANIFEST, README, SCHEMA
@@ -52,7 +52,7 @@ def pack(runs_dir: Path, rows: Sequence[str], output: Path) -> int:
         cells = [cell for cell in cells if cell.id in wanted]
     if not cells:
         raise FerBenchError(f"The runs folder {str(runs_dir)!r} holds no cells. Run 'fer-bench run' first.")
-    if private := [f"{cell.id[:16]}: {text[:80]!r}" for cell in cells for text in _private(cell)]:
+    if private := [f"{cell.id[:16]}: {text[:80]!r}" for cell in cells for text in find_private(cell)]:
         raise FerBenchError(
             f"Some cells hold what is private, as those of older versions may:\n{bullet_list(private)}\n"
             "Repeat them, or leave their rows out with --rows."
@@ -73,25 +73,6 @@ def pack(runs_dir: Path, rows: Sequence[str], output: Path) -> int:
             archive.writestr(member, files[name], zipfile.ZIP_DEFLATED)
     atomic.write_file(output, buffer.getvalue(), "the pack")
     return len(cells)
-
-
-def _private(cell: StoredCell) -> Iterator[str]:
-    """Yield texts of a cell's records that `anonymise` would change."""
-    provenance = to_json(cell.provenance)
-    for text in _texts([to_json(cell.result), {name: provenance.get(name) for name in ("command", "config", "code")}]):
-        if anonymise(text) != text:
-            yield text
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-        return
-    if isinstance(value, dict):
-        value = list(cast("dict[str, Any]", value).values())
-    if isinstance(value, list | tuple):
-        for part in cast("Sequence[Any]", value):
-            yield from _texts(part)
 
 
 def _settings(cells: Iterable[StoredCell]) -> tuple[list[dict[str, Any]], int]:

@@ -126,9 +126,12 @@ def find_versions(rows: Sequence[Row]) -> list[str]:
     return sorted(versions)
 
 
-def describe(row: Row) -> dict[str, Any]:
-    """Return what an opened row shows, under its name and id."""
-    return {"id": row.id[:ID], "name": row.method, **details.describe(row)}
+def describe(row: Row, *, published: bool = False) -> dict[str, Any]:
+    """Return what an opened row shows, under its name and id; published, without the address of what ran the grid."""
+    known = details.describe(row)
+    if published:
+        known["provenance"] = [line for line in known["provenance"] if line[0] != "executor"]
+    return {"id": row.id[:ID], "name": row.method, "gallery": None, "address": "", **known}
 
 
 def _section(
@@ -148,10 +151,10 @@ def _section(
         "rows": [
             {
                 "cells": [_cell(choice.column, choice.field[1](row)) for choice in choices],
+                **describe(row, published=published),
                 "baseline": row.baseline,
                 "gallery": gallery.get(row.id),
-                "address": f"rows/{row.id[:ID]}.html" if published else "",
-                **describe(row),
+                "address": f"rows/{row.id[:ID]}.html" if published and not row.baseline else "",
             }
             for row in board
         ],

@@ -1,0 +1,137 @@
+"""A leaderboard as a site of files: the page, a page for each row, numbers, badges, a feed and the history."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.privacy import anonymise
+from fer_bench.reports import board_records, page
+from fer_bench.reports.feed import name_badge, write_badge, write_feed
+from fer_bench.reports.formats import csv
+from fer_bench.reports.formats import json as json_format
+from fer_bench.reports.history import Publication, PublishedRow, write
+from fer_bench.reports.row import Row
+from fer_bench.results.private import find_private
+
+HISTORY, INDEX = "history.jsonl", "index.html"
+FILES = (INDEX, "leaderboard.json", "leaderboard.csv", "feed.xml", HISTORY, ".nojekyll")
+FOLDERS = {"rows": (".html", ".json"), "badges": (".svg",)}
+"""Folders of a site, and how the names of their files end."""
+
+
+def make_site(
+    rows: Sequence[Row], damaged: Sequence[str], history: Sequence[Publication], title: str, authors: str, url: str
+) -> dict[str, bytes]:
+    """Return the files of a site by name. The same rows and history give the same bytes.
+
+    Args:
+        rows: of the leaderboard.
+        damaged: one message for each cell that was left out.
+        history: all publications, that of ``rows`` last.
+        title: of the site.
+        authors: of the results; may be empty.
+        url: address of the site, ending in ``/``; or empty.
+
+    Raises:
+        FerBenchError: a cell holds what is private.
+    """
+    check_privacy(rows, damaged)
+    record = board_records.record(rows, damaged)
+    texts = {
+        INDEX: page.to_html(rows, damaged, title=title, authors=authors, published=True),
+        "leaderboard.json": json_format.write(record),
+        "leaderboard.csv": csv.write(board_records.to_flat_table(rows)),
+        HISTORY: write(history),
+        ".nojekyll": "",
+    }
+    files = {name: text.encode() for name, text in texts.items()}
+    files["feed.xml"] = write_feed(history, title, authors, url)
+    shown = {row.id[: page.ID]: (row, part) for row, part in zip(rows, record["rows"], strict=True) if not row.baseline}
+    moves = follow(history)
+    current = {row.id: row for row in history[-1].rows}
+    for move in moves:
+        last = move[-1][1]
+        known: dict[str, Any] = {"title": title, "url": url, "moves": move, "drawn": draw_moves(move), "last": last}
+        known |= {"badge": name_badge(last.name) if last.id in current else ""}
+        for id in dict.fromkeys(published.id for _, published in move):
+            details = page.describe(shown[id][0], published=True) if id in shown else None
+            picture = Markup(write_badge(current[id]).decode()) if id in current else ""
+            files[f"rows/{id}.html"] = page.render(
+                "row_page.html", row=details, id=id, picture=picture, **known
+            ).encode()  # fmt: skip
+        if last.id in current:
+            files[f"rows/{last.id}.json"] = json_format.write(shown[last.id][1]).encode()
+        files.setdefault(name_badge(last.name), write_badge(last, gone=last.id not in current))
+    return files
+
+
+def check_privacy(rows: Sequence[Row], damaged: Sequence[str]) -> None:
+    """Raise FerBenchError if cells or messages hold folders, user names or secrets; all are named."""
+    cells = {cell.id: cell for row in rows for cell in row.cells}
+    private = [f"{cell.id[:16]}: {text[:80]!r}" for cell in cells.values() for text in find_private(cell)]
+    private += [repr(message[:80]) for message in damaged if anonymise(message) != message]
+    if private:
+        raise FerBenchError(
+            f"Some cells hold what is private, as those of older versions may:\n{bullet_list(private)}\n"
+            "Repeat them, or delete their folders, and publish again."
+        )
+
+
+def check_folder(folder: Path) -> None:
+    """Raise FerBenchError unless a folder is not there, empty, or a site that may be replaced."""
+    if not folder.is_dir():
+        return
+    names: list[str] = []
+    for place, _, files in os.walk(folder):
+        inside = Path(place).relative_to(folder).as_posix()
+        names += [file if inside == "." else f"{inside}/{file}" for file in files]
+    strange = sorted(name for name in names if not _is_ours(name))
+    if strange or (names and HISTORY not in names):
+        raise FerBenchError(
+            f"--output {str(folder)!r} holds what is no part of a site, and publishing would remove it: "
+            f"{', '.join(map(repr, strange[:5])) or f'no {HISTORY}'}. Name an empty folder, or move these files."
+        )
+
+
+def follow(history: Sequence[Publication]) -> list[list[tuple[Publication, PublishedRow]]]:
+    """Return for each name of rows how it was published, the oldest first; of a name with several rows for each id."""
+    several = {
+        row.name
+        for publication in history
+        for place, row in enumerate(publication.rows)
+        if row.name in {other.name for other in publication.rows[:place]}
+    }
+    moves: dict[str, list[tuple[Publication, PublishedRow]]] = defaultdict(list)
+    for publication in history:
+        for row in publication.rows:
+            moves[row.id if row.name in several else row.name].append((publication, row))
+    return list(moves.values())
+
+
+def draw_moves(moves: Sequence[tuple[Publication, PublishedRow]]) -> list[dict[str, Any]]:
+    """Return the places of scores and intervals in a drawing of 100 by 100; nothing below two scores."""
+    scored = [row for _, row in moves if row.score is not None]
+    if len(scored) < 2:
+        return []
+    ends = [end for row in scored for end in (row.score, row.low, row.high) if end is not None]
+    low, span = min(ends), (max(ends) - min(ends)) or 1.0
+
+    def up(value: float | None) -> float | None:
+        return None if value is None else 100 - 100 * (value - low) / span
+
+    return [
+        {"x": 100 * place / (len(scored) - 1), "y": up(row.score), "low": up(row.low), "high": up(row.high)}
+        for place, row in enumerate(scored)
+    ]
+
+
+def _is_ours(name: str) -> bool:
+    folder, _, file = name.rpartition("/")
+    return name in FILES or (folder in FOLDERS and file.endswith(FOLDERS[folder]))
