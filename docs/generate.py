@@ -54,7 +54,7 @@ def commands() -> str:
         "`fer-bench --install-completion` teaches the shell to complete commands and options, "
         "`--show-completion` prints that script instead.\n",
         "Exit codes: 0 all done, 1 a cell, plugin or check failed (each command says what it means), 2 "
-        "something to correct, 3 UNDERPOWERED (only `check`), 130 interrupted. Names of components are "
+        "something to correct, 3 UNDERPOWERED (only `check`), 130 Ctrl-C, 143 SIGTERM. Names of components are "
         "`name[param=value,…]`, in quotes, since shells read brackets.\n",
     ]
     parts += [_command(path, command) for path, command in subcommands(root)]

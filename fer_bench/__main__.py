@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
+from fer_bench import console, interrupts
 
 
 def main() -> None:
     """Run the command line; an interrupt while it begins or ends gives the same exit code as any other."""
-    try:
+    console.prepare()
+    with interrupts.watched():
         from fer_bench.cli import main as run
 
         run()
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 if __name__ == "__main__":

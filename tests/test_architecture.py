@@ -29,6 +29,8 @@ ORDER = [
         "foreign",
         "foreign_files",
         "console",
+        "interrupts",
+        "progress",
     ),
     *("containment", "numerics", "syntax", "atomic", "memos", "specs", "interface", "hookspecs"),
     *("builtin", "plugins", "registry", "plugin_code", "config"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
 
 import pandas as pd
@@ -71,15 +70,3 @@ def test_a_run_that_is_killed_between_epochs_ends_in_the_same_bits(tiny):
         pd.testing.assert_frame_equal(one, two, check_exact=True)
         trained += len(one) > 1
     assert trained == 2
-
-
-def test_control_c_is_one_line_and_exit_130(tiny):
-    process = start(tiny, "run", *BASE, "--backbone", "net[fault=slow]", "--folds", "3", TINY_SLEEP="60")
-    deadline = time.monotonic() + 300
-    while len(list(tiny.glob("runs/cells/[0-9a-f]*"))) < 3 and time.monotonic() < deadline:
-        time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in stderr
-    assert len(list(tiny.glob("runs/cells/[0-9a-f]*"))) == 3

@@ -14,7 +14,7 @@ from fer_bench.cli import app
 
 TINY = '''
     """A data set of grey squares and a backbone of one convolution."""
-    import os, time
+    import hashlib, os, pathlib, time
     from fer_bench import hookimpl
     from fer_bench.specs import BackboneParams, BackboneSpec, DatasetSpec
     from fer_bench.specs import ConvexPhase, ImageInput, Params, Plan, StrategySpec
@@ -89,6 +89,9 @@ TINY = '''
             jax.config.update("jax_enable_x64", True)
         if params.fault == "slow":
             time.sleep(float(os.environ.get("TINY_SLEEP", 0)))
+        if params.fault == "stuck":
+            pathlib.Path("stuck").touch()
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
         return Net()
 '''
 TINY_DATA = '''

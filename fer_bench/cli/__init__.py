@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import _thread
 import os
-import signal
 import sys
-import threading
 import warnings
 from typing import TextIO
 
@@ -40,9 +37,6 @@ from fer_bench.cli.command import App
 from fer_bench.cli.huge_pages import restart_with_them
 from fer_bench.cli.options import command_for
 from fer_bench.errors import FerBenchError, PluginWarning
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C."""
 
 EXAMPLES = """\b
 Examples:
@@ -118,26 +112,15 @@ def _show_warning(
     console.warn(text)
 
 
-def _interrupt_again(ignored: sys.UnraisableHookArgs) -> None:
-    """Interrupt the command once more where an interrupt came within a callback: Python would print and forget it."""
-    if issubclass(ignored.exc_type, KeyboardInterrupt):
-        again = threading.Timer(0.01, _thread.interrupt_main)
-        again.daemon = True
-        again.start()
-    else:
-        sys.__unraisablehook__(ignored)
-
-
 def main() -> None:
-    """Run the command line; exit 2 with one message for what a user can correct, 130 when interrupted."""
+    """Run the command line; exit 2 with one message for what a user can correct."""
     console.prepare()
     warnings.showwarning = _show_warning
-    sys.unraisablehook = _interrupt_again
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # `restart_with_them` may have blocked it
     restart_with_them()
     # Arrow's own allocator keeps megabytes for every thread that ever read a file.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    # XLA logs as an error that a program compiles slowly, which progress shows; what fails comes as an exception too.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if os.environ.get("FER_BENCH_DEBUG") else "3")
     try:
         app()
     except FerBenchError as error:
@@ -145,11 +128,6 @@ def main() -> None:
             raise
         console.warn(f"fer-bench: {error}")
         sys.exit(2)
-    except (KeyboardInterrupt, SystemExit) as end:
-        if isinstance(end, SystemExit) and end.code != INTERRUPTED:  # Typer makes one of what interrupts a command.
-            raise
-        console.warn("\nfer-bench: interrupted; what was done is stored. Repeat the command to go on.")
-        sys.exit(INTERRUPTED)
     except MemoryError as error:
         console.warn(f"fer-bench: There is too little memory ({error or 'no more is given'}): take fewer images.")
         sys.exit(2)

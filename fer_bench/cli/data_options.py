@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,11 +12,11 @@ import typer
 
 from fer_bench import paths
 from fer_bench.errors import DataError, FerBenchError
-from fer_bench.foreign import one_line
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import TaskID
 
+    from fer_bench.progress import Steps
     from fer_bench.registry import Component
     from fer_bench.specs import DatasetSpec
 
@@ -53,19 +52,15 @@ def each(names: list[str], work: Callable[[Component[DatasetSpec]], None]) -> No
 
 
 @contextmanager
-def show_progress(*titles: str) -> Iterator[list[Callable[[int, int | None], None] | None]]:
-    """Show a bar for each title on stderr, if that is a terminal; it appears with its first news."""
-    if not sys.stderr.isatty():
-        yield [None] * len(titles)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def show_progress(*titles: str) -> Iterator[list[Callable[[int, int | None], None]]]:
+    """Show how far the steps of these titles are, on stderr; each appears with its first news."""
+    from fer_bench.progress import Steps
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks = [bar.add_task(one_line(title), total=None, visible=False) for title in titles]
-        yield [partial(_advance, bar, task) for task in tasks]
+    with Steps() as steps:
+        yield [partial(_show, steps, {}, title) for title in titles]
 
 
-def _advance(bar: Progress, task: TaskID, done: int, total: int | None) -> None:
-    bar.update(task, completed=done, total=total, visible=True)
+def _show(steps: Steps, shown: dict[str, TaskID], title: str, done: int, total: int | None) -> None:
+    if title not in shown:
+        shown[title] = steps.add(title, total)
+    steps.set(shown[title], done, total)

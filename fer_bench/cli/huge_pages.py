@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import signal
 import sys
 from collections.abc import Collection
 from pathlib import Path
+
+from fer_bench import interrupts
 
 VARIABLE, SETTING = "GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"
 FIRST_GLIBC = (2, 35)
@@ -35,7 +36,7 @@ def restart_with_them(first_words: Collection[str] = TRAINING) -> None:
     if own and VARIABLE not in os.environ and _helps():
         with contextlib.suppress(OSError):  # slower without, and right all the same
             # An interrupt now waits until our code is read again: Python would end by it without a word.
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            interrupts.block()
             os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, VARIABLE: SETTING})
 
 

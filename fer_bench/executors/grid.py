@@ -50,6 +50,9 @@ class Reporter(Protocol):
     def advance(self, parts: int, worker: int = 0) -> None:
         """``parts`` more of the step of a worker are done."""
 
+    def compile(self, begins: bool, worker: int = 0) -> None:
+        """XLA begins to compile a program of a worker's step, or ends to."""
+
     def cell(self, cell: StoredCell, name: str) -> None:
         """A cell was stored."""
 

@@ -14,6 +14,7 @@ from fer_bench.executors.sharing import Unit, by_outputs, divide
 from fer_bench.executors.work import Work
 from fer_bench.keeping.checkpoints import Checkpoint, remove_left
 from fer_bench.keeping.programs import keep_compiled_programs
+from fer_bench.networks.meter import compiling_told
 from fer_bench.networks.prefix import cache_of
 from fer_bench.networks.source import BackboneSource
 from fer_bench.results import provenance
@@ -57,7 +58,7 @@ def execute(params: Params, work: Work) -> None:
             work.add(stored)
 
     wanted = functools.cache(demand_of)
-    with Leases(store.runs_dir) as leases:
+    with compiling_told(reporter.compile), Leases(store.runs_dir) as leases:
         leases.tidy()
         left, waiting = divide(work.grid, work.pending), False
         while left:

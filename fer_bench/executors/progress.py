@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
-
-from fer_bench.foreign import defuse, one_line, visible
+from fer_bench import interrupts
+from fer_bench.progress import Steps
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from fer_bench.results.store import StoredCell
 
 
@@ -34,64 +22,66 @@ class TerminalReporter:
     """
 
     def __init__(self, quiet: bool):
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._quiet = quiet
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=quiet or not sys.stderr.isatty(),
-        )
+        self._shown = Steps(quiet)
         self._cells: TaskID | None = None
+        self._total = self._done = 0
         self._steps: dict[int, TaskID] = {}
-        self._started = time.perf_counter()
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._shown.__enter__()
+        interrupts.describe_by(self._interrupted)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self._shown.close()
 
     def say(self, message: str) -> None:
         """Print a line unless quiet."""
         if not self._quiet:
-            self._print(message)
+            self._shown.print(message)
 
     def begin(self, cells: int, done: int) -> None:
         """The run begins."""
         self.say(f"{cells} cells, {done} of them done before." if done else f"{cells} cells.")
-        self._cells = self._progress.add_task("cells", total=cells, completed=done)
+        self._total, self._done = cells, done
+        self._cells = self._shown.add(self._count(), cells, done)
 
     def step(self, what: str, total: int, worker: int = 0) -> None:
         """A long step begins."""
         if worker in self._steps:
-            self._progress.remove_task(self._steps[worker])
-        if self._progress.disable:
-            self.say(f"{what} ({total} images)")
-        self._steps[worker] = self._progress.add_task(one_line(what), total=total)
+            self._shown.remove(self._steps[worker])
+        if self._shown.as_lines:
+            self.say(what)
+        self._steps[worker] = self._shown.add(what, total)
 
     def advance(self, parts: int, worker: int = 0) -> None:
         """Part of the step is done."""
         if worker in self._steps:
-            self._progress.advance(self._steps[worker], parts)
+            self._shown.advance(self._steps[worker], parts)
+
+    def compile(self, begins: bool, worker: int = 0) -> None:
+        """XLA begins or ends to compile."""
+        if worker in self._steps:
+            self._shown.compile(self._steps[worker], begins)
 
     def cell(self, cell: StoredCell, name: str) -> None:
         """A cell was stored."""
+        self._done += 1
         if self._cells is not None:
-            self._progress.advance(self._cells)
+            self._shown.set(self._cells, self._done, name=self._count())
         if not cell.ok:
             self.warn(f"failed: {name}: {cell.error}")
 
     def warn(self, message: str) -> None:
         """Print a line, quiet or not."""
-        self._print(message)
+        self._shown.print(message)
 
-    def _print(self, message: str) -> None:
-        with contextlib.suppress(OSError):  # A run does not end because stderr is full.
-            self._console.print(Text(defuse(visible(message))))
+    def _count(self) -> str:
+        return f"{self._done} of {self._total} cells"
+
+    def _interrupted(self) -> str:
+        self._shown.close()
+        return f"{self._count()} stored; repeat the command to go on." if self._total else interrupts.NOTHING_LOST

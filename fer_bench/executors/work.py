@@ -82,7 +82,8 @@ class Work:
         """
         if self.pending:
             self.store.ensure_writable()
-        self.reporter.begin(self._cells if self.runs else 1, self.done)
+        if self.runs:
+            self.reporter.begin(self._cells, self.done)
         self._notify("fer_bench_run_start", cells=self._cells, done=self.done, runs_dir=self.store.runs_dir)
 
     def stored(self, job: Job) -> StoredCell | None:
@@ -145,6 +146,8 @@ class Work:
                 self.reporter.step(f"worker {worker}: {what}", total, worker)
             case {"advance": int(parts)}:
                 self.reporter.advance(parts, worker)
+            case {"compile": bool(begins)}:
+                self.reporter.compile(begins, worker)
             case {"warn": str(text)}:
                 self.reporter.warn(f"worker {worker}: {text}")
             case {"cell": str(cell_id)} if cell_id in self._left:

@@ -37,7 +37,8 @@ def do(description: str, tell: Tell) -> None:
 
     Args:
         description: from `fer_bench.executors.work.Work.describe`.
-        tell: is given messages, plain JSON: ``step`` [what, total], ``advance`` parts, ``warn`` text, ``cell`` id.
+        tell: is given messages, plain JSON: ``step`` [what, total], ``advance`` parts, ``compile``
+            whether it begins, ``warn`` text, ``cell`` id.
 
     Raises:
         FerBenchError: fer-bench, a plugin or the data are others here than where the description was made, or a folder
@@ -108,6 +109,10 @@ class _Messenger:
         if time.monotonic() - self._sent > PACE_S:
             self._tell({"advance": self._parts})
             self._parts, self._sent = 0, time.monotonic()
+
+    def compile(self, begins: bool, worker: int = 0) -> None:
+        """XLA begins or ends to compile."""
+        self._tell({"compile": begins})
 
     def cell(self, cell: StoredCell, name: str) -> None:
         """A cell was stored."""

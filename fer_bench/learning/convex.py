@@ -93,7 +93,14 @@ class _Head(NamedTuple):
 _Pieces = Callable[[], Iterable[_Piece]]
 
 
-def fit(features: Outputs, labels: Array, train: Array, classes: int, phase: ConvexPhase) -> Heads:
+def fit(
+    features: Outputs,
+    labels: Array,
+    train: Array,
+    classes: int,
+    phase: ConvexPhase,
+    advance: Callable[[int], None] = lambda percent: None,
+) -> Heads:
     """Fit one head for each training part.
 
     Minimises the mean cross-entropy plus ``||W||^2 / (2 c n_train)``, whose minimiser is that of scikit-learn's
@@ -106,6 +113,8 @@ def fit(features: Outputs, labels: Array, train: Array, classes: int, phase: Con
         train: (m, n) bool, the training part of each head.
         classes: c.
         phase: penalty, scaling and stopping rule.
+        advance: called with the percent of the way that are gone since the last call, 100 in all. The way is that of
+            the largest gradient to the tolerance, on a logarithmic scale.
     """
     count = train.sum(1).astype(np.float32)
     bounds = _bounds(len(features), _bytes_of_a_row(features.shape[0], len(train), classes))
@@ -114,7 +123,7 @@ def fit(features: Outputs, labels: Array, train: Array, classes: int, phase: Con
     with ThreadPoolExecutor(1) as reader:
         pieces = _cut(features, labels, train, count, centre, spread, bounds, reader)
         problem = _pose(pieces, features.shape[0], count, phase)
-        head, *solved = _solve(pieces, problem, classes, phase.max_iterations, phase.tolerance)
+        head, *solved = _solve(pieces, problem, classes, phase, advance)
     return Heads(*map(np.asarray, (*solved, *_fold_scaling(problem, head), centre, spread)))
 
 
@@ -289,7 +298,7 @@ def _descend(memory: Any, gradient: _Head, head: _Head) -> tuple[Any, _Head, jax
 
 
 def _solve(
-    pieces: _Pieces, problem: _Problem, classes: int, max_iterations: int, tolerance: float
+    pieces: _Pieces, problem: _Problem, classes: int, phase: ConvexPhase, advance: Callable[[int], None]
 ) -> tuple[_Head, Array, Array, Array]:
     """Minimise all objectives; return the heads, and loss, gradient and iterations as `Heads` holds them."""
 
@@ -305,7 +314,8 @@ def _solve(
     memory = _remember_nothing(head)
     value, gradient = losses_and_gradients(head)
     iterations = np.zeros(m, np.int32)
-    active = np.asarray(_largest(gradient)) > tolerance
+    first = largest = np.asarray(_largest(gradient))
+    active, gone = largest > phase.tolerance, 0
     while active.any():
         memory, direction, slope = _descend(memory, gradient, head)
         bound = _SUFFICIENT_DECREASE * np.asarray(slope)
@@ -327,5 +337,18 @@ def _solve(
         head, value, gradient = moved, new, new_gradient
         iterations += active
         # No step was good enough: rounding hides any further progress.
-        active = active & good & (np.asarray(_largest(gradient)) > tolerance) & (iterations < max_iterations)
-    return head, value, np.asarray(_largest(gradient)), iterations
+        largest = np.asarray(_largest(gradient))
+        active = active & good & (largest > phase.tolerance) & (iterations < phase.max_iterations)
+        now = max(gone, _percent(first[active], largest[active], phase.tolerance))
+        advance(now - gone)
+        gone = now
+    advance(100 - gone)
+    return head, value, largest, iterations
+
+
+def _percent(first: Array, largest: Array, tolerance: float) -> int:
+    """Return how much of its way the slowest head has gone, from 0 to 100."""
+    smallest = max(tolerance, float(np.finfo(np.float32).tiny))
+    whole, left = np.log(np.maximum(first, smallest) / smallest), np.log(np.maximum(largest, smallest) / smallest)
+    ways = np.divide(left, whole, out=np.zeros_like(left), where=whole > 0)
+    return round(100 * (1 - float(np.clip(ways, 0, 1).max(initial=0))))

@@ -58,8 +58,8 @@ class Material:
         features: gives the features of the frozen backbone; computed or read when they are needed.
         inputs: (stages that are frozen, whether mirrored images are needed) -> what the stages after them take.
         backbone: builds the backbone; None is with its weights, a seed starts afresh.
-        begin: called with the name of a phase and the samples that it will see at most.
-        advance: called with the number of samples that a training step saw.
+        begin: called with the name of a phase, and the samples that it will see at most; with 100 for heads.
+        advance: called with the number of samples that a training step saw, or with percent of the way of heads.
         soft_labels: (n, c) float32, or None where the data set has none.
         class_names: of the task; needed by an AnswerPhase alone, as is the next.
         answers: expressions that the backbone knows itself; see `fer_bench.networks.answers`.
@@ -115,8 +115,9 @@ def run_plan(
     def heads() -> tuple[convex.Heads, float]:
         assert isinstance(first, ConvexPhase)
         start = time.perf_counter()
-        train = np.stack([fold.train for fold in folds])
-        fitted = convex.fit(material.features(), material.labels, train, material.classes, first)
+        train, features = np.stack([fold.train for fold in folds]), material.features()
+        material.begin(f"head of {len(folds)} folds", 100)
+        fitted = convex.fit(features, material.labels, train, material.classes, first, material.advance)
         return fitted, (time.perf_counter() - start) / len(folds)
 
     def read_head(i: int, phase: ConvexPhase, _: Checkpoint) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -79,14 +79,37 @@ class Metered:
 
 _METERS: list[Meter] = []
 """Meters that count now, the innermost last."""
+_TOLD: list[Callable[[bool], None]] = []
+_COMPILING = "/jax/core/compile/backend_compile_duration"
 
 
 def _listen(event: str, duration_secs: float, **_: Any) -> None:
     if _METERS and event.startswith("/jax/core/compile/"):
         _METERS[-1].compiled(duration_secs)
+    if event == _COMPILING:
+        for tell in _TOLD:
+            tell(False)
+
+
+def _listen_to_begin(event: str, value: float, **_: Any) -> None:
+    del value
+    if event == _COMPILING:
+        for tell in _TOLD:
+            tell(True)
+
+
+@contextmanager
+def compiling_told(tell: Callable[[bool], None]) -> Iterator[None]:
+    """Call ``tell`` with True when XLA begins to compile a program within the block, and with False when it ends."""
+    _TOLD.append(tell)
+    try:
+        yield
+    finally:
+        _TOLD.remove(tell)
 
 
 jax.monitoring.register_event_duration_secs_listener(_listen)
+jax.monitoring.register_scalar_listener(_listen_to_begin)
 
 
 def peak_memory() -> dict[str, int | None]:
