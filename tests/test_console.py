@@ -1,20 +1,24 @@
-"""What every command prints: consoles of other encodings, a closed or full stdout, Ctrl-C, read-only folders."""
+"""What every command prints: consoles of other encodings, a closed or full stdout, read-only folders."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from campaign.command import command
+from rich.cells import cell_len
 from test_gate import write_runs as write_rows
-from tiny_run import BASE, PROCESS, invoke, start
+from tiny_run import BASE, invoke, start
 from written import FORMATS
 
+from fer_bench.cli import output
 from fer_bench.errors import FerBenchError
+from fer_bench.reports.formats import terminal
+from fer_bench.reports.table import words as as_text
 from fer_bench.results.store import Store
 
 PART = [word.replace("squares", "squares[split=train]") for word in BASE]
@@ -41,6 +45,13 @@ PRINTING = [
     *(["plugins", "list", *options] for options in ([], ["--json"])),
     *(["--help"], ["--version"], ["show", "no-such-ß"]),
 ]
+TABLES = [
+    *(["leaderboard", "--columns", what] for what in ("scores", "cost", "groups", "soft", "variance", "calibration")),
+    *(["plan", *BASE, "--folds", "2"], ["inflation", *PART, "--folds", "2"], ["compare", "CELL", "CELL"]),
+    *(["check", "--baseline", "base-é", "--runs-dir", "rows-é"], ["power", "--units", "40"]),
+    *(["data", *words] for words in (["list"], ["list", "squares"], ["status"], ["verify", "squares"])),
+    *(["data", "audit", "squares"], ["plugins", "list"], ["plugins", "check", "squares"], ["cache", "status"]),
+]
 FAILS = {"show no-such-ß": 2}
 
 
@@ -62,6 +73,29 @@ def test_every_command_prints_on_consoles_of_any_encoding(tiny):
         assert ("+-" if encoding == "ascii" else "±") in shown["leaderboard --format terminal"]
         assert "\\u65e5\\u672c" in shown["check --baseline base-é --runs-dir rows-é"]
         assert "no-such-" in shown["show no-such-ß"]
+    check_names_at_every_width(next(cells.iterdir()).name)
+
+
+def check_names_at_every_width(cell):
+    """Print every table of every command at 80 and 40 columns: no line is longer, and no name of a row is cut."""
+    write = terminal.write
+    written: list[int] = []
+
+    def check(tables, width, encoding):
+        text = write(tables, width, encoding)
+        assert max(map(cell_len, text.splitlines())) <= width, text
+        for table in tables:
+            for name in {as_text(row[0]) for row in table.rows if len(as_text(row[0])) <= width}:
+                assert any(name in line for line in text.splitlines()), (name, text)
+        written.append(width)
+        return text
+
+    with mock.patch.object(terminal, "write", check):
+        for width in (80, 40):
+            with mock.patch.object(output, "PIPE_WIDTH", width):
+                for given in TABLES:
+                    command(*(cell if word == "CELL" else word for word in given)).ends_in(0, 1)
+    assert len(written) == 2 * len(TABLES)
 
 
 @pytest.mark.parametrize("words", [["plugins", "list"], ["plugins", "list", "--json"], ["--help"]])
@@ -90,34 +124,6 @@ def test_a_run_in_a_process_of_its_own_warns_of_nothing(tiny, monkeypatch):
     _, err = start(tiny, "run", *BASE, "--folds", "2").communicate(timeout=120)
     assert "2 cells ok" in err
     assert "warning" not in err
-
-
-@pytest.mark.slow
-def test_an_interrupt_at_any_time_ends_in_130_and_no_traceback(tiny):
-    """From the first call on; before that, Python itself has not read our code."""
-    code = PROCESS.replace("from fer_bench.cli import main", "from fer_bench.__main__ import main\nprint(flush=True)")
-    for delay in (0.1, 0.3, 0.6, 1.0, 1.5, 2.5):
-        process = start(tiny, "run", *BASE, "--folds", "2", process=code)
-        process.stdout.readline()
-        time.sleep(delay)
-        process.send_signal(2)
-        _, err = process.communicate(timeout=120)
-        assert "Traceback" not in err, delay
-        assert process.returncode in (0, 130), (delay, err)
-
-
-def test_an_interrupt_within_a_callback_counts(tiny):
-    """Python prints what a callback raises, as those of jax at a collection of garbage, and goes on."""
-    code = (
-        "import os, signal, time, fer_bench.cli as cli\n"
-        "class Callback:\n    def __del__(self): os.kill(os.getpid(), signal.SIGINT); time.sleep(5)\n"
-        "def app():\n    callback = Callback()\n    del callback\n    time.sleep(30)\n    print('went on')\n"
-        "cli.app = app\ncli.main()"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tiny, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout) == (130, "")
-    assert "Traceback" not in done.stderr
-    assert "Callback" not in done.stderr
 
 
 def test_a_finished_run_shows_its_board_from_a_folder_that_is_read_only(tiny, monkeypatch):

@@ -234,9 +234,9 @@ def splits_of(spec: DatasetSpec, counts: Counts) -> list[tuple[str, int, str]]:
 
 
 def published_in_words(row: dict[str, Any]) -> str:
-    """Return the published number of images, a line a release, layout or parameter."""
-    lines = [(f"{_total(counts):,}", text.replace(",", ", ")) for text, counts in row["published"].items()]
-    return "\n".join(f"{number} ({text})" if text else number for number, text in lines)
+    """Return the published number of images; the smallest and the largest one of several releases or layouts."""
+    numbers = [_total(counts) for counts in row["published"].values()]
+    return " to ".join(f"{number:,}" for number in sorted({min(numbers), max(numbers)})) if numbers else "-"
 
 
 def in_words(row: dict[str, Any]) -> list[tuple[str, str]]:
@@ -277,12 +277,11 @@ def _split_in_words(split: tuple[str, int, str]) -> str:
 
 LISTED: tuple[Field[dict[str, Any]], ...] = (
     (Column("name"), lambda row: row["name"]),
-    (Column("what it is"), lambda row: row["title"]),
-    (Column("images published"), published_in_words),
-    (Column("labels"), lambda row: str(len(row["labels"]) or "from the data")),
+    (Column("images published", "number"), published_in_words),
+    (Column("labels", "number"), lambda row: str(len(row["labels"]) or "from the data")),
     (Column("subjects known"), lambda row: row["identity"]),
+    (Column("what it is", optional=True), lambda row: row["title"]),
     (Column("official splits", optional=True), lambda row: ", ".join(row["splits"])),
-    (Column("licence", optional=True), lambda row: row["licence"]),
 )
 STATUS: tuple[Field[dict[str, Any]], ...] = (
     (Column("data set"), lambda row: row["dataset"]),
@@ -294,5 +293,5 @@ STATUS: tuple[Field[dict[str, Any]], ...] = (
         lambda row: None if row["bytes"] is None else Shown(format_size(row["bytes"]), row["bytes"]),
     ),
     (Column("fingerprint", optional=True), lambda row: row["fingerprint"][:12]),
-    (Column("folder for the data"), lambda row: row["manual_dir"]),
+    (Column("folder for the data", optional=True), lambda row: row["manual_dir"]),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,8 +23,11 @@ app = App(help="List and check plugins.", no_args_is_help=True)
 LIST_EXAMPLES = """\b
 Examples:
   fer-bench plugins list
+  fer-bench plugins list --all
   fer-bench plugins list --json
 """
+SHOWN = 16
+"""Items of a plugin that the list names."""
 EXAMPLES = """\b
 Examples:
   fer-bench plugins check strategies
@@ -32,7 +36,10 @@ Examples:
 
 
 @app.command("list", epilog=LIST_EXAMPLES)
-def list_plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def list_plugins(
+    everything: Annotated[bool, typer.Option("--all", help=f"Name more than {SHOWN} items of a plugin.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """List every installed plugin with what it brings, or why it failed. Exit code 1 if one failed.
 
     Remarks name side effects of loading a plugin: it took a second or more, printed, warned, started threads or
@@ -62,17 +69,23 @@ def list_plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
     else:
         rows = [
             (
-                *(plugin.name, plugin.distribution, plugin.version, "\n".join(plugin.hooks)),
-                *("\n".join(item.name for _, item in plugin.items), plugin.status),
+                *(plugin.name, plugin.status),
+                _few([item.name for _, item in plugin.items], everything),
                 "\n".join(filter(None, (plugin.error, *plugin.notes))),
+                *(plugin.distribution, plugin.version, ", ".join(plugin.hooks)),
             )
             for plugin in plugins
         ]
         optional = [Column(title, optional=True) for title in ("distribution", "version", "hooks")]
-        columns = (*texts("name"), *optional, *texts("brings", "status", "remarks"))
+        columns = (*texts("name", "status", "brings", "remarks"), *optional)
         print_tables(Table("", columns, tuple(rows)))
     if any(plugin.status == "failed" for plugin in plugins):
         raise typer.Exit(1)
+
+
+def _few(names: Sequence[str], everything: bool) -> str:
+    shown = names if everything else names[:SHOWN]
+    return ", ".join([*shown, *([f"{len(names) - len(shown)} more (--all)"] if len(shown) < len(names) else [])])
 
 
 @app.command("check", epilog=EXAMPLES)

@@ -1,4 +1,8 @@
-"""Tables for a terminal, a log or a pipe, without colour. Nothing is cut: names wrap."""
+"""Tables for a terminal, a log or a pipe, without colour: nothing is cut, and names stay whole at any width.
+
+Where a table is too wide, heads of numbers wrap, then texts. Then columns are left out, optional ones first, from the
+right, and a line names them. Where that is not enough, each row becomes a few lines: its name, and its values below.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +12,24 @@ from dataclasses import replace
 from itertools import takewhile
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
 from fer_bench.console import encodable
 from fer_bench.foreign import defuse, visible
-from fer_bench.reports.table import Column, Table, words
+from fer_bench.reports.table import Table, words
 
 GAP = 2
 """Blanks between two columns."""
 
-NAME = 20
-"""Columns of text that are wider may wrap before optional columns are left out."""
+TEXT = 24
+"""Columns of text that are wider may wrap, between words if they are names, before columns are left out."""
 
 
 def write(tables: Sequence[Table], width: int | None = None, encoding: str = "utf-8") -> str:
     """Return tables as lines.
-
-    Where a table is too wide, its optional columns are left out, the last ones first; then names share a column.
 
     Args:
         tables: what to write.
@@ -44,7 +47,10 @@ def write(tables: Sequence[Table], width: int | None = None, encoding: str = "ut
         if table.title:
             console.print(text(table.title))
         if table.columns:
-            console.print(_fit(table, console, text))
+            form, left_out = _fit(table, console.width, text)
+            console.print(form)
+            if left_out:
+                console.print(text(f"A wider terminal shows: {', '.join(left_out)}."))
         for note in table.notes:
             console.print(text(note))
     assert isinstance(console.file, io.StringIO)
@@ -52,49 +58,88 @@ def write(tables: Sequence[Table], width: int | None = None, encoding: str = "ut
     return encodable(defuse("".join(lines)), encoding)
 
 
-def _fit(table: Table, console: Console, text: Callable[[str], Text]) -> Grid:
-    """Return the widest form of a table that fits, or the narrowest, in which short names will wrap too."""
-    grid = Grid()
-    for form, tight in _forms(table):
-        grid, width = _grid(form, text, tight=tight)
-        if width <= console.width:
-            break
+def _fit(table: Table, width: int, text: Callable[[str], Text]) -> tuple[RenderableType, list[str]]:
+    """Return the fullest form of a table that fits, and the titles of columns that it leaves out."""
+    for form, left_out in _forms(table):
+        for tight in (False, True):
+            if grid := _grid(form, width, text, tight=tight):
+                return grid, left_out
+    optional = [place for place, column in enumerate(table.columns) if column.optional]
+    return _stack(_without(table, optional), text), [table.columns[place].title for place in optional]
+
+
+def _forms(table: Table) -> Iterator[tuple[Table, list[str]]]:
+    """Yield a table with ever fewer columns, and the titles that are gone.
+
+    Optional columns go first, then numbers, the last ones first; names and two columns stay.
+    """
+    columns = table.columns
+    optional = [place for place, column in enumerate(columns) if column.optional]
+    numbers = [place for place, column in enumerate(columns) if column.kind == "number" and not column.optional]
+    order = [*reversed(optional), *reversed(numbers[2:])]
+    for count in range(len(order) + 1):
+        gone = sorted(order[:count])
+        yield _without(table, gone), [columns[place].title for place in gone]
+
+
+def _without(table: Table, places: Sequence[int]) -> Table:
+    kept = [place for place in range(len(table.columns)) if place not in places]
+    rows = tuple(tuple(row[place] for place in kept) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[place] for place in kept), rows=rows)
+
+
+def _names(table: Table) -> int:
+    """Return how many of the first columns name a row: the texts before its numbers, or the first of texts alone."""
+    texts = len(list(takewhile(lambda column: column.kind == "text", table.columns)))
+    return texts if texts < len(table.columns) else 1
+
+
+def _grid(table: Table, width: int, text: Callable[[str], Text], *, tight: bool) -> Grid | None:
+    """Return a table for rich, which never sees foreign text as its markup; None where it is too wide.
+
+    The first column and numbers stay whole, and so do words of names; with ``tight`` columns of numbers are no wider
+    than they and the words of the head are.
+    """
+    cells = [[text(words(cell)) for cell in row] for row in table.rows]
+    wholes, least = list[int](), list[int]()
+    for place, column in enumerate(table.columns):
+        head, number = text(column.title), column.kind == "number"
+        heads = head.split(" ") if tight and number else [head]
+        parts = [*heads, *(line for row in cells for line in row[place].split("\n"))]
+        wholes.append(max(part.cell_len for part in parts))
+        longest = max(word.cell_len for part in parts for word in part.split(" ")) if place < _names(table) else 0
+        least.append(wholes[-1] if number or not place else min(wholes[-1], max(TEXT, longest)))
+    room = width - GAP * len(wholes)
+    if sum(least) > room:
+        return None
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for column, own in zip(table.columns, _widths(wholes, least, room), strict=True):
+        justify = "right" if column.kind == "number" else "left"
+        grid.add_column(text(column.title), justify=justify, width=own, overflow="fold")
+    for row in cells:
+        grid.add_row(*row)
     return grid
 
 
-def _forms(table: Table) -> Iterator[tuple[Table, bool]]:
-    """Yield ever narrower forms of a table, and whether heads of numbers wrap."""
-    yield from ((table, False), (table, True))
-    for place in reversed(range(len(table.columns))):
-        if table.columns[place].optional:
-            rows = tuple(row[:place] + row[place + 1 :] for row in table.rows)
-            table = replace(table, columns=table.columns[:place] + table.columns[place + 1 :], rows=rows)
-            yield from ((table, False), (table, True))
-    names = len(list(takewhile(lambda column: column.kind == "text", table.columns)))
-    if 1 < names < len(table.columns):
-        title = ", ".join(column.title for column in table.columns[:names])
-        heads = [", ".join(part for part in map(words, row[:names]) if part not in ("", "-")) for row in table.rows]
-        rows = tuple((head, *row[names:]) for head, row in zip(heads, table.rows, strict=True))
-        yield replace(table, columns=(Column(title), *table.columns[names:]), rows=rows), True
+def _widths(wholes: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Return the width of each column: at least ``least``, at most what it needs, the narrowest widened first."""
+    widths = list(least)
+    for _ in range(room - sum(least)):
+        short = [place for place, whole in enumerate(wholes) if widths[place] < whole]
+        if not short:
+            break
+        widths[min(short, key=lambda place: widths[place])] += 1
+    return widths
 
 
-def _grid(table: Table, text: Callable[[str], Text], *, tight: bool) -> tuple[Grid, int]:
-    """Return a table for rich, which never sees foreign text as its markup, and the width that it needs.
-
-    Numbers stay whole; with ``tight`` their columns are no wider than they and the words of the head are.
-    """
-    cells = [[text(words(cell)) for cell in row] for row in table.rows]
-    grid, width = Grid(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True), 0
-    for place, column in enumerate(table.columns):
-        number, head = column.kind == "number", text(column.title)
-        heads = head.split(" ") if tight and number else [head]
-        lines = [line for part in (*heads, *(row[place] for row in cells)) for line in part.split("\n")]
-        whole = max(line.cell_len for line in lines)
-        if number:
-            grid.add_column(head, justify="right", width=whole, overflow="fold")
-        else:
-            grid.add_column(head, overflow="fold")
-        width += GAP + (whole if number else min(whole, NAME))
-    for row in cells:
-        grid.add_row(*row)
-    return grid, width
+def _stack(table: Table, text: Callable[[str], Text]) -> Group:
+    """Return a few lines for each row: its names, which are the texts before its numbers, then the other columns."""
+    names = _names(table)
+    lines: list[RenderableType] = [Text()]
+    for row in table.rows:
+        said = [words(cell) for cell in row]
+        lines.append(text(", ".join(part for part in said[:names] if part not in ("", "-"))))
+        for column, part in zip(table.columns[names:], said[names:], strict=True):
+            if part not in ("", "-"):
+                lines.append(Padding(text(f"{column.title}: {part}"), (0, 0, 0, 2)))
+    return Group(*lines)
