@@ -1,0 +1,75 @@
+"""Progress: bars that fit every terminal, and lines where there is none."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+
+import jax
+import jax.numpy as jnp
+import pytest
+from rich.console import Console
+
+from fer_bench import progress
+from fer_bench.executors.progress import TerminalReporter
+from fer_bench.networks.meter import compiling_told
+
+NAME = "features: fer2013[split=training] through xception[input_size=149,weights=imagenet]"
+
+
+def _shown(steps, width):
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(steps._bars.get_renderable())
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_bar_share_and_time_left_are_whole_and_the_name_is_shortened(width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    steps = progress.Steps()
+    step = steps.add(NAME, total=200)
+    steps.advance(step, 90)
+    time.sleep(0.01)
+    steps.advance(step, 1)
+    steps.set(steps.add("9 of 30 cells", 30), 9)
+    first, second = _shown(steps, width)
+    assert len(first) <= width
+    assert first[:8] == NAME[:8]
+    assert (NAME in first) == (width == 200)
+    assert re.search(r" 46 % \d:\d\d:\d\d$", first)
+    assert "━" * (width // 5 * 46 // 100 - 1) in first
+    assert second.split()[:4] == ["9", "of", "30", "cells"]
+    assert second.endswith("30 % -:--:--")
+
+
+def test_off_a_terminal_each_step_is_a_line_now_and_then(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LINE_S", 0.02)
+    with TerminalReporter(quiet=False) as reporter:
+        reporter.step("first", 10)
+        reporter.advance(4)
+        time.sleep(0.2)
+        reporter.step("second", 10)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "first"
+    assert lines[1].startswith("first: 40 %")
+    assert lines[-1] == "second"
+    with TerminalReporter(quiet=True) as reporter:
+        reporter.step("first", 10)
+        time.sleep(0.1)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_step_says_that_it_compiles(monkeypatch):
+    told: list[bool] = []
+    with compiling_told(told.append):
+        jax.jit(lambda x: x * jnp.float32(time.time()))(1.0)
+    assert told[0]
+    assert told.count(True) == told.count(False) > 0
+    steps = progress.Steps()
+    step = steps.add("first", 10)
+    steps.compile(step, begins=True)
+    monkeypatch.setattr(progress, "SLOW_S", 0.0)
+    assert "compiling" in _shown(steps, 80)[0]
+    steps.compile(step, begins=False)
+    assert "compiling" not in _shown(steps, 80)[0]
