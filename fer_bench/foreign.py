@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from functools import cache
 
@@ -17,6 +18,9 @@ _COMMAND = re.compile(r"^([^\S\n]*)(?=::)|#(?=#(?:\[|vso\[|teamcity\[))", re.MUL
 
 _FORMULA = tuple("=+-@＝＋－＠")
 """What a spreadsheet takes for the beginning of a formula."""
+
+_ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|([tnr\\]))")
+"""What the codec unicode_escape writes; it reads more, such as octal numbers, and warns of what it cannot read."""
 
 
 def visible(text: str) -> str:
@@ -62,8 +66,20 @@ def pack_field(text: str) -> str:
 
 
 def unpack_field(text: str) -> str:
-    """Return what `pack_field` was given."""
-    return text[1:].encode("latin-1", "backslashreplace").decode("unicode_escape") if text.startswith("'") else text
+    r"""Return what `pack_field` was given. A backslash that it would not have written stays.
+
+    Example:
+        >>> unpack_field("'a\\r\\nb"), unpack_field("'C:\\#")
+        ('a\r\nb', 'C:\\#')
+    """
+    return _ESCAPE.sub(_unescaped, text[1:]) if text.startswith("'") else text
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    number = escape[1] or escape[2] or escape[3]
+    if number is None:
+        return {"t": "\t", "n": "\n", "r": "\r", "\\": "\\"}[escape[4]]
+    return chr(int(number, 16)) if int(number, 16) <= sys.maxunicode else escape[0]
 
 
 @cache

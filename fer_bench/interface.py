@@ -11,6 +11,7 @@ import importlib.util
 from pathlib import Path
 
 from fer_bench.specs import INTERFACE_VERSION
+from fer_bench.syntax import parse
 
 CONSTANT = "FER_BENCH_INTERFACE"
 
@@ -25,7 +26,7 @@ def declared_version(module: str) -> int:
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         return 1
-    for statement in ast.parse(Path(spec.origin).read_bytes()).body:
+    for statement in parse(Path(spec.origin).read_bytes()).body:
         if isinstance(statement, ast.Assign):
             targets, value = statement.targets, statement.value
         elif isinstance(statement, ast.AnnAssign):

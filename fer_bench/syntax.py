@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,17 @@ class Module:
     strings: frozenset[str] = frozenset()
 
 
+def parse(source: bytes) -> ast.Module:
+    """Return the syntax of a module that may be a stranger's, without Python's warnings about its style.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError: it is no Python of this version.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(source)
+
+
 def read_module(file: Path) -> Module:
     """Return what a file of Python says; it is read once a process as long as its size and time stay the same."""
     state = file.stat()
@@ -38,7 +50,7 @@ def read_module(file: Path) -> Module:
 def _read(file: Path, size: int, mtime_ns: int) -> Module:
     source = file.read_bytes()
     try:
-        tree = ast.parse(source)
+        tree = parse(source)
     except (SyntaxError, ValueError, RecursionError):
         return Module(hashlib.sha256(source).hexdigest())
     nodes = list(ast.walk(tree))

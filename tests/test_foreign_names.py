@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from campaign.names import NAMES
 from written import FORMATS
 
 import fer_bench
-from fer_bench.foreign import visible
+from fer_bench.foreign import unpack_field, visible
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp437", "ascii"])
@@ -31,9 +32,16 @@ def test_a_table_shows_every_name_and_has_no_markup_of_theirs(form):
     getattr(names, f"check_{form}")(NAMES)
 
 
-@pytest.mark.parametrize("name", [*NAMES, "''=1", "'", "''", "'\\n", "a\\n\n", "'é", "'日本"])
+@pytest.mark.parametrize("name", [*NAMES, "''=1", "'", "''", "'\\n", "a\\n\n", "'é", "日本", "'\\101\0"])
 def test_a_packed_field_can_be_read_again(name):
     names.check_packing(name)
+
+
+@pytest.mark.parametrize("text", ["\\#", "\\N{DASH}", "\\x1", "\\101", "\\U00110000", "\\", "é\\'"])
+def test_escapes_in_a_strangers_field_that_no_field_of_ours_has_are_plain_text(text):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert unpack_field(f"'{text}") == text
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
+from fer_bench.interface import declared_version
 from fer_bench.syntax import read_module
 
 SAMPLE = '''
@@ -50,3 +53,14 @@ def test_odd_sources_have_digests(tmp_path, text):
     first = read_module(tmp_path / "odd.py").digest
     (tmp_path / "odd.py").write_text(f"{text}\ny = 1", encoding="utf-8")
     assert read_module(tmp_path / "odd.py").digest != first
+
+
+def test_a_strangers_source_is_read_without_pythons_warnings_about_its_style(tmp_path, monkeypatch):
+    """Python of some versions prints them, at the user who only lists plugins."""
+    source = 'FER_BENCH_INTERFACE = 1\nPATTERN = "\\#" if 1 is 1 else ()\n'
+    (tmp_path / "careless.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "\\#" in read_module(tmp_path / "careless.py").strings
+        assert declared_version("careless") == 1
