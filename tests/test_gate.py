@@ -248,6 +248,10 @@ def test_small_drops_add_up_to_a_drop_from_the_oldest_baseline(tmp_path):
     assert {file.name: file.read_bytes() for file in (base / "rows").iterdir()} == kept, "the same bytes again"
     invoke(*freeze, tmp_path / "r2")
     assert load(base)[row.name].oldest.record.sha256 == row.oldest.record.sha256, "the first one stays"
+    (base / row.oldest.record.file).write_bytes(b"\xff")
+    invoke(*freeze, tmp_path / "r0")
+    assert load(base)[row.name].oldest is None, "what was changed is not frozen again"
+    invoke(*freeze, tmp_path / "r1")
     invoke(*freeze, tmp_path / "r1", "--forget-oldest")
     assert load(base)[row.name].oldest is None
     assert len(list((base / "rows").iterdir())) == 1

@@ -95,7 +95,7 @@ def freeze(runs_dir: Path, output: Path, forget_oldest: bool = False) -> tuple[l
         entries.append(_entry(row, text))
         files[entries[-1].file] = text
     oldest = [] if forget_oldest else _find_oldest(output, entries)
-    files |= {entry.file: (output / entry.file).read_text(encoding="utf-8") for entry in oldest}
+    files |= {entry.file: _read_text(output, entry) for entry in oldest}
     index = {"schema": BASELINE_SCHEMA, **canonical.to_json(BaselineIndex(rows=tuple(entries), oldest=tuple(oldest)))}
     _replace(output, files, json.dumps(index, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     return list(rows), [name for name, row in rows.items() if row.one_random_training]
@@ -179,7 +179,10 @@ def _entry(row: MethodRow, text: str) -> BaselineRow:
 
 
 def _find_oldest(output: Path, entries: Sequence[BaselineRow]) -> list[BaselineRow]:
-    """Return the first rows of the baseline in ``output`` that are of the same question and of other predictions."""
+    """Return the first rows of the baseline in ``output`` that are of the same question and of other predictions.
+
+    One whose file is missing or changed is left out.
+    """
     try:
         index = canonical.read(BaselineIndex, _read(output / INDEX))
     except (OSError, ValueError):
@@ -190,8 +193,10 @@ def _find_oldest(output: Path, entries: Sequence[BaselineRow]) -> list[BaselineR
         row = first.get(entry.name)
         if row is None or row.sha256 == entry.sha256 or row.dataset != entry.dataset:
             continue
-        if {*row.splits.values()} == {*entry.splits.values()} and (output / row.file).is_file():
-            kept.append(row)
+        if {*row.splits.values()} == {*entry.splits.values()}:
+            with contextlib.suppress(ValueError):
+                _read_text(output, row)
+                kept.append(row)
     return kept
 
 
@@ -201,12 +206,7 @@ def _read_row(folder: Path, entry: BaselineRow) -> Predictions:
     Raises:
         ValueError: the file is missing or changed, or holds no predictions.
     """
-    try:
-        text = _read(folder / entry.file).decode()
-    except OSError as error:
-        raise ValueError(f"is missing or cannot be read ({error.strerror})") from None
-    if _digest(text) != entry.sha256:
-        raise ValueError(f"was changed: it does not match its hash in {INDEX}")
+    text = _read_text(folder, entry)
     texts, wholes = ("id", "group"), ("seed", "split_seed", "fold", "label")
     columns = next(csv.reader(io.StringIO(text, newline="")), ())
     types: dict[str, pa.DataType] = {name: pa.float64() for name in probability_columns(columns)}
@@ -227,6 +227,21 @@ def _read_row(folder: Path, entry: BaselineRow) -> Predictions:
     if strange := sorted({*dealt_by.tolist()} - {*entry.splits_by_seed}):
         raise ValueError(f"has predictions on folds of the seeds {strange}, which {INDEX} does not name")
     return from_table(table, seed, dealt_by, entry.splits_by_seed, fold, fold)
+
+
+def _read_text(folder: Path, entry: BaselineRow) -> str:
+    """Return the file of a row.
+
+    Raises:
+        ValueError: the file is missing or changed.
+    """
+    try:
+        text = _read(folder / entry.file).decode()
+    except OSError as error:
+        raise ValueError(f"is missing or cannot be read ({error.strerror})") from None
+    if _digest(text) != entry.sha256:
+        raise ValueError(f"was changed: it does not match its hash in {INDEX}")
+    return text
 
 
 def _to_csv(predictions: Predictions) -> str:
