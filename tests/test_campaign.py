@@ -9,7 +9,7 @@ from campaign.stock import Stock, open_stock
 
 CASES = {"names-tables": 5, "encodings": 3, "manifests": 3, "brackets": 30, "yaml": 20, "options": 3, "ends": 1}
 """How many are tried of a kind; 2 of the others."""
-PROCESSES = ("kill-writer", "kill-run")
+PROCESSES = ("kill-calls", "kill-writer", "kill-run")
 """Kinds that start processes; one case each."""
 
 

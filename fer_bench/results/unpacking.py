@@ -40,6 +40,7 @@ def unpacked(file: Path, beside: Path) -> Generator[Path]:
     Raises:
         FerBenchError: it is no whole pack, or holds what is not of a pack; nothing has been written by then.
     """
+    atomic.remove_stale(beside, "unpacked")
     folder = atomic.scratch(beside / "unpacked")
     try:
         _extract(file, folder, beside)

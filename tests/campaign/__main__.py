@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
-import random
+import resource
 import signal
 import sys
 import tempfile
@@ -13,11 +13,14 @@ import traceback
 from collections import defaultdict
 from pathlib import Path
 
-from campaign.kinds import KINDS
+from campaign.draw import Draw
+from campaign.kinds import FAIR, FEWEST, KINDS
 from campaign.stock import Stock, open_stock
 
 LIMIT = 180
 """Seconds after which a case hangs."""
+MEMORY = 8 << 30
+"""Bytes that the process may take: who reads a file of 16 GB fails in place of the whole campaign."""
 
 
 class Hangs(BaseException):
@@ -35,7 +38,7 @@ def attempt(kind: str, seed: int, stock: Stock) -> str:
     # Where native code does not let the alarm through, the process ends.
     faulthandler.dump_traceback_later(2 * LIMIT, exit=True, file=sys.__stderr__)
     try:
-        KINDS[kind](random.Random(f"{kind} {seed}"), stock)
+        KINDS[kind](Draw(kind, seed), stock)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a command may try to end the process
@@ -53,7 +56,12 @@ def main() -> int:
     """Return 1 if any case failed."""
     parser = argparse.ArgumentParser(prog="python -m campaign", description=__doc__)
     parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], help="all if none is named")
-    parser.add_argument("--minutes", type=float, default=20, help="for all kinds, each as long as the others")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=20,
+        help="first some cases of each kind, then each as long",
+    )
     parser.add_argument("--first", type=int, default=0, help="first seed of each kind")
     parser.add_argument("--seed", type=int, help="only this case of each kind")
     given = parser.parse_args()
@@ -64,7 +72,7 @@ def main() -> int:
     with whole as folder, open_stock(Path(folder)) as stock:
         end = time.monotonic() + 60 * given.minutes
         while time.monotonic() < end if given.seed is None else not all(tried.values()):
-            kind = min(spent, key=lambda kind: spent[kind])
+            kind = min(kinds, key=lambda kind: (tried[kind] >= FEWEST.get(kind, FAIR), spent[kind]))
             seed = given.first + tried[kind] if given.seed is None else given.seed
             start = time.monotonic()
             if fault := attempt(kind, seed, stock):
@@ -80,4 +88,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     sys.exit(main())

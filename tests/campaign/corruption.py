@@ -11,6 +11,9 @@ from pathlib import Path
 from campaign.command import command
 from campaign.stock import Stock, read_predictions, run
 
+LARGE = 1 << 34
+"""Bytes of a file that nobody should read; nor do the cases."""
+
 
 def _flip(draw: random.Random, file: Path) -> None:
     content = bytearray(file.read_bytes() or b"\0")
@@ -33,6 +36,8 @@ def _add(draw: random.Random, file: Path) -> None:
 
 def _swap(draw: random.Random, file: Path) -> None:
     other = draw.choice([each for each in file.parent.parent.rglob("*") if each.is_file() and not each.is_symlink()])
+    if other.stat().st_size >= LARGE:
+        return
     content = file.read_bytes()
     file.write_bytes(other.read_bytes())
     other.write_bytes(content)
@@ -59,7 +64,7 @@ def _delete(draw: random.Random, file: Path) -> None:
 
 def _sparse(draw: random.Random, file: Path) -> None:
     with file.open("r+b") as stream:
-        stream.truncate(1 << 34)
+        stream.truncate(LARGE)
 
 
 def _number(draw: random.Random, file: Path) -> None:
@@ -109,7 +114,8 @@ def leaves(value: object):
 
 def damage(draw: random.Random, folder: Path, kinds: tuple) -> str:
     """Damage a file below a folder; return what was done, in words."""
-    file = draw.choice(sorted(each for each in folder.rglob("*") if each.is_file() and not each.is_symlink()))
+    files = sorted(each for each in folder.rglob("*") if each.is_file() and not each.is_symlink())
+    file = draw.choice([each for each in files if each.stat().st_size < LARGE])
     kind = draw.choice(kinds)
     kind(draw, file)
     return f"{kind.__name__[1:]} {file.relative_to(folder.parent)}"

@@ -46,7 +46,7 @@ class Disk:
         place = arguments[0]
         if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & WRITING):
             return
-        if isinstance(place, str | Path) and str(place).startswith(self.folder):
+        if isinstance(place, str | Path) and os.path.abspath(place).startswith(self.folder):  # noqa: PTH100 (quick)
             self.count()
 
 

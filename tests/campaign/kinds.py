@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 
 from campaign import corruption, faults, names, strangers, texts
+from campaign.draw import Draw
 from campaign.stock import Stock
 
-Kind = Callable[[random.Random, Stock], None]
+Kind = Callable[[Draw, Stock], None]
 KINDS: dict[str, Kind] = {
     "names-tables": names.tables,
     "names-boards": names.boards,
     "encodings": texts.encodings,
+    "kill-calls": faults.killed_at_call,
     "kill-writer": faults.write_killed,
     "kill-run": faults.run_killed,
     "disk-writer": faults.write_fails,
@@ -28,3 +29,6 @@ KINDS: dict[str, Kind] = {
     "ends": texts.ends,
     "strangers": strangers.cells,
 }
+FEWEST = {"kill-calls": 250}
+"""Cases of a kind that are tried before kinds share the time that is left; `FAIR` of the others."""
+FAIR = 40

@@ -25,7 +25,7 @@ GRID = [*BASE, "--folds", "2", "--precision", "float32"]
 @dataclass(frozen=True)
 class Stock:
     """Folders that cases copy: ``data``, ``cache`` and ``runs`` of a run of `GRID`, ``rows`` and ``older`` of drawn
-    predictions, and ``base``, a baseline of the latter.
+    predictions, ``base``, a baseline of the latter, and ``pack``, a pack of ``rows``.
     """
 
     folder: Path
@@ -81,5 +81,6 @@ def open_stock(folder: Path) -> Iterator[Stock]:
         write_runs(folder / "older", datasets=1, methods=1, folds=2, n=30, failed=0)
         write_runs(folder / "rows", datasets=1, methods=2, folds=2, n=30, failed=0)
         command("baseline", "freeze", "--runs-dir", folder / "older", "--output", folder / "base").ends_in(0)
+        command("pack", "--runs-dir", folder / "rows", "--output", folder / "pack" / "rows.zip").ends_in(0)
         write_manifest(folder / "manual" / "manifest")
         yield Stock(folder)
