@@ -123,8 +123,7 @@ def test_near_copies_are_those_of_comparing_every_pair(thumbnails, monkeypatch, 
     if directions:  # the search by bounds, as with many images; blocks that do not divide the number of images
         monkeypatch.setattr(near, "DIRECTIONS", directions)
         monkeypatch.setattr(near, "SAMPLE", 50)
-        monkeypatch.setattr(near, "ROWS", 64)
-        monkeypatch.setattr(near, "COLUMNS", 77)
+        monkeypatch.setattr(near, "BLOCK", 64)
     news = []
     pairs = near.near_pairs(thumbnails, np.arange(300), progress=lambda done, total: news.append((done, total)))
     assert list(map(tuple, pairs)) == every_pair(thumbnails)

@@ -27,8 +27,8 @@ DIRECTIONS = 128
 """Of the basis."""
 SAMPLE = 4096
 """Vectors that the basis is made of, and how many are compared without one."""
-ROWS, COLUMNS = 1024, 4096
-"""Pairs of a block: their bounds take 16 MiB."""
+BLOCK = 2048
+"""Thumbnails on each side of a block of pairs: their bounds take 16 MiB, their vectors 36."""
 PAIRS = 512
 """Pairs that are correlated at once: their vectors stay in the processor's cache."""
 SLACK = 1e-5
@@ -50,16 +50,19 @@ def near_pairs(
     Returns:
         (m, 2) int32, in order. On pictures that are all alike their number grows with the square of the pictures.
     """
-    vectors = _bounding_vectors(thumbnails, rows)
+    bounding = _bounding_vectors(thumbnails, rows)
     pairs = [np.empty((0, 2), np.int32)]
     total, done = parts * (len(rows) - parts) if parts else len(rows) * (len(rows) - 1) // 2, 0
     for left, rights in _blocks(len(rows), parts):
-        beside: list[Array] = []
+        first, beside = unit_vectors(thumbnails[rows[left]]), [np.empty((0, 2), np.int32)]
         for right in rights:
-            bounds = vectors[left] @ vectors[right].T
-            likely = np.argwhere(bounds >= CORRELATION - SLACK) + np.array([left.start, right.start])
-            likely = rows[likely[likely[:, 0] < likely[:, 1]]]
-            beside.append(likely[correlate(thumbnails, likely) >= CORRELATION].astype(np.int32))
+            bounds = bounding[left] @ bounding[right].T
+            a, b = np.divmod(np.flatnonzero(bounds.ravel() >= CORRELATION - SLACK), bounds.shape[1])
+            if left == right:
+                a, b = a[a < b], b[a < b]
+            likely, b = np.unique(b, return_inverse=True)
+            near = _products(first, unit_vectors(thumbnails[rows[right][likely]]), a, b) >= CORRELATION
+            beside.append(np.stack([rows[left][a[near]], rows[right][likely[b[near]]]], axis=1).astype(np.int32))
             if progress is not None:
                 done += bounds.size
                 progress(min(done, total), total)
@@ -79,12 +82,17 @@ def unit_vectors(thumbnails: Array) -> Array:
 def correlate(thumbnails: Array, pairs: Array) -> Array:
     """Return (m,) float32, Pearson's correlation of each of (m, 2) pairs; 0 where one is of a single grey."""
     places, which = np.unique(pairs, return_inverse=True)
-    vectors, which = unit_vectors(thumbnails[places]), which.reshape(-1, 2)
-    correlations = np.empty(len(pairs), np.float32)
-    for start in range(0, len(pairs), PAIRS):
-        a, b = which[start : start + PAIRS].T
-        correlations[start : start + PAIRS] = np.einsum("ij,ij->i", vectors[a], vectors[b])
-    return correlations
+    vectors, (a, b) = unit_vectors(thumbnails[places]), which.reshape(-1, 2).T
+    return _products(vectors, vectors, a, b)
+
+
+def _products(left: Array, right: Array, a: Array, b: Array) -> Array:
+    """Return (m,) float32, the products of vectors (m,) ``a`` of ``left`` with vectors (m,) ``b`` of ``right``."""
+    products = np.empty(len(a), np.float32)
+    for start in range(0, len(a), PAIRS):
+        part = slice(start, start + PAIRS)
+        products[part] = np.einsum("ij,ij->i", left[a[part]], right[b[part]])
+    return products
 
 
 def _bounding_vectors(thumbnails: Array, rows: Array) -> Array:
@@ -105,8 +113,11 @@ def _bounding_vectors(thumbnails: Array, rows: Array) -> Array:
 
 
 def _blocks(n: int, parts: int) -> Iterator[tuple[slice, list[slice]]]:
-    """Yield blocks that cover every pair a < b of 0 to n - 1, some a with all b; with ``parts`` only a < parts <= b."""
-    for start in range(0, parts or n, ROWS):
-        rights = [slice(other, min(other + COLUMNS, n)) for other in range(parts or start, n, COLUMNS)]
+    """Yield blocks that cover every pair a < b of 0 to n - 1, some a with all b; with ``parts`` only a < parts <= b.
+
+    Without ``parts`` a block has the same a and b, or none of its a is a b.
+    """
+    for start in range(0, parts or n, BLOCK):
+        rights = [slice(other, min(other + BLOCK, n)) for other in range(parts or start, n, BLOCK)]
         if rights:
-            yield slice(start, min(start + ROWS, parts or n)), rights
+            yield slice(start, min(start + BLOCK, parts or n)), rights
