@@ -12,7 +12,7 @@ from fer_bench.arrays import Array
 from fer_bench.audit.clusters import duplicate_clusters
 from fer_bench.config import RunConfig
 from fer_bench.data.prepare import prepare
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.executors.notes import notes_on_backbone, notes_on_splits, notes_on_task
 from fer_bench.faces.parameters import Crop, Detection
 from fer_bench.learning import augment
@@ -32,6 +32,7 @@ from fer_bench.tasks import protocols
 from fer_bench.tasks.cropping import with_faces
 from fer_bench.tasks.folds import Fold, Split, cut_validation, leave_out_of_training
 from fer_bench.tasks.task import Task, check_classes
+from fer_bench.tasks.training_size import shortfalls
 from fer_bench.tasks.view import View, select
 
 
@@ -148,8 +149,7 @@ def expand(
     check_backend()
     methods = [_methods(config, registry, cache_dir) for config in runs]
     views: dict[tuple[Any, ...], View] = {}
-    blocks: list[Block] = []
-    notes: list[str] = []
+    blocks, notes = list[Block](), list[str]()
     seen: set[str] = set()
     for config, asked in zip(runs, methods, strict=True):
         for typed in config.datasets:
@@ -173,7 +173,20 @@ def expand(
                 seen.update(job.cell.id for job in new)
                 if new:
                     blocks.append(replace(block, jobs=new))
+    _check_training_parts(blocks)
     return Grid(tuple(blocks), tuple(dict.fromkeys(notes)))
+
+
+def _check_training_parts(blocks: Sequence[Block]) -> None:
+    """Raise FerBenchError if a strategy needs more training samples than a fold has."""
+    short = [
+        shortfalls(block.plan, str(block.strategy), block.task, (job.fold for job in block.jobs)) for block in blocks
+    ]
+    if faults := list(dict.fromkeys(fault for several in short for fault in several)):
+        raise FerBenchError(
+            f"Training parts are too small for {len(faults)} of what was asked for:\n{bullet_list(faults)}\n"
+            "Change the parameters of these strategies, leave them out, or take more images."
+        )
 
 
 class _Backbone(NamedTuple):

@@ -36,10 +36,14 @@ class ReadoutPhase:
     Attributes:
         estimator: reference to ``(**options) -> estimator`` with ``fit``, ``predict_proba`` and ``classes_``.
         options: plain values.
+        min_samples: fewest training samples that it can be fitted to. A run with fewer is refused before any work.
+        min_per_class: likewise, of each class that is in the training part.
     """
 
     estimator: str
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    min_samples: int = 1
+    min_per_class: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -227,11 +227,9 @@ def ends(draw: random.Random, stock: Stock) -> None:
         planned = command("plan", *words[1:], *folders).ends_in(0, 2)
         if planned.code == 0:
             ran = command(*words, *folders).ends_in(0, 1)
-            assert ran.code == 0 or "diverged" in ran.err + ran.out or text in FAILS, f"{text}: {ran.err[-500:]}"
+            assert ran.code == 0 or "diverged" in ran.err + ran.out, f"{text}: {ran.err[-500:]}"
 
 
 MODELS = {name: spec.params.model_fields for name, _, spec in Registry.load().specs("strategy")}
 EXPENSIVE = {(name, field) for name in MODELS for field in ("epochs", "patience")}
 """Thousands of epochs."""
-FAILS = {"knn[k=100000]"}
-"""How many samples train is known when a fold is fitted."""

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 
+PARTS = 3
+"""Into which the calibration of the SVM divides the training samples of each class."""
+
+
 class KnnParams(Params):
     """Parameters of nearest neighbours."""
 
@@ -28,12 +32,14 @@ class SvmParams(Params):
 
 def plan_knn(params: KnnParams) -> Plan:
     """Return the plan of nearest neighbours."""
-    return Plan(phases=(ReadoutPhase(estimator="fer_bench_strategies.readout:make_knn", options=params.model_dump()),))
+    estimator, options = "fer_bench_strategies.readout:make_knn", params.model_dump()
+    return Plan(phases=(ReadoutPhase(estimator=estimator, options=options, min_samples=params.k),))
 
 
 def plan_svm(params: SvmParams) -> Plan:
     """Return the plan of the support vector machine."""
-    return Plan(phases=(ReadoutPhase(estimator="fer_bench_strategies.readout:make_svm", options=params.model_dump()),))
+    estimator, options = "fer_bench_strategies.readout:make_svm", params.model_dump()
+    return Plan(phases=(ReadoutPhase(estimator=estimator, options=options, min_per_class=PARTS),))
 
 
 def make_knn(k: int, weights: Any) -> Pipeline:
@@ -53,4 +59,4 @@ def make_svm(c: float, kernel: Any) -> Pipeline:
     from sklearn.svm import SVC
 
     machine = SVC(C=c, kernel=kernel, decision_function_shape="ovr")
-    return make_pipeline(StandardScaler(), CalibratedClassifierCV(machine, cv=3, ensemble=cast("Any", False)))
+    return make_pipeline(StandardScaler(), CalibratedClassifierCV(machine, cv=PARTS, ensemble=cast("Any", False)))
