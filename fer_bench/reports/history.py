@@ -149,7 +149,7 @@ def read(file: Path) -> list[Publication]:
     """
     if not file.exists() and not file.is_symlink():
         return []
-    hint = "Repair or delete that line; without the file, the history begins anew."
+    hint = "Repair or delete that line; without the file, a new history begins."
     try:
         lines = foreign_files.read(file, LARGEST).decode().splitlines()
     except (OSError, ValueError) as error:
