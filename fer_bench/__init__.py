@@ -13,9 +13,10 @@ from fer_bench.errors import DataError, FerBenchError, PluginError
 
 if TYPE_CHECKING:
     from fer_bench.hookspecs import hookimpl
+    from fer_bench.models.model import load_model
     from fer_bench.notebook import run
 
-__all__ = ["DataError", "FerBenchError", "PluginError", "__version__", "hookimpl", "run"]
+__all__ = ["DataError", "FerBenchError", "PluginError", "__version__", "hookimpl", "load_model", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,6 +25,10 @@ def __getattr__(name: str) -> Any:
         from fer_bench.hookspecs import hookimpl
 
         return hookimpl
+    if name == "load_model":
+        from fer_bench.models.model import load_model
+
+        return load_model
     if name == "run":
         from fer_bench.notebook import run
 

@@ -109,6 +109,14 @@ class RunConfig(BaseModel):
         Field(description="What runs the cells: local, processes, dask or a plugin's."),
         Option(group="Grid", metavar=COMPONENT),
     ] = "local"
+    keep: Annotated[
+        Literal["none", "best", "all"],
+        Field(
+            description="none, best or all: whose trained models are kept below the folder of results; best is the "
+            "cell of each row with the highest UAR."
+        ),
+        Option(group="Grid"),
+    ] = "none"
     protocol: Annotated[
         str,
         Field(
@@ -278,7 +286,7 @@ class RunConfig(BaseModel):
         made: list[Self] = []
         faults: list[str] = []
         for number, entry in enumerate(entries, 1):
-            placed = sorted({"runs_dir", "data_dir", "cache_dir", "executor"} & set(entry))
+            placed = sorted({"runs_dir", "data_dir", "cache_dir", "executor", "keep"} & set(entry))
             faults += [f"run {number}: {key!r} is the same for all runs; move it to the top" for key in placed]
             try:
                 made.append(cls._check({**values, **entry}, overrides, file))

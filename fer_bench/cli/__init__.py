@@ -18,6 +18,7 @@ from fer_bench.cli import (
     cite,
     compare,
     data,
+    fit,
     inflation,
     leaderboard,
     matrix,
@@ -27,6 +28,7 @@ from fer_bench.cli import (
     plan,
     plugins,
     power,
+    predict,
     publish,
     replay,
     run,
@@ -57,7 +59,9 @@ app = App(
 )
 app.command("run", epilog=run.EXAMPLES, cls=command_for())(run.run)
 app.command("new", epilog=new.EXAMPLES)(new.new)
-app.command("plan", epilog=plan.EXAMPLES, cls=command_for(without=("cache_limit", "executor")))(plan.plan)
+app.command("plan", epilog=plan.EXAMPLES, cls=command_for(without=("cache_limit", "executor", "keep")))(plan.plan)
+app.command("fit", epilog=fit.EXAMPLES, cls=command_for(without=("executor", "keep")))(fit.fit)
+app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("leaderboard", epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
 app.command("inflation", epilog=inflation.EXAMPLES, cls=command_for(*inflation.SETTINGS))(inflation.inflation)
 app.command("matrix", epilog=matrix.EXAMPLES, cls=command_for(*matrix.SETTINGS))(matrix.matrix)

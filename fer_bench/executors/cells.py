@@ -20,7 +20,7 @@ from fer_bench.executors.sharing import Unit, name_of_outputs
 from fer_bench.keeping.cache import Cache
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Inputs
-from fer_bench.learning.engine import Material, Outcome, run_plan
+from fer_bench.learning.engine import Learned, Material, Outcome, run_plan
 from fer_bench.learning.plans import Demand, demand, together
 from fer_bench.networks import answers
 from fer_bench.networks.meter import Meter, Metered, peak_memory
@@ -34,6 +34,7 @@ from fer_bench.tasks.crops import as_errors
 from fer_bench.tasks.view import View
 
 T = TypeVar("T")
+Keep = Callable[[Job, Learned, Result], None]
 Calls = dict[int, Callable[[Checkpoint], Result]]
 """The id of a job as an object -> the call that runs it."""
 
@@ -123,7 +124,7 @@ class _Spent:
         self.batch = parts[0].batch
 
 
-def _material(block: Block, frozen: Frozen, spent: _Spent) -> Material:
+def material_of(block: Block, frozen: Frozen, spent: _Spent | None = None) -> Material:
     """Return what the engine works on; each part is fetched when a phase needs it first."""
     stages, meter, source, reporter = block.backbone.spec.stages, Meter(), frozen.source, frozen.reporter
 
@@ -131,7 +132,8 @@ def _material(block: Block, frozen: Frozen, spent: _Spent) -> Material:
     def outputs(stop: int, variants: int) -> list[Prefix]:
         with meter.count("features"):
             parts = frozen.outputs(block, stop, variants)
-        spent.add(parts)
+        if spent is not None:
+            spent.add(parts)
         return parts
 
     def inputs(stop: int, flip: bool) -> Inputs:
@@ -155,14 +157,19 @@ def _material(block: Block, frozen: Frozen, spent: _Spent) -> Material:
     )
 
 
-def make_calls(block: Block, frozen: Frozen) -> Calls:
+def make_calls(block: Block, frozen: Frozen, keep: Keep | None = None) -> Calls:
     """Return the call that runs each job of a block.
 
     The engine is given all of them: heads are fitted together, and which cells are stored already must not show, not
     even in their rounding.
+
+    Args:
+        block: whose jobs.
+        frozen: the frozen stages.
+        keep: is given each job that succeeded, what it learned, and its result.
     """
     spent, jobs, source = _Spent(), block.jobs, frozen.source
-    material = _material(block, frozen, spent)
+    material = material_of(block, frozen, spent)
     trainings = run_plan(block.plan, material, [job.fold for job in jobs], [job.cell.seed for job in jobs])
 
     def run(checkpoint: Checkpoint, job: Job, training: Callable[[Checkpoint], Outcome]) -> Result:
@@ -177,7 +184,10 @@ def make_calls(block: Block, frozen: Frozen) -> Calls:
             peak_memory_bytes=PeakMemory(**peak_memory()),
             forward_flops=outcome[2],
         )
-        return _success(block, job, outcome[1], spent, outcome[0], cost)
+        result = _success(block, job, outcome[1], spent, outcome[0], cost)
+        if keep is not None:
+            keep(job, outcome[0].learned(), result)
+        return result
 
     return {
         id(job): functools.partial(run, job=job, training=training)

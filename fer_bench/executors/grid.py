@@ -380,7 +380,7 @@ def config_of(config: RunConfig, texts: Mapping[str, str], training: tuple[int, 
         training: seed of the folds and seed of the cell.
         precision: ``float32`` or ``bfloat16``, what ``auto`` came to.
     """
-    settings = config.model_dump(mode="json", exclude={"runs_dir", "data_dir", "cache_dir", "executor"})
+    settings = config.model_dump(mode="json", exclude={"runs_dir", "data_dir", "cache_dir", "executor", "keep"})
     settings |= {name: [text] for name, text in texts.items()}
     components = {name: [anonymise_component(text) for text in settings[name] or ()] for name in COMPONENTS}
     protocol = anonymise_component(config.protocol)

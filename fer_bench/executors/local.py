@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from fer_bench.executors.cells import Calls, Frozen, demand_of, make_calls
+from fer_bench.executors.cells import Calls, Frozen, Keep, demand_of, make_calls
+from fer_bench.executors.grid import Block
+from fer_bench.executors.kept import keep_model
 from fer_bench.executors.leases import Leases
 from fer_bench.executors.sharing import Unit, by_outputs, divide
 from fer_bench.executors.work import Work
@@ -57,6 +59,9 @@ def execute(params: Params, work: Work) -> None:
                 stored = store.write(job.cell, calls[id(job)](checkpoint), made)
             work.add(stored)
 
+    def keep(block: Block, source: BackboneSource) -> Keep | None:
+        return functools.partial(keep_model, store.runs_dir, block, source) if work.keeps_models else None
+
     wanted = functools.cache(demand_of)
     with compiling_told(reporter.compile), Leases(store.runs_dir) as leases:
         leases.tidy()
@@ -67,7 +72,7 @@ def execute(params: Params, work: Work) -> None:
                 block = units[0].block
                 source = BackboneSource(block.backbone, block.backbone_identity, cache_dir, reporter.warn)
                 frozen = Frozen(cache, source, {unit.block: wanted(unit.block) for unit in units}, leases, reporter)
-                held += _run_group(units, frozen, run)
+                held += _run_group(units, frozen, run, keep)
             if held and len(held) == len(left):
                 if not waiting:
                     reporter.say(f"waiting for {sum(len(unit.jobs) for unit in held)} cells of other processes")
@@ -76,7 +81,12 @@ def execute(params: Params, work: Work) -> None:
             left = held
 
 
-def _run_group(units: Sequence[Unit], frozen: Frozen, run: Callable[[Unit, Calls], None]) -> list[Unit]:
+def _run_group(
+    units: Sequence[Unit],
+    frozen: Frozen,
+    run: Callable[[Unit, Calls], None],
+    keep: Callable[[Block, BackboneSource], Keep | None],
+) -> list[Unit]:
     """Run units that share the outputs of frozen stages; return those that other processes hold."""
     held: list[Unit] = []
     for block, members in itertools.groupby(units, key=lambda unit: unit.block):
@@ -84,7 +94,7 @@ def _run_group(units: Sequence[Unit], frozen: Frozen, run: Callable[[Unit, Calls
         for unit in members:
             with frozen.entered(unit) as entered, frozen.leases.take(unit.name) as taken:
                 if entered and taken:
-                    calls = calls or make_calls(block, frozen)
+                    calls = calls or make_calls(block, frozen, keep(block, frozen.source))
                     run(unit, calls)
                 else:
                     held.append(unit)

@@ -10,6 +10,7 @@ from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError
 from fer_bench.executors import memory
 from fer_bench.executors.grid import Reporter, expand
+from fer_bench.executors.kept import FOLDER, drop_all_but_best, file_of
 from fer_bench.executors.work import Summary, Work
 from fer_bench.plugins import CORE
 from fer_bench.registry import Registry
@@ -78,4 +79,18 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
         del grid, work
         memory.give_back(for_good=True)
     cells, damaged = store.cells()
-    return Finished(summary, tuple(cell for cell in cells if cell.id in wanted), tuple(damaged))
+    finished = Finished(summary, tuple(cell for cell in cells if cell.id in wanted), tuple(damaged))
+    if settings.keep == "best":
+        drop_all_but_best(settings.runs_dir, finished.cells)
+    if settings.keep != "none":
+        _say_what_is_kept(settings, finished.cells, reporter)
+    return finished
+
+
+def _say_what_is_kept(settings: RunConfig, cells: Sequence[StoredCell], reporter: Reporter) -> None:
+    kept = sum(file_of(settings.runs_dir, cell.id).is_file() for cell in cells)
+    rest = sum(cell.ok for cell in cells) - kept
+    text = f"{kept} models are kept in {settings.runs_dir / FOLDER}."
+    if settings.keep == "all" and rest:
+        text += f" {rest} cells were done before, by a run that kept no model; 'fer-bench fit' trains one on all data."
+    reporter.say(text)

@@ -70,6 +70,11 @@ class Work:
         return self.runs[0].cache_limit if self.runs else None
 
     @property
+    def keeps_models(self) -> bool:
+        """Whether what cells learn is kept beside them."""
+        return bool(self.runs) and self.runs[0].keep != "none"
+
+    @property
     def executor(self) -> str:
         """The executor as the user typed it, without what is private; nothing for a replay."""
         return anonymise_component(self.runs[0].executor) if self.runs else ""

@@ -74,13 +74,22 @@ class Detector:
             images: each (h, w, 1 or 3) uint8, in any size.
         """
         main_faces: list[Face | None] = []
-        for start in range(0, len(images), BATCH):
-            batch = images[start : start + BATCH]
-            for image, faces in zip(batch, self._cascade(batch), strict=True):
-                height, width = image.shape[:2]
-                boxes = np.array([face.box for face in faces])
-                main_faces.append(faces[main_face(boxes, height, width)] if faces else None)
+        for image, faces in zip(images, self.find_all(images), strict=True):
+            height, width = image.shape[:2]
+            boxes = np.array([face.box for face in faces])
+            main_faces.append(faces[main_face(boxes, height, width)] if faces else None)
         return main_faces
+
+    def find_all(self, images: Sequence[Array]) -> list[list[Face]]:
+        """Return all faces of each picture.
+
+        Args:
+            images: each (h, w, 1 or 3) uint8, in any size.
+        """
+        every: list[list[Face]] = []
+        for start in range(0, len(images), BATCH):
+            every += self._cascade(images[start : start + BATCH])
+        return every
 
     @cached_property
     def levels(self) -> tuple[int, ...]:

@@ -60,6 +60,11 @@ class Heads:
     centre: Array
     spread: Array
 
+    def of_features(self, head: int) -> dict[str, Array]:
+        """Return ``head/kernel`` (f, c) and ``head/bias`` (c,) float32 of a head, for features as they are."""
+        kernel = self.weights[:, head] / self.spread[:, None]
+        return {"head/kernel": kernel, "head/bias": self.bias[head] - self.centre @ kernel}
+
     def log_probabilities(self, head: int, features: Outputs, rows: Array) -> Array:
         """Return what a head says of some samples, (k, c) float32."""
         weights = np.ascontiguousarray(self.weights[:, head])

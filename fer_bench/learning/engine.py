@@ -19,12 +19,29 @@ from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Inputs, Outputs
 from fer_bench.learning import convex, rules
 from fer_bench.learning.gradient import Model, Trainer
-from fer_bench.learning.training import Progress, Training
+from fer_bench.learning.training import Progress, Training, is_random_state
 from fer_bench.networks import answers
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.meter import Meter
+from fer_bench.networks.parameters import Table, divide
 from fer_bench.specs import AnswerPhase, ConvexPhase, GradientPhase, Plan, ReadoutPhase, resolve
 from fer_bench.tasks.folds import Fold
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What training on one fold gave beside probabilities: all that predicts other images, without the backbone.
+
+    Attributes:
+        start: position of the first stage that predicts from what `fer_bench.keeping.outputs.Inputs` gives; None where
+            the features do.
+        table: arrays by name. Of a head and stages ``head/kernel`` (f, c), ``head/bias`` (c,) and the parameters and
+            statistics that differ from the backbone's, as ``stage/path``; of an estimator ``readout/features`` (n, f)
+            and ``readout/labels`` (n,), which it is fitted on; of a finished classifier nothing.
+    """
+
+    start: int | None
+    table: dict[str, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +55,7 @@ class Outcome:
         converged: whether the stopping rule was met; a gradient phase has none and counts as converged.
         seconds: this fold's share of the time.
         history: one row a phase, or an epoch of it.
+        learned: returns what predicts other images.
     """
 
     probabilities: Array
@@ -46,6 +64,7 @@ class Outcome:
     converged: bool
     seconds: float
     history: pd.DataFrame
+    learned: Callable[[], Learned]
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +187,22 @@ def _train_fold(
     head = sum(begun.model.parameters[name].size for name in rules.HEAD)
     trained = max(trainer.trained(begun.model) for trainer in trainers)
     seconds = now.seconds + time.perf_counter() - start
-    return Outcome(probabilities, trained, head, True, seconds, pd.DataFrame(now.history))
+    learned = functools.partial(_changed_from, material.backbone, now.model, last.start)
+    return Outcome(probabilities, trained, head, True, seconds, pd.DataFrame(now.history), learned)
+
+
+def _changed_from(backbone: Callable[[None], Backbone], model: Model, start: int) -> Learned:
+    """Return the numbers of a model that are not those of the backbone with its weights, and the head."""
+    before: Table = {}
+    for part in divide(backbone(None)):
+        before |= part
+    now = {name: leaf for name, leaf in {**model.parameters, **model.others}.items() if not is_random_state(leaf)}
+    kept = {
+        name: np.asarray(leaf)
+        for name, leaf in now.items()
+        if name not in before or not np.array_equal(np.asarray(leaf), np.asarray(before[name]))
+    }
+    return Learned(start, kept)
 
 
 @contextlib.contextmanager
@@ -188,9 +222,7 @@ def _memory_errors_named(phase: GradientPhase) -> Iterator[None]:
 def _with_head(begun: Progress, i: int, heads: convex.Heads, seconds: float) -> Progress:
     """Return a progress whose model has the fitted head ``i``, as a function of features as they are."""
     _check_head(heads, i)
-    kernel = heads.weights[:, i] / heads.spread[:, None]
-    bias = heads.bias[i] - heads.centre @ kernel
-    head = dict(zip(rules.HEAD, map(jnp.asarray, (kernel, bias)), strict=True))
+    head = {name: jnp.asarray(values) for name, values in heads.of_features(i).items()}
     model = replace(begun.model, parameters=begun.model.parameters | head)
     return replace(begun, model=model, history=(_convex_row(heads, i),), seconds=seconds)
 
@@ -218,20 +250,23 @@ def _convex_outcome(
     # float32 cannot always reach the tolerance; ten times it still agrees with float64 to 1e-3 in loss.
     converged = bool(heads.gradient[i] <= 10 * phase.tolerance)
     size = heads.weights[:, i].size + heads.bias[i].size
-    return Outcome(probabilities, size, size, converged, seconds, pd.DataFrame([_convex_row(heads, i)]))
+    history = pd.DataFrame([_convex_row(heads, i)])
+    return Outcome(probabilities, size, size, converged, seconds, history, lambda: Learned(None, heads.of_features(i)))
 
 
 def _read_out(phase: ReadoutPhase, material: Material, fold: Fold, _: Checkpoint) -> Outcome:
     features, rows = material.features(), np.flatnonzero(fold.train)
     start = time.perf_counter()
     estimator = resolve(phase.estimator)(**phase.options)
-    estimator.fit(features.take(rows), material.labels[rows])
+    taken, labels = features.take(rows), material.labels[rows]
+    estimator.fit(taken, labels)
     with material.meter.count("evaluate"):
         said = estimator.predict_proba(features.take(np.flatnonzero(fold.test)))
     probabilities = np.zeros((len(said), material.classes), np.float32)
     probabilities[:, np.asarray(estimator.classes_)] = said
     history = pd.DataFrame({"phase": ["readout"], "samples": [len(rows)]})
-    return Outcome(probabilities, 0, 0, True, time.perf_counter() - start, history)
+    learned = Learned(None, {"readout/features": taken, "readout/labels": labels})
+    return Outcome(probabilities, 0, 0, True, time.perf_counter() - start, history, lambda: learned)
 
 
 def _answer(material: Material, fold: Fold, _: Checkpoint) -> Outcome:
@@ -239,4 +274,4 @@ def _answer(material: Material, fold: Fold, _: Checkpoint) -> Outcome:
     given = material.features().take(np.flatnonzero(fold.test))
     probabilities = answers.take(given, material.answers, material.class_names)
     history = pd.DataFrame({"phase": ["as it is"], "samples": [0]})
-    return Outcome(probabilities, 0, 0, True, time.perf_counter() - start, history)
+    return Outcome(probabilities, 0, 0, True, time.perf_counter() - start, history, lambda: Learned(None, {}))

@@ -60,7 +60,7 @@ class Progress:
     def arrays(self, trainers: Sequence[Trainer]) -> dict[str, jax.Array]:
         """Return by name the arrays that training has changed; random states stay as they begin."""
         leaves = jax.tree.leaves_with_path(self._changed(trainers))
-        return {jax.tree_util.keystr(path): leaf for path, leaf in leaves if not _is_random_state(leaf)}
+        return {jax.tree_util.keystr(path): leaf for path, leaf in leaves if not is_random_state(leaf)}
 
     def at(self, trainers: Sequence[Trainer], facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> Progress:
         """Return the progress that `facts` and `arrays` are of.
@@ -77,7 +77,7 @@ class Progress:
         begun = begin(trainers[facts["phase"]], replace(self, phase=facts["phase"]), 0)
 
         def restored(path: Any, leaf: jax.Array) -> jax.Array:
-            if _is_random_state(leaf):
+            if is_random_state(leaf):
                 return leaf
             array = arrays[name := jax.tree_util.keystr(path)]
             if (array.shape, array.dtype) != (leaf.shape, leaf.dtype):
@@ -259,5 +259,6 @@ def _loss(log_probabilities: Array, targets: Array) -> float:
     return float(-(targets * log_probabilities).sum(1).mean())
 
 
-def _is_random_state(leaf: jax.Array) -> bool:
+def is_random_state(leaf: jax.Array) -> bool:
+    """Return whether an array is a key of random numbers."""
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)

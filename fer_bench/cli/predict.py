@@ -1,0 +1,133 @@
+"""``fer-bench predict``: what a trained model says of pictures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from fer_bench import console
+from fer_bench.cli.command import imports
+from fer_bench.cli.output import print_tables
+
+if TYPE_CHECKING:
+    from fer_bench.models.pictures import Prediction
+
+EXAMPLES = """\b
+Examples:
+  fer-bench predict model.safetensors picture.jpg
+  fer-bench predict model.safetensors holiday/ --faces align --format csv > faces.csv
+  find . -name '*.jpg' | fer-bench predict model.safetensors - --format json
+"""
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="Written by 'fer-bench fit' or 'fer-bench run --keep'.")],
+    pictures: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PICTURE...",
+            help="Picture, folder, CSV with a column 'image', or - for standard input: a picture, or a path a line.",
+        ),
+    ],
+    faces: Annotated[
+        Literal["align", "box", "none"] | None,
+        typer.Option(help="Cut faces out, or take whole pictures.", show_default="as in training"),
+    ] = None,
+    form: Annotated[
+        Literal["table", "csv", "json"], typer.Option("--format", help="json is one line a face.")
+    ] = "table",
+) -> None:
+    """Print the expression of each face, with the probability of each class. Exit code 2 if a picture cannot be read.
+
+    Faces of several people in a picture are numbered from left to right; boxes are in pixels. CSV and JSON come while
+    the model works, so that memory does not grow with the number of pictures.
+    """
+    with imports():
+        from fer_bench.errors import FerBenchError, bullet_list
+        from fer_bench.executors.progress import TerminalReporter
+        from fer_bench.faces.parameters import Crop
+        from fer_bench.models import pictures as reading
+        from fer_bench.models.model import load_model
+
+    named = reading.find_pictures(pictures, sys.stdin.buffer.read)
+    loaded = load_model(model)
+    crop = loaded.crop if faces is None else None if faces == "none" else Crop(method=faces)
+    if faces is not None and loaded.crop is not None and loaded.crop.method == faces:
+        crop = loaded.crop
+    console.warn(f"fer-bench: {loaded.record.describe()}")
+    failed: list[str] = []
+
+    def sound(predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+        for prediction in predictions:
+            if prediction.error:
+                failed.append(f"{prediction.picture}: {prediction.error}")
+            else:
+                yield prediction
+
+    with TerminalReporter(quiet=len(named) <= reading.BATCH) as reporter:
+        reporter.step(f"pictures through {model.name}", len(named))
+        answers = sound(reading.predict(loaded, named, crop, reporter.advance))
+        rows = list(answers) if form == "table" else []
+        for text in (_csv if form == "csv" else _json)(answers, loaded.classes) if form != "table" else ():
+            console.write(text)
+    if rows:
+        _print_table(rows, loaded.classes)
+    if failed:
+        raise FerBenchError(f"{len(failed)} of {len(named)} pictures gave no answer:\n{bullet_list(failed, 10)}")
+
+
+def _print_table(predictions: list[Prediction], classes: tuple[str, ...]) -> None:
+    from fer_bench.reports.table import Table, numbers, texts
+
+    columns = (*texts("picture"), *numbers("face"), *texts("expression"), *numbers("%"), *texts("or"), *numbers("%"))
+    rows: list[tuple[str, ...]] = []
+    for prediction in predictions:
+        assert prediction.probabilities is not None
+        first, second = (-prediction.probabilities).argsort(kind="stable")[:2].tolist()
+        chances = [f"{100 * prediction.probabilities[index]:.0f}" for index in (first, second)]
+        face = "" if prediction.box is None else str(prediction.face)
+        rows.append((prediction.picture, face, classes[first], chances[0], classes[second], chances[1]))
+    print_tables(Table("", columns, tuple(rows)))
+
+
+def _json(predictions: Iterable[Prediction], classes: tuple[str, ...]) -> Iterator[str]:
+    import json
+
+    for prediction in predictions:
+        expression, chances = _answer(prediction, classes)
+        record = {
+            "picture": prediction.picture,
+            "face": prediction.face,
+            "box": _box(prediction),
+            "expression": expression,
+            "probabilities": dict(zip(classes, chances, strict=True)),
+        }
+        yield json.dumps(record) + "\n"
+
+
+def _csv(predictions: Iterable[Prediction], classes: tuple[str, ...]) -> Iterator[str]:
+    from fer_bench.reports.formats import csv
+    from fer_bench.reports.table import Table, numbers, texts
+
+    columns = (*texts("picture"), *numbers("face", "x0", "y0", "x1", "y1"), *texts("expression"))
+    columns = (*columns, *numbers(*(f"p_{name}" for name in classes)))
+    yield csv.write(Table("", columns))
+    for prediction in predictions:
+        expression, chances = _answer(prediction, classes)
+        box = _box(prediction) or [None] * 4
+        row = (prediction.picture, prediction.face, *box, expression, *chances)
+        yield csv.write(Table("", columns, (row,))).partition("\n")[2]  # without the heading
+
+
+def _answer(prediction: Prediction, classes: tuple[str, ...]) -> tuple[str, list[float]]:
+    """Return the most probable class and the probability of each."""
+    assert prediction.probabilities is not None, "without an answer there is an error"
+    return classes[int(prediction.probabilities.argmax())], [round(float(p), 6) for p in prediction.probabilities]
+
+
+def _box(prediction: Prediction) -> list[float] | None:
+    return None if prediction.box is None else [round(float(value), 1) for value in prediction.box]

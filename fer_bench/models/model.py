@@ -1,0 +1,193 @@
+"""A trained model in memory: from images to probabilities, with the arithmetic of the cell that it was trained in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from fer_bench.arrays import Array
+from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.faces.parameters import Crop, Detection
+from fer_bench.learning.plans import make_plan
+from fer_bench.learning.rules import HEAD
+from fer_bench.models import files
+from fer_bench.models.files import ModelRecord
+from fer_bench.networks import answers, transforms
+from fer_bench.networks.backbone import Backbone, build
+from fer_bench.networks.forward import BATCH, Forward, Output
+from fer_bench.networks.identity import BACKBONE_SEED, identity
+from fer_bench.networks.parameters import divide, run
+from fer_bench.registry import Component, Registry
+from fer_bench.results import canonical
+from fer_bench.results.records import BackboneRecord
+from fer_bench.specs import BackboneSpec, ReadoutPhase, resolve
+
+
+def load_model(path: str | Path) -> Model:
+    """Return the model in a file that ``fer-bench fit`` or ``fer-bench run --keep`` wrote.
+
+    Raises:
+        FerBenchError: the file is no model; a plugin that it needs is missing, or has other code or weights.
+    """
+    return Model(*files.read(Path(path)), Registry.load())
+
+
+class Model:
+    """A trained model.
+
+    Args:
+        record: what it is.
+        table: its numbers; see `fer_bench.learning.engine.Learned`.
+        registry: of the installed plugins.
+
+    Attributes:
+        record: as given.
+        classes: names of the classes, in the order of the probabilities.
+
+    Raises:
+        FerBenchError: a plugin that the model needs is missing, or has other code or weights; the numbers do not fit.
+    """
+
+    def __init__(self, record: ModelRecord, table: dict[str, Array], registry: Registry):
+        self.record, self.classes = record, record.classes
+        known = record.experiment.backbone
+        component = registry.backbone(known.text)
+        _check_same(component, known)
+        self._backbone = build(component, known.precision, BACKBONE_SEED)
+        if record.stages != self._backbone.digests():
+            raise FerBenchError(
+                f"The model was trained on other weights of {str(component)!r} than those that are here; "
+                "'fer-bench weights verify' tells whether these are intact."
+            )
+        self._exact = bool(component.spec.answers)
+        self._answers = answers.known(component)
+        self._start = len(self._backbone.stages) if record.start is None else record.start
+        self._table = _lay_over(self._backbone, table) if HEAD[0] in table else {}
+        self._estimator = None
+        if "readout/labels" in table:
+            (phase,) = make_plan(registry.strategy(record.experiment.strategy.text)).phases
+            assert isinstance(phase, ReadoutPhase), "what is kept of other phases is a head"
+            self._estimator = resolve(phase.estimator)(**phase.options)
+            self._estimator.fit(table["readout/features"].astype(np.float32), table["readout/labels"])
+        if not self._table and self._estimator is None and not self._answers:
+            raise FerBenchError("The model has neither a head nor an estimator: its file is not complete.")
+
+    @property
+    def crop(self) -> Crop | None:
+        """How faces were cut out of the training images; None where these were taken whole."""
+        faces = self.record.experiment.dataset.faces
+        if faces is None:
+            return None
+        values = faces["detection"]
+        detection = Detection(
+            smallest=values["smallest"], scale_step=values["scale_step"], thresholds=tuple(values["thresholds"])
+        )
+        return Crop(method=faces["method"], size=faces["size"], margin=faces.get("margin", 0.0), detection=detection)
+
+    def predict(self, images: Sequence[Array]) -> Array:
+        """Return the probability of each class, (n, c) float32; rows sum to 1.
+
+        Args:
+            images: n of them, each (h, w, 1 or 3) uint8, prepared as the training images were: the face cut out as
+                `crop` says. Sizes may differ.
+
+        Raises:
+            ValueError: an image has another type or shape.
+        """
+        for number, image in enumerate(images):
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
+                raise ValueError(f"image {number} is {image.dtype} {image.shape}; expected uint8 (h, w, 1 or 3)")
+        probabilities = np.empty((len(images), len(self.classes)), np.float32)
+        shapes = np.array([image.shape[:2] for image in images]).reshape(-1, 2)
+        size = self._backbone.input_size
+        usual = (shapes == (self.record.shape or (0, 0))).all(1) & (shapes.max(1, initial=0) <= 2 * size)
+        # As in training: images of one shape are resized on the device, others on the host.
+        for side, rows in ((None, np.flatnonzero(usual)), (size, np.flatnonzero(~usual))):
+            for start in range(0, len(rows), BATCH):
+                taken = rows[start : start + BATCH]
+                probabilities[taken] = self._predict([images[row] for row in taken], side)
+        return probabilities
+
+    @cached_property
+    def _forward(self) -> Forward:
+        return Forward(self._backbone, [Output(self._start, 1, np.dtype(np.float32), not self._exact)])
+
+    @cached_property
+    def _logits(self) -> Any:
+        backbone, start = self._backbone, self._start
+
+        def logits(table: dict[str, jax.Array], x: jax.Array) -> jax.Array:
+            x = backbone.prefix({}, x, 0) if start == 0 else x
+            features, _ = run(backbone, table, x, start, None)
+            kernel, bias = (table[name] for name in HEAD)
+            return features @ kernel + bias
+
+        return jax.jit(logits)
+
+    def _predict(self, images: list[Array], side: int | None) -> Array:
+        """Return the probabilities of up to `BATCH` images."""
+        n, channels = len(images), self.record.channels
+        batch = transforms.to_batch([_in_channels(image, channels) for image in images], side, channels)
+        batch = np.concatenate([batch, np.repeat(batch[-1:], BATCH - n, axis=0)])
+        x: Array = batch
+        if self._start:
+            ((values, finite, _),) = self._forward(batch)
+            x = values[:, 0]
+            if not finite[:n].all():
+                raise FerBenchError(f"Backbone {self._backbone.name!r} gives numbers that are not finite.")
+        if self._estimator is not None:
+            said = self._estimator.predict_proba(x[:n])
+            probabilities = np.zeros((n, len(self.classes)), np.float32)
+            probabilities[:, np.asarray(self._estimator.classes_)] = said
+            return probabilities
+        if not self._table:
+            return answers.take(x[:n], self._answers, self.classes)
+        logits = np.asarray(self._logits(self._table, x))[:n].astype(np.float64)
+        exponents = np.exp(logits - logits.max(1, keepdims=True))
+        return (exponents / exponents.sum(1, keepdims=True)).astype(np.float32)
+
+
+def _check_same(component: Component[BackboneSpec], known: BackboneRecord) -> None:
+    """Raise FerBenchError unless the installed backbone is the one that a model was trained on."""
+    here = canonical.to_json(
+        canonical.from_json(BackboneRecord, {"text": known.text, **identity(component, known.precision)})
+    )
+    there = canonical.to_json(known)
+    ignored = ("text", "version", "jax")
+    names = [name for name in sorted({*here, *there} - set(ignored)) if here.get(name) != there.get(name)]
+    if names:
+        faults = [f"{name}: {there.get(name)!r} in the model, {here.get(name)!r} here" for name in names]
+        raise FerBenchError(
+            f"The model was trained with another {known.text!r} ({known.package} {known.version}; here is "
+            f"{component.plugin.version}):\n{bullet_list(faults)}\nInstall the package that it was trained with, or "
+            "train it again with 'fer-bench fit'."
+        )
+
+
+def _lay_over(backbone: Backbone, table: dict[str, Array]) -> dict[str, jax.Array]:
+    """Return the numbers of a backbone and a head, those of a model in their place."""
+    parameters, others = divide(backbone)
+    before = {**parameters, **others}
+    faults = [
+        f"{name} is {values.shape}; expected {before[name].shape}" if name in before else f"{name} is unknown"
+        for name, values in table.items()
+        if name not in HEAD and (name not in before or before[name].shape != values.shape)
+    ]
+    kernel, bias = (table.get(name, np.zeros(0)) for name in HEAD)
+    if kernel.shape[:1] != (backbone.feature_size,) or kernel.shape[1:] != bias.shape:
+        faults.append(f"the head is {kernel.shape} and {bias.shape}; expected ({backbone.feature_size}, c) and (c,)")
+    if faults:
+        raise FerBenchError(f"The model does not fit backbone {backbone.name!r}:\n{bullet_list(faults, 10)}")
+    return {**before, **{name: jax.numpy.asarray(values) for name, values in table.items()}}
+
+
+def _in_channels(image: Array, channels: int) -> Array:
+    """Return an image with at most so many channels; colour becomes grey by ITU-R BT.601 luma."""
+    if image.shape[2] <= channels:
+        return image
+    return np.rint(image @ np.array([[0.299], [0.587], [0.114]])).astype(np.uint8)
