@@ -1,0 +1,288 @@
+"""Trained models: what is kept of a cell predicts what the cell predicted, and foreign or damaged files say so."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+from messages import says
+from PIL import Image
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+from typer.testing import CliRunner
+
+import fer_bench
+from fer_bench.cli import app
+from fer_bench.config import RunConfig
+from fer_bench.errors import FerBenchError
+from fer_bench.executors.kept import file_of
+from fer_bench.executors.progress import TerminalReporter
+from fer_bench.executors.run import run_grid
+from fer_bench.models.files import KEY
+from fer_bench.models.pictures import BATCH
+from fer_bench.registry import Registry
+from fer_bench.results.reading import read_predictions
+from fer_bench.results.store import Store
+
+STRATEGIES = ("linear-probe", "knn", "finetune[epochs=1]", "full[augment=affine,epochs=2]")
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Return the settings of a run that kept the model of every cell."""
+    folder = tmp_path_factory.mktemp("kept")
+    config = RunConfig(
+        backbones=("mini-xception",), strategies=STRATEGIES, limit=42, folds=2, keep="all", runs_dir=folder / "runs"
+    )
+    run_grid([config], Registry.load(), TerminalReporter(quiet=True))
+    return config
+
+
+@pytest.fixture(scope="module")
+def images(kept):
+    """Return sample id -> decoded image of the run's data."""
+    registry = Registry.load()
+    from fer_bench.data.prepare import prepare
+    from fer_bench.tasks.view import select
+
+    dataset = registry.dataset("synthetic")
+    view = select(dataset, prepare(dataset, kept.data_folder), kept.limit, kept.labels)
+    return dict(zip(view.column("id").tolist(), view.images(np.arange(len(view.rows))), strict=True))
+
+
+def _cells_of(store, strategy):
+    return [cell for cell in store.cells()[0] if cell.record.strategy.name == strategy.partition("[")[0]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_kept_model_predicts_what_its_cell_predicted(kept, images, strategy):
+    cells = [
+        cell for cell in Store(kept.runs_dir).cells()[0] if cell.record.strategy.name == strategy.partition("[")[0]
+    ]
+    assert len(cells) == 2
+    assert all(cell.ok for cell in cells), [cell.error for cell in cells]
+    for cell in cells:
+        predictions, _, _ = read_predictions([cell])
+        model = fer_bench.load_model(file_of(kept.runs_dir, cell.id))
+        said = model.predict([images[name] for name in cell.table().column("id").to_pylist()])
+        np.testing.assert_allclose(said, predictions.probabilities, atol=2e-5)
+        assert model.classes == cell.record.dataset.classes
+        assert model.record.fold == cell.record.fold
+        assert sum(model.record.counts) + len(said) == 42
+
+
+@pytest.mark.slow
+def test_a_model_holds_only_what_is_not_the_backbones_own(kept):
+    sizes = {}
+    for cell in Store(kept.runs_dir).cells()[0]:
+        names = set(load_file(file_of(kept.runs_dir, cell.id)))
+        sizes[cell.record.strategy.name] = names
+    assert sizes["linear-probe"] == {"head/kernel", "head/bias"}
+    assert sizes["knn"] == {"readout/features", "readout/labels"}
+    stages = {name: {key.partition("/")[0] for key in keys} - {"head"} for name, keys in sizes.items()}
+    backbone = Registry.load().backbone("mini-xception").spec.stages
+    assert stages["full"] == set(backbone)
+    assert stages["finetune"] < set(backbone), "frozen stages are the backbone's own"
+    assert stages["finetune"]
+
+
+@pytest.mark.slow
+def test_the_best_model_of_each_row_stays(kept, tmp_path):
+    shutil.copytree(kept.runs_dir, tmp_path / "runs")
+    best = kept.model_copy(update={"keep": "best", "runs_dir": tmp_path / "runs"})
+    run_grid([best], Registry.load(), TerminalReporter(quiet=True))
+    store = Store(tmp_path / "runs")
+    assert sorted((tmp_path / "runs" / "models").iterdir()) == sorted(
+        file_of(tmp_path / "runs", _better(_cells_of(store, strategy)).id) for strategy in STRATEGIES
+    )
+
+
+def _better(cells):
+    def uar(cell):
+        predictions, _, _ = read_predictions([cell])
+        hits = predictions.probabilities.argmax(1) == predictions.labels
+        return np.mean([hits[predictions.labels == c].mean() for c in np.unique(predictions.labels)])
+
+    return max(cells, key=uar)
+
+
+@pytest.fixture(scope="module")
+def fitted(kept):
+    """Return the file of a model that was trained on all data, after `kept` tested the method."""
+    output = kept.runs_dir.parent / "model.safetensors"
+    words = ["--backbone", "mini-xception", "--limit", "42", "--folds", "2", "--runs-dir", str(kept.runs_dir)]
+    done = CliRunner().invoke(app, ["fit", *words, "--output", str(output)])
+    assert done.exit_code == 0, done.output
+    return output
+
+
+@pytest.mark.slow
+def test_fit_trains_on_all_and_records_the_cross_validated_score(kept, fitted):
+    record = fer_bench.load_model(fitted).record
+    assert sum(record.counts) == 42
+    assert record.fold is None
+    assert record.score is not None
+    cells = [cell for cell in Store(kept.runs_dir).cells()[0] if cell.record.strategy.text == "linear-probe"]
+    predictions, _, _ = read_predictions(cells)
+    hits = predictions.probabilities.argmax(1) == predictions.labels
+    assert record.score.value == pytest.approx(np.mean([hits[predictions.labels == c].mean() for c in range(7)]))
+    assert record.score.images == 42
+    assert record.score.low < record.score.value < record.score.high
+
+
+@pytest.mark.slow
+def test_fit_on_official_splits_leaves_the_test_split_alone(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ["path,label,split"]
+    for number in range(36):
+        name = f"{number}.png"
+        Image.fromarray(rng.integers(0, 255, (48, 48), np.uint8)).save(tmp_path / name)
+        lines.append(f"{name},{('happy', 'sad', 'angry')[number % 3]},{'test' if number < 12 else 'train'}")
+    folder = tmp_path / "data" / "manual" / "manifest" / "mine"
+    folder.mkdir(parents=True)
+    for file in tmp_path.glob("*.png"):
+        shutil.move(file, folder)
+    (folder / "manifest.csv").write_text("\n".join(lines))
+    words = ["--dataset", "manifest[name=mine]", "--protocol", "official", "--backbone", "mini-xception"]
+    words += ["--data-dir", str(tmp_path / "data"), "--runs-dir", str(tmp_path / "runs")]
+    done = CliRunner().invoke(app, ["fit", *words, "--output", str(tmp_path / "m.safetensors")])
+    assert done.exit_code == 0, done.output
+    record = fer_bench.load_model(tmp_path / "m.safetensors").record
+    assert record.counts == (8, 8, 8)
+    assert record.score is None, "nothing was run"
+
+
+@pytest.fixture(scope="module")
+def folder(images, tmp_path_factory):
+    """Return a folder of pictures, one below another folder, and a text."""
+    made = tmp_path_factory.mktemp("pictures")
+    (made / "deeper").mkdir()
+    for number, image in enumerate(list(images.values())[:5]):
+        Image.fromarray(image.squeeze()).save(made / ("deeper" if number == 4 else ".") / f"{number}.png")
+    (made / "notes.txt").write_text("no picture")
+    return made
+
+
+def _predict(model, *words, **more):
+    return CliRunner().invoke(app, ["predict", str(model), *map(str, words)], **more)
+
+
+@pytest.mark.slow
+def test_predict_reads_a_folder_a_table_a_list_and_a_picture(fitted, folder, images):
+    model = fer_bench.load_model(fitted)
+    expected = model.predict(list(images.values())[:5])
+    names = [str(folder / f"{number}.png") for number in range(4)] + [str(folder / "deeper" / "4.png")]
+    done = _predict(fitted, folder, "--format", "json")
+    assert done.exit_code == 0, done.output
+    records = {record["picture"]: record for record in map(json.loads, done.stdout.splitlines())}
+    assert set(records) == set(names)
+    for name, chances in zip(names, expected, strict=True):
+        np.testing.assert_allclose(list(records[name]["probabilities"].values()), chances, atol=1e-5)
+        assert records[name]["expression"] == model.classes[chances.argmax()]
+        assert records[name]["box"] is None
+    (folder / "list.csv").write_text("image,x\n3.png,1\ndeeper/4.png,2\n")
+    rows = list(csv.DictReader(io.StringIO(_predict(fitted, folder / "list.csv", "--format", "csv").stdout)))
+    assert [row["picture"] for row in rows] == [names[3], names[4]]
+    assert float(rows[0][f"p_{model.classes[2]}"]) == pytest.approx(expected[3][2], abs=1e-5)
+    listed = _predict(fitted, "-", "--format", "json", input="\n".join(names[:2]).encode())
+    assert [json.loads(line)["picture"] for line in listed.stdout.splitlines()] == names[:2]
+    piped = _predict(fitted, "-", "--format", "json", input=(folder / "2.png").read_bytes())
+    assert json.loads(piped.stdout)["expression"] == model.classes[expected[2].argmax()]
+    table = _predict(fitted, names[0])
+    says(table.stderr, "linear-probe", "42 images", "synthetic", "UAR")
+    assert model.classes[expected[0].argmax()] in table.stdout
+
+
+@pytest.mark.slow
+def test_images_of_any_size_and_colour_are_taken_and_more_than_a_batch(fitted, images):
+    model = fer_bench.load_model(fitted)
+    few = list(images.values())[:3]
+    many = (few * BATCH)[: BATCH + 5]
+    np.testing.assert_array_equal(model.predict(many)[:3], model.predict(few))
+    tall = np.random.default_rng(0).integers(0, 255, (90, 50, 1), np.uint8)
+    coloured = np.repeat(tall, 3, axis=2)
+    np.testing.assert_allclose(model.predict([tall]), model.predict([coloured]), atol=1e-3)
+    assert model.predict([]).shape == (0, 7)
+    for wrong in (tall.astype(np.float32), tall[..., 0], np.zeros((0, 5, 1), np.uint8)):
+        with pytest.raises(ValueError, match="image 1"):
+            model.predict([tall, wrong])
+
+
+@pytest.mark.slow
+def test_pictures_that_cannot_be_read_are_named_and_the_others_answered(fitted, folder, tmp_path):
+    (tmp_path / "broken.png").write_bytes((folder / "0.png").read_bytes()[:60])
+    done = _predict(fitted, folder / "0.png", tmp_path / "broken.png", "--format", "json")
+    assert isinstance(done.exception, FerBenchError)
+    says(str(done.exception), "1 of 2", "broken.png")
+    assert len(done.stdout.splitlines()) == 1
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bare.csv").write_text("a,b\n1,2\n")
+    wrong = [tmp_path / "gone.png", tmp_path / "empty", tmp_path / "bare.csv"]
+    says(str(_predict(fitted, *wrong).exception), "gone.png", "empty", "bare.csv", "image, file")
+    says(str(_predict(fitted, "-", input=b"\xff\xfe\x00").exception), "tandard input")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda record: record.pop("counts"), ["counts"]),
+        (lambda record: record.update(schema=2), ["schema"]),
+        (lambda record: record.update(stages=["0" * 64] * len(record["stages"])), ["weights"]),
+        (lambda record: record["experiment"]["backbone"].update(code_sha256="f" * 64), ["code_sha256", "fit"]),
+        (lambda record: record["experiment"]["backbone"].update(text="mini-xcption"), ["mini-xception"]),
+    ],
+    ids=["incomplete", "other schema", "other weights", "other code", "unknown backbone"],
+)
+def test_a_model_of_something_else_is_refused(fitted, tmp_path, change, words):
+    with safe_open(fitted, "numpy") as opened:
+        record = json.loads(opened.metadata()[KEY])
+    change(record)
+    save_file(load_file(fitted), tmp_path / "m.safetensors", {KEY: json.dumps(record)})
+    with pytest.raises(FerBenchError) as refused:
+        fer_bench.load_model(tmp_path / "m.safetensors")
+    says(str(refused.value), *words)
+
+
+@pytest.mark.slow
+def test_damaged_files_are_refused(fitted, tmp_path):
+    content = fitted.read_bytes()
+    file = tmp_path / "m.safetensors"
+    for damaged in (
+        b"",
+        content[:100],
+        content[:-10],
+        (1 << 50).to_bytes(8, "little") + content[8:],
+        b"\x80\x04pickle",
+    ):
+        file.write_bytes(damaged)
+        with pytest.raises(FerBenchError, match=r"m\.safetensors"):
+            fer_bench.load_model(file)
+    save_file({"x": np.zeros(2)}, file)
+    with pytest.raises(FerBenchError, match="fer-bench"):
+        fer_bench.load_model(file)
+    with safe_open(fitted, "numpy") as opened:
+        header = opened.metadata()
+    for table, word in (
+        ({"head/kernel": np.zeros((3, 7), np.float32), "head/bias": np.zeros(7, np.float32)}, "head"),
+        ({**load_file(fitted), "nowhere/kernel": np.zeros(2)}, "nowhere/kernel"),
+        ({"x": np.zeros(1)}, "complete"),
+    ):
+        save_file(table, file, header)
+        with pytest.raises(FerBenchError, match=word):
+            fer_bench.load_model(file)
+    with pytest.raises(FerBenchError, match="fit"):
+        fer_bench.load_model(tmp_path / "gone.safetensors")
+
+
+def test_fit_refuses_several_methods_and_what_trains_nothing(tmp_path):
+    words = ["fit", "--output", str(tmp_path / "m.safetensors"), "--backbone", "mini-xception"]
+    several = CliRunner().invoke(app, [*words, "--strategy", "knn", "--strategy", "svm"])
+    says(str(several.exception), "knn", "svm")
+    named = CliRunner().invoke(app, ["fit", "--output", str(tmp_path / "m.pt")])
+    says(str(named.exception), ".safetensors")
