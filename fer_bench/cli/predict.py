@@ -83,14 +83,16 @@ def predict(
 def _print_table(predictions: list[Prediction], classes: tuple[str, ...]) -> None:
     from fer_bench.reports.table import Table, numbers, texts
 
-    columns = (*texts("picture"), *numbers("face"), *texts("expression"), *numbers("%"), *texts("or"), *numbers("%"))
+    boxes = any(prediction.box is not None for prediction in predictions)
+    faces = numbers("face") if boxes else ()
+    columns = (*texts("picture"), *faces, *texts("expression"), *numbers("%"), *texts("or"), *numbers("%"))
     rows: list[tuple[str, ...]] = []
     for prediction in predictions:
         assert prediction.probabilities is not None
         first, second = (-prediction.probabilities).argsort(kind="stable")[:2].tolist()
         chances = [f"{100 * prediction.probabilities[index]:.0f}" for index in (first, second)]
-        face = "" if prediction.box is None else str(prediction.face)
-        rows.append((prediction.picture, face, classes[first], chances[0], classes[second], chances[1]))
+        face = (str(prediction.face),) if boxes else ()
+        rows.append((prediction.picture, *face, classes[first], chances[0], classes[second], chances[1]))
     print_tables(Table("", columns, tuple(rows)))
 
 

@@ -100,7 +100,7 @@ class ModelRecord(Record):
             f"{known.dataset.text} ({trained})"
         )
         if (score := self.score) is None:
-            return f"{text}; never tested here."
+            return f"{text}; not tested: the folder of results had no cell of this method."
         interval = (
             "" if score.low is None or score.high is None else f" ({100 * score.low:.1f} to {100 * score.high:.1f})"
         )

@@ -28,16 +28,16 @@ from fer_bench.results.records import BackboneRecord
 from fer_bench.specs import BackboneSpec, ReadoutPhase, resolve
 
 
-def load_model(path: str | Path) -> Model:
+def load_model(path: str | Path) -> TrainedModel:
     """Return the model in a file that ``fer-bench fit`` or ``fer-bench run --keep`` wrote.
 
     Raises:
         FerBenchError: the file is no model; a plugin that it needs is missing, or has other code or weights.
     """
-    return Model(*files.read(Path(path)), Registry.load())
+    return TrainedModel(*files.read(Path(path)), Registry.load())
 
 
-class Model:
+class TrainedModel:
     """A trained model.
 
     Args:

@@ -17,7 +17,7 @@ from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.faces import align
 from fer_bench.faces.detector import Detector
 from fer_bench.faces.parameters import Crop
-from fer_bench.models.model import Model
+from fer_bench.models.model import TrainedModel
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"))
 """Of the files of a folder that are taken for pictures."""
@@ -86,7 +86,7 @@ def find_pictures(words: Sequence[str], read_input: Callable[[], bytes]) -> list
 
 
 def predict(
-    model: Model,
+    model: TrainedModel,
     pictures: Iterable[tuple[str, bytes | None]],
     crop: Crop | None,
     advance: Callable[[int], None] = lambda count: None,
@@ -112,7 +112,7 @@ def predict(
 
 
 def _predict(
-    model: Model, batch: Sequence[tuple[str, Array | str]], crop: Crop | None, detector: Detector | None
+    model: TrainedModel, batch: Sequence[tuple[str, Array | str]], crop: Crop | None, detector: Detector | None
 ) -> list[Prediction]:
     images = [image for _, image in batch if not isinstance(image, str)]
     found = iter(detector.find_all(images)) if detector is not None else None

@@ -71,6 +71,8 @@ MOVES_NOTHING = {
     "data.records": "hands on the bytes of images, which are compared with their hashes",
     "executors.dask_cluster": "starts workers on a cluster",
     "executors.estimate": "says how long a run takes",
+    "executors.fit": "trains a model that is no cell (test_models.py)",
+    "executors.kept": "writes what cells learned (test_models.py)",
     "executors.leases": "says which process does what",
     "executors.memory": "gives memory back",
     "executors.notes": "says what a user should know",
