@@ -226,6 +226,10 @@ def test_options_of_the_detector_are_part_of_the_cell_and_of_the_name(fake):
     # Only what decides where faces are makes a second search; another size does not.
     assert invoke("run", *BASE, "--folds", "2", "--faces", "box", *options[2:]).exit_code == 0
     assert Fake.looked == 90
+    entries = json.loads(invoke("cache", "status", "--json").stdout)["entries"]
+    assert len({entry["faces"] for entry in entries}) == len(entries) == 2, "rows of other cuts tell themselves apart"
+    text = "".join(invoke("cache", "status").stdout.split())
+    assert text.count("faces=box") == 2
     assert str(Crop(method="align", margin=0.3)) == "align"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -156,6 +157,9 @@ def _words(key: str, state: str, facts: list[dict[str, Any]]) -> tuple[str, ...]
     first = facts[0]
     images = sum(part["images"] for part in facts)
     held = first["holds"] + (" of images and mirrored images" if first["variants"] == 2 else "")
+    held += f", faces={first['faces']}" if first.get("faces") else ""
+    before = first.get("jaxlib", "")
+    held += f", by jaxlib {before}" if before not in ("", importlib.metadata.version("jaxlib")) else ""
     datasets = ", ".join(sorted({part["dataset"] for part in facts}))
     return key[:8], datasets, f"{images:,}", f"{first['backbone']}, {first['precision']}", held, first["type"]
 

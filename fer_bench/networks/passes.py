@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxlib import version as compiler
 
 from fer_bench.arrays import Array
 from fer_bench.errors import PluginError
@@ -181,6 +182,8 @@ class Pass:
         """Return what a part is, for `fer-bench cache status`."""
         return {
             "dataset": str(self.view.dataset),
+            "faces": str(self.view.faces.crop) if self.view.faces else "",
+            "jaxlib": compiler.__version__,
             "images": int(target.wanted.sum()),
             "backbone": str(self.source.component),
             "precision": self.source.identity["precision"],
