@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from fer_bench.reports.page import to_html
 from fer_bench.reports.pairwise import compare_all, find_ranked, name_shortly, sum_up
 from fer_bench.reports.row import Row
 from fer_bench.results.store import Store
+
+SIZE = "parameters, millions"
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +86,9 @@ def test_the_plot_of_costs_puts_dear_rows_right_and_good_ones_up(board):
     assert [x for _, x in across] == sorted(x for _, x in across)
     assert (points[0]["x"], points[0]["y"]) == drawn["front"][-1]
     assert draw_costs(board[:1]) is None
+    by_size = draw_costs([replace(row, parameters=place * 1_000_000) for place, row in enumerate(methods)], SIZE)
+    assert [point["cost"] for point in by_size["points"]] == ["1", "2"], "the first has none"
+    assert by_size["front"] == [(by_size["points"][0]["x"], by_size["points"][0]["y"])], "smaller and better"
 
 
 def test_the_matrix_of_pairs_is_antisymmetric_and_marks_those_apart(board):

@@ -178,7 +178,7 @@ def test_rows_are_compared_side_by_side(page):
 def test_figures_are_saved_as_svg(page, tmp_path):
     board = page.locator("section.board").nth(1)
     board.locator("button.open").nth(1).click()
-    for kind, shown in (("intervals", "14.3"), ("cost", "1"), ("confusion", "happiness"), ("loss", "12")):
+    for kind, shown in (("intervals", "14.3"), ("cost-seconds", "1"), ("confusion", "happiness"), ("loss", "12")):
         with page.expect_download() as download:
             board.locator(f"figure[data-file={kind}] button.save >> visible=true").first.click()
         assert download.value.suggested_filename == f"{kind}.svg"

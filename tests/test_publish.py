@@ -272,16 +272,24 @@ def test_a_folder_that_holds_something_else_is_refused(made, tmp_path):
         publish(runs, tmp_path / "new", "--url", "lab")
 
 
-def test_cells_with_private_texts_are_refused(tmp_path):
-    store = Store(tmp_path / "runs")
-    cell = store.write(make_cell(), make_result(), Provenance(command=("fer-bench", "--data-dir", "/home/anna/faces")))
-    with pytest.raises(FerBenchError) as error:
-        publish(store.runs_dir, tmp_path / "site")
-    assert says(str(error.value), cell.id[:16], "/home/anna/faces")
-    assert not (tmp_path / "site").exists()
-
-
 GOOD = '{"published": "2026-11-27T08:00:00Z", "rows": [], "schema": 1, "version": "0.1.0"}\n'
+
+
+def test_private_texts_of_cells_and_of_a_history_are_refused(tmp_path):
+    store, history = Store(tmp_path / "runs"), tmp_path / "boards.jsonl"
+    cell = store.write(make_cell(), make_result(), Provenance(command=("fer-bench", "--data-dir", "/home/anna/faces")))
+    named = {
+        "id": "0" * 16,
+        "name": "manifest[root=/srv/ben/faces] / probe",
+        "board": "",
+        "method": "",
+        "metric": "uar",
+    }
+    history.write_text(GOOD.replace("[]", json.dumps([named])))
+    with pytest.raises(FerBenchError) as error:
+        publish(store.runs_dir, tmp_path / "site", "--history", str(history))
+    assert says(str(error.value), cell.id[:16], "/home/anna/faces", "2026-11-27T08:00:00Z", "/srv/ben/faces")
+    assert not (tmp_path / "site").exists()
 
 
 @pytest.mark.parametrize(

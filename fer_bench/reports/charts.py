@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fer_bench.arrays import Array
 from fer_bench.evaluation.classification import count_answers, recall_of
+from fer_bench.reports import cost
 from fer_bench.reports.pairwise import compare_all, find_ranked, name_shortly
 from fer_bench.reports.row import Row
 from fer_bench.reports.standing import PERCENT, write_number
@@ -52,17 +53,35 @@ def draw_intervals(board: Sequence[Row]) -> dict[str, Any]:
     return {"width": WIDTH, "lines": lines, "marks": marks, "floor": floor, "axis": _axis(board)}
 
 
-def draw_costs(board: Sequence[Row]) -> dict[str, Any] | None:
-    """Return the place of each method by seconds and score, and of the line that joins those not beaten in both.
+def _measure_gigaflops(row: Row) -> float | None:
+    flops = cost.record(row)["forward_flops"]
+    return None if flops is None else flops / 1e9
 
-    None below two methods whose seconds are known.
+
+COSTS: Mapping[str, Callable[[Row], float | None]] = {
+    "seconds with an empty cache": lambda row: row.seconds,
+    "parameters, millions": lambda row: None if row.parameters is None else row.parameters / 1e6,
+    "GFLOP of an image's forward pass": _measure_gigaflops,
+}
+"""What a score is drawn against, with its unit."""
+
+
+def draw_costs(board: Sequence[Row], kind: str = "seconds with an empty cache") -> dict[str, Any] | None:
+    """Return the place of each method by cost and score, and of the line that joins those not beaten in both.
+
+    None below two methods whose cost is known and not 0.
+
+    Args:
+        board: rows that may be compared.
+        kind: one of ``COSTS``.
     """
-    rows = [row for row in board if row.scores and row.seconds and not row.baseline]
+    known = [(row, COSTS[kind](row)) for row in board if row.scores and not row.baseline]
+    rows, costs = [row for row, value in known if value], [value for _, value in known if value]
     if len(rows) < 2:
         return None
-    seconds, scores = [row.seconds or 0.0 for row in rows], [_score(row) for row in rows]
-    wide = max(seconds) > 5 * min(seconds)
-    left, right = _widen(*(math.log10(end) if wide else end for end in (min(seconds), max(seconds))))
+    scores = [_score(row) for row in rows]
+    wide = max(costs) > 5 * min(costs)
+    left, right = _widen(*(math.log10(end) if wide else end for end in (min(costs), max(costs))))
     low, high = _widen(min(scores), max(scores))
 
     def across(value: float) -> float:
@@ -72,15 +91,16 @@ def draw_costs(board: Sequence[Row]) -> dict[str, Any] | None:
         return COST_HEIGHT * (high - value) / (high - low)
 
     marks = find_powers(10**left, 10**right) if wide else find_marks(left, right)
-    front = find_front([*zip(seconds, scores, strict=True)], rows[0].metric.higher_is_better)
+    front = find_front([*zip(costs, scores, strict=True)], rows[0].metric.higher_is_better)
     return {
         "width": COST_WIDTH,
         "height": COST_HEIGHT,
         "points": [
-            {"number": number, "name": name, "x": across(cost), "y": up(score), "seconds": f"{cost:,.0f}"}
-            for number, (name, cost, score) in enumerate(zip(name_shortly(rows), seconds, scores, strict=True), 1)
+            {"number": number, "name": name, "x": across(value), "y": up(score), "cost": f"{value:.3g}"}
+            for number, (name, value, score) in enumerate(zip(name_shortly(rows), costs, scores, strict=True), 1)
         ],
-        "front": [(across(seconds[place]), up(scores[place])) for place in front],
+        "kind": kind,
+        "front": [(across(costs[place]), up(scores[place])) for place in front],
         "across": [{"at": across(mark), "text": f"{mark:g}"} for mark in marks],
         "up": [{"at": up(mark), "text": _short(rows[0], mark)} for mark in find_marks(low, high)],
         "axis": _axis(board),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -54,9 +55,8 @@ def to_html(
     ranking = across.rank_across(rows)
     summary = across.to_table(ranking) if ranking else None
     failures = boards.failures(rows, damaged)
-    failed, left_out = sum(row.failed for row in rows), len(damaged)
-    said = [f"{number} cell{'s' if number > 1 else ''} {what}" for number, what in
-            ((failed, "failed"), (left_out, "left out")) if number]  # fmt: skip
+    counts = ((sum(row.failed for row in rows), "failed"), (len(damaged), "left out"))
+    failed = ", ".join(f"{number} cell{'s' if number > 1 else ''} {what}" for number, what in counts if number)
     return render(
         "page.html",
         boards=sections,
@@ -67,7 +67,7 @@ def to_html(
         differences=[list(map(_cell, summary.columns, cells)) for cells in summary.rows] if summary else [],
         notes=boards.notes(rows),
         failures=failures,
-        failed=", ".join(said),
+        failed=failed,
         title=title,
         authors=authors,
         gallery=bool(gallery),
@@ -92,24 +92,20 @@ def render(template: str, *, gallery: bool = False, **values: Any) -> str:
         gallery: whether it holds pictures.
         **values: of the template; all text is escaped, in one line, and steers nothing.
     """
-    environment = Environment(
-        loader=PackageLoader("fer_bench.reports"),
-        autoescape=True,
-        finalize=_clean,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     folder = files("fer_bench.reports") / "templates"
     style, script = ((folder / name).read_text(encoding="ascii") for name in ("page.css", "page.js"))
-    page = environment.get_template(template).render(
-        version=__version__,
-        style=Markup(style),
-        script=Markup(script),
-        policy=f"default-src 'none'; style-src {_pin(style)}; script-src {_pin(script)}; "
-        f"{'img-src data:; ' if gallery else ''}base-uri 'none'; form-action 'none'",
-        gallery=gallery,
-        **values,
+    page = (
+        _environment()
+        .get_template(template)
+        .render(
+            version=__version__,
+            style=Markup(style),
+            script=Markup(script),
+            policy=f"default-src 'none'; style-src {_pin(style)}; script-src {_pin(script)}; "
+            f"{'img-src data:; ' if gallery else ''}base-uri 'none'; form-action 'none'",
+            gallery=gallery,
+            **values,
+        )
     )
     return page.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
@@ -145,7 +141,7 @@ def _section(
         "columns": choices,
         "verdict": pairwise.sum_up(board),
         "intervals": charts.draw_intervals(board),
-        "costs": charts.draw_costs(board),
+        "costs": [drawn for kind in charts.COSTS if (drawn := charts.draw_costs(board, kind))],
         "pairs": charts.draw_pairs(board),
         "recalls": charts.draw_recalls(board),
         "rows": [
@@ -168,6 +164,19 @@ def _group(sections: Sequence[dict[str, Any]]) -> list[tuple[str, list[columns.C
     for choice in known.values():
         groups.setdefault(choice.group, []).append(choice)
     return list(groups.items())
+
+
+@cache
+def _environment() -> Environment:
+    """Return what reads the templates; kept, since a site has a page for each row."""
+    return Environment(
+        loader=PackageLoader("fer_bench.reports"),
+        autoescape=True,
+        finalize=_clean,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def _clean(value: object) -> object:

@@ -42,7 +42,7 @@ def make_site(
     Raises:
         FerBenchError: a cell holds what is private.
     """
-    check_privacy(rows, damaged)
+    check_privacy(rows, damaged, history)
     record = board_records.record(rows, damaged)
     texts = {
         INDEX: page.to_html(rows, damaged, title=title, authors=authors, published=True),
@@ -54,33 +54,43 @@ def make_site(
     files = {name: text.encode() for name, text in texts.items()}
     files["feed.xml"] = write_feed(history, title, authors, url)
     shown = {row.id[: page.ID]: (row, part) for row, part in zip(rows, record["rows"], strict=True) if not row.baseline}
-    moves = follow(history)
-    current = {row.id: row for row in history[-1].rows}
-    for move in moves:
+    for move in follow(history):
         last = move[-1][1]
+        row, numbers = shown.get(last.id, (None, None))
+        badge = write_badge(last, gone=row is None)
+        files.setdefault(name_badge(last.name), badge)
         known: dict[str, Any] = {"title": title, "url": url, "moves": move, "drawn": draw_moves(move), "last": last}
-        known |= {"badge": name_badge(last.name) if last.id in current else ""}
-        for id in dict.fromkeys(published.id for _, published in move):
-            details = page.describe(shown[id][0], published=True) if id in shown else None
-            picture = Markup(write_badge(current[id]).decode()) if id in current else ""
-            files[f"rows/{id}.html"] = page.render(
-                "row_page.html", row=details, id=id, picture=picture, **known
-            ).encode()  # fmt: skip
-        if last.id in current:
-            files[f"rows/{last.id}.json"] = json_format.write(shown[last.id][1]).encode()
-        files.setdefault(name_badge(last.name), write_badge(last, gone=last.id not in current))
+        for id in {published.id: None for _, published in move}:
+            newest = row is not None and id == last.id
+            known |= {
+                "id": id,
+                "gone": row is None,
+                "row": page.describe(row, published=True) if row is not None and newest else None,
+                "badge": Markup(badge.decode()) if newest else "",
+                "file": name_badge(last.name),
+            }
+            files[f"rows/{id}.html"] = page.render("row_page.html", **known).encode()
+        if row is not None:
+            files[f"rows/{last.id}.json"] = json_format.write(numbers).encode()
     return files
 
 
-def check_privacy(rows: Sequence[Row], damaged: Sequence[str]) -> None:
-    """Raise FerBenchError if cells or messages hold folders, user names or secrets; all are named."""
+def check_privacy(rows: Sequence[Row], damaged: Sequence[str], history: Sequence[Publication]) -> None:
+    """Raise FerBenchError if cells, messages or a history hold folders, user names or secrets; all are named."""
     cells = {cell.id: cell for row in rows for cell in row.cells}
     private = [f"{cell.id[:16]}: {text[:80]!r}" for cell in cells.values() for text in find_private(cell)]
     private += [repr(message[:80]) for message in damaged if anonymise(message) != message]
+    private += [
+        f"history, {publication.published}: {text[:80]!r}"
+        for publication in history
+        for row in publication.rows
+        for text in (row.name, row.board, row.method)
+        if anonymise(text) != text
+    ]
     if private:
         raise FerBenchError(
-            f"Some cells hold what is private, as those of older versions may:\n{bullet_list(private)}\n"
-            "Repeat them, or delete their folders, and publish again."
+            f"This is private, as texts of older versions may be:\n{bullet_list(private)}\n"
+            "Repeat these cells or delete their folders, or delete these lines of the history, and publish again."
         )
 
 

@@ -11,12 +11,12 @@ from fer_bench.results.store import StoredCell
 
 
 def find_private(cell: StoredCell) -> Iterator[str]:
-    """Yield texts of a cell's result and provenance that `anonymise` would change.
+    """Yield texts of a cell's record, result and provenance that `anonymise` would change.
 
     Raises:
         FerBenchError: the provenance cannot be read.
     """
-    for text in _texts([to_json(cell.result), to_json(cell.provenance)]):
+    for text in _texts([cell.record.record(), to_json(cell.result), to_json(cell.provenance)]):
         if anonymise(text) != text:
             yield text
 
