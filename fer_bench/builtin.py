@@ -58,6 +58,21 @@ class DaskParams(Params):
     wait: float = Field(30, ge=0.1, le=86_400, description="seconds to wait for the scheduler and its workers")
 
 
+class SlurmParams(Params):
+    """Parameters of jobs of Slurm; what is empty is left to the cluster's own defaults."""
+
+    queue: str = Field("", description="partition")
+    account: str = Field("", description="account that pays")
+    workers: int = Field(2, ge=1, le=10_000, description="number of jobs, each with one worker")
+    gpus: int = Field(0, ge=0, le=64, description="GPUs of each job")
+    cores: int = Field(1, ge=1, le=1_024, description="cores of each job")
+    memory: str = Field("8GB", pattern=r"^\d+(\.\d+)?\s*[KMGT]i?B$", description="memory of each job, as in 16GB")
+    hours: float = Field(1, ge=1 / 60, le=8_760, description="time limit of each job; one that ends is replaced")
+    interface: str = Field("", description="network interface over which jobs reach this machine, as in ib0")
+    directives: tuple[str, ...] = Field((), description="more options of sbatch, as in [--qos=long,--exclusive]")
+    prologue: tuple[str, ...] = Field((), description="shell lines before the worker, as in ['module load cuda']")
+
+
 @hookimpl
 def fer_bench_executors() -> list[ExecutorSpec]:
     """Return the executors of fer-bench."""
@@ -74,6 +89,12 @@ def fer_bench_executors() -> list[ExecutorSpec]:
             summary="workers of a Dask cluster; needs fer-bench[cluster]",
             execute="fer_bench.executors.dask_cluster:execute",
             params=DaskParams,
+        ),
+        ExecutorSpec(
+            name="slurm",
+            summary="jobs of Slurm; needs fer-bench[cluster]",
+            execute="fer_bench.executors.slurm:execute",
+            params=SlurmParams,
         ),
     ]
 

@@ -106,7 +106,7 @@ class RunConfig(BaseModel):
     ] = "auto"
     executor: Annotated[
         str,
-        Field(description="What runs the cells: local, processes, dask or a plugin's."),
+        Field(description="What runs the cells: local, processes, dask, slurm or a plugin's."),
         Option(group="Grid", metavar=COMPONENT),
     ] = "local"
     keep: Annotated[

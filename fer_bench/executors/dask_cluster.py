@@ -10,11 +10,13 @@ from __future__ import annotations
 import queue
 import threading
 import uuid
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+from fer_bench.about import __version__
 from fer_bench.builtin import DaskParams
 from fer_bench.errors import FerBenchError
 from fer_bench.executors import processes
@@ -22,6 +24,13 @@ from fer_bench.executors.work import Work
 
 POLL_S = 1.0
 """Between two looks of a task at whether it is still wanted."""
+WATCH_S = 10.0
+"""Without news, after which the driver looks why."""
+MOST_LOSSES = 3
+"""Times in a row that the task of one worker is lost without a new cell in the grid before it is given up."""
+ENDED = "its Dask worker ended, as when a job is cancelled or runs out of time or memory"
+BEGUN = {"begun": True}
+"""First message of a task."""
 _one = threading.Lock()
 """Held by the task of this process: one machine that runs several tasks at once has several processes for them."""
 
@@ -32,36 +41,92 @@ def execute(params: DaskParams, work: Work) -> None:
     Raises:
         FerBenchError: Dask is not installed, no scheduler or worker is there, or a worker refused the work.
     """
-    heard: queue.SimpleQueue[Any] = queue.SimpleQueue()  # Dask calls from threads of its own
     with _connected(params) as client:
         count = params.workers or len(client.scheduler_info(n_workers=-1)["workers"])
-        topic = f"fer-bench-{uuid.uuid4().hex}"
-        client.subscribe_topic(topic, lambda event: heard.put(event[1]))
-        resources = {"GPU": params.gpus} if params.gpus else None
-        tasks = [
-            client.submit(
-                run_worker, work.describe(), topic, number, key=f"{topic}-{number}", pure=False, resources=resources
-            )
-            for number in range(1, count + 1)
-        ]
-        for task in tasks:
-            task.add_done_callback(heard.put)
-        try:
-            running = count
-            while running:
-                told = heard.get()
-                if isinstance(told, dict):
-                    message = cast("dict[str, Any]", told)
-                    work.hear(message["worker"], message["message"])
-                    continue
-                running -= 1
-                if told.status == "error":
-                    error = told.exception()
-                    if isinstance(error, FerBenchError):
-                        raise error
-                    work.reporter.warn(f"a task on the cluster failed: {type(error).__name__}: {error}")
-        finally:
-            client.cancel(tasks, force=True)
+        hand_out(client, work, count, {"GPU": params.gpus} if params.gpus else {})
+
+
+def hand_out(
+    client: Any, work: Work, count: int, resources: dict[str, int], watch: Callable[[], None] = lambda: None
+) -> None:
+    """Run a grid by tasks of Dask, each of which is a worker; a task that is lost is handed out again.
+
+    Args:
+        client: of the scheduler.
+        work: the grid.
+        count: number of workers.
+        resources: that each takes of its Dask worker.
+        watch: called now and then while nothing is heard.
+
+    Raises:
+        FerBenchError: a worker refused the work.
+    """
+    heard: queue.SimpleQueue[Any] = queue.SimpleQueue()  # Dask calls from threads of its own
+    topic = f"fer-bench-{uuid.uuid4().hex}"
+    client.subscribe_topic(topic, lambda event: heard.put(event[1]))
+    tasks: dict[Any, int] = {}
+    begun = set[int]()
+    losses, left = Counter[int](), dict.fromkeys(range(1, count + 1), work.left)
+
+    def submit(number: int) -> None:
+        key = f"{topic}-{number}-{uuid.uuid4().hex[:8]}"
+        description = work.describe()
+        task = client.submit(run_worker, description, topic, number, key=key, pure=False, resources=resources or None)
+        tasks[task] = number
+        task.add_done_callback(heard.put)
+
+    def give_up(number: int, why: str) -> bool:
+        work.reporter.warn(f"worker {number} was lost: {why}")
+        losses[number] = 1 + (losses[number] if work.left == left[number] else 0)
+        left[number] = work.left
+        return losses[number] == MOST_LOSSES
+
+    for number in left:
+        submit(number)
+    try:
+        while tasks:
+            try:
+                told = heard.get(timeout=WATCH_S)
+            except queue.Empty:
+                watch()
+                continue
+            if isinstance(told, dict):
+                message = cast("dict[str, Any]", told)
+                number = message["number"]
+                if message["message"] != BEGUN:
+                    work.hear(number, message["message"])
+                elif number not in begun:
+                    begun.add(number)
+                elif give_up(number, ENDED):  # Dask runs its task again by itself where a machine says goodbye
+                    client.cancel([task for task, other in tasks.items() if other == number], force=True)
+                continue
+            number = tasks.pop(told)
+            if told.status not in ("finished", "cancelled") and not give_up(number, explain_loss(told)):
+                begun.discard(number)
+                submit(number)
+    finally:
+        client.cancel([*tasks], force=True)
+
+
+def explain_loss(task: Any) -> str:
+    """Return why a task is lost.
+
+    Raises:
+        FerBenchError: its worker refused the work.
+    """
+    if task.status != "error":
+        return f"its task is {task.status}"
+    error = task.exception()
+    if isinstance(error, FerBenchError):
+        raise error
+    if isinstance(error, ImportError | AttributeError):  # Dask could not load what it was handed
+        raise FerBenchError(
+            f"A worker of the cluster has no fer-bench {__version__} and did nothing: {error}. "
+            "Install the same version in the Python that runs the workers, and repeat the command."
+        )
+    if type(error).__name__ == "KilledWorker":
+        return ENDED
+    return str(error)
 
 
 @contextmanager
@@ -111,6 +176,7 @@ def run_worker(description: str, topic: str, number: int) -> None:
 
     worker = get_worker()
     key = worker.get_current_task()
+    worker.log_event(topic, {"number": number, "message": BEGUN})
     with _one, processes.started(description, None) as (process, messages):
         while True:
             try:
@@ -124,6 +190,6 @@ def run_worker(description: str, topic: str, number: int) -> None:
                 break
             if "error" in message:
                 raise FerBenchError(message["error"])
-            worker.log_event(topic, {"worker": number, "message": message})
+            worker.log_event(topic, {"number": number, "message": message})
         if code := process.wait():
             raise RuntimeError(f"worker {number} ended {processes.describe(code)}")
