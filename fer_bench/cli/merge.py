@@ -47,5 +47,7 @@ def copy(folders: list[Path], into: Path, contradictions: str, tolerance: float)
     for message in merged.contradictions:
         console.warn(f"fer-bench: kept in {into / ASIDE}: {message}")
     console.echo(f"{merged.taken} cells are new in {into}, {merged.known} were there.")
+    for pairing in merged.boards:
+        console.echo(str(pairing))
     if merged.damaged:
         raise typer.Exit(1)

@@ -19,6 +19,7 @@ from fer_bench.reports import boards
 from fer_bench.reports.formats import markdown
 from fer_bench.reports.leaderboard import build
 from fer_bench.results.find import find_row
+from fer_bench.results.keyed import SEAL, copied, name_key, seal
 from fer_bench.results.private import find_private
 from fer_bench.results.records import CANONICAL
 from fer_bench.results.rows import group
@@ -31,13 +32,14 @@ _UNIONS = ("seeds", "split_seeds")
 """Settings in which the cells of a row differ."""
 
 
-def pack(runs_dir: Path, rows: Sequence[str], output: Path) -> int:
+def pack(runs_dir: Path, rows: Sequence[str], output: Path, key: bytes | None = None) -> int:
     """Write cells as a zip file and return how many.
 
     Args:
         runs_dir: the runs folder.
         rows: names or ids of rows, as `fer_bench.results.find.find_row` takes them; none means all.
         output: the file.
+        key: hides the ids of samples, subjects and groups, and seals the file; None leaves names.
 
     Raises:
         FerBenchError: there is nothing to pack, a cell is damaged or holds what is private, or the file cannot be
@@ -50,6 +52,14 @@ def pack(runs_dir: Path, rows: Sequence[str], output: Path) -> int:
     if rows:
         wanted = {cell.id for text in rows for cell in find_row(store, text).cells}
         cells = [cell for cell in cells if cell.id in wanted]
+    if key is None:
+        return _write(cells, runs_dir, output, None)
+    with copied(cells, key) as folder:
+        return _write(Store(folder).cells()[0], runs_dir, output, key)
+
+
+def _write(cells: Sequence[StoredCell], runs_dir: Path, output: Path, key: bytes | None) -> int:
+    """Write cells as a zip file and return how many; arguments and errors as for `pack`."""
     if not cells:
         raise FerBenchError(f"The runs folder {str(runs_dir)!r} holds no cells. Run 'fer-bench run' first.")
     if private := [f"{cell.id[:16]}: {text[:80]!r}" for cell in cells for text in find_private(cell)]:
@@ -63,7 +73,10 @@ def pack(runs_dir: Path, rows: Sequence[str], output: Path) -> int:
     facts = {"cells": len(cells), "fer_bench": sorted(_versions(cells)), "data": _data(cells)}
     files[README] = _readme(cells, alone, facts).encode()
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
-    manifest = {"schema": SCHEMA, "written_by": __version__, **facts, "files": hashes}
+    manifest: dict[str, Any] = {"schema": SCHEMA, "written_by": __version__, **facts, "files": hashes}
+    if key is not None:
+        manifest["key"] = name_key(key)
+        manifest[SEAL] = seal(key, manifest)
     files[MANIFEST] = (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -16,6 +16,7 @@ import numpy as np
 
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.evaluation.classification import find_largest
+from fer_bench.results.consistency import Pairing, find_contradictions, pair_boards
 from fer_bench.results.predictions import probability_columns
 from fer_bench.results.reading import read_predictions
 from fer_bench.results.records import to_json
@@ -38,12 +39,14 @@ class Merged:
         known: cells that were there already.
         contradictions: a line for each copy with other predictions.
         damaged: a line for each folder that is no sound cell and was left out.
+        boards: every two boards of one data set, and whether they may be compared.
     """
 
     taken: int
     known: int
     contradictions: tuple[str, ...]
     damaged: tuple[str, ...]
+    boards: tuple[Pairing, ...]
 
 
 def merge(folders: Sequence[Path], into: Path, *, keep: bool = False, tolerance: float = 0.0) -> Merged:
@@ -60,17 +63,7 @@ def merge(folders: Sequence[Path], into: Path, *, keep: bool = False, tolerance:
             kept; nothing has been copied by then.
     """
     target = Store(into)
-    copies: dict[str, list[StoredCell]] = defaultdict(list)
-    damaged: list[str] = []
-    sources = dict.fromkeys(folder.resolve() for folder in folders if folder.resolve() != into.resolve())
-    for folder in (*([into] if into.is_dir() else []), *sources):
-        cells, faults = Store(folder).cells()
-        faults += read_predictions([cell for cell in cells if cell.ok])[2] if folder != into else []
-        damaged += [f"{folder.name}: {fault}" for fault in faults]
-        unsound = {fault.partition(":")[0] for fault in faults}
-        for cell in cells:
-            if cell.folder.name not in unsound:
-                copies[cell.id].append(cell)
+    copies, damaged = _read(folders, into)
     kept: list[StoredCell] = []
     others: list[StoredCell] = []
     lines: list[str] = []
@@ -86,6 +79,11 @@ def merge(folders: Sequence[Path], into: Path, *, keep: bool = False, tolerance:
             f"{len(lines)} copies of cells contradict others, and nothing was copied:\n{bullet_list(lines)}\n"
             "Accept rounding with --tolerance, or keep the copies next to the cells with --contradictions keep."
         )
+    if wrong := find_contradictions([cell for cell in kept if cell.ok]):
+        raise FerBenchError(
+            f"Cells contradict one another about what they tested, and nothing was copied:\n{bullet_list(wrong)}\n"
+            "One of each two was changed after it was made. Merge the folders one by one to see which."
+        )
     target.ensure_writable()
     new = 0
     for cell in kept:
@@ -95,7 +93,29 @@ def merge(folders: Sequence[Path], into: Path, *, keep: bool = False, tolerance:
             target.put(there, cell.files())
     for cell in others:
         target.put(into / ASIDE / f"{cell.id[:16]}-{_digest(cell)[:8]}", cell.files())
-    return Merged(taken=new, known=len(kept) - new, contradictions=tuple(lines), damaged=tuple(damaged))
+    return Merged(
+        taken=new,
+        known=len(kept) - new,
+        contradictions=tuple(lines),
+        damaged=tuple(damaged),
+        boards=tuple(pair_boards(kept)),
+    )
+
+
+def _read(folders: Sequence[Path], into: Path) -> tuple[dict[str, list[StoredCell]], list[str]]:
+    """Return id -> copies of each sound cell, and a line for each folder that is none."""
+    copies: dict[str, list[StoredCell]] = defaultdict(list)
+    damaged: list[str] = []
+    sources = dict.fromkeys(folder.resolve() for folder in folders if folder.resolve() != into.resolve())
+    for folder in (*([into] if into.is_dir() else []), *sources):
+        cells, faults = Store(folder).cells()
+        faults += read_predictions([cell for cell in cells if cell.ok])[2] if folder != into else []
+        damaged += [f"{folder.name}: {fault}" for fault in faults]
+        unsound = {fault.partition(":")[0] for fault in faults}
+        for cell in cells:
+            if cell.folder.name not in unsound:
+                copies[cell.id].append(cell)
+    return copies, damaged
 
 
 def _rank(cell: StoredCell) -> tuple[bool, str, str]:

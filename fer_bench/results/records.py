@@ -65,6 +65,8 @@ class DatasetRecord(ComponentRecord):
         synthetic: whether a program drew the images.
         faces: how faces were found and cut out; None for whole images.
         trained_with: other data sets that train too, or, under ``cross``, that train in its place.
+        key: of the hashes that stand for ids, subjects and groups in the predictions; empty where these have their
+            names. See `fer_bench.results.keyed`.
     """
 
     fingerprint: str
@@ -76,6 +78,7 @@ class DatasetRecord(ComponentRecord):
     synthetic: StrictBool
     faces: Json | None = field(default=None, hash=False)
     trained_with: tuple[DatasetRecord, ...] = ()
+    key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

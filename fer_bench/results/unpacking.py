@@ -16,6 +16,7 @@ from pathlib import Path
 from fer_bench import atomic
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.results import canonical
+from fer_bench.results.keyed import seal_fault
 from fer_bench.results.store import CELL, CHECKSUMS, HISTORY, LARGEST, PREDICTIONS, PROVENANCE, RESULT, cannot_write
 
 README, CONFIG, MANIFEST = "README.md", "config.yaml", "manifest.json"
@@ -30,12 +31,13 @@ MOST_TIMES = 200
 
 
 @contextmanager
-def unpacked(file: Path, beside: Path) -> Generator[Path]:
+def unpacked(file: Path, beside: Path, key: bytes | None = None) -> Generator[Path]:
     """Make a pack a runs folder within the block.
 
     Args:
         file: the pack.
         beside: the runs folder in which the temporary one is made.
+        key: with which the pack must be sealed; None takes any.
 
     Raises:
         FerBenchError: it is no whole pack, or holds what is not of a pack; nothing has been written by then.
@@ -43,7 +45,7 @@ def unpacked(file: Path, beside: Path) -> Generator[Path]:
     atomic.remove_stale(beside, "unpacked")
     folder = atomic.scratch(beside / "unpacked")
     try:
-        _extract(file, folder, beside)
+        _extract(file, folder, beside, key)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -51,11 +53,11 @@ def unpacked(file: Path, beside: Path) -> Generator[Path]:
             beside.rmdir()
 
 
-def _extract(file: Path, folder: Path, runs_dir: Path) -> None:
+def _extract(file: Path, folder: Path, runs_dir: Path, key: bytes | None) -> None:
     """Write the cells of a pack to a folder within a runs folder."""
     try:
         with zipfile.ZipFile(file) as archive:
-            _check(archive, file)
+            _check(archive, file, key)
             for member in archive.infolist():
                 if member.filename.startswith("cells/"):
                     _write(folder / member.filename, archive.read(member), runs_dir)
@@ -73,8 +75,8 @@ def _write(place: Path, content: bytes, runs_dir: Path) -> None:
         raise cannot_write(runs_dir, error) from None
 
 
-def _check(archive: zipfile.ZipFile, file: Path) -> None:
-    """Raise FerBenchError unless an archive holds what a pack holds."""
+def _check(archive: zipfile.ZipFile, file: Path, key: bytes | None) -> None:
+    """Raise FerBenchError unless an archive holds what a pack holds, sealed with the key if there is one."""
     members = archive.infolist()
     if len(members) > MOST_MEMBERS:
         raise FerBenchError(f"{str(file)!r} has {len(members):,} members; a pack has {MOST_MEMBERS:,} at most.")
@@ -84,7 +86,7 @@ def _check(archive: zipfile.ZipFile, file: Path) -> None:
     if MANIFEST not in counts:
         faults.append(f"there is no {MANIFEST}")
     if not faults:
-        faults = _manifest_faults(archive, set(counts))
+        faults = _manifest_faults(archive, set(counts), key)
     if faults:
         raise FerBenchError(
             f"{str(file)!r} is not what 'fer-bench pack' writes, and nothing was unpacked:\n{bullet_list(faults)}"
@@ -107,8 +109,8 @@ def _fault(member: zipfile.ZipInfo) -> str:
     return ""
 
 
-def _manifest_faults(archive: zipfile.ZipFile, names: set[str]) -> list[str]:
-    """Return what is missing, not named or changed against the manifest."""
+def _manifest_faults(archive: zipfile.ZipFile, names: set[str], key: bytes | None) -> list[str]:
+    """Return what is missing, not named or changed against the manifest, and what is wrong with its seal."""
     try:
         manifest = canonical.read(dict[str, object], archive.read(MANIFEST))
         files = canonical.from_json(dict[str, str], manifest.get("files"))
@@ -123,4 +125,6 @@ def _manifest_faults(archive: zipfile.ZipFile, names: set[str]) -> list[str]:
         for name in sorted(files.keys() & names)
         if hashlib.sha256(archive.read(name)).hexdigest() != files[name]
     ]
+    if key is not None and (fault := seal_fault(key, manifest)):
+        faults.append(f"{MANIFEST} {fault}")
     return faults
