@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fer_bench.errors import FerBenchError, reword
+from fer_bench.errors import FerBenchError, reword, suggest
 
 LONGEST = 4096
 """Characters of the whole text."""
@@ -166,4 +166,6 @@ def describe_fault(fault: ErrorDetails, most: int = 200) -> str:
     if fault["type"] == "missing":
         return f"{where}: {what}"
     value = repr(fault["input"])
+    if fault["type"] == "literal_error" and (near := suggest(str(fault["input"]), re.findall(r"'([^']*)'", what))):
+        return f"{where}: {what}, got {value[:most]}. {near}"
     return f"{where}: {what}" if value in what else f"{where}: {what}, got {value[:most]}{' …' * (len(value) > most)}"

@@ -313,7 +313,7 @@ class RunConfig(BaseModel):
         }
         unknown = [key for key in values if key not in cls.model_fields]
         if unknown:
-            faults = [f"unknown key {key!r}. {did_you_mean(str(key), cls.model_fields)}" for key in unknown]
+            faults = [f"unknown key {key!r}. {did_you_mean(str(key), [*cls.model_fields, 'runs'])}" for key in unknown]
             raise FerBenchError(f"{file} has keys that fer-bench does not know:\n{bullet_list(faults)}")
         try:
             return cls.model_validate(values)

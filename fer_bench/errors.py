@@ -34,12 +34,29 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         "Did you mean 'xception'?"
     """
     names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-    if near:
-        return f"Did you mean {' or '.join(repr(match) for match in near)}?"
+    if near := suggest(name, names):
+        return near
     if not names:
         return "None is available."
     return f"Known: {', '.join(repr(known_name) for known_name in names)}."
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return a sentence that offers the nearest of ``known``; empty if none is near."""
+    near = difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.6)
+    return f"Did you mean {' or '.join(repr(match) for match in near)}?" if near else ""
+
+
+_REWORDED = {
+    "(?=greater|less)": "expected a number ",
+    "a valid integer.*": "expected a whole number",
+    "a valid number.*": "expected a number",
+    "a valid boolean.*": "expected true or false",
+    "a valid string": "expected a text",
+    "a valid (tuple|list|set)": "expected a list",
+    "": "expected ",
+}
+"""How pydantic says what was expected, after ``Input should be``, and how fer-bench does."""
 
 
 def reword(kind: str, message: str) -> str:
@@ -57,8 +74,9 @@ def reword(kind: str, message: str) -> str:
     if kind in fixed:
         return fixed[kind]
     message = re.sub(r"^(Value error|Assertion failed), ", "", message)
-    message = re.sub(r"^Input should be (?=greater|less)", "expected a number ", message)
-    return re.sub(r"^Input should be ", "expected ", message)
+    for pattern, words in _REWORDED.items():
+        message = re.sub(f"^Input should be {pattern}", words, message)
+    return message
 
 
 def bullet_list(lines: Sequence[str], most: int = 50) -> str:

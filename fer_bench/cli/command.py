@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,14 +14,20 @@ import typer
 from typer.core import TyperCommand
 
 from fer_bench import paths
+from fer_bench.errors import reword, suggest
 
 
 class Command(TyperCommand):
-    """A command of fer-bench: every path that it takes is read in one way."""
+    """A command of fer-bench: it reads every path in one way, and names a value that is not allowed."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments; a leading ``~`` is the home folder, wherever a path stands."""
-        rest = super().parse_args(ctx, args)
+        """Parse the arguments; a leading ``~`` is the home folder in every path."""
+        given = list(args)
+        try:
+            rest = super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            error.message = _explain(error, given)
+            raise
         assert self.callback is not None
         for name, hint in get_type_hints(inspect.unwrap(self.callback)).items():
             value = ctx.params.get(name)
@@ -29,6 +36,21 @@ class Command(TyperCommand):
                 read = [paths.parse(each) for each in (value if several else [value]) if each is not None]
                 ctx.params[name] = read if several else next(iter(read), None)
         return rest
+
+
+def _explain(error: typer.BadParameter, args: list[str]) -> str:
+    """Return what was expected of an option, the value that was given, and the nearest that is allowed."""
+    message = reword("", error.message)
+    if choice := re.fullmatch(r"'(.*)' is not one of (.*)\.", message):
+        near = suggest(choice[1], re.findall(r"'([^']*)'", choice[2]))
+        return f"{message} {near}".rstrip()
+    for name in getattr(error.param, "opts", ()):
+        for place, arg in enumerate(args):
+            if arg == name and place + 1 < len(args):
+                return f"{message}, got {args[place + 1]!r}."
+            if arg.startswith(f"{name}="):
+                return f"{message}, got {arg.removeprefix(f'{name}=')!r}."
+    return message
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
+from fer_bench.errors import FerBenchError, bullet_list, did_you_mean, suggest
 from fer_bench.results.rows import MethodRow, group, newest
 from fer_bench.results.store import Store, StoredCell
 
@@ -94,7 +94,11 @@ def _match(store: Store, text: str) -> list[MethodRow]:
     if matches := named or by_id or by_words:
         return matches
     lines = [f"{row.id[:8]}  {row.name}" for row in rows]
-    raise FerBenchError(f"Nothing in {str(store.runs_dir)!r} is called {text!r}. There are:\n{bullet_list(lines, 20)}")
+    near = suggest(wanted, {part for row in rows for part in row.name.lower().split(" / ")})
+    raise FerBenchError(
+        f"Nothing in {str(store.runs_dir)!r} is called {text!r}. {near}{' ' if near else ''}There are:\n"
+        f"{bullet_list(lines, 20)}"
+    )
 
 
 def _alone(cell: StoredCell) -> MethodRow:
