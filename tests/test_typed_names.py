@@ -10,7 +10,6 @@ from test_gate import write_runs
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
-from fer_bench.errors import reword
 
 LIBRARY = re.compile(r"Value error|Input should|Field required|Extra inputs|Assertion failed|unable to parse")
 
@@ -86,21 +85,3 @@ def test_keys_and_values_of_a_file_are_offered_and_all_faults_are_named(tmp_path
 )
 def test_a_value_that_is_not_allowed_is_named(words, parts):
     assert says(say(*words.split()), *parts)
-
-
-@pytest.mark.parametrize(
-    ("kind", "message", "words"),
-    [
-        ("missing", "Field required", "is missing"),
-        ("value_error", "Value error, too old", "too old"),
-        (
-            "int_parsing",
-            "Input should be a valid integer, unable to parse string as an integer",
-            "expected a whole number",
-        ),
-        ("less_than", "Input should be less than 2", "expected a number less than 2"),
-        ("literal_error", "Input should be 'a' or 'b'", "expected 'a' or 'b'"),
-    ],
-)
-def test_pydantic_is_reworded(kind, message, words):
-    assert reword(kind, message) == words
