@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from synthetic_runs import write_runs
 from test_results import UNKNOWN, make_cell, make_result
+from tiny_run import invoke
 
 from fer_bench.registry import Registry
 from fer_bench.reports.leaderboard import build
@@ -281,6 +282,32 @@ def test_each_board_begins_with_a_sentence_and_a_picture(page):
     assert section.locator("table.plain circle").count() == rows
     section.locator("summary").filter(has_text="Every two rows").click()
     assert section.locator("details[open] td b").count() > 0
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    write_runs(folder / "runs", datasets=1, methods=2, folds=2, n=60)
+    invoke("publish", "--runs-dir", str(folder / "runs"), "--output", str(folder / "site"))
+    return folder / "site"
+
+
+def test_a_published_row_has_a_page_that_loads_nothing(browser, site):
+    page, faults, requests = browser.new_page(), [], []
+    page.on("console", lambda message: faults.append(message.text))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto((site / "index.html").as_uri())
+    row = page.locator("tr.row").filter(has_text="fine-tune")
+    row.locator("button.open").click()
+    page.locator("tr.inside:visible a").click()
+    assert page.locator("h1").inner_text() == "net-0 / fine-tune"
+    assert page.evaluate("getComputedStyle(document.querySelector('.badge text')).fill") == "rgb(255, 255, 255)"
+    with page.expect_download():
+        page.locator("figure[data-file=confusion] button.save").click()
+    assert faults == []
+    assert len(requests) == 2, "the two pages and nothing else"
+    page.close()
 
 
 def test_without_scripts_all_rows_are_open(browser, page_file):

@@ -63,4 +63,4 @@ def publish(
     if len(changes) > MOST_SHOWN:
         console.echo(f"{len(changes) - MOST_SHOWN} more rows changed.")
     what = f"{len(changes)} changed since {before[-1].published}" if before else "published for the first time"
-    console.echo(f"{len(now.rows)} rows in {output}, {what}.")
+    console.echo(f"{len(now.rows)} rows in {output}, {what}. Open {output / publishing.INDEX} to see them.")

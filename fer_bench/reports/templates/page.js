@@ -28,7 +28,7 @@ function remember() {
   }, 100);
 }
 function restore() {
-  if (location.hash && !location.hash.includes("=")) return; // a place on the page
+  if (location.hash && !location.hash.includes("=")) return showRows(); // a place on the page
   const state = new URLSearchParams(location.hash.slice(1));
   const listed = (name) => (state.get(name) ?? "").split(",");
   if (choice) choice.value = all("option", choice).some((option) => option.value === state.get("board")) ? state.get("board") : "";
