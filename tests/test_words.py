@@ -18,7 +18,11 @@ MANNERED = re.compile(
 )
 NOT_YET = {"statistics.md"}
 """Documents that are not rewritten."""
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "plugins").glob("*/README.md")),
+]
 SOURCES = [
     *sorted((ROOT / "fer_bench").rglob("*.py")),
     *(file for file in sorted((ROOT / "plugins").rglob("*.py")) if "tests" not in file.parts),
