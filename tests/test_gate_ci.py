@@ -71,7 +71,7 @@ def test_a_failure_names_what_fell_and_how_to_accept_it(tmp_path):
     read_frozen(tmp_path)
     write_classes(tmp_path / "new", (0.5, 0.7))
     result = gate(tmp_path, "--margin", "3pt", "--junit", tmp_path / "gate.xml")
-    assert says(result.stdout, "a 60.0 % to 50.0 % of 1,000", "0500 100.0 % to 50.0 % of 2", "and 95 more")
+    assert says(result.stdout, "a 60.0 % to 50.0 % (1,000 images)", "0500 100.0 % to 50.0 % (2 images)", "and 95 more")
     accept = f"fer-bench baseline freeze --runs-dir {tmp_path / 'new'} --output {tmp_path / 'base'} --forget-oldest"
     assert says(result.stdout, *accept.split())
     (failure,) = ElementTree.parse(tmp_path / "gate.xml").getroot().iter("failure")

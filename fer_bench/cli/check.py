@@ -61,8 +61,12 @@ def check(
     )
     report = gate.check(baseline, runs_dir, terms)
     table, summary = gate_formats.to_table(report), gate_formats.summary(report)
-    page = markdown_format.write([replace(table, title=f"fer-bench check: {summary}")])
+    accept = f"To accept the drop as meant: {report.acceptance}"
+    notes = (*table.notes, accept) if report.acceptance else table.notes
+    page = markdown_format.write([replace(table, title=f"fer-bench check: {summary}", notes=notes)])
     print_tables(table)
+    if report.acceptance:
+        console.echo(accept)  # in one line at any width, to be copied
     console.echo(summary)
     if junit:
         atomic.write_file(junit, gate_formats.to_junit(report), "the JUnit report")

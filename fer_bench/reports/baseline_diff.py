@@ -110,9 +110,11 @@ def to_tables(report: BaselineDiff) -> list[Table]:
     columns = (Column("row"), *numbers(f"{title} A", f"{title} B", "B - A", "95 % interval", "p"))
     rows = tuple(map(_score_cells, report.rows))
     changes = tuple((row.name, *change) for row in report.rows for change in _changes(row))
+    if not rows:
+        return [Table("No row is in both.", notes=tuple(notes))]
     about = "What else differs" if changes else "What else differs: nothing"
-    head = Table("", columns, rows, tuple(notes)) if rows else Table("No row is in both.", notes=tuple(notes))
-    return [head, Table(about, texts("row", "field", "A", "B") if changes else (), changes)]
+    titles = texts("row", "field", "A", "B") if changes else ()
+    return [Table("", columns, rows, tuple(notes)), Table(about, titles, changes)]
 
 
 def record(report: BaselineDiff) -> dict[str, Any]:
@@ -158,8 +160,8 @@ def _changes(row: RowDiff) -> list[tuple[str, str, str]]:
     """Return what differs in a row beside its score: field, A and B."""
     changes = [(name, _short(a), _short(b)) for name, a, b in row.fields]
     if row.trainings[0] != row.trainings[1]:
-        a, b = (", ".join(f"{seed} on {folds}" for folds, seed in one) for one in row.trainings)
-        changes.append(("seeds (training on folds)", a, b))
+        a, b = (", ".join(f"{seed} on folds {folds}" for folds, seed in one) for one in row.trainings)
+        changes.append(("seeds", a, b))
     if any(row.only):
         a, b = (f"{len(ids):,}, first {ids[0]}" if ids else "0" for ids in row.only)
         changes.append(("samples that the other has not", a, b))

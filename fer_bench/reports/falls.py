@@ -35,7 +35,8 @@ class Fall:
     def __str__(self) -> str:
         if (self.samples, self.before, self.after) == (1, 1, 0):
             return self.name
-        return f"{self.name} {100 * self.before:.1f} % to {100 * self.after:.1f} % of {self.samples:,}"
+        images = "1 image" if self.samples == 1 else f"{self.samples:,} images"
+        return f"{self.name} {100 * self.before:.1f} % to {100 * self.after:.1f} % ({images})"
 
 
 def find_fallen_classes(before: Predictions, after: Predictions, names: Sequence[str]) -> tuple[Fall, ...]:
