@@ -27,23 +27,18 @@ def read_yaml(file: Path) -> dict[Any, Any]:
             or alias, a merge, a tag, a number that is not plainly decimal, or collections that are too deep; all
             faults at once, each with its line.
     """
+    text = read_text(file, "configuration", LARGEST)
     try:
-        with file.open("rb") as stream:
-            content = stream.read(LARGEST + 1)
-    except OSError as error:
-        raise FerBenchError(f"Cannot read the configuration {str(file)!r}: {error.strerror}.") from None
-    if len(content) > LARGEST:
-        raise FerBenchError(f"{str(file)!r} is larger than {LARGEST:,} bytes, which no configuration is.")
-    try:
-        text = content.decode("utf-8")
         faults = _event_faults(text)
         node: Any = None if faults else yaml.compose(text, yaml.SafeLoader)
         faults += [] if node is None else _node_faults(node, "")
         values = None if faults else yaml.safe_load(text)
-    except (UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise FerBenchError(f"{str(file)!r} is not valid YAML: {' '.join(str(error).split())[:500]}") from None
     if faults:
-        raise FerBenchError(f"{str(file)!r} can be read in more than one way:\n{bullet_list(faults)}")
+        raise FerBenchError(
+            f"{str(file)!r} can be read in more than one way:\n{bullet_list(list(dict.fromkeys(faults)))}"
+        )
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -53,15 +48,52 @@ def read_yaml(file: Path) -> dict[Any, Any]:
     return values
 
 
-def _event_faults(text: str) -> list[str]:
+def read_text(file: Path, what: str, largest: int) -> str:
+    """Return what a file of a user holds, which may be a pipe.
+
+    Args:
+        file: its path.
+        what: it is, in a word or two.
+        largest: bytes that it may have.
+
+    Raises:
+        FerBenchError: it cannot be read, is too large or is no text.
+    """
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(largest + 1)
+        if len(content) > largest:
+            raise FerBenchError(f"{str(file)!r} is larger than {largest:,} bytes, which no {what} is.")
+        return content.decode("utf-8")
+    except OSError as error:
+        raise FerBenchError(f"Cannot read the {what} {str(file)!r}: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise FerBenchError(f"{str(file)!r} is no text in UTF-8: {error.reason} at byte {error.start}.") from None
+
+
+def compose_texts(text: str, file: Path) -> Any:
+    """Return what YAML holds with every scalar as it is written: ``no``, ``0012`` and ``1:30`` are texts.
+
+    Raises:
+        FerBenchError: it is no YAML, or its collections are too deep.
+    """
+    try:
+        if faults := _event_faults(text, only_depth=True):
+            raise FerBenchError(f"{str(file)!r} cannot be read:\n{bullet_list(faults)}")
+        return yaml.load(text, yaml.BaseLoader)
+    except (yaml.YAMLError, ValueError) as error:
+        raise FerBenchError(f"{str(file)!r} is not valid YAML: {' '.join(str(error).split())[:500]}") from None
+
+
+def _event_faults(text: str, *, only_depth: bool = False) -> list[str]:
     """Return what must not reach the composer, which recurses and multiplies."""
     faults: list[str] = []
     depth = 0
     for event in yaml.parse(text, yaml.SafeLoader):
         line = event.start_mark.line + 1
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        if not only_depth and (isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None)):
             faults.append(f"line {line}: anchors and aliases are not read; write the value out")
-        if tag := getattr(event, "tag", None):
+        if not only_depth and (tag := getattr(event, "tag", None)):
             faults.append(f"line {line}: the tag {tag!r} is not read; leave it out")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from messages import says
 from PIL import Image
 from typer.testing import CliRunner
 
-from fer_bench.audit import clusters, near, sheet, signatures
+from fer_bench.audit import clusters, known, near, sheet, signatures
 from fer_bench.audit.audit import audit as make_audit
+from fer_bench.audit.known import read_known
 from fer_bench.cli import app
 from fer_bench.data.prepare import prepare
+from fer_bench.errors import FerBenchError
 from fer_bench.registry import Registry
 
 
@@ -216,6 +219,35 @@ def test_known_issues_fail_when_new_or_stale(data_dir, tmp_path):
     assert says(gone, "manifest: blank: ", "not found", "gone.png")
     known.write_text("[1, 2]")
     assert says(str(CliRunner().invoke(app, check).exception), "known.json", "data sets")
+
+
+def test_ids_in_a_list_of_known_issues_are_as_they_are_written(tmp_path):
+    file = tmp_path / "known.yaml"
+    file.write_text("faces:\n  blank: [0012, no, 1:30, 2024-01-01, 7]\n  near: [[1e3, ~]]\n  tiny:\n")
+    blank, near = (known._entries(read_known(file)["faces"][kind]) for kind in ("blank", "near"))
+    assert blank == {("0012",), ("no",), ("1:30",), ("2024-01-01",), ("7",)}
+    assert near == {("1e3", "~")}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: &a [*a]\nfaces: {near: *a}\n", ["recursive"]),
+        ("a: {near: &a [[b]]}\nb: {near: [*a]}\n", ["b: near", "lists"]),
+        ("faces: {blanks: [a], tiny: abc, near: [[[a]]], blank: [{a: b}]}", ["blanks", "tiny", "abc", "near", "blank"]),
+        ('{"faces": {"blank": 3}}', ["faces", "blank", "3"]),
+        ("[" * 5000, ["lists"]),
+        ("{" * 5000, ["mappings"]),
+        ("faces: [\x00]", ["YAML"]),
+    ],
+)
+def test_what_is_no_list_of_known_issues_is_named(tmp_path, text, said):
+    (tmp_path / "known").write_text(text)
+    with pytest.raises(FerBenchError) as caught:
+        read_known(tmp_path / "known")
+    assert says(str(caught.value), *said)
+    with pytest.raises(FerBenchError, match="larger than"):
+        read_known(Path("/dev/zero"))
 
 
 @pytest.mark.parametrize(

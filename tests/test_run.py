@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import sys
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -17,6 +18,7 @@ from tiny_run import BASE, invoke
 
 from fer_bench.cli import main
 from fer_bench.errors import FerBenchError, PluginWarning
+from fer_bench.executors import cells
 
 
 def test_a_run_stores_cells_and_prints_an_honest_leaderboard(tiny):
@@ -153,6 +155,20 @@ def test_a_cell_that_fails_stays_visible_and_the_others_go_on(tiny, fault, parts
     assert says(broken["errors"][0], *parts)
     assert sum(says(line, *parts) for line in result.stderr.splitlines()) == 3
     assert invoke("leaderboard").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(MemoryError(), ["MemoryError", "memory"]), (KeyError(), ["KeyError", "no"])]
+)
+def test_an_error_without_a_text_is_told_in_words(error, said):
+    def fall():
+        raise error
+
+    strategy = SimpleNamespace(spec=SimpleNamespace(plan="a:b"), plugin=SimpleNamespace(name="a"))
+    backbone = SimpleNamespace(spec=SimpleNamespace(build="b:c"), plugin=SimpleNamespace(name="b"))
+    told = cells._guarded(fall, SimpleNamespace(strategy=strategy, backbone=backbone, plan=SimpleNamespace(phases=())))
+    assert says(told, *said)
+    assert not told.rstrip().endswith(":")
 
 
 @pytest.mark.parametrize(

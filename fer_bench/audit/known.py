@@ -2,40 +2,76 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fer_bench.audit.audit import Audit
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.yaml_files import compose_texts, read_text
 
 KINDS = ("duplicates", "near", "blank", "tiny", "subjects_in_splits")
 """What of an audit's record can be listed: ids, or lists of ids."""
+OTHER = (
+    "schema",
+    "samples",
+    "redundant",
+    "conflicting",
+    "near_conflicting",
+    "copies",
+    "near_copies",
+    "leaks",
+    "across",
+)
+"""What else ``fer-bench data audit NAME --json`` prints, which does not count here."""
+EMPTY = (None, "", "null", "~")
+"""No entries, in JSON and in YAML."""
+LARGEST = 1 << 26
+"""Bytes of a file."""
 
 
 def read_known(file: Path) -> dict[str, dict[str, Any]]:
     """Return what a file of known issues lists for each data set.
 
     Args:
-        file: YAML or JSON as ``fer-bench data audit NAME --json`` prints it; keys that are not in `KINDS` do not count.
+        file: YAML or JSON as ``fer-bench data audit NAME --json`` prints it; keys in `OTHER` do not count.
 
     Raises:
-        FerBenchError: it cannot be read, or holds something else.
+        FerBenchError: it cannot be read, or holds something else; all faults at once.
     """
+    text = read_text(file, "list of known issues", LARGEST)
     try:
-        known = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FerBenchError(
-            f"Cannot read the known issues {str(file)!r}: {error.strerror}. "
-            "'fer-bench data audit DATASET --json' prints what such a file holds."
-        ) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise FerBenchError(f"{str(file)!r} is not valid YAML: {' '.join(str(error).split())}") from None
+        known = json.loads(text) if text.lstrip().startswith("{") else compose_texts(text, file)
+    except (ValueError, RecursionError):
+        known = compose_texts(text, file)
     if not isinstance(known, dict) or not all(isinstance(entry, dict) for entry in known.values()):
         raise FerBenchError(f"{str(file)!r} does not list data sets; expected 'DATASET: {{blank: [id, …], …}}'.")
+    faults = [
+        f"{name}: {kind}: {fault}"
+        for name, entry in known.items()
+        for kind, values in entry.items()
+        if (fault := _fault(kind, values))
+    ]
+    if faults:
+        raise FerBenchError(
+            f"{str(file)!r} lists what is no finding:\n{bullet_list(faults)}\n"
+            "'fer-bench data audit DATASET --json' prints what such a file holds."
+        )
     return known
+
+
+def _fault(kind: object, values: object) -> str:
+    """Return what is wrong with the entries of a kind, in words."""
+    if kind not in (*KINDS, *OTHER):
+        return f"unknown; expected {', '.join(KINDS)}"
+    if kind in OTHER or values in EMPTY:
+        return ""
+    if not isinstance(values, list | dict):
+        return f"{str(values)[:40]!r} is no list"
+    if any(isinstance(part, list | dict) for value in values for part in (value if isinstance(value, list) else ())):
+        return "lists within lists of ids"
+    return "mappings within a list" if any(isinstance(value, dict) for value in values) else ""
 
 
 def compare_known(name: str, audit: Audit, known: dict[str, dict[str, Any]]) -> list[str]:
@@ -43,7 +79,7 @@ def compare_known(name: str, audit: Audit, known: dict[str, dict[str, Any]]) -> 
     record, listed = audit.record(), known.get(name, {})
     lines: list[str] = []
     for kind in KINDS:
-        here, there = _entries(record[kind] or ()), _entries(listed.get(kind) or ())
+        here, there = _entries(record[kind] or ()), _entries(() if listed.get(kind) in EMPTY else listed[kind])
         lines += [f"{name}: {kind}: not listed: {', '.join(entry)}" for entry in sorted(here - there)]
         lines += [f"{name}: {kind}: listed but not found: {', '.join(entry)}" for entry in sorted(there - here)]
     return lines

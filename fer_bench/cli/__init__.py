@@ -133,7 +133,7 @@ def main() -> None:
         console.warn(f"fer-bench: {error}")
         sys.exit(2)
     except MemoryError as error:
-        console.warn(f"fer-bench: There is too little memory ({error or 'no more is given'}): take fewer images.")
+        console.warn(f"fer-bench: There is too little memory ({str(error) or 'no more is said'}): take fewer images.")
         sys.exit(2)
     except OSError as error:
         if not console.is_writable():

@@ -248,9 +248,16 @@ def _guarded(work: Callable[[], T], block: Block) -> T | str:
     except BaseException as error:  # a panic of native code is no Exception
         if why := lacking(error):
             raise FerBenchError(f"The run ends: {why} to go on. Cells that are stored are untouched.") from error
-        text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        text = f"{type(error).__name__}: {' '.join(str(error).split()) or _unsaid(error)}"
         name = plugin_at_fault(error, _packages(block))
         return f"Plugin {name!r} failed: {text}" if name else text
+
+
+def _unsaid(error: BaseException) -> str:
+    """Return what an error without a text means."""
+    if isinstance(error, MemoryError):
+        return "there is too little memory; close other programs, or take fewer or smaller images"
+    return "no more is said"
 
 
 def _packages(block: Block) -> dict[str, str]:
