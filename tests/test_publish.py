@@ -268,6 +268,13 @@ def test_a_folder_that_holds_something_else_is_refused(made, tmp_path):
             publish(runs, folder)
         assert says(str(error.value), "--output", str(folder), *names)
         assert contents(folder) == before
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for place in (file, Path()):
+        with pytest.raises(FerBenchError) as error:
+            publish(runs, place)
+        assert says(str(error.value), "--output", repr(str(place)))
+    assert file.read_text() == "mine"
     with pytest.raises(FerBenchError, match=r"--url 'lab'.*https://"):
         publish(runs, tmp_path / "new", "--url", "lab")
 

@@ -96,8 +96,13 @@ def check_privacy(rows: Sequence[Row], damaged: Sequence[str], history: Sequence
 
 def check_folder(folder: Path) -> None:
     """Raise FerBenchError unless a folder is not there, empty, or a site that may be replaced."""
-    if not folder.is_dir():
+    here = Path.cwd()
+    if folder.resolve() in (here, *here.parents):
+        raise FerBenchError(f"--output {str(folder)!r} is the folder that you are in, or above it: name one within it.")
+    if not folder.exists():
         return
+    if not folder.is_dir():
+        raise FerBenchError(f"--output {str(folder)!r} is a file; name a folder.")
     names: list[str] = []
     for place, _, files in os.walk(folder):
         inside = Path(place).relative_to(folder).as_posix()
