@@ -18,7 +18,7 @@ from tiny_run import BASE, PROCESS, invoke
 from fer_bench.errors import FerBenchError
 from fer_bench.privacy import anonymise, anonymise_command, anonymise_component, clean_flags, hide
 from fer_bench.results import source
-from fer_bench.results.find import find_cell
+from fer_bench.results.find import find_row
 from fer_bench.results.outcomes import Provenance, Source
 from fer_bench.results.store import Store
 
@@ -252,24 +252,24 @@ def test_an_error_is_stored_without_folders(tmp_path):
 def test_a_cell_is_found_by_the_start_of_its_id(tmp_path):
     store = Store(tmp_path)
     with pytest.raises(FerBenchError, match=r"no runs folder .*none"):
-        find_cell(Store(tmp_path / "none"), "a")
+        find_row(Store(tmp_path / "none"), "a")
     (tmp_path / "empty").mkdir()
     with pytest.raises(FerBenchError, match=r"empty.* no cells"):
-        find_cell(Store(tmp_path / "empty"), "a")
+        find_row(Store(tmp_path / "empty"), "a")
     stored = [store.write(make_cell(seed=seed), make_result(), UNKNOWN) for seed in range(40)]
     for cell in stored:
-        assert find_cell(store, cell.id[:12].upper()).id == cell.id
+        assert find_row(store, cell.id[:12].upper()).id == cell.id
     shared = next(cell.id[0] for cell in stored if sum(other.id[0] == cell.id[0] for other in stored) > 1)
-    with pytest.raises(FerBenchError, match=f"cells start with '{shared}'"):
-        find_cell(store, shared)
+    with pytest.raises(FerBenchError, match=rf"'{shared}' may mean \d+"):
+        find_row(store, shared)
     wrong = stored[0].id[:7] + ("0" if stored[0].id[7] != "0" else "1")
     with pytest.raises(FerBenchError, match=f"Did you mean '{stored[0].id[:8]}'"):
-        find_cell(store, wrong)
-    with pytest.raises(FerBenchError, match="such as"):
-        find_cell(store, "zzz")
+        find_row(store, wrong)
+    with pytest.raises(FerBenchError, match="'zzz'"):
+        find_row(store, "zzz")
     (stored[0].folder / "history.csv").unlink()
     with pytest.raises(FerBenchError, match=r"history\.csv is missing"):
-        find_cell(store, stored[0].id[:12])
+        find_row(store, stored[0].id[:12])
 
 
 def test_show_prints_a_cell(tiny):

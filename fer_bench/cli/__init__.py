@@ -31,6 +31,7 @@ from fer_bench.cli import (
     predict,
     publish,
     replay,
+    rm,
     run,
     show,
     weights,
@@ -70,6 +71,7 @@ app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command("power", epilog=power.EXAMPLES)(power.power)
 app.command("replay", epilog=replay.EXAMPLES, cls=command_for("data_dir", "cache_dir"))(replay.replay)
 app.command("publish", epilog=publish.EXAMPLES)(publish.publish)
+app.command("rm", epilog=rm.EXAMPLES)(rm.rm)
 app.command("cite", epilog=cite.EXAMPLES)(cite.cite)
 app.command("show", epilog=show.EXAMPLES)(show.show)
 app.command("merge", epilog=merge.EXAMPLES)(merge.merge)

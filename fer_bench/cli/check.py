@@ -11,6 +11,7 @@ import typer
 
 from fer_bench import atomic, console
 from fer_bench.cli.output import print_tables
+from fer_bench.cli.rows import Backbone, Dataset, Protocol, Strategy, filters_of
 from fer_bench.sizes import parse_points
 
 EXAMPLES = """\b
@@ -43,6 +44,10 @@ def check(
     ] = "fail",
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write markdown to this file.")] = None,
+    dataset: Dataset = None,
+    backbone: Backbone = None,
+    strategy: Strategy = None,
+    protocol: Protocol = None,
 ) -> None:
     """Test whether each row of a baseline got worse: the answer is PASS (0), FAIL (1) or UNDERPOWERED (3).
 
@@ -59,7 +64,7 @@ def check(
         class_margin=None if class_margin is None else parse_points(class_margin, "--class-margin"),
         underpowered=underpowered,
     )
-    report = gate.check(baseline, runs_dir, terms)
+    report = gate.check(baseline, runs_dir, terms, filters_of(dataset, backbone, strategy, protocol))
     table, summary = gate_formats.to_table(report), gate_formats.summary(report)
     accept = f"To accept the drop as meant: {report.acceptance}"
     notes = (*table.notes, accept) if report.acceptance else table.notes

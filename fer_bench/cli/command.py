@@ -18,7 +18,37 @@ from fer_bench.errors import reword, suggest
 
 
 class Command(TyperCommand):
-    """A command of fer-bench: it reads every path in one way, and names a value that is not allowed."""
+    """A command of fer-bench: paths are read in one way, values that are not allowed are named, and
+    its help shows options in groups with placeholders.
+    """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters; options have placeholders that say what they take."""
+        params = super().get_params(ctx)
+        assert self.callback is not None
+        hints = get_type_hints(inspect.unwrap(self.callback))
+        for parameter in params:
+            if parameter.param_type_name == "option" and parameter.metavar is None and parameter.name in hints:
+                parameter.metavar = placeholder(parameter.name, hints[parameter.name])
+        return params
+
+    def group_of(self, parameter: Any) -> str:
+        """Return the heading under which the help shows an option."""
+        return getattr(parameter, "rich_help_panel", None) or "Options"
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options under the headings of their groups."""
+        groups: dict[str, list[Any]] = {"Arguments": []}
+        for parameter in self.get_params(ctx):
+            if (record := parameter.get_help_record(ctx)) is not None:
+                names, words = record
+                if argument := parameter.param_type_name == "argument":
+                    names = names.partition(" <")[0]  # the type of Python
+                groups.setdefault("Arguments" if argument else self.group_of(parameter), []).append((names, words))
+        for heading, records in groups.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments; a leading ``~`` is the home folder in every path."""
@@ -66,6 +96,18 @@ def imports() -> Iterator[None]:
         if not gc.get_freeze_count():  # once a process: what is garbage at this moment stays
             gc.freeze()
         gc.enable()
+
+
+def placeholder(name: str, hint: Any) -> str | None:
+    """Return what stands for the value of an option; None for switches, and where typer shows the choices."""
+    kinds = {hint, *get_args(hint)}
+    if int in kinds:
+        return "N"
+    if float in kinds:
+        return "X"
+    if Path in kinds:
+        return "DIR" if name.endswith("dir") else "FILE"
+    return name.rpartition("_")[2].upper() if str in kinds else None
 
 
 class App(typer.Typer):

@@ -9,11 +9,12 @@ import typer
 
 from fer_bench import console
 from fer_bench.cli.output import print_json, print_tables
-from fer_bench.cli.show import RunsDir
+from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, filters_of
 
 EXAMPLES = """\b
 Examples:
   fer-bench compare linear-probe finetune
+  fer-bench compare 'xception, linear-probe' 'xception, finetune' --dataset fer2013
   fer-bench compare 3f2a 77c0
   fer-bench compare xception xception --other-runs-dir runs-of-last-week --format md
 """
@@ -21,10 +22,7 @@ SHOWN = 15
 
 
 def compare(
-    first: Annotated[
-        str,
-        typer.Argument(metavar="A", help="A row or cell: its name, the start of its id, or words of one row's name."),
-    ],
+    first: Annotated[str, typer.Argument(metavar="A", help=HELP)],
     second: Annotated[str, typer.Argument(metavar="B", help="Likewise.")],
     runs_dir: RunsDir = Path("runs"),
     other: Annotated[
@@ -33,6 +31,10 @@ def compare(
     rope: Annotated[
         float, typer.Option(min=0, help="Differences up to this do not matter, in the metric's unit; 0.01 is a point.")
     ] = 0.01,
+    dataset: Dataset = None,
+    backbone: Backbone = None,
+    strategy: Strategy = None,
+    protocol: Protocol = None,
     form: Annotated[Literal["terminal", "md", "json"], typer.Option("--format", help="How to print it.")] = "terminal",
 ) -> None:
     """Print the paired difference of every metric, with interval and test, and what differs in spec and provenance."""
@@ -44,7 +46,8 @@ def compare(
     from fer_bench.results.find import find_row
     from fer_bench.results.store import Store
 
-    a, b = find_row(Store(runs_dir), first), find_row(Store(other or runs_dir), second)
+    filters = filters_of(dataset, backbone, strategy, protocol)
+    a, b = find_row(Store(runs_dir), first, filters), find_row(Store(other or runs_dir), second, filters)
     metrics, faults = load_metrics(Registry.load())
     for message in faults:
         console.warn(f"fer-bench: {message}")

@@ -13,12 +13,14 @@ import typer
 from fer_bench import atomic, console
 from fer_bench.cli.data_options import DataDir
 from fer_bench.cli.output import PIPE_WIDTH, terminal_text
+from fer_bench.cli.rows import Backbone, Dataset, Protocol, Strategy, filters_of
 from fer_bench.errors import FerBenchError
 from fer_bench.reports.formats import FIGURES
 
 if TYPE_CHECKING:
     from fer_bench.reports.gallery import Gallery
     from fer_bench.reports.row import Row
+    from fer_bench.results.find import Filters
 
 EXAMPLES = """\b
 Examples:
@@ -31,6 +33,7 @@ Examples:
   fer-bench leaderboard --columns cost
   fer-bench leaderboard --columns groups
   fer-bench leaderboard --all-versions
+  fer-bench leaderboard --dataset fer2013 --backbone xception
   fer-bench leaderboard --figure board.pdf
   fer-bench leaderboard --figure cost.svg --figure-kind cost
 """
@@ -64,13 +67,18 @@ def leaderboard(
     figure_kind: Annotated[
         Literal["intervals", "cost", "confusion", "classes", "pairs"], typer.Option(help="What the figure shows.")
     ] = "intervals",
+    dataset: Dataset = None,
+    backbone: Backbone = None,
+    strategy: Strategy = None,
+    protocol: Protocol = None,
 ) -> None:
     """Print the leaderboard of everything in a runs folder. The same runs give the same bytes."""
     if figure is not None and figure.suffix not in FIGURES:
         raise FerBenchError(f"--figure {str(figure)!r} ends in none of {', '.join(FIGURES)}.")
     if gallery and form != "html":
         raise FerBenchError(f"--gallery {gallery} is for the page: add --format html.")
-    rows, damaged = read_board(context, runs_dir, metric, rope, all_versions)
+    filters = filters_of(dataset, backbone, strategy, protocol)
+    rows, damaged = read_board(context, runs_dir, metric, rope, all_versions, filters)
     if form == "html":
         shots = _draw_gallery(rows, gallery, data_dir) if gallery else None
         from fer_bench.reports.page import to_html
@@ -89,7 +97,12 @@ def leaderboard(
 
 
 def read_board(
-    context: typer.Context, runs_dir: Path, metric: str, rope: float = 0.01, all_versions: bool = False
+    context: typer.Context,
+    runs_dir: Path,
+    metric: str,
+    rope: float = 0.01,
+    all_versions: bool = False,
+    filters: Filters | None = None,
 ) -> tuple[list[Row], list[str]]:
     """Return the rows of a runs folder and a message for each cell that was left out; what is amiss is printed as well.
 
@@ -99,6 +112,7 @@ def read_board(
         metric: name of the metric that orders the rows.
         rope: as `fer_bench.reports.leaderboard.build` takes it, likewise ``all_versions``.
         all_versions: whether rows that differ from newer ones in code alone are among them.
+        filters: which rows are taken; None takes all.
 
     Raises:
         FerBenchError: the folder holds no cells, or there is no such metric.
@@ -121,6 +135,7 @@ def read_board(
         raise FerBenchError(
             f"The runs folder {str(runs_dir)!r} holds no cells yet. Run 'fer-bench run --runs-dir {runs_dir}' first."
         )
+    cells = filters.keep(cells, lambda cell: cell.record.experiment) if filters else cells
     rows = build(cells, tuple({**known, by.name: by}.values()), by, damaged.append, rope, all_versions)
     for message in damaged:
         console.warn(f"fer-bench: left out: {message}")

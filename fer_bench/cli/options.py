@@ -9,11 +9,11 @@ import functools
 import inspect
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
-from fer_bench.cli.command import Command
+from fer_bench.cli.command import Command, placeholder
 from fer_bench.errors import FerBenchError
 
 if TYPE_CHECKING:
@@ -52,16 +52,9 @@ class SettingsCommand(Command):
         ctx.meta[_SETTINGS] = {name: ctx.params.pop(name) for name in self.options}
         return rest
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the options under the headings of their groups."""
-        groups: dict[str, list[Any]] = {}
-        for parameter in self.get_params(ctx):
-            if (record := parameter.get_help_record(ctx)) is not None:
-                group = option_of(parameter.name).group if parameter.name in self.options else "Options"
-                groups.setdefault(group, []).append(record)
-        for group, records in groups.items():
-            with formatter.section(group):
-                formatter.write_dl(records)
+    def group_of(self, parameter: Any) -> str:
+        """Return the heading under which the help shows an option: settings have theirs."""
+        return option_of(parameter.name).group if parameter.name in self.options else super().group_of(parameter)
 
 
 def command_for(*settings: str, without: tuple[str, ...] = ()) -> type[SettingsCommand]:
@@ -139,6 +132,7 @@ def annotation_of(setting: str) -> Any:
     several, default = isinstance(field.default, tuple), field.default
     words = option.default or (",".join(map(str, default)) if several else str(default))
     shown = "" if words == "none" and default != "none" else f"  [default: {words}]"
+    choices = "|".join(get_args(field.annotation)) if get_origin(field.annotation) is Literal else ""
     kind = str if option.metavar or several else _kind(field.annotation)
     name = option.name or f"--{setting.replace('_', '-')}"
     return Annotated[
@@ -146,7 +140,7 @@ def annotation_of(setting: str) -> Any:
         typer.Option(
             *([f"{name}/--no-{name[2:]}"] if kind is bool else [name]),
             help=f"{field.description}{shown}",
-            metavar=option.metavar,
+            metavar=option.metavar or choices or placeholder(setting, kind),
             envvar=option.variable,
         ),
     ]

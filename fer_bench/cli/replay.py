@@ -1,21 +1,30 @@
-"""``fer-bench replay``: repeat a stored cell and say how near the repetition comes."""
+"""``fer-bench replay``: repeat stored cells and say how near the repetitions come."""
 
 from __future__ import annotations
 
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from fer_bench import console
 from fer_bench.cli import options
 from fer_bench.cli.output import print_json
-from fer_bench.cli.show import Cell, RunsDir
+from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, filters_of
 from fer_bench.errors import FerBenchError
+
+if TYPE_CHECKING:
+    from fer_bench.executors.replay import Replay
+    from fer_bench.results.store import StoredCell
 
 EXAMPLES = """\b
 Examples:
   fer-bench replay 3f2a
+  fer-bench replay 'xception, linear-probe' --dataset fer2013
+  fer-bench replay --all
   fer-bench replay 3f2a --require bit-identical
   fer-bench replay 3f2a --precision bfloat16 --json
 
@@ -29,8 +38,13 @@ TOLERANCE = 1e-3
 
 def replay(
     context: typer.Context,
-    cell: Cell,
+    rows: Annotated[list[str] | None, typer.Argument(metavar="ROW", help=HELP)] = None,
     runs_dir: RunsDir = Path("runs"),
+    dataset: Dataset = None,
+    backbone: Backbone = None,
+    strategy: Strategy = None,
+    protocol: Protocol = None,
+    everything: Annotated[bool, typer.Option("--all", help="Repeat every cell of the runs folder.")] = False,
     require: Annotated[
         Literal["bit-identical", "numerically-equal", "statistically-equivalent"],
         typer.Option(help="The least answer that ends in exit code 0."),
@@ -51,7 +65,7 @@ def replay(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the answer and warnings.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Repeat a cell from its own record in a temporary folder, and compare the predictions.
+    """Repeat a cell, or all cells of rows, from its own record in a temporary folder, and compare the predictions.
 
     Data are read from the data folder, and features are computed again. The runs folder is not changed. A
     cell may come from a stranger: if it names files of this machine, or weights that a plugin downloads, these are
@@ -62,7 +76,7 @@ def replay(
     from fer_bench.executors.replay import ANSWERS, Terms
     from fer_bench.executors.replay import replay as repeat
     from fer_bench.registry import Registry
-    from fer_bench.results.find import find_cell
+    from fer_bench.results.find import find_cells
     from fer_bench.results.store import Store
 
     if not (tolerance >= 0 and 0 < margin < float("inf") and 0 < alpha < 0.5):
@@ -71,20 +85,65 @@ def replay(
             "margin above 0, such as 0.02 (2 points), and alpha between 0 and 0.5."
         )
     terms = Terms(tolerance=tolerance, metric=find_metric(metric), margin=margin, alpha=alpha)
-    stored = find_cell(Store(runs_dir), cell)
+    filters = filters_of(dataset, backbone, strategy, protocol)
+    if not (rows or filters or everything):
+        raise FerBenchError(
+            "Nothing says what to repeat. Name a row or a cell, or give --all or an option such as --dataset."
+        )
+    cells = find_cells(Store(runs_dir), rows or (), filters)
     (config,) = options.make_config(context)
-    cache = config.cache_folder if reuse_cache else None
-    with TerminalReporter(quiet) as reporter:
+    with TerminalReporter(quiet) as reporter, tempfile.TemporaryDirectory(prefix="fer-bench-features-") as shared:
         registry = Registry.load()
-        done = repeat(stored, registry, config.data_folder, cache, terms, reporter, precision, trusted=trust)
+        # Cells of one row need the same features: they are computed once.
+        cache = config.cache_folder if reuse_cache else Path(shared)
+
+        def one(cell: StoredCell) -> Replay:
+            return repeat(cell, registry, config.data_folder, cache, terms, reporter, precision, trusted=trust)
+
+        done, faults = _each(cells, one)
+    records = [{"id": cell.id, **replayed.record(), "tolerance": tolerance} for cell, replayed in done]
     if as_json:
-        print_json({"schema": 1, "id": stored.id, **done.record(), "tolerance": tolerance})
+        several = {"cells": records, "not_repeated": faults}
+        print_json({"schema": 1, **(records[0] if len(cells) == 1 else several)})
     else:
-        console.echo(f"{stored.record}\n{done.answer}: {done.why}")
-        for line in difference_lines(done.differences):
-            console.echo(line)
-    if ANSWERS.index(done.answer) > [answer.replace(" ", "-") for answer in ANSWERS].index(require):
+        _print(done, faults)
+    if faults:
+        raise typer.Exit(2)
+    worst = max(ANSWERS.index(replayed.answer) for _, replayed in done)
+    if worst > [answer.replace(" ", "-") for answer in ANSWERS].index(require):
         raise typer.Exit(1)
+
+
+def _each(
+    cells: Sequence[StoredCell], repeat: Callable[[StoredCell], Replay]
+) -> tuple[list[tuple[StoredCell, Replay]], dict[str, str]]:
+    """Return each cell with its repetition, and id -> why of each that cannot be repeated.
+
+    Raises:
+        FerBenchError: there is one cell, and it cannot be repeated.
+    """
+    done: list[tuple[StoredCell, Replay]] = []
+    faults: dict[str, str] = {}
+    for cell in cells:
+        try:
+            done.append((cell, repeat(cell)))
+        except FerBenchError as error:
+            if len(cells) == 1:
+                raise
+            faults[cell.id] = str(error)
+    return done, faults
+
+
+def _print(done: Sequence[tuple[StoredCell, Replay]], faults: Mapping[str, str]) -> None:
+    for cell, replayed in done:
+        console.echo(f"{cell.record}\n{replayed.answer}: {replayed.why}")
+        for line in difference_lines(replayed.differences):
+            console.echo(line)
+    if len(done) + len(faults) > 1:
+        counts = Counter(replayed.answer for _, replayed in done)
+        console.echo(", ".join(f"{number} {answer}" for answer, number in counts.items()))
+    for fault in faults.values():
+        console.warn(f"fer-bench: {fault}")
 
 
 def difference_lines(differences: tuple[tuple[str, object, object], ...]) -> list[str]:

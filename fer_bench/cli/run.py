@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fer_bench import console
 from fer_bench.cli import options
 from fer_bench.cli.command import imports
 from fer_bench.cli.output import print_json, print_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fer_bench.reports.row import Row
 
 EXAMPLES = """\b
 Examples:
@@ -56,5 +63,22 @@ def run(
     else:
         twins = inflation.measure(finished.cells, lambda message: None)  # the board names them
         print_tables(*boards.to_tables(rows, damaged), *([inflation.to_table(twins)] if twins else []))
+        if not quiet:
+            console.warn("\n".join(_next_steps(rows, runs[0].runs_dir)))
     if finished.summary.failed:
         raise typer.Exit(1)
+
+
+def _next_steps(rows: Sequence[Row], runs_dir: Path) -> list[str]:
+    """Return three commands that show more of a run: the page, two rows side by side, and a row or a failed cell."""
+    where = "" if runs_dir == Path("runs") else f" --runs-dir {shlex.quote(str(runs_dir))}"
+    methods = [row for row in rows if not row.baseline]
+    failed = [cell.id[:8] for row in methods for cell in row.cells if not cell.ok]
+    ids = [row.id[:8] for row in methods if row.experiment.task_id == methods[0].experiment.task_id]
+    compare = f"compare {ids[0]} {ids[1]}{where}   # two rows" if len(ids) > 1 else "run --help   # how to add rows"
+    why = "why a cell failed" if failed else "the cells of a row"
+    return [
+        f"Next: fer-bench leaderboard{where} --format html --output board.html   # the board as a page",
+        f"      fer-bench {compare}",
+        f"      fer-bench show {[*failed, *ids][0]}{where}   # {why}",
+    ]

@@ -1,4 +1,4 @@
-"""``fer-bench show``: everything that is known of one cell."""
+"""``fer-bench show``: everything that is known of one cell, or the cells of a row."""
 
 from __future__ import annotations
 
@@ -8,38 +8,64 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fer_bench import console
-from fer_bench.cli.output import print_json
+from fer_bench.cli.output import print_json, print_tables
+from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, filters_of
 from fer_bench.errors import FerBenchError
 from fer_bench.foreign import one_line
+from fer_bench.reports.table import Cell as TableCell
+from fer_bench.reports.table import Column, Table, numbers, texts
 
 if TYPE_CHECKING:
     from fer_bench.results.outcomes import Source
+    from fer_bench.results.rows import MethodRow
     from fer_bench.results.store import StoredCell
 
 EXAMPLES = """\b
 Examples:
+  fer-bench show 'xception, linear-probe' --dataset fer2013
   fer-bench show 3f2a
   fer-bench show 3f2a --json
 """
 
-Cell = Annotated[str, typer.Argument(help="The first letters of a cell's id: the names of the folders in RUNS/cells.")]
-RunsDir = Annotated[Path, typer.Option(help="Folder of results.")]
-
 
 def show(
-    cell: Cell,
+    row: Annotated[str, typer.Argument(metavar="ROW", help=HELP)],
     runs_dir: RunsDir = Path("runs"),
+    dataset: Dataset = None,
+    backbone: Backbone = None,
+    strategy: Strategy = None,
+    protocol: Protocol = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Print what a cell is, what it scored, and where it comes from."""
-    from fer_bench.results.find import find_cell
+    """Print what a cell is, what it scored, and where it comes from; of a row with several cells, which they are."""
+    from fer_bench.results.find import find_row
     from fer_bench.results.store import Store
 
-    stored = find_cell(Store(runs_dir), cell)
-    if as_json:
-        print_json(_record(stored))
+    found = find_row(Store(runs_dir), row, filters_of(dataset, backbone, strategy, protocol))
+    cell, *others = found.cells
+    if others and as_json:
+        print_json({"schema": 1, "id": found.id, "name": found.name, "cells": list(map(_record, found.cells))})
+    elif others:
+        print_tables(_table(found))
+    elif as_json:
+        print_json(_record(cell))
     else:
-        console.echo("\n".join(_lines(stored)))
+        console.echo("\n".join(_lines(cell)))
+
+
+def _table(row: MethodRow) -> Table:
+    """Return the cells of a row with their scores."""
+    from fer_bench.results.records import name_training
+
+    columns = (*texts("cell", "training"), *numbers("fold", "accuracy", "UAR", "macro-F1"), Column("status"))
+    rows: list[tuple[TableCell, ...]] = []
+    for cell in row.cells:
+        scores = _scores(cell)
+        shown = (scores.get(name) for name in ("accuracy", "uar", "macro_f1"))
+        rows.append(
+            (cell.id[:8], name_training(cell.record.training), cell.record.fold, *shown, cell.error or cell.status)
+        )
+    return Table(f"{row.name} ({row.id[:8]})", columns, tuple(rows), ("'fer-bench show CELL' prints one of them.",))
 
 
 def _record(cell: StoredCell) -> dict[str, Any]:

@@ -45,8 +45,8 @@ class Reporter(Protocol):
     def begin(self, cells: int, done: int) -> None:
         """The run begins: ``cells`` in the grid, ``done`` of them stored already."""
 
-    def step(self, what: str, total: int, worker: int = 0) -> None:
-        """A long step begins that has ``total`` parts; several workers are at one each."""
+    def step(self, what: str, total: int | None, worker: int = 0) -> None:
+        """A long step begins that has ``total`` parts, None where nobody knows; several workers are at one each."""
 
     def advance(self, parts: int, worker: int = 0) -> None:
         """``parts`` more of the step of a worker are done."""
@@ -326,11 +326,25 @@ def _task(
         if key not in views:
             dataset = registry.dataset(text)
             reporter.say(f"data: {dataset}")
-            view = select(dataset, prepare(dataset, data_dir), config.limit, config.labels)
+            prepared = prepare(dataset, data_dir, _preparing(str(dataset), reporter))
+            view = select(dataset, prepared, config.limit, config.labels)
             views[key] = _find_faces(view, config, cache_dir, reporter)
         parts.append(views[key])
     check_classes(parts)
     return Task(tuple(parts), _clusters(parts, config))
+
+
+def _preparing(name: str, reporter: Reporter) -> Callable[[int, int | None], None]:
+    """Return what is told how many images of a data set are prepared; it begins a step with the first news."""
+    before: list[int] = []
+
+    def tell(done: int, total: int | None) -> None:
+        if not before:
+            reporter.step(f"preparing {name}", total)
+        reporter.advance(done - sum(before))
+        before[:] = [done]
+
+    return tell
 
 
 def _clusters(parts: Sequence[View], config: RunConfig) -> tuple[Array | None, ...]:

@@ -49,7 +49,7 @@ class TerminalReporter:
         self._total, self._done = cells, done
         self._cells = self._shown.add(self._count(), cells, done)
 
-    def step(self, what: str, total: int, worker: int = 0) -> None:
+    def step(self, what: str, total: int | None, worker: int = 0) -> None:
         """A long step begins."""
         if worker in self._steps:
             self._shown.remove(self._steps[worker])

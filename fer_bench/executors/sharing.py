@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from fer_bench.executors.grid import Block, Grid, Job
+from fer_bench.executors.leases import Holder, Leases
 from fer_bench.results.canonical import digest, to_json
+from fer_bench.results.records import Cell
 from fer_bench.specs import ConvexPhase
 
 
@@ -33,10 +36,26 @@ def divide(grid: Grid, jobs: Collection[Job]) -> list[Unit]:
     for block in grid.blocks:
         todo = tuple(job for job in block.jobs if id(job) in wanted)
         if todo and len(block.plan.phases) == 1 and isinstance(block.plan.phases[0], ConvexPhase):
-            units.append(Unit(block, todo, todo[0].cell.experiment.id[:16]))
+            units.append(Unit(block, todo, _names(todo[0].cell)[0]))
         else:
-            units += (Unit(block, (job,), job.cell.id[:16]) for job in todo)
+            units += (Unit(block, (job,), _names(job.cell)[1]) for job in todo)
     return units
+
+
+def _names(cell: Cell) -> tuple[str, str]:
+    """Return the names of the units that a cell is part of: where heads are fitted at once, and where it is alone."""
+    return cell.experiment.id[:16], cell.id[:16]
+
+
+@contextlib.contextmanager
+def held(cell: Cell, leases: Leases) -> Iterator[Holder | None]:
+    """Keep other processes from working at a stored cell within the block; yield who works at it already."""
+    with contextlib.ExitStack() as stack:
+        for name in _names(cell):
+            if not stack.enter_context(leases.take(name)):
+                yield leases.holder(name)
+                return
+        yield None
 
 
 def by_outputs(units: Sequence[Unit]) -> Iterator[list[Unit]]:

@@ -147,7 +147,7 @@ class Work:
             message: from `fer_bench.executors.worker.do`.
         """
         match dict(message):
-            case {"step": [str(what), int(total)]}:
+            case {"step": [str(what), int() | None as total]}:
                 self.reporter.step(f"worker {worker}: {what}", total, worker)
             case {"advance": int(parts)}:
                 self.reporter.advance(parts, worker)

@@ -98,7 +98,7 @@ class _Messenger:
     def begin(self, cells: int, done: int) -> None:
         """Nothing: the driver counts the cells."""
 
-    def step(self, what: str, total: int, worker: int = 0) -> None:
+    def step(self, what: str, total: int | None, worker: int = 0) -> None:
         """A long step begins."""
         self._parts = 0
         self._tell({"step": [what, total]})

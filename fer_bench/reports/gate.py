@@ -19,6 +19,7 @@ from fer_bench.reports.comparison import measure_row
 from fer_bench.reports.falls import Fall, describe, find_fallen_classes, find_fallen_units
 from fer_bench.results.baseline import FrozenRow, load, round_predictions
 from fer_bench.results.canonical import to_json
+from fer_bench.results.find import Filters
 from fer_bench.results.predictions import Predictions, pair_trainings
 from fer_bench.results.rows import MethodRow, read_rows
 
@@ -192,8 +193,8 @@ class GateReport:
         return shlex.join(["fer-bench", "baseline", "freeze", *folders, "--forget-oldest"])
 
 
-def check(baseline: Path, runs_dir: Path, terms: GateTerms) -> GateReport:
-    """Test every row of ``baseline`` against the same row in ``runs_dir``.
+def check(baseline: Path, runs_dir: Path, terms: GateTerms, filters: Filters | None = None) -> GateReport:
+    """Test every row of ``baseline``, or those that ``filters`` name, against the same row in ``runs_dir``.
 
     Raises:
         FerBenchError: margin or alpha are not valid, a folder cannot be read, a row is not there or not complete, or is
@@ -201,6 +202,9 @@ def check(baseline: Path, runs_dir: Path, terms: GateTerms) -> GateReport:
     """
     frozen = load(baseline)
     rows, damaged = read_rows(runs_dir)
+    if filters:
+        frozen = {row.name: row for row in filters.keep(frozen.values(), lambda row: row.record)}
+        rows = {name: row for name, row in rows.items() if filters.names(row.experiment)}
     damaged += [
         f"older results of {row.name} by other code ({row.older}); those of {row.finished[:10]} are tested"
         for row in rows.values()

@@ -1,72 +1,105 @@
-"""One cell by the start of its id; one cell or row by id or by name."""
+"""Which rows and cells a user means: by a name that tables print, by an id, and by options that choose rows."""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import TypeVar
 
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean, suggest
+from fer_bench.results.records import Experiment
 from fer_bench.results.rows import MethodRow, group, newest
 from fer_bench.results.store import Store, StoredCell
 
+T = TypeVar("T")
+_BETWEEN = re.compile(r"\s*[,/]?\s+")
+"""Between the words of a name, as ``a / b``, ``a, b`` or ``a b``."""
 
-def find_cell(store: Store, prefix: str) -> StoredCell:
-    """Return the intact cell of ``store`` whose id starts with ``prefix``.
 
-    Args:
-        store: where to look.
-        prefix: the first letters of an id, or the name of a cell's folder.
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """What the options that choose rows name; a row must be named by each of them that names anything.
 
-    Raises:
-        FerBenchError: no cell or more than one starts so, it is damaged, or the store is empty.
+    A component is named with its parameters, or without them, which means any.
     """
-    cells, damaged = store.cells()
-    if not cells and not damaged:
-        raise FerBenchError(
-            f"The runs folder {str(store.runs_dir)!r} holds no cells yet. "
-            f"Run 'fer-bench run --runs-dir {store.runs_dir}' first."
-        )
-    text = prefix.strip().lower()
-    matches = [cell for cell in cells if text and cell.id.startswith(text)]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        lines = [f"{cell.id[:16]}  {cell.record}" for cell in matches]
-        raise FerBenchError(
-            f"{len(matches)} cells start with {prefix!r}; write more of the id:\n{bullet_list(lines, 20)}"
-        )
-    for message in damaged:
-        if text and message.startswith(text):
-            raise FerBenchError(f"Cell {message}. Delete its folder and repeat the run to make it again.")
-    hint = did_you_mean(text, [cell.id[: max(len(text), 8)] for cell in cells])
-    if not hint.startswith("Did"):
-        hint = f"Cells are named in {str(store.runs_dir / 'cells')!r}, such as {cells[0].id[:8]}." if cells else ""
-    raise FerBenchError(f"No cell in {str(store.runs_dir)!r} starts with {prefix!r}. {hint}".rstrip())
+
+    dataset: tuple[str, ...] = ()
+    backbone: tuple[str, ...] = ()
+    strategy: tuple[str, ...] = ()
+    protocol: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, field.name) for field in fields(self))
+
+    def keep(self, items: Iterable[T], experiment_of: Callable[[T], Experiment]) -> list[T]:
+        """Return the items whose experiments are named.
+
+        Raises:
+            FerBenchError: an option names nothing of them; all such options at once.
+        """
+        experiments = [(item, experiment_of(item)) for item in items]
+        faults: list[str] = []
+        for field in fields(self):
+            known = {_text(experiment, field.name) for _, experiment in experiments}
+            known |= {text.partition("[")[0] for text in known}
+            wanted: tuple[str, ...] = getattr(self, field.name)
+            faults += [f"--{field.name} {name!r}: {did_you_mean(name, known)}" for name in wanted if name not in known]
+        if faults:
+            raise FerBenchError(f"No row is of what these options name:\n{bullet_list(faults)}")
+        return [item for item, experiment in experiments if self.names(experiment)]
+
+    def names(self, experiment: Experiment) -> bool:
+        """Return whether a row is named."""
+        for field in fields(self):
+            wanted, text = getattr(self, field.name), _text(experiment, field.name)
+            if wanted and not {text, text.partition("[")[0]} & set(wanted):
+                return False
+        return True
 
 
-def find_row(store: Store, text: str) -> MethodRow:
+def _text(experiment: Experiment, part: str) -> str:
+    return experiment.protocol.name if part == "protocol" else getattr(experiment, part).text
+
+
+def find_row(store: Store, text: str, filters: Filters | None = None) -> MethodRow:
     """Return the row of ``store`` that ``text`` means, or a cell as a row of its own.
 
     Args:
         store: where to look.
         text: a row's name; or the start of the id of a row (its variant in the leaderboard) or a cell; or words that
             one row alone has in its name. Of rows that differ in code alone a name means the newest.
+        filters: which rows are looked at.
 
     Raises:
         FerBenchError: nothing or more than one thing is meant, or the store is empty.
     """
-    return _one(text, _match(store, text))
+    return _one(text, _match(store, text, filters))
 
 
-def find_rows(store: Store, text: str) -> list[MethodRow]:
+def find_rows(store: Store, text: str, filters: Filters | None = None) -> list[MethodRow]:
     """Return the rows that ``text`` means, as in `find_row`, one of each data set.
 
     Raises:
         FerBenchError: nothing, or more than one thing of a data set is meant, or the store is empty.
     """
     by_data: dict[str, list[MethodRow]] = defaultdict(list)
-    for row in _match(store, text):
+    for row in _match(store, text, filters):
         by_data[row.experiment.dataset.fingerprint].append(row)
     return [_one(text, matches) for matches in by_data.values()]
+
+
+def find_cells(store: Store, texts: Sequence[str], filters: Filters | None = None) -> list[StoredCell]:
+    """Return the cells of all rows that any of ``texts`` means, as in `find_row`; without texts, of all rows.
+
+    Raises:
+        FerBenchError: a text means nothing, or the store is empty.
+    """
+    if not texts:
+        return _cells(store, filters)
+    rows = [row for text in texts for row in _match(store, text, filters)]
+    return list({cell.id: cell for row in rows for cell in row.cells}.values())
 
 
 def _one(text: str, matches: list[MethodRow]) -> MethodRow:
@@ -76,29 +109,48 @@ def _one(text: str, matches: list[MethodRow]) -> MethodRow:
     raise FerBenchError(f"{text!r} may mean {len(matches)} things; write an id:\n{bullet_list(lines, 20)}")
 
 
-def _match(store: Store, text: str) -> list[MethodRow]:
-    """Return all rows and cells that ``text`` may mean; at least one."""
-    cells, _ = store.cells()
-    rows = group(cells)
-    if not rows:
+def _cells(store: Store, filters: Filters | None, text: str = "") -> list[StoredCell]:
+    cells, damaged = store.cells()
+    for message in damaged:
+        if text and message.startswith(text):
+            raise FerBenchError(f"Cell {message}. Delete its folder and repeat the run to make it again.")
+    if not cells:
         raise FerBenchError(
-            f"The runs folder {str(store.runs_dir)!r} holds no intact cells. Run 'fer-bench run' first."
+            f"The runs folder {str(store.runs_dir)!r} holds no {'intact ' if damaged else ''}cells. "
+            f"Run 'fer-bench run --runs-dir {store.runs_dir}' first."
         )
+    return filters.keep(cells, lambda cell: cell.record.experiment) if filters else cells
+
+
+def _match(store: Store, text: str, filters: Filters | None) -> list[MethodRow]:
+    """Return all rows and cells that ``text`` may mean; at least one."""
     wanted = text.strip().lower()
+    cells = _cells(store, filters, wanted)
+    rows = group(cells)
     current = newest(rows)
     named = [row for row in rows if row.name.lower() == wanted and row.id in current]
     by_id = [row for row in rows if wanted and row.id.startswith(wanted)]
     by_id += [_alone(cell) for cell in cells if wanted and cell.id.startswith(wanted)]
-    words = wanted.split()
-    by_words = [row for row in rows if words and row.id in current and all(word in row.name.lower() for word in words)]
-    if matches := named or by_id or by_words:
+    words = set(filter(None, _BETWEEN.split(wanted)))
+    shown = [row for row in rows if words and row.id in current]
+    by_words = [row for row in shown if words <= _words(row)]
+    by_parts = [row for row in shown if all(word in row.name.lower() for word in words)]
+    if matches := named or by_id or by_words or by_parts:
         return matches
+    known = {word for row in rows for word in _words(row)}
+    known |= {thing.id[: max(8, len(wanted))] for thing in (*rows, *cells)}
+    hints = [suggest(word, known) for word in sorted(words) if word not in known]
+    near = "".join(f" {hint}" for hint in hints if hint)
     lines = [f"{row.id[:8]}  {row.name}" for row in rows]
-    near = suggest(wanted, {part for row in rows for part in row.name.lower().split(" / ")})
     raise FerBenchError(
-        f"Nothing in {str(store.runs_dir)!r} is called {text!r}. {near}{' ' if near else ''}There are:\n"
-        f"{bullet_list(lines, 20)}"
+        f"Nothing in {str(store.runs_dir)!r} is called {text!r}.{near} There are:\n{bullet_list(lines, 20)}"
     )
+
+
+def _words(row: MethodRow) -> set[str]:
+    """Return the words of a row's name, components with and without their parameters."""
+    words = set(_BETWEEN.split(row.name.lower()))
+    return words | {word.partition("[")[0] for word in words}
 
 
 def _alone(cell: StoredCell) -> MethodRow:

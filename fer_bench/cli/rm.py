@@ -1,0 +1,60 @@
+"""``fer-bench rm``: remove stored cells, after showing which."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fer_bench import console
+from fer_bench.cli.output import print_tables
+from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, filters_of
+from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.reports.table import Table, numbers, texts
+
+EXAMPLES = """\b
+Examples:
+  fer-bench rm 'xception, linear-probe' --dataset fer2013
+  fer-bench rm 3f2a --yes
+  fer-bench rm --failed --yes
+
+Exit codes: 0 removed or shown, 1 a process works at some of the cells, which stay, 2 nothing fits.
+"""
+
+
+def rm(
+    rows: Annotated[list[str] | None, typer.Argument(metavar="ROW", help=HELP)] = None,
+    runs_dir: RunsDir = Path("runs"),
+    dataset: Dataset = None,
+    backbone: Backbone = None,
+    strategy: Strategy = None,
+    protocol: Protocol = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only cells that failed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed.")] = False,
+) -> None:
+    """List stored cells, and with --yes remove them.
+
+    Cells at which a run works stay, and links are not followed. A removed cell can be computed again by its run.
+    """
+    from fer_bench.executors.removal import remove
+    from fer_bench.results.find import find_cells
+    from fer_bench.results.store import Store
+
+    filters, store = filters_of(dataset, backbone, strategy, protocol), Store(runs_dir)
+    if not (rows or filters or failed):
+        raise FerBenchError(
+            "Nothing says what to remove. Name a row or a cell, or give --failed or --dataset, for example."
+        )
+    cells = [cell for cell in find_cells(store, rows or (), filters) if not (failed and cell.ok)]
+    if not yes:
+        counts = Counter(cell.record.experiment.question for cell in cells)
+        print_tables(Table("", (*texts("row"), *numbers("cells")), tuple(counts.items())))
+        console.echo(f"{len(cells)} cells in {runs_dir}. Nothing was removed: --yes removes them.")
+        return
+    removed = remove(store, cells)
+    console.echo(f"{len(removed.cells)} cells removed from {runs_dir}.")
+    if removed.kept:
+        console.warn(f"fer-bench: {len(removed.kept)} cells were not removed:\n{bullet_list(removed.kept, 10)}")
+        raise typer.Exit(1)

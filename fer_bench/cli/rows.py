@@ -1,0 +1,41 @@
+"""How every command takes a row and the options that choose rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from fer_bench.results.find import Filters
+
+HELP = "A row or cell: words of its name as tables print it, or the start of its id."
+COMPONENT = "NAME[param=value,…]"
+
+
+def _option(name: str, what: str) -> typer.models.OptionInfo:
+    return typer.Option(
+        f"--{name}", metavar=COMPONENT, help=f"Only rows of this {what}; repeat for several.", rich_help_panel="Rows"
+    )
+
+
+RunsDir = Annotated[Path, typer.Option(help="Folder of results.")]
+Dataset = Annotated[list[str] | None, _option("dataset", "data set")]
+Backbone = Annotated[list[str] | None, _option("backbone", "backbone")]
+Strategy = Annotated[list[str] | None, _option("strategy", "strategy")]
+Protocol = Annotated[list[str] | None, _option("protocol", "protocol")]
+
+
+def filters_of(
+    dataset: Sequence[str] | None,
+    backbone: Sequence[str] | None,
+    strategy: Sequence[str] | None,
+    protocol: Sequence[str] | None,
+) -> Filters:
+    """Return what the options name."""
+    from fer_bench.results.find import Filters
+
+    named = {"dataset": dataset, "backbone": backbone, "strategy": strategy, "protocol": protocol}
+    return Filters(**{name: tuple(values or ()) for name, values in named.items()})
