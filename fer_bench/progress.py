@@ -34,7 +34,7 @@ class Steps:
     """
 
     def __init__(self, quiet: bool = False):
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
         self._bars = Progress(
             _Name(),
             BarColumn(bar_width=max(8, self._console.width // 5)),
