@@ -116,7 +116,7 @@ def _value(parameter: Any, annotation: Any) -> str:
     if kinds == [bool]:
         return ""
     if parameter.metavar and parameter.param_type_name == "option":
-        words = f"`{parameter.metavar}`"
+        words = f"`{parameter.metavar}`".replace("|", "`, `")
     elif get_origin(kinds[0]) is Literal:
         words = ", ".join(f"`{value}`" for value in get_args(kinds[0]))
     elif issubclass(kinds[0], Enum):
