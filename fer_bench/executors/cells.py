@@ -14,8 +14,9 @@ import pandas as pd
 
 from fer_bench.atomic import lacking
 from fer_bench.errors import FerBenchError, PluginError
-from fer_bench.executors.grid import Block, Job, Reporter
+from fer_bench.executors.grid import Block, Job
 from fer_bench.executors.leases import Leases
+from fer_bench.executors.reporting import Reporter
 from fer_bench.executors.sharing import Unit, name_of_outputs
 from fer_bench.keeping.cache import Cache
 from fer_bench.keeping.checkpoints import Checkpoint

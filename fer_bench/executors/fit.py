@@ -10,9 +10,10 @@ from fer_bench.arrays import Array
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError
 from fer_bench.executors.cells import Frozen, demand_of, material_of
-from fer_bench.executors.grid import Block, Reporter, expand
+from fer_bench.executors.grid import Block, expand
 from fer_bench.executors.kept import describe_model
 from fer_bench.executors.leases import Leases
+from fer_bench.executors.reporting import Reporter
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.programs import keep_compiled_programs
 from fer_bench.learning.engine import run_plan

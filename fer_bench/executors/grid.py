@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from fer_bench.arrays import Array
 from fer_bench.audit.clusters import duplicate_clusters
@@ -14,6 +14,7 @@ from fer_bench.config import RunConfig
 from fer_bench.data.prepare import prepare
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.executors.notes import notes_on_backbone, notes_on_splits, notes_on_task
+from fer_bench.executors.reporting import Reporter, preparing
 from fer_bench.faces.parameters import Crop, Detection
 from fer_bench.learning import augment
 from fer_bench.learning.identity import identify_strategy
@@ -26,7 +27,6 @@ from fer_bench.privacy import anonymise_component
 from fer_bench.registry import Component, Registry
 from fer_bench.results import canonical, records
 from fer_bench.results.records import Cell
-from fer_bench.results.store import StoredCell
 from fer_bench.specs import BackboneSpec, GradientPhase, Plan, StrategySpec
 from fer_bench.tasks import protocols
 from fer_bench.tasks.cropping import with_faces
@@ -34,32 +34,6 @@ from fer_bench.tasks.folds import Fold, Split, cut_validation, leave_out_of_trai
 from fer_bench.tasks.task import Task, check_classes
 from fer_bench.tasks.training_size import shortfalls
 from fer_bench.tasks.view import View, select
-
-
-class Reporter(Protocol):
-    """Who is told how a run goes."""
-
-    def say(self, message: str) -> None:
-        """Something begins, or is worth knowing."""
-
-    def begin(self, cells: int, done: int) -> None:
-        """The run begins: ``cells`` in the grid, ``done`` of them stored already."""
-
-    def step(self, what: str, total: int | None, worker: int = 0) -> None:
-        """A long step begins that has ``total`` parts, None where nobody knows; several workers are at one each."""
-
-    def advance(self, parts: int, worker: int = 0) -> None:
-        """``parts`` more of the step of a worker are done."""
-
-    def compile(self, begins: bool, worker: int = 0) -> None:
-        """XLA begins to compile a program of a worker's step, or ends to."""
-
-    def cell(self, cell: StoredCell, name: str) -> None:
-        """A cell was stored."""
-
-    def warn(self, message: str) -> None:
-        """Something is wrong that does not end the run."""
-
 
 COMPONENTS = ("datasets", "backbones", "strategies", "train_on", "train_with")
 """Fields of `RunConfig` that name components."""
@@ -326,25 +300,12 @@ def _task(
         if key not in views:
             dataset = registry.dataset(text)
             reporter.say(f"data: {dataset}")
-            prepared = prepare(dataset, data_dir, _preparing(str(dataset), reporter))
+            prepared = prepare(dataset, data_dir, preparing(str(dataset), reporter))
             view = select(dataset, prepared, config.limit, config.labels)
             views[key] = _find_faces(view, config, cache_dir, reporter)
         parts.append(views[key])
     check_classes(parts)
     return Task(tuple(parts), _clusters(parts, config))
-
-
-def _preparing(name: str, reporter: Reporter) -> Callable[[int, int | None], None]:
-    """Return what is told how many images of a data set are prepared; it begins a step with the first news."""
-    before: list[int] = []
-
-    def tell(done: int, total: int | None) -> None:
-        if not before:
-            reporter.step(f"preparing {name}", total)
-        reporter.advance(done - sum(before))
-        before[:] = [done]
-
-    return tell
 
 
 def _clusters(parts: Sequence[View], config: RunConfig) -> tuple[Array | None, ...]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class TerminalReporter:
-    """A `fer_bench.executors.grid.Reporter` on stderr.
+    """A `fer_bench.executors.reporting.Reporter` on stderr.
 
     Args:
         quiet: say warnings alone.

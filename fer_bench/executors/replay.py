@@ -16,7 +16,8 @@ from fer_bench.evaluation.classification import find_largest
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.noninferiority import NonInferiority, show_equivalence
 from fer_bench.executors import local, trust
-from fer_bench.executors.grid import COMPONENTS, Grid, Job, Reporter, expand
+from fer_bench.executors.grid import COMPONENTS, Grid, Job, expand
+from fer_bench.executors.reporting import Reporter
 from fer_bench.executors.work import Work
 from fer_bench.plugins import Kind
 from fer_bench.privacy import HIDDEN

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError
 from fer_bench.executors import memory
-from fer_bench.executors.grid import Reporter, expand
+from fer_bench.executors.grid import expand
 from fer_bench.executors.kept import FOLDER, drop_all_but_best, file_of
+from fer_bench.executors.reporting import Reporter
 from fer_bench.executors.work import Summary, Work
 from fer_bench.plugins import CORE
 from fer_bench.registry import Registry

@@ -11,7 +11,8 @@ from typing import Any
 
 from fer_bench.about import __version__
 from fer_bench.config import RunConfig
-from fer_bench.executors.grid import Grid, Job, Reporter
+from fer_bench.executors.grid import Grid, Job
+from fer_bench.executors.reporting import Reporter
 from fer_bench.plugins import CORE, Plugins
 from fer_bench.privacy import anonymise_component
 from fer_bench.results.canonical import digest

@@ -87,7 +87,7 @@ def _check_cells(grid: Grid, wanted: str) -> None:
 
 
 class _Messenger:
-    """A `fer_bench.executors.grid.Reporter` that sends messages."""
+    """A `fer_bench.executors.reporting.Reporter` that sends messages."""
 
     def __init__(self, tell: Tell):
         self._tell, self._parts, self._sent = tell, 0, 0.0
