@@ -13,11 +13,11 @@ import typer
 from fer_bench import console
 from fer_bench.cli import options
 from fer_bench.cli.output import print_json
-from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, filters_of
+from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, chosen, filters_of
 from fer_bench.errors import FerBenchError
 
 if TYPE_CHECKING:
-    from fer_bench.executors.replay import Replay
+    from fer_bench.executors.replay import Replay, Terms
     from fer_bench.results.store import StoredCell
 
 EXAMPLES = """\b
@@ -35,6 +35,18 @@ SHOWN = 12
 TOLERANCE = 1e-3
 """Of probabilities, for ``numerically equal``: another order of float32 sums moves those of a linear probe by 1e-4."""
 
+Require = Annotated[
+    Literal["bit-identical", "numerically-equal", "statistically-equivalent"],
+    typer.Option(help="The least answer that ends in exit code 0."),
+]
+Tolerance = Annotated[float, typer.Option(help="Largest difference of a probability that is numerically equal.")]
+ReuseCache = Annotated[
+    bool, typer.Option("--reuse-cache", help="Read features from the cache instead of computing them again.")
+]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Open the files that the cell names, and let its plugins download weights.")
+]
+
 
 def replay(
     context: typer.Context,
@@ -45,23 +57,14 @@ def replay(
     strategy: Strategy = None,
     protocol: Protocol = None,
     everything: Annotated[bool, typer.Option("--all", help="Repeat every cell of the runs folder.")] = False,
-    require: Annotated[
-        Literal["bit-identical", "numerically-equal", "statistically-equivalent"],
-        typer.Option(help="The least answer that ends in exit code 0."),
-    ] = "statistically-equivalent",
-    tolerance: Annotated[
-        float, typer.Option(help="Largest difference of a probability that is numerically equal.")
-    ] = TOLERANCE,
+    require: Require = "statistically-equivalent",
+    tolerance: Tolerance = TOLERANCE,
     metric: Annotated[str, typer.Option(help="Metric whose equivalence is tested.")] = "uar",
     margin: Annotated[float, typer.Option(help="Smallest difference that matters; 0.02 is 2 points.")] = 0.02,
     alpha: Annotated[float, typer.Option(help="Error rate of each of the two one-sided tests.")] = 0.05,
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16, instead of the cell's own.")] = None,
-    reuse_cache: Annotated[
-        bool, typer.Option("--reuse-cache", help="Read features from the cache instead of computing them again.")
-    ] = False,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Open the files that the cell names, and let its plugins download weights.")
-    ] = False,
+    reuse_cache: ReuseCache = False,
+    trust: Trust = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the answer and warnings.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -71,26 +74,15 @@ def replay(
     cell may come from a stranger: if it names files of this machine, or weights that a plugin downloads, these are
     listed, and nothing runs without --trust.
     """
-    from fer_bench.evaluation.installed import find_metric
     from fer_bench.executors.progress import TerminalReporter
-    from fer_bench.executors.replay import ANSWERS, Terms
+    from fer_bench.executors.replay import ANSWERS
     from fer_bench.executors.replay import replay as repeat
     from fer_bench.registry import Registry
-    from fer_bench.results.find import find_cells
     from fer_bench.results.store import Store
 
-    if not (tolerance >= 0 and 0 < margin < float("inf") and 0 < alpha < 0.5):
-        raise FerBenchError(
-            f"--tolerance {tolerance:g}, --margin {margin:g} and --alpha {alpha:g}: expected a tolerance from 0, a "
-            "margin above 0, such as 0.02 (2 points), and alpha between 0 and 0.5."
-        )
-    terms = Terms(tolerance=tolerance, metric=find_metric(metric), margin=margin, alpha=alpha)
+    terms = _terms(tolerance, metric, margin, alpha)
     filters = filters_of(dataset, backbone, strategy, protocol)
-    if not (rows or filters or everything):
-        raise FerBenchError(
-            "Nothing says what to repeat. Name a row or a cell, or give --all or an option such as --dataset."
-        )
-    cells = find_cells(Store(runs_dir), rows or (), filters)
+    cells = chosen(Store(runs_dir), rows, filters, everything, "--all")
     (config,) = options.make_config(context)
     with TerminalReporter(quiet) as reporter, tempfile.TemporaryDirectory(prefix="fer-bench-features-") as shared:
         registry = Registry.load()
@@ -101,10 +93,9 @@ def replay(
             return repeat(cell, registry, config.data_folder, cache, terms, reporter, precision, trusted=trust)
 
         done, faults = _each(cells, one)
-    records = [{"id": cell.id, **replayed.record(), "tolerance": tolerance} for cell, replayed in done]
     if as_json:
-        several = {"cells": records, "not_repeated": faults}
-        print_json({"schema": 1, **(records[0] if len(cells) == 1 else several)})
+        records = [{"id": cell.id, **replayed.record(), "tolerance": tolerance} for cell, replayed in done]
+        print_json({"schema": 1, **(records[0] if len(cells) == 1 else {"cells": records, "not_repeated": faults})})
     else:
         _print(done, faults)
     if faults:
@@ -112,6 +103,23 @@ def replay(
     worst = max(ANSWERS.index(replayed.answer) for _, replayed in done)
     if worst > [answer.replace(" ", "-") for answer in ANSWERS].index(require):
         raise typer.Exit(1)
+
+
+def _terms(tolerance: float, metric: str, margin: float, alpha: float) -> Terms:
+    """Return when two cells count as alike.
+
+    Raises:
+        FerBenchError: there is no such metric, or a number is not allowed.
+    """
+    from fer_bench.evaluation.installed import find_metric
+    from fer_bench.executors.replay import Terms
+
+    if not (tolerance >= 0 and 0 < margin < float("inf") and 0 < alpha < 0.5):
+        raise FerBenchError(
+            f"--tolerance {tolerance:g}, --margin {margin:g} and --alpha {alpha:g}: expected a tolerance from 0, a "
+            "margin above 0, such as 0.02 (2 points), and alpha between 0 and 0.5."
+        )
+    return Terms(tolerance=tolerance, metric=find_metric(metric), margin=margin, alpha=alpha)
 
 
 def _each(

@@ -10,8 +10,8 @@ import typer
 
 from fer_bench import console
 from fer_bench.cli.output import print_tables
-from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, filters_of
-from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, chosen, filters_of
+from fer_bench.errors import bullet_list
 from fer_bench.reports.table import Table, numbers, texts
 
 EXAMPLES = """\b
@@ -39,15 +39,10 @@ def rm(
     Cells at which a run works stay, and links are not followed. A removed cell can be computed again by its run.
     """
     from fer_bench.executors.removal import remove
-    from fer_bench.results.find import find_cells
     from fer_bench.results.store import Store
 
     filters, store = filters_of(dataset, backbone, strategy, protocol), Store(runs_dir)
-    if not (rows or filters or failed):
-        raise FerBenchError(
-            "Nothing says what to remove. Name a row or a cell, or give --failed or --dataset, for example."
-        )
-    cells = [cell for cell in find_cells(store, rows or (), filters) if not (failed and cell.ok)]
+    cells = [cell for cell in chosen(store, rows, filters, failed, "--failed") if not (failed and cell.ok)]
     if not yes:
         counts = Counter(cell.record.experiment.question for cell in cells)
         print_tables(Table("", (*texts("row"), *numbers("cells")), tuple(counts.items())))

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fer_bench.errors import FerBenchError
+
 if TYPE_CHECKING:
     from fer_bench.results.find import Filters
+    from fer_bench.results.store import Store, StoredCell
 
 HELP = "A row or cell: words of its name as tables print it, or the start of its id."
 COMPONENT = "NAME[param=value,…]"
@@ -39,3 +42,27 @@ def filters_of(
 
     named = {"dataset": dataset, "backbone": backbone, "strategy": strategy, "protocol": protocol}
     return Filters(**{name: tuple(values or ()) for name, values in named.items()})
+
+
+def chosen(
+    store: Store, rows: Sequence[str] | None, filters: Filters, everything: bool, option: str
+) -> list[StoredCell]:
+    """Return the cells of the rows that a user names, or of all rows that the options choose.
+
+    Args:
+        store: where to look.
+        rows: names of rows and cells.
+        filters: from `filters_of`.
+        everything: whether ``option`` was given, which takes all rows.
+        option: its name.
+
+    Raises:
+        FerBenchError: nothing is named, or what is named is not there.
+    """
+    from fer_bench.results.find import find_cells
+
+    if not (rows or filters or everything):
+        raise FerBenchError(
+            f"Nothing says which cells are meant. Name a row or a cell, or give {option}, or an option as --dataset."
+        )
+    return find_cells(store, rows or (), filters)

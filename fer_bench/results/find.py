@@ -48,7 +48,9 @@ class Filters:
             faults += [f"--{field.name} {name!r}: {did_you_mean(name, known)}" for name in wanted if name not in known]
         if faults:
             raise FerBenchError(f"No row is of what these options name:\n{bullet_list(faults)}")
-        return [item for item, experiment in experiments if self.names(experiment)]
+        if not (kept := [item for item, experiment in experiments if self.names(experiment)]):
+            raise FerBenchError("No row is of all that these options name: leave one of them out.")
+        return kept
 
     def names(self, experiment: Experiment) -> bool:
         """Return whether a row is named."""
