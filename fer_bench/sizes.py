@@ -1,4 +1,4 @@
-"""Numbers with a unit, as people write and read them: bytes, and points of a score."""
+"""Numbers with a unit, as people write and read them: bytes, points of a score, and durations."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from fer_bench.errors import FerBenchError
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_TIMES = ((60, 1, "s"), (3600, 60, "min"))
 _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 
 
@@ -47,3 +48,14 @@ def format_size(size: int) -> str:
         if size >= length:
             return f"{size / length:.1f} {unit}"
     return f"{size} bytes"
+
+
+def format_time(seconds: float) -> str:
+    """Return a duration for people: two digits that count, as in ``45 s``, ``3.2 min``, ``27 h``.
+
+    Example:
+        >>> format_time(0.4), format_time(75), format_time(7200)
+        ('0.4 s', '1.2 min', '2.0 h')
+    """
+    size, unit = next(((size, unit) for limit, size, unit in _TIMES if seconds < limit), (3600, "h"))
+    return f"{seconds / size:.{0 if seconds / size >= 10 else 1}f} {unit}"

@@ -92,6 +92,8 @@ def make_small(line: str, ids: tuple[str, str]) -> list[str]:
     if "--config" in given:
         small.append(("--limit", "70"))
     small += [("--folds", "2"), ("--seeds", "0")] if words[0] in ("run", "plan") else [("--folds", "2")]
+    if words[0] == "plan":
+        small.append(("--no-probe",))
     return [words[0], *(word for option in dict.fromkeys(small) for word in option)]
 
 

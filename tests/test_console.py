@@ -31,8 +31,8 @@ TRAINING = [
 PRINTING = [
     ["run", *BASE, "--folds", "2"],
     ["run", *BASE, "--folds", "2", "--json"],
-    ["plan", *BASE, "--folds", "2"],
-    ["plan", *BASE, "--folds", "2", "--json"],
+    ["plan", "--no-probe", *BASE, "--folds", "2"],
+    ["plan", "--no-probe", *BASE, "--folds", "2", "--json"],
     *(["leaderboard", "--format", form] for form in FORMATS),
     *(["leaderboard", "--columns", what] for what in ("cost", "groups", "soft")),
     ["inflation", *PART, "--folds", "2", "--json"],

@@ -353,6 +353,6 @@ def test_leak_free_asks_for_an_audit_where_nothing_is_known(data_dir, tmp_path):
     lines = [line.rpartition(",")[0] for line in manifest.read_text().splitlines() if "tiny" not in line]
     manifest.write_text("\n".join(lines) + "\n")
     folders = [*("--data-dir", str(data_dir)), *("--cache-dir", str(tmp_path / "cache"))]
-    plan = ["plan", "--dataset", "manifest", "--folds", "2", "--labels", "native", *folders]
+    plan = ["plan", "--no-probe", "--dataset", "manifest", "--folds", "2", "--labels", "native", *folders]
     refused = CliRunner().invoke(app, [*plan, "--leak-free"]).exception
     assert "'fer-bench data audit manifest'" in str(refused)

@@ -133,7 +133,7 @@ def write_lab(folder: Path) -> None:
     np.savez(folder / "lab" / "weights.npz", kernel=np.ones((3, 8), np.float32))
 
 
-GRID = ["plan", "--dataset", "squares", "--folds", "2", "--json"]
+GRID = ["plan", "--no-probe", "--dataset", "squares", "--folds", "2", "--json"]
 METHODS = ["--backbone", "lab-net", "--backbone", "net", "--strategy", "lab-probe", "--strategy", "lab-knn"]
 SHOWN = {"net": ("lab-net", "lab-probe"), "probe": ("net", "lab-probe"), "knn": ("net", "lab-knn")}
 """What is called so in a table -> the backbone and strategy of its cells."""
@@ -179,7 +179,19 @@ def test_a_core_that_says_the_same_in_other_words_keeps_every_id(tiny, site):
     shutil.copytree(Path(fer_bench.__file__).parent, tiny / "core" / "fer_bench")
     engine = tiny / "core" / "fer_bench" / "learning" / "engine.py"
     engine.write_text(engine.read_text(encoding="utf-8").replace('"""', '"""Indeed: ', 1), encoding="utf-8")
-    grid = ["plan", "--dataset", "squares", "--backbone", "net", "--strategy", "probe", "--folds", "2", "--json"]
+    grid = [
+        "plan",
+        "--no-probe",
+        "--dataset",
+        "squares",
+        "--backbone",
+        "net",
+        "--strategy",
+        "probe",
+        "--folds",
+        "2",
+        "--json",
+    ]
     code = f"import fer_bench; from fer_bench.cli import main; assert {str(tiny)!r} in fer_bench.__file__; main()"
     environment = {**os.environ, "PYTHONPATH": f"{tiny / 'core'}{os.pathsep}{site}", "FER_BENCH_PLUGINS": "tiny"}
     there = subprocess.run([sys.executable, "-c", code, *grid], env=environment, capture_output=True, text=True)
@@ -317,8 +329,8 @@ def test_plans_and_boards_say_which_stored_cells_do_not_count_and_why(tiny, site
     grid = [*BASE, "--folds", "2"]
 
     def plan() -> tuple[int, dict[str, int]]:
-        text = invoke("plan", *grid).stdout
-        (row,) = json.loads(invoke("plan", *grid, "--json").stdout)["rows"]
+        text = invoke("plan", "--no-probe", *grid).stdout
+        (row,) = json.loads(invoke("plan", "--no-probe", *grid, "--json").stdout)["rows"]
         reasons: Counter[str] = Counter()
         for other in row["others"]:
             reasons["; ".join(other["why"])] += other["cells"]

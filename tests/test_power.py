@@ -179,11 +179,13 @@ def test_wrong_values_say_what_is_expected(store):
 
 
 def test_plan_says_what_the_grid_can_show():
-    grid = ["plan", "--dataset", "synthetic[n=70,subjects=10,size=48]", "--backbone", "mini-xception"]
+    grid = ["plan", "--no-probe", "--dataset", "synthetic[n=70,subjects=10,size=48]", "--backbone", "mini-xception"]
     one = CliRunner().invoke(app, [*grid, "--strategy", "scratch"]).stdout.replace("\n", " ")
     assert says(one, "10 subjects", "1 seed", "points of UAR", "unknown")
     five = CliRunner().invoke(app, [*grid, "--strategy", "scratch", "--seeds", "0,1,2,3,4"]).stdout.replace("\n", " ")
     assert says(five, "10 subjects", "5 seeds", "points of UAR")
     assert "unknown" not in five
-    few = CliRunner().invoke(app, ["plan", "--dataset", "synthetic[n=70,subjects=5]", "--strategy", "linear-probe"])
+    few = CliRunner().invoke(
+        app, ["plan", "--no-probe", "--dataset", "synthetic[n=70,subjects=5]", "--strategy", "linear-probe"]
+    )
     assert says(few.stdout.replace("\n", " "), "5 subjects", "too few")

@@ -119,9 +119,9 @@ def test_what_a_protocol_does_wrong_ends_the_run_with_its_name(dealer, protocol,
 
 
 def test_a_protocol_may_settle_on_another_one_by_what_the_data_know(dealer):
-    plan = invoke("plan", *BASE, "--protocol", "clever", "--folds", "3", "--json")
+    plan = invoke("plan", "--no-probe", *BASE, "--protocol", "clever", "--folds", "3", "--json")
     assert {cell["protocol"]["text"] for cell in json.loads(plan.stdout)["cells"]} == {"turns[first=1]"}
-    assert "being clever" in invoke("plan", *BASE, "--protocol", "clever", "--folds", "3").output
+    assert "being clever" in invoke("plan", "--no-probe", *BASE, "--protocol", "clever", "--folds", "3").output
 
 
 def test_a_splitter_is_of_use_outside(dealer):

@@ -73,7 +73,8 @@ def place(tmp_path_factory) -> list[str]:
 def test_the_ends_of_a_setting_are_planned_or_refused_in_one_message(number, place):
     option = f"--{number.name.replace('_', '-')}"
     for value in (number.low, number.high):
-        command = ["run" if number.name == "cache_limit" else "plan", "--dataset", DATA, "--backbone", "mini-xception"]
+        command = ["run"] if number.name == "cache_limit" else ["plan", "--no-probe"]
+        command += ["--dataset", DATA, "--backbone", "mini-xception"]
         other = ["--protocol", "repeated-kfold"] if number.name == "repeats" else ["--protocol", "kfold"]
         folds = [] if number.name == "folds" else ["--folds", "2"]
         done = invoke(*command, option, str(value), *folds, *other, *place)
@@ -100,7 +101,15 @@ def test_the_ends_of_strategies_are_planned_or_refused_in_one_message(place):
     options = [part for text in fit for part in ("--strategy", text)]
     few = ["--protocol", "kfold", "--folds", "2"]
     planned = invoke(
-        "plan", "--dataset", "synthetic[n=42,size=16]", "--backbone", "mini-xception", *few, *options, *place
+        "plan",
+        "--no-probe",
+        "--dataset",
+        "synthetic[n=42,size=16]",
+        "--backbone",
+        "mini-xception",
+        *few,
+        *options,
+        *place,
     )
     assert planned.exit_code == 0, planned.output
     for text in DEPENDS:

@@ -90,16 +90,32 @@ def test_repeating_a_command_resumes_it(tiny):
     assert says(result.stderr, "6 cells", "3", "done")
     assert "features:" not in result.stderr  # they were computed once, for every fold and seed
     assert {file: file.stat().st_mtime_ns for file in stamps} == stamps
-    plan = json.loads(invoke("plan", *BASE, "--folds", "3", "--seeds", "0,1,2", "--json").stdout)
+    plan = json.loads(invoke("plan", "--no-probe", *BASE, "--folds", "3", "--seeds", "0,1,2", "--json").stdout)
     assert [cell["status"] for cell in plan["cells"]] == ["done"] * 6 + ["to do"] * 3
     assert plan["images"] == 0
 
 
-def test_plan_estimates_by_measured_speed_and_trains_nothing(tiny):
-    assert "no estimate yet" in invoke("plan", *BASE).stdout
+def test_plan_measures_what_never_ran_and_stores_nothing(tiny):
+    grid = [*BASE, "--strategy", "steps"]
+    assert says(invoke("plan", "--no-probe", *grid).stdout, "net, probe", "not known", "2 rows")
+    probed = invoke("plan", *grid)
+    assert says(probed.stderr, "measuring net / probe", "64 images", "measuring net / steps")
+    assert len([line for line in probed.stdout.splitlines() if "net, " in line]) == 2, "one line a row"
+    assert says(probed.stdout, "squares", "net, probe", " of ", "net, steps", "0 of 10")
     assert not (tiny / "runs").exists()
-    invoke("run", *BASE, "--limit", "45")
-    assert says(invoke("plan", *BASE).stdout, "45 images", "0 seconds")
+    forecast = json.loads(invoke("plan", "--no-probe", *grid, "--json").stdout)
+    assert all(row["seconds"] > 0 for row in forecast["rows"])
+    assert forecast["seconds"] > 0
+    invoke("run", *grid, "--limit", "45")
+    assert says(invoke("plan", "--no-probe", *grid).stdout, "net, probe", " s", "images")
+
+
+def test_plan_finds_backbones_that_cannot_be_built(tiny):
+    faults = ["--backbone", "net[fault=build]", "--backbone", "net[fault=stages]"]
+    with pytest.raises(FerBenchError) as caught:
+        invoke("plan", *BASE, *faults)
+    assert says(str(caught.value), "2 backbones", "net[fault=build]", "weights are gone", "net[fault=stages]", "lacks")
+    assert invoke("plan", "--no-probe", *BASE, *faults).exit_code == 0
 
 
 def test_what_a_run_costs_is_kept_and_shown(tiny):
@@ -125,14 +141,14 @@ def test_what_a_run_costs_is_kept_and_shown(tiny):
 
 def test_plan_counts_what_each_strategy_needs(tiny):
     base = [part for part in BASE if part not in ("--strategy", "probe")]
-    text = invoke("plan", *base, "--folds", "3", "--strategy", "steps", "--strategy", "probe").stdout
+    text = invoke("plan", "--no-probe", *base, "--folds", "3", "--strategy", "steps", "--strategy", "probe").stdout
     # 90 images for the features of both. Phases of 8 epochs train the first stage, so they keep nothing and run from
     # the image; each of 3 folds trains on 60.
-    assert says(text, "90 images", "never ran")
-    for phase in ("first", "second"):
-        assert says(text, f"steps, phase {phase}: ", "1,440 training samples", "from the image")
-    forecast = json.loads(invoke("plan", *base, "--folds", "3", "--strategy", "steps", "--json").stdout)
-    assert forecast["training"][0] == {"strategy": "steps", "phase": "first", "from": "the image", "samples": 1440}
+    assert "90 images" in text
+    forecast = json.loads(invoke("plan", "--no-probe", *base, "--folds", "3", "--strategy", "steps", "--json").stdout)
+    assert forecast["training"] == [
+        {"strategy": "steps", "phase": phase, "from": "the image", "samples": 1440} for phase in ("first", "second")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -335,9 +351,9 @@ def test_the_cache_says_what_it_holds_and_is_cleared(tiny):
         "float16",
     )
     assert record["total_bytes"] == entry["size_bytes"] > 90 * 8 * 2
-    assert json.loads(invoke("plan", *BASE, "--json").stdout)["images"] == 0
+    assert json.loads(invoke("plan", "--no-probe", *BASE, "--json").stdout)["images"] == 0
     assert len(json.loads(invoke("cache", "clear", "--json").stdout)["removed"]) == 1
-    assert json.loads(invoke("plan", *BASE, "--json").stdout)["images"] == 90
+    assert json.loads(invoke("plan", "--no-probe", *BASE, "--json").stdout)["images"] == 90
     assert "Removed 0 stage outputs" in invoke("cache", "clear", "--all").stdout
     assert not (tiny / "cache" / "rates").exists()
 

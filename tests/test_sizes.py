@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fer_bench.errors import FerBenchError
-from fer_bench.sizes import format_size, parse_size
+from fer_bench.sizes import format_size, format_time, parse_size
 
 
 @pytest.mark.parametrize(
@@ -30,4 +30,11 @@ def test_format_size():
         "1.6 MB",
         "2.0 GB",
         "10.0 TB",
+    ]
+
+
+def test_format_time():
+    seconds = (0.04, 9.96, 59.4, 60, 900, 3599, 3600, 100_000)
+    assert [format_time(each) for each in seconds] == [
+        *("0.0 s", "10.0 s", "59 s", "1.0 min", "15 min", "60 min", "1.0 h", "28 h")
     ]

@@ -18,6 +18,7 @@ from fer_bench.executors.grid import Block, Job
 from fer_bench.executors.leases import Leases
 from fer_bench.executors.reporting import Reporter
 from fer_bench.executors.sharing import Unit, name_of_outputs
+from fer_bench.executors.speeds import Watch
 from fer_bench.keeping.cache import Cache
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Inputs
@@ -30,7 +31,7 @@ from fer_bench.networks.prefix import Prefix, fetch, join
 from fer_bench.networks.source import BackboneSource
 from fer_bench.results.outcomes import Cost, FaceCounts, Measures, PeakMemory, Seconds
 from fer_bench.results.store import Result
-from fer_bench.specs import ReadoutPhase
+from fer_bench.specs import Plan, ReadoutPhase
 from fer_bench.tasks.crops import as_errors
 from fer_bench.tasks.view import View
 
@@ -158,7 +159,7 @@ def material_of(block: Block, frozen: Frozen, spent: _Spent | None = None) -> Ma
     )
 
 
-def make_calls(block: Block, frozen: Frozen, keep: Keep | None = None) -> Calls:
+def make_calls(block: Block, frozen: Frozen, keep: Keep | None = None, planned: Plan | None = None) -> Calls:
     """Return the call that runs each job of a block.
 
     The engine is given all of them: heads are fitted together, and which cells are stored already must not show, not
@@ -168,8 +169,10 @@ def make_calls(block: Block, frozen: Frozen, keep: Keep | None = None) -> Calls:
         block: whose jobs.
         frozen: the frozen stages.
         keep: is given each job that succeeded, what it learned, and its result.
+        planned: the whole plan, where that of the block is less, to measure how long the strategy takes.
     """
     spent, jobs, source = _Spent(), block.jobs, frozen.source
+    watch = Watch(source, block, planned)
     material = material_of(block, frozen, spent)
     trainings = run_plan(block.plan, material, [job.fold for job in jobs], [job.cell.seed for job in jobs])
 
@@ -180,8 +183,10 @@ def make_calls(block: Block, frozen: Frozen, keep: Keep | None = None) -> Calls:
             outcome = _guarded(lambda: (training(checkpoint), source.built.parameters, source.flops()), block)
         if isinstance(outcome, str):
             return _failure(outcome)
+        seconds = material.meter.seconds(before)
+        watch.add(job.fold, seconds, outcome[0])
         cost = Cost(
-            seconds={work: round(s, 4) for work, s in material.meter.seconds(before).items()},
+            seconds={work: round(s, 4) for work, s in seconds.items()},
             peak_memory_bytes=PeakMemory(**peak_memory()),
             forward_flops=outcome[2],
         )

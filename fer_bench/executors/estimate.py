@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_bench.executors.grid import Grid, Job
+from fer_bench.executors.grid import Block, Grid, Job, Reporter
 from fer_bench.executors.stored import PlannedRow, describe, find_rows
-from fer_bench.learning.plans import Demand, demand, together
+from fer_bench.learning.plans import demand, together
+from fer_bench.results.records import Experiment
 from fer_bench.results.store import Store
+from fer_bench.sizes import format_time
+
+if TYPE_CHECKING:
+    from fer_bench.networks.source import BackboneSource
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +31,7 @@ class Forecast:
         jobs: every cell with ``done``, ``failed`` (will be tried again) or ``to do``.
         rows: how many cells of each row count, and what else of its name is stored.
         images: images that must go through frozen stages still, to be kept; a mirrored one counts.
-        seconds: that they take; None if a backbone among them never ran on this machine.
+        seconds: that these take; None if a backbone among them never ran on this machine.
         samples: (strategy, phase, first stage that runs) -> samples that go through training steps, in all folds and
             epochs.
     """
@@ -39,24 +45,19 @@ class Forecast:
     def lines(self) -> list[str]:
         """Return the forecast in words."""
         done = sum(status == "done" for _, status in self.jobs)
-        lines = [f"{done} of {len(self.jobs)} cells are done.", *describe(self.rows)]
+        count = f"{done} of {len(self.jobs)} cells are done"
         if done == len(self.jobs):
-            return lines
-        if self.images == 0:
-            rest = "they are trained as follows" if self.samples else "the rest takes seconds"
-            lines.append(f"All outputs of frozen stages are cached; {rest}.")
-        elif self.seconds is None:
+            return [f"{count}.", *describe(self.rows)]
+        times = [row.seconds for row in self.rows if row.seconds is not None]
+        unknown = len(self.rows) - len(times)
+        rest = f"the rest takes about {format_time(sum(times))} on this machine" if times else ""
+        none = f"no estimate yet for {unknown} row{'s' if unknown > 1 else ''} that never ran here" if unknown else ""
+        lines = [f"{'; '.join(filter(None, (count, rest, none)))}.", *describe(self.rows)]
+        if self.images:
+            took = "" if self.seconds is None else f", about {format_time(self.seconds)}, once"
             lines.append(
-                f"{self.images:,} images go through frozen stages of a backbone that never ran on this machine: "
-                "no estimate yet."
+                f"{self.images:,} images go through frozen stages{took}: the first row that needs them takes that."
             )
-        else:
-            time = f"{self.seconds / 60:.1f} minutes" if self.seconds >= 60 else f"{self.seconds:.0f} seconds"
-            lines.append(
-                f"{self.images:,} images go through frozen stages: about {time} on this machine, and compilation."
-            )
-        for (strategy, phase, stage), samples in self.samples.items():
-            lines.append(f"{strategy}, phase {phase}: {samples:,} training samples, each step from {stage} on.")
         return lines
 
     def record(self) -> dict[str, Any]:
@@ -74,8 +75,18 @@ class Forecast:
         }
 
 
-def estimate(grid: Grid, store: Store, cache_dir: Path) -> Forecast:
-    """Return what of ``grid`` is stored, the time that missing stage outputs take, and how much is trained."""
+def estimate(grid: Grid, store: Store, cache_dir: Path, probe: Reporter | None = None) -> Forecast:
+    """Return what of ``grid`` is stored, the time that the rest takes, and how much is trained.
+
+    Args:
+        grid: of the run.
+        store: of its cells.
+        cache_dir: where speeds are remembered.
+        probe: is told, where what never ran on this machine is to be measured on a few images.
+
+    Raises:
+        FerBenchError: a backbone cannot be built; only with ``probe``.
+    """
     names = {"ok": "done", "failed": "failed", None: "to do"}
     jobs = tuple((job, names[store.status(job.cell)]) for job in grid.jobs)
     rows = tuple(find_rows(jobs, store.cells()[0] if store.runs_dir.is_dir() else ()))
@@ -84,32 +95,74 @@ def estimate(grid: Grid, store: Store, cache_dir: Path) -> Forecast:
     if not todo:
         return Forecast(jobs, rows, images, seconds, samples)
     # Only here: flax takes half a second, which a grid that is done need not spend.
-    from fer_bench.networks.prefix import cache_of, missing
+    from fer_bench.executors import speeds
     from fer_bench.networks.source import BackboneSource
 
-    cache = cache_of(cache_dir)
-    for _, group in itertools.groupby(grid.blocks, key=lambda block: (id(block.task), id(block.backbone))):
-        demands: list[Demand] = []
-        blocks = [block for block in group if any(id(job) in todo for job in block.jobs)]
-        for block in blocks:
-            wanted, stages = demand(block.plan, block.backbone, block.shapes), block.backbone.spec.stages
-            demands.append(wanted)
-            trained = sum(int(job.fold.train.sum()) for job in block.jobs if id(job) in todo)
-            for phase, start, epochs in wanted.steps:
-                first = stages[start] if 0 < start < len(stages) else "the image" if start == 0 else "the head"
-                samples[str(block.strategy), phase, first] += trained * epochs
-        outputs = together(demands)
-        if not outputs:
-            continue
-        source = BackboneSource(blocks[0].backbone, blocks[0].backbone_identity, cache_dir)
-        for view in blocks[0].task.parts:
-            lacking = {stop: missing(cache, view, source, stop, count) for stop, count in outputs.items()}
-            lacking = {stop: images for stop, images in lacking.items() if len(images)}
-            if lacking:  # An image goes once through as many stages as it takes.
-                count = len(np.unique(np.concatenate([*lacking.values()])))
-                passed = count * max(outputs[stop] for stop in lacking)
-                # A speed through all stages is a bound where the first ones never ran alone.
-                rate = source.known_rate(max(lacking)) or source.known_rate(len(source.component.spec.stages))
-                images += passed
-                seconds += passed / rate if rate else float("nan")
-    return Forecast(jobs, rows, images, None if seconds != seconds else seconds, samples)
+    blocks = [block for block in grid.blocks if any(id(job) in todo for job in block.jobs)]
+    sources = {
+        id(block.backbone): BackboneSource(block.backbone, block.backbone_identity, cache_dir) for block in blocks
+    }
+    if probe is not None:
+        _probe(blocks, sources, probe)
+    spent: dict[Experiment, float] = {}
+    for _, group in itertools.groupby(blocks, key=lambda block: (id(block.task), id(block.backbone))):
+        members = list(group)
+        source = sources[id(members[0].backbone)]
+        count, frozen = _frozen(members, source, cache_dir)
+        images, seconds = images + count, seconds + frozen
+        for block in members:
+            for key, number in _trained(block, todo):
+                samples[key] += number
+            speed, experiment = speeds.recall(source, block), block.jobs[0].cell.experiment
+            took = speed.seconds(block, todo) if speed else math.nan
+            spent[experiment] = spent.get(experiment, 0.0) + took + frozen
+            frozen = 0.0
+    experiments = dict.fromkeys(job.cell.experiment for job in grid.jobs)
+    rows = tuple(
+        replace(row, seconds=_known(spent.get(experiment, 0.0)))
+        for row, experiment in zip(rows, experiments, strict=True)
+    )
+    return Forecast(jobs, rows, images, _known(seconds), samples)
+
+
+def _probe(blocks: Sequence[Block], sources: Mapping[int, BackboneSource], reporter: Reporter) -> None:
+    """Build every backbone, and measure each strategy on it that never ran on this machine."""
+    from fer_bench.executors import probe, speeds
+
+    probe.check_backbones(list(sources.values()))
+    for block in blocks:
+        source = sources[id(block.backbone)]
+        if speeds.recall(source, block) is None or math.isnan(_frozen([block], source, source.cache_dir)[1]):
+            probe.measure(block, source, reporter)
+
+
+def _frozen(blocks: Sequence[Block], source: BackboneSource, cache_dir: Path) -> tuple[int, float]:
+    """Return how many images must go through the frozen stages of blocks that share them, and the seconds, or NaN."""
+    from fer_bench.networks.prefix import cache_of, missing
+
+    outputs = together([demand(block.plan, block.backbone, block.shapes) for block in blocks])
+    cache, images, seconds = cache_of(cache_dir), 0, 0.0
+    for view in blocks[0].task.parts if outputs else ():
+        lacking = {stop: missing(cache, view, source, stop, count) for stop, count in outputs.items()}
+        lacking = {stop: images for stop, images in lacking.items() if len(images)}
+        if lacking:  # An image goes once through as many stages as it takes.
+            count = len(np.unique(np.concatenate([*lacking.values()])))
+            passed = count * max(outputs[stop] for stop in lacking)
+            # A speed through all stages is a bound where the first ones never ran alone.
+            rate = source.known_rate(max(lacking)) or source.known_rate(len(source.component.spec.stages))
+            images += passed
+            seconds += passed / rate if rate else math.nan
+    return images, seconds
+
+
+def _trained(block: Block, todo: Collection[int]) -> Iterator[tuple[tuple[str, str, str], int]]:
+    """Yield (strategy, phase, first stage that runs) and the samples that go through it, of each gradient phase."""
+    stages = block.backbone.spec.stages
+    trained = sum(int(job.fold.train.sum()) for job in block.jobs if id(job) in todo)
+    for phase, start, epochs in demand(block.plan, block.backbone, block.shapes).steps:
+        first = stages[start] if 0 < start < len(stages) else "the image" if start == 0 else "the head"
+        yield (str(block.strategy), phase, first), trained * epochs
+
+
+def _known(seconds: float) -> float | None:
+    return None if math.isnan(seconds) else seconds

@@ -38,6 +38,7 @@ class PlannedRow:
         done: those that are stored and count.
         failed: those that are stored as failed, and will be tried again.
         others: what does not count.
+        seconds: what is left takes; the first row that needs outputs of frozen stages takes theirs. None if not known.
     """
 
     dataset: str
@@ -48,6 +49,7 @@ class PlannedRow:
     done: int
     failed: int
     others: tuple[Other, ...]
+    seconds: float | None = 0.0
 
 
 def find_rows(jobs: Sequence[tuple[Job, str]], stored: Iterable[StoredCell]) -> list[PlannedRow]:

@@ -133,8 +133,8 @@ def run_plan(
     @functools.cache
     def heads() -> tuple[convex.Heads, float]:
         assert isinstance(first, ConvexPhase)
-        start = time.perf_counter()
-        train, features = np.stack([fold.train for fold in folds]), material.features()
+        features, start = material.features(), time.perf_counter()
+        train = np.stack([fold.train for fold in folds])
         material.begin(f"head of {len(folds)} folds", 100)
         fitted = convex.fit(features, material.labels, train, material.classes, first, material.advance)
         return fitted, (time.perf_counter() - start) / len(folds)
