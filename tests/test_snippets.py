@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 
 from fer_bench.cli import app
 from fer_bench.testing.layouts import LAYOUTS, draw_face
+from fer_bench.testing.layouts.drawing import save_face
 
 TEXTS = {document: document.read_text(encoding="utf-8") for document in DOCUMENTS}
 NAMES = [document.relative_to(ROOT).as_posix() for document in DOCUMENTS]
@@ -46,6 +48,8 @@ def workspace(tmp_path_factory, edges):
     rows += [f"{e}{p}.png,{e},p{p}" for e in EXPRESSIONS for p in range(4)]
     for name in ("empathic", "manifest"):
         _write_manifest(manual / name / "manifest.csv", "\n".join(rows))
+    for number, (expression, person) in enumerate(itertools.product(EXPRESSIONS, range(8))):
+        save_face(folder / "faces" / expression / f"P{person}_1.png", expression, number)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(folder))
         patch.setenv("FER_BENCH_DATA_DIR", str(folder / "data"))
@@ -84,6 +88,7 @@ def test_the_blocks_run(name, workspace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
     shutil.copytree(workspace / "runs", tmp_path / "runs-of-last-week")
+    shutil.copytree(workspace / "faces", tmp_path / "faces")
     names: dict[str, object] = {}
     for block in blocks(TEXTS[ROOT / name]):
         shutil.rmtree(tmp_path / "runs", ignore_errors=True)

@@ -34,8 +34,8 @@ def plan(
 ) -> None:
     """Print the rows of a run, how many cells of each are finished, and how long the rest takes on this machine.
 
-    For stored cells with the same name, it also prints why they do not count. Prepares data and builds the backbones, so
-    that missing data and weights are found; stores no cell.
+    For stored cells with the same name, it also prints why they do not count. Prepares data and builds the backbones,
+    so that missing data and weights are found; stores no cell.
     """
     runs = options.make_config(context, config)
     settings = runs[0]
