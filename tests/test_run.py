@@ -95,29 +95,6 @@ def test_repeating_a_command_resumes_it(tiny):
     assert plan["images"] == 0
 
 
-def test_plan_measures_what_never_ran_and_stores_nothing(tiny):
-    grid = [*BASE, "--strategy", "steps"]
-    assert says(invoke("plan", "--no-probe", *grid).stdout, "net, probe", "not known", "2 rows")
-    probed = invoke("plan", *grid)
-    assert says(probed.stderr, "measuring net / probe", "64 images", "measuring net / steps")
-    assert len([line for line in probed.stdout.splitlines() if "net, " in line]) == 2, "one line a row"
-    assert says(probed.stdout, "squares", "net, probe", " of ", "net, steps", "0 of 10")
-    assert not (tiny / "runs").exists()
-    forecast = json.loads(invoke("plan", "--no-probe", *grid, "--json").stdout)
-    assert all(row["seconds"] > 0 for row in forecast["rows"])
-    assert forecast["seconds"] > 0
-    invoke("run", *grid, "--limit", "45")
-    assert says(invoke("plan", "--no-probe", *grid).stdout, "net, probe", " s", "images")
-
-
-def test_plan_finds_backbones_that_cannot_be_built(tiny):
-    faults = ["--backbone", "net[fault=build]", "--backbone", "net[fault=stages]"]
-    with pytest.raises(FerBenchError) as caught:
-        invoke("plan", *BASE, *faults)
-    assert says(str(caught.value), "2 backbones", "net[fault=build]", "weights are gone", "net[fault=stages]", "lacks")
-    assert invoke("plan", "--no-probe", *BASE, *faults).exit_code == 0
-
-
 def test_what_a_run_costs_is_kept_and_shown(tiny):
     base = [part for part in BASE if part not in ("--strategy", "probe")]
     invoke("run", *base, "--limit", "45", "--folds", "2", "--strategy", "steps", "--strategy", "probe")
@@ -137,18 +114,6 @@ def test_what_a_run_costs_is_kept_and_shown(tiny):
     assert "cost_train_s" in invoke("leaderboard", "--format", "csv").stdout.splitlines()[0]
     assert "GFLOP/image" in invoke("leaderboard", "--columns", "cost", "--format", "html").stdout
     assert "UAR" not in invoke("leaderboard", "--columns", "cost").stdout.splitlines()[1]
-
-
-def test_plan_counts_what_each_strategy_needs(tiny):
-    base = [part for part in BASE if part not in ("--strategy", "probe")]
-    text = invoke("plan", "--no-probe", *base, "--folds", "3", "--strategy", "steps", "--strategy", "probe").stdout
-    # 90 images for the features of both. Phases of 8 epochs train the first stage, so they keep nothing and run from
-    # the image; each of 3 folds trains on 60.
-    assert "90 images" in text
-    forecast = json.loads(invoke("plan", "--no-probe", *base, "--folds", "3", "--strategy", "steps", "--json").stdout)
-    assert forecast["training"] == [
-        {"strategy": "steps", "phase": phase, "from": "the image", "samples": 1440} for phase in ("first", "second")
-    ]
 
 
 @pytest.mark.parametrize(
