@@ -54,7 +54,7 @@ def board(runs: Path, place: Path, state: str) -> int:
 
 def junit(runs: Path, place: Path, state: str) -> int:
     files = ["--junit", place / "gate.xml", "--markdown", place / "gate.md"]
-    return invoke("check", "--baseline", runs / "base", "--runs-dir", runs / state, "--margin", "0.9", *files)
+    return invoke("check", "--baseline", runs / "base", "--runs-dir", runs / state, "--margin", "0.49", *files)
 
 
 def sheet(runs: Path, place: Path, state: str) -> int:

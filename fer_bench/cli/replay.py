@@ -14,7 +14,8 @@ from fer_bench import console
 from fer_bench.cli import options
 from fer_bench.cli.output import print_json
 from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, chosen, filters_of
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.sizes import parse_points
 
 if TYPE_CHECKING:
     from fer_bench.executors.replay import Replay, Terms
@@ -60,7 +61,9 @@ def replay(
     require: Require = "statistically-equivalent",
     tolerance: Tolerance = TOLERANCE,
     metric: Annotated[str, typer.Option(help="Metric whose equivalence is tested.")] = "uar",
-    margin: Annotated[float, typer.Option(help="Smallest difference that matters; 0.02 is 2 points.")] = 0.02,
+    margin: Annotated[
+        str, typer.Option(metavar="X|Npt", help="Smallest difference that matters; 2pt (2 points) is 0.02.")
+    ] = "2pt",
     alpha: Annotated[float, typer.Option(help="Error rate of each of the two one-sided tests.")] = 0.05,
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16, instead of the cell's own.")] = None,
     reuse_cache: ReuseCache = False,
@@ -105,7 +108,7 @@ def replay(
         raise typer.Exit(1)
 
 
-def _terms(tolerance: float, metric: str, margin: float, alpha: float) -> Terms:
+def _terms(tolerance: float, metric: str, margin: str, alpha: float) -> Terms:
     """Return when two cells count as alike.
 
     Raises:
@@ -113,13 +116,15 @@ def _terms(tolerance: float, metric: str, margin: float, alpha: float) -> Terms:
     """
     from fer_bench.evaluation.installed import find_metric
     from fer_bench.executors.replay import Terms
+    from fer_bench.reports.gate import check_margin
 
-    if not (tolerance >= 0 and 0 < margin < float("inf") and 0 < alpha < 0.5):
-        raise FerBenchError(
-            f"--tolerance {tolerance:g}, --margin {margin:g} and --alpha {alpha:g}: expected a tolerance from 0, a "
-            "margin above 0, such as 0.02 (2 points), and alpha between 0 and 0.5."
-        )
-    return Terms(tolerance=tolerance, metric=find_metric(metric), margin=margin, alpha=alpha)
+    terms = Terms(tolerance=tolerance, metric=find_metric(metric), margin=parse_points(margin, "--margin"), alpha=alpha)
+    faults = check_margin(terms.metric, terms.margin, alpha)
+    if not tolerance >= 0:
+        faults.append(f"--tolerance {tolerance:g}: expected a number from 0, such as 0.001")
+    if faults:
+        raise FerBenchError(f"The predictions cannot be compared by these options:\n{bullet_list(faults)}")
+    return terms
 
 
 def _each(

@@ -51,12 +51,7 @@ class GateTerms:
 
     def __post_init__(self) -> None:
         """Raise FerBenchError where a value is out of its range; all faults at once."""
-        faults: list[str] = []
-        most = HALF if math.isfinite(self.metric.highest) else math.inf
-        if not 0 < self.margin < most:
-            faults.append(f"--margin {self.margin:g}: {_expect_drop(self.margin, most, '0.02')}")
-        if not 0 < self.alpha < 0.5:
-            faults.append(f"--alpha {self.alpha:g}: expected a share above 0 and below 0.5, such as 0.05")
+        faults = check_margin(self.metric, self.margin, self.alpha)
         if self.class_margin is not None and not (0 < self.class_margin < HALF or self.class_margin == 1):
             expected = _expect_drop(self.class_margin, HALF, "0.1")
             faults.append(f"--class-margin {self.class_margin:g}: {expected}; 1 turns the guard off")
@@ -77,11 +72,22 @@ class GateTerms:
         return verdict == "FAIL" or (verdict == "UNDERPOWERED" and self.underpowered == "fail")
 
 
+def check_margin(metric: Metric, margin: float, alpha: float) -> list[str]:
+    """Return what is wrong with the options ``--margin`` and ``--alpha`` of a test."""
+    faults: list[str] = []
+    most = HALF if math.isfinite(metric.highest) else math.inf
+    if not 0 < margin < most:
+        faults.append(f"--margin {margin:g}: {_expect_drop(margin, most, '0.02')}")
+    if not 0 < alpha < 0.5:
+        faults.append(f"--alpha {alpha:g}: expected a share above 0 and below 0.5, such as 0.05")
+    return faults
+
+
 def _expect_drop(value: float, most: float, example: str) -> str:
     """Return what is expected of a margin, with how to write ``value`` points."""
     below = f" and below {most:g}" if math.isfinite(most) else ""
     points = f"; for {value:g} points write {value:g}pt or {value / 100:g}" if value >= most else ""
-    return f"expected a drop above 0{below}, such as {example}{points}"
+    return f"expected a number above 0{below}, such as {example}{points}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -200,7 +200,7 @@ def encodings(draw: random.Random, stock: Stock) -> None:
         *(["leaderboard", "--runs-dir", "rows", "--columns", what] for what in ("cost", "groups", "soft")),
         *(["show", cell, "--runs-dir", "runs", *more] for more in ([], ["--json"])),
         ["compare", cell, cell, "--runs-dir", "runs"],
-        ["check", "--baseline", "base", "--runs-dir", "rows", "--margin", "0.9"],
+        ["check", "--baseline", "base", "--runs-dir", "rows", "--margin", "0.49"],
         *(["data", "status", "--data-dir", "data", *more] for more in ([], ["--json"])),
         *(["data", "list"], ["plugins", "list"], ["weights", "list"], ["cache", "status", "--json"]),
         ["show", draw_name(draw).replace("\0", "").lstrip("-") or "x", "--runs-dir", "runs"],
