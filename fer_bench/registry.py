@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar, cast
@@ -170,6 +170,25 @@ class Registry:
     def dataset(self, text: str) -> Component[DatasetSpec]:
         """Return the data set that ``text`` names, ``name[param=value,…]``."""
         return cast("Component[DatasetSpec]", self.find("dataset", text))
+
+    def datasets(self, texts: Iterable[str]) -> list[Component[DatasetSpec]]:
+        """Return several data sets as `dataset` does.
+
+        Raises:
+            FerBenchError: some cannot be used; all of them in one message, with what they have in common said once.
+        """
+        components: list[Component[DatasetSpec]] = []
+        faults: dict[str, list[str]] = {}
+        for text in dict.fromkeys(texts):
+            try:
+                components.append(self.dataset(text))
+            except FerBenchError as error:
+                what, _, rest = str(error).partition(". ")
+                faults.setdefault(rest, []).append(what)
+        if faults:
+            lines = [f"{'; '.join(what)}. {rest}" if rest else "; ".join(what) for rest, what in faults.items()]
+            raise FerBenchError("\n".join(lines))
+        return components
 
     def protocol(self, text: str, settings: Mapping[str, Any]) -> Component[ProtocolSpec]:
         """Return the protocol that ``text`` names, ``name[param=value,…]``.

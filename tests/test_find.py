@@ -13,6 +13,7 @@ from tiny_run import invoke
 
 from fer_bench.errors import FerBenchError
 from fer_bench.executors.removal import remove
+from fer_bench.registry import Registry
 from fer_bench.results.find import Filters, find_cells, find_row
 from fer_bench.results.store import Store
 
@@ -113,3 +114,13 @@ def test_links_are_removed_and_not_what_they_point_to(store, tmp_path):
     assert (kept / "file").exists()
     assert not one.folder.exists()
     assert not one.folder.is_symlink()
+
+
+def test_unknown_data_sets_are_one_message(site):
+    names = [f"x{number}" for number in range(9)]
+    registry = Registry.load()
+    with pytest.raises(FerBenchError) as raised:
+        registry.datasets([*names, "x0"])
+    message = str(raised.value)
+    assert says(message, *(f"'{name}'" for name in names))
+    assert len(message.splitlines()) == 1

@@ -75,7 +75,7 @@ def list_datasets(
         if isinstance(spec, DatasetSpec)
     ]
     if datasets:
-        wanted = [registry.dataset(name).spec for name in datasets]
+        wanted = [dataset.spec for dataset in registry.datasets(datasets)]
         known = [entry for spec in wanted for entry in known if entry[2] is spec]
     rows = [describe(name, package, spec) for name, package, spec in known]
     if as_json:
@@ -99,7 +99,7 @@ def status(
     check_data_dir(data_dir)
     registry = Registry.load()
     names = datasets or [name for name, _, _ in registry.specs("dataset")]
-    rows = [_status(registry.dataset(name), data_dir) for name in names]
+    rows = [_status(dataset, data_dir) for dataset in registry.datasets(names)]
     if as_json:
         print_json(rows)
         return

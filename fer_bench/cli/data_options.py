@@ -38,7 +38,7 @@ def each(names: list[str], work: Callable[[Component[DatasetSpec]], None]) -> No
     from fer_bench.registry import Registry
 
     registry = Registry.load()
-    datasets = [registry.dataset(name) for name in names]
+    datasets = registry.datasets(names)
     errors: list[FerBenchError] = []
     for dataset in datasets:
         try:

@@ -118,8 +118,7 @@ def expand(
     # Cheap faults come before slow work: names first, then data.
     for config in runs:
         protocols.find(config, registry)
-        for text in (*config.datasets, *config.train_on, *config.train_with):
-            registry.dataset(text)
+        registry.datasets((*config.datasets, *config.train_on, *config.train_with))
     check_backend()
     methods = [_methods(config, registry, cache_dir) for config in runs]
     views: dict[tuple[Any, ...], View] = {}

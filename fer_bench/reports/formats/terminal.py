@@ -50,7 +50,7 @@ def write(tables: Sequence[Table], width: int | None = None, encoding: str = "ut
             form, left_out = _fit(table, console.width, text)
             console.print(form)
             if left_out:
-                console.print(text(f"A wider terminal shows: {', '.join(left_out)}."))
+                console.print(text(f"Left out at this width: {', '.join(left_out)}."))
         for note in table.notes:
             console.print(text(note))
     assert isinstance(console.file, io.StringIO)
