@@ -11,7 +11,8 @@ import pytest
 from drawn_predictions import draw
 from scipy import stats
 
-from fer_bench.evaluation.difference import compare_estimates, weigh_equivalence
+from fer_bench.evaluation.difference import Difference, compare_estimates
+from fer_bench.evaluation.equivalence import weigh_behind, weigh_equivalence
 from fer_bench.evaluation.estimate import Estimate, measure, measure_parts
 from fer_bench.evaluation.family import adjust_steps
 from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate
@@ -160,13 +161,42 @@ def test_methods_of_other_units_are_refused():
         weigh_equivalence(compare_estimates(runs(range(9)), runs(range(8))), -1)
 
 
-def test_equivalence_is_the_tail_of_students_distribution():
-    found = compare_estimates(runs(range(10), range(10)), runs(range(16), range(12)))
-    weighed = weigh_equivalence(found, 0.05)
-    error = found.error
-    assert weighed.more == pytest.approx(stats.t.sf((0.05 - 0.2) / error, found.df))
-    assert weighed.less == pytest.approx(stats.t.cdf((-0.05 - 0.2) / error, found.df))
-    assert weighed.less + weighed.same + weighed.more == pytest.approx(1)
+@pytest.mark.parametrize(("value", "error"), [(0.04, 0.02), (-0.01, 0.02), (0.08, 0.02)])
+def test_equivalence_is_what_drawing_from_the_prior_gives(value, error):
+    """Draw the share of noise, then the true difference, and weigh each draw by the difference that was seen."""
+    rng = np.random.default_rng(0)
+    noise = rng.uniform(size=400_000)
+    true = rng.normal(0, np.sqrt(error**2 * (1 - noise) / noise))
+    weights = stats.norm.pdf(value, true, error) / 400_000
+    expected = [weights[inside].sum() / weights.sum() for inside in (true < -0.01, abs(true) <= 0.01, true > 0.01)]
+    found = weigh_equivalence(difference(value, error), 0.01)
+    assert (found.less, found.same, found.more) == pytest.approx(expected, abs=0.01)
+    assert weigh_behind(np.array([0.5 + value, 0.5]), [difference(value, error)], 0.01) == pytest.approx([found.more])
+
+
+def test_rows_without_noise_are_behind_by_what_was_seen():
+    assert weigh_behind(np.array([0.5]), [], 0.01) == []
+    scores = np.array([0.6, 0.5, 0.595])
+    assert weigh_behind(scores, [difference(0.1, 0.0), difference(0.005, 0.0)], 0.01) == [1, 0]
+    mixed = weigh_behind(scores, [difference(0.1, 0.0), difference(0.005, 0.02)], 0.01)
+    assert mixed[0] == 1
+    assert 0 < mixed[1] < 0.5
+    far = weigh_behind(np.array([0.9, 0.1, 0.1]), [difference(0.8, 1e-4), difference(0.8, 1e-4)], 0.01)
+    assert far == pytest.approx([1, 1])
+
+
+def test_of_many_rows_alike_less_is_said_than_of_two():
+    """The first of ten is ahead by luck: what is 0.03 behind it is less surely worse than it is of two rows."""
+    two = weigh_behind(np.array([0.53, 0.5]), [difference(0.03, 0.02)], 0.01)
+    many = weigh_behind(np.array([0.53, *np.linspace(0.49, 0.51, 9)]), [difference(0.03, 0.02)] * 9, 0.01)
+    assert many[0] < two[0] < stats.norm.cdf(1), "of a flat prior"
+
+
+def difference(value: float, error: float) -> Difference:
+    return Difference(
+        value=value, low=0, high=0, level=0.95, p_value=1, unit_error=error, seed_error=None, df=1e6, units=99, seeds=1,
+        test="sign flips",
+    )  # fmt: skip
 
 
 def test_metrics_that_are_computed_anew_are_tested_too():

@@ -161,3 +161,30 @@ def test_names_become_the_places_that_pandas_gives_them(names):
     assert codes.dtype == np.int64
     np.testing.assert_array_equal(codes, expected_codes)
     assert distinct == expected.tolist()
+
+
+# Degrees of freedom
+
+
+def test_units_that_hold_most_images_leave_few_degrees_of_freedom():
+    """Weights of the UAR by hand: over classes, (images of the unit / of the class)² recall (1 - recall).
+
+    Of class 0 three people have 4, 2 and 2 images, half of them right; all 4 of class 1 are of one, 3 of them right.
+    """
+    true, units = np.array([0] * 8 + [1] * 4), np.array([0, 0, 0, 0, 1, 1, 2, 2, 0, 0, 0, 0])
+    named = np.array([0, 0, 1, 1, 0, 1, 0, 1, 1, 1, 1, 0])
+    weights = np.array([16, 4, 4]) / 64 * 1 / 4 + np.array([1, 0, 0]) * 3 / 16
+    found = measure(STANDARD["uar"], true, np.eye(2)[named], units=units)
+    assert found.unit_freedom == pytest.approx(weights.sum() ** 2 / (weights**2).sum())
+    # A mean of samples weighs people by their images: 8, 2 and 2 of 12.
+    mean = measure(STANDARD["nll"], true, np.full((12, 2), 0.5), units=units)
+    assert mean.unit_freedom == pytest.approx(72**2 / (64**2 + 4**2 + 4**2))
+
+
+def test_units_of_one_size_leave_one_degree_less_than_there_are():
+    true, units = np.tile(np.arange(4), 10), np.repeat(np.arange(10), 4)
+    rng = np.random.default_rng(0)
+    found = measure(STANDARD["accuracy"], true, rng.dirichlet(np.ones(4), size=40), units=units)
+    perfect = measure(STANDARD["uar"], true, np.eye(4)[true], units=units)
+    assert (found.unit_freedom, perfect.unit_freedom) == pytest.approx((9, 9))
+    assert measure(STANDARD["uar"], true, np.eye(4)[true], units=np.zeros(40, int)).unit_freedom == 1

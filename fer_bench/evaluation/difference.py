@@ -53,21 +53,6 @@ class Difference:
         return self.p_value <= 1 - self.level
 
 
-@dataclass(frozen=True, kw_only=True)
-class Equivalence:
-    """How probable it is that two methods differ by more than a margin.
-
-    Attributes:
-        less: probability that second minus first is below -rope; likewise ``same``, within rope, and ``more``.
-        rope: half the width of the region of practical equivalence, in the metric's unit.
-    """
-
-    less: float
-    same: float
-    more: float
-    rope: float
-
-
 def compare_estimates(first: Estimate, second: Estimate, *, level: float = 0.95) -> Difference:
     """Return the difference of two methods that tested the same units.
 
@@ -124,30 +109,6 @@ def compare_estimates(first: Estimate, second: Estimate, *, level: float = 0.95)
         seeds=max(len(first.seeds), len(second.seeds)),
         test="two variances" if by_seeds else "sign flips",
     )
-
-
-def weigh_equivalence(difference: Difference, rope: float) -> Equivalence:
-    """Return how probable it is that the difference lies below, within and above a region of practical equivalence.
-
-    The posterior under a flat prior: Student's distribution around the difference, scaled by its standard error
-    (A. Benavoli, G. Corani, J. Demšar and M. Zaffalon, "Time for a change: a tutorial for comparing multiple
-    classifiers through Bayesian analysis", JMLR 18, 2017, section 4).
-
-    Args:
-        difference: as ``compare_estimates`` returns it.
-        rope: from 0, in the metric's unit: differences up to it do not matter.
-
-    Raises:
-        ValueError: rope is negative or not finite.
-    """
-    if not (rope >= 0 and math.isfinite(rope)):
-        raise ValueError(f"rope is {rope}; expected a number from 0, such as 0.01 (one point)")
-    if difference.error == 0:
-        less, more = float(difference.value < -rope), float(difference.value > rope)
-    else:
-        below, above = (-rope - difference.value) / difference.error, (rope - difference.value) / difference.error
-        less, more = float(special.stdtr(difference.df, below)), float(special.stdtr(difference.df, -above))
-    return Equivalence(less=less, same=max(0.0, 1 - less - more), more=more, rope=rope)
 
 
 def _seed_terms(first: Estimate, second: Estimate) -> list[tuple[float, int]] | None:

@@ -14,6 +14,7 @@ from fer_bench.arrays import Array
 from fer_bench.evaluation.checks import check_predictions
 from fer_bench.evaluation.classification import read_answers
 from fer_bench.evaluation.extra import NOTHING, Extra
+from fer_bench.evaluation.freedom import count_freedom
 from fer_bench.evaluation.influence import measure_influence, measure_slope
 from fer_bench.evaluation.metrics import Metric, score_seeds
 
@@ -61,6 +62,11 @@ class Estimate:
     def unit_variance(self) -> float | None:
         """Variance of ``value`` over draws of n units, given what was trained; None of one unit, which shows none."""
         return float((self.influence**2).sum()) * self.n / (self.n - 1) if self.n > 1 else None
+
+    @property
+    def unit_freedom(self) -> float:
+        """Degrees of freedom of ``unit_variance``, see ``count_freedom``."""
+        return count_freedom(self.metric, self.tables, self.shares)
 
     @property
     def series(self) -> Array:

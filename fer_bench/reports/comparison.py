@@ -10,7 +10,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from fer_bench.evaluation.difference import compare_estimates, weigh_equivalence
+from fer_bench.evaluation.difference import compare_estimates
+from fer_bench.evaluation.equivalence import weigh_behind
 from fer_bench.evaluation.estimate import Estimate, measure
 from fer_bench.evaluation.extra import NOTHING, Extra
 from fer_bench.evaluation.family import adjust_steps
@@ -131,15 +132,18 @@ def rank(
         better = (scores > floor.value) == up
         above = [bool(better[index] and p <= ALPHA) for index, p in enumerate(against.tolist())]
     leader = estimates[int(np.argmax(scores if up else -scores))]
+    others = [place for place, one in enumerate(estimates) if one is not leader]
+    paired = [(estimates[place], leader) if up else (leader, estimates[place]) for place in others]
+    chances = weigh_behind(scores, [compare_estimates(*pair) for pair in paired], rope)
+    behind = dict(zip(others, chances, strict=True))
     tiers = find_tiers(scores, p_values, higher_is_better=up, alpha=ALPHA)
     names = name_tiers(tiers, len(members))
     ranks = find_rank_intervals(scores, p_values, higher_is_better=up, alpha=ALPHA)
     for place, index in enumerate(members):
-        weighed = weigh_equivalence(compare_estimates(leader, estimates[place]), rope)
         standings[index] = Standing(
             tier=names[place],
             ranks=ranks[place],
-            behind=0.0 if estimates[place] is leader else weighed.less if up else weighed.more,
+            behind=behind.get(place, 0.0),
             rope=rope,
             above_baseline=above[place],
         )

@@ -11,7 +11,8 @@ import numpy as np
 from fer_bench.arrays import Array
 from fer_bench.errors import PluginError
 from fer_bench.evaluation.classification import measure_hits
-from fer_bench.evaluation.difference import Difference, Equivalence, compare_estimates, weigh_equivalence
+from fer_bench.evaluation.difference import Difference, compare_estimates
+from fer_bench.evaluation.equivalence import Equivalence, weigh_equivalence
 from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.evaluation.paired import McNemarTest, mcnemar_test
 from fer_bench.reports.comparison import measure_row
