@@ -1,4 +1,7 @@
-"""Trained models: what is kept of a cell predicts what the cell predicted, and foreign or damaged files say so."""
+"""Trained models: what is kept of a cell predicts what the cell predicted, and foreign or damaged files say so.
+
+The commands are those of docs/models.md and of README.md, on small data.
+"""
 
 from __future__ import annotations
 
