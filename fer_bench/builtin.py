@@ -88,12 +88,14 @@ def fer_bench_executors() -> list[ExecutorSpec]:
             name="dask",
             summary="workers of a Dask cluster; needs fer-bench[cluster]",
             execute="fer_bench.executors.dask_cluster:execute",
+            stages=True,
             params=DaskParams,
         ),
         ExecutorSpec(
             name="slurm",
             summary="jobs of Slurm; needs fer-bench[cluster]",
             execute="fer_bench.executors.slurm:execute",
+            stages=True,
             params=SlurmParams,
         ),
     ]

@@ -21,6 +21,9 @@ FaceCrop = Literal["none", "align", "box"]
 Missed = Literal["error", "exclude"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
+PLACED = frozenset({"runs_dir", "data_dir", "cache_dir", "executor", "keep", "stage"})
+"""Settings of a run that say where and how it happens, and decide no result."""
+
 
 def _path(value: object) -> object:
     try:
@@ -117,6 +120,14 @@ class RunConfig(BaseModel):
         ),
         Option(group="Grid"),
     ] = "none"
+    stage: Annotated[
+        bool,
+        Field(
+            description="Copy data and cached outputs to workers of dask or slurm that share no folders with this "
+            "machine, and bring cells back."
+        ),
+        Option(group="Grid"),
+    ] = False
     protocol: Annotated[
         str,
         Field(
@@ -286,7 +297,7 @@ class RunConfig(BaseModel):
         made: list[Self] = []
         faults: list[str] = []
         for number, entry in enumerate(entries, 1):
-            placed = sorted({"runs_dir", "data_dir", "cache_dir", "executor", "keep"} & set(entry))
+            placed = sorted(PLACED & set(entry))
             faults += [f"run {number}: {key!r} is the same for all runs; move it to the top" for key in placed]
             try:
                 made.append(cls._check({**values, **entry}, overrides, file))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -175,23 +176,32 @@ def test_without_dask_the_extra_is_named(monkeypatch):
     assert says(str(error.value), "fer-bench[cluster]")
 
 
-@pytest.fixture
-def cluster(tiny):
-    """A scheduler and two workers on loopback; gives the file of the scheduler."""
+@contextmanager
+def dask_on_loopback(tiny, workers):
+    """Run a scheduler and workers on loopback, each with variables of its own; gives the file of the scheduler."""
     pytest.importorskip("distributed")
     env = {**os.environ, "PYTHONPATH": str(tiny / "site"), "FER_BENCH_PLUGINS": "tiny", "TINY_SLEEP": "3"}
     file = tiny / "scheduler.json"
     where = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file)]
-    commands = [[sys.executable, "-m", "dask", "scheduler", "--port", "0", *where]]
-    commands += [[sys.executable, "-m", "dask", "worker", "--nthreads", "1", "--memory-limit", "0", *where]] * 2
-    log = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": env, "cwd": tiny}
-    started = [subprocess.Popen(command, **log) for command in commands]
-    yield file
-    for process in started:
-        alive = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-        for each in reversed(alive):
-            each.kill()
-        process.wait()
+    commands = [([sys.executable, "-m", "dask", "scheduler", "--port", "0", *where], {})]
+    worker = [sys.executable, "-m", "dask", "worker", "--nthreads", "1", "--memory-limit", "0", *where]
+    commands += [(worker, own) for own in workers]
+    log = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tiny}
+    started = [subprocess.Popen(command, env=env | own, **log) for command, own in commands]
+    try:
+        yield file
+    finally:
+        for process in started:
+            alive = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            for each in reversed(alive):
+                each.kill()
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tiny):
+    with dask_on_loopback(tiny, [{}, {}]) as file:
+        yield file
 
 
 def of_workers(folder):
@@ -205,7 +215,7 @@ def of_workers(folder):
 
 @pytest.mark.slow
 def test_a_dask_cluster_loses_a_worker_and_the_driver_and_ends_in_the_same_bytes(tiny, cluster):
-    run = [*GRID, "--executor", f"dask[scheduler={cluster},workers=2]", "--runs-dir", "shared"]
+    run = [*GRID, "--executor", f"dask[scheduler={cluster},workers=2,wait=120]", "--runs-dir", "shared"]
     driver = start(tiny, *run)
     wait_for(lambda: holders(tiny / "shared") or driver.poll() is not None)
     holder = psutil.Process(holders(tiny / "shared")[0])

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from fer_bench.arrays import Array
 from fer_bench.audit.clusters import duplicate_clusters
-from fer_bench.config import RunConfig
+from fer_bench.config import PLACED, RunConfig
 from fer_bench.data.prepare import prepare
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.executors.notes import notes_on_backbone, notes_on_splits, notes_on_task
@@ -354,7 +354,7 @@ def config_of(config: RunConfig, texts: Mapping[str, str], training: tuple[int, 
         training: seed of the folds and seed of the cell.
         precision: ``float32`` or ``bfloat16``, what ``auto`` came to.
     """
-    settings = config.model_dump(mode="json", exclude={"runs_dir", "data_dir", "cache_dir", "executor", "keep"})
+    settings = config.model_dump(mode="json", exclude=set(PLACED))
     settings |= {name: [text] for name, text in texts.items()}
     components = {name: [anonymise_component(text) for text in settings[name] or ()] for name in COMPONENTS}
     protocol = anonymise_component(config.protocol)

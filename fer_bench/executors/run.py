@@ -46,6 +46,11 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
     """
     settings = runs[0]
     executor = registry.executor(settings.executor)
+    if settings.stage and not executor.spec.stages:
+        raise FerBenchError(
+            f"--stage copies files to other machines, and the executor {str(executor)!r} uses the folders of this one. "
+            "Leave --stage out, or name dask[scheduler=…] or slurm[…] with --executor."
+        )
     if executor.spec.name != "local":
         # The driver computes nothing: the memory of a GPU is for its workers, several of which may share one.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

@@ -17,6 +17,7 @@ from typing import Any
 
 from fer_bench.builtin import SlurmParams
 from fer_bench.errors import FerBenchError
+from fer_bench.executors import staging
 from fer_bench.executors.dask_cluster import hand_out
 from fer_bench.executors.work import Work
 from fer_bench.results.store import cannot_write
@@ -47,16 +48,19 @@ def execute(params: SlurmParams, work: Work) -> None:
         folder.mkdir(parents=True, mode=0o700)
     except OSError as error:
         raise cannot_write(work.store.runs_dir, error) from None
-    useful = False
+    unfinished = False
     try:
         with _cluster(params, folder) as (cluster, client):
             _try(cluster.job_script(), folder)
-            useful = True
             cluster.adapt(minimum_jobs=params.workers, maximum_jobs=params.workers, interval=f"{CHECK_S}s")
             work.reporter.say(f"{params.workers} jobs are handed to Slurm; their logs are in {folder}")
-            hand_out(client, work, params.workers, {}, _Watch(work))
+            if work.staged:
+                staging.hand_out(client, work, _Watch(work))
+            else:
+                hand_out(client, work, params.workers, {}, _Watch(work))
+            unfinished = work.left > 0
     finally:
-        if not (useful and work.left):
+        if not unfinished:
             shutil.rmtree(folder, ignore_errors=True)
         for file in folder.glob("*.pem"):
             file.unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,11 @@ class Work:
         """The executor as the user typed it, without what is private; nothing for a replay."""
         return anonymise_component(self.runs[0].executor) if self.runs else ""
 
+    @property
+    def staged(self) -> bool:
+        """Whether workers share no folder with this process."""
+        return bool(self.runs) and self.runs[0].stage
+
     def begin(self) -> None:
         """Tell that it begins.
 
@@ -129,16 +135,29 @@ class Work:
         """How many cells were not counted yet."""
         return len(self._left)
 
-    def describe(self) -> str:
-        """Return what `fer_bench.executors.worker.do` takes: settings, versions, and a hash of all cells."""
+    def describe(self, share: Sequence[str] = ()) -> str:
+        """Return what `fer_bench.executors.worker.do` takes: settings, versions, and a hash of all cells.
+
+        Args:
+            share: ids of the cells that a worker does which shares no folder with this process; none means all, with
+                the folders of this process.
+        """
+        folders = [] if share else [self.store.runs_dir, *_folders(self.runs[0])]
         return json.dumps(
             {
                 "runs": [run.model_dump(mode="json") for run in self.runs],
-                "folders": [str(folder.absolute()) for folder in (self.store.runs_dir, *_folders(self.runs[0]))],
+                "folders": [str(folder.absolute()) for folder in folders],
+                "share": [*share],
                 "versions": versions(self.plugins),
                 "cells": digest_of(self.grid),
             }
         )
+
+    def narrow(self, share: AbstractSet[str]) -> list[str]:
+        """Leave all cells but some to others; return the ids of those of them that are stored already."""
+        self.pending = [job for job in self.pending if job.cell.id in share]
+        self._left = {job.cell.id: job for job in self.pending}
+        return sorted(share - self._left.keys())
 
     def hear(self, worker: int, message: Mapping[str, Any]) -> None:
         """Show what a worker tells.

@@ -18,7 +18,7 @@ from typing import Any
 
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError, bullet_list
-from fer_bench.executors import local
+from fer_bench.executors import copies, local
 from fer_bench.executors.grid import Grid, expand
 from fer_bench.executors.work import Work, digest_of, versions
 from fer_bench.registry import Registry
@@ -47,13 +47,15 @@ def do(description: str, tell: Tell) -> None:
     asked = json.loads(description)
     registry = _registry()
     _check_versions(asked["versions"], versions(registry.plugins))
-    runs_dir, data_dir, cache_dir = asked["folders"]
+    runs_dir, data_dir, cache_dir = asked["folders"] or map(str, copies.folders())
     folders = {"runs_dir": runs_dir, "data_dir": data_dir, "cache_dir": cache_dir}
     runs = [RunConfig.build(None, {**run, **folders}) for run in asked["runs"]]
     reporter = _Messenger(tell)
     grid = expand(runs, registry, runs[0].data_folder, runs[0].cache_folder, reporter)
     _check_cells(grid, asked["cells"])
     work = Work(grid, Store(runs[0].runs_dir), runs[0].cache_folder, registry.plugins, reporter, runs)
+    for cell_id in work.narrow(set(asked["share"])) if asked["share"] else ():
+        tell({"cell": cell_id})
     local.execute(Params(), work)
 
 

@@ -19,6 +19,8 @@ from fer_bench.errors import FerBenchError
 from fer_bench.faces.detector import BATCH, Detector, Face
 from fer_bench.faces.parameters import Detection
 
+FOLDER = "faces"
+"""Name of the folder of what was found in the user's cache folder."""
 LARGEST = 1 << 30
 """Bytes of a file of faces, which is read whole: some ten million images."""
 
@@ -117,7 +119,7 @@ def _look(
 
 def _file(cache_dir: Path, dataset: str, detection: Detection) -> Path:
     text = json.dumps({"dataset": dataset, "detection": detection.identity()}, sort_keys=True)
-    return cache_dir / "faces" / f"{hashlib.sha256(text.encode()).hexdigest()}.faces"
+    return cache_dir / FOLDER / f"{hashlib.sha256(text.encode()).hexdigest()}.faces"
 
 
 def _load(file: Path) -> dict[str, Face | None]:

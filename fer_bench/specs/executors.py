@@ -20,10 +20,12 @@ class ExecutorSpec:
         name: lower-case letters, digits and single hyphens.
         summary: one line.
         execute: reference to the function above.
+        stages: whether it obeys ``--stage``: its workers may share no folders with the driver.
         params: parameters with defaults; recorded with a cell, and no part of its identity.
     """
 
     name: str
     summary: str
     execute: str
+    stages: bool = False
     params: type[Params] = Params
