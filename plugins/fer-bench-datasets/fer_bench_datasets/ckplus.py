@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fer_bench.data.builder import Faults
+from fer_bench.data.place import PARTS
 from fer_bench.specs import Sample
 
-from .class_folders import PARTS, is_ignored, joined_parts, list_classes, list_pictures, spelling_of
+from .class_folders import is_ignored, joined_parts, list_classes, list_pictures, spelling_of
 from .facts import CKPLUS_CSV_LABELS, CKPLUS_LABELS, ckplus_counts
 from .layout import Layout, LayoutBuilder, LayoutSource
 from .params import SequenceParams

@@ -7,11 +7,12 @@ from pathlib import Path, PurePath
 
 from fer_bench.data.builder import Faults, FerBuilder
 from fer_bench.data.files import DataFolder
+from fer_bench.data.place import PARTS
 from fer_bench.errors import DataError
 from fer_bench.labels import class_of
 from fer_bench.specs import DatasetParams, DatasetSpec, Sample
 
-from .class_folders import PARTS, Spelling, read_classes
+from .class_folders import Spelling, read_classes
 from .folder_hints import Entries, explain
 from .identities import by_name, by_table
 from .layout import LayoutSource

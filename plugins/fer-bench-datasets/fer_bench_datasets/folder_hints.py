@@ -11,9 +11,10 @@ from typing import Self
 
 from fer_bench.brackets import write
 from fer_bench.data.images import is_picture
+from fer_bench.data.place import PARTS
 from fer_bench.labels import canonical
 
-from .class_folders import PARTS, is_ignored
+from .class_folders import is_ignored
 from .params import FolderParams
 
 DEPTH, FOLDERS = 6, 2000

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fer_bench.data.builder import Faults
+from fer_bench.data.images import SUFFIXES
 from fer_bench.errors import did_you_mean
 from fer_bench.specs import Sample
 
-from .class_folders import SUFFIXES, is_ignored
+from .class_folders import is_ignored
 from .facts import JAFFE_CODES
 from .layout import Layout, LayoutBuilder, LayoutSource
 

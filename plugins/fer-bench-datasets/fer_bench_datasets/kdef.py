@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fer_bench.data.builder import Faults
+from fer_bench.data.images import SUFFIXES
 from fer_bench.errors import did_you_mean
 from fer_bench.specs import Sample
 
-from .class_folders import SUFFIXES, is_ignored
+from .class_folders import is_ignored
 from .facts import KDEF_ANGLES, KDEF_CODES, kdef_counts
 from .layout import Layout, LayoutBuilder, LayoutSource
 from .params import KdefParams
