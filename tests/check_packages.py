@@ -1,5 +1,8 @@
 """Build the core and every plugin, look into the wheels, and run the demo from them in an empty environment.
 
+The packages that ``fer-bench new`` writes, and that of the tutorial, are installed with what they declare alone, beside
+the core, and tested.
+
     tox run -e packages
     tox run -e packages -- --tag v0.1.0 --output dist    # a release: refuses other versions, keeps the files
 
@@ -21,6 +24,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+KINDS = ("backbone", "dataset", "protocol", "strategy", "metric")
 DEMO = ["--backbone", "xception[input_size=71]", "--dataset", "synthetic[n=70]", "--folds", "2"]
 
 
@@ -46,10 +50,39 @@ def faults_of(wheel: Path) -> list[str]:
     return found
 
 
+def environment_in(folder: Path) -> dict[str, str]:
+    """Return the variables of a process that keeps data and caches in ``folder`` and knows nothing of the tree."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "FER_BENCH"))}
+    return kept | {"FER_BENCH_DATA_DIR": str(folder / "data"), "FER_BENCH_CACHE_DIR": str(folder / "cache")}
+
+
+def new_environment(folder: Path, wheels: list[Path]) -> Path:
+    """Install wheels into an empty environment; return its Python."""
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    subprocess.run([str(python), "-m", "pip", "install", "--quiet", *map(str, wheels)], check=True)
+    return python
+
+
+def check_new_packages(core: Path, folder: Path) -> None:
+    """Install and test a new package of every kind, and the tutorial's, with the core and what they declare alone."""
+    folder.mkdir()
+    python, environment = new_environment(folder / "venv", [core]), environment_in(folder)
+    packages = [Path(shutil.copytree(ROOT / "docs" / "tutorial" / "fer-bench-edges", folder / "fer-bench-edges"))]
+    for kind in KINDS:
+        subprocess.run(
+            [str(python.with_name("fer-bench")), "new", kind, f"my-{kind}"], check=True, cwd=folder, env=environment
+        )
+        packages.append(folder / f"fer-bench-my-{kind}")
+    for package in packages:
+        # As their READMEs say; pip of Debian 12 knows no dependency groups.
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-e", ".[test]"], check=True, cwd=package)
+        subprocess.run([str(python), "-m", "pytest", "-q"], check=True, cwd=package, env=environment)
+
+
 def run_demo(python: Path, folder: Path) -> None:
     """Run the demo outside of the tree, and look at the leaderboard."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "FER_BENCH"))}
-    environment |= {"FER_BENCH_DATA_DIR": str(folder / "data"), "FER_BENCH_CACHE_DIR": str(folder / "cache")}
+    environment = environment_in(folder)
 
     def fer_bench(*arguments: str) -> str:
         command = [str(python.with_name("fer-bench")), *arguments]
@@ -86,11 +119,9 @@ def main() -> None:
         subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *files], check=True)
         if faults := [fault for wheel in wheels for fault in faults_of(wheel)]:
             raise SystemExit("\n".join(faults))
-        venv.create(folder / "venv", with_pip=True)
-        python = folder / "venv" / "bin" / "python"
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *map(str, wheels)], check=True)
         (folder / "empty").mkdir()
-        run_demo(python, folder / "empty")
+        run_demo(new_environment(folder / "venv", wheels), folder / "empty")
+        check_new_packages(wheels[0], folder / "new")
         if options.output:
             shutil.copytree(folder / "dist", options.output, dirs_exist_ok=True)
 
