@@ -7,7 +7,9 @@ import json
 import pytest
 from messages import says
 from tiny_run import BASE, invoke
+from typer.testing import CliRunner
 
+from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
 
 
@@ -44,3 +46,10 @@ def test_plan_counts_what_each_strategy_needs(tiny):
     assert forecast["training"] == [
         {"strategy": "steps", "phase": phase, "from": "the image", "samples": 1440} for phase in ("first", "second")
     ]
+
+
+def test_without_a_data_set_the_first_line_says_that_faces_are_drawn(tiny):
+    words = ["plan", "--backbone", "net", "--strategy", "no-such"]
+    first = CliRunner().invoke(app, words).stderr.splitlines()[0]
+    assert says(first, "--dataset", "drawn", "--dataset 'folder[path=")
+    assert "drawn" not in CliRunner().invoke(app, [*words, "--dataset", "squares"]).stderr

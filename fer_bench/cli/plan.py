@@ -56,7 +56,8 @@ def plan(
         print_json(forecast.record())
         return
     boards = itertools.groupby(forecast.rows, key=lambda row: (row.dataset, row.protocol))
-    tables = [tabulate(list(rows), FIELDS, f"{dataset}: {protocol}") for (dataset, protocol), rows in boards]
+    fields = FIELDS if any(row.others for row in forecast.rows) else FIELDS[:-1]
+    tables = [tabulate(list(rows), fields, f"{dataset}: {protocol}") for (dataset, protocol), rows in boards]
     notes = (*grid.notes, *forecast.lines(), *describe_resolution(grid))
     print_tables(*tables[:-1], replace(tables[-1], notes=notes))
 

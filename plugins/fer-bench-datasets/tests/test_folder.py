@@ -12,8 +12,12 @@ from messages import says
 from fer_bench.config import RunConfig
 from fer_bench.data.prepare import prepare
 from fer_bench.errors import DataError, FerBenchError
+from fer_bench.executors.notes import notes_on_task
 from fer_bench.executors.trust import reaches
 from fer_bench.registry import Registry
+from fer_bench.tasks.protocols import choose, split
+from fer_bench.tasks.task import Task
+from fer_bench.tasks.view import select
 from fer_bench.testing.layouts.drawing import save_face, write_text
 
 
@@ -303,6 +307,15 @@ def test_identity_is_content_and_the_name_of_the_folder(component, read, faces, 
     assert str(dataset) == "folder[path=faces]"
     assert dataset.identity()["params"]["path"] == "faces"
     assert read(r",subject=^(P\d+)_").fingerprint != first.fingerprint
+
+
+def test_a_run_counts_images_without_a_subject(component, faces, tmp_path):
+    dataset = component(rf"folder[path={faces},subject='(P\d+)_[01]']")
+    task = Task((select(dataset, prepare(dataset, tmp_path), None, "native"),))
+    config, registry = RunConfig(folds=2, protocol="group-kfold"), Registry.load()
+    protocol, why = choose(config, task, registry)
+    note = notes_on_task(task, split(protocol, task, config, 0), why)[0]
+    assert says(note, "folder[path=faces", "12 images", "6 images", "no subject")
 
 
 def test_a_strangers_cell_opens_no_folder_unasked(faces):
