@@ -8,11 +8,9 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -21,18 +19,17 @@ from simulated_claim import Claim
 from simulated_gate import gate_claims
 from simulated_learner import Learner
 from simulated_people import Faces
+from simulated_power import power_claims
 
 from fer_bench.evaluation.across import compare_across, make_block
 from fer_bench.evaluation.difference import compare_estimates
-from fer_bench.evaluation.estimate import Estimate, measure
+from fer_bench.evaluation.estimate import measure
 from fer_bench.evaluation.family import adjust_steps
 from fer_bench.evaluation.folds import friedman_test
 from fer_bench.evaluation.intervals import bootstrap_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.evaluation.noninferiority import judge_estimates
-from fer_bench.evaluation.power import Design, count_datasets, count_units
 from fer_bench.evaluation.ranking import find_rank_intervals
-from fer_bench.evaluation.variances import Variances, measure_variances
 
 PAGE = Path(__file__).parents[1] / "docs" / "statistics.md"
 BEGIN, END = "<!-- Written by tox run -e simulate. -->", "<!-- End of what tox run -e simulate writes. -->"
@@ -56,7 +53,7 @@ def claims() -> Iterator[Claim]:
     yield from _more_boards()
     yield from _intervals()
     yield from _algorithms()
-    yield from _power()
+    yield from power_claims()
     yield from _across()
     yield from gate_claims()
     for sets, methods in ((2, 3), (3, 4), (6, 4), (12, 6)):
@@ -255,47 +252,6 @@ def _algorithms() -> Iterator[Claim]:
         )  # fmt: skip
 
 
-@functools.cache
-def _truth(faces: Faces) -> tuple[float, Variances]:
-    """Return the true difference of the UAR of two methods, and what it varies by, from very many people."""
-    drawn = replace(faces, people=6000, seeds=20 if faces.noise else 1)
-    first, second = drawn.estimates(np.random.default_rng(11), STANDARD["uar"])
-    known = measure_variances([(first, second)], [drawn.people])
-    pilots = (faces.estimates(np.random.default_rng([12, index]), STANDARD["uar"]) for index in range(200))
-    return float(np.mean([other.value - one.value for one, other in pilots])), known
-
-
-def _power() -> Iterator[Claim]:
-    for gap, seeds, noise in ((0.8, 1, 0.0), (0.5, 1, 0.0), (1.2, 5, 0.2), (1.2, 10, 0.5)):
-        pilot = Faces(people=40, seeds=seeds, noise=noise, gaps=(0.0, gap))
-        setting = f"UAR, better by {gap} logits, {seeds} seed{'s' if seeds > 1 else ''}, training noise {noise:g}"
-
-        def told(rng: np.random.Generator, pilot: Faces = pilot) -> bool:
-            """Return whether as many people as it takes by the formula tell two methods apart."""
-            difference, known = _truth(pilot)
-            people = count_units(known, Design(units=2, seeds=pilot.seeds), difference)
-            assert people is not None, "enough people tell them apart"
-            return compare_estimates(*replace(pilot, people=people).estimates(rng, STANDARD["uar"])).differs
-
-        def enough(rng: np.random.Generator, pilot: Faces = pilot) -> bool:
-            """Return whether a pilot's upper limit is as many people as it truly takes."""
-            difference, known = _truth(pilot)
-            design = Design(units=2, seeds=pilot.seeds)
-            estimates = pilot.estimates(rng, STANDARD["uar"])
-            seen = measure_variances([(estimates[0], estimates[1])], [pilot.people]).raise_to_limits()
-            wanted, needed = (count_units(one, design, difference) for one in (seen, known))
-            return wanted is None or (needed is not None and wanted >= needed)
-
-        yield Claim(
-            name="power: the people that 80 % takes tell two methods apart", setting=setting,
-            promised=(0.75, 0.85), happens=told, draws=400,
-        )  # fmt: skip
-        yield Claim(
-            name="power: the upper limit from a pilot of 40 people is enough", setting=setting,
-            promised=(0.9, 1), happens=enough, draws=300,
-        )  # fmt: skip
-
-
 def _across() -> Iterator[Claim]:
     for sets, spread, seeds in ((2, 0.0, 1), (3, 0.5, 1), (5, 0.0, 1), (5, 0.5, 1), (5, 0.5, 3), (12, 0.5, 1)):
         setting = f"UAR, {sets} data sets of 20 people, differences of {spread:g} logits between sets, {seeds} seed"
@@ -312,34 +268,6 @@ def _across() -> Iterator[Claim]:
             name="across data sets: two methods without a mean difference differ",
             setting=setting + ("s" if seeds > 1 else ""), promised=(0, 0.05), happens=differ, draws=400,
         )  # fmt: skip
-
-    @functools.cache
-    def needed() -> int:
-        """Return how many data sets tell two methods apart in 80 %, by what 600 of them differ by."""
-        drawn = _draw_sets(np.random.default_rng(13), 600)
-        difference = float(np.mean([second.value - first.value for first, second in drawn]))
-        sets = count_datasets(measure_variances(drawn, [20] * len(drawn)), Design(units=20), difference)
-        assert sets is not None, "enough data sets tell them apart"
-        return sets
-
-    def told(rng: np.random.Generator) -> bool:
-        blocks = [make_block([pair]) for pair in _draw_sets(rng, needed())]
-        return compare_across(blocks, resamples=1000).p_value <= 0.05
-
-    yield Claim(
-        name="power: the data sets that 80 % takes tell two methods apart",
-        setting="UAR, data sets of 20 people, better by 0.7 logits, by 0.3 more or less between sets",
-        promised=(0.75, 0.85), happens=told, draws=300,
-    )  # fmt: skip
-
-
-def _draw_sets(rng: np.random.Generator, sets: int) -> list[tuple[Estimate, Estimate]]:
-    """Return the UAR of two methods on data sets between which their difference varies."""
-    pairs: list[tuple[Estimate, Estimate]] = []
-    for gap in rng.normal(0.7, 0.3, sets).tolist():
-        first, second = Faces(people=20, gaps=(0.0, gap)).estimates(rng, STANDARD["uar"])
-        pairs.append((first, second))
-    return pairs
 
 
 def write(page: Path, begins: Sequence[str] = (), processes: int = 2) -> list[str]:

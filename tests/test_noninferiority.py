@@ -21,24 +21,40 @@ def answer(rng, labels, right, classes):
     return np.where(right, labels, (labels + rng.integers(1, classes, len(labels))) % classes)
 
 
+def reach(own, alpha=0.05):
+    """Return by how many standard errors the lower bound lies below: Student's quantile for long tails and skewness."""
+    n = len(own)
+    kurtosis = max(7.0, 3 + stats.kurtosis(own, bias=False))
+    df = min(n - 1.0, 2 * n / (kurtosis - (n - 3) / (n - 1)))
+    t = stats.t.isf(alpha, df)
+    return t + max(1.0, -stats.skew(own)) * (1 + 2 * t**2) / (6 * np.sqrt(n))
+
+
 def test_accuracy_by_hand():
-    # 100 samples, 5 lost and 2 won: d = -0.03, variance of the mean (7 - 100 * 0.03 ** 2) / 99 / 100. Few changed, so
+    # 100 samples, 4 lost and 1 won: d = -0.03, variance of the mean (5 - 100 * 0.03 ** 2) / 99 / 100. Five changed, so
     # that the lower bound has the term of the rule of three, and losses are the long tail.
     true = np.zeros(100, int)
     first, second = np.zeros(100, int), np.zeros(100, int)
-    second[:5] = 1
-    first[5:7] = 1
+    second[:4] = 1
+    first[4] = 1
     found = noninferiority_test(ACCURACY, true, one_hot(first, 2), one_hot(second, 2), margin=0.05)
-    floor = (-np.log(0.05) / stats.norm.isf(0.05) / 100) ** 2
-    variance, t = (7 - 100 * 0.03**2) / 99 / 100, stats.t.isf(0.05, 99)
-    error, changes = np.sqrt(variance + floor), np.repeat([-1, 1, 0], [5, 2, 93])
-    skew = max(0, -stats.skew(changes)) * (1 + 2 * t**2) / 60
+    floor = -np.log(0.05) / 100
+    variance, quantile = (5 - 100 * 0.03**2) / 99 / 100, reach(np.repeat([-1, 1, 0], [4, 1, 95]) + 0.03)
     assert found.difference == pytest.approx(-0.03)
     assert found.standard_error == pytest.approx(np.sqrt(variance), rel=1e-6)
-    assert found.low == pytest.approx(-0.03 - (t + skew) * error)
-    # The largest difference that flips of 7 signs do not reject at 5 %: near that of the binomial distribution.
+    assert found.low == pytest.approx(-0.03 - np.hypot(quantile * np.sqrt(variance), floor))
+    # The largest difference that flips of 5 signs do not reject at 5 %: near that of the binomial distribution.
     assert 0 <= found.high <= 0.03
-    assert found.p_value == pytest.approx(stats.t.sf(0.02 / error, 99))
+    # With a sixth change nothing is unseen.
+    second[5] = 1
+    more = noninferiority_test(ACCURACY, true, one_hot(first, 2), one_hot(second, 2), margin=0.05)
+    quantile = reach(np.repeat([-1, 1, 0], [5, 1, 94]) + 0.04)
+    error = np.sqrt((6 - 100 * 0.04**2) / 99 / 100)
+    assert more.low == pytest.approx(-0.04 - quantile * error)
+    # p is alpha where the bound lies at the margin.
+    assert noninferiority_test(
+        ACCURACY, true, one_hot(first, 2), one_hot(second, 2), margin=-more.low
+    ).p_value == pytest.approx(0.05)
 
 
 def test_uar_by_hand():
@@ -51,8 +67,31 @@ def test_uar_by_hand():
     variance = (1 - 1 / 44) * (1 / 8) ** 2 * 44 / 43
     assert found.difference == pytest.approx(-1 / 8)
     assert found.standard_error == pytest.approx(np.sqrt(variance), rel=1e-4)
-    floor = -np.log(0.05) / stats.norm.isf(0.05) / 8  # a sample of class 0 counts 1/8
-    assert found.low < -1 / 8 - stats.t.isf(0.05, 43) * np.hypot(np.sqrt(variance), floor)
+    floor = -np.log(0.05) / 8  # a sample of class 0 counts 1/8
+    own = np.repeat([-1 / 8, 0], [1, 43]) + 1 / 8 / 44
+    assert found.low == pytest.approx(-1 / 8 - np.hypot(reach(own) * np.sqrt(variance), floor), rel=1e-4)
+
+
+def test_a_class_in_which_nothing_changed_has_a_term_of_its_own():
+    # Class 0: 10 samples, none changed; class 1: 90 samples, 8 lost and 8 won. One of class 0 moves UAR by 1/20.
+    true, first = np.repeat([0, 1], [10, 90]), np.repeat([0, 1], [10, 90])
+    second = true.copy()
+    second[10:18], first[18:26] = 0, 0
+    found = noninferiority_test(UAR, true, one_hot(first, 2), one_hot(second, 2))
+    own, floor = np.repeat([-1, 1, 0], [8, 8, 84]) / 180, -np.log(0.05) / 20
+    error = np.sqrt((own**2).sum() * 100 / 99)
+    assert (found.difference, found.low) == (
+        pytest.approx(0),
+        pytest.approx(-np.hypot(reach(own) * error, floor), rel=1e-4),
+    )
+
+
+def test_two_people_show_nothing_and_no_bound_leaves_the_range_of_the_metric():
+    true, people = np.arange(40) % 2, np.arange(40) // 20
+    second = np.where(np.arange(40) < 7, 1 - true, true)
+    found = noninferiority_test(UAR, true, one_hot(true, 2), one_hot(second, 2), people)
+    assert (found.verdict, found.low, found.high, found.detectable_drop) == ("UNDERPOWERED", -1, 1, np.inf)
+    assert 2 < found.units_needed[0] < found.units_needed[1]
 
 
 def test_the_standard_error_agrees_with_an_independent_jackknife():
@@ -102,7 +141,7 @@ def test_no_changed_answer_passes_only_where_a_drop_would_have_shown(n, verdict)
     found = noninferiority_test(ACCURACY, true, one_hot(true, 2), unsure)
     assert (found.verdict, found.identical, found.difference) == (verdict, False, 0.0)
     if n <= 400:
-        assert found.low == pytest.approx(np.log(0.05) / n, rel=0.06)
+        assert found.low == pytest.approx(np.log(0.05) / n, rel=1e-4)
 
 
 def test_samples_tested_under_several_seeds_are_not_more_samples():

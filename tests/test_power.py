@@ -24,6 +24,7 @@ from fer_bench.evaluation.variances import (
     limit_variance,
     measure_variances,
 )
+from fer_bench.executors.resolution import Board, describe_others
 from fer_bench.results.store import Store
 
 
@@ -146,7 +147,7 @@ def test_the_command_measures_two_rows_one_row_and_several_data_sets(store):
     runs = ("--runs-dir", store.runs_dir, "--format", "json")
     both = json.loads(invoke("faces probe", "faces tune", *runs).stdout)
     assert (both["units"], both["seeds"][0]["seeds"], both["datasets"]) == (40, 1, 1)
-    assert both["variances"]["dataset"] is None
+    assert both["variances"]["dataset"]["value"] == pytest.approx(0.03**2), "one data set: assumed"
     for line in both["seeds"]:
         needed, most = line["units"]
         assert most is None or needed <= most
@@ -157,14 +158,15 @@ def test_the_command_measures_two_rows_one_row_and_several_data_sets(store):
     one = json.loads(invoke("faces tune", *runs, "--together", 0).stdout)
     half = json.loads(invoke("faces tune", *runs).stdout)
     assert one["variances"]["unit"]["value"] == pytest.approx(2 * half["variances"]["unit"]["value"])
-    page = invoke("faces probe", "faces tune", "--runs-dir", store.runs_dir).stdout
-    assert "trained models only" in page
+    page = invoke("faces probe", "faces tune", "--runs-dir", store.runs_dir).stdout.replace("\n", " ")
+    assert says(page, "trained models only", "3 points", "6 at the most", "--data-set-sd")
+    nats = json.loads(invoke("faces probe", "faces tune", *runs, "--metric", "nll").stdout)
+    assert nats["variances"]["dataset"] is None, "no share: nothing is assumed"
 
 
 def test_assumptions_and_what_is_not_known_are_said():
     out = invoke("--difference", 0.1).stdout
-    assert "--seed-sd" in out
-    assert "--data-set-sd" in out
+    assert says(out.replace("\n", " "), "In short, with 5 seeds", "2 points", "--seed-sd", "--data-set-sd")
     record = json.loads(invoke("--seed-sd", 0.03, "--data-set-sd", 0.02, "--format", "json").stdout)
     assert record["variances"]["seed"]["value"] == pytest.approx(2 * 0.03**2)
     assert [line["seeds"] for line in record["seeds"]] == [1, 2, 3, 5, 10]
@@ -178,14 +180,44 @@ def test_wrong_values_say_what_is_expected(store):
     assert says(str(invoke("faces", "probe", "--runs-dir", store.runs_dir).exception), "2 things")
 
 
-def test_plan_says_what_the_grid_can_show():
-    grid = ["plan", "--no-probe", "--dataset", "synthetic[n=70,subjects=10,size=48]", "--backbone", "mini-xception"]
-    one = CliRunner().invoke(app, [*grid, "--strategy", "scratch"]).stdout.replace("\n", " ")
-    assert says(one, "10 subjects", "1 seed", "points of UAR", "unknown")
-    five = CliRunner().invoke(app, [*grid, "--strategy", "scratch", "--seeds", "0,1,2,3,4"]).stdout.replace("\n", " ")
+def test_plan_says_what_the_grid_can_and_cannot_show():
+    def plan(*words: str) -> str:
+        small = [
+            "plan",
+            "--no-probe",
+            "--dataset",
+            "synthetic[n=70,subjects=10,size=48]",
+            "--backbone",
+            "mini-xception",
+        ]
+        return CliRunner().invoke(app, [*small, *words]).stdout.replace("\n", " ")
+
+    one = plan("--strategy", "scratch")
+    assert says(one, "10 subjects", "1 seed", "points of UAR", "these trained models", "5 seeds", "One data set")
+    five = plan("--strategy", "scratch", "--seeds", "0,1,2,3,4")
     assert says(five, "10 subjects", "5 seeds", "points of UAR")
-    assert "unknown" not in five
+    assert "these trained models" not in five
     few = CliRunner().invoke(
         app, ["plan", "--no-probe", "--dataset", "synthetic[n=70,subjects=5]", "--strategy", "linear-probe"]
     )
     assert says(few.stdout.replace("\n", " "), "5 subjects", "too few")
+
+
+def test_plan_says_what_several_data_sets_show_of_others():
+    unit = Variance(value=0.1, most=0.4)
+
+    def board(source: str, random: bool = True, seeds: int = 5) -> Board:
+        design = Design(units=40, seeds=seeds)
+        return Board(
+            name=source, source=(source,), unit="subject", design=design, random=random,
+            variances=Variances(unit=unit),
+        )  # fmt: skip
+
+    # Per data set 0.1 / 40 over subjects, 2 * 0.02² / 5 over seeds and 0.03² between sets; of three of them.
+    line = describe_others([board("a"), board("b"), board("b"), board("c")])
+    known = Variances(unit=unit, seed=Variance(value=0.0008, most=0.0032), dataset=Variance(value=0.0009, most=0.0036))
+    least, most = (
+        find_difference(one, Design(units=40, seeds=5, datasets=3)) for one in (known, known.raise_to_limits())
+    )
+    assert says(line, "3", f"{100 * least:.0f} points of UAR", f"{100 * most:.0f}")
+    assert says(describe_others([board("a"), board("a", seeds=1)]), "One data set")

@@ -36,10 +36,10 @@ def power(
         int | None, typer.Option(min=2, help="Subjects of the planned data.  [default: as in A, else 40]")
     ] = None,
     seed_sd: Annotated[
-        float | None, typer.Option(min=0, help="Standard deviation of a score over trainings, if not measured.")
+        float | None, typer.Option(min=0, help="Standard deviation over trainings.  [default: measured, else 0.02]")
     ] = None,
     data_set_sd: Annotated[
-        float | None, typer.Option(min=0, help="Standard deviation of the true difference over data sets.")
+        float | None, typer.Option(min=0, help="Standard deviation between data sets.  [default: measured, else 0.03]")
     ] = None,
     together: Annotated[
         float, typer.Option(min=0, max=1, help="Without B: correlation of what a subject adds to two rows.")

@@ -11,8 +11,12 @@ from scipy import special
 from fer_bench.arrays import Array
 from fer_bench.evaluation.estimate import Estimate, measure_parts, measure_seed_variance, pair_series
 
-TAILS = 7.0
-"""Kurtosis of what subjects add to a difference, at least; 3 is that of a normal distribution."""
+TAILS = 4.0
+"""Excess kurtosis of what subjects add to a difference, at least; 0 is that of a normal distribution."""
+SEED_SD = 0.02
+"""Assumed standard deviation of a UAR over trainings in epochs."""
+DATA_SET_SD = 0.03
+"""Assumed standard deviation of the true difference of two UARs over data sets."""
 LEVEL = 0.95
 """With which an upper limit of a variance holds."""
 
@@ -121,6 +125,11 @@ def assume_variances(images: float, recall: float = 0.7, alike: float = 0.3, tog
     return Variances(unit=Variance(value=value, most=most))
 
 
+def assume_noise(deviation: float) -> Variance:
+    """Return a variance of which only a standard deviation is assumed; the upper limit takes twice as much."""
+    return Variance(value=deviation**2, most=4 * deviation**2)
+
+
 def count_images(counts: Array) -> float:
     """Return how many images in balanced classes give a UAR that varies as little as (c,) ``counts`` do."""
     held = counts[counts > 0]
@@ -141,9 +150,24 @@ def measure_tails(values: Array) -> float:
     """Return the degrees of freedom that the sample variance of (n,) values around 0 is worth.
 
     A variance of values with long tails knows less than chi-squared with n - 1 degrees of freedom says; their kurtosis
-    tells how many it is worth (G. E. P. Box, "Non-normality and tests on variances", Biometrika 40, 1953). Few subjects
-    seldom show a long tail, so at least ``TAILS`` is taken: an upper limit then holds in 0.92 to 0.98 of cases over 10
-    to 100 subjects (0.80 to 0.95 with the sample's own).
+    tells how many it is worth (G. E. P. Box, "Non-normality and tests on variances", Biometrika 40, 1953).
+
+    Raises:
+        ValueError: there are fewer than two values.
+    """
+    return count_freedom(len(values), measure_excess(values))
+
+
+def count_freedom(n: int, excess: float) -> float:
+    """Return the degrees of freedom of the sample variance of n values with an excess kurtosis."""
+    return min(n - 1.0, 2 * n / (excess + 2 + 2 / (n - 1)))
+
+
+def measure_excess(values: Array, merged: float = 1.0) -> float:
+    """Return the excess kurtosis around 0 of those of which (n,) values are the sums of ``merged``, at least ``TAILS``.
+
+    Few subjects seldom show a long tail, so at least ``TAILS`` is taken: an upper limit then holds in 0.92 to 0.98 of
+    cases over 10 to 100 subjects (0.80 to 0.95 with the sample's own).
 
     Raises:
         ValueError: there are fewer than two values.
@@ -151,11 +175,10 @@ def measure_tails(values: Array) -> float:
     n = len(values)
     if n < 2:
         raise ValueError("there is one subject (or sample); expected two or more to see how they differ")
-    squares, kurtosis = float((values**2).mean()), TAILS
+    squares, excess = float((values**2).mean()), 0.0
     if n > 3 and squares > 0:
-        excess = float((values**4).mean()) / squares**2 - 3
-        kurtosis = max(kurtosis, 3 + (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * excess + 6))
-    return min(n - 1.0, 2 * n / (kurtosis - (n - 3) / (n - 1)))
+        excess = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * (float((values**4).mean()) / squares**2 - 3) + 6)
+    return max(TAILS, excess * merged)
 
 
 def _limit(variance: float, df: float) -> Variance:

@@ -1,61 +1,128 @@
-"""Which differences a planned grid can show, before anything is trained."""
+"""Which differences a planned grid can show, and which it cannot, before anything is trained."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fer_bench.evaluation.flips import FEWEST_UNITS
 from fer_bench.evaluation.power import Design, find_difference
-from fer_bench.evaluation.variances import Variance, assume_variances, count_images
+from fer_bench.evaluation.variances import (
+    DATA_SET_SD,
+    SEED_SD,
+    Variance,
+    Variances,
+    assume_noise,
+    assume_variances,
+    count_images,
+)
 from fer_bench.executors.grid import Block, Grid
 from fer_bench.specs import GradientPhase
 from fer_bench.tasks.splitting import noun
 
-SEED_SD = 0.02
-"""Assumed standard deviation of the UAR over trainings in epochs."""
 POWER = 0.8
+ENOUGH_SEEDS = 5
+"""Trainings that show their noise well."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """What is planned of a board.
+
+    Attributes:
+        name: of its data set.
+        source: the data set, however many boards it has.
+        unit: what is compared, such as ``subject``.
+        design: units and seeds.
+        random: whether a row is trained in epochs.
+        variances: what is assumed of the difference of two rows.
+    """
+
+    name: str
+    source: tuple[str, ...]
+    unit: str
+    design: Design
+    random: bool
+    variances: Variances
 
 
 def describe_resolution(grid: Grid) -> list[str]:
-    """Return a line for each board of a grid: by how much the UAR of two rows must differ to be told apart.
+    """Return by how much the UAR of two rows must differ to be told apart: a line a board, and one on other data sets.
 
-    By the assumptions of ``assume_variances``, from the subjects and the classes of what is tested.
+    By the assumptions of ``assume_variances``, from the subjects and the classes of what is tested, and by
+    ``SEED_SD`` and ``DATA_SET_SD``.
     """
-    boards: dict[tuple[int, str, int], list[Block]] = defaultdict(list)
+    blocks: dict[tuple[int, str, int], list[Block]] = defaultdict(list)
     for block in grid.blocks:
         protocol = block.jobs[0].cell.protocol
-        boards[id(block.task), protocol.text, protocol.folds].append(block)
-    return [_describe(blocks) for blocks in boards.values()]
+        blocks[id(block.task), protocol.text, protocol.folds].append(block)
+    boards = [_measure(rows) for rows in blocks.values()]
+    return [*map(_describe, boards), describe_others(boards)] if boards else []
 
 
-def _describe(blocks: list[Block]) -> str:
-    """Return the line of a board, ``blocks`` being its rows."""
+def _measure(blocks: list[Block]) -> Board:
+    """Return what is planned of a board, ``blocks`` being its rows."""
     task, jobs = blocks[0].task, blocks[0].jobs
     tested = np.flatnonzero(np.logical_or.reduce([job.fold.test for job in jobs]))
-    seeds = len({job.cell.seed for job in jobs})
     groups = tested if task.groups is None else task.groups[tested]
     n, images = len(np.unique(groups)), count_images(np.bincount(task.labels[tested]))
-    random = any(isinstance(phase, GradientPhase) for block in blocks for phase in block.plan.phases)
-    word, trainings = noun(task.unit), f"{seeds} seed{'s' if seeds > 1 else ''}"
-    name = f"{task.name}, {n:,} {word}{'s' if n != 1 else ''}, {trainings}"
-    if n < FEWEST_UNITS:
-        return f"{name}: too few for any two rows to be told apart; {FEWEST_UNITS} {word}s are the least."
-    assumed = assume_variances(images / n) if n < len(tested) else assume_variances(images / n, alike=0.0)
-    if random and seeds > 1:
-        noise = 2 * SEED_SD**2
-        assumed = replace(assumed, seed=Variance(value=noise, most=noise))
-    design = Design(units=n, seeds=seeds)
-    least, most = (100 * find_difference(one, design, POWER) for one in (assumed, assumed.raise_to_limits()))
-    unknown = "; training noise unknown with one seed" if random and seeds == 1 else ""
-    return (
-        f"{name}: tells rows apart that differ by {_round(least)} points of UAR or more, at the most {_round(most)} "
-        f"(with 80 %, assumed){unknown}."
+    dataset = task.parts[0].dataset
+    return Board(
+        name=task.name,
+        source=(dataset.plugin.distribution, dataset.spec.name, str(getattr(dataset.params, "name", ""))),
+        unit=noun(task.unit),
+        design=Design(units=n, seeds=len({job.cell.seed for job in jobs})),
+        random=any(isinstance(phase, GradientPhase) for block in blocks for phase in block.plan.phases),
+        variances=assume_variances(images / n, **({} if n < len(tested) else {"alike": 0.0})),
     )
 
 
+def _describe(board: Board) -> str:
+    """Return what the rows of a board can show on its data set."""
+    n, seeds = board.design.units, board.design.seeds
+    word = board.unit + ("s" if n != 1 else "")
+    name = f"{board.name}, {n:,} {word}, {seeds} seed{'s' if seeds > 1 else ''}"
+    if n < FEWEST_UNITS:
+        return f"{name}: too few for any two rows to be told apart; {FEWEST_UNITS} {board.unit}s are the least."
+    noisy = replace(board.variances, seed=assume_noise(math.sqrt(2) * SEED_SD)) if board.random else board.variances
+    shown = f"{name}: tells rows apart that differ by {_find_points(noisy, board.design)} (with 80 %, assumed)"
+    if not board.random or seeds > 1:
+        return shown + "."
+    more = _find_points(noisy, replace(board.design, seeds=ENOUGH_SEEDS))
+    return (
+        f"{shown}, and only these trained models: one seed cannot show whether another training would turn it round. "
+        f"{ENOUGH_SEEDS} seeds would show {more}."
+    )
+
+
+def describe_others(boards: list[Board]) -> str:
+    """Return what the boards together can show of other data sets."""
+    known = {board.source: board for board in boards}
+    if len(known) == 1:
+        return "One data set cannot show which row is better on other data sets."
+    units = round(float(np.mean([board.design.units for board in known.values()])))
+    own = [(board.variances.unit, units / board.design.units) for board in known.values()]
+    value, most = (float(np.mean([getattr(one, end) * share for one, share in own])) for end in ("value", "most"))
+    variances = Variances(
+        unit=Variance(value=value, most=most),
+        seed=assume_noise(math.sqrt(2) * SEED_SD) if any(board.random for board in boards) else None,
+        dataset=assume_noise(DATA_SET_SD),
+    )
+    seeds = min(board.design.seeds for board in boards)
+    points = _find_points(variances, Design(units=units, seeds=seeds, datasets=len(known)))
+    return f"On other data sets these {len(known)} show a mean difference of {points} (with 80 %, assumed)."
+
+
+def _find_points(variances: Variances, design: Design) -> str:
+    """Return the least difference that is shown, with its upper limit."""
+    least, most = (find_difference(one, design, POWER) for one in (variances, variances.raise_to_limits()))
+    return f"{_round(100 * least)} points of UAR or more, at the most {_round(100 * most)}"
+
+
 def _round(points: float) -> str:
-    return f"{points:.0f}" if points >= 10 or not math.isfinite(points) else f"{points:.1f}"
+    if points > 100:
+        return "more than 100"
+    return f"{points:.0f}" if points >= 10 else f"{points:.1f}"

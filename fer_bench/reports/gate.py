@@ -154,10 +154,10 @@ def _describe(test: NonInferiority, unit: str) -> str:
     if test.verdict == "FAIL":
         return f"{change}; it dropped, and {100 * test.margin:g} points or more cannot be excluded"
     least, most = test.units_needed
-    return (
-        f"{change}; these {test.units:,} {unit} can show a drop of {100 * test.detectable_drop:.1f} points at "
-        f"least; {least:,} to {most:,} {unit} would settle a margin of {100 * test.margin:g}"
-    )
+    drop = f"a drop of {100 * test.detectable_drop:.1f} points at least"
+    shown = drop if math.isfinite(test.detectable_drop) else "no drop"
+    settled = f"{least:,} to {most:,} {unit} would settle a margin of {100 * test.margin:g}"
+    return f"{change}; these {test.units:,} {unit} can show {shown}; {settled}"
 
 
 @dataclass(frozen=True, kw_only=True)

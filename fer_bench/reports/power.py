@@ -13,7 +13,16 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.estimate import Estimate
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.power import Design, count_datasets, count_seeds, count_units, find_difference
-from fer_bench.evaluation.variances import Variance, Variances, assume_variances, foresee_variances, measure_variances
+from fer_bench.evaluation.variances import (
+    DATA_SET_SD,
+    SEED_SD,
+    Variance,
+    Variances,
+    assume_noise,
+    assume_variances,
+    foresee_variances,
+    measure_variances,
+)
 from fer_bench.reports.comparison import measure_row
 from fer_bench.reports.pair import pair_rows
 from fer_bench.reports.standing import PERCENT
@@ -22,6 +31,8 @@ from fer_bench.results.rows import MethodRow
 
 SEEDS = (1, 2, 3, 5, 10)
 """Numbers of seeds that are looked at."""
+ENOUGH_SEEDS = 5
+"""With which the answer in short is given: two or three show little of their noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +45,7 @@ class Basis:
         design: what is there: units of a data set on average, seeds of the row with fewer, data sets.
         unit: what the units are, in the plural.
         origin: where the variances come from, in words.
+        notes: what is assumed of seeds and data sets, or not known.
     """
 
     metric: Metric
@@ -41,6 +53,7 @@ class Basis:
     design: Design
     unit: str
     origin: str
+    notes: tuple[str, ...] = ()
 
 
 def measure_pairs(first: Sequence[MethodRow], second: Sequence[MethodRow], metric: Metric) -> Basis:
@@ -108,36 +121,66 @@ def assume(metric: Metric, images: float, recall: float, alike: float, together:
 def complete(basis: Basis, units: int | None, seed_sd: float | None, data_set_sd: float | None) -> Basis:
     """Return a basis with what the user plans and assumes; what was measured stays.
 
+    Of a share, such as UAR, what nobody says is assumed, and its upper limit is twice as much.
+
     Args:
         basis: measured or assumed.
         units: of the planned data; None: as many as there are.
         seed_sd: standard deviation of a score over trainings, for where it is not measured.
         data_set_sd: likewise of the true difference over data sets.
     """
-    known = basis.variances
-    if seed_sd is not None and known.seed is None:
-        known = replace(known, seed=Variance(value=2 * seed_sd**2, most=2 * seed_sd**2))
-    if data_set_sd is not None and known.dataset is None:
-        known = replace(known, dataset=Variance(value=data_set_sd**2, most=data_set_sd**2))
-    return replace(basis, variances=known, design=replace(basis.design, units=units or basis.design.units))
+    known, notes, share = basis.variances, list[str](), basis.metric.name in PERCENT
+    if known.seed is not None and known.seed.value == 0:
+        notes.append("All seeds agree: nothing here is random, and more seeds change nothing.")
+    if known.seed is None and (seed_sd is not None or share):
+        noise = assume_noise(math.sqrt(2) * SEED_SD) if seed_sd is None else _state(math.sqrt(2) * seed_sd)
+        known = replace(known, seed=noise)
+    if basis.variances.seed is None and seed_sd is None:
+        notes.append(
+            _explain_unknown("another training changes", SEED_SD if share else None, "--seed-sd", "more seeds")
+        )
+    if known.dataset is None and (data_set_sd is not None or share):
+        known = replace(known, dataset=assume_noise(DATA_SET_SD) if data_set_sd is None else _state(data_set_sd))
+    if basis.variances.dataset is None and data_set_sd is None:
+        assumed = DATA_SET_SD if share else None
+        notes.append(
+            _explain_unknown("differences vary between data sets", assumed, "--data-set-sd", "on more data sets")
+        )
+    design = replace(basis.design, units=units or basis.design.units)
+    return replace(basis, variances=known, design=design, notes=tuple(notes))
+
+
+def _state(deviation: float) -> Variance:
+    """Return a variance that a user states, which is its own limit."""
+    return Variance(value=deviation**2, most=deviation**2)
+
+
+def _explain_unknown(what: str, assumed: float | None, option: str, more: str) -> str:
+    """Return what is not known from one seed or data set, and what is taken for it."""
+    taken = (
+        "nothing is said of others"
+        if assumed is None
+        else f"a standard deviation of {100 * assumed:g} points is assumed, {200 * assumed:g} at the most"
+    )
+    return f"How much {what} is not known: {taken}. Run {more}, or say it by {option}."
 
 
 def to_tables(basis: Basis, difference: float, power: float) -> list[Table]:
     """Return what shows a difference with a power, by numbers of seeds, with what is not known in notes."""
     known = record(basis, difference, power)
-    lines = known["seeds"]
+    lines, random = known["seeds"], basis.variances.seed is None or basis.variances.seed.value > 0
     n, apart = f"{basis.design.units:,} {basis.unit}", _points(basis.metric, difference)
     titles = (f"{basis.unit} needed", "at most", f"{n} tell apart", "at most")
     rows = [
         (
-            f"{line['seeds']} (these trained models only)" if line["seeds"] == 1 else line["seeds"],
+            f"{line['seeds']} (these trained models only)" if line["seeds"] == 1 and random else line["seeds"],
             *map(_count, line["units"]),
             *(_points(basis.metric, value) for value in line["difference"]),
         )
         for line in lines
     ]
     title = f"Two rows that differ by {apart}: what tells them apart in {100 * power:g} % of cases"
-    tables = [Table(title, numbers("seeds", *titles), tuple(rows), tuple(_explain(basis, known["seeds_needed"])))]
+    tables = [Table(title, numbers("seeds", *titles), tuple(rows), tuple(_explain(basis, known)))]
     if basis.variances.dataset is not None:
         rows = [(line["seeds"], *map(_count, line["datasets"])) for line in lines]
         columns = numbers("seeds", "data sets needed", "at most")
@@ -172,22 +215,26 @@ def record(basis: Basis, difference: float, power: float) -> dict[str, Any]:
     }
 
 
-def _explain(basis: Basis, seeds: list[int | None] | None) -> list[str]:
-    """Return where the numbers come from and what they do not know."""
-    said = [f"Variances {basis.origin}. At most: with each variance at its 95 % limit."]
-    if basis.variances.seed is None:
-        said.append(
-            "How much another training would change is not known from one seed: the numbers are of these trained "
-            "models only. Run more seeds, or say it by --seed-sd."
-        )
-    elif basis.variances.seed.value == 0:
-        said.append("All seeds agree: nothing here is random, and more seeds change nothing.")
+def _explain(basis: Basis, known: dict[str, Any]) -> list[str]:
+    """Return the answer in short, where the numbers come from, and what they do not know."""
+    seeds = known["seeds_needed"]
+    line = next((line for line in known["seeds"] if line["seeds"] == ENOUGH_SEEDS), known["seeds"][-1])
+    trained = f"{line['seeds']} seeds" if seeds is not None else "one seed"
+    said = [f"In short, with {trained}: {_name(line['units'], basis.unit)}."]
+    if basis.variances.dataset is not None:
+        sets = _name(line["datasets"], f"of {basis.design.units:,} {basis.unit}", "data sets ")
+        said[0] = f"{said[0][:-1]}; for other data sets of this kind {sets}."
     if seeds is not None:
-        least, most = ("no number of" if number is None else f"{number:,}" for number in seeds)
-        said.append(f"With {basis.design.units:,} {basis.unit} that takes {least} seeds, {most} at most.")
-    if basis.variances.dataset is None:
-        said.append("How methods differ between data sets is not known from one of them; say it by --data-set-sd.")
-    return said
+        said.append(f"With {basis.design.units:,} {basis.unit}: {_name(seeds, 'seeds')}.")
+    return [*said, f"Variances {basis.origin}. At most: with each variance at its 95 % limit.", *basis.notes]
+
+
+def _name(numbers: list[int | None], unit: str, before: str = "") -> str:
+    """Return an estimate and its upper limit in words."""
+    least, most = numbers
+    if least is None:
+        return f"no number of {before}{unit} is enough"
+    return f"{least:,} {before}{unit}, " + (f"{most:,} at the most" if most is not None else "no number at the most")
 
 
 def _count(number: int | None) -> Cell:
@@ -199,6 +246,6 @@ def _finite(value: float) -> float | None:
 
 
 def _points(metric: Metric, value: float | None) -> str:
-    if value is None:
+    if value is None or (metric.name in PERCENT and value > 1):
         return "nothing"
     return f"{100 * value:.1f} points" if metric.name in PERCENT else f"{value:.4f}"
