@@ -29,6 +29,6 @@ KINDS: dict[str, Kind] = {
     "ends": texts.ends,
     "strangers": strangers.cells,
 }
-FEWEST = {"kill-calls": 250}
+FEWEST = {"kill-calls": 400}
 """Cases of a kind that are tried before kinds share the time that is left; `FAIR` of the others."""
 FAIR = 40

@@ -66,7 +66,7 @@ WRITERS = {
             "--runs-dir",
             "rows",
             "--margin",
-            "0.9",
+            "0.4",
             "--junit",
             "g.xml",
             "--markdown",
