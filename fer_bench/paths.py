@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def parse(text: str | Path) -> Path:
     """Return the path that a user wrote, with a leading ``~`` or ``~name`` as the home folder.
 
     Raises:
-        FerBenchError: there is no such home folder, or no file can have this name.
+        FerBenchError: there is no such home folder, no file can have this name, or links lead round in a circle.
     """
     if "\0" in str(text):
         raise FerBenchError(f"{str(text)!r} holds a NUL character, which no path can; write it without.")
@@ -44,6 +45,11 @@ def parse(text: str | Path) -> Path:
             f"'{str(text)[:40]}…' is a path of {len(os.fsencode(path)):,} bytes, whose longest name has {longest:,}; "
             f"file systems take names of {LONGEST_NAME} and paths of {LONGEST_PATH:,} at most."
         )
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise FerBenchError(f"{str(text)!r} is behind a link that leads back to itself; remove that.") from None
     return path
 
 

@@ -100,7 +100,7 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path):
         RunConfig.build(tmp_path / "none.yaml", {})
     file = tmp_path / "binary.yaml"
     file.write_bytes(b"\xff\xfe\x00folds")
-    with pytest.raises(FerBenchError, match="is not valid YAML"):
+    with pytest.raises(FerBenchError, match="UTF-8"):
         RunConfig.build(file, {})
 
 
@@ -176,6 +176,13 @@ def test_every_command_reads_a_path_in_one_way(command, option, tmp_path, monkey
 def test_a_path_that_no_file_can_have_is_named(path, message):
     with pytest.raises(FerBenchError, match=message):
         RunConfig.build(None, {"runs_dir": path})
+
+
+def test_a_path_behind_a_link_to_itself_is_named(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    for path in (tmp_path / "loop", tmp_path / "loop" / "runs"):
+        with pytest.raises(FerBenchError, match="back to itself"):
+            RunConfig.build(None, {"runs_dir": path})
 
 
 @pytest.mark.parametrize("limit", ["1e400", "9" * 400, "99999999999 TB", -5, 2**63])

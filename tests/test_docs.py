@@ -53,3 +53,13 @@ def test_the_plugin_of_the_readme_works(write_plugin):
     write_plugin("my-package", code)
     strategy = Registry.load().strategy("weak-probe")
     assert make_plan(strategy).phases[0].c == 1e-4
+
+
+def test_the_tests_that_are_said_to_hold_a_kind_of_fault_are_there():
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "campaign.md").read_text(encoding="utf-8")))
+    files = [*ROOT.glob("tests/test_*.py"), *ROOT.glob("plugins/*/tests/test_*.py")]
+    defined = {
+        name for file in files for name in re.findall(r"^def (test_\w+)\(", file.read_text("utf-8"), re.MULTILINE)
+    }
+    assert len(named) > 50
+    assert named <= defined

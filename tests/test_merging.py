@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 import shutil
 import stat
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -243,6 +245,12 @@ def test_a_half_written_pack_is_refused(packed, tmp_path, share):
     data = packed.read_bytes()
     packed.write_bytes(data[: int(share * len(data))])
     assert says(refuse(packed, tmp_path / "into"), packed.name)
+
+
+def test_what_is_no_file_is_no_pack_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        assert says(refuse(place, tmp_path / "into"), str(place))
 
 
 def test_a_pack_whose_cell_was_forged_is_left_out_by_name(packed, tmp_path):

@@ -139,6 +139,7 @@ def test_a_new_package_is_complete_and_lean(kind, tmp_path):
         ("a/b", "a name is lower-case letters and digits"),
         ("My-Net", "a name is lower-case letters and digits"),
         ("", "a name is lower-case letters and digits"),
+        ("a" * 300, "300"),
         ("class", "keyword of Python"),
         ("json", "module of Python"),
         ("finetune", "a strategy 'finetune'"),

@@ -42,6 +42,8 @@ def unpacked(file: Path, beside: Path, key: bytes | None = None) -> Generator[Pa
     Raises:
         FerBenchError: it is no whole pack, or holds what is not of a pack; nothing has been written by then.
     """
+    if file.exists() and not file.is_file():
+        raise FerBenchError(f"{str(file)!r} is no file; expected what 'fer-bench pack' wrote.")
     atomic.remove_stale(beside, "unpacked")
     folder = atomic.scratch(beside / "unpacked")
     try:

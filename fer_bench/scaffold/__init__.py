@@ -21,6 +21,9 @@ from fer_bench.specs import INTERFACE_VERSION
 TEMPLATES = Path(__file__).parent / "templates"
 SUFFIX = ".jinja"
 
+LONGEST_NAME = 60
+"""Characters of an item's name: it is part of the names of files."""
+
 
 def create(kind: Kind, name: str, parent: Path, taken: Mapping[str, Collection[str]]) -> Path:
     """Write a new package and return its folder, ``parent/fer-bench-NAME``.
@@ -81,6 +84,8 @@ def _installed() -> set[str]:
 def _name_faults(name: str) -> list[str]:
     if not ITEM_NAME.fullmatch(name):
         return ["a name is lower-case letters and digits, in words joined by '-', and begins with a letter"]
+    if len(name) > LONGEST_NAME:
+        return [f"it has {len(name):,} characters, and a name has {LONGEST_NAME} at most"]
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
         return ["it is a keyword of Python"]
     return ["it is a module of Python's own library"] if name in sys.stdlib_module_names else []
