@@ -28,6 +28,11 @@ class Claim:
     draws: int = 2000
     quick: int = 60
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells the claim from others."""
+        return self.name, self.setting
+
     def measure(self, draws: int) -> tuple[float, float]:
         """Return the share in which it happens and its Monte Carlo error, one standard error."""
         rng = np.random.default_rng([17, *self.name.encode(), *self.setting.encode()])
@@ -38,3 +43,9 @@ class Claim:
         """Return whether a share keeps the promise, within three Monte Carlo errors."""
         low, high = self.promised
         return low - 3 * error <= share <= high + 3 * error
+
+    def to_row(self, share: float, error: float) -> str:
+        """Return the row of the table, in Markdown."""
+        low, high = self.promised
+        promised = "none" if self.promised == (0, 1) else f"{100 * low:g} to {100 * high:g} %"
+        return f"| {self.name} | {self.setting} | {promised} | {100 * share:.1f} % | {100 * error:.1f} |"

@@ -55,10 +55,11 @@ class Learner:
             trained += int((~test).sum())
         return true, table, person, trained / self.folds
 
-    def covers(self, metric: Metric, rng: np.random.Generator) -> bool:
+    def covers(self, metric: Metric, rng: np.random.Generator, corrected: bool = True) -> bool:
         """Return whether the interval of a cross-validation holds the score of the algorithm."""
         true, table, person, trained = self.cross_validate(rng)
-        found = algorithm_interval(measure(metric, true, table, units=person), self.people, len(true) / trained)
+        ratio = len(true) / trained if corrected else 0.0
+        found = algorithm_interval(measure(metric, true, table, units=person), self.people, ratio)
         return found.low <= find_truth(self, metric) <= found.high
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from scipy import special
 
 from fer_bench.evaluation.estimate import Estimate, measure
 from fer_bench.evaluation.guards import Answers
-from fer_bench.evaluation.metrics import Metric
+from fer_bench.evaluation.metrics import STANDARD, Metric
 
 PRIOR = np.array([0.138, 0.015, 0.143, 0.251, 0.169, 0.111, 0.173])
 """Of FER2013's seven classes."""
@@ -76,6 +77,20 @@ class Faces:
         """Return the estimate of each method on people drawn anew."""
         true, methods, seeds, people = self.draw(rng)
         return [measure(metric, true, table, seeds, people) for table in methods]
+
+
+@functools.cache
+def _uar_curve() -> tuple[np.ndarray, np.ndarray]:
+    """Return gaps in logits and the true UAR at each, from many people."""
+    gaps = np.linspace(-2, 2, 11)
+    known = Faces(people=2000, methods=11, gaps=tuple(gaps.tolist()))
+    draws = [known.estimates(np.random.default_rng([14, index]), STANDARD["uar"]) for index in range(4)]
+    return gaps, np.mean([[one.value for one in draw] for draw in draws], axis=0)
+
+
+def find_uar(gap: float) -> float:
+    """Return the true UAR of a method of ``Faces`` that is better by a gap in logits, -2 to 2."""
+    return float(np.interp(gap, *_uar_curve()))
 
 
 @dataclass(frozen=True, kw_only=True)

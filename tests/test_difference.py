@@ -15,6 +15,7 @@ from fer_bench.evaluation.difference import Difference, compare_estimates
 from fer_bench.evaluation.equivalence import weigh_behind, weigh_equivalence
 from fer_bench.evaluation.estimate import Estimate, measure, measure_parts
 from fer_bench.evaluation.family import adjust_steps
+from fer_bench.evaluation.intervals import algorithm_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate
 
 
@@ -262,3 +263,32 @@ def test_ties_of_the_largest_probability_favour_no_class():
     # F1: class 0: 2 * .5 / (1 + 2), class 1 likewise, class 2: 0.
     assert found["macro_f1"] == pytest.approx(2 / 9)
     assert found["ece"] == pytest.approx(0.4 - 1 / 4)
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    "fault", ["a class in one seed only", "a subject in one seed only", "one subject has a class", "all right"]
+)
+@pytest.mark.parametrize("name", ["uar", "macro_f1", "kappa", "brier"])
+def test_no_number_is_nan(fault, name):
+    """Three seeds of two methods on six subjects, with what a small or broken run leaves."""
+    rng = np.random.default_rng(0)
+    true, units, seeds = np.tile(np.arange(24) % 3, 3), np.tile(np.arange(24) // 4, 3), np.repeat(np.arange(3), 24)
+    kept = np.ones(72, bool)
+    if fault == "a class in one seed only":
+        kept = (true != 2) | (seeds == 0)
+    elif fault == "a subject in one seed only":
+        kept = (units != 5) | (seeds == 0)
+    elif fault == "one subject has a class":
+        true = np.where(units == 0, true, np.minimum(true, 1))
+    tables = [np.eye(3)[true] if fault == "all right" else rng.dirichlet(np.ones(3), size=72) for _ in range(3)]
+    estimates = [measure(STANDARD[name], true[kept], table[kept], seeds[kept], units[kept]) for table in tables]
+    found = compare_estimates(estimates[0], estimates[1])
+    weighed = weigh_equivalence(found, 0.01)
+    whole = algorithm_interval(estimates[0], 6, 1.25)
+    numbers = [found.value, found.low, found.high, found.p_value, found.error, found.df, weighed.less, weighed.more]
+    numbers += [whole.low, whole.high, *adjust_steps(estimates, [(0, 1), (0, 2), (1, 2)])]
+    numbers += weigh_behind(np.array([one.value for one in estimates]), [found, found], 0.01)
+    assert np.isfinite(numbers).all()

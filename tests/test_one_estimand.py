@@ -130,3 +130,22 @@ def test_every_place_prints_one_number(shape, tmp_path: Path):
         for checked in report.rows:
             value = expected[checked.name.rpartition(" / ")[2]][metric]
             assert (checked.baseline, checked.current) == pytest.approx((value, value), abs=1e-6), metric
+
+
+def test_a_board_of_five_people_says_in_its_title_that_it_tells_no_rows_apart(tmp_path: Path):
+    store = Store(tmp_path / "runs")
+    frames = {name: write_row(store, name, (0.2, 2, 3, 1, 5, 40), skill) for name, skill in (("good", 9), ("poor", 0))}
+    title, *lines = read(store, "leaderboard", "--columns", "variance").strip().splitlines()
+    assert [part for part in ("; 5 ", "5 %", "6") if part not in title] == []
+    assert any(" good " in line for line in lines)
+    for row in json.loads(read(store, "leaderboard", "--format", "json"))["rows"]:
+        if row["strategy"] in frames:
+            per_seed = [
+                peer.balanced_accuracy_score(
+                    part["label"], part[[f"p{c}" for c in range(CLASSES)]].to_numpy().argmax(1)
+                )
+                for _, part in frames[row["strategy"]].groupby("training")
+            ]
+            assert row["sources"]["seeds"] == pytest.approx(np.std(per_seed, ddof=1), abs=1e-4)
+            assert row["sources"]["trainings"] == pytest.approx(np.std(per_seed, ddof=1), abs=1e-4)
+            assert row["tier"] == "a"
