@@ -30,7 +30,18 @@ Examples:
   fer-bench cache clear --all
 """
 
-app = App(help="Show and clear the cache.", no_args_is_help=True)
+EXPORT_EXAMPLES = """\b
+Examples:
+  fer-bench cache export --output outputs.zip
+  fer-bench cache export --backbone xception --dataset fer2013 --output outputs.zip
+"""
+IMPORT_EXAMPLES = """\b
+Examples:
+  fer-bench cache import outputs.zip
+  fer-bench cache import outputs.zip --exact
+"""
+
+app = App(help="Show, copy and clear the cache.", no_args_is_help=True)
 
 Folder = Annotated[
     Path,
@@ -125,6 +136,41 @@ def clear(
         raise FerBenchError(
             f"{len(lines)} things in {str(cache_dir)!r} could not be removed:\n{bullet_list(lines, 10)}"
         )
+
+
+@app.command("export", epilog=EXPORT_EXAMPLES)
+def write(
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")],
+    cache_dir: Folder,
+    backbone: Annotated[str, typer.Option(help="Only outputs of this backbone.", show_default="all")] = "",
+    dataset: Annotated[str, typer.Option(help="Only outputs for this data set.", show_default="all")] = "",
+) -> None:
+    """Write stage outputs to a file, for another machine: what one of them computed, all can use."""
+    from fer_bench.keeping import travel
+    from fer_bench.sizes import format_size
+
+    space = _open(cache_dir, None)
+    rows = travel.select(space, backbone, dataset)
+    travel.write(space, rows, output)
+    console.echo(f"{len(rows)} parts of stage outputs in {output}, {format_size(output.stat().st_size)}.")
+
+
+@app.command("import", epilog=IMPORT_EXAMPLES, cls=command_for("cache_limit"))
+def take(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What 'export' wrote.")],
+    cache_dir: Folder,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Refuse what another kind of device or processor or other versions made.")
+    ] = False,
+) -> None:
+    """Put the stage outputs in a file into the cache, once all of their checksums hold."""
+    from fer_bench.keeping import travel
+    from fer_bench.networks.devices import describe_machine
+
+    (config,) = make_config(context)
+    new, known = travel.take(_open(cache_dir, config.cache_limit), file, describe_machine(), exact)
+    console.echo(f"{new} parts of stage outputs are new in {cache_dir}, {known} were there.")
 
 
 def _open(cache_dir: Path, limit: int | None) -> Space:

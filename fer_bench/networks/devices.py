@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
+import jaxlib.version
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -91,3 +94,24 @@ def describe_device() -> dict[str, str | int]:
     """Return platform and kind of the first device, and how many there are."""
     first = jax.devices()[0]
     return {"platform": first.platform, "kind": first.device_kind, "count": jax.device_count()}
+
+
+def cpu_model() -> str:
+    """Return the processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def describe_machine() -> dict[str, str]:
+    """Return what decides how outputs are rounded: device, processor, versions of jax and jaxlib."""
+    device = describe_device()
+    return {
+        "device": " ".join(str(device[name]) for name in sorted(device)),
+        "processor": cpu_model(),
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.version.__version__,
+    }

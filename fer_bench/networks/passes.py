@@ -21,8 +21,10 @@ from fer_bench.arrays import Array
 from fer_bench.errors import PluginError
 from fer_bench.keeping.cache import Cache
 from fer_bench.keeping.parts import Writer
+from fer_bench.keeping.travel import MADE_BY
 from fer_bench.networks import transforms
 from fer_bench.networks.backbone import Backbone
+from fer_bench.networks.devices import describe_machine
 from fer_bench.networks.forward import BATCH, Forward, Output, fitting_batch
 from fer_bench.networks.source import BackboneSource
 from fer_bench.tasks.view import View
@@ -190,6 +192,7 @@ class Pass:
             "holds": _words(self.source.built, target.output.stop),
             "variants": target.output.variants,
             "type": target.output.dtype.name,
+            MADE_BY: describe_machine(),
         }
 
 

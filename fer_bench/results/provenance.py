@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from fer_bench import about
-from fer_bench.networks.devices import describe_device, describe_jax
+from fer_bench.networks.devices import cpu_model, describe_device, describe_jax
 from fer_bench.plugins import Plugins
 from fer_bench.privacy import anonymise, anonymise_command, clean_flags, clean_word
 from fer_bench.results import source
@@ -41,7 +41,7 @@ def collect(plugins: Plugins) -> Provenance:
         environment={name: clean_word(os.environ[name]) for name in ENVIRONMENT if name in os.environ},
         device=describe_device(),
         platform=f"{platform.system()} {platform.machine()}",
-        cpu={"model": _cpu_model(), "count": os.cpu_count()},
+        cpu={"model": cpu_model(), "count": os.cpu_count()},
         memory_bytes=psutil.virtual_memory().total,
     )
 
@@ -72,13 +72,3 @@ def _installed() -> Iterator[tuple[str, str]]:
         name, version = metadata["Name"], metadata["Version"]
         if name:
             yield anonymise(str(name)), anonymise(str(version or "unknown"))
-
-
-def _cpu_model() -> str:
-    """Return the processor's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

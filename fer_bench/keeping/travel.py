@@ -1,0 +1,169 @@
+"""Stage outputs as one file, so that a machine computes them and others use them: a zip file of parts, not compressed.
+
+A part goes as it lies in the cache, with its checksums; who imports it compares every one. Machines of other kinds
+round in other ways, so a part says what made it, and ``exact`` takes only what this machine would have made.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import uuid
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer_bench import atomic
+from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.keeping import parts
+from fer_bench.keeping.space import WRITING, KeptPart, Space
+
+FILES = (parts.VALUES, parts.IMAGES, parts.ENTRY)
+_MEMBER = re.compile(rf"[0-9a-f]{{64}}-[0-9a-f]{{12}}/({'|'.join(map(re.escape, FILES))})")
+MADE_BY = "made_by"
+"""Of the facts of a part: the device, processor and versions that computed it."""
+
+
+def select(space: Space, backbone: str, dataset: str) -> list[KeptPart]:
+    """Return the complete parts of a backbone and a data set.
+
+    Args:
+        space: of the cache.
+        backbone: as it was typed, or its name, which takes all of its parameters; empty takes all.
+        dataset: likewise.
+
+    Raises:
+        FerBenchError: there is none.
+    """
+    kept = [row for row in space.rows() if row.facts]
+    chosen = [row for row in kept if _named(row, "backbone", backbone) and _named(row, "dataset", dataset)]
+    if not chosen:
+        known = sorted({f"{row.facts['backbone']} on {row.facts['dataset']}" for row in kept})
+        raise FerBenchError(
+            f"The cache {str(space.folder)!r} holds no stage outputs of {backbone or 'any backbone'} on "
+            f"{dataset or 'any data set'}. It holds:\n{bullet_list(known or ['nothing'], 10)}"
+        )
+    return sorted(chosen, key=lambda row: row.name)
+
+
+def _named(row: KeptPart, fact: str, wanted: str) -> bool:
+    return not wanted or row.facts[fact] == wanted or row.facts[fact].partition("[")[0] == wanted
+
+
+def write(space: Space, rows: Sequence[KeptPart], output: Path) -> None:
+    """Write parts to a file.
+
+    Raises:
+        FerBenchError: it cannot be written.
+    """
+    scratch = atomic.scratch(output)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(scratch, "w", zipfile.ZIP_STORED) as archive:
+            for row in rows:
+                for name in FILES:
+                    archive.write(space.folder / row.name / name, f"{row.name}/{name}")
+        scratch.replace(output)
+    except OSError as error:
+        raise FerBenchError(f"Cannot write {str(output)!r}: {atomic.reason(error)}. Name another --output.") from None
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def take(space: Space, file: Path, machine: Mapping[str, Any], exact: bool) -> tuple[int, int]:
+    """Put the parts in a file into the cache; return how many are new and how many were there.
+
+    Args:
+        space: of the cache.
+        file: from `write`.
+        machine: what this one is, as in the facts of a part.
+        exact: refuse what another kind of machine made.
+
+    Raises:
+        FerBenchError: the file is none of these, is damaged or was made elsewhere, or the cache cannot keep it.
+    """
+    new = known = 0
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = _names(archive, file)
+            if exact:
+                _check_machine(archive, names, machine, file)
+            for name in names:
+                if (space.folder / name / parts.ENTRY).is_file():
+                    known += 1
+                else:
+                    _take_part(space, archive, name, file)
+                    new += 1
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise FerBenchError(f"{str(file)!r} is no whole file of stage outputs: {error}. Copy it again.") from None
+    except OSError as error:
+        raise FerBenchError(
+            f"Cannot bring {str(file)!r} into the cache {str(space.folder)!r}: {atomic.reason(error)}. "
+            "Free some space, or name another folder with --cache-dir."
+        ) from None
+    return new, known
+
+
+def _names(archive: zipfile.ZipFile, file: Path) -> list[str]:
+    """Return the names of the parts in a file.
+
+    Raises:
+        FerBenchError: it holds something else.
+    """
+    members = [member.filename for member in archive.infolist()]
+    names = sorted({member.partition("/")[0] for member in members})
+    strange = [name for name in members if not _MEMBER.fullmatch(name)]
+    if strange or len(members) != 3 * len(names) or len(set(members)) != len(members):
+        what = f"it holds {strange[0][:80]!r}" if strange else "parts are not whole"
+        raise FerBenchError(f"{str(file)!r} is not what 'fer-bench cache export' writes: {what}.")
+    return names
+
+
+def _check_machine(archive: zipfile.ZipFile, names: Sequence[str], machine: Mapping[str, Any], file: Path) -> None:
+    """Raise FerBenchError unless this kind of machine made all parts."""
+    others: dict[str, None] = {}
+    for name in names:
+        made_by = json.loads(archive.read(f"{name}/{parts.ENTRY}")).get("facts", {}).get(MADE_BY) or {}
+        others |= {
+            f"{what}: {made_by.get(what, 'not recorded')} there, {here} here": None
+            for what, here in machine.items()
+            if made_by.get(what) != here
+        }
+    if others:
+        raise FerBenchError(
+            f"--exact: another kind of machine made what {str(file)!r} holds, so its rounding may differ:\n"
+            f"{bullet_list(list(others))}\nImport it without --exact, or compute the outputs here."
+        )
+
+
+def _take_part(space: Space, archive: zipfile.ZipFile, name: str, file: Path) -> None:
+    """Put a part into the cache once every checksum of it holds."""
+    members = [archive.getinfo(f"{name}/{member}") for member in FILES]
+    with _scratch(space, name) as scratch:
+        with space.room():
+            space.make_room(sum(member.file_size for member in members))
+        for member in members:
+            with archive.open(member) as there, (scratch / member.filename.rpartition("/")[2]).open("wb") as here:
+                shutil.copyfileobj(there, here, parts.CHUNK_BYTES)
+        part = parts.read(scratch)
+        if part is None or part.values(np.arange(len(part.images))) is None:
+            raise FerBenchError(f"{str(file)!r} is damaged: {name} does not match its checksums. Copy it again.")
+        with space.room():
+            scratch.rename(space.folder / name)
+
+
+@contextmanager
+def _scratch(space: Space, name: str) -> Iterator[Path]:
+    """Make a folder within the cache that does not count, and remove what is left of it."""
+    space.folder.mkdir(parents=True, exist_ok=True)
+    scratch = space.folder / f"{WRITING}{name}-{uuid.uuid4().hex[:8]}"
+    scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,89 @@
+"""``cache export`` and ``import`` (docs/cluster.md): another machine uses what one computed, and sees what made it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+
+import pytest
+from messages import says
+from tiny_run import BASE, invoke
+
+from fer_bench.errors import FerBenchError
+from fer_bench.keeping import travel
+from fer_bench.keeping.space import Space
+from fer_bench.networks.devices import describe_machine
+
+
+@pytest.fixture
+def exported(tiny):
+    """The outputs of a run as a file; its cache is then empty."""
+    assert invoke("run", *BASE, "--folds", "2").exit_code == 0
+    done = invoke("cache", "export", "--backbone", "net", "--dataset", "squares", "--output", "outputs.zip")
+    assert says(done.stdout, "1 parts", "outputs.zip")
+    shutil.rmtree(tiny / "cache")
+    return tiny / "outputs.zip"
+
+
+def test_outputs_travel_and_are_not_computed_again(exported, tiny):
+    assert says(invoke("cache", "import", "outputs.zip", "--exact").stdout, "1 parts", "0 were there")
+    assert says(invoke("cache", "import", "outputs.zip").stdout, "0 parts", "1 were there")
+    (entry,) = json.loads(invoke("cache", "status", "--json").stdout)["entries"]
+    assert entry["made_by"] == describe_machine()
+    again = invoke("run", *BASE, "--folds", "2", "--runs-dir", "again")
+    assert "features: squares" not in again.stderr
+    same = [file.read_bytes() for name in ("runs", "again") for file in sorted(tiny.glob(f"{name}/cells/*/pred*"))]
+    assert same[:2] == same[2:]
+
+
+def test_outputs_of_another_kind_of_machine_are_refused_when_exact(exported, tiny):
+    machine = {**describe_machine(), "processor": "an abacus"}
+    space = Space(tiny / "cache" / "prefix")
+    with pytest.raises(FerBenchError) as error:
+        travel.take(space, exported, machine, exact=True)
+    assert says(str(error.value), "--exact", describe_machine()["processor"], "an abacus")
+    assert not space.rows()
+    assert travel.take(space, exported, machine, exact=False) == (1, 0)
+
+
+def rewrite(file, edit):
+    with zipfile.ZipFile(file) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    edit(files)
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+
+
+def flip(files):
+    name = next(name for name in files if name.endswith("values.npy"))
+    files[name] = files[name][:-1] + bytes([files[name][-1] ^ 1])
+
+
+@pytest.mark.parametrize(
+    ("edit", "part"),
+    [
+        (flip, "checksums"),
+        (lambda files: files.update({"../evil": b""}), "../evil"),
+        (lambda files: files.pop(next(iter(files))), "export"),
+    ],
+    ids=["a bit flipped", "leaves the folder", "a file missing"],
+)
+def test_what_is_damaged_or_foreign_is_refused(exported, tiny, edit, part):
+    rewrite(exported, edit)
+    with pytest.raises(FerBenchError) as error:
+        invoke("cache", "import", "outputs.zip")
+    assert says(str(error.value), "outputs.zip", part)
+    assert not Space(tiny / "cache" / "prefix").rows()
+
+
+def test_half_a_file_is_refused_and_unknown_names_are_named(exported, tiny):
+    exported.write_bytes(exported.read_bytes()[:-200])
+    with pytest.raises(FerBenchError) as error:
+        invoke("cache", "import", "outputs.zip")
+    assert says(str(error.value), "outputs.zip")
+    with pytest.raises(FerBenchError) as error:
+        invoke("cache", "export", "--backbone", "nett", "--output", "none.zip")
+    assert says(str(error.value), "nett", "nothing")
+    assert not (tiny / "none.zip").exists()
