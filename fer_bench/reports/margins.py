@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
+from scipy import special
 
 from fer_bench.evaluation.flips import FEWEST_UNITS
 from fer_bench.evaluation.guards import CLASS_POWER, METRIC_POWER
+from fer_bench.evaluation.lower_bound import SKEWNESS, Scatter, StepSizes
 from fer_bench.evaluation.metrics import STANDARD, Metric
-from fer_bench.evaluation.power import Design, find_difference
-from fer_bench.evaluation.variances import Variance, foresee_variances
+from fer_bench.evaluation.variances import foresee_variances, measure_excess
 from fer_bench.reports.comparison import measure_row
 from fer_bench.reports.gate import HALF
 from fer_bench.results.predictions import Predictions
 
 ALPHA = 0.05
 """Of the gate, unless a user says otherwise."""
+NO_STEPS = StepSizes(sizes=np.zeros(0), changed=np.zeros(0), enough=np.zeros(0))
+"""Changed answers of enough subjects, so that the bound has no term for changes that were not seen."""
 
 
 def find_margin(pooled: Predictions, classes: int, metric: Metric, alpha: float = ALPHA) -> float:
@@ -54,13 +56,21 @@ def format_margin(margin: float, pooled: Predictions) -> str:
 
 
 def _settle(metric: Metric, pooled: Predictions, power: float, alpha: float) -> float:
-    """Return the difference that a one-sided bound at ``alpha`` excludes with ``power`` where there is none."""
+    """Return the drop that the lower bound of the gate excludes with ``power`` where there is none."""
     if pooled.n_units < FEWEST_UNITS:
         return math.inf
-    estimate = measure_row(metric, pooled)
-    variances, seeds = foresee_variances(estimate, pooled.n_units), len(estimate.series)
-    if variances.seed is not None:
-        # CI trains once: the noise of training is s² (1 + 1 / k), where `foresee_variances` has k trainings of both.
-        raised = variances.seed.value * (seeds + 1) / 2
-        variances = replace(variances, seed=Variance(value=raised, most=raised))
-    return find_difference(variances, Design(units=pooled.n_units, seeds=seeds), power, 2 * alpha)
+    estimate, units = measure_row(metric, pooled), pooled.n_units
+    variances, seeds = foresee_variances(estimate, units), len(estimate.series)
+    # CI trains once: the noise of training is s² (1 + 1 / k), where `foresee_variances` has two times s² for a pair.
+    extra = variances.seed.value / 2 * (1 + 1 / seeds) if variances.seed else 0.0
+    scatter = Scatter(
+        units=units,
+        blocks=estimate.n,
+        variance=variances.unit.value / units,
+        excess=measure_excess(estimate.influence, units / estimate.n),
+        skewness=SKEWNESS,
+        steps=NO_STEPS,
+        extra=extra,
+        extra_df=seeds - 1 if extra else math.inf,
+    )
+    return float(special.ndtri(power)) * scatter.error + scatter.find_reach(alpha)
