@@ -223,7 +223,7 @@ def simulate(rng, n, classes, *, drop, agreement, subjects=0, weights=None, reca
     return noninferiority_test(UAR, true, one_hot(first, classes), one_hot(second, classes), groups, margin=MARGIN)
 
 
-MARGIN, TRIALS = 0.06, 400
+MARGIN, TRIALS = 0.06, 200
 SETTINGS = {
     "independent": {"classes": 3, "agreement": 0.0},
     "correlated": {"classes": 7, "agreement": 0.8},
