@@ -16,8 +16,6 @@ MANNERED = re.compile(
     r"for ever|whence|thereby)\b",
     re.IGNORECASE,
 )
-NOT_YET = {"statistics.md"}
-"""Documents that are not rewritten."""
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
@@ -62,8 +60,7 @@ def test_messages_and_help_do_without_mannered_words():
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.relative_to(ROOT).as_posix())
 def test_documents_do_without_mannered_words(file):
     text = re.sub(r"^```.*?^```$", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    if file.name not in NOT_YET:
-        assert _find(text) == []
+    assert _find(text) == []
 
 
 def test_the_words_are_found_in_messages_help_and_documents():
