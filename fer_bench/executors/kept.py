@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,14 +14,16 @@ from fer_bench.about import __version__
 from fer_bench.arrays import Array
 from fer_bench.evaluation.metrics import STANDARD, evaluate
 from fer_bench.executors.grid import Block, Job
-from fer_bench.learning.engine import Learned
 from fer_bench.models import files
 from fer_bench.models.files import ModelRecord, ModelScore
-from fer_bench.networks.source import BackboneSource
 from fer_bench.results.reading import read_predictions
 from fer_bench.results.store import Result, StoredCell
 from fer_bench.tasks.splitting import noun
 from fer_bench.tasks.task import Task
+
+if TYPE_CHECKING:
+    from fer_bench.learning.engine import Learned
+    from fer_bench.networks.source import BackboneSource
 
 FOLDER = "models"
 
