@@ -73,7 +73,8 @@ def test_workers_make_the_cells_of_a_local_run_and_one_that_is_killed_is_replace
 @pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_with_their_driver(tiny, sent):
-    driver = start(tiny, *GRID, *WORKERS, TINY_SLEEP="60")
+    executor = ["--executor", "processes[workers=2,gpus=1]"]
+    driver = start(tiny, *GRID, *executor, TINY_SLEEP="60", CUDA_VISIBLE_DEVICES="3,1")
     workers = []
 
     def working():
@@ -81,6 +82,7 @@ def test_workers_end_with_their_driver(tiny, sent):
         return len(workers) == 2 and (tiny / "runs" / "leases").exists()
 
     wait_for(working)
+    assert sorted(worker.environ()["CUDA_VISIBLE_DEVICES"] for worker in workers) == ["1", "3"]
     driver.send_signal(sent)
     _, err = driver.communicate(timeout=60)
     _, alive = psutil.wait_procs(workers, timeout=30)
@@ -139,6 +141,7 @@ def test_an_executor_that_is_not_there_is_one_message(tiny, executor, parts):
     [
         (None, 2, 0, [None, None]),
         (None, 2, 1, ["0", "1"]),
+        (None, 4, 1, ["0", "1", "2", "3"]),
         (None, 2, 2, ["0,1", "2,3"]),
         ("3,1", 2, 1, ["3", "1"]),
         ("GPU-8f2,GPU-77a", 1, 1, ["GPU-8f2"]),

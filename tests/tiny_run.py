@@ -157,7 +157,7 @@ PROCESS = """
 import signal
 # A runner in the background ignores SIGINT and hands that on; a user at a terminal does not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from fer_bench.cli import main
+from fer_bench.__main__ import main
 main()
 """
 
