@@ -62,7 +62,7 @@ def test_a_job_that_is_killed_is_replaced_and_the_bytes_are_those_of_a_local_run
 
 @pytest.mark.slow
 def test_jobs_that_run_out_of_time_are_replaced(tiny, nodes):
-    slow_at_first = "test -e begun || export TINY_SLEEP=600; touch begun"  # the first job only; the other waits for it
+    slow_at_first = "echo >> begun; test $(wc -l < begun) -gt 2 || export TINY_SLEEP=600"  # the first two jobs
     driver = run(tiny, f"slurm[hours=0.0167,prologue=['{slow_at_first}'],{SLURM}]")
     wait_for(lambda: jobs() or driver.poll() is not None)
     began, first = time.monotonic(), jobs()[0]
