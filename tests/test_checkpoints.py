@@ -87,7 +87,7 @@ def test_what_is_damaged_or_foreign_is_named_and_not_used(left, messages, monkey
         assert checkpoint.load(lambda facts, arrays: arrays["not there"]) is None
     assert len(messages) == 1
     assert "0123abcd" in messages[0]
-    assert "begins anew" in messages[0]
+    assert "starts again" in messages[0]
 
 
 def test_a_second_process_trains_without_it(left):

@@ -201,9 +201,13 @@ MUTATIONS: list[Mutation] = [
         ("square - mean**2", "square"),
     ),
     *_of(
+        "learning.convex",
+        "learning.phases_in_order",
+        ("self.bias[head] - self.centre @ kernel", "self.bias[head] + self.centre @ kernel"),
+    ),
+    *_of(
         "learning.engine",
         "learning.phases_in_order",
-        ("heads.bias[i] - heads.centre @ kernel", "heads.bias[i] + heads.centre @ kernel"),
         ("None if plan.pretrained else seeds[i]", "None"),
         ("seed * len(trainers) + number", "seed * len(trainers)"),
     ),
@@ -347,8 +351,8 @@ MUTATIONS: list[Mutation] = [
         ),
         ('"LeaveOneGroupOut", {}', '"StratifiedGroupKFold", {"n_splits": 2}'),
     ),
-    *_of("tasks.scikit", "tasks.folds", ("train[test] = False", "train[test[:1]] = False")),
-    *_of("tasks.scikit", "tasks.grouped_folds", ("split(X, y, groups)]", "split(X, y, np.arange(len(y)))]")),
+    *_of("tasks.scikit", "tasks.folds", ("np.flatnonzero(train), test", "np.flatnonzero(train)[1:], test")),
+    *_of("tasks.scikit", "tasks.grouped_folds", ("split(X, y, groups)]", "split(X, y, groups)][::-1]")),
     *_of(
         "tasks.protocols",
         "tasks.folds",

@@ -41,10 +41,11 @@ def _letters(split: Split) -> list[str]:
     return ["".join(fold) for fold in marks]
 
 
-def _dealt(configs: dict[str, tuple[Task, RunConfig]]) -> dict[str, Any]:
-    """Return the folds of each protocol, with a validation part and without."""
+def _dealt(folder: Path, configs: dict[str, tuple[Task, RunConfig]]) -> dict[str, Any]:
+    """Return the folds of each protocol, with a validation part and without, remembered in ``folder`` alone."""
     found, registry = {}, Registry.load()
-    for name, (task, config) in configs.items():
+    for name, (task, asked) in configs.items():
+        config = asked.model_copy(update={"cache_dir": folder})
         protocol, _ = protocols.choose(config, task, registry)
         split = protocols.split(protocol, task, config, 4)
         found[name] = _letters(split)
@@ -58,15 +59,16 @@ def folds(folder: Path) -> dict[str, Any]:
     own, registry = _own(), Registry.load()
     ungrouped = Task((view(LABELS, [f"p{i % 17}" for i in range(48)], splits=SPLITS),))
     found = _dealt(
+        folder,
         {
             "kfold": (own, RunConfig(protocol="kfold", folds=3)),
             "repeated-kfold": (own, RunConfig(protocol="repeated-kfold", folds=3, repeats=2)),
             "official": (own, RunConfig(protocol="official")),
             "official, leak-free": (ungrouped, RunConfig(protocol="official", leak_free=True)),
-        }
+        },
     )
     useless = np.arange(48) % 5 == 0
-    kfold = protocols.split(registry.protocol("kfold[folds=3]", {}), own, RunConfig(), 4)
+    kfold = protocols.split(registry.protocol("kfold[folds=3]", {}), own, RunConfig(cache_dir=folder), 4)
     found["without useless images"] = _letters(leave_out_of_training(kfold, own, useless))
     autos = (own, _with_others(), Task((view(LABELS),)), Task((view(LABELS, sequences=SEQUENCES),)))
     found["auto"] = [protocols.choose(RunConfig(), task, registry)[0].spec.name for task in autos]
@@ -77,11 +79,12 @@ def folds(folder: Path) -> dict[str, Any]:
 def grouped_folds(folder: Path) -> dict[str, Any]:
     """Each protocol that keeps groups; before scikit-learn 1.8, StratifiedGroupKFold shuffled in another way."""
     return _dealt(
+        folder,
         {
             "group-kfold": (_with_others(), RunConfig(protocol="group-kfold", folds=3)),
             "loso": (_own(), RunConfig(protocol="loso")),
             "cross": (_with_others(), RunConfig(train_on=("other",))),
-        }
+        },
     )
 
 
