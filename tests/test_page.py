@@ -111,7 +111,7 @@ def test_it_sorts_by_keyboard(page):
 
 def test_it_filters_rows_and_what_is_open_in_them(page):
     page.evaluate("document.querySelectorAll('button.open').forEach((button) => button.click())")
-    page.locator("#filter").fill("faces-1 fine-tune")
+    page.locator("#filter").fill("faces-1 / fine-tune")
     assert page.locator("tr.row:visible").count() == 2
     assert page.locator("tr.inside:visible").count() == 2
     assert page.locator("#count").inner_text() == "2 rows shown"

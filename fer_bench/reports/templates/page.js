@@ -60,7 +60,7 @@ function showColumns() {
 }
 
 function showRows() {
-  const words = filter.value.toLowerCase().split(/\s+/);
+  const words = filter.value.toLowerCase().split(/\s*[,/]?\s+/);
   let shown = 0;
   for (const board of boards) {
     board.hidden = Boolean(choice?.value) && board.id !== choice.value;
