@@ -20,7 +20,7 @@ from fer_bench.networks.meter import compiling_told
 from fer_bench.networks.prefix import cache_of
 from fer_bench.networks.source import BackboneSource
 from fer_bench.results import provenance
-from fer_bench.specs import Params
+from fer_bench.specs import AnswerPhase, Params
 
 POLL_S = 1.0
 """Between two looks at what other processes hold, where nothing else is left."""
@@ -60,7 +60,8 @@ def execute(params: Params, work: Work) -> None:
             work.add(stored)
 
     def keep(block: Block, source: BackboneSource) -> Keep | None:
-        return functools.partial(keep_model, store.runs_dir, block, source) if work.keeps_models else None
+        learns = not isinstance(block.plan.phases[0], AnswerPhase)
+        return functools.partial(keep_model, store.runs_dir, block, source) if work.keeps_models and learns else None
 
     wanted = functools.cache(demand_of)
     with compiling_told(reporter.compile), Leases(store.runs_dir) as leases:

@@ -98,5 +98,8 @@ def _say_what_is_kept(settings: RunConfig, cells: Sequence[StoredCell], reporter
     rest = sum(cell.ok for cell in cells) - kept
     text = f"{kept} models are kept in {settings.runs_dir / FOLDER}."
     if settings.keep == "all" and rest:
-        text += f" {rest} cells were done before, by a run that kept no model; 'fer-bench fit' trains one on all data."
+        text += (
+            f" {rest} cells have none: nothing is trained in them, or a run that kept no model did them before. "
+            "'fer-bench fit' trains a model on all data."
+        )
     reporter.say(text)

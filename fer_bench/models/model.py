@@ -17,7 +17,7 @@ from fer_bench.learning.plans import make_plan
 from fer_bench.learning.rules import HEAD
 from fer_bench.models import files
 from fer_bench.models.files import ModelRecord
-from fer_bench.networks import answers, transforms
+from fer_bench.networks import transforms
 from fer_bench.networks.backbone import Backbone, build
 from fer_bench.networks.forward import BATCH, Forward, Output
 from fer_bench.networks.identity import BACKBONE_SEED, identity
@@ -65,7 +65,6 @@ class TrainedModel:
                 "'fer-bench weights verify' tells whether these are intact."
             )
         self._exact = bool(component.spec.answers)
-        self._answers = answers.known(component)
         self._start = len(self._backbone.stages) if record.start is None else record.start
         self._table = _lay_over(self._backbone, table) if HEAD[0] in table else {}
         self._estimator = None
@@ -74,7 +73,7 @@ class TrainedModel:
             assert isinstance(phase, ReadoutPhase), "what is kept of other phases is a head"
             self._estimator = resolve(phase.estimator)(**phase.options)
             self._estimator.fit(table["readout/features"].astype(np.float32), table["readout/labels"])
-        if not self._table and self._estimator is None and not self._answers:
+        if not self._table and self._estimator is None:
             raise FerBenchError("The model has neither a head nor an estimator: its file is not complete.")
 
     @property
@@ -145,8 +144,6 @@ class TrainedModel:
             probabilities = np.zeros((n, len(self.classes)), np.float32)
             probabilities[:, np.asarray(self._estimator.classes_)] = said
             return probabilities
-        if not self._table:
-            return answers.take(x[:n], self._answers, self.classes)
         logits = np.asarray(self._logits(self._table, x))[:n].astype(np.float64)
         exponents = np.exp(logits - logits.max(1, keepdims=True))
         return (exponents / exponents.sum(1, keepdims=True)).astype(np.float32)
