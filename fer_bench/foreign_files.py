@@ -5,12 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 PIECE = 1 << 16
 """Bytes that are read at once: more than most files hold, and no new memory page for each of them."""
 READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK"))
+
+BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+"""What the reading of a damaged or strange zip file raises beside OSError: of its directory, of compressed bytes, of an
+unknown compression, of an encrypted member."""
 
 
 def pieces(file: str, largest: int) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from messages import says
 from tiny_run import BASE, invoke
 
 from fer_bench.errors import FerBenchError
-from fer_bench.keeping import travel
+from fer_bench.keeping import parts, travel
 from fer_bench.keeping.space import Space
 from fer_bench.networks.devices import describe_machine
 
@@ -75,6 +75,34 @@ def test_what_is_damaged_or_foreign_is_refused(exported, tiny, edit, part):
     with pytest.raises(FerBenchError) as error:
         invoke("cache", "import", "outputs.zip")
     assert says(str(error.value), "outputs.zip", part)
+    assert not Space(tiny / "cache" / "prefix").rows()
+
+
+UNSAID = [b"{", b"[]", b'{"facts": 3}', b'{"facts": {"made_by": "x"}}', b" " * (1 << 20) + b"{}"]
+
+
+@pytest.mark.parametrize("entry", UNSAID, ids=["torn", "a list", "no facts", "no machine", "too large"])
+def test_a_part_that_does_not_say_what_made_it_is_refused_when_exact(exported, tiny, entry):
+    rewrite(exported, lambda files: files.update({next(name for name in files if name.endswith(parts.ENTRY)): entry}))
+    with pytest.raises(FerBenchError) as error:
+        invoke("cache", "import", "outputs.zip", "--exact")
+    assert says(str(error.value), "outputs.zip", parts.ENTRY)
+
+
+def test_compressed_bytes_that_are_damaged_are_refused(exported, tiny):
+    with zipfile.ZipFile(exported) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(exported, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+        place = next(member for member in archive.infolist() if member.filename.endswith("values.npy"))
+    damaged = bytearray(exported.read_bytes())
+    start = place.header_offset + 30 + len(place.filename)
+    damaged[start : start + 8] = b"\xff" * 8
+    exported.write_bytes(damaged)
+    with pytest.raises(FerBenchError) as error:
+        invoke("cache", "import", "outputs.zip")
+    assert says(str(error.value), "outputs.zip")
     assert not Space(tiny / "cache" / "prefix").rows()
 
 

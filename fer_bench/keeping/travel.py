@@ -18,12 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from fer_bench import atomic
+from fer_bench import atomic, foreign_files
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.keeping import parts
 from fer_bench.keeping.space import WRITING, KeptPart, Space
 
 FILES = (parts.VALUES, parts.IMAGES, parts.ENTRY)
+LARGEST_ENTRY = 1 << 20
+"""Bytes of the description of a part."""
 _MEMBER = re.compile(rf"[0-9a-f]{{64}}-[0-9a-f]{{12}}/({'|'.join(map(re.escape, FILES))})")
 MADE_BY = "made_by"
 """Of the facts of a part: the device, processor and versions that computed it."""
@@ -99,7 +101,7 @@ def take(space: Space, file: Path, machine: Mapping[str, Any], exact: bool) -> t
                 else:
                     _take_part(space, archive, name, file)
                     new += 1
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except foreign_files.BROKEN_ZIP as error:
         raise FerBenchError(f"{str(file)!r} is no whole file of stage outputs: {error}. Copy it again.") from None
     except OSError as error:
         raise FerBenchError(
@@ -128,7 +130,7 @@ def _check_machine(archive: zipfile.ZipFile, names: Sequence[str], machine: Mapp
     """Raise FerBenchError unless this kind of machine made all parts."""
     others: dict[str, None] = {}
     for name in names:
-        made_by = json.loads(archive.read(f"{name}/{parts.ENTRY}")).get("facts", {}).get(MADE_BY) or {}
+        made_by = _made_by(archive, name, file)
         others |= {
             f"{what}: {made_by.get(what, 'not recorded')} there, {here} here": None
             for what, here in machine.items()
@@ -139,6 +141,23 @@ def _check_machine(archive: zipfile.ZipFile, names: Sequence[str], machine: Mapp
             f"--exact: another kind of machine made what {str(file)!r} holds, so its rounding may differ:\n"
             f"{bullet_list(list(others))}\nImport it without --exact, or compute the outputs here."
         )
+
+
+def _made_by(archive: zipfile.ZipFile, name: str, file: Path) -> dict[str, Any]:
+    """Return what a part says of the machine that made it; empty where it says nothing.
+
+    Raises:
+        FerBenchError: it is not what a part says.
+    """
+    member = archive.getinfo(f"{name}/{parts.ENTRY}")
+    try:
+        entry = json.loads(archive.read(member) if member.file_size <= LARGEST_ENTRY else "null")
+        made_by = entry["facts"].get(MADE_BY) or {}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        made_by = None
+    if not isinstance(made_by, dict):
+        raise FerBenchError(f"{str(file)!r} is damaged: {member.filename} does not say what made it. Copy it again.")
+    return made_by
 
 
 def _take_part(space: Space, archive: zipfile.ZipFile, name: str, file: Path) -> None:

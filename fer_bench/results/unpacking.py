@@ -7,13 +7,12 @@ import re
 import shutil
 import stat
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fer_bench import atomic
+from fer_bench import atomic, foreign_files
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.results import canonical
 from fer_bench.results.keyed import seal_fault
@@ -63,7 +62,7 @@ def _extract(file: Path, folder: Path, runs_dir: Path, key: bytes | None) -> Non
             for member in archive.infolist():
                 if member.filename.startswith("cells/"):
                     _write(folder / member.filename, archive.read(member), runs_dir)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except foreign_files.BROKEN_ZIP as error:
         raise FerBenchError(f"{str(file)!r} is no complete pack of results: {error}. Copy it again.") from None
     except OSError as error:
         raise FerBenchError(f"Cannot read {str(file)!r}: {atomic.reason(error)}.") from None
