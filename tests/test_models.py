@@ -235,12 +235,24 @@ def test_pictures_that_cannot_be_read_are_named_and_the_others_answered(fitted, 
     ("change", "words"),
     [
         (lambda record: record.pop("counts"), ["counts"]),
+        (lambda record: record.update(start=99), ["99"]),
+        (lambda record: record.update(channels=7), ["channels"]),
+        (lambda record: record["experiment"]["dataset"]["classes"].append("bored"), ["head", "8"]),
         (lambda record: record.update(schema=2), ["schema"]),
         (lambda record: record.update(stages=["0" * 64] * len(record["stages"])), ["weights"]),
         (lambda record: record["experiment"]["backbone"].update(code_sha256="f" * 64), ["code_sha256", "fit"]),
         (lambda record: record["experiment"]["backbone"].update(text="mini-xcption"), ["mini-xception"]),
     ],
-    ids=["incomplete", "other schema", "other weights", "other code", "unknown backbone"],
+    ids=[
+        "incomplete",
+        "no stage",
+        "no channels",
+        "classes",
+        "other schema",
+        "other weights",
+        "other code",
+        "unknown backbone",
+    ],
 )
 def test_a_model_of_something_else_is_refused(fitted, tmp_path, change, words):
     with safe_open(fitted, "numpy") as opened:
@@ -250,6 +262,17 @@ def test_a_model_of_something_else_is_refused(fitted, tmp_path, change, words):
     with pytest.raises(FerBenchError) as refused:
         fer_bench.load_model(tmp_path / "m.safetensors")
     says(str(refused.value), *words)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("faces", [{}, {"detection": 3}, {"method": "align", "size": 10**9, "detection": {}}])
+def test_a_model_that_does_not_say_how_faces_are_cut_out_is_refused(fitted, tmp_path, faces):
+    with safe_open(fitted, "numpy") as opened:
+        record = json.loads(opened.metadata()[KEY])
+    record["experiment"]["dataset"]["faces"] = faces
+    save_file(load_file(fitted), tmp_path / "m.safetensors", {KEY: json.dumps(record)})
+    with pytest.raises(FerBenchError, match="faces"):
+        assert fer_bench.load_model(tmp_path / "m.safetensors").crop
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, StrictInt
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -83,7 +83,7 @@ class ModelRecord(Record):
     stages: tuple[str, ...]
     start: Count | None = None
     shape: tuple[AtLeastOne, AtLeastOne] | None = None
-    channels: StrictInt
+    channels: Literal[1, 3]
     score: ModelScore | None = None
 
     @property

@@ -66,7 +66,9 @@ class TrainedModel:
             )
         self._exact = bool(component.spec.answers)
         self._start = len(self._backbone.stages) if record.start is None else record.start
-        self._table = _lay_over(self._backbone, table) if HEAD[0] in table else {}
+        if self._start > len(self._backbone.stages):
+            raise FerBenchError(f"The model begins at stage {self._start} of {len(self._backbone.stages)}.")
+        self._table = _lay_over(self._backbone, table, len(self.classes)) if HEAD[0] in table else {}
         self._estimator = None
         if "readout/labels" in table:
             (phase,) = make_plan(registry.strategy(record.experiment.strategy.text)).phases
@@ -82,11 +84,20 @@ class TrainedModel:
         faces = self.record.experiment.dataset.faces
         if faces is None:
             return None
-        values = faces["detection"]
-        detection = Detection(
-            smallest=values["smallest"], scale_step=values["scale_step"], thresholds=tuple(values["thresholds"])
-        )
-        return Crop(method=faces["method"], size=faces["size"], margin=faces.get("margin", 0.0), detection=detection)
+        try:
+            values = faces["detection"]
+            first, second, third = map(float, values["thresholds"])
+            detection = Detection(
+                smallest=float(values["smallest"]),
+                scale_step=float(values["scale_step"]),
+                thresholds=(first, second, third),
+            )
+            margin, size = float(faces.get("margin", 0.0)), int(faces["size"])
+            if faces["method"] not in ("align", "box") or not (16 <= size <= 1024 and 0 < detection.scale_step < 1):
+                raise ValueError
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise FerBenchError(f"The model does not say how faces were cut out: {faces!r}.") from None
+        return Crop(method=faces["method"], size=size, margin=margin, detection=detection)
 
     def predict(self, images: Sequence[Array]) -> Array:
         """Return the probability of each class, (n, c) float32; rows sum to 1.
@@ -166,7 +177,7 @@ def _check_same(component: Component[BackboneSpec], known: BackboneRecord) -> No
         )
 
 
-def _lay_over(backbone: Backbone, table: dict[str, Array]) -> dict[str, jax.Array]:
+def _lay_over(backbone: Backbone, table: dict[str, Array], classes: int) -> dict[str, jax.Array]:
     """Return the numbers of a backbone and a head, those of a model in their place."""
     parameters, others = divide(backbone)
     before = {**parameters, **others}
@@ -176,8 +187,9 @@ def _lay_over(backbone: Backbone, table: dict[str, Array]) -> dict[str, jax.Arra
         if name not in HEAD and (name not in before or before[name].shape != values.shape)
     ]
     kernel, bias = (table.get(name, np.zeros(0)) for name in HEAD)
-    if kernel.shape[:1] != (backbone.feature_size,) or kernel.shape[1:] != bias.shape:
-        faults.append(f"the head is {kernel.shape} and {bias.shape}; expected ({backbone.feature_size}, c) and (c,)")
+    if kernel.shape != (backbone.feature_size, classes) or bias.shape != (classes,):
+        expected = f"({backbone.feature_size}, {classes}) and ({classes},)"
+        faults.append(f"the head is {kernel.shape} and {bias.shape}; expected {expected}")
     if faults:
         raise FerBenchError(f"The model does not fit backbone {backbone.name!r}:\n{bullet_list(faults, 10)}")
     return {**before, **{name: jax.numpy.asarray(values) for name, values in table.items()}}
