@@ -71,7 +71,7 @@ def describe_model(
         stages=source.digests(),
         start=learned.start,
         shape=shapes.pop() if len(shapes) == 1 else None,
-        channels=max(view.channels for view in block.task.parts),
+        channels=3 if any(view.channels == 3 for view in block.task.parts) else 1,
         score=score,
     )
 
