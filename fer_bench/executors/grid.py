@@ -225,7 +225,6 @@ def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], 
     dataset = canonical.from_json(records.DatasetRecord, task.identity())
     # A validation part is the strategy's wish, so it is cut for each; the test parts stay the same.
     shares = {strategy.plan.validation for strategy in methods.strategies}
-    shares = {strategy.plan.validation for strategy in methods.strategies}
     dealt = {share: _cut(splits, task, share, config.cache_folder) for share in shares}
     if config.split_seeds:
         dealt = {share: _drop_equal(several) for share, several in dealt.items()}
@@ -252,7 +251,6 @@ def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], 
                 for seed in (config.seeds if config.split_seeds else [split.seed])
                 for fold in split.folds
             ]
-            method = backbone.component, backbone.identity, strategy.component, strategy.plan
             method = backbone.component, backbone.identity, strategy.component, strategy.plan
             yield Block(task, *method, tuple(jobs), backbone.shapes)
 
