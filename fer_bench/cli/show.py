@@ -41,12 +41,12 @@ def show(
     from fer_bench.results.find import find_row
     from fer_bench.results.store import Store
 
-    found = find_row(Store(runs_dir), row, filters_of(dataset, backbone, strategy, protocol))
-    cell, *others = found.cells
+    method = find_row(Store(runs_dir), row, filters_of(dataset, backbone, strategy, protocol))
+    cell, *others = method.cells
     if others and as_json:
-        print_json({"schema": 1, "id": found.id, "name": found.name, "cells": list(map(_record, found.cells))})
+        print_json({"schema": 1, "id": method.id, "name": method.name, "cells": list(map(_record, method.cells))})
     elif others:
-        print_tables(_table(found))
+        print_tables(_table(method))
     elif as_json:
         print_json(_record(cell))
     else:

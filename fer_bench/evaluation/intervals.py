@@ -87,12 +87,12 @@ def bootstrap_interval(
     methods = [probabilities]
     values = resample_metric(metric, true, methods, groups, seeds, resamples=resamples, seed=seed, extra=extra)[0]
     units = group_codes(groups, len(true))[1]
-    found = measure(metric, true, probabilities, seeds, groups, extra)
-    t = special.stdtrit(found.unit_freedom, (1 + level) / 2)
+    measured = measure(metric, true, probabilities, seeds, groups, extra)
+    t = special.stdtrit(measured.unit_freedom, (1 + level) / 2)
     tail = float(special.ndtr(-math.sqrt(units / (units - 1)) * t))
     low, high = np.quantile(values, [tail, 1 - tail])
     return Interval(
-        estimate=found.value,
+        estimate=measured.value,
         low=max(float(low), metric.lowest),
         high=min(float(high), metric.highest),
         level=level,

@@ -166,21 +166,21 @@ class Scatter:
         return self.skewness / (6 * math.sqrt(self.units))
 
 
-def measure_scatter(before: Estimate, after: Estimate, found: Difference, units: int) -> Scatter:
+def measure_scatter(before: Estimate, after: Estimate, difference: Difference, units: int) -> Scatter:
     """Return what the difference of two methods varies by.
 
     Args:
         before: of the first method; ``after`` of the second, of the same metric and units.
         after: likewise.
-        found: their difference.
+        difference: theirs.
         units: how many there are, before any were merged.
     """
     sign, n = 1.0 if before.metric.higher_is_better else -1.0, before.n
     merged = units / n
     parts = measure_parts(before, after)
-    own = sign * (parts - found.value * (before.shares + after.shares) / 2)
-    variance, extra = found.unit_error**2, (found.seed_error or 0.0) ** 2
-    left = (variance + extra) ** 2 / found.df - variance**2 / (n - 1)
+    own = sign * (parts - difference.value * (before.shares + after.shares) / 2)
+    variance, extra = difference.unit_error**2, (difference.seed_error or 0.0) ** 2
+    left = (variance + extra) ** 2 / difference.df - variance**2 / (n - 1)
     return Scatter(
         units=units,
         blocks=n,

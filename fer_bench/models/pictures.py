@@ -115,17 +115,17 @@ def _predict(
     model: TrainedModel, batch: Sequence[tuple[str, Array | str]], crop: Crop | None, detector: Detector | None
 ) -> list[Prediction]:
     images = [image for _, image in batch if not isinstance(image, str)]
-    found = iter(detector.find_all(images)) if detector is not None else None
+    faces_by_picture = iter(detector.find_all(images)) if detector is not None else None
     answers: list[Prediction] = []
     faces: list[Array] = []
     for name, image in batch:
         if isinstance(image, str):
             answers.append(Prediction(name, error=image))
-        elif found is None or crop is None:
+        elif faces_by_picture is None or crop is None:
             answers.append(Prediction(name))
             faces.append(image)
         else:
-            in_picture = sorted(next(found), key=lambda face: face.box[0])
+            in_picture = sorted(next(faces_by_picture), key=lambda face: face.box[0])
             answers += [Prediction(name, number, face.box) for number, face in enumerate(in_picture)]
             faces += [align.cut(image, face.box, face.landmarks, crop) for face in in_picture]
             answers += [] if in_picture else [Prediction(name, error="no face was found")]

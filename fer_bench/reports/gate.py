@@ -246,8 +246,8 @@ def _check_row(frozen: FrozenRow, row: MethodRow, terms: GateTerms) -> CheckedRo
         raise FerBenchError(f"{frozen.name} cannot be tested: {error}.") from None
     classes: dict[str, NonInferiority] = {}
     if limit is not None:
-        found = judge_classes(_answers(before), _answers(after), margin=limit, alpha=terms.alpha)
-        classes = {names[label]: one for label, one in found.items()}
+        by_class = judge_classes(_answers(before), _answers(after), margin=limit, alpha=terms.alpha)
+        classes = {names[label]: one for label, one in by_class.items()}
     drift = _test(oldest.predictions, now, terms, SHARE, METRIC_POWER) if oldest else None
     verdict = join_verdicts([test, *classes.values(), *([drift] if drift else [])])
     return make(
