@@ -20,6 +20,7 @@ from fer_bench.cli import (
     data,
     fit,
     inflation,
+    labels,
     leaderboard,
     matrix,
     merge,
@@ -66,6 +67,7 @@ app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("leaderboard", epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
 app.command("inflation", epilog=inflation.EXAMPLES, cls=command_for(*inflation.SETTINGS))(inflation.inflation)
 app.command("matrix", epilog=matrix.EXAMPLES, cls=command_for(*matrix.SETTINGS))(matrix.matrix)
+app.command("labels", epilog=labels.EXAMPLES)(labels.labels)
 app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command("power", epilog=power.EXAMPLES)(power.power)

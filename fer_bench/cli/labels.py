@@ -1,0 +1,55 @@
+"""``fer-bench labels``: which labels of a data set are probably wrong, and what its annotators reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fer_bench import atomic
+from fer_bench.cli.output import print_json, print_tables
+from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, filters_of
+
+EXAMPLES = """\b
+Examples:
+  fer-bench labels --dataset fer2013
+  fer-bench labels linear-probe finetune --output suspects.csv
+"""
+
+
+def labels(
+    rows: Annotated[list[str] | None, typer.Argument(metavar="[ROW]...", help=f"{HELP} All rows without one.")] = None,
+    runs_dir: RunsDir = Path("runs"),
+    dataset: Dataset = None,
+    backbone: Backbone = None,
+    strategy: Strategy = None,
+    protocol: Protocol = None,
+    agreed: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of an image's annotators from which on the image counts as agreed."),
+    ] = 0.8,
+    output: Annotated[Path | None, typer.Option(help="Write the suspects as CSV into this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the suspects.")] = False,
+) -> None:
+    """Estimate how many labels of each class are wrong, and rank the methods without these images.
+
+    The estimate comes from stored predictions; nothing is trained. Where annotators' votes are known, it also prints
+    the highest score that they allow, and each method on images on which they agree or do not.
+    """
+    from fer_bench.reports import label_check as report
+    from fer_bench.reports.formats import csv
+    from fer_bench.results.find import find_cells
+    from fer_bench.results.rows import group, newest
+    from fer_bench.results.store import Store
+
+    cells = find_cells(Store(runs_dir), rows or (), filters_of(dataset, backbone, strategy, protocol))
+    every = group(cells)
+    current = newest(every)
+    checks = report.check_labels([row for row in every if row.id in current], agreed)
+    if output is not None:
+        atomic.write_file(output, csv.write(report.to_suspects(checks)), "the suspects")
+    if as_json:
+        print_json({"schema": 1, "agreed": agreed, "data_sets": [report.record(check) for check in checks]})
+    else:
+        print_tables(*(table for check in checks for table in report.to_tables(check)))

@@ -1,0 +1,370 @@
+"""What a data set's labels are worth: how many are probably wrong, which, and what annotators themselves reach."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass
+from typing import Any
+
+import numpy as np
+
+from fer_bench.arrays import Array
+from fer_bench.data.texts import listed
+from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.annotators import (
+    Agreement,
+    answers_of,
+    find_ceiling,
+    score_against_annotators,
+    score_annotators,
+)
+from fer_bench.evaluation.intervals import Interval, algorithm_interval
+from fer_bench.evaluation.label_noise import LabelNoise, bound_label_noise, estimate_label_noise
+from fer_bench.evaluation.metrics import STANDARD
+from fer_bench.reports.comparison import measure_row, rank
+from fer_bench.reports.table import Cell, Column, Field, Shown, Table, numbers, tabulate, texts
+from fer_bench.results.predictions import Predictions
+from fer_bench.results.rows import MethodRow
+
+UAR = STANDARD["uar"]
+NOTES = (
+    "Confident learning (Northcutt et al. 2021) on the mean of all methods' predictions of images that they did not "
+    "train on. It counts an image that is only hard as wrong: with an accuracy of 85 % it is near the truth, with 50 % "
+    "it says some 45 % where no label is wrong. The intervals are for other people. Look at a suspect before you "
+    "change its label.",
+    "Without the suspects every score rises, since the methods themselves chose them. What counts is whether the order "
+    "changes.",
+)
+VOTES = (
+    "An annotator is drawn at random from those of an image. No method can be above the ceiling. An annotator against "
+    "the labels is a little too high, since each took part in the label.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartScore:
+    """A score on a part of the images, and the letters of its tier there; both None or empty where too little is."""
+
+    value: Interval | None
+    tier: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodCheck:
+    """A method on parts of the images, by UAR.
+
+    Attributes:
+        name: backbone and strategy, and the protocol.
+        everything: on all images; ``kept``: without the suspects.
+        agreed: on images whose annotators agree; ``doubtful``: on the others; None without votes.
+        annotator: against an annotator drawn at random; None without votes.
+    """
+
+    name: str
+    everything: PartScore
+    kept: PartScore
+    agreed: PartScore | None = None
+    doubtful: PartScore | None = None
+    annotator: Agreement | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelCheck:
+    """The labels of one data set.
+
+    Attributes:
+        dataset: as the user typed it, with its label set.
+        classes: their names.
+        ids: (n,) of the images; ``labels``: (n,) int; ``probabilities``: (n, c), the mean of all methods.
+        noise: the estimate; ``wrong``: (2,) its interval; ``wrong_by_class``: (c, 2).
+        methods: that tested these images.
+        left_out: names of methods that tested other images of the data set.
+        soft: (n, c) shares of annotators; None without votes.
+        labelled: an annotator against the labels, ``ceiling``: the best answers against an annotator; None without
+            votes.
+    """
+
+    dataset: str
+    classes: tuple[str, ...]
+    ids: list[str]
+    labels: Array
+    probabilities: Array
+    noise: LabelNoise
+    wrong: Array
+    wrong_by_class: Array
+    methods: tuple[MethodCheck, ...]
+    left_out: tuple[str, ...] = ()
+    soft: Array | None = None
+    labelled: Agreement | None = None
+    ceiling: Agreement | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suspect:
+    """An image whose label is probably wrong.
+
+    Attributes:
+        dataset: as the user typed it.
+        id: of the image.
+        label: as it is given; ``suggested``: the class that it probably is of.
+        p_label: mean probability of the label.
+        margin: that minus the largest of the other classes.
+        annotators: share of annotators who gave the label; None without votes.
+    """
+
+    dataset: str
+    id: str
+    label: str
+    suggested: str
+    p_label: float
+    margin: float
+    annotators: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Consensus:
+    """What several methods say together of the images that all of them tested."""
+
+    ids: list[str]
+    labels: Array
+    probabilities: Array
+    units: Array | None
+    soft: Array | None
+    rows: list[tuple[MethodRow, Predictions]]
+    left_out: list[str]
+
+
+def check_labels(rows: Sequence[MethodRow], agreed: float) -> list[LabelCheck]:
+    """Return what the rows say of the labels of each data set that they test.
+
+    Args:
+        rows: of one data set or several; those without predictions do not count.
+        agreed: share of an image's annotators who must agree for the image to count as agreed.
+
+    Raises:
+        FerBenchError: no row has predictions, or those of a data set hold one class.
+    """
+    groups: dict[tuple[str, tuple[str, ...]], list[MethodRow]] = defaultdict(list)
+    for row in rows:
+        if row.predictions is not None:
+            groups[row.experiment.dataset.fingerprint, row.experiment.dataset.classes].append(row)
+    if not groups:
+        raise FerBenchError("None of these rows has predictions: all of their cells failed or are damaged.")
+    return [_check(members, agreed) for members in groups.values()]
+
+
+def _check(rows: Sequence[MethodRow], agreed: float) -> LabelCheck:
+    consensus = _join(rows)
+    experiment = rows[0].experiment
+    labels, probabilities = consensus.labels, consensus.probabilities
+    if len(np.unique(labels)) < 2:
+        raise FerBenchError(
+            f"The rows of {experiment.dataset.text!r} hold images of one class: nothing can be confused."
+        )
+    noise = estimate_label_noise(labels, probabilities)
+    wrong, by_class = bound_label_noise(labels, probabilities, consensus.units)
+    suspect = np.zeros(len(labels), bool)
+    suspect[noise.suspects] = True
+    soft = consensus.soft
+    sure = None if soft is None else soft.max(axis=1) >= agreed
+    parts = [np.ones(len(labels), bool), ~suspect, *([] if sure is None else [sure, ~sure])]
+    scores = [_score_part(consensus, part) for part in parts]
+    methods = [
+        MethodCheck(
+            name=f"{row.experiment.backbone.text}, {row.experiment.strategy.text}",
+            **dict(zip(("everything", "kept", "agreed", "doubtful"), columns, strict=False)),
+            annotator=None if soft is None else score_against_annotators(*_soft_answers(soft, predictions)),
+        )
+        for (row, predictions), *columns in zip(consensus.rows, *scores, strict=True)
+    ]
+    return LabelCheck(
+        dataset=experiment.dataset.text,
+        classes=experiment.dataset.classes,
+        ids=consensus.ids,
+        labels=labels,
+        probabilities=probabilities,
+        noise=noise,
+        wrong=wrong,
+        wrong_by_class=by_class,
+        methods=tuple(methods),
+        left_out=tuple(consensus.left_out),
+        soft=soft,
+        labelled=None if soft is None else score_annotators(soft, labels),
+        ceiling=None if soft is None else find_ceiling(soft),
+    )
+
+
+def _soft_answers(soft: Array, predictions: Predictions) -> tuple[Array, Array]:
+    return soft[predictions.sample], answers_of(predictions.probabilities)
+
+
+def _join(rows: Sequence[MethodRow]) -> _Consensus:
+    """Return the mean predictions of the rows that tested the images that most of them did."""
+    known = [(row, row.predictions) for row in rows if row.predictions is not None]
+    most = max((len(predictions.ids), -place) for place, (_, predictions) in enumerate(known))
+    first = known[-most[1]][1]
+    same = [(row, predictions) for row, predictions in known if predictions.ids.equals(first.ids)]
+    left_out = [row.name for row, predictions in known if not predictions.ids.equals(first.ids)]
+    shape = len(first.ids), first.probabilities.shape[1]
+    total = np.zeros(shape)
+    for _, predictions in same:
+        counts = np.bincount(predictions.sample, minlength=shape[0])[:, None]
+        sums = [np.bincount(predictions.sample, column, shape[0]) for column in predictions.probabilities.T]
+        total += np.stack(sums, axis=1) / counts
+    place = np.unique(first.sample, return_index=True)[1]
+    units = first.units
+    return _Consensus(
+        ids=listed(first.ids),
+        labels=first.labels[place],
+        probabilities=total / total.sum(axis=1, keepdims=True),
+        units=None if units is None else units[place],
+        soft=None if first.soft is None else first.soft[place].astype(np.float64),
+        rows=same,
+        left_out=left_out,
+    )
+
+
+def _score_part(consensus: _Consensus, part: Array) -> list[PartScore]:
+    """Return the UAR of every method on the images of a part, (n,) bool."""
+    if len(np.unique(consensus.labels[part])) < 2:
+        return [PartScore(value=None) for _ in consensus.rows]
+    taken = [predictions.take(np.flatnonzero(part[predictions.sample])) for _, predictions in consensus.rows]
+    standings = rank(UAR, taken)
+    return [
+        PartScore(
+            value=algorithm_interval(measure_row(UAR, predictions), predictions.n_units),
+            tier=standing.tier if standing else "",
+        )
+        for predictions, standing in zip(taken, standings, strict=True)
+    ]
+
+
+def list_suspects(check: LabelCheck) -> list[Suspect]:
+    """Return the suspects of a data set, the clearest first."""
+    noise = check.noise
+    suspects: list[Suspect] = []
+    for place, sample in enumerate(map(int, noise.suspects)):
+        label = int(check.labels[sample])
+        suspects.append(
+            Suspect(
+                dataset=check.dataset,
+                id=check.ids[sample],
+                label=check.classes[label],
+                suggested=check.classes[int(noise.suggested[place])],
+                p_label=float(check.probabilities[sample, label]),
+                margin=float(noise.margins[place]),
+                annotators=None if check.soft is None else float(check.soft[sample, label]),
+            )
+        )
+    return suspects
+
+
+def to_suspects(checks: Sequence[LabelCheck]) -> Table:
+    """Return a row for each suspect of each data set, the clearest of a data set first."""
+    columns = (*texts("dataset", "id", "label", "suggested"), *numbers("p_label", "margin", "annotators"))
+    return Table(columns=columns, rows=tuple(astuple(one) for check in checks for one in list_suspects(check)))
+
+
+def record(check: LabelCheck) -> dict[str, Any]:
+    """Return everything as plain JSON."""
+    wrong = check.noise.wrong_by_class
+    return {
+        "dataset": check.dataset,
+        "images": len(check.ids),
+        "wrong": {"estimate": check.noise.wrong, "low": float(check.wrong[0]), "high": float(check.wrong[1])},
+        "classes": [
+            {
+                "label": name,
+                "images": int((check.labels == label).sum()),
+                "wrong": None if np.isnan(wrong[label]) else float(wrong[label]),
+                "interval": None if np.isnan(bounds[0]) else bounds.tolist(),
+                "truly": dict(zip(check.classes, check.noise.joint[label].tolist(), strict=True)),
+            }
+            for label, (name, bounds) in enumerate(zip(check.classes, check.wrong_by_class, strict=True))
+        ],
+        "methods": [asdict(method) for method in check.methods],
+        "left_out": list(check.left_out),
+        "ceiling": None if check.ceiling is None else asdict(check.ceiling),
+        "annotator_against_labels": None if check.labelled is None else asdict(check.labelled),
+        "suspects": [asdict(one) for one in list_suspects(check)],
+    }
+
+
+def to_tables(check: LabelCheck) -> list[Table]:
+    """Return the labels by class, the methods with and without suspects, and what annotators reach."""
+    low, high = 100 * check.wrong
+    accuracy = STANDARD["accuracy"].score(check.labels, check.probabilities)
+    title = (
+        f"Labels of {check.dataset}, {len(check.ids):,} images: at most {100 * check.noise.wrong:.1f} % are wrong "
+        f"({low:.1f} to {high:.1f}), {len(check.noise.suspects):,} suspects; the methods together reach an accuracy of "
+        f"{100 * accuracy:.1f} %"
+    )
+    left_out = [f"Left out, since it tested other images: {name}." for name in check.left_out]
+    tables = [
+        tabulate(range(len(check.classes)), _class_fields(check), title, [NOTES[0]]),
+        tabulate(
+            check.methods, _method_fields(check), "UAR in percent, with and without suspects", [NOTES[1], *left_out]
+        ),
+    ]
+    if check.soft is not None and check.labelled is not None and check.ceiling is not None:
+        scores = [("ceiling: the best answers", check.ceiling), ("an annotator, against the labels", check.labelled)]
+        scores += [(method.name, method.annotator) for method in check.methods if method.annotator]
+        fields: tuple[Field[tuple[str, Agreement]], ...] = (
+            (Column("answers"), lambda pair: pair[0]),
+            (Column("accuracy %", "number"), lambda pair: _percent(pair[1].accuracy)),
+            (Column("UAR %", "number"), lambda pair: _percent(pair[1].uar)),
+        )
+        tables.append(tabulate(scores, fields, "Against an annotator drawn at random", VOTES))
+    return tables
+
+
+def _class_fields(check: LabelCheck) -> tuple[Field[int], ...]:
+    joint, images = check.noise.joint, np.bincount(check.labels, minlength=len(check.classes))
+    wrong = check.noise.wrong_by_class
+
+    def mostly(label: int) -> Cell:
+        others = joint[label].copy()
+        others[label] = 0
+        return check.classes[int(others.argmax())] if others.any() else ""
+
+    def interval(label: int) -> Cell:
+        low, high = 100 * check.wrong_by_class[label]
+        return None if np.isnan(low) else Shown(f"{low:.1f} to {high:.1f}", low)
+
+    return (
+        (Column("label"), lambda label: check.classes[label]),
+        (Column("images", "number"), lambda label: int(images[label])),
+        (
+            Column("wrong, at most %", "number", "lower"),
+            lambda label: None if not images[label] else _percent(wrong[label]),
+        ),
+        (Column("95 % interval", "number"), interval),
+        (Column("mostly truly"), mostly),
+    )
+
+
+def _method_fields(check: LabelCheck) -> tuple[Field[MethodCheck], ...]:
+    def score(name: str) -> Field[MethodCheck]:
+        def cell(method: MethodCheck) -> Cell:
+            part: PartScore | None = getattr(method, name)
+            if part is None or part.value is None:
+                return None
+            one = part.value
+            return Shown(f"{100 * one.estimate:.1f} ({100 * one.low:.1f} to {100 * one.high:.1f})", one.estimate)
+
+        return Column(TITLES[name], "number", "higher", optional=name not in ("everything", "kept")), cell
+
+    def tier(name: str) -> Field[MethodCheck]:
+        return Column("tier"), lambda method: getattr(method, name).tier
+
+    shown = [score("everything"), tier("everything"), score("kept"), tier("kept")]
+    shown += [score("agreed"), score("doubtful")] if check.soft is not None else []
+    return ((Column("backbone, strategy"), lambda method: method.name), *shown)
+
+
+TITLES = {"everything": "all", "kept": "without suspects", "agreed": "agreed", "doubtful": "doubtful"}
+
+
+def _percent(share: float) -> Cell:
+    return Shown(f"{100 * share:.1f}", share)
