@@ -7,7 +7,8 @@ While the work goes on, a thread sets the file's time every `RENEW_S` seconds. A
 - when its time has not changed for `SILENT_S` seconds, which is how other machines judge it. Only the observer's own
   monotonic clock counts these seconds, so the clocks of machines and of the file server may differ or be set.
 
-Who finds a void lease renames it away, which succeeds once, and then takes the unit. A lease only says who works now.
+Who finds a void lease locks the file, looks whether it is still the void one, removes it and then takes the unit. Where
+the file system has no locks, two processes may take one unit in the same millisecond. A lease only says who works now.
 Whether the work is done is for the store to say, and who got a lease looks there again. A process that was silent and
 goes on, as on a machine that slept, does a unit twice; cells are replaced whole, so nothing is lost.
 """
@@ -15,6 +16,7 @@ goes on, as on a machine that slept, does a unit twice; cells are replaced whole
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import json
@@ -36,6 +38,11 @@ from fer_bench import atomic
 from fer_bench.foreign_files import READ
 from fer_bench.results import canonical
 from fer_bench.results.store import cannot_write
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 FOLDER = "leases"
 """Name of the folder in a runs folder."""
@@ -184,17 +191,14 @@ class Leases:
             return True
         if not self._is_void(file, holder, changed):
             return False
-        aside = atomic.scratch(file)
         try:
-            file.rename(aside)
-        except OSError:  # another process was faster
+            with _locked(file) as same:
+                if not same or _read(file) != state:  # another process had taken it just before
+                    return False
+                file.unlink()
+        except OSError:  # another process is faster
             return False
-        if _read(aside) != state:  # another process had taken it just before: give it back
-            with suppress(OSError):
-                os.link(aside, file)
-        with suppress(OSError):
-            aside.unlink()
-        return not file.exists()
+        return True
 
     def _is_void(self, file: Path, holder: Holder | None, changed: int) -> bool:
         if holder and holder.is_own() and _HELD.get(file) != holder:
@@ -229,6 +233,34 @@ def _read(file: Path) -> tuple[Holder | None, int]:
             with suppress(OSError, ValueError):  # it is being written, or a stranger's
                 holder = canonical.read(Holder, os.read(descriptor, LARGEST))
         return holder, max(1, status.st_mtime_ns)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[bool]:
+    """Hold the lock of a file within the block; say whether the path still means this file.
+
+    A link is nobody's lease, so it has no lock.
+
+    Raises:
+        OSError: there is no such file, or another process holds its lock.
+    """
+    if file.is_symlink():
+        yield True
+        return
+    try:
+        descriptor = os.open(file, READ | os.O_RDWR)  # NFS locks only what may be written
+    except PermissionError:
+        descriptor = os.open(file, READ)
+    try:
+        if fcntl is not None:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                    raise
+        yield os.path.samestat(os.fstat(descriptor), file.stat(follow_symlinks=False))
     finally:
         os.close(descriptor)
 
