@@ -24,6 +24,7 @@ PUBLIC = (
     "fer_bench.specs",
     "fer_bench.hookspecs",
     "fer_bench.data.builder",
+    "fer_bench.keeping.published",
     "fer_bench.tasks.splitting",
     "fer_bench.testing.conformance",
     "fer_bench.testing.layouts",

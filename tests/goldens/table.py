@@ -98,6 +98,8 @@ MOVES_NOTHING = {
     "executors.worker": "makes the grid of its message, and compares its hash",
     "keeping.checkpoints": "gives back the bits that it was given, or nothing (test_checkpoints.py)",
     "keeping.programs": "keeps what XLA compiled",
+    "keeping.published": "renames numbers of files, whose digest is part of a cell's identity (test_published.py)",
+    "keeping.torch_files": "hands on the numbers of a file, or refuses it (test_published.py)",
     "keeping.space": "makes room",
     "learning.identity": "says what a cell records of a strategy",
     "keeping.travel": "carries parts of the cache, each compared with its hash (test_cache_travel.py)",
