@@ -288,6 +288,11 @@ def files_of(params: type[Params]) -> list[str]:
     return [name for name, extra in _extras(params).items() if extra.get("file")]
 
 
+def codes_of(params: type[Params]) -> list[str]:
+    """Return the parameters that name a user's own code."""
+    return [name for name, extra in _extras(params).items() if extra.get("code")]
+
+
 def paths_of(params: type[Params]) -> list[str]:
     """Return the parameters that name a file or a folder."""
     return [name for name, extra in _extras(params).items() if extra.get("file") or extra.get("folder")]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,10 @@ from typing import Any
 import jax
 
 from fer_bench.config import Precision
+from fer_bench.errors import FerBenchError
 from fer_bench.keeping.weights import weights_digest
 from fer_bench.plugin_code import digest_code
-from fer_bench.registry import Component
+from fer_bench.registry import Component, codes_of, file_sha256
 from fer_bench.specs import BackboneParams, BackboneSpec
 
 BACKBONE_SEED = 0
@@ -53,9 +56,9 @@ def identity(component: Component[BackboneSpec], precision: str) -> dict[str, An
     weights = next((weights for weights in spec.weights if weights.name == params.weights), None)
     specs = [item for _, item in component.plugin.items if isinstance(item, BackboneSpec)]
     declared = [file for item in specs for one in item.weights for file in (one.file, one.digests) if file]
-    references = [reference for reference in (spec.build, spec.answers) if reference]
+    references = [reference for reference in (spec.build, spec.answers, spec.prepare) if reference]
     return {
-        **component.identity(),
+        **_with_files(component),
         **digest_code(references, component.plugin.distribution, declared),
         "stages": list(spec.stages),
         "image_input": {**dataclasses.asdict(spec.image_input), "value_range": list(spec.image_input.value_range)},
@@ -63,6 +66,35 @@ def identity(component: Component[BackboneSpec], precision: str) -> dict[str, An
         "precision": precision,
         **_unusual_arithmetic(),
     }
+
+
+def _with_files(component: Component[BackboneSpec]) -> dict[str, Any]:
+    """Return the identity of a component, its ``files`` with those that the plugin finds and a user's own code."""
+    record = component.identity()
+    digests: dict[str, str] = dict(record.get("files", {}))
+    if component.spec.files:
+        kept: Mapping[str, Path] = component.ask(f"find the files of {str(component)!r}", component.spec.files)
+        digests |= {name: file_sha256(path) for name, path in kept.items()}
+    for name in codes_of(type(component.params)):
+        if reference := getattr(component.params, name):
+            digests[name] = _digest_own_code(name, reference)
+    return {**record, "files": digests} if digests else record
+
+
+def _digest_own_code(parameter: str, reference: str) -> str:
+    """Return a sha256 of the code that a user's parameter names.
+
+    Raises:
+        FerBenchError: nothing of that name can be imported.
+    """
+    module = reference.partition(":")[0]
+    digests = digest_code([reference], module.partition(".")[0])
+    if not digests:
+        raise FerBenchError(
+            f"{parameter}={reference}: no module {module!r} can be imported. Install its package, such as with "
+            "'pip install -e .', or name the folder that holds it in the variable PYTHONPATH."
+        )
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
 
 def _unusual_arithmetic() -> dict[str, Any]:

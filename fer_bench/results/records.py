@@ -32,7 +32,8 @@ class ComponentRecord(Record):
         text: as the user typed it.
         name: of the component; ``package`` and ``version`` of the distribution that brought it.
         params: every parameter.
-        files: parameter -> sha256 of the file that it names.
+        files: parameter -> sha256 of the file or of the code that it names; of files that a backbone's plugin finds by
+            itself, their name -> sha256.
     """
 
     text: str

@@ -17,7 +17,9 @@ class BackboneParams(Params):
     """Parameters that every backbone has; subclasses narrow the ranges and set the defaults.
 
     A field whose ``json_schema_extra`` is ``{"file": True}`` is the path of a file, or empty: a cell records the file's
-    name and sha256, and not where it lies. Of any other text that a user sets, a cell hides folders and user names.
+    name and sha256, and not where it lies. One with ``{"code": True}`` is a reference ``package.module:attribute`` to a
+    user's own code, or empty, which counts as a plugin's code does. Of any other text that a user sets, a cell hides
+    folders and user names.
     """
 
     input_size: int = Field(224, ge=1, description="side of the square input, pixels")
@@ -97,6 +99,12 @@ class BackboneSpec:
             that order: reference to ``(params) -> Sequence[str]``, those that it knows. Empty for all others.
         notes: reference to ``(params) -> Sequence[str]``, what a user should know before believing a score, such as
             what it was trained on; printed when a run begins. Empty if there is nothing.
+        prepare: of a backbone with its own way of resizing and cropping: reference to ``(params) -> function`` from an
+            image (h, w, 1 or 3) uint8 to (s, s, ``image_input.channels``) uint8, which runs on the host. Empty where
+            the host stretches images to the input's size.
+        files: reference to ``(params) -> Mapping[str, Path]``, by any name the files that no parameter names and that
+            decide the features, such as weights that a library keeps; a cell records their sha256. It is asked before
+            a run begins, and raises FerBenchError with every way to get what is missing. Empty if there are none.
         params: parameters with defaults.
     """
 
@@ -109,4 +117,6 @@ class BackboneSpec:
     weights: tuple[WeightsSpec, ...] = ()
     answers: str = ""
     notes: str = ""
+    prepare: str = ""
+    files: str = ""
     params: type[BackboneParams] = BackboneParams
