@@ -140,7 +140,7 @@ def material_of(block: Block, frozen: Frozen, spent: _Spent | None = None) -> Ma
 
     def inputs(stop: int, flip: bool) -> Inputs:
         if stop == 0:
-            return Metered(Pictures(block.task, source.built.input_size, source.built.prepare), meter)
+            return Metered(Pictures(block.task, source.built.input_size), meter)
         return Metered(join(outputs(stop, 1 + flip), dtype=None), meter)
 
     method = f"{block.task.name} / {block.backbone} / {block.strategy}"

@@ -142,8 +142,7 @@ class TrainedModel:
     def _predict(self, images: list[Array], side: int | None) -> Array:
         """Return the probabilities of up to `BATCH` images."""
         n, channels = len(images), self.record.channels
-        reduced = [_in_channels(image, channels) for image in images]
-        batch = transforms.to_batch(reduced, side, channels, self._backbone.prepare)
+        batch = transforms.to_batch([_in_channels(image, channels) for image in images], side, channels)
         batch = np.concatenate([batch, np.repeat(batch[-1:], BATCH - n, axis=0)])
         x: Array = batch
         if self._start:

@@ -12,10 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from fer_bench.arrays import Array
 from fer_bench.errors import PluginError
 from fer_bench.keeping.weights import ensure_pinned
-from fer_bench.networks.transforms import Prepare, to_input
+from fer_bench.networks.transforms import to_input
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneParams, BackboneSpec, ImageInput
 
@@ -35,7 +34,6 @@ class Backbone:
         image_input: what the first stage expects.
         graphs: stage name -> the stage without its arrays.
         feature_size: length of the feature vector.
-        prepare: the backbone's own way to an image of its input's size, on the host; None where the host stretches.
     """
 
     name: str
@@ -46,7 +44,6 @@ class Backbone:
     image_input: ImageInput
     graphs: dict[str, Any]
     feature_size: int
-    prepare: Prepare | None = None
 
     def prefix(self, state: dict[str, Any], images: jax.Array, stop: int) -> jax.Array:
         """Return what the first ``stop`` stages make of images.
@@ -131,27 +128,7 @@ def build(component: Component[BackboneSpec], precision: str, seed: int) -> Back
         image_input=spec.image_input,
         graphs={stage: graph for stage, (graph, _) in split.items()},
         feature_size=spec.feature_size,
-        prepare=_prepare_of(component) if spec.prepare else None,
     )
-
-
-def _prepare_of(component: Component[BackboneSpec]) -> Prepare:
-    """Return a backbone's own way of resizing, whose images are held against what its spec declares."""
-    own: Prepare = component.ask(f"say how {str(component)!r} prepares images", component.spec.prepare)
-    assert isinstance(component.params, BackboneParams)
-    side = component.params.input_size
-    expected = side, side, component.spec.image_input.channels
-
-    def prepare(image: Array) -> Array:
-        made = own(image)
-        if made.shape != expected or made.dtype != np.uint8:
-            raise PluginError(
-                f"Backbone {str(component)!r} prepares an image {image.shape} as {made.dtype} {made.shape}; expected "
-                f"uint8 {expected}."
-            )
-        return made
-
-    return prepare
 
 
 def _digest(state: Any) -> str:

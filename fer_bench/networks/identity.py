@@ -56,7 +56,7 @@ def identity(component: Component[BackboneSpec], precision: str) -> dict[str, An
     weights = next((weights for weights in spec.weights if weights.name == params.weights), None)
     specs = [item for _, item in component.plugin.items if isinstance(item, BackboneSpec)]
     declared = [file for item in specs for one in item.weights for file in (one.file, one.digests) if file]
-    references = [reference for reference in (spec.build, spec.answers, spec.prepare) if reference]
+    references = [reference for reference in (spec.build, spec.answers) if reference]
     return {
         **_with_files(component),
         **digest_code(references, component.plugin.distribution, declared),

@@ -150,10 +150,8 @@ class Pass:
         """Return the size of a batch; for a GPU or TPU as remembered for these stages and images, or found now."""
         if jax.default_backend() == "cpu":
             return BATCH
-        backbone = self.source.built
-        side = input_side(self.view, backbone.input_size, own=backbone.prepare is not None)
-        channels = backbone.image_input.channels if backbone.prepare else self.view.channels
-        shape = (*((self.view.shape or ()) if side is None else (side, side)), channels)
+        side = input_side(self.view, self.source.built.input_size)
+        shape = (*((self.view.shape or ()) if side is None else (side, side)), self.view.channels)
         kinds = sorted(device.device_kind for device in jax.local_devices())
         known = self.source.recall("batches", stop=stop, shape=shape, devices=kinds)
         if known and known.strip().isdigit():
@@ -167,12 +165,11 @@ class Pass:
 
         The next batch is decoded while the device works on this one.
         """
-        prepare = self.source.built.prepare
-        side = input_side(self.view, self.source.built.input_size, own=prepare is not None)
+        side = input_side(self.view, self.source.built.input_size)
 
         def read(at: int) -> tuple[int, Array, int]:
             here = self.positions[at : at + batch]
-            images = transforms.to_batch(self.view.images(here), side, self.view.channels, prepare)
+            images = transforms.to_batch(self.view.images(here), side, self.view.channels)
             return at, np.concatenate([images, np.repeat(images[-1:], batch - len(here), axis=0)]), len(here)
 
         with ThreadPoolExecutor(1) as reader:
@@ -199,15 +196,9 @@ class Pass:
         }
 
 
-def input_side(view: View, input_size: int, *, own: bool) -> int | None:
-    """Return the side that images are resized to on the host; None where the device resizes them all.
-
-    Args:
-        view: the images.
-        input_size: side of the backbone's input, pixels.
-        own: whether the backbone prepares images in its own way, which is on the host.
-    """
-    return None if view.shape is not None and max(view.shape) <= 2 * input_size and not own else input_size
+def input_side(view: View, input_size: int) -> int | None:
+    """Return the side that images are resized to on the host; None where the device resizes them all."""
+    return None if view.shape is not None and max(view.shape) <= 2 * input_size else input_size
 
 
 def _output_shape(source: BackboneSource, stop: int, out: object) -> tuple[int, ...]:

@@ -15,11 +15,10 @@ class Pictures:
     Args:
         task: the samples.
         input_size: side of the backbone's input, pixels.
-        prepare: the backbone's own way of resizing, if it has one.
     """
 
-    def __init__(self, task: Task, input_size: int, prepare: transforms.Prepare | None = None):
-        self._task, self._prepare = task, prepare
+    def __init__(self, task: Task, input_size: int):
+        self._task = task
         shapes = {view.shape for view in task.parts}
         shape = shapes.pop() if len(shapes) == 1 else None
         # Images of one shape are resized on the device.
@@ -39,7 +38,7 @@ class Pictures:
             decoded = view.images(rows[here] - (self._ends[number] - len(view.rows))) if len(here) else []
             for place, image in zip(here, decoded, strict=True):
                 images[place] = image
-        batch = transforms.to_batch(images, self._side, self._channels, self._prepare)
+        batch = transforms.to_batch(images, self._side, self._channels)
         mirrored = np.broadcast_to(np.asarray(variant), np.shape(rows)) == 1
         batch[mirrored] = batch[mirrored, :, ::-1]
         return batch

@@ -92,7 +92,7 @@ def key(view: View, source: BackboneSource, digests: tuple[str, ...], stop: int)
         "numerics": NUMERICS,
         "jaxlib": compiler.__version__,
         "images": {
-            "side": input_side(view, params.input_size, own=bool(source.component.spec.prepare)),
+            "side": input_side(view, params.input_size),
             "channels": view.channels,
             "faces": view.faces and view.faces.crop.identity(),
         },

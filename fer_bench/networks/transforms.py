@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,11 +37,7 @@ def to_input(images: jax.Array, size: int, spec: ImageInput) -> jax.Array:
     return jnp.repeat(x, spec.channels, axis=-1) if c < spec.channels else x
 
 
-Prepare = Callable[[Array], Array]
-"""A backbone's own way from an image (h, w, 1 or 3) uint8 to (s, s, c) uint8; see `fer_bench.specs.BackboneSpec`."""
-
-
-def to_batch(images: list[Array], side: int | None, channels: int, prepare: Prepare | None = None) -> Array:
+def to_batch(images: list[Array], side: int | None, channels: int) -> Array:
     """Return images as one (b, h, w, ``channels``) uint8 batch that `to_input` takes.
 
     Args:
@@ -51,10 +45,7 @@ def to_batch(images: list[Array], side: int | None, channels: int, prepare: Prep
         side: None if all images of the data set share one shape: the device resizes. Otherwise the host resizes each to
             (side, side) with an antialiased bilinear kernel, since the device would compile anew for every shape.
         channels: of the batch; grey is repeated where some images of the data set are in colour.
-        prepare: the backbone's own way, which ``side`` and ``channels`` do not matter to.
     """
-    if prepare is not None:
-        return np.stack([prepare(image) for image in images])
     if side is not None:
         pictures = [Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image) for image in images]
         resized = [np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR)) for picture in pictures]

@@ -99,9 +99,6 @@ class BackboneSpec:
             that order: reference to ``(params) -> Sequence[str]``, those that it knows. Empty for all others.
         notes: reference to ``(params) -> Sequence[str]``, what a user should know before believing a score, such as
             what it was trained on; printed when a run begins. Empty if there is nothing.
-        prepare: of a backbone with its own way of resizing and cropping: reference to ``(params) -> function`` from an
-            image (h, w, 1 or 3) uint8 to (s, s, ``image_input.channels``) uint8, which runs on the host. Empty where
-            the host stretches images to the input's size.
         files: reference to ``(params) -> Mapping[str, Path]``, by any name the files that no parameter names and that
             decide the features, such as weights that a library keeps; a cell records their sha256. It is asked before
             a run begins, and raises FerBenchError with every way to get what is missing. Empty if there are none.
@@ -117,6 +114,5 @@ class BackboneSpec:
     weights: tuple[WeightsSpec, ...] = ()
     answers: str = ""
     notes: str = ""
-    prepare: str = ""
     files: str = ""
     params: type[BackboneParams] = BackboneParams
