@@ -22,6 +22,7 @@ from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
 from fer_bench.results import canonical
 from fer_bench.results.canonical import AtLeastOne, Count, Images, Record, Seed, Share
+from fer_bench.results.outcomes import Calibration
 from fer_bench.results.records import Experiment
 
 SCHEMA = 1
@@ -71,6 +72,7 @@ class ModelRecord(Record):
         shape: height and width of the training images in pixels, after faces are cut out; None where they differ.
         channels: of the training images.
         score: of the method, or of the fold; None where nothing was tested.
+        calibration: of the probabilities; None where they are as the model gives them.
     """
 
     schema: Literal[1] = SCHEMA
@@ -85,6 +87,7 @@ class ModelRecord(Record):
     shape: tuple[AtLeastOne, AtLeastOne] | None = None
     channels: Literal[1, 3]
     score: ModelScore | None = None
+    calibration: Calibration | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.faces.parameters import Crop, Detection
+from fer_bench.learning import calibration
 from fer_bench.learning.plans import make_plan
 from fer_bench.learning.rules import HEAD
 from fer_bench.models import files
@@ -75,6 +76,8 @@ class TrainedModel:
             assert isinstance(phase, ReadoutPhase), "what is kept of other phases is a head"
             self._estimator = resolve(phase.estimator)(**phase.options)
             self._estimator.fit(table["readout/features"].astype(np.float32), table["readout/labels"])
+        if (known := record.calibration) and len(known.biases) not in (0, len(self.classes)):
+            raise FerBenchError(f"The model has {len(known.biases)} biases for {len(self.classes)} classes.")
         if not self._table and self._estimator is None:
             raise FerBenchError("The model has neither a head nor an estimator: its file is not complete.")
 
@@ -121,7 +124,9 @@ class TrainedModel:
             for start in range(0, len(rows), BATCH):
                 taken = rows[start : start + BATCH]
                 probabilities[taken] = self._predict([images[row] for row in taken], side)
-        return probabilities
+        if (known := self.record.calibration) is None:
+            return probabilities
+        return calibration.scale(probabilities, known.temperature, known.biases).astype(np.float32)
 
     @cached_property
     def _forward(self) -> Forward:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, ConfigDict, StrictBool, StrictInt
+from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 
 from fer_bench.results.canonical import Amount, Count, Images, Json, Record, Seed, Share
 
@@ -48,6 +48,23 @@ class FaceCounts(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Calibration(Record):
+    """How probabilities p were calibrated: to the softmax of ``log(p) / temperature + biases``.
+
+    Attributes:
+        temperature: above 1 where the model is too sure of itself.
+        biases: one a class, in nats, with mean 0; none where only a temperature was fitted.
+        images: of the training side that they were fitted on, and that trained nothing.
+        bounded: whether the temperature or a bias reached its bound, so that it says little.
+    """
+
+    temperature: Annotated[StrictFloat, Field(gt=0)]
+    biases: tuple[StrictFloat, ...] = ()
+    images: Images
+    bounded: StrictBool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measures(Record):
     """Numbers about the work of a cell.
 
@@ -60,6 +77,7 @@ class Measures(Record):
         images_per_second: through the frozen stages when they ran, ``images_at_once`` in a batch.
         cost: what the cell took when it ran.
         faces: None where none were looked for.
+        calibration: None where probabilities are as the model gives them.
     """
 
     parameters: Count
@@ -72,6 +90,7 @@ class Measures(Record):
     images_at_once: Count | None = None
     cost: Cost | None = None
     faces: FaceCounts | None = None
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -194,6 +194,14 @@ MUTATIONS: list[Mutation] = [
         ("share * first + (1 - share) * second", "(1 - share) * first + share * second"),
     ),
     *_of(
+        "learning.calibration",
+        "learning.calibrated",
+        ("HOTTEST = 0.05, 20.0", "HOTTEST = 0.05, 25.0"),
+        ("rest = np.exp(logits - sums) - hit", "rest = np.exp(logits - sums) - 0.9 * hit"),
+        ("_log(probabilities) / temperature +", "_log(probabilities) * temperature +"),
+        ("np.asarray(biases or 0.0)) * temperature", "np.asarray(biases or 0.0)) / temperature"),
+    ),
+    *_of(
         "learning.convex",
         "learning.convex_heads",
         ("1 / (2 * phase.c * count)", "1 / (phase.c * count)"),

@@ -13,7 +13,7 @@ from goldens.record import golden, rounded, summary
 
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Outputs
-from fer_bench.learning import augment
+from fer_bench.learning import augment, calibration
 from fer_bench.learning.engine import Material, run_plan
 from fer_bench.networks import backbone
 from fer_bench.specs import AnswerPhase, ConvexPhase, GradientPhase, Plan, ReadoutPhase, Rule
@@ -131,6 +131,22 @@ def readout(folder: Path) -> dict[str, Any]:
 def answered(folder: Path) -> dict[str, Any]:
     """A finished classifier, of which nothing is trained."""
     return _run(Plan(phases=(AnswerPhase(),)), 2, answers=("anger", "happiness", "sadness"))
+
+
+@golden(1e-6)
+def calibrated(folder: Path) -> dict[str, Any]:
+    """A temperature and biases of samples that a model is too sure of, what they make of them, and the way back."""
+    p = np.exp(4 * wave(N, 3) + 2 * np.eye(3)[LABELS])
+    p /= p.sum(1, keepdims=True)
+    numbers: dict[str, Any] = {}
+    for biased in (False, True):
+        fitted = calibration.fit(p, LABELS, biased)
+        numbers[f"biased {biased}"] = rounded([fitted.temperature, *fitted.biases])
+        scaled = calibration.scale(p, fitted.temperature, fitted.biases)
+        numbers[f"scaled, {biased}"] = summary(scaled)
+        numbers[f"back, {biased}"] = summary(calibration.unscale(scaled, fitted.temperature, fitted.biases))
+    ends = [calibration.fit(p, labels, False) for labels in (p.argmax(1), p.argmin(1))]
+    return {**numbers, "ends": rounded([fitted.temperature for fitted in ends]), "images": ends[0].images}
 
 
 def _gradient(name: str) -> dict[str, Any]:

@@ -36,6 +36,7 @@ HELD: dict[str, tuple[str, ...]] = {
     "keeping.parts": ("networks.stage_outputs",),
     "keeping.outputs": ("networks.stage_outputs",),
     "learning.augment": tuple(f"learning.{name}" for name in ("affine", "colour", "erased", "mixed")),
+    "learning.calibration": ("learning.calibrated",),
     "learning.convex": ("learning.convex_heads", "learning.phases_in_order"),
     "learning.engine": ("learning.phases_in_order", "learning.readout", "learning.answered", *GRADIENT),
     "learning.gradient": GRADIENT,
