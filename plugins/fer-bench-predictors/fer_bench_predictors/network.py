@@ -55,6 +55,8 @@ class Classifier:
         card, session = self.card, _session(self.file, self.card.sha256)
         ready = prepare(np.asarray(images, np.float32), card)
         node = session.get_inputs()[0]
+        if node.type == "tensor(uint8)":
+            ready = np.clip(np.rint(ready), 0, 255).astype(np.uint8)
         size = node.shape[0] if isinstance(node.shape[0], int) else len(ready)
         parts: list[Numbers] = []
         for at in range(0, len(ready), size):
@@ -72,7 +74,7 @@ class Classifier:
 
 
 def prepare(images: Numbers, card: Card) -> Numbers:
-    """Return (b, s, s, 3) images of 0 to 255 as the model takes them, float32."""
+    """Return (b, s, s, 3) images of 0 to 255 as the card says that the model takes them, float32."""
     low, high = card.value_range
     x = (images @ _LUMA)[..., None] if card.channels == 1 else images[..., :: 1 if card.colours == "rgb" else -1]
     x = low + x / np.float32(255) * (high - low)
@@ -106,7 +108,13 @@ def _session(file: Path, sha256: str) -> onnxruntime.InferenceSession:
     del sha256  # a file that is written anew is another model
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = os.cpu_count() or 1
-    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has no common class of errors
+        raise FerBenchError(
+            f"onnxruntime {onnxruntime.__version__} cannot read {str(file)!r}: {' '.join(str(error).split())}. The "
+            "file is damaged, or of a newer version of ONNX; write or download it again."
+        ) from error
 
 
 class Network(nnx.Module):

@@ -26,11 +26,12 @@ def write_model(tmp_path):
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper, numpy_helper
 
-    def write(*, batch="batch", layout="nhwc", softmax=True, **changes):
-        axes = [1, 2, 3]
+    def write(*, batch="batch", layout="nhwc", softmax=True, uint8=False, **changes):
+        axes, pixels = [1, 2, 3], "pixels" if uint8 else "x"
         shape = [batch, 8, 8, 1] if layout == "nhwc" else [batch, 1, 8, 8]
         nodes = [
-            helper.make_node("ReduceMean", ["x"], ["mean"], axes=axes, keepdims=0),
+            *([helper.make_node("Cast", ["x"], ["pixels"], to=TensorProto.FLOAT)] if uint8 else []),
+            helper.make_node("ReduceMean", [pixels], ["mean"], axes=axes, keepdims=0),
             helper.make_node("Unsqueeze", ["mean", "one"], ["column"]),
             helper.make_node("MatMul", ["column", "slopes"], ["logits" if softmax else "answer"]),
         ]
@@ -38,7 +39,7 @@ def write_model(tmp_path):
         graph = helper.make_graph(
             nodes,
             "brightness",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info("x", TensorProto.UINT8 if uint8 else TensorProto.FLOAT, shape)],
             [helper.make_tensor_value_info("answer", TensorProto.FLOAT, [batch, 3])],
             [
                 numpy_helper.from_array(np.array([SLOPES], np.float32), "slopes"),
@@ -89,6 +90,30 @@ def test_answers_are_those_worked_out_by_hand(write_model, batch, layout, softma
         assert row[EXPRESSIONS.index("happiness")] == pytest.approx(share[0], rel=1e-5)
         assert row[EXPRESSIONS.index("sadness")] == pytest.approx(share[2], rel=1e-5)
         assert row.sum() == pytest.approx(share[0] + share[2], rel=1e-5)
+
+
+def test_a_model_of_bytes_is_given_the_nearest_bytes(write_model):
+    """Grey of (10, 20, 31) is 18.264 and of 255s at most 255: 18 and 255 as bytes, which the model averages."""
+    images = np.full((2, 8, 8, 3), (10, 20, 31), np.float32)
+    images[1] = 255
+    answer = _build(write_model(uint8=True, value_range=[0, 255]))(images)
+    for row, brightness in zip(answer, (18, 255), strict=True):
+        share = np.exp(np.array(SLOPES) * brightness - 255)
+        assert row[EXPRESSIONS.index("happiness")] == pytest.approx(share[0] / share.sum(), rel=1e-5)
+
+
+def test_a_damaged_file_is_refused_in_words(write_model):
+    card = write_model()
+    file = card.with_name("brightness.onnx")
+    content = file.read_bytes()
+    for damaged in (b"", content[:50], content[: len(content) // 2], b"\x80\x04pickle", content[:-40]):
+        file.write_bytes(damaged)
+        with pytest.raises(FerBenchError, match="sha256"):
+            _build(card)
+        _relabelled(card, sha256=hashlib.sha256(damaged).hexdigest())
+        with pytest.raises(FerBenchError) as refused:
+            _build(card)
+        says(str(refused.value), "brightness.onnx", "onnxruntime", "damaged")
 
 
 def test_pixels_become_what_the_card_says():
