@@ -19,13 +19,13 @@ from jax.typing import DTypeLike
 from fer_bench.errors import FerBenchError
 from fer_bench.labels import EXPRESSIONS
 from fer_bench.registry import file_sha256
+from fer_bench_predictors.arithmetic import prepare, to_expressions
 from fer_bench_predictors.card import Card
 
 if TYPE_CHECKING:
     from fer_bench_predictors import OnnxParams
 
 Numbers = np.ndarray[Any, Any]
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
@@ -70,37 +70,7 @@ class Classifier:
                     f"{' '.join(str(error).split())}"
                 ) from error
             parts.append(np.asarray(answer)[: len(part)])
-        return _expressions(np.concatenate(parts), card)
-
-
-def prepare(images: Numbers, card: Card) -> Numbers:
-    """Return (b, s, s, 3) images of 0 to 255 as the card says that the model takes them, float32."""
-    low, high = card.value_range
-    x = (images @ _LUMA)[..., None] if card.channels == 1 else images[..., :: 1 if card.colours == "rgb" else -1]
-    x = low + x / np.float32(255) * (high - low)
-    x = (x - np.array(card.mean)) / np.array(card.std)
-    return np.ascontiguousarray(x.transpose(0, 3, 1, 2) if card.layout == "nchw" else x, np.float32)
-
-
-def _expressions(answer: Numbers, card: Card) -> Numbers:
-    if answer.ndim != 2 or answer.shape[1] != len(card.labels):
-        raise FerBenchError(
-            f"The model answers {answer.shape}; its card names {len(card.labels)} labels: {', '.join(card.labels)}."
-        )
-    answer = answer.astype(np.float64)
-    if card.output == "logits":
-        answer = np.exp(answer - answer.max(1, keepdims=True))
-        answer /= answer.sum(1, keepdims=True)
-    elif answer.min() < -1e-6 or np.abs(answer.sum(1) - 1).max() > 1e-2:
-        raise FerBenchError(
-            f"The model's answers are in {answer.min():.3g} to {answer.max():.3g} and sum to {answer.sum(1).min():.3g} "
-            f"to {answer.sum(1).max():.3g}: no probabilities, as its card has it. Should the card say 'output: logits'?"
-        )
-    found = np.zeros((len(answer), len(EXPRESSIONS)), np.float32)
-    for place, name in enumerate(card.expressions):
-        if name is not None:
-            found[:, EXPRESSIONS.index(name)] = np.clip(answer[:, place], 0, None)
-    return found
+        return to_expressions(np.concatenate(parts), card)
 
 
 @lru_cache(maxsize=4)
