@@ -91,6 +91,8 @@ def test_random_weights_come_from_the_seed():
 
 @pytest.mark.slow
 def test_training_moves_statistics_and_has_finite_gradients_in_half_precision(picture):
+    # Of the last block only, which takes a third of the time; that gradients reach every parameter is a rule of the
+    # conformance tests.
     model = build(XceptionParams(weights="random"), rngs=nnx.Rngs(0), compute_dtype=jnp.dtype("bfloat16"))
     model.train()
     graph, params, rest = nnx.split(model, nnx.Param, ...)
@@ -98,21 +100,21 @@ def test_training_moves_statistics_and_has_finite_gradients_in_half_precision(pi
     x = jnp.concatenate([picture(71), picture(71, 1.0)])
 
     @jax.jit
-    def step(params, rest):
-        def loss(params):
-            merged = nnx.merge(graph, params, rest)
+    def step(block14, params, rest):
+        def loss(block14):
+            merged = nnx.merge(graph, {**params, "block14": block14}, rest)
             value = jnp.mean(merged(x) ** 2)
             return value, nnx.to_pure_dict(nnx.split(merged, nnx.Param, ...)[2])
 
-        return jax.grad(loss, has_aux=True)(params)
+        return jax.grad(loss, has_aux=True)(block14)
 
-    gradients, updated = step(params, rest)
+    gradients, updated = step(params["block14"], params, rest)
     leaves = jax.tree.leaves(gradients)
-    assert len(leaves) == 154
-    assert all(bool(jnp.isfinite(leaf).all()) for leaf in leaves)
-    assert float(jnp.abs(gradients["block1"]["conv1"]["kernel"]).max()) > 0
-    before, after = rest["block14"]["sepconv2"]["norm"]["mean"], updated["block14"]["sepconv2"]["norm"]["mean"]
-    assert not jnp.array_equal(before, after)
+    assert len(leaves) == 2 * (2 + 2)
+    assert all(bool(jnp.isfinite(leaf).all()) and float(jnp.abs(leaf).max()) > 0 for leaf in leaves)
+    for block in ("block1", "block14"):
+        before, after = (jax.tree.leaves(state[block]) for state in (rest, updated))
+        assert not all(jnp.array_equal(one, other) for one, other in zip(before, after, strict=True))
 
 
 def test_params_reject_what_does_not_work():
