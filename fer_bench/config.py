@@ -145,6 +145,11 @@ class RunConfig(BaseModel):
         Field(description="Split that 'official' tests."),
         Option(group="Folds", metavar="SPLIT", default="the test split, else the validation split"),
     ] = None
+    train_fraction: Annotated[
+        tuple[Annotated[float, Field(gt=0, le=1)], ...],
+        Field(description="Comma-separated shares of each training part; one row for each, which 'curve' compares."),
+        Option(group="Folds", default="1, all of it"),
+    ] = ()
     leak_free: Annotated[
         bool | None,
         Field(description="Keep copies of an image that 'data audit' found in one fold."),
@@ -233,7 +238,9 @@ class RunConfig(BaseModel):
             raise ValueError("at least one is needed")
         return values
 
-    @field_validator("datasets", "backbones", "strategies", "seeds", "split_seeds", "train_on", "train_with")
+    @field_validator(
+        "datasets", "backbones", "strategies", "seeds", "split_seeds", "train_fraction", "train_on", "train_with"
+    )
     @classmethod
     def _not_repeated(cls, values: tuple[object, ...]) -> tuple[object, ...]:
         if len(set(values)) < len(values):

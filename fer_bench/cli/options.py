@@ -80,8 +80,9 @@ def make_config(context: typer.Context, config: Path | None = None) -> tuple[Run
 
     unset = (None, (), [])
     given = {name: value for name, value in settings_of(context).items() if value not in unset}
-    if text := given.get("face_thresholds"):
-        given["face_thresholds"] = text.split(",")
+    for name in ("face_thresholds", "train_fraction"):
+        if text := given.get(name):
+            given[name] = text.split(",")
     for name in ("seeds", "split_seeds"):
         if (seeds := given.get(name)) is not None:
             given[name] = parse_seeds(seeds, f"--{name.replace('_', '-')}")

@@ -53,6 +53,7 @@ class Split:
         ignores: what is known to belong together but may stand in training and test: of subject, sequence and copy.
         seed: drew the folds.
         folds: in order.
+        train_fraction: the share of each training part that is left.
     """
 
     protocol: Component[ProtocolSpec]
@@ -60,12 +61,14 @@ class Split:
     ignores: tuple[str, ...]
     seed: int
     folds: tuple[Fold, ...]
+    train_fraction: float = 1.0
 
     @property
     def text(self) -> str:
         """The protocol with what decides its folds beside their number, as in ``official[test=privatetest]``."""
         values = {name: value for name, value in self._values().items() if name != "folds"}
         values |= {"leak_free": "true"} if self.leak_free else {}
+        values |= {"train": f"{self.train_fraction:g}"} if self.train_fraction < 1 else {}
         listed = ",".join(f"{name}={value}" for name, value in values.items())
         return f"{self.protocol.spec.name}[{listed}]" if listed else self.protocol.spec.name
 
