@@ -17,6 +17,7 @@ from fer_bench.cli import (
     check,
     cite,
     compare,
+    curve,
     data,
     fit,
     inflation,
@@ -67,6 +68,7 @@ app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("leaderboard", epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
 app.command("inflation", epilog=inflation.EXAMPLES, cls=command_for(*inflation.SETTINGS))(inflation.inflation)
 app.command("matrix", epilog=matrix.EXAMPLES, cls=command_for(*matrix.SETTINGS))(matrix.matrix)
+app.command("curve", epilog=curve.EXAMPLES)(curve.curve)
 app.command("labels", epilog=labels.EXAMPLES)(labels.labels)
 app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)

@@ -139,11 +139,8 @@ def expand(
             for strategy in asked.strategies:
                 check_labels(strategy.plan, str(strategy.component), task)
                 notes += [f"{strategy.component}: {text}" for text in augment.notes(strategy.plan)]
-            made = [
-                block
-                for share in config.train_fraction or (1.0,)
-                for block in _blocks(config, share, typed, task, splits, asked)
-            ]
+            shares = _shares(config, task, splits)
+            made = [block for part, dealt in shares for block in _blocks(part, typed, task, dealt, asked)]
             used = {job.cell.dealt_by for block in made for job in block.jobs}
             notes += notes_on_splits(task, config.split_seeds, used)
             for block in made:
@@ -217,22 +214,24 @@ def _methods(config: RunConfig, registry: Registry, cache_dir: Path) -> _Methods
     return methods
 
 
-def _blocks(
-    config: RunConfig, share: float, typed: str, task: Task, splits: Sequence[Split], methods: _Methods
-) -> Iterator[Block]:
+def _shares(config: RunConfig, task: Task, splits: Sequence[Split]) -> Iterator[tuple[RunConfig, list[Split]]]:
+    """Yield for each share of the training parts the settings that ask for it alone, and the splits."""
+    for share in config.train_fraction or (1.0,):
+        alone = config.model_copy(update={"train_fraction": () if share == 1 else (share,)})
+        yield alone, [shrink_training(split, task, share) for split in splits]
+
+
+def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], methods: _Methods) -> Iterator[Block]:
     """Yield each backbone x strategy of a run on one tested data set, with all of its cells.
 
     Args:
         config: of the run.
-        share: of each training part that is taken.
         typed: the data set as the user typed it.
         task: its samples.
         splits: their folds, of each seed.
         methods: of the run.
     """
     dataset = canonical.from_json(records.DatasetRecord, task.identity())
-    config = config.model_copy(update={"train_fraction": () if share == 1 else (share,)})
-    splits = [shrink_training(split, task, share) for split in splits]
     # A validation part is the strategy's wish, so it is cut for each; the test parts stay the same.
     shares = {strategy.plan.validation for strategy in methods.strategies}
     dealt = {share: _cut(splits, task, share, config.cache_folder) for share in shares}

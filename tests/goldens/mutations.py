@@ -339,6 +339,8 @@ MUTATIONS: list[Mutation] = [
     ),
     *_of("tasks.cropping", "faces.face_search", ("keep = detections.found", "keep = ~detections.found")),
     *_of("tasks.crops", "faces.crops", ("if not self.found[position]", "if self.found[position]")),
+    *_of("tasks.fractions", "tasks.fractions", ("np.argsort(rank[members])", "np.argsort(-rank[members])")),
+    *_of("tasks.fractions", "tasks.fractions", ("np.cumsum(sizes[drawn])", "np.cumsum(sizes[drawn] + 1)")),
     *_of("tasks.groups", "tasks.groups", ("np.flatnonzero(column >= 0)", "np.flatnonzero(column > 1)")),
     *_of(
         "tasks.splitters",

@@ -14,6 +14,7 @@ from fer_bench.registry import Registry
 from fer_bench.tasks import protocols
 from fer_bench.tasks.crops import as_errors
 from fer_bench.tasks.folds import Split, cut_validation, leave_out_of_training
+from fer_bench.tasks.fractions import shrink_training
 from fer_bench.tasks.groups import merge
 from fer_bench.tasks.task import Task
 
@@ -86,6 +87,17 @@ def grouped_folds(folder: Path) -> dict[str, Any]:
             "cross": (_with_others(), RunConfig(train_on=("other",))),
         },
     )
+
+
+@golden()
+def fractions(folder: Path) -> dict[str, Any]:
+    """Shares of the training parts, of groups and of single images."""
+    task, registry = _own(), Registry.load()
+    parts: dict[str, Any] = {}
+    for name in ("kfold[folds=3]", "loso"):
+        split = protocols.split(registry.protocol(name, {}), task, RunConfig(cache_dir=folder), 4)
+        parts |= {f"{name}, {share}": _letters(shrink_training(split, task, share)) for share in (0.5, 0.8)}
+    return parts
 
 
 @golden()

@@ -55,6 +55,7 @@ HELD: dict[str, tuple[str, ...]] = {
     "networks.transforms": ("networks.transformed",),
     "tasks.cropping": ("faces.face_search",),
     "tasks.crops": ("tasks.missing_faces", "faces.crops"),
+    "tasks.fractions": ("tasks.fractions",),
     "tasks.groups": ("tasks.groups",),
     "tasks.folds": ("tasks.folds",),
     "tasks.protocols": ("tasks.folds", "tasks.grouped_folds"),

@@ -1,0 +1,57 @@
+"""``fer-bench curve``: how the score of a method grows with its training data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fer_bench import atomic
+from fer_bench.cli.output import print_json, print_tables
+from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, filters_of
+from fer_bench.errors import FerBenchError
+from fer_bench.reports.formats import FIGURES
+
+EXAMPLES = """\b
+Examples:
+  fer-bench curve
+  fer-bench curve linear-probe --dataset fer2013 --figure curve.svg
+"""
+
+
+def curve(
+    rows: Annotated[list[str] | None, typer.Argument(metavar="[ROW]...", help=f"{HELP} All rows without one.")] = None,
+    runs_dir: RunsDir = Path("runs"),
+    dataset: Dataset = None,
+    backbone: Backbone = None,
+    strategy: Strategy = None,
+    protocol: Protocol = None,
+    metric: Annotated[str, typer.Option(help="accuracy, uar, macro_f1, kappa, nll, brier, …")] = "uar",
+    figure: Annotated[
+        Path | None, typer.Option("--figure", metavar="FILE", help="Also draw it into this .svg, .pdf or .png file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Fit a power law to rows of 'fer-bench run --train-fraction 0.25,0.5,1', and print what twice as many training
+    images would bring.
+    """
+    if figure is not None and figure.suffix not in FIGURES:
+        raise FerBenchError(f"--figure {str(figure)!r}: expected a name that ends in {', '.join(FIGURES)}.")
+    from fer_bench.evaluation.installed import find_metric
+    from fer_bench.reports import curve as report
+    from fer_bench.results.find import find_cells
+    from fer_bench.results.rows import group, newest
+    from fer_bench.results.store import Store
+
+    by = find_metric(metric)
+    cells = find_cells(Store(runs_dir), rows or (), filters_of(dataset, backbone, strategy, protocol))
+    every = group(cells)
+    current = newest(every)
+    curves = report.find_curves([row for row in every if row.id in current], by)
+    if figure is not None:
+        atomic.write_file(figure, report.draw(curves, figure.suffix), "the figure")
+    if as_json:
+        print_json({"schema": 1, "curves": report.record(curves)})
+    else:
+        print_tables(*report.to_tables(curves))
