@@ -37,7 +37,7 @@ NOTE = "<!-- Written by docs/generate.py; change the code, then run it again. --
 GROUPS = {
     "Data sets": ["Sample", "DatasetSpec", "DatasetParams"],
     "Protocols": ["ProtocolSpec"],
-    "Backbones": ["BackboneSpec", "ImageInput", "WeightsSpec", "BackboneParams"],
+    "Backbones": ["BackboneSpec", "Extractor", "ImageInput", "WeightsSpec", "BackboneParams"],
     "Strategies": ["StrategySpec", "Plan", "ConvexPhase", "ReadoutPhase", "GradientPhase", "Rule", "AnswerPhase"],
     "Metrics": ["MetricSpec"],
     "Executors": ["ExecutorSpec"],
@@ -176,6 +176,8 @@ def _spec(cls: Any) -> str:
     if dataclasses.is_dataclass(cls):
         for field in dataclasses.fields(cls):
             rows.append((field.name, field.type, _field_default(field), described.get(field.name, "")))
+    elif getattr(cls, "_is_protocol", False):  # typing.is_protocol is there from Python 3.13 on
+        rows = [(name, kind, "", described.get(name, "")) for name, kind in inspect.get_annotations(cls).items()]
     else:
         for name, field in cls.__dict__.get("model_fields", cls.model_fields).items():
             if name in cls.__annotations__:

@@ -18,6 +18,10 @@ class DataError(FerBenchError):
     """Data that cannot be used as it lies on disk; the message lists every fault found."""
 
 
+class MissingError(FerBenchError):
+    """A library or weights that a backbone needs are not on this machine; the message lists every way to get them."""
+
+
 class PluginError(FerBenchError):
     """A plugin broke its contract or failed; the message names the plugin."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -240,7 +241,7 @@ class Registry:
         except ValidationError as error:
             faults = [brackets.describe_fault(fault) for fault in error.errors()]
             raise FerBenchError(f"Parameters of {kind} {spec.name!r} are not valid:\n{bullet_list(faults)}") from None
-        return Component(spec, params, plugin)
+        return _by_params(Component(spec, params, plugin))
 
     def read(self, kind: Kind, text: str) -> tuple[Plugin, Item, dict[str, Any]]:
         """Return what ``text`` names, and the values in its brackets before anything checks or uses them.
@@ -276,6 +277,21 @@ class Registry:
         if broken:
             message += f" Broken plugins: {', '.join(broken)}; see 'fer-bench plugins list'."
         raise FerBenchError(message)
+
+
+def _by_params(component: Component[Item]) -> Component[Item]:
+    """Return a component whose spec says what it says for these parameters; see `BackboneSpec.by_params`.
+
+    Raises:
+        PluginError: the plugin raised, or names a field that a spec does not have.
+    """
+    spec = component.spec
+    if not isinstance(spec, BackboneSpec) or not spec.by_params:
+        return component
+    function = component.resolve(spec.by_params)
+    what = f"say what depends on the parameters of {str(component)!r}"
+    adapted = component.call(what, lambda: dataclasses.replace(spec, **function(component.params)))
+    return Component(adapted, component.params, component.plugin)
 
 
 def settings_of(params: type[Params]) -> dict[str, str]:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from fer_bench.arrays import Array
 from fer_bench.audit.clusters import duplicate_clusters
 from fer_bench.config import PLACED, RunConfig
 from fer_bench.data.prepare import prepare
 from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.executors.methods import Methods, find_methods
 from fer_bench.executors.notes import notes_on_backbone, notes_on_splits, notes_on_task
 from fer_bench.executors.reporting import Reporter, preparing
 from fer_bench.faces.parameters import Crop, Detection
 from fer_bench.learning import augment
-from fer_bench.learning.identity import identify_strategy
-from fer_bench.learning.plans import check, make_plan
 from fer_bench.networks.devices import check_backend
-from fer_bench.networks.identity import BACKBONE_SEED, identity, resolve_precision
-from fer_bench.networks.shapes import Shapes, shapes_of
+from fer_bench.networks.identity import BACKBONE_SEED
+from fer_bench.networks.shapes import Shapes
 from fer_bench.numerics import NUMERICS
 from fer_bench.privacy import anonymise_component
 from fer_bench.registry import Component, Registry
@@ -121,7 +119,7 @@ def expand(
         protocols.find(config, registry)
         registry.datasets((*config.datasets, *config.train_on, *config.train_with))
     check_backend()
-    methods = [_methods(config, registry, cache_dir) for config in runs]
+    methods = [find_methods(config, registry, cache_dir) for config in runs]
     views: dict[tuple[Any, ...], View] = {}
     blocks, notes = list[Block](), list[str]()
     seen: set[str] = set()
@@ -164,56 +162,6 @@ def _check_training_parts(blocks: Sequence[Block]) -> None:
         )
 
 
-class _Backbone(NamedTuple):
-    """A backbone that a run asks for: as the user typed it, and what a cell records of it."""
-
-    typed: str
-    component: Component[BackboneSpec]
-    identity: dict[str, Any]
-    shapes: Callable[[], Shapes]
-
-
-class _Strategy(NamedTuple):
-    """A strategy that a run asks for: as the user typed it, what a cell records of it, and what it does."""
-
-    typed: str
-    component: Component[StrategySpec]
-    record: records.StrategyRecord
-    plan: Plan
-
-
-class _Methods(NamedTuple):
-    """What a run trains on each data set, and the precision that ``auto`` came to."""
-
-    backbones: list[_Backbone]
-    strategies: list[_Strategy]
-    precision: str
-
-
-def _methods(config: RunConfig, registry: Registry, cache_dir: Path) -> _Methods:
-    """Resolve the backbones and strategies of a run.
-
-    Raises:
-        FerBenchError: one is unknown, or a strategy cannot train a backbone.
-    """
-    methods = _Methods([], [], resolve_precision(config.precision))
-    for text in config.backbones:
-        backbone = registry.backbone(text)
-        known = {"text": str(backbone), **identity(backbone, methods.precision)}
-        shapes = functools.partial(shapes_of, backbone, known, cache_dir)
-        methods.backbones.append(_Backbone(text, backbone, known, shapes))
-    for text in config.strategies:
-        strategy = registry.strategy(text)
-        plan = make_plan(strategy)
-        record = canonical.from_json(
-            records.StrategyRecord, {"text": str(strategy), **identify_strategy(strategy, plan)}
-        )
-        methods.strategies.append(_Strategy(text, strategy, record, plan))
-        for backbone in methods.backbones:
-            check(plan, str(strategy), backbone.component, backbone.shapes)
-    return methods
-
-
 def _shares(config: RunConfig, task: Task, splits: Sequence[Split]) -> Iterator[tuple[RunConfig, list[Split]]]:
     """Yield for each share of the training parts the settings that ask for it alone, and the splits."""
     for share in config.train_fraction or (1.0,):
@@ -221,7 +169,7 @@ def _shares(config: RunConfig, task: Task, splits: Sequence[Split]) -> Iterator[
         yield alone, [shrink_training(split, task, share) for split in splits]
 
 
-def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], methods: _Methods) -> Iterator[Block]:
+def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], methods: Methods) -> Iterator[Block]:
     """Yield each backbone x strategy of a run on one tested data set, with all of its cells.
 
     Args:

@@ -86,8 +86,8 @@ def check(plan: Plan, strategy: str, backbone: Component[BackboneSpec], shapes: 
         shapes: returns the shapes of its parameters; asked only if a phase takes steps.
 
     Raises:
-        PluginError: the rules of a phase do not cover each parameter exactly once, or train nothing; or an AnswerPhase
-            meets a backbone that is no finished classifier.
+        PluginError: the rules of a phase do not cover each parameter exactly once, or train nothing; an AnswerPhase
+            meets a backbone that is no finished classifier, or a GradientPhase one that is frozen-only.
     """
     if any(isinstance(phase, AnswerPhase) for phase in plan.phases) and not backbone.spec.answers:
         raise PluginError(
@@ -97,6 +97,12 @@ def check(plan: Plan, strategy: str, backbone: Component[BackboneSpec], shapes: 
     phases = [phase for phase in plan.phases if isinstance(phase, GradientPhase)]
     if not phases:
         return
+    if backbone.spec.frozen_only:
+        raise PluginError(
+            f"Strategy {strategy!r} trains by gradients, and backbone {str(backbone)!r} is frozen-only: its features "
+            "are computed outside of JAX. Use a strategy that trains a classifier on them, such as linear-probe, or "
+            "leave this backbone out."
+        )
     try:
         known = shapes()
     except KeyboardInterrupt:

@@ -20,7 +20,7 @@ from fer_bench.models import files
 from fer_bench.models.files import ModelRecord
 from fer_bench.networks import transforms
 from fer_bench.networks.backbone import Backbone, build
-from fer_bench.networks.forward import BATCH, Forward, Output
+from fer_bench.networks.forward import BATCH, Extraction, Forward, Output
 from fer_bench.networks.identity import BACKBONE_SEED, identity
 from fer_bench.networks.parameters import divide, run
 from fer_bench.registry import Component, Registry
@@ -129,8 +129,9 @@ class TrainedModel:
         return calibration.scale(probabilities, known.temperature, known.biases).astype(np.float32)
 
     @cached_property
-    def _forward(self) -> Forward:
-        return Forward(self._backbone, [Output(self._start, 1, np.dtype(np.float32), not self._exact)])
+    def _forward(self) -> Forward | Extraction:
+        outputs = [Output(self._start, 1, np.dtype(np.float32), not self._exact)]
+        return (Forward if self._backbone.extractor is None else Extraction)(self._backbone, outputs)
 
     @cached_property
     def _logits(self) -> Any:
@@ -147,8 +148,12 @@ class TrainedModel:
     def _predict(self, images: list[Array], side: int | None) -> Array:
         """Return the probabilities of up to `BATCH` images."""
         n, channels = len(images), self.record.channels
-        batch = transforms.to_batch([_in_channels(image, channels) for image in images], side, channels)
-        batch = np.concatenate([batch, np.repeat(batch[-1:], BATCH - n, axis=0)])
+        images = [_in_channels(image, channels) for image in images]
+        if self._backbone.extractor is not None:
+            batch: Any = [transforms.to_colour(image) for image in images]
+        else:
+            batch = transforms.to_batch(images, side, channels)
+            batch = np.concatenate([batch, np.repeat(batch[-1:], BATCH - n, axis=0)])
         x: Array = batch
         if self._start:
             ((values, finite, _),) = self._forward(batch)

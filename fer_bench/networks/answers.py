@@ -23,7 +23,8 @@ def known(backbone: Component[BackboneSpec]) -> tuple[str, ...]:
         return ()
     names = tuple(backbone.ask(f"say what {str(backbone)!r} answers", backbone.spec.answers))
     strange = [name for name in names if name not in EXPRESSIONS]
-    if strange or not names or backbone.spec.feature_size != len(EXPRESSIONS):
+    eight = backbone.spec.frozen_only or backbone.spec.feature_size == len(EXPRESSIONS)
+    if strange or not names or not eight:
         raise PluginError(
             f"Backbone {backbone.spec.name!r} of plugin {backbone.plugin.name!r} answers {names} with "
             f"{backbone.spec.feature_size} features; expected {len(EXPRESSIONS)}, some of {', '.join(EXPRESSIONS)}."

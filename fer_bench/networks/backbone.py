@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,11 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from fer_bench.errors import PluginError
+from fer_bench.errors import PluginError, bullet_list
 from fer_bench.keeping.weights import ensure_pinned
+from fer_bench.labels import EXPRESSIONS
 from fer_bench.networks.transforms import to_input
 from fer_bench.registry import Component
-from fer_bench.specs import BackboneParams, BackboneSpec, ImageInput
+from fer_bench.specs import BackboneParams, BackboneSpec, Extractor, ImageInput
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +36,8 @@ class Backbone:
         image_input: what the first stage expects.
         graphs: stage name -> the stage without its arrays.
         feature_size: length of the feature vector.
+        extractor: what computes the features of a frozen-only backbone, outside of JAX. Then its one stage has neither
+            arrays nor a graph, and no function of stages can be called.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Backbone:
     image_input: ImageInput
     graphs: dict[str, Any]
     feature_size: int
+    extractor: Extractor | None = None
 
     def prefix(self, state: dict[str, Any], images: jax.Array, stop: int) -> jax.Array:
         """Return what the first ``stop`` stages make of images.
@@ -77,8 +82,21 @@ class Backbone:
             x = nnx.merge(self.graphs[stage], state[stage])(x)
         return self._pooled(x)
 
+    def shapes(self, images: Any, stops: Collection[int]) -> dict[int, Any]:
+        """Return the shape and type of what `outputs` returns; nothing is computed.
+
+        Args:
+            images: (b, h, w, 1 or 3) uint8, or b images for an extractor.
+            stops: as for `outputs`.
+        """
+        if self.extractor is not None:
+            return {stop: jax.ShapeDtypeStruct((len(images), self.feature_size), jnp.float32) for stop in stops}
+        return jax.eval_shape(partial(self.outputs, stops=stops), self.state, images)
+
     def digests(self) -> tuple[str, ...]:
         """Return for each stage a sha256 of its arrays."""
+        if self.extractor is not None:
+            return (self.extractor.digest,)
         return tuple(_digest(self.state[stage]) for stage in self.stages)
 
     @staticmethod
@@ -95,7 +113,8 @@ def build(component: Component[BackboneSpec], precision: str, seed: int) -> Back
         seed: of the initial values, where weights are random.
 
     Raises:
-        PluginError: the plugin raised, or built something without the stages that it declares.
+        PluginError: the plugin raised, or built something without the stages that it declares, or no `Extractor` though
+            it is frozen-only.
         FerBenchError: the packaged weights do not have the pinned digests.
     """
     spec, params = component.spec, component.params
@@ -107,10 +126,13 @@ def build(component: Component[BackboneSpec], precision: str, seed: int) -> Back
 
     def make() -> Any:
         made = factory(params, rngs=nnx.Rngs(seed), compute_dtype=jnp.dtype(precision))
-        made.eval()
+        if not spec.frozen_only:
+            made.eval()
         return made
 
     module = component.call(f"build backbone {str(component)!r}", make)
+    if spec.frozen_only:
+        return _hold_extractor(component, module)
     missing = [stage for stage in spec.stages if not isinstance(getattr(module, stage, None), nnx.Module)]
     if missing:
         raise PluginError(
@@ -121,13 +143,47 @@ def build(component: Component[BackboneSpec], precision: str, seed: int) -> Back
     return Backbone(
         name=str(component),
         stages=spec.stages,
-        parameters=getattr(module, "parameter_count", 0)
-        + sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param))),
+        parameters=sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param))),
         state={stage: nnx.to_pure_dict(state) for stage, (_, state) in split.items()},
         input_size=params.input_size,
         image_input=spec.image_input,
         graphs={stage: graph for stage, (graph, _) in split.items()},
         feature_size=spec.feature_size,
+    )
+
+
+def _hold_extractor(component: Component[BackboneSpec], extractor: Extractor) -> Backbone:
+    """Return a frozen-only backbone; raise PluginError if ``extractor`` is none, or does not fit its spec."""
+    spec, params = component.spec, component.params
+    assert isinstance(params, BackboneParams)
+    faults: list[str] = []
+    for name, least in (("feature_size", 1), ("parameter_count", 0), ("batch", 1)):
+        value = getattr(extractor, name, None)
+        if not isinstance(value, int) or value < least:
+            faults.append(f"{name} is {value!r}; expected a whole number of at least {least}")
+    if not isinstance(digest := getattr(extractor, "digest", None), str):
+        faults.append(f"digest is {digest!r}; expected a text")
+    if not callable(extractor):
+        faults.append("it cannot be called with images")
+    if len(spec.stages) != 1:
+        faults.append(f"the spec has the stages {spec.stages}; expected the default")
+    if spec.answers and not faults and extractor.feature_size != len(EXPRESSIONS):
+        faults.append(f"it answers with {extractor.feature_size} features; expected {len(EXPRESSIONS)}")
+    if faults:
+        raise PluginError(
+            f"Backbone {spec.name!r} of plugin {component.plugin.name!r} is frozen-only, and built a "
+            f"{type(extractor).__name__} that does not fit fer_bench.specs.Extractor:\n{bullet_list(faults)}"
+        )
+    return Backbone(
+        name=str(component),
+        stages=spec.stages,
+        parameters=extractor.parameter_count,
+        state={},
+        input_size=params.input_size,
+        image_input=spec.image_input,
+        graphs={},
+        feature_size=extractor.feature_size,
+        extractor=extractor,
     )
 
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fer_bench.arrays import Array
+from fer_bench.errors import PluginError
 from fer_bench.networks import devices
 from fer_bench.networks.backbone import Backbone
 
@@ -76,17 +77,8 @@ class Forward:
         @jax.jit
         def step(state: Any, images: jax.Array) -> list[tuple[jax.Array, jax.Array, jax.Array]]:
             parts = images.reshape(-1, micro_batch, *images.shape[1:])
-            kept: list[tuple[jax.Array, jax.Array, jax.Array]] = []
-            for output, made in zip(outputs, jax.lax.map(lambda part: run(state, part), parts), strict=True):
-                values = jnp.concatenate(made)
-                finite = jnp.isfinite(values).reshape(len(values), -1).all(1)
-                # The barrier keeps XLA from taking the numbers before rounding for those after it.
-                half = jax.lax.optimization_barrier(values.astype(jnp.float16))
-                rest = tuple(range(2, values.ndim))
-                error, size = (jnp.sum(jnp.square(x.astype(jnp.float32)), rest) for x in (values - half, values))
-                fits = jnp.isfinite(half).all(rest) & (error <= size * _ROUNDING**2)
-                kept.append((half if output.dtype == np.float16 else values.astype(output.dtype), finite, fits))
-            return kept
+            made = jax.lax.map(lambda part: run(state, part), parts)
+            return [_keep(output, jnp.concatenate(values)) for output, values in zip(outputs, made, strict=True)]
 
         self._step = step
 
@@ -100,14 +92,69 @@ class Forward:
             For each output its values (batch, variants, …) in its ``dtype``, whether those of each image are finite
             (batch,), and whether half precision holds them (batch, variants).
         """
-        kept: list[tuple[Array, Array, Array]] = []
-        for output, arrays in zip(self._outputs, self._step(self._state, self._devices.divide(images)), strict=True):
-            values, finite, fits = map(np.asarray, arrays)
-            if output.rounded and output.dtype != np.float16 and fits.any():
-                values = values.copy()
-                values[fits] = values[fits].astype(np.float16)
-            kept.append((values, finite, fits))
-        return kept
+        made = self._step(self._state, self._devices.divide(images))
+        return [_round(output, arrays) for output, arrays in zip(self._outputs, made, strict=True)]
+
+
+class Extraction:
+    """The extractor of a frozen-only backbone in the place of a `Forward`.
+
+    Args:
+        backbone: gives the extractor.
+        outputs: what is kept, all of it features.
+    """
+
+    def __init__(self, backbone: Backbone, outputs: Sequence[Output]):
+        assert backbone.extractor is not None
+        self.batch, self._backbone, self._outputs = backbone.extractor.batch, backbone, outputs
+        self._extract, self._keep = backbone.extractor, jax.jit(_keep, static_argnums=0)
+
+    def __call__(self, images: Sequence[Array]) -> list[tuple[Array, Array, Array]]:
+        """Return what is kept of some images, each (h, w, 3) uint8; the rest is as for `Forward`.
+
+        Raises:
+            PluginError: the extractor returns other features than it declares.
+        """
+        variants: list[Array] = []
+        for variant in range(max(output.variants for output in self._outputs)):
+            shown = [np.ascontiguousarray(image[:, ::-1]) for image in images] if variant else images
+            parts = [self._features(shown[at : at + self.batch]) for at in range(0, len(shown), self.batch)]
+            variants.append(np.concatenate(parts))
+        made = [self._keep(output, np.stack(variants[: output.variants], axis=1)) for output in self._outputs]
+        return [_round(output, arrays) for output, arrays in zip(self._outputs, made, strict=True)]
+
+    def _features(self, images: Sequence[Array]) -> Array:
+        features = np.asarray(self._extract(images))
+        declared = len(images), self._backbone.feature_size
+        if features.shape != declared or features.dtype != np.float32:
+            raise PluginError(
+                f"Backbone {self._backbone.name!r} returned features {features.shape} {features.dtype}; it declares "
+                f"{declared} float32."
+            )
+        return features
+
+
+def _keep(output: Output, values: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return values (b, variants, …) in the type that is kept, which images are finite, and which half precision holds.
+
+    The last has a value for each image and variant.
+    """
+    finite = jnp.isfinite(values).reshape(len(values), -1).all(1)
+    # The barrier keeps XLA from taking the numbers before rounding for those after it.
+    half = jax.lax.optimization_barrier(values.astype(jnp.float16))
+    rest = tuple(range(2, values.ndim))
+    error, size = (jnp.sum(jnp.square(x.astype(jnp.float32)), rest) for x in (values - half, values))
+    fits = jnp.isfinite(half).all(rest) & (error <= size * _ROUNDING**2)
+    return half if output.dtype == np.float16 else values.astype(output.dtype), finite, fits
+
+
+def _round(output: Output, arrays: Sequence[jax.Array]) -> tuple[Array, Array, Array]:
+    """Return what `_keep` made on the host, its values rounded where the output says so."""
+    values, finite, fits = map(np.asarray, arrays)
+    if output.rounded and output.dtype != np.float16 and fits.any():
+        values = values.copy()
+        values[fits] = values[fits].astype(np.float16)
+    return values, finite, fits
 
 
 def _together(input_size: int) -> int:

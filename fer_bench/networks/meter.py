@@ -129,6 +129,8 @@ def peak_memory() -> dict[str, int | None]:
 def forward_flops(backbone: Backbone, shape: tuple[int, int, int]) -> float | None:
     """Return the floating-point operations of one image's way to its features, as XLA counts them before it optimises.
 
+    None where XLA cannot count them, such as of what is computed outside of JAX.
+
     A multiplication and an addition are two. Nothing is compiled or run.
 
     Args:

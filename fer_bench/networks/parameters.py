@@ -22,7 +22,7 @@ def divide(backbone: Backbone) -> tuple[Table, Table]:
     """Return the parameters of a backbone, and its other arrays: statistics and random states."""
     parameters: Table = {}
     others: Table = {}
-    for stage in backbone.stages:
+    for stage in backbone.graphs:
         module = nnx.merge(backbone.graphs[stage], backbone.state[stage])
         _, weights, rest = nnx.split(module, nnx.Param, ...)
         parameters |= named(stage, nnx.to_pure_dict(weights))

@@ -25,7 +25,7 @@ from fer_bench.keeping.travel import MADE_BY
 from fer_bench.networks import transforms
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.devices import describe_machine
-from fer_bench.networks.forward import BATCH, Forward, Output, fitting_batch
+from fer_bench.networks.forward import BATCH, Extraction, Forward, Output, fitting_batch
 from fer_bench.networks.source import BackboneSource
 from fer_bench.tasks.view import View
 
@@ -104,12 +104,15 @@ class Pass:
         start, backbone, n = time.perf_counter(), self.source.built, len(self.positions)
         outputs, hashes = [target.output for target in targets], self.view.hashes()[self.positions]
         last, variants = max(output.stop for output in outputs), max(output.variants for output in outputs)
-        make = partial(Forward, backbone, outputs)
-        forward = make(batch=self._batch_size(last, make))
+        if backbone.extractor is not None:
+            forward = Extraction(backbone, outputs)
+        else:
+            make = partial(Forward, backbone, outputs)
+            forward = make(batch=self._batch_size(last, make))
         batches = self._batches(forward.batch)
         first = next(batches)
         stops = [output.stop for output in outputs]
-        shapes = jax.eval_shape(partial(backbone.outputs, stops=stops), backbone.state, first[1])
+        shapes = backbone.shapes(first[1], stops)
         with ExitStack() as stack:
             writers: list[Writer] = []
             for target, output in zip(targets, outputs, strict=True):
@@ -160,15 +163,19 @@ class Pass:
         self.source.remember("batches", str(size), stop=stop, shape=shape, devices=kinds)
         return size
 
-    def _batches(self, batch: int) -> Iterator[tuple[int, Array, int]]:
+    def _batches(self, batch: int) -> Iterator[tuple[int, Any, int]]:
         """Yield (first index, (batch, h, w, c) uint8, images that count); the last image fills up the last batch.
 
-        The next batch is decoded while the device works on this one.
+        An extractor gets a list of images instead, each (h, w, 3) uint8, which nothing fills up. The next batch is
+        decoded while the device works on this one.
         """
-        side = input_side(self.view, self.source.built.input_size)
+        backbone = self.source.built
+        side = input_side(self.view, backbone.input_size)
 
-        def read(at: int) -> tuple[int, Array, int]:
+        def read(at: int) -> tuple[int, Any, int]:
             here = self.positions[at : at + batch]
+            if backbone.extractor is not None:
+                return at, [transforms.to_colour(image) for image in self.view.images(here)], len(here)
             images = transforms.to_batch(self.view.images(here), side, self.view.channels)
             return at, np.concatenate([images, np.repeat(images[-1:], batch - len(here), axis=0)]), len(here)
 
@@ -203,13 +210,13 @@ def input_side(view: View, input_size: int) -> int | None:
 
 def _output_shape(source: BackboneSource, stop: int, out: object) -> tuple[int, ...]:
     """Return the shape of one image's output; raise PluginError if it cannot be stored or is not as declared."""
-    name, spec = str(source.component), source.component.spec
+    name, spec, feature_size = str(source.component), source.component.spec, source.built.feature_size
     if not isinstance(out, jax.ShapeDtypeStruct) or not jnp.issubdtype(out.dtype, jnp.floating):
         raise PluginError(
             f"Stage {spec.stages[stop - 1]!r} of backbone {name!r} returns {out}; expected one array of "
             "floating-point numbers."
         )
-    declared = (*out.shape[:1], spec.feature_size)
+    declared = (*out.shape[:1], feature_size)
     if stop == len(spec.stages) and (out.shape != declared or out.dtype != np.float32):
         raise PluginError(
             f"Backbone {name!r} returned features {out.shape} {out.dtype}; it declares {declared} float32."

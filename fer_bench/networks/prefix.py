@@ -88,12 +88,13 @@ def key(view: View, source: BackboneSource, digests: tuple[str, ...], stop: int)
     assert isinstance(params, BackboneParams)
     identity = {name: value for name, value in source.identity.items() if name not in ("text", "weights_sha256")}
     identity["params"] = {name: value for name, value in identity["params"].items() if name != "weights"}
+    as_stored = source.component.spec.frozen_only  # an extractor prepares images by itself
     record = {
         "numerics": NUMERICS,
         "jaxlib": compiler.__version__,
         "images": {
-            "side": input_side(view, params.input_size),
-            "channels": view.channels,
+            "side": None if as_stored else input_side(view, params.input_size),
+            "channels": 3 if as_stored else view.channels,
             "faces": view.faces and view.faces.crop.identity(),
         },
         "backbone": identity,

@@ -37,6 +37,11 @@ def to_input(images: jax.Array, size: int, spec: ImageInput) -> jax.Array:
     return jnp.repeat(x, spec.channels, axis=-1) if c < spec.channels else x
 
 
+def to_colour(image: Array) -> Array:
+    """Return an image (h, w, 1 or 3) uint8 as (h, w, 3); grey is repeated."""
+    return image if image.shape[-1] == 3 else np.repeat(image, 3, axis=-1)
+
+
 def to_batch(images: list[Array], side: int | None, channels: int) -> Array:
     """Return images as one (b, h, w, ``channels``) uint8 batch that `to_input` takes.
 

@@ -6,7 +6,7 @@ A spec carries names and numbers; whatever is heavy (a TFDS builder, a Flax modu
 
 from __future__ import annotations
 
-from fer_bench.specs.backbones import LARGEST_SIDE, BackboneParams, BackboneSpec, ImageInput, WeightsSpec
+from fer_bench.specs.backbones import LARGEST_SIDE, BackboneParams, BackboneSpec, Extractor, ImageInput, WeightsSpec
 from fer_bench.specs.datasets import Counts, DatasetParams, DatasetSpec, Sample, SplitRole
 from fer_bench.specs.executors import ExecutorSpec
 from fer_bench.specs.metrics import MetricSpec
@@ -35,6 +35,7 @@ __all__ = [
     "DatasetParams",
     "DatasetSpec",
     "ExecutorSpec",
+    "Extractor",
     "GradientPhase",
     "ImageInput",
     "MetricSpec",

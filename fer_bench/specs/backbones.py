@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import Field, field_validator
 
@@ -76,6 +77,31 @@ class WeightsSpec:
     licence: str
 
 
+class Extractor(Protocol):
+    """A network that is computed outside of JAX: what ``build`` of a frozen-only backbone returns.
+
+    Attributes:
+        feature_size: length of the feature vector.
+        parameter_count: how many numbers the network has; 0 if that is unknown.
+        digest: sha256 of these numbers, since cached features belong to them.
+        batch: images that one call gets at the most, >= 1.
+    """
+
+    feature_size: int
+    parameter_count: int
+    digest: str
+    batch: int
+
+    def __call__(self, images: Sequence[Any]) -> Any:
+        """Return the features of images, (n, feature_size) float32; those of an image do not depend on the others.
+
+        Args:
+            images: n arrays (h, w, 3) uint8, RGB, in the size in which they are stored; sizes may differ. The extractor
+                resizes, crops and scales them as its network wants it.
+        """
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackboneSpec:
     """A backbone: named stages in order, from an image batch to features.
@@ -85,15 +111,20 @@ class BackboneSpec:
     ``image_input.value_range`` with s = ``params.input_size``; each takes what the one before returns, one array; the
     last returns (b, h, w, ``feature_size``), which the host averages over space, or (b, ``feature_size``), float32.
 
-    A module that computes elsewhere, with numbers that are no ``nnx.Param``, may say how many in ``parameter_count``.
+    A frozen-only backbone is computed outside of JAX, such as by onnxruntime or torch: its ``build`` returns an
+    `Extractor` instead, and no gradient reaches it. Strategies that train by gradients are refused before a run.
 
     Attributes:
         name: lower-case letters, digits and single hyphens.
         summary: one line.
         build: reference to the function above.
-        stages: attribute names, in order.
-        feature_size: length of the feature vector.
-        image_input: what the first stage expects.
+        stages: attribute names, in order; a frozen-only backbone leaves the default.
+        feature_size: length of the feature vector; 0 for a frozen-only backbone, whose extractor says it.
+        image_input: what the first stage expects; a frozen-only backbone leaves the default.
+        frozen_only: whether ``build`` returns an `Extractor`.
+        by_params: reference to ``(params) -> Mapping[str, object]``, values of other fields of this spec (``stages``,
+            ``feature_size``, ``image_input``, ``answers``) for these parameters, where the fields themselves are those
+            of the defaults. Empty if none depends on the parameters.
         weights: pre-trained weights, the default first.
         answers: of a finished classifier, whose eight features are probabilities of `fer_bench.labels.EXPRESSIONS` in
             that order: reference to ``(params) -> Sequence[str]``, those that it knows. Empty for all others.
@@ -101,16 +132,19 @@ class BackboneSpec:
             what it was trained on; printed when a run begins. Empty if there is nothing.
         files: reference to ``(params) -> Mapping[str, Path]``, by any name the files that no parameter names and that
             decide the features, such as weights that a library keeps; a cell records their sha256. It is asked before
-            a run begins, and raises FerBenchError with every way to get what is missing. Empty if there are none.
+            a run begins: it raises `fer_bench.errors.MissingError` with every way to get what is not on this machine,
+            and FerBenchError with all that else keeps the backbone from being built. Empty if there are none.
         params: parameters with defaults.
     """
 
     name: str
     summary: str
     build: str
-    stages: tuple[str, ...]
-    feature_size: int
+    stages: tuple[str, ...] = ("features",)
+    feature_size: int = 0
     image_input: ImageInput = ImageInput()
+    frozen_only: bool = False
+    by_params: str = ""
     weights: tuple[WeightsSpec, ...] = ()
     answers: str = ""
     notes: str = ""

@@ -81,6 +81,7 @@ MOVES_NOTHING = {
     "executors.kept": "writes what cells learned (test_models.py)",
     "executors.leases": "says which process does what",
     "executors.memory": "gives memory back",
+    "executors.methods": "finds backbones and strategies, and refuses those that do not fit",
     "executors.notes": "says what a user should know",
     "executors.processes": "starts processes, each of which is a worker",
     "executors.probe": "measures how fast a backbone is, before a run",

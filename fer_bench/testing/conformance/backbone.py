@@ -202,7 +202,7 @@ def stages_compose(subject: BackboneSubject) -> Iterator[str]:
     whole = whole.mean((1, 2)) if whole.ndim == 4 else whole
     if whole.shape != subject.features.shape:
         yield f"the module returns features {whole.shape}, its stages {subject.features.shape}"
-    elif fault := _apart(whole, subject.features):
+    elif fault := apart(whole, subject.features):
         yield fault
 
 
@@ -216,7 +216,7 @@ def stages_compose(subject: BackboneSubject) -> Iterator[str]:
 def prefix_splits(subject: BackboneSubject) -> Iterator[str]:
     """Yield how far the stages are from the whole."""
     features, _ = subject.chain
-    if fault := _apart(features, subject.features):
+    if fault := apart(features, subject.features):
         yield fault
 
 
@@ -253,7 +253,7 @@ def batch_independent(subject: BackboneSubject) -> Iterator[str]:
     images = subject.images.copy()
     images[1:] = 255 - images[1:] // 4
     features = np.asarray(subject.run(subject.built.state, images))
-    if fault := _apart(features[:1], subject.features[:1]):
+    if fault := apart(features[:1], subject.features[:1]):
         yield f"with other neighbours in the batch, an image's features change: {fault}"
     _, changed = subject.chain
     yield from (f"a run changes the state {name}" for name in changed)
@@ -363,7 +363,7 @@ def _shape_faults(subject: BackboneSubject, built: Backbone, size: int) -> Itera
             return
 
 
-def _apart(one: Array, two: Array) -> str:
+def apart(one: Array, two: Array) -> str:
     """Return in words how far two arrays of one shape are apart, or nothing if they agree."""
     scale = max(float(np.abs(two).max(initial=0)), 1e-6)
     gap = float(np.abs(one - two).max(initial=0)) / scale

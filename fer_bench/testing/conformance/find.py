@@ -102,9 +102,10 @@ def _of_item(
 ) -> Suite[Any]:
     # Each kind imports what it needs: a data set is checked without flax, a failed plugin without jax.
     if kind == "backbone":
-        from fer_bench.testing.conformance import backbone
+        from fer_bench.testing.conformance import backbone, extractor
 
-        subject, rules = backbone.BackboneSubject(component), backbone.RULES
+        subject = backbone.BackboneSubject(component)
+        rules = extractor.RULES if component.spec.frozen_only else backbone.RULES
     elif kind == "dataset":
         from fer_bench.testing.conformance import dataset
 

@@ -10,8 +10,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from fer_bench import hookimpl
-from fer_bench.labels import EXPRESSIONS
-from fer_bench.specs import AnswerPhase, BackboneParams, BackboneSpec, ImageInput, Params, Plan, StrategySpec
+from fer_bench.specs import AnswerPhase, BackboneParams, BackboneSpec, Params, Plan, StrategySpec
 from fer_bench_predictors.card import Card
 
 __all__ = ["OnnxParams", "answers", "fer_bench_backbones", "fer_bench_strategies", "notes", "plan"]
@@ -67,9 +66,7 @@ def fer_bench_backbones() -> list[BackboneSpec]:
             name="onnx",
             summary="a finished classifier in an ONNX file that a card describes; for the strategy 'as-is'",
             build="fer_bench_predictors.network:build",
-            stages=("network",),
-            feature_size=len(EXPRESSIONS),
-            image_input=ImageInput(channels=3, value_range=(0.0, 255.0), resize="linear"),
+            frozen_only=True,
             answers="fer_bench_predictors:answers",
             notes="fer_bench_predictors:notes",
             params=OnnxParams,

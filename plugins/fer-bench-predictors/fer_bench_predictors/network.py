@@ -1,20 +1,16 @@
-"""An ONNX classifier as one stage: images in, probabilities of fer-bench's expressions out."""
+"""An ONNX classifier outside of JAX: images in, probabilities of fer-bench's expressions out."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import onnxruntime
-from flax import nnx
-from jax import Array
-from jax.typing import DTypeLike
+from PIL import Image
 
 from fer_bench.errors import FerBenchError
 from fer_bench.labels import EXPRESSIONS
@@ -28,23 +24,25 @@ if TYPE_CHECKING:
 Numbers = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
 class Classifier:
-    """A model and its card; two with the same card are the same.
+    """A model and its card, as a `fer_bench.specs.Extractor`.
 
-    Attributes:
-        card: what it takes and answers.
+    Args:
+        card: what the model takes and answers.
         file: the ONNX file.
     """
 
-    card: Card
-    file: Path
+    feature_size, batch = len(EXPRESSIONS), 32
 
-    def __call__(self, images: Numbers) -> Numbers:
+    def __init__(self, card: Card, file: Path) -> None:
+        self.card, self.file = card, file
+        self.parameter_count, self.digest = card.parameters, card.sha256
+
+    def __call__(self, images: Sequence[Numbers]) -> Numbers:
         """Return the probabilities of images.
 
         Args:
-            images: (b, s, s, 3) float32, 0 to 255, RGB.
+            images: b of them, each (h, w, 3) uint8, RGB.
 
         Returns:
             (b, 8) float32 of `EXPRESSIONS`; rows sum to 1 but for what the card drops.
@@ -53,7 +51,7 @@ class Classifier:
             FerBenchError: the model does not take or answer what its card says.
         """
         card, session = self.card, _session(self.file, self.card.sha256)
-        ready = prepare(np.asarray(images, np.float32), card)
+        ready = prepare(np.stack([resize(image, card.input_size) for image in images]), card)
         node = session.get_inputs()[0]
         if node.type == "tensor(uint8)":
             ready = np.clip(np.rint(ready), 0, 255).astype(np.uint8)
@@ -73,6 +71,12 @@ class Classifier:
         return to_expressions(np.concatenate(parts), card)
 
 
+def resize(image: Numbers, side: int) -> Numbers:
+    """Return an image (h, w, 3) uint8 as (side, side, 3) float32, 0 to 255: bilinear, antialiased, stretched."""
+    planes = [Image.fromarray(plane) for plane in np.moveaxis(image.astype(np.float32), 2, 0)]
+    return np.stack([np.asarray(plane.resize((side, side), Image.Resampling.BILINEAR)) for plane in planes], axis=-1)
+
+
 @lru_cache(maxsize=4)
 def _session(file: Path, sha256: str) -> onnxruntime.InferenceSession:
     del sha256  # a file that is written anew is another model
@@ -87,27 +91,7 @@ def _session(file: Path, sha256: str) -> onnxruntime.InferenceSession:
         ) from error
 
 
-class Network(nnx.Module):
-    """The stage. It has no parameters that could be trained: onnxruntime computes, outside of JAX."""
-
-    def __init__(self, classifier: Classifier) -> None:
-        self.classifier = classifier
-
-    def __call__(self, x: Array) -> Array:
-        """Map (b, s, s, 3) in 0 to 255 to (b, 8) float32."""
-        shape = jax.ShapeDtypeStruct((x.shape[0], len(EXPRESSIONS)), jnp.float32)
-        return jax.pure_callback(self.classifier, shape, x)
-
-
-class Predictor(nnx.Module):
-    """A finished classifier with its one stage, ``network``."""
-
-    def __init__(self, classifier: Classifier) -> None:
-        self.network = Network(classifier)
-        self.parameter_count = classifier.card.parameters
-
-
-def build(params: OnnxParams, *, rngs: nnx.Rngs, compute_dtype: DTypeLike = jnp.float32) -> Predictor:
+def build(params: OnnxParams, *, rngs: object, compute_dtype: object = None) -> Classifier:
     """Return the classifier that the card describes; it computes in its own precision.
 
     Raises:
@@ -123,4 +107,4 @@ def build(params: OnnxParams, *, rngs: nnx.Rngs, compute_dtype: DTypeLike = jnp.
             "Take the right file, or write the new hash into the card once you have checked that all else in it holds."
         )
     _session(file, found)
-    return Predictor(Classifier(card, file))
+    return Classifier(card, file)

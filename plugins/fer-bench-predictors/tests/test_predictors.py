@@ -73,7 +73,7 @@ def write_model(tmp_path):
 
 
 def _build(card):
-    return network.build(OnnxParams(card=str(card)), rngs=None).network.classifier
+    return network.build(OnnxParams(card=str(card)), rngs=None)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def _build(card):
 )
 def test_answers_are_those_worked_out_by_hand(write_model, batch, layout, softmax):
     """Grey 0.299 r + 0.587 g + 0.114 b of 255, 0 and (255, 0, 0): brightness 1, 0 and 0.299."""
-    images = np.zeros((3, 8, 8, 3), np.float32)
+    images = np.zeros((3, 8, 8, 3), np.uint8)
     images[0], images[2, ..., 0] = 255, 255
     answer = _build(write_model(batch=batch, layout=layout, softmax=softmax))(images)
     for row, brightness in zip(answer, (1, 0, 0.299), strict=True):
@@ -94,7 +94,7 @@ def test_answers_are_those_worked_out_by_hand(write_model, batch, layout, softma
 
 def test_a_model_of_bytes_is_given_the_nearest_bytes(write_model):
     """Grey of (10, 20, 31) is 18.264 and of 255s at most 255: 18 and 255 as bytes, which the model averages."""
-    images = np.full((2, 8, 8, 3), (10, 20, 31), np.float32)
+    images = np.full((2, 8, 8, 3), (10, 20, 31), np.uint8)
     images[1] = 255
     answer = _build(write_model(uint8=True, value_range=[0, 255]))(images)
     for row, brightness in zip(answer, (18, 255), strict=True):
@@ -151,7 +151,7 @@ def test_another_file_under_the_same_card_is_an_error(write_model):
 
 
 def test_a_card_that_does_not_fit_the_model_is_an_error(write_model):
-    black = np.zeros((2, 8, 8, 3), np.float32)
+    black = np.zeros((2, 8, 8, 3), np.uint8)
     with pytest.raises(FerBenchError, match=r"names 2 labels: happy, sad"):
         _build(write_model(labels=["happy", "sad"], drop=[]))(black)
     with pytest.raises(FerBenchError, match="output: logits"):
@@ -251,11 +251,11 @@ def test_the_model_of_fer_is_the_papers_network(tmp_path):
             norm = part.norm
             norm.scale[...], norm.bias[...], norm.mean[...], norm.var[...] = weights(f"batch_normalization_{number}")
         kernel, bias = weights("conv2d_7")
-    images = np.random.default_rng(0).uniform(0, 255, (3, 64, 64, 3)).astype(np.float32)
+    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
     graph, state = nnx.split(model)
     import jax
 
-    x = network.prepare(images, classifier.card)
+    x = network.prepare(images.astype(np.float32), classifier.card)
     with jax.default_matmul_precision("highest"):
         features = np.asarray(jax.jit(lambda state, x: nnx.merge(graph, state)(x))(state, x))
     logits = features @ kernel.reshape(-1, 7) + bias

@@ -1,0 +1,101 @@
+"""The backbones and strategies of a run, checked against one another and against this machine before any work."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fer_bench.config import RunConfig
+from fer_bench.errors import FerBenchError, PluginError, bullet_list
+from fer_bench.learning.identity import identify_strategy
+from fer_bench.learning.plans import check, make_plan
+from fer_bench.networks.identity import identity, resolve_precision
+from fer_bench.networks.shapes import Shapes, shapes_of
+from fer_bench.registry import Component, Registry
+from fer_bench.results import canonical, records
+from fer_bench.specs import BackboneSpec, Plan, StrategySpec
+
+
+class PlannedBackbone(NamedTuple):
+    """A backbone that a run asks for: as the user typed it, and what a cell records of it."""
+
+    typed: str
+    component: Component[BackboneSpec]
+    identity: dict[str, Any]
+    shapes: Callable[[], Shapes]
+
+
+class PlannedStrategy(NamedTuple):
+    """A strategy that a run asks for: as the user typed it, what a cell records of it, and what it does."""
+
+    typed: str
+    component: Component[StrategySpec]
+    record: records.StrategyRecord
+    plan: Plan
+
+
+class Methods(NamedTuple):
+    """What a run trains on each data set, and the precision that ``auto`` came to."""
+
+    backbones: list[PlannedBackbone]
+    strategies: list[PlannedStrategy]
+    precision: str
+
+
+def find_methods(config: RunConfig, registry: Registry, cache_dir: Path) -> Methods:
+    """Resolve the backbones and strategies of a run.
+
+    Args:
+        config: of the run.
+        registry: of the installed plugins.
+        cache_dir: where the shapes of parameters are remembered.
+
+    Raises:
+        FerBenchError: backbones or a strategy cannot be used, or strategies cannot train backbones; all backbones are
+            named, and all pairs.
+    """
+    precision = resolve_precision(config.precision)
+    backbones = _find_backbones(config, registry, precision, cache_dir)
+    strategies = [_find_strategy(text, registry) for text in config.strategies]
+    misfits = [fault for strategy in strategies for fault in _misfits(strategy, backbones)]
+    if misfits:
+        raise PluginError("\n".join(misfits))
+    return Methods(backbones, strategies, precision)
+
+
+def _find_backbones(config: RunConfig, registry: Registry, precision: str, cache_dir: Path) -> list[PlannedBackbone]:
+    backbones: list[PlannedBackbone] = []
+    faults: list[FerBenchError] = []
+    for text in config.backbones:
+        try:
+            component = registry.backbone(text)
+            known = {"text": str(component), **identity(component, precision)}
+        except FerBenchError as error:
+            faults.append(error)
+            continue
+        shapes = functools.partial(shapes_of, component, known, cache_dir)
+        backbones.append(PlannedBackbone(text, component, known, shapes))
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        lines = list(dict.fromkeys(map(str, faults)))
+        raise FerBenchError(f"{len(faults)} backbones cannot be used:\n{bullet_list(lines, len(lines))}")
+    return backbones
+
+
+def _find_strategy(text: str, registry: Registry) -> PlannedStrategy:
+    strategy = registry.strategy(text)
+    plan = make_plan(strategy)
+    record = canonical.from_json(records.StrategyRecord, {"text": str(strategy), **identify_strategy(strategy, plan)})
+    return PlannedStrategy(text, strategy, record, plan)
+
+
+def _misfits(strategy: PlannedStrategy, backbones: list[PlannedBackbone]) -> Iterator[str]:
+    """Yield why a strategy cannot train a backbone, for each that it cannot train."""
+    for backbone in backbones:
+        try:
+            check(strategy.plan, str(strategy.component), backbone.component, backbone.shapes)
+        except PluginError as error:
+            yield str(error)
