@@ -1,0 +1,89 @@
+"""A module of the user's own, with its weights, which sees images and answers as its card says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from fer_bench_predictors import arithmetic
+from PIL import Image
+
+from fer_bench.errors import FerBenchError, PluginError
+from fer_bench.specs import resolve
+from fer_bench_torch import checkpoints
+from fer_bench_torch.card import card_of
+from fer_bench_torch.extractor import TorchExtractor, each
+from fer_bench_torch.libraries import import_torch
+
+if TYPE_CHECKING:
+    from flax import nnx
+    from jax.typing import DTypeLike
+
+    from fer_bench_torch.extractor import Numbers, Picture
+    from fer_bench_torch.parameters import TorchParams
+
+
+def build(params: TorchParams, *, rngs: nnx.Rngs, compute_dtype: DTypeLike) -> TorchExtractor:
+    """Return the module that the parameters name, in eval mode, with its weights.
+
+    Args:
+        params: code, weights and card.
+        rngs: random streams; what the module draws follows from a seed from ``params``.
+        compute_dtype: of the products, ``float32`` or ``bfloat16``.
+
+    Raises:
+        FerBenchError: torch is not installed, the code makes no module, the weights are not those of the module, or the
+            module does not fit its card.
+    """
+    torch, card = import_torch(), card_of(params)
+    module = load(params, int(jax.random.bits(rngs.params())))
+    size = (card.input_size, card.input_size)
+
+    def resize(image: Picture) -> Picture:
+        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+
+    def prepare(images: Sequence[Picture]) -> Any:
+        return torch.from_numpy(arithmetic.prepare(each(resize, images).astype(np.float32), card))
+
+    def finish(made: Numbers) -> Numbers:
+        return made if card.output == "features" else arithmetic.to_expressions(made, card)
+
+    half = jnp.dtype(compute_dtype) == jnp.bfloat16
+    return TorchExtractor(module, prepare, finish, half, f"The module of {params.build!r}")
+
+
+def load(params: TorchParams, seed: int) -> Any:
+    """Return the module with its weights, on the CPU.
+
+    Args:
+        params: code and weights.
+        seed: of what the code draws.
+
+    Raises:
+        FerBenchError: the code cannot be found, raises or makes no module, or the weights do not fit.
+    """
+    torch = import_torch()
+    try:
+        make = resolve(params.build)
+    except (ValueError, ImportError) as error:
+        raise FerBenchError(f"build={params.build}: {error}. Expected 'package.module:function'.") from None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            module = make()
+        except Exception as error:
+            raise PluginError(f"build={params.build}: it raised {type(error).__name__}: {error}") from error
+    if not isinstance(module, torch.nn.Module):
+        raise FerBenchError(
+            f"build={params.build}: it returned a {type(module).__name__}; expected a torch.nn.Module, from a call "
+            "without arguments."
+        )
+    if params.weights:
+        state = checkpoints.read(Path(params.weights))
+        checkpoints.check(module, state, repr(params.weights))
+        module.load_state_dict(state, strict=False)
+    return module
