@@ -5,6 +5,7 @@ Importing this module imports neither jax nor onnxruntime.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, model_validator
@@ -13,7 +14,16 @@ from fer_bench import hookimpl
 from fer_bench.specs import AnswerPhase, BackboneParams, BackboneSpec, Params, Plan, StrategySpec
 from fer_bench_predictors.card import Card
 
-__all__ = ["OnnxParams", "answers", "fer_bench_backbones", "fer_bench_strategies", "notes", "plan"]
+__all__ = [
+    "OnnxParams",
+    "answers",
+    "by_params",
+    "fer_bench_backbones",
+    "fer_bench_strategies",
+    "files",
+    "notes",
+    "plan",
+]
 
 
 class OnnxParams(BackboneParams):
@@ -36,6 +46,22 @@ class OnnxParams(BackboneParams):
         if self.card and self.input_size != (size := Card.read(self.card).input_size):
             raise ValueError(f"the card says that the model takes {size} pixels, not {self.input_size}")
         return self
+
+
+def by_params(params: OnnxParams) -> dict[str, object]:
+    """Return what of the spec depends on the card: a model that gives features answers nothing."""
+    return {"answers": ""} if params.card and Card.of(params.card).output == "features" else {}
+
+
+def files(params: OnnxParams) -> dict[str, Path]:
+    """Return the files of weights that lie beside the model, once the card is held against it.
+
+    Raises:
+        FerBenchError: a file is missing or another, or the card does not fit; see `graph.Graph`.
+    """
+    from fer_bench_predictors.network import check
+
+    return check(params.card)
 
 
 def answers(params: OnnxParams) -> tuple[str, ...]:
@@ -64,9 +90,11 @@ def fer_bench_backbones() -> list[BackboneSpec]:
     return [
         BackboneSpec(
             name="onnx",
-            summary="a finished classifier in an ONNX file that a card describes; for the strategy 'as-is'",
+            summary="a network in an ONNX file that a card describes: a finished classifier (as-is) or features",
             build="fer_bench_predictors.network:build",
             frozen_only=True,
+            by_params="fer_bench_predictors:by_params",
+            files="fer_bench_predictors:files",
             answers="fer_bench_predictors:answers",
             notes="fer_bench_predictors:notes",
             params=OnnxParams,

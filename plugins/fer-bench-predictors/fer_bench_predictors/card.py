@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -16,15 +16,15 @@ EXAMPLE = "fer-bench run --backbone 'onnx[card=model.yaml]' --strategy as-is"
 
 
 class Card(BaseModel):
-    """What a classifier takes and answers. What would have to be guessed has no default.
+    """What a model takes and answers. What would have to be guessed has no default.
 
     A pixel v of 0 to 255 becomes ``(low + v / 255 * (high - low) - mean) / std``.
 
     Attributes:
         title: for people.
-        model: the ONNX file, relative to the card: one input of images, one output of (b, labels).
+        model: the ONNX file, relative to the card, with one input of images.
         sha256: of that file, so that the card's own hash stands for both.
-        labels: what each output means, in order.
+        labels: what each output means, in order; of ``features`` there are none.
         drop: those among them that are none of fer-bench's expressions; their share is dropped.
         input_size: side of the square input, pixels.
         channels: 1 for grey (ITU-R BT.601 luma), or 3.
@@ -32,11 +32,13 @@ class Card(BaseModel):
         value_range: low and high.
         mean: of each channel, after that; likewise ``std``.
         layout: order of the axes.
-        output: ``probabilities``, or ``logits`` that a softmax is to be applied to.
+        output: ``probabilities``, or ``logits`` that a softmax is to be applied to, (b, labels); or ``features`` of any
+            length, (b, f) or with two axes of space over which they are averaged.
+        tensor: name of the tensor that is the output, an inner one too; empty if the model has a single output.
         trained_on: which images the model has seen; printed with every run.
         source: where it comes from.
         licence: of the weights.
-        parameters: how many numbers it has; 0 if nobody counted.
+        parameters: how many numbers it has; 0 takes those of the file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,7 +46,7 @@ class Card(BaseModel):
     title: str = Field(min_length=1)
     model: str = Field(min_length=1)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    labels: tuple[str, ...] = Field(min_length=2)
+    labels: tuple[str, ...]
     drop: tuple[str, ...] = ()
     input_size: int = Field(ge=1, le=LARGEST_SIDE)
     channels: Literal[1, 3]
@@ -53,11 +55,18 @@ class Card(BaseModel):
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     layout: Literal["nhwc", "nchw"]
-    output: Literal["probabilities", "logits"]
+    output: Literal["probabilities", "logits", "features"]
+    tensor: str = ""
     trained_on: str = Field(min_length=1)
     source: str = ""
     licence: str = ""
     parameters: int = Field(0, ge=0, lt=2**63)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _features_have_no_labels(cls, values: Any) -> Any:
+        features = isinstance(values, dict) and "labels" not in values and dict(values).get("output") == "features"
+        return {**values, "labels": ()} if features else values
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -72,7 +81,11 @@ class Card(BaseModel):
                 )
         known = [name for name in self.expressions if name is not None]
         faults += [f"two labels mean {name!r}" for name in sorted({name for name in known if known.count(name) > 1})]
-        if not known:
+        if self.output == "features" and self.labels:
+            faults.append(f"'output: features' has no labels; here are {', '.join(self.labels)}")
+        elif self.output != "features" and len(self.labels) < 2:
+            faults.append(f"'labels' has {len(self.labels)} entries; 'output: {self.output}' needs one for each output")
+        elif self.output != "features" and not known:
             faults.append("no label is an expression that fer-bench knows")
         for name in ("mean", "std"):
             if len(getattr(self, name)) not in (1, self.channels):

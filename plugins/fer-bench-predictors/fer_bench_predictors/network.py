@@ -1,10 +1,9 @@
-"""An ONNX classifier outside of JAX: images in, probabilities of fer-bench's expressions out."""
+"""An ONNX model outside of JAX: stored images in, features or probabilities of fer-bench's expressions out."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +11,11 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-from fer_bench.errors import FerBenchError
-from fer_bench.labels import EXPRESSIONS
+from fer_bench.errors import FerBenchError, MissingError
 from fer_bench.registry import file_sha256
 from fer_bench_predictors.arithmetic import prepare, to_expressions
 from fer_bench_predictors.card import Card
+from fer_bench_predictors.graph import INPUT_TYPES, Graph
 
 if TYPE_CHECKING:
     from fer_bench_predictors import OnnxParams
@@ -24,51 +23,76 @@ if TYPE_CHECKING:
 Numbers = np.ndarray[Any, Any]
 
 
-class Classifier:
+class OnnxModel:
     """A model and its card, as a `fer_bench.specs.Extractor`.
 
     Args:
         card: what the model takes and answers.
-        file: the ONNX file.
+        graph: the ONNX file, which fits the card.
+
+    Raises:
+        FerBenchError: onnxruntime cannot read the file, or the model does not take what the card says.
     """
 
-    feature_size, batch = len(EXPRESSIONS), 32
+    batch = 32
 
-    def __init__(self, card: Card, file: Path) -> None:
-        self.card, self.file = card, file
-        self.parameter_count, self.digest = card.parameters, card.sha256
+    def __init__(self, card: Card, graph: Graph) -> None:
+        self.card, self.digest = card, card.sha256
+        self.parameter_count = card.parameters or graph.parameter_count
+        (self._input,) = graph.inputs
+        self._output = graph.answer(card).name
+        self._file, self._session = graph.file, _session(graph, self._output)
+        # The file need not say how long its features are, and what it says need not be so.
+        self.feature_size = self([np.zeros((card.input_size, card.input_size, 3), np.uint8)]).shape[1]
 
     def __call__(self, images: Sequence[Numbers]) -> Numbers:
-        """Return the probabilities of images.
+        """Return the features of images, or the probabilities of expressions.
 
         Args:
             images: b of them, each (h, w, 3) uint8, RGB.
 
         Returns:
-            (b, 8) float32 of `EXPRESSIONS`; rows sum to 1 but for what the card drops.
+            (b, f) float32; of a classifier (b, 8) of `EXPRESSIONS`, whose rows sum to 1 but for what the card drops.
 
         Raises:
             FerBenchError: the model does not take or answer what its card says.
         """
-        card, session = self.card, _session(self.file, self.card.sha256)
-        ready = prepare(np.stack([resize(image, card.input_size) for image in images]), card)
-        node = session.get_inputs()[0]
-        if node.type == "tensor(uint8)":
-            ready = np.clip(np.rint(ready), 0, 255).astype(np.uint8)
-        size = node.shape[0] if isinstance(node.shape[0], int) else len(ready)
+        ready = prepare(np.stack([resize(image, self.card.input_size) for image in images]), self.card)
+        kind = np.dtype(INPUT_TYPES[self._input.type])
+        ready = np.clip(np.rint(ready), 0, 255).astype(kind) if kind == np.uint8 else ready.astype(kind, copy=False)
+        batch = self._input.shape[0] if self._input.shape else ""
+        size = batch if isinstance(batch, int) else len(ready)
         parts: list[Numbers] = []
         for at in range(0, len(ready), size):
             part = ready[at : at + size]
-            filled = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
-            try:
-                (answer,) = session.run([session.get_outputs()[0].name], {node.name: filled})
-            except Exception as error:  # onnxruntime has no common class of errors
-                raise FerBenchError(
-                    f"{self.file.name} does not take images {filled.shape} {filled.dtype}, as its card has it: "
-                    f"{' '.join(str(error).split())}"
-                ) from error
-            parts.append(np.asarray(answer)[: len(part)])
-        return to_expressions(np.concatenate(parts), card)
+            parts.append(self._run(np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)]))[: len(part)])
+        answer = np.concatenate(parts)
+        return to_expressions(answer, self.card) if self.card.output != "features" else self._pooled(answer)
+
+    def _run(self, images: Numbers) -> Numbers:
+        try:
+            (answer,) = self._session.run([self._output], {self._input.name: images})
+        except Exception as error:  # onnxruntime has no common class of errors
+            raise FerBenchError(
+                f"{self._file.name} does not take images {images.shape} {images.dtype}, as its card has it: "
+                f"{' '.join(str(error).split())}"
+            ) from error
+        answer = np.asarray(answer)
+        if answer.ndim < 2 or len(answer) != len(images):
+            raise FerBenchError(
+                f"{self._file.name} returns {answer.shape} for {len(images)} images; expected ({len(images)}, …)."
+            )
+        return answer
+
+    def _pooled(self, answer: Numbers) -> Numbers:
+        """Return features (b, f) float32, averaged over space where there are two axes of it."""
+        if answer.ndim not in (2, 4):
+            raise FerBenchError(
+                f"{self._file.name} returns features {answer.shape}; expected (images, length), or four axes that are "
+                "averaged over space. Name another tensor in the card, such as 'tensor: …'."
+            )
+        pooled = answer.mean((2, 3) if self.card.layout == "nchw" else (1, 2)) if answer.ndim == 4 else answer
+        return pooled.astype(np.float32)
 
 
 def resize(image: Numbers, side: int) -> Numbers:
@@ -77,34 +101,56 @@ def resize(image: Numbers, side: int) -> Numbers:
     return np.stack([np.asarray(plane.resize((side, side), Image.Resampling.BILINEAR)) for plane in planes], axis=-1)
 
 
-@lru_cache(maxsize=4)
-def _session(file: Path, sha256: str) -> onnxruntime.InferenceSession:
-    del sha256  # a file that is written anew is another model
+def _session(graph: Graph, output: str) -> onnxruntime.InferenceSession:
+    """Return a session that can return ``output``; files of weights beside the model are read from its folder."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = os.cpu_count() or 1
+    folder = str(graph.file.parent.resolve())
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     try:
-        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(graph.with_output(output), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has no common class of errors
         raise FerBenchError(
-            f"onnxruntime {onnxruntime.__version__} cannot read {str(file)!r}: {' '.join(str(error).split())}. The "
-            "file is damaged, or of a newer version of ONNX; write or download it again."
+            f"onnxruntime {onnxruntime.__version__} cannot read {str(graph.file)!r}: {' '.join(str(error).split())}. "
+            "The file is damaged, or of a newer version of ONNX; write or download it again."
         ) from error
 
 
-def build(params: OnnxParams, *, rngs: object, compute_dtype: object = None) -> Classifier:
-    """Return the classifier that the card describes; it computes in its own precision.
+def check(file: str) -> dict[str, Path]:
+    """Hold a card against its model, and return the files of weights beside this, by name.
+
+    Args:
+        file: the card.
 
     Raises:
-        FerBenchError: the card or the file is missing, or the file is not the card's.
+        FerBenchError: the card or a file is missing, the file is not the card's, or the card does not fit it.
     """
-    del rngs, compute_dtype
-    card = Card.of(params.card)
-    file = Path(params.card).parent / card.model
-    found = file_sha256(file)
-    if found != card.sha256:
+    _, graph = _open(file)
+    return {f"weights {name!r}": path for name, path in graph.outside().items()}
+
+
+def _open(file: str) -> tuple[Card, Graph]:
+    card = Card.of(file)
+    model = Path(file).parent / card.model
+    if not model.is_file():
+        raise MissingError(f"There is no file {str(model)!r}, which the card {file!r} names as 'model'.")
+    if (digest := file_sha256(model)) != card.sha256:
         raise FerBenchError(
-            f"{str(file)!r} has sha256 {found}; the card {params.card!r} is about a file with {card.sha256}. "
+            f"{str(model)!r} has sha256 {digest}; the card {file!r} is about a file with {card.sha256}. "
             "Take the right file, or write the new hash into the card once you have checked that all else in it holds."
         )
-    _session(file, found)
-    return Classifier(card, file)
+    graph = Graph(model)
+    graph.check(card, file)
+    return card, graph
+
+
+def build(params: OnnxParams, *, rngs: object, compute_dtype: object = None) -> OnnxModel:
+    """Return the model that the card describes; it computes in its own precision.
+
+    Raises:
+        FerBenchError: as `check`, or as `OnnxModel`.
+    """
+    del rngs, compute_dtype
+    card, graph = _open(params.card)
+    graph.outside()
+    return OnnxModel(card, graph)

@@ -14,10 +14,52 @@ from typer.testing import CliRunner
 from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
 from fer_bench.labels import EXPRESSIONS
+from fer_bench.networks.identity import identity
 from fer_bench.registry import Registry
 
 SLOPES = [1.0, 0.5, -1.0]
 """Of the logits of happy, bored and sad in the average of all channels."""
+
+
+CHANNELS = {"output": "features", "layout": "nchw", "channels": 3, "input_size": 4, "value_range": [0, 255]}
+"""What a card says of the model that `write_channels` writes."""
+
+
+@pytest.fixture
+def write_channels(tmp_path):
+    """Return a function that writes a model of the sums of red and green and twice blue, whose weights lie beside it.
+
+    Its inner tensor ``maps`` (b, 2, 4, 4) and its output ``sums`` (b, 2), of a size that it leaves open.
+    """
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    def write(name="card.yaml", location="w.bin", size="side", **changes):
+        weights = np.array([[1, 1, 0], [0, 0, 2]], np.float32).reshape(2, 3, 1, 1)
+        nodes = [
+            helper.make_node("Conv", ["x", "w"], ["maps"]),
+            helper.make_node("ReduceSum", ["maps", "space"], ["sums"], keepdims=0),
+        ]
+        graph = helper.make_graph(
+            nodes,
+            "channels",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, size, size])],
+            [helper.make_tensor_value_info("sums", TensorProto.FLOAT, ["n", 2])],
+            [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(np.array([2, 3]), "space")],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+        model.ir_version = 9
+        onnx.external_data_helper.set_external_data(model.graph.initializer[0], location)
+        model.graph.initializer[0].ClearField("raw_data")
+        (tmp_path / "w.bin").write_bytes(weights.tobytes())
+        content = model.SerializeToString()
+        (tmp_path / "channels.onnx").write_bytes(content)
+        fields = {"title": "channels", "model": "channels.onnx", "trained_on": "nothing", **CHANNELS}
+        card = tmp_path / name
+        card.write_text(yaml.safe_dump({**fields, "sha256": hashlib.sha256(content).hexdigest(), **changes}))
+        return card
+
+    return write
 
 
 @pytest.fixture
@@ -113,7 +155,7 @@ def test_a_damaged_file_is_refused_in_words(write_model):
         _relabelled(card, sha256=hashlib.sha256(damaged).hexdigest())
         with pytest.raises(FerBenchError) as refused:
             _build(card)
-        says(str(refused.value), "brightness.onnx", "onnxruntime", "damaged")
+        assert says(str(refused.value), "brightness.onnx", "ONNX")
 
 
 def test_pixels_become_what_the_card_says():
@@ -150,16 +192,51 @@ def test_another_file_under_the_same_card_is_an_error(write_model):
         _build(write_model(sha256="0" * 64))
 
 
-def test_a_card_that_does_not_fit_the_model_is_an_error(write_model):
-    black = np.zeros((2, 8, 8, 3), np.uint8)
-    with pytest.raises(FerBenchError, match=r"names 2 labels: happy, sad"):
-        _build(write_model(labels=["happy", "sad"], drop=[]))(black)
+def test_a_card_that_does_not_fit_the_model_is_refused_before_a_run_all_at_once(write_model):
+    wrong = {"labels": ["happy", "sad"], "drop": [], "layout": "nchw", "input_size": 9, "channels": 3}
+    card = _relabelled(write_model(), **wrong)
+    with pytest.raises(FerBenchError) as caught:
+        identity(Registry.load().backbone(f"onnx[card={card}]"), "float32")
+    assert says(str(caught.value), "(batch, 8, 8, 1)", "(images, 3, 9, 9)", "(batch, 3)", "happy, sad")
     with pytest.raises(FerBenchError, match="output: logits"):
-        _build(write_model(softmax=False, output="probabilities"))(black)
-    with pytest.raises(FerBenchError, match=r"images \(2, 1, 8, 8\)"):
-        _build(write_model() if (card := write_model(layout="nhwc")) is None else _relabelled(card, layout="nchw"))(
-            black
-        )
+        _build(write_model(softmax=False, output="probabilities"))
+    with pytest.raises(FerBenchError, match=r"'colunm'.*'column'"):
+        _build(write_model(tensor="colunm"))
+    card = write_model(output="features", labels=["happy", "sad"], drop=[])
+    with pytest.raises(FerBenchError, match="happy, sad"):
+        Card.of(str(card))
+
+
+def test_features_are_of_any_length_and_of_any_tensor(write_channels, write_model):
+    """Of an image of 10, 20, 30 on 16 pixels: sums 16 * (10 + 20) and 16 * 60; maps averaged over space 30 and 60."""
+    image = np.full((6, 9, 3), (10, 20, 30), np.uint8)
+    sums = _build(write_channels())
+    assert (sums.feature_size, sums.parameter_count) == (2, 6)
+    np.testing.assert_allclose(sums([image]), [[480, 960]], rtol=1e-6)
+    np.testing.assert_allclose(_build(write_channels(tensor="maps"))([image]), [[30, 60]], rtol=1e-6)
+    brightness = _build(_relabelled(write_model(tensor="column", output="features"), labels=[], drop=[]))
+    np.testing.assert_allclose(brightness([np.full((8, 8, 3), 51, np.uint8)]), [[0.2]], rtol=1e-6)
+    backbone = Registry.load().backbone(f"onnx[card={write_channels()}]")
+    assert backbone.spec.answers == ""
+    assert list(identity(backbone, "float32")["files"]) == ["card", "weights 'w.bin'"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"location": "../w.bin"}, ("channels.onnx", "'../w.bin'")),
+        ({"location": "gone.bin"}, ("channels.onnx", "'gone.bin'")),
+        ({"size": 5}, ("(n, 3, 5, 5)", "input_size 4", "(images, 3, 4, 4)")),
+        ({"output": "logits"}, ("labels", "missing")),
+        ({"tensor": "space"}, ("'space'",)),
+        ({"model": "elsewhere.onnx"}, ("elsewhere.onnx",)),
+    ],
+)
+def test_graphs_that_do_not_fit_are_refused_when_the_grid_is_made(write_channels, changes, parts):
+    registry, card = Registry.load(), write_channels(**changes)
+    with pytest.raises(FerBenchError) as caught:
+        identity(registry.backbone(f"onnx[card={card}]"), "float32")
+    assert says(str(caught.value), *parts)
 
 
 def _relabelled(card, **changes):
@@ -186,14 +263,23 @@ def _run(tmp_path, *arguments):
 
 
 @pytest.mark.slow
-def test_a_run_scores_the_answers_on_the_same_folds(write_model, tmp_path):
-    """The classifier knows two of seven classes: whatever it is shown, it says one of them."""
-    card = write_model()
+def test_a_run_scores_the_answers_on_the_same_folds(write_model, write_channels, tmp_path):
+    """The classifier knows two of seven classes: it answers with one of them for every image."""
+    card, features = write_model(), write_channels(name="features.yaml")
+    frozen = ["--strategy", "linear-probe", "--strategy", "knn", "--strategy", "svm"]
+    result = _run(tmp_path, "--backbone", f"onnx[card={features}]", *frozen, "--json")
+    assert result.exit_code == 0, result.output
+    rows = {row["strategy"]: row for row in json.loads(result.stdout)["rows"] if row["backbone"]}
+    assert {name: row["n"] for name, row in rows.items()} == {"linear-probe": 70, "knn": 70, "svm": 70}
+    assert rows["linear-probe"]["parameters"] == 6 + 7 * (2 + 1)
+    refused = _run(tmp_path, "--backbone", f"onnx[card={features}]", "--strategy", "as-is", "--strategy", "finetune")
+    assert says(str(refused.exception), "'as-is'", "features.yaml", "'finetune'", "features.yaml")
     result = _run(
         tmp_path, "--backbone", f"onnx[card={card}]", "--strategy", "as-is", "--strategy", "linear-probe", "--json"
     )
     assert result.exit_code == 0, result.output
-    rows = {row["strategy"]: row for row in json.loads(result.stdout)["rows"] if row["backbone"]}
+    board = [row for row in json.loads(result.stdout)["rows"] if "features" not in str(row["backbone"])]
+    rows = {row["strategy"]: row for row in board if row["backbone"]}
     assert rows["as-is"]["n"] == rows["linear-probe"]["n"] == 70
     assert (rows["as-is"]["parameters"], rows["as-is"]["trained_parameters"]) == (3, 0)
     assert rows["as-is"]["scores"]["uar"]["mean"] <= 2 / 7
