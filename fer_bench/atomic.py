@@ -10,7 +10,7 @@ import platform
 import re
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fer_bench.errors import FerBenchError
@@ -107,6 +107,33 @@ def write_folder(folder: Path, files: Mapping[str, bytes], what: str) -> None:
         ) from None
     shutil.rmtree(replaced, ignore_errors=True)
     sync_folder(target.parent)
+
+
+def replaceable(folder: Path, is_ours: Callable[[str], bool], what: str) -> list[str]:
+    """Return the names of the files in a user's folder that `write_folder` is to replace; none where it is not there.
+
+    Args:
+        folder: of the option ``--output``.
+        is_ours: whether a file of some name, with its folders, is part of what is written there.
+        what: is written there.
+
+    Raises:
+        FerBenchError: it is a file, the folder of this process or above it, or holds something else.
+    """
+    here = Path.cwd()
+    if folder.resolve() in (here, *here.parents):
+        raise FerBenchError(f"--output {str(folder)!r} is the folder that you are in, or above it: name one within it.")
+    if not folder.exists():
+        return []
+    if not folder.is_dir():
+        raise FerBenchError(f"--output {str(folder)!r} is a file; name a folder.")
+    names = [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if not file.is_dir()]
+    if strange := [name for name in names if not is_ours(name)]:
+        raise FerBenchError(
+            f"--output {str(folder)!r} holds what is no part of {what} and would be removed: "
+            f"{', '.join(map(repr, strange[:5]))}. Name an empty folder, or move these files."
+        )
+    return names
 
 
 def restore_folder(folder: Path) -> None:

@@ -19,6 +19,7 @@ from fer_bench.cli import (
     compare,
     curve,
     data,
+    export,
     fit,
     inflation,
     labels,
@@ -65,6 +66,7 @@ app.command("new", epilog=new.EXAMPLES)(new.new)
 app.command("plan", epilog=plan.EXAMPLES, cls=command_for(without=("cache_limit", "executor", "keep")))(plan.plan)
 app.command("fit", epilog=fit.EXAMPLES, cls=command_for(without=("executor", "keep")))(fit.fit)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
+app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("leaderboard", epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
 app.command("inflation", epilog=inflation.EXAMPLES, cls=command_for(*inflation.SETTINGS))(inflation.inflation)
 app.command("matrix", epilog=matrix.EXAMPLES, cls=command_for(*matrix.SETTINGS))(matrix.matrix)

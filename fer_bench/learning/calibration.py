@@ -19,7 +19,8 @@ COLDEST, HOTTEST = 0.05, 20.0
 end as the temperature falls; where the classifier is worse than equal probabilities, as it rises."""
 LARGEST_BIAS = 10.0
 """Bound of a bias in both directions, in nats."""
-_SMALLEST = float(np.finfo(np.float32).tiny)
+SMALLEST = float(np.finfo(np.float32).tiny)
+"""A probability below counts as this."""
 _NEAR = 1e-3
 
 
@@ -100,7 +101,7 @@ def unscale(probabilities: Array, temperature: float, biases: tuple[float, ...])
 
 
 def _log(probabilities: Array) -> Array:
-    return np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST))
+    return np.log(np.maximum(probabilities.astype(np.float64), SMALLEST))
 
 
 def _softmax(logits: Array) -> Array:

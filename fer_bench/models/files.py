@@ -94,14 +94,20 @@ class ModelRecord(Record):
         """Names of the classes, in the order of the probabilities."""
         return self.experiment.dataset.classes
 
+    @property
+    def title(self) -> str:
+        """Strategy and backbone, as the user typed them."""
+        return f"{self.experiment.strategy.text} on {self.experiment.backbone.text}"
+
+    @property
+    def trained_on(self) -> str:
+        """How many images of which data set."""
+        part = "all" if self.fold is None else f"all but fold {self.fold}"
+        return f"{sum(self.counts):,} images of {self.experiment.dataset.text} ({part})"
+
     def describe(self) -> str:
         """Return in one line what the model is, what it was trained on, and how well the method did on other people."""
-        known = self.experiment
-        trained = "all" if self.fold is None else f"all but fold {self.fold}"
-        text = (
-            f"{known.strategy.text} on {known.backbone.text}, trained on {sum(self.counts):,} images of "
-            f"{known.dataset.text} ({trained})"
-        )
+        text = f"{self.title}, trained on {self.trained_on}"
         if (score := self.score) is None:
             return f"{text}; not tested: the folder of results had no cell of this method."
         interval = (
@@ -122,9 +128,13 @@ def write(file: Path, record: ModelRecord, table: Mapping[str, Array]) -> None:
     Raises:
         FerBenchError: it cannot be written.
     """
+    atomic.write_file(file, pack(record, table), f"the model {file.name!r}")
+
+
+def pack(record: ModelRecord, table: Mapping[str, Array]) -> bytes:
+    """Return the content of a file that `read` reads."""
     header = {KEY: json.dumps({"schema": SCHEMA, **canonical.to_json(record)}, sort_keys=True)}
-    arrays = {name: np.ascontiguousarray(values) for name, values in table.items()}
-    atomic.write_file(file, save(arrays, header), f"the model {file.name!r}")
+    return save({name: np.ascontiguousarray(values) for name, values in table.items()}, header)
 
 
 def read(file: Path) -> tuple[ModelRecord, dict[str, Array]]:

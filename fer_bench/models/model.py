@@ -45,40 +45,47 @@ class TrainedModel:
         record: what it is.
         table: its numbers; see `fer_bench.learning.engine.Learned`.
         registry: of the installed plugins.
+        precision: of the products, ``float32`` or ``bfloat16``; empty is as in training.
 
     Attributes:
         record: as given.
         classes: names of the classes, in the order of the probabilities.
+        backbone: with its own numbers.
+        start: position of the first stage that predicts from what the stages before it give, rounded to half precision
+            where that holds it.
+        exact: whether nothing is rounded, since the backbone gives probabilities.
+        table: the numbers of the backbone and the head, those of the model in their place; without a head nothing.
+        estimator: that predicts from features; None where a head does.
 
     Raises:
         FerBenchError: a plugin that the model needs is missing, or has other code or weights; the numbers do not fit.
     """
 
-    def __init__(self, record: ModelRecord, table: dict[str, Array], registry: Registry):
+    def __init__(self, record: ModelRecord, table: dict[str, Array], registry: Registry, precision: str = ""):
         self.record, self.classes = record, record.classes
         known = record.experiment.backbone
         component = registry.backbone(known.text)
         _check_same(component, known)
-        self._backbone = build(component, known.precision, BACKBONE_SEED)
-        if record.stages != self._backbone.digests():
+        self.backbone = build(component, precision or known.precision, BACKBONE_SEED)
+        if record.stages != self.backbone.digests():
             raise FerBenchError(
                 f"The model was trained on other weights of {str(component)!r} than those that are here; "
                 "'fer-bench weights verify' tells whether these are intact."
             )
-        self._exact = bool(component.spec.answers)
-        self._start = len(self._backbone.stages) if record.start is None else record.start
-        if self._start > len(self._backbone.stages):
-            raise FerBenchError(f"The model begins at stage {self._start} of {len(self._backbone.stages)}.")
-        self._table = _lay_over(self._backbone, table, len(self.classes)) if HEAD[0] in table else {}
-        self._estimator = None
+        self.exact = bool(component.spec.answers)
+        self.start = len(self.backbone.stages) if record.start is None else record.start
+        if self.start > len(self.backbone.stages):
+            raise FerBenchError(f"The model begins at stage {self.start} of {len(self.backbone.stages)}.")
+        self.table = _lay_over(self.backbone, table, len(self.classes)) if HEAD[0] in table else {}
+        self.estimator = None
         if "readout/labels" in table:
             (phase,) = make_plan(registry.strategy(record.experiment.strategy.text)).phases
             assert isinstance(phase, ReadoutPhase), "what is kept of other phases is a head"
-            self._estimator = resolve(phase.estimator)(**phase.options)
-            self._estimator.fit(table["readout/features"].astype(np.float32), table["readout/labels"])
+            self.estimator = resolve(phase.estimator)(**phase.options)
+            self.estimator.fit(table["readout/features"].astype(np.float32), table["readout/labels"])
         if (known := record.calibration) and len(known.biases) not in (0, len(self.classes)):
             raise FerBenchError(f"The model has {len(known.biases)} biases for {len(self.classes)} classes.")
-        if not self._table and self._estimator is None:
+        if not self.table and self.estimator is None:
             raise FerBenchError("The model has neither a head nor an estimator: its file is not complete.")
 
     @property
@@ -117,7 +124,7 @@ class TrainedModel:
                 raise ValueError(f"image {number} is {image.dtype} {image.shape}; expected uint8 (h, w, 1 or 3)")
         probabilities = np.empty((len(images), len(self.classes)), np.float32)
         shapes = np.array([image.shape[:2] for image in images]).reshape(-1, 2)
-        size = self._backbone.input_size
+        size = self.backbone.input_size
         usual = (shapes == (self.record.shape or (0, 0))).all(1) & (shapes.max(1, initial=0) <= 2 * size)
         # As in training: images of one shape are resized on the device, others on the host.
         for side, rows in ((None, np.flatnonzero(usual)), (size, np.flatnonzero(~usual))):
@@ -130,12 +137,12 @@ class TrainedModel:
 
     @cached_property
     def _forward(self) -> Forward | Extraction:
-        outputs = [Output(self._start, 1, np.dtype(np.float32), not self._exact)]
-        return (Forward if self._backbone.extractor is None else Extraction)(self._backbone, outputs)
+        outputs = [Output(self.start, 1, np.dtype(np.float32), not self.exact)]
+        return (Forward if self.backbone.extractor is None else Extraction)(self.backbone, outputs)
 
     @cached_property
     def _logits(self) -> Any:
-        backbone, start = self._backbone, self._start
+        backbone, start = self.backbone, self.start
 
         def logits(table: dict[str, jax.Array], x: jax.Array) -> jax.Array:
             x = backbone.prefix({}, x, 0) if start == 0 else x
@@ -149,23 +156,23 @@ class TrainedModel:
         """Return the probabilities of up to `BATCH` images."""
         n, channels = len(images), self.record.channels
         images = [_in_channels(image, channels) for image in images]
-        if self._backbone.extractor is not None:
+        if self.backbone.extractor is not None:
             batch: Any = [transforms.to_colour(image) for image in images]
         else:
             batch = transforms.to_batch(images, side, channels)
             batch = np.concatenate([batch, np.repeat(batch[-1:], BATCH - n, axis=0)])
         x: Array = batch
-        if self._start:
+        if self.start:
             ((values, finite, _),) = self._forward(batch)
             x = values[:, 0]
             if not finite[:n].all():
-                raise FerBenchError(f"Backbone {self._backbone.name!r} gives numbers that are not finite.")
-        if self._estimator is not None:
-            said = self._estimator.predict_proba(x[:n])
+                raise FerBenchError(f"Backbone {self.backbone.name!r} gives numbers that are not finite.")
+        if self.estimator is not None:
+            said = self.estimator.predict_proba(x[:n])
             probabilities = np.zeros((n, len(self.classes)), np.float32)
-            probabilities[:, np.asarray(self._estimator.classes_)] = said
+            probabilities[:, np.asarray(self.estimator.classes_)] = said
             return probabilities
-        logits = np.asarray(self._logits(self._table, x))[:n].astype(np.float64)
+        logits = np.asarray(self._logits(self.table, x))[:n].astype(np.float64)
         exponents = np.exp(logits - logits.max(1, keepdims=True))
         return (exponents / exponents.sum(1, keepdims=True)).astype(np.float32)
 
@@ -209,4 +216,4 @@ def _in_channels(image: Array, channels: int) -> Array:
     """Return an image with at most so many channels; colour becomes grey by ITU-R BT.601 luma."""
     if image.shape[2] <= channels:
         return image
-    return np.rint(image @ np.array([[0.299], [0.587], [0.114]])).astype(np.uint8)
+    return np.rint(image @ np.array(transforms.LUMA)[:, None]).astype(np.uint8)

@@ -27,7 +27,7 @@ SIZES = (32, 64, 128, 256, 512, 1024)
 """Images that go to a GPU or TPU at once, and run together: what `probe` tries, times the number of devices."""
 GAIN = 1.05
 """A larger batch must be faster by this factor, since it takes more memory."""
-_ROUNDING = 2.0**-10
+ROUNDING = 2.0**-10
 """Half precision does not hold an image whose values lose more than this share by rounding (root mean squares): numbers
 within its range lose at most 2**-11, smaller ones up to all."""
 
@@ -144,7 +144,7 @@ def _keep(output: Output, values: jax.Array) -> tuple[jax.Array, jax.Array, jax.
     half = jax.lax.optimization_barrier(values.astype(jnp.float16))
     rest = tuple(range(2, values.ndim))
     error, size = (jnp.sum(jnp.square(x.astype(jnp.float32)), rest) for x in (values - half, values))
-    fits = jnp.isfinite(half).all(rest) & (error <= size * _ROUNDING**2)
+    fits = jnp.isfinite(half).all(rest) & (error <= size * ROUNDING**2)
     return half if output.dtype == np.float16 else values.astype(output.dtype), finite, fits
 
 

@@ -30,6 +30,13 @@ def divide(backbone: Backbone) -> tuple[Table, Table]:
     return parameters, others
 
 
+def stage_of(backbone: Backbone, table: Mapping[str, jax.Array], stage: str) -> Any:
+    """Return the module of a stage with its numbers of a table by name."""
+    paths = traverse_util.flatten_dict(backbone.state[stage])
+    state = traverse_util.unflatten_dict({path: table["/".join(map(str, (stage, *path)))] for path in paths})
+    return nnx.merge(backbone.graphs[stage], state)
+
+
 def run(
     backbone: Backbone,
     table: Mapping[str, jax.Array],
@@ -55,9 +62,7 @@ def run(
     statistics: Table = {}
     for number, stage in enumerate(backbone.stages[start:], start):
         of_batch = train_norm is not None and number >= train_norm
-        paths = traverse_util.flatten_dict(backbone.state[stage])
-        state = traverse_util.unflatten_dict({path: table["/".join(map(str, (stage, *path)))] for path in paths})
-        module = nnx.merge(backbone.graphs[stage], state)
+        module = stage_of(backbone, table, stage)
         if of_batch:
             # Not ``module.train()``: a backbone's own dropout would want random numbers that nobody gives it.
             changes = {"use_running_average": False, **({"momentum": 0.0} if forget else {})}

@@ -12,6 +12,8 @@ from fer_bench.specs import ImageInput
 
 VERSION = 1
 """Part of the identity of features; grows when any number that this module returns changes."""
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in grey (ITU-R BT.601)."""
 
 
 def to_input(images: jax.Array, size: int, spec: ImageInput) -> jax.Array:
@@ -28,7 +30,7 @@ def to_input(images: jax.Array, size: int, spec: ImageInput) -> jax.Array:
     """
     x = images.astype(jnp.float32)
     if spec.channels == 1 and x.shape[-1] == 3:
-        x = x @ jnp.asarray([[0.299], [0.587], [0.114]], jnp.float32)
+        x = x @ jnp.asarray(LUMA, jnp.float32)[:, None]
     b, _, _, c = x.shape
     if x.shape[1:3] != (size, size):
         x = jax.image.resize(x, (b, size, size, c), method=spec.resize, antialias=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from fer_bench import atomic
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.privacy import anonymise
 from fer_bench.reports import board_records, page
@@ -96,22 +96,11 @@ def check_privacy(rows: Sequence[Row], damaged: Sequence[str], history: Sequence
 
 def check_folder(folder: Path) -> None:
     """Raise FerBenchError unless a folder is not there, empty, or a site that may be replaced."""
-    here = Path.cwd()
-    if folder.resolve() in (here, *here.parents):
-        raise FerBenchError(f"--output {str(folder)!r} is the folder that you are in, or above it: name one within it.")
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise FerBenchError(f"--output {str(folder)!r} is a file; name a folder.")
-    names: list[str] = []
-    for place, _, files in os.walk(folder):
-        inside = Path(place).relative_to(folder).as_posix()
-        names += [file if inside == "." else f"{inside}/{file}" for file in files]
-    strange = sorted(name for name in names if not _is_ours(name))
-    if strange or (names and HISTORY not in names):
+    names = atomic.replaceable(folder, _is_ours, "a site")
+    if names and HISTORY not in names:
         raise FerBenchError(
-            f"--output {str(folder)!r} holds what is no part of a site, and publishing would remove it: "
-            f"{', '.join(map(repr, strange[:5])) or f'no {HISTORY}'}. Name an empty folder, or move these files."
+            f"--output {str(folder)!r} has no {HISTORY}, so it is no site that may be replaced. Name an empty folder, "
+            "or move these files."
         )
 
 
