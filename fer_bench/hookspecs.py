@@ -51,6 +51,15 @@ def fer_bench_executors() -> Iterable[ExecutorSpec]:  # pyright: ignore[reportRe
 
 
 @hookspec
+def fer_bench_card_draft(file: Path) -> str | None:
+    """Return a first card of a model file as YAML, or None of a file that this plugin does not know.
+
+    The first card that a plugin returns is taken. A field that the file cannot tell has no value and a comment that
+    says what is wanted: ``labels: # what the outputs mean, in order``. ``fer-bench card make`` asks for it.
+    """
+
+
+@hookspec
 def fer_bench_run_start(cells: int, done: int, runs_dir: Path) -> None:
     """A run begins: ``cells`` in the grid, of which ``done`` are stored already."""
 

@@ -20,7 +20,7 @@ from pydantic import ConfigDict, TypeAdapter
 from fer_bench import builtin, hookspecs
 from fer_bench.about import OWN_PACKAGES, PROJECT, __version__
 from fer_bench.containment import contained, watched
-from fer_bench.errors import FerBenchError, did_you_mean
+from fer_bench.errors import FerBenchError, PluginError, did_you_mean
 from fer_bench.interface import declared_version, mismatch
 from fer_bench.specs import (
     INTERFACE_VERSION,
@@ -95,6 +95,27 @@ class Plugins:
     def listen(self, listener: object, name: str) -> None:
         """Tell an object of events that has methods marked as `hookimpl`; messages about it call it ``name``."""
         self.manager.register(listener, name)
+
+    def ask(self, hook: str, **arguments: object) -> object:
+        """Return the first answer of a working plugin to a hook that is not None, or None.
+
+        Raises:
+            FerBenchError: a plugin raised one, for the user to read.
+            PluginError: a plugin raised something else.
+        """
+        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+            try:
+                with contained():
+                    answer = implementation.function(**{name: arguments[name] for name in implementation.argnames})
+            except (FerBenchError, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # a panic of native code is no Exception
+                raise PluginError(
+                    f"Plugin {implementation.plugin_name!r} failed in {hook}: {_describe(error)}"
+                ) from error
+            if answer is not None:
+                return answer
+        return None
 
     def notify(self, hook: str, **arguments: object) -> list[str]:
         """Call an event hook on every working plugin; return a message for each that raised, and for what it did.

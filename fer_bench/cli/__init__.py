@@ -14,6 +14,7 @@ from fer_bench.atomic import lacking
 from fer_bench.cli import (
     baseline,
     cache,
+    card,
     check,
     cite,
     compare,
@@ -85,6 +86,7 @@ app.command("pack", epilog=pack.PACK_EXAMPLES)(pack.pack)
 app.command("unpack", epilog=pack.UNPACK_EXAMPLES)(pack.unpack)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(cache.app, name="cache")
+app.add_typer(card.app, name="card")
 app.add_typer(data.app, name="data")
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(weights.app, name="weights")

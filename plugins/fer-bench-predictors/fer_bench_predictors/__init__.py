@@ -19,6 +19,7 @@ __all__ = [
     "answers",
     "by_params",
     "fer_bench_backbones",
+    "fer_bench_card_draft",
     "fer_bench_strategies",
     "files",
     "notes",
@@ -82,6 +83,16 @@ def plan(params: Params) -> Plan:
     """Return the plan that fits nothing."""
     del params
     return Plan(phases=(AnswerPhase(),))
+
+
+@hookimpl
+def fer_bench_card_draft(file: Path) -> str | None:
+    """Return a first card of an ONNX file."""
+    if file.suffix != ".onnx":
+        return None
+    from fer_bench_predictors.drafts import draft
+
+    return draft(file)
 
 
 @hookimpl

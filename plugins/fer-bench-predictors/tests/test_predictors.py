@@ -239,6 +239,31 @@ def test_graphs_that_do_not_fit_are_refused_when_the_grid_is_made(write_channels
     assert says(str(caught.value), *parts)
 
 
+def test_a_first_card_says_what_the_graph_says_and_asks_for_the_rest(write_model, tmp_path):
+    card = write_model(batch=2, layout="nchw", uint8=True)
+    known = yaml.safe_load(card.read_text())
+    made = CliRunner().invoke(app, ["card", "make", str(tmp_path / "brightness.onnx")])
+    assert made.exit_code == 0, made.output
+    draft = tmp_path / "brightness.yaml"
+    assert made.stdout.strip() == str(draft)
+    written = yaml.safe_load(draft.read_text())
+    same = ("model", "sha256", "input_size", "channels", "layout", "output", "parameters", "title")
+    assert {name: written[name] for name in same} == {name: known[name] for name in same}
+    assert written["value_range"] == [0, 255]
+    assert [name for name, value in written.items() if value is None] == ["labels", "trained_on"]
+    assert says(made.stderr, "labels", "3", "trained_on")
+    with pytest.raises(FerBenchError) as caught:
+        Card.of(str(draft))
+    assert says(str(caught.value), "labels", "trained_on")
+    _relabelled(draft, labels=known["labels"], drop=["bored"], trained_on="nothing")
+    np.testing.assert_array_equal(_build(draft)([np.full((8, 8, 3), 9, np.uint8)]).sum(1) > 0, [True])
+    again = CliRunner().invoke(app, ["card", "make", str(tmp_path / "brightness.onnx")])
+    assert says(str(again.exception), "brightness.yaml")
+    (tmp_path / "model.bin").write_bytes(b"")
+    unknown = CliRunner().invoke(app, ["card", "make", str(tmp_path / "model.bin")])
+    assert says(str(unknown.exception), "model.bin", "fer-bench-predictors")
+
+
 def _relabelled(card, **changes):
     card.write_text(yaml.safe_dump(yaml.safe_load(card.read_text()) | changes))
     return card
