@@ -1,10 +1,11 @@
-"""From images to what a model takes, and from what it returns to expressions, as its card says; on NumPy only."""
+"""From images to what a model takes, and from what it returns to expressions, as its card says; without onnxruntime."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from fer_bench.errors import FerBenchError
 from fer_bench.labels import EXPRESSIONS
@@ -13,6 +14,12 @@ from fer_bench_predictors.card import Card
 Numbers = np.ndarray[Any, Any]
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Shares of red, green and blue in grey, ITU-R BT.601."""
+
+
+def resize(image: Numbers, side: int) -> Numbers:
+    """Return an image (h, w, 3) uint8 as (side, side, 3) float32, 0 to 255: bilinear, antialiased, stretched."""
+    planes = [Image.fromarray(plane) for plane in np.moveaxis(image.astype(np.float32), 2, 0)]
+    return np.stack([np.asarray(plane.resize((side, side), Image.Resampling.BILINEAR)) for plane in planes], axis=-1)
 
 
 def prepare(images: Numbers, card: Card) -> Numbers:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
-from PIL import Image
 
 from fer_bench.errors import FerBenchError, MissingError
 from fer_bench.registry import file_sha256
-from fer_bench_predictors.arithmetic import prepare, to_expressions
+from fer_bench_predictors.arithmetic import prepare, resize, to_expressions
 from fer_bench_predictors.card import Card
 from fer_bench_predictors.graph import INPUT_TYPES, Graph
 
@@ -93,12 +92,6 @@ class OnnxModel:
             )
         pooled = answer.mean((2, 3) if self.card.layout == "nchw" else (1, 2)) if answer.ndim == 4 else answer
         return pooled.astype(np.float32)
-
-
-def resize(image: Numbers, side: int) -> Numbers:
-    """Return an image (h, w, 3) uint8 as (side, side, 3) float32, 0 to 255: bilinear, antialiased, stretched."""
-    planes = [Image.fromarray(plane) for plane in np.moveaxis(image.astype(np.float32), 2, 0)]
-    return np.stack([np.asarray(plane.resize((side, side), Image.Resampling.BILINEAR)) for plane in planes], axis=-1)
 
 
 def _session(graph: Graph, output: str) -> onnxruntime.InferenceSession:

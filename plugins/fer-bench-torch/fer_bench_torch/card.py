@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from fer_bench_predictors.card import Card
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fer_bench.errors import FerBenchError
-from fer_bench.registry import file_sha256
-from fer_bench_torch.libraries import import_torch
 
 if TYPE_CHECKING:
     from fer_bench_torch.parameters import TorchParams
@@ -32,6 +29,12 @@ class TorchCard(Card):
     sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")
     layout: Literal["nhwc", "nchw"] = "nchw"
 
+    @model_validator(mode="after")
+    def _one_output(self) -> Self:
+        if self.tensor:
+            raise ValueError(f"'tensor' names {self.tensor!r} within an ONNX graph; let the module return its features")
+        return self
+
 
 def card_of(params: TorchParams) -> TorchCard:
     """Return the card that the parameters name.
@@ -47,26 +50,9 @@ def card_of(params: TorchParams) -> TorchCard:
         raise FerBenchError(str(error)) from None
 
 
-def check(params: TorchParams) -> Mapping[str, Path]:
-    """Return no files, since parameters name all of them.
-
-    Raises:
-        FerBenchError: code or card is missing, or the card is about other weights.
-        MissingError: torch is not installed.
-    """
-    card = card_of(params)
-    import_torch()
-    if card.sha256 and params.weights and (digest := file_sha256(Path(params.weights))) != card.sha256:
-        raise FerBenchError(
-            f"{params.weights!r} has sha256 {digest}; the card {params.card!r} is about a file with {card.sha256}. "
-            "Take the right file, or write the new hash into the card once you have checked that all else in it holds."
-        )
-    return {}
-
-
 def by_card(params: TorchParams) -> Mapping[str, object]:
     """Return what the spec says for a card: whether the module is a finished classifier."""
-    features = bool(params.card) and TorchCard.read(params.card).output == "features"
+    features = bool(params.card and params.build) and card_of(params).output == "features"
     return {"answers": "" if features else "fer_bench_torch.card:answers"}
 
 

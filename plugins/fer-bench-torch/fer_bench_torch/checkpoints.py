@@ -21,6 +21,8 @@ WRAPPERS = ("module.", "_orig_mod.")
 """What torch's wrappers for several devices and for compiled modules put before every name."""
 UNUSED = "num_batches_tracked"
 """A counter of BatchNorm that old files lack and that no answer depends on."""
+SHOWN = 5
+"""Names of code that a message lists."""
 REWRITE = (
     "If you trust the file, load it where it was made and save the weights by themselves: "
     "torch.save(model.state_dict(), 'weights.pth')."
@@ -97,10 +99,11 @@ def _read_pickle(file: Path) -> object:
         return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         foreign = _foreign_names(file) or re.findall(r"GLOBAL ([\w.]+)", str(error))
-        what = f"names code that is not torch's: {', '.join(foreign)}" if foreign else f"is refused: {_first(error)}"
+        more = f" and {len(foreign) - SHOWN} more" if len(foreign) > SHOWN else ""
+        what = f"it names {', '.join(foreign[:SHOWN])}{more}" if foreign else _first(error)
         raise FerBenchError(
-            f"{str(file)!r} {what}. Files of weights are read with weights_only=True, so that no code in them runs. "
-            f"{REWRITE}"
+            f"{str(file)!r} holds more than tensors: {what}. Files of weights are read with weights_only=True, so that "
+            f"no code in them runs. {REWRITE}"
         ) from None
     except OSError as error:
         raise FerBenchError(f"Cannot read {str(file)!r}: {error.strerror or error}.") from None

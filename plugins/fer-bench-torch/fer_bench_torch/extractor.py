@@ -92,7 +92,7 @@ class TorchExtractor:
         return made.float().cpu().numpy()
 
 
-def each(function: Callable[[Picture], Picture], images: Sequence[Picture]) -> Picture:
+def each(function: Callable[[Picture], Any], images: Sequence[Picture]) -> Any:
     """Return what a function of Pillow makes of images, in one array, with a thread for each core."""
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         return np.stack(list(pool.map(function, images)))

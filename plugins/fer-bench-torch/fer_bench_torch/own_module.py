@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from fer_bench_predictors import arithmetic
-from PIL import Image
 
 from fer_bench.errors import FerBenchError, PluginError
+from fer_bench.registry import file_sha256
 from fer_bench.specs import resolve
 from fer_bench_torch import checkpoints
 from fer_bench_torch.card import card_of
@@ -39,21 +38,38 @@ def build(params: TorchParams, *, rngs: nnx.Rngs, compute_dtype: DTypeLike) -> T
         FerBenchError: torch is not installed, the code makes no module, the weights are not those of the module, or the
             module does not fit its card.
     """
-    torch, card = import_torch(), card_of(params)
-    module = load(params, int(jax.random.bits(rngs.params())))
-    size = (card.input_size, card.input_size)
+    return _extractor(params, int(jax.random.bits(rngs.params())), half=jnp.dtype(compute_dtype) == jnp.bfloat16)
 
-    def resize(image: Picture) -> Picture:
-        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+
+def _extractor(params: TorchParams, seed: int, *, half: bool) -> TorchExtractor:
+    torch, card = import_torch(), card_of(params)
+    module = load(params, seed)
 
     def prepare(images: Sequence[Picture]) -> Any:
-        return torch.from_numpy(arithmetic.prepare(each(resize, images).astype(np.float32), card))
+        resized = each(lambda image: arithmetic.resize(image, card.input_size), images)
+        return torch.from_numpy(arithmetic.prepare(resized, card))
 
     def finish(made: Numbers) -> Numbers:
         return made if card.output == "features" else arithmetic.to_expressions(made, card)
 
-    half = jnp.dtype(compute_dtype) == jnp.bfloat16
     return TorchExtractor(module, prepare, finish, half, f"The module of {params.build!r}")
+
+
+def check(params: TorchParams) -> Mapping[str, Path]:
+    """Return no files, since parameters name all of them, once the module was built and tried on two images.
+
+    Raises:
+        FerBenchError: as `build`, or the card is about other weights.
+        MissingError: torch is not installed.
+    """
+    card = card_of(params)
+    if card.sha256 and params.weights and (digest := file_sha256(Path(params.weights))) != card.sha256:
+        raise FerBenchError(
+            f"{params.weights!r} has sha256 {digest}; the card {params.card!r} is about a file with {card.sha256}. "
+            "Take the right file, or write the new hash into the card once you have checked that all else in it holds."
+        )
+    _extractor(params, 0, half=False)
+    return {}
 
 
 def load(params: TorchParams, seed: int) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -14,7 +15,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench_torch import checkpoints
 from fer_bench_torch.extractor import TorchExtractor, each
 from fer_bench_torch.libraries import import_timm, import_torch
-from fer_bench_torch.timm_catalogue import config_of, weights_file
+from fer_bench_torch.timm_catalogue import config_of, files, weights_file
 
 if TYPE_CHECKING:
     from flax import nnx
@@ -49,6 +50,18 @@ def build(params: TimmParams, *, rngs: nnx.Rngs, compute_dtype: DTypeLike) -> To
     module = load(params, int(jax.random.bits(rngs.params())))
     half = jnp.dtype(compute_dtype) == jnp.bfloat16
     return TorchExtractor(module, prepare, lambda features: features, half, f"timm's {params.name!r}")
+
+
+def check(params: TimmParams) -> Mapping[str, Path]:
+    """Return the file of a model's weights that timm keeps on this machine, once a user's own file was tried.
+
+    Raises:
+        FerBenchError: as `fer_bench_torch.timm_catalogue.files` and `load`.
+    """
+    kept = files(params)
+    if params.file:
+        load(params, 0)
+    return kept
 
 
 def load(params: TimmParams, seed: int) -> Any:

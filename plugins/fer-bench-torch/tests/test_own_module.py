@@ -88,6 +88,9 @@ def write(tmp_path, monkeypatch):
     return write
 
 
+FEATURES = {"output": "features", "labels": None, "drop": None}
+
+
 def text_of(values):
     return f"torch[{','.join(f'{name}={value}' for name, value in values.items())}]"
 
@@ -108,6 +111,15 @@ def test_answers_are_those_worked_out_by_hand(write):
         assert row[EXPRESSIONS.index("happiness")] == pytest.approx(share[0], rel=1e-5)
         assert row[EXPRESSIONS.index("sadness")] == pytest.approx(share[2], rel=1e-5)
         assert row.sum() == pytest.approx(share[0] + share[2], rel=1e-5)
+
+
+def test_features_are_the_modules_own_numbers_of_pixels_as_the_card_says(write):
+    """BGR pixels (51, 0, 255) in RGB are (255, 0, 51): 1, 0 and 0.2, less the means, through the deviations."""
+    image = np.broadcast_to(np.array([51, 0, 255], np.uint8), (8, 8, 3))
+    values = write("crowded", weights="", **FEATURES, colours="bgr", mean=[0.5, 0.4, 0.3], std=[0.5, 0.2, 0.1])
+    extractor = build(values)
+    assert extractor.feature_size == 3
+    np.testing.assert_allclose(extractor([image]), [[1, -2, -1]], atol=1e-6)
 
 
 def test_a_batch_that_the_device_does_not_hold_is_divided(write):
@@ -169,13 +181,13 @@ def test_weights_and_cards_that_do_not_fit_are_named(write, tmp_path):
         build(write(weights="other.pth"))
     assert says(str(caught.value), "other.pth", "Brightness", "slope (2,)", "slopes is (4,), expected (3,)")
     with pytest.raises(FerBenchError) as caught:
-        card.check(TorchParams(**write(sha256="0" * 64)))
+        own_module.check(TorchParams(**write(sha256="0" * 64)))
     digest = hashlib.sha256((tmp_path / "best.pth").read_bytes()).hexdigest()
     assert says(str(caught.value), "best.pth", digest, "0" * 64)
     with pytest.raises(FerBenchError, match=r"\(2, 3\).*2 labels: happy, sad"):
         build(write(labels=["happy", "sad"], drop=None))
     with pytest.raises(FerBenchError, match=r"torch\[build="):
-        card.check(TorchParams())
+        own_module.check(TorchParams())
 
 
 def run(tmp_path, backbone, *arguments):
@@ -194,6 +206,14 @@ def test_a_run_scores_a_finished_classifier_and_trains_on_its_answers(write, tmp
     assert (rows["as-is"]["parameters"], rows["as-is"]["trained_parameters"]) == (3, 0)
     assert rows["as-is"]["scores"]["uar"]["mean"] <= 2 / 7
     assert says(result.stderr, "trained on: nothing", "not know")
+
+
+def test_a_module_of_features_is_no_classifier(write):
+    registry = Registry.load()
+    assert registry.backbone(text_of(write())).spec.answers
+    assert not registry.backbone(text_of(write("crowded", weights="", **FEATURES))).spec.answers
+    with pytest.raises(FerBenchError, match="'conv1'"):
+        registry.backbone(text_of(write(tensor="conv1")))
 
 
 @pytest.mark.slow

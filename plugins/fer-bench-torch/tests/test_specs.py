@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from fer_bench_torch import TimmParams, TorchParams, card, fer_bench_backbones, libraries, timm_catalogue
+from fer_bench_torch import TimmParams, TorchParams, fer_bench_backbones, libraries, own_module, timm_catalogue
 from messages import says
 
 from fer_bench.errors import FerBenchError, MissingError
@@ -54,6 +54,6 @@ def test_parameters_that_contradict_one_another_or_say_nothing_are_refused(tmp_p
         timm_catalogue.files(TimmParams())
     for params in (TorchParams(), TorchParams(build="a:b")):
         with pytest.raises(FerBenchError, match=r"torch\[build=.*card="):
-            card.check(params)
+            own_module.check(params)
     with pytest.raises(ValueError, match=r"none\.yaml"):
         TorchParams(card=str(tmp_path / "none.yaml"))
