@@ -31,7 +31,7 @@ from fer_bench.registry import Registry
 from fer_bench.results.reading import read_predictions
 from fer_bench.results.store import Store
 
-STRATEGIES = ("linear-probe", "knn", "finetune[epochs=1]", "full[augment=affine,epochs=2]")
+STRATEGIES = ("linear-probe", "knn", "lora[epochs=1,rank=2]", "full[augment=affine,epochs=2]")
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +90,9 @@ def test_a_model_holds_only_what_is_not_the_backbones_own(kept):
     stages = {name: {key.partition("/")[0] for key in keys} - {"head"} for name, keys in sizes.items()}
     backbone = Registry.load().backbone("mini-xception").spec.stages
     assert stages["full"] == set(backbone) - {"neighbours"}, "which has no parameters"
-    assert stages["finetune"] < set(backbone), "frozen stages are the backbone's own"
-    assert stages["finetune"]
+    assert stages["lora"] == {"block4"}, "frozen stages are the backbone's own, and the last one has no parameters"
+    ends = {name.rpartition("/")[2] for name in sizes["lora"] if name.startswith("block4/")}
+    assert ends == {"left", "right"}, "low-rank changes are their factors"
 
 
 @pytest.mark.slow
@@ -298,6 +299,8 @@ def test_damaged_files_are_refused(fitted, tmp_path):
         ({"head/kernel": np.zeros((3, 7), np.float32), "head/bias": np.zeros(7, np.float32)}, "head"),
         ({**load_file(fitted), "nowhere/kernel": np.zeros(2)}, "nowhere/kernel"),
         ({"x": np.zeros(1)}, "complete"),
+        ({**load_file(fitted), "block4/sepconv1/pointwise/left": np.zeros((64, 2), np.float32)}, "factors"),
+        ({**load_file(fitted), "gone/left": np.zeros(3), "gone/right": np.zeros(())}, "gone"),
     ):
         save_file(table, file, header)
         with pytest.raises(FerBenchError, match=word):

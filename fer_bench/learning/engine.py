@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from fer_bench.arrays import Array
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Inputs, Outputs
 from fer_bench.learning import convex, rules
-from fer_bench.learning.gradient import Model, Trainer
+from fer_bench.learning.gradient import LOW_RANK, Model, Trainer, changed
 from fer_bench.learning.training import Progress, Training, is_random_state
 from fer_bench.networks import answers
 from fer_bench.networks.backbone import Backbone
@@ -36,7 +36,8 @@ class Learned:
         start: position of the first stage that predicts from what `fer_bench.keeping.outputs.Inputs` gives; None where
             the features do.
         table: arrays by name. Of a head and stages ``head/kernel`` (f, c), ``head/bias`` (c,) and the parameters and
-            statistics that differ from the backbone's, as ``stage/path``; of an estimator ``readout/features`` (n, f)
+            statistics that differ from the backbone's, as ``stage/path``, or the factors of a low-rank difference, as
+            ``stage/path/left`` (m, r) and ``stage/path/right`` (r, n); of an estimator ``readout/features`` (n, f)
             and ``readout/labels`` (n,), which it is fitted on; of a finished classifier nothing.
     """
 
@@ -187,21 +188,30 @@ def _train_fold(
     head = sum(begun.model.parameters[name].size for name in rules.HEAD)
     trained = max(trainer.trained(begun.model) for trainer in trainers)
     seconds = now.seconds + time.perf_counter() - start
-    learned = functools.partial(_changed_from, material.backbone, now.model, last.start)
+    learned = functools.partial(_changed_from, material.backbone, now.model, last.start, now.factors)
     return Outcome(probabilities, trained, head, True, seconds, pd.DataFrame(now.history), learned)
 
 
-def _changed_from(backbone: Callable[[None], Backbone], model: Model, start: int) -> Learned:
-    """Return the numbers of a model that are not those of the backbone with its weights, and the head."""
+def _changed_from(
+    backbone: Callable[[None], Backbone], model: Model, start: int, factors: Mapping[str, tuple[jax.Array, jax.Array]]
+) -> Learned:
+    """Return the numbers of a model that are not those of the backbone with its weights, and the head.
+
+    A matrix that differs by the product of ``factors`` is kept as these, where they have fewer numbers.
+    """
     before: Table = {}
     for part in divide(backbone(None)):
         before |= part
-    now = {name: leaf for name, leaf in {**model.parameters, **model.others}.items() if not is_random_state(leaf)}
-    kept = {
-        name: np.asarray(leaf)
-        for name, leaf in now.items()
-        if name not in before or not np.array_equal(np.asarray(leaf), np.asarray(before[name]))
-    }
+    kept: dict[str, Array] = {}
+    for name, leaf in {**model.parameters, **model.others}.items():
+        if is_random_state(leaf) or (name in before and np.array_equal(np.asarray(leaf), np.asarray(before[name]))):
+            continue
+        pair = factors.get(name, ())
+        small = bool(pair) and sum(factor.size for factor in pair) < leaf.size
+        if small and np.allclose(changed(before[name], *pair), leaf, rtol=1e-5, atol=1e-7):
+            kept |= {f"{name}{end}": np.asarray(factor) for end, factor in zip(LOW_RANK, pair, strict=True)}
+        else:
+            kept[name] = np.asarray(leaf)
     return Learned(start, kept)
 
 

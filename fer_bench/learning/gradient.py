@@ -27,6 +27,9 @@ from fer_bench.specs import GradientPhase
 Learning = dict[str, Any]
 """What the optimizer changes, by the parameter's name: the parameter, or the two factors of a change of it."""
 
+LOW_RANK = ("/left", "/right")
+"""Ends of the names of the two factors of a parameter's change."""
+
 STEPS_AT_ONCE = 4
 """Steps that are one program. On a CPU a program gets its memory anew, gigabytes for a deep network: alone that takes
 about a quarter of the time of a single step."""
@@ -301,9 +304,13 @@ class Trainer:
 def _merged(learning: Learning, frozen: Mapping[str, jax.Array]) -> Table:
     """Return the parameters that learn as the model uses them."""
     return {
-        name: frozen[name] + (value[0] @ value[1]).reshape(frozen[name].shape) if isinstance(value, tuple) else value
-        for name, value in learning.items()
+        name: changed(frozen[name], *value) if isinstance(value, tuple) else value for name, value in learning.items()
     }
+
+
+def changed(matrix: jax.Array, left: jax.Array, right: jax.Array) -> jax.Array:
+    """Return a matrix, but for axes of length one in front, and the product of two factors (m, r) and (r, n)."""
+    return matrix + (left @ right).reshape(matrix.shape)
 
 
 def _in_batches(values: Array, batch: int) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import jax
@@ -39,6 +39,8 @@ class Progress:
         last: loss of the last step.
         history: one row an epoch, of all phases.
         seconds: spent on all phases.
+        factors: of the phase before, by name of the matrix: the two factors of its change, (inputs, rank) and
+            (rank, outputs).
     """
 
     model: Model
@@ -51,10 +53,11 @@ class Progress:
     last: float = math.nan
     history: tuple[dict[str, Any], ...] = ()
     seconds: float = 0.0
+    factors: Mapping[str, tuple[jax.Array, jax.Array]] = field(default_factory=dict[str, tuple[jax.Array, jax.Array]])
 
     def facts(self) -> dict[str, Any]:
         """Return all but the arrays, as plain values."""
-        names = [field.name for field in fields(self) if field.name not in ("model", "state", "best")]
+        names = [item.name for item in fields(self) if item.name not in ("model", "state", "best", "factors")]
         return {name: getattr(self, name) for name in names}
 
     def arrays(self, trainers: Sequence[Trainer]) -> dict[str, jax.Array]:
@@ -154,7 +157,9 @@ class Training:
         self._check_learned(now)
         learning, others = now.best if now.best and len(self._valid) else (now.state.learning, now.state.others)
         model = trainer.model(learning, frozen, others)
-        return Progress(model, now.phase + 1, history=now.history, seconds=time.perf_counter() - started)
+        factors = {name: value for name, value in learning.items() if isinstance(value, tuple)}
+        seconds = time.perf_counter() - started
+        return Progress(model, now.phase + 1, history=now.history, seconds=seconds, factors=factors)
 
     def _finished(self, now: Progress) -> bool:
         phase = self._phase

@@ -14,8 +14,9 @@ from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.faces.parameters import Crop, Detection
 from fer_bench.learning import calibration
+from fer_bench.learning.gradient import LOW_RANK, changed
 from fer_bench.learning.plans import make_plan
-from fer_bench.learning.rules import HEAD
+from fer_bench.learning.rules import HEAD, matrix_shape
 from fer_bench.models import files
 from fer_bench.models.files import ModelRecord
 from fer_bench.networks import transforms
@@ -198,7 +199,8 @@ def _lay_over(backbone: Backbone, table: dict[str, Array], classes: int) -> dict
     """Return the numbers of a backbone and a head, those of a model in their place."""
     parameters, others = divide(backbone)
     before = {**parameters, **others}
-    faults = [
+    table, faults = _multiply_out(before, table)
+    faults += [
         f"{name} is {values.shape}; expected {before[name].shape}" if name in before else f"{name} is unknown"
         for name, values in table.items()
         if name not in HEAD and (name not in before or before[name].shape != values.shape)
@@ -210,6 +212,22 @@ def _lay_over(backbone: Backbone, table: dict[str, Array], classes: int) -> dict
     if faults:
         raise FerBenchError(f"The model does not fit backbone {backbone.name!r}:\n{bullet_list(faults, 10)}")
     return {**before, **{name: jax.numpy.asarray(values) for name, values in table.items()}}
+
+
+def _multiply_out(before: dict[str, jax.Array], table: dict[str, Array]) -> tuple[dict[str, Array], list[str]]:
+    """Return a table with matrices in the place of the factors of their changes, and what does not fit."""
+    left, right = LOW_RANK
+    made, faults = dict(table), list[str]()
+    for name in [end.removesuffix(left) for end in table if end.endswith(left) and end not in before]:
+        first, second, matrix = made.pop(f"{name}{left}"), made.pop(f"{name}{right}", np.zeros(0)), before.get(name)
+        shape = None if matrix is None else matrix_shape(matrix.shape)
+        if shape is None or first.shape != (shape[0], *second.shape[:1]) or second.shape[1:] != shape[1:]:
+            expected = "which is no matrix here" if shape is None else f"expected (m, r) and (r, n) for {shape}"
+            faults.append(f"the factors of {name} are {first.shape} and {second.shape}; {expected}")
+        else:
+            assert matrix is not None
+            made[name] = np.asarray(changed(matrix, jax.numpy.asarray(first), jax.numpy.asarray(second)))
+    return made, faults
 
 
 def _in_channels(image: Array, channels: int) -> Array:
