@@ -27,6 +27,7 @@ from fer_bench.executors.progress import TerminalReporter
 from fer_bench.executors.run import run_grid
 from fer_bench.models.files import KEY
 from fer_bench.models.pictures import BATCH
+from fer_bench.networks.parameters import divide
 from fer_bench.registry import Registry
 from fer_bench.results.reading import read_predictions
 from fer_bench.results.store import Store
@@ -307,6 +308,31 @@ def test_damaged_files_are_refused(fitted, tmp_path):
             fer_bench.load_model(file)
     with pytest.raises(FerBenchError, match="fit"):
         fer_bench.load_model(tmp_path / "gone.safetensors")
+
+
+@pytest.mark.slow
+def test_exported_arrays_are_whole_and_predict_as_their_model(fitted, images, tmp_path, monkeypatch):
+    """They are those of backbone and head, and a model of their own; what else may stand in the folder is refused."""
+    done = CliRunner().invoke(app, ["export", str(fitted), "--to", "safetensors", "--output", str(tmp_path / "made")])
+    assert done.exit_code == 0, done.output
+    assert sorted(file.name for file in (tmp_path / "made").iterdir()) == ["config.json", "model.safetensors"]
+    exported = fer_bench.load_model(tmp_path / "made" / "model.safetensors")
+    few = list(images.values())[:5]
+    np.testing.assert_array_equal(exported.predict(few), fer_bench.load_model(fitted).predict(few))
+    arrays = load_file(tmp_path / "made" / "model.safetensors")
+    backbone = {name: np.asarray(values) for part in divide(exported.backbone) for name, values in part.items()}
+    assert set(arrays) == {*backbone, "head/kernel", "head/bias"}
+    for name, values in backbone.items():
+        np.testing.assert_array_equal(arrays[name], values)
+    config = json.loads((tmp_path / "made" / "config.json").read_text())
+    assert (config["classes"], config["stages"]) == (list(exported.classes), list(exported.backbone.stages))
+    (tmp_path / "made" / "mine.txt").write_text("kept")
+    refused = CliRunner().invoke(app, ["export", str(fitted), "--to", "onnx", "--output", str(tmp_path / "made")])
+    says(str(refused.exception), "mine.txt", "--output")
+    monkeypatch.setattr("fer_bench.models.onnx_graph.PACKAGES", ("onnx", "no_such_converter"))
+    refused = CliRunner().invoke(app, ["export", str(fitted), "--to", "onnx", "--output", str(tmp_path / "graph")])
+    says(str(refused.exception), "no_such_converter", "fer-bench[export]")
+    assert not (tmp_path / "graph").exists()
 
 
 def test_fit_refuses_several_methods_and_what_trains_nothing(tmp_path):
