@@ -22,6 +22,7 @@ from fer_bench.cli import (
     data,
     export,
     fit,
+    groups,
     inflation,
     labels,
     leaderboard,
@@ -72,6 +73,7 @@ app.command("leaderboard", epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
 app.command("inflation", epilog=inflation.EXAMPLES, cls=command_for(*inflation.SETTINGS))(inflation.inflation)
 app.command("matrix", epilog=matrix.EXAMPLES, cls=command_for(*matrix.SETTINGS))(matrix.matrix)
 app.command("curve", epilog=curve.EXAMPLES)(curve.curve)
+app.command("groups", epilog=groups.EXAMPLES)(groups.groups)
 app.command("labels", epilog=labels.EXAMPLES)(labels.labels)
 app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
