@@ -41,7 +41,7 @@ GROUPS = {
     "Strategies": ["StrategySpec", "Plan", "ConvexPhase", "ReadoutPhase", "GradientPhase", "Rule", "AnswerPhase"],
     "Metrics": ["MetricSpec"],
     "Executors": ["ExecutorSpec"],
-    "Parameters": ["Params"],
+    "Parameters": ["Params", "StrategyParams"],
 }
 
 

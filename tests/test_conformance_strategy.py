@@ -19,7 +19,8 @@ PLUGIN = Plugin(name="broken-plugin", distribution="broken", version="1")
 
 
 def suite(fault: str = "", params: type[BrokenParams] = BrokenParams) -> Suite[StrategySubject]:
-    component = Component(replace(SPEC, params=params), params(fault=fault), PLUGIN)
+    spec = replace(SPEC, params=params)
+    component = Component(spec, spec.params(fault=fault), PLUGIN)
     return Suite(PLUGIN.name, "strategy", str(component), StrategySubject(component), RULES)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -29,7 +29,7 @@ from fer_bench.networks.meter import Meter, Metered, peak_memory
 from fer_bench.networks.pictures import Pictures
 from fer_bench.networks.prefix import Prefix, fetch, join
 from fer_bench.networks.source import BackboneSource
-from fer_bench.results.outcomes import Cost, FaceCounts, Measures, PeakMemory, Seconds
+from fer_bench.results.outcomes import Calibration, Cost, FaceCounts, Measures, PeakMemory, Seconds
 from fer_bench.results.store import Result
 from fer_bench.specs import Plan, ReadoutPhase
 from fer_bench.tasks.crops import as_errors
@@ -77,16 +77,24 @@ class Frozen:
                 number = folder.stat().st_ino
             yield self._lease.enter_context(self.leases.take(name_of_outputs(unit, number)))
 
-    def outputs(self, block: Block, stop: int, variants: int) -> list[Prefix]:
-        """Return what the first ``stop`` stages make of each part of the task: from the cache, or computed."""
+    def outputs(self, block: Block, stop: int, variants: int, window: str = "") -> list[Prefix]:
+        """Return what the first ``stop`` stages make of each part of the task: from the cache, or computed.
+
+        Args:
+            block: whose task and backbone.
+            stop: stages that run.
+            variants: 2 for the mirrored image beside each.
+            window: that images are cut down to; empty takes all of them.
+        """
         stages = block.backbone.spec.stages
 
         def begin(stops: Sequence[int], images: int, view: View) -> None:
             to = [stages[stop - 1] for stop in stops if stop < len(stages)]
             what = [f"stages to {' and '.join(to)}"] * bool(to) + ["features"] * (len(to) < len(stops))
-            self.reporter.step(f"{', '.join(what)}: {view} through {block.backbone}", images)
+            where = f" ({window})" if window else ""
+            self.reporter.step(f"{', '.join(what)}: {view}{where} through {block.backbone}", images)
 
-        wanted = together(self.wanted.values())
+        wanted = {} if window else together(self.wanted.values())
         outputs = [
             fetch(
                 self.cache,
@@ -101,7 +109,7 @@ class Frozen:
                     f"waiting for another process: {view} through {block.backbone}", len(view.rows)
                 ),
             )
-            for view in block.task.parts
+            for view in (replace(view, window=window) for view in block.task.parts)
         ]
         self._ready = True
         self._lease.close()
@@ -131,32 +139,44 @@ def material_of(block: Block, frozen: Frozen, spent: _Spent | None = None) -> Ma
     stages, meter, source, reporter = block.backbone.spec.stages, Meter(), frozen.source, frozen.reporter
 
     @functools.cache
-    def outputs(stop: int, variants: int) -> list[Prefix]:
+    def outputs(stop: int, variants: int, window: str) -> list[Prefix]:
         with meter.count("features"):
-            parts = frozen.outputs(block, stop, variants)
+            parts = frozen.outputs(block, stop, variants, window)
         if spent is not None:
             spent.add(parts)
         return parts
 
-    def inputs(stop: int, flip: bool) -> Inputs:
+    def inputs(stop: int, flip: bool, window: str) -> Inputs:
         if stop == 0:
-            return Metered(Pictures(block.task, source.built.input_size), meter)
-        return Metered(join(outputs(stop, 1 + flip), dtype=None), meter)
+            seen = tuple(replace(view, window=window) for view in block.task.parts)
+            return Metered(Pictures(replace(block.task, parts=seen), source.built.input_size), meter)
+        return Metered(join(outputs(stop, 1 + (flip and not window), window), dtype=None), meter)
+
+    def through(window: str) -> Material:
+        variants = 1 + (block.plan.views == "mirror")
+        return replace(
+            whole,
+            features=lambda: join(outputs(len(stages), variants, window)),
+            inputs=functools.partial(inputs, window=window),
+        )
 
     method = f"{block.task.name} / {block.backbone} / {block.strategy}"
-    return Material(
+    whole = Material(
         labels=block.task.labels,
         classes=len(block.task.classes),
         class_names=tuple(block.task.classes),
         answers=answers.known(block.backbone),
-        features=lambda: join(outputs(len(stages), 1)),
-        inputs=inputs,
+        features=lambda: join(outputs(len(stages), 1, "")),
+        inputs=functools.partial(inputs, window=""),
         backbone=lambda seed: source.built if seed is None else source.afresh(seed),
         soft_labels=lambda: block.task.soft_labels,
         begin=lambda phase, samples: reporter.step(f"phase {phase}: {method}", samples),
         advance=reporter.advance,
         meter=meter,
+        sequences=lambda: block.task.sequences,
+        through=through,
     )
+    return through("")
 
 
 def make_calls(block: Block, frozen: Frozen, keep: Keep | None = None, planned: Plan | None = None) -> Calls:
@@ -230,6 +250,7 @@ def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Ou
         images_at_once=spent.batch,
         cost=cost,
         faces=counts,
+        calibration=outcome.scaling and Calibration(**asdict(outcome.scaling)),
     )
     return Result("ok", "", measures, predictions, outcome.history)
 

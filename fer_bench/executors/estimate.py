@@ -14,7 +14,7 @@ import numpy as np
 
 from fer_bench.executors.grid import Block, Grid, Job, Reporter
 from fer_bench.executors.stored import PlannedRow, describe, find_rows
-from fer_bench.learning.plans import demand, together
+from fer_bench.learning.plans import by_view, demand
 from fer_bench.results.store import Store
 from fer_bench.sizes import format_time
 
@@ -143,9 +143,9 @@ def _frozen(blocks: Sequence[Block], source: BackboneSource, cache_dir: Path) ->
     """Return how many images must go through the frozen stages of blocks that share them, and the seconds, or NaN."""
     from fer_bench.networks.prefix import cache_of, missing
 
-    outputs = together([demand(block.plan, block.backbone, block.shapes) for block in blocks])
+    demands = [demand(block.plan, block.backbone, block.shapes) for block in blocks]
     cache, images, seconds = cache_of(cache_dir), 0, 0.0
-    for view in blocks[0].task.parts if outputs else ():
+    for view, outputs in (each for part in blocks[0].task.parts for each in by_view(demands, part)):
         lacking = {stop: missing(cache, view, source, stop, count) for stop, count in outputs.items()}
         lacking = {stop: images for stop, images in lacking.items() if len(images)}
         if lacking:  # An image goes once through as many stages as it takes.

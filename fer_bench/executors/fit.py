@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from fer_bench.networks.prefix import cache_of
 from fer_bench.networks.source import BackboneSource
 from fer_bench.registry import Registry
 from fer_bench.reports.leaderboard import build
+from fer_bench.results.outcomes import Calibration
 from fer_bench.results.store import Store
 from fer_bench.specs import AnswerPhase
 from fer_bench.tasks import protocols
@@ -51,6 +53,8 @@ def fit_model(config: RunConfig, registry: Registry, reporter: Reporter, output:
             raise FerBenchError(f"A model has one of each: name one of {', '.join(map(str, values))}.")
     grid = expand(config, registry, config.data_folder, config.cache_folder, reporter)
     (block,) = grid.blocks
+    if block.plan.calibrate == "none":  # Nobody sees what it predicts.
+        block = replace(block, plan=replace(block.plan, views="image"))
     if isinstance(block.plan.phases[0], AnswerPhase):
         raise FerBenchError(f"{str(block.strategy)!r} trains nothing: {str(block.backbone)!r} is a model already.")
     for note in grid.notes:
@@ -61,8 +65,10 @@ def fit_model(config: RunConfig, registry: Registry, reporter: Reporter, output:
     cache = cache_of(config.cache_folder, config.cache_limit, reporter.warn)
     frozen = Frozen(cache, source, {block: demand_of(block)}, Leases(config.runs_dir), reporter)
     (train,) = run_plan(block.plan, material_of(block, frozen), [fold], [seed])
-    learned = train(Checkpoint(None)).learned()
-    record = describe_model(block, source, learned, fold.train, seed, _score(block, Store(config.runs_dir)))
+    outcome = train(Checkpoint(None))
+    learned, score = outcome.learned(), _score(block, Store(config.runs_dir))
+    calibration = outcome.scaling and Calibration(**asdict(outcome.scaling))
+    record = describe_model(block, source, learned, fold.train, seed, score, calibration)
     files.write(output, record, learned.table)
     return record
 

@@ -31,7 +31,7 @@ from fer_bench.tasks.cropping import with_faces
 from fer_bench.tasks.folds import Fold, Split, cut_validation, leave_out_of_training
 from fer_bench.tasks.fractions import shrink_training
 from fer_bench.tasks.task import Task, check_classes
-from fer_bench.tasks.training_size import shortfalls
+from fer_bench.tasks.training_size import notes_on_prediction, shortfalls
 from fer_bench.tasks.view import View, select
 
 COMPONENTS = ("datasets", "backbones", "strategies", "train_on", "train_with")
@@ -142,6 +142,8 @@ def expand(
             used = {job.cell.dealt_by for block in made for job in block.jobs}
             notes += notes_on_splits(task, config.split_seeds, used)
             for block in made:
+                folds = [job.fold for job in block.jobs]
+                notes += notes_on_prediction(block.plan, str(block.strategy), task, folds)
                 new = tuple(job for job in block.jobs if job.cell.id not in seen)
                 seen.update(job.cell.id for job in new)
                 if new:
@@ -151,13 +153,13 @@ def expand(
 
 
 def _check_training_parts(blocks: Sequence[Block]) -> None:
-    """Raise FerBenchError if a strategy needs more training samples than a fold has."""
+    """Raise FerBenchError if a strategy needs more samples than a part of a fold has, or sequences where none are."""
     short = [
         shortfalls(block.plan, str(block.strategy), block.task, (job.fold for job in block.jobs)) for block in blocks
     ]
     if faults := list(dict.fromkeys(fault for several in short for fault in several)):
         raise FerBenchError(
-            f"Training parts are too small for {len(faults)} of what was asked for:\n{bullet_list(faults)}\n"
+            f"The data do not do for {len(faults)} of what was asked for:\n{bullet_list(faults)}\n"
             "Change the parameters of these strategies, leave them out, or take more images."
         )
 

@@ -16,6 +16,7 @@ from fer_bench.evaluation.metrics import STANDARD, evaluate
 from fer_bench.executors.grid import Block, Job
 from fer_bench.models import files
 from fer_bench.models.files import ModelRecord, ModelScore
+from fer_bench.results.outcomes import Calibration
 from fer_bench.results.reading import read_predictions
 from fer_bench.results.store import Result, StoredCell
 from fer_bench.tasks.splitting import noun
@@ -53,13 +54,20 @@ def keep_model(
         unit=noun(task.unit),
         how=f"fold {cell.fold} of {cell.protocol.folds} of {cell.protocol.text}",
     )
-    record = describe_model(block, source, learned, job.fold.train, cell.seed, score)
+    assert result.measures is not None, "likewise"
+    record = describe_model(block, source, learned, job.fold.train, cell.seed, score, result.measures.calibration)
     kept = ModelRecord(**{**vars(record), "fold": cell.fold, "cell": cell.id})
     files.write(file_of(runs_dir, cell.id), kept, learned.table)
 
 
 def describe_model(
-    block: Block, source: BackboneSource, learned: Learned, train: Array, seed: int, score: ModelScore | None
+    block: Block,
+    source: BackboneSource,
+    learned: Learned,
+    train: Array,
+    seed: int,
+    score: ModelScore | None,
+    calibration: Calibration | None,
 ) -> ModelRecord:
     """Return the record of a model of a block that was trained on the samples ``train``, (n,) bool."""
     shapes = {view.shape for view in block.task.parts}
@@ -73,6 +81,7 @@ def describe_model(
         shape=shapes.pop() if len(shapes) == 1 else None,
         channels=3 if any(view.channels == 3 for view in block.task.parts) else 1,
         score=score,
+        calibration=calibration,
     )
 
 

@@ -26,7 +26,7 @@ from fer_bench.executors.work import Work
 from fer_bench.faces.store import FOLDER as FACES
 from fer_bench.keeping import parts
 from fer_bench.keeping.space import FOLDER as OUTPUTS
-from fer_bench.learning.plans import together
+from fer_bench.learning.plans import by_view
 from fer_bench.networks.prefix import key
 from fer_bench.networks.source import BackboneSource
 
@@ -57,8 +57,9 @@ def needed(work: Work) -> dict[str, Path]:
             add(place, f"{copies.FOLDER}/data/{place.relative_to(data_dir).as_posix()}", SUMMARY_FILE)
             if view.faces is not None:
                 add(cache_dir / FACES, FACES, "")
-            for stop in together([demand_of(unit.block) for unit in units]) if source.known_digests else ():
-                name = key(view, source, source.known_digests or (), stop)
+            demands = [demand_of(unit.block) for unit in units] if source.known_digests else []
+            for seen, stop in ((seen, stop) for seen, stops in by_view(demands, view) for stop in stops):
+                name = key(seen, source, source.known_digests or (), stop)
                 for part in (cache_dir / OUTPUTS).glob(f"{name}-*/"):
                     add(part, f"{OUTPUTS}/{part.name}", parts.ENTRY)
     return files

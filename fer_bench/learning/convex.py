@@ -21,7 +21,7 @@ import numpy as np
 import optax
 
 from fer_bench.arrays import Array
-from fer_bench.keeping.outputs import Outputs
+from fer_bench.keeping.outputs import Inputs, Outputs
 from fer_bench.specs import ConvexPhase
 
 KEPT_BYTES = 64 << 20
@@ -65,7 +65,7 @@ class Heads:
         kernel = self.weights[:, head] / self.spread[:, None]
         return {"head/kernel": kernel, "head/bias": self.bias[head] - self.centre @ kernel}
 
-    def log_probabilities(self, head: int, features: Outputs, rows: Array) -> Array:
+    def log_probabilities(self, head: int, features: Inputs, rows: Array) -> Array:
         """Return what a head says of some samples, (k, c) float32."""
         weights = np.ascontiguousarray(self.weights[:, head])
         size = max(1, PIECE_BYTES // _bytes_of_a_row(*self.weights.shape))

@@ -17,8 +17,10 @@ import pandas as pd
 from fer_bench.arrays import Array
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Inputs, Outputs
-from fer_bench.learning import convex, rules
+from fer_bench.learning import convex, prediction, rules
+from fer_bench.learning.calibration import Scaling
 from fer_bench.learning.gradient import LOW_RANK, Model, Trainer, changed
+from fer_bench.learning.prediction import Mirrored
 from fer_bench.learning.training import Progress, Training, is_random_state
 from fer_bench.networks import answers
 from fer_bench.networks.backbone import Backbone
@@ -26,6 +28,7 @@ from fer_bench.networks.meter import Meter
 from fer_bench.networks.parameters import Table, divide
 from fer_bench.specs import AnswerPhase, ConvexPhase, GradientPhase, Plan, ReadoutPhase, resolve
 from fer_bench.tasks.folds import Fold
+from fer_bench.tasks.windows import WINDOWS
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +53,14 @@ class Outcome:
     """What training on one fold gave.
 
     Attributes:
-        probabilities: (n_test, c) float32, rows sum to 1.
+        probabilities: (n_test, c), rows sum to 1; float32, or float64 where they are calibrated.
         trained_parameters: numbers that were trained.
         head_parameters: numbers of the head.
         converged: whether the stopping rule was met; a gradient phase has none and counts as converged.
         seconds: this fold's share of the time.
         history: one row a phase, or an epoch of it.
         learned: returns what predicts other images.
+        scaling: how the probabilities were calibrated; None where they are as the model gives them.
     """
 
     probabilities: Array
@@ -66,6 +70,7 @@ class Outcome:
     seconds: float
     history: pd.DataFrame
     learned: Callable[[], Learned]
+    scaling: Scaling | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +80,8 @@ class Material:
     Attributes:
         labels: (n,) int.
         classes: number of classes, c.
-        features: gives the features of the frozen backbone; computed or read when they are needed.
+        features: gives the features of the frozen backbone, of mirrored images, too, if the plan predicts them;
+            computed or read when they are needed.
         inputs: (stages that are frozen, whether mirrored images are needed) -> what the stages after them take.
         backbone: builds the backbone; None is with its weights, a seed starts afresh.
         begin: called with the name of a phase, and the samples that it will see at most; with 100 for heads.
@@ -84,6 +90,9 @@ class Material:
         class_names: of the task; needed by an AnswerPhase alone, as is the next.
         answers: expressions that the backbone knows itself; see `fer_bench.networks.answers`.
         meter: is told what predicting takes.
+        sequences: (n,) int, equal for the images of a sequence, -1 for an image of none; needed by a plan that
+            aggregates alone.
+        through: name of one of `WINDOWS` -> this, of images that are cut down to it; needed by a plan with crops alone.
     """
 
     labels: Array
@@ -97,6 +106,8 @@ class Material:
     class_names: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
     meter: Meter = field(default_factory=Meter)
+    sequences: Callable[[], Array] | None = None
+    through: Callable[[str], Material] | None = None
 
     def targets(self, kind: Literal["hard", "soft"]) -> Array:
         """Return the probability of each class, (n, c) float32: one-hot, or the soft labels.
@@ -109,6 +120,27 @@ class Material:
         if (soft := self.soft_labels()) is None:
             raise ValueError("labels=soft needs a data set with soft labels")
         return soft
+
+    def views(self, plan: Plan, inputs: Callable[[Material, bool], Inputs]) -> list[Inputs]:
+        """Return the views of the images that a plan predicts.
+
+        Args:
+            plan: says which.
+            inputs: returns what the model takes of a material's images, where asked for also mirrored.
+        """
+        if plan.views == "crops":
+            assert self.through is not None, "windows need images"
+            return [inputs(self.through(window), False) for window in WINDOWS]
+        own = inputs(self, plan.views == "mirror")
+        return [own, Mirrored(own)] if plan.views == "mirror" else [own]
+
+    def answer(
+        self, plan: Plan, fold: Fold, views: Sequence[Inputs], predict: Callable[[Inputs, Array], Array]
+    ) -> tuple[Array, Scaling | None]:
+        """Return what `fer_bench.learning.prediction.answer` makes of the views."""
+        sequences = np.full(len(self.labels), -1) if self.sequences is None else self.sequences()
+        with self.meter.count("evaluate"):
+            return prediction.answer(plan, views, predict, fold, self.labels, sequences)
 
 
 def run_plan(
@@ -127,9 +159,9 @@ def run_plan(
     """
     first = plan.phases[0]
     if isinstance(first, ReadoutPhase):
-        return [functools.partial(_read_out, first, material, fold) for fold in folds]
+        return [functools.partial(_read_out, plan, first, material, fold) for fold in folds]
     if isinstance(first, AnswerPhase):
-        return [functools.partial(_answer, material, fold) for fold in folds]
+        return [functools.partial(_answer, plan, material, fold) for fold in folds]
 
     @functools.cache
     def heads() -> tuple[convex.Heads, float]:
@@ -141,7 +173,7 @@ def run_plan(
         return fitted, (time.perf_counter() - start) / len(folds)
 
     def read_head(i: int, phase: ConvexPhase, _: Checkpoint) -> Outcome:
-        return _convex_outcome(phase, material, folds[i], i, *heads())
+        return _convex_outcome(plan, phase, material, folds[i], i, *heads())
 
     if isinstance(first, ConvexPhase) and len(plan.phases) == 1:
         return [functools.partial(read_head, i, first) for i in range(len(folds))]
@@ -157,13 +189,19 @@ def run_plan(
         begun = Progress(Model.first(backbone, material.classes))
         if isinstance(first, ConvexPhase):
             begun = _with_head(begun, i, *heads())
-        return _train_fold(trainers(), begun, material, folds[i], seeds[i], checkpoint)
+        return _train_fold(plan, trainers(), begun, material, folds[i], seeds[i], checkpoint)
 
     return [functools.partial(train, i) for i in range(len(folds))]
 
 
 def _train_fold(
-    trainers: Sequence[Trainer], begun: Progress, material: Material, fold: Fold, seed: int, checkpoint: Checkpoint
+    plan: Plan,
+    trainers: Sequence[Trainer],
+    begun: Progress,
+    material: Material,
+    fold: Fold,
+    seed: int,
+    checkpoint: Checkpoint,
 ) -> Outcome:
     """Train on the training part of a fold, phase after phase, and predict its test part."""
     now = checkpoint.load(functools.partial(begun.at, trainers)) or begun
@@ -180,16 +218,22 @@ def _train_fold(
         with _memory_errors_named(phase):
             now = Training(trainer, inputs, targets, fold, own_seed, material.advance).run(now, keep)
     last, start = trainers[-1], time.perf_counter()
-    inputs = material.inputs(last.start, last.phase.flip)
-    with _memory_errors_named(last.phase), material.meter.count("evaluate"):
-        probabilities = np.exp(last.predict(now.model, inputs, np.flatnonzero(fold.test)))
-    if not np.isfinite(probabilities).all():
-        raise FloatingPointError("the trained model predicts values that are not finite")
+    model = now.model
+
+    def predict(inputs: Inputs, rows: Array) -> Array:
+        probabilities = np.exp(last.predict(model, inputs, rows))
+        if not np.isfinite(probabilities).all():
+            raise FloatingPointError("the trained model predicts values that are not finite")
+        return probabilities
+
+    views = material.views(plan, lambda seen, mirrored: seen.inputs(last.start, last.phase.flip or mirrored))
+    with _memory_errors_named(last.phase):
+        probabilities, scaling = material.answer(plan, fold, views, predict)
     head = sum(begun.model.parameters[name].size for name in rules.HEAD)
     trained = max(trainer.trained(begun.model) for trainer in trainers)
     seconds = now.seconds + time.perf_counter() - start
-    learned = functools.partial(_changed_from, material.backbone, now.model, last.start, now.factors)
-    return Outcome(probabilities, trained, head, True, seconds, pd.DataFrame(now.history), learned)
+    learned = functools.partial(_changed_from, material.backbone, model, last.start, now.factors)
+    return Outcome(probabilities, trained, head, True, seconds, pd.DataFrame(now.history), learned, scaling)
 
 
 def _changed_from(
@@ -252,36 +296,57 @@ def _convex_row(heads: convex.Heads, i: int) -> dict[str, Any]:
 
 
 def _convex_outcome(
-    phase: ConvexPhase, material: Material, fold: Fold, i: int, heads: convex.Heads, seconds: float
+    plan: Plan, phase: ConvexPhase, material: Material, fold: Fold, i: int, heads: convex.Heads, seconds: float
 ) -> Outcome:
     _check_head(heads, i)
-    with material.meter.count("evaluate"):
-        probabilities = np.exp(heads.log_probabilities(i, material.features(), np.flatnonzero(fold.test)))
+
+    def predict(features: Inputs, rows: Array) -> Array:
+        return np.exp(heads.log_probabilities(i, features, rows))
+
+    probabilities, scaling = material.answer(plan, fold, _features(plan, material), predict)
     # float32 cannot always reach the tolerance; ten times it still agrees with float64 to 1e-3 in loss.
     converged = bool(heads.gradient[i] <= 10 * phase.tolerance)
     size = heads.weights[:, i].size + heads.bias[i].size
     history = pd.DataFrame([_convex_row(heads, i)])
-    return Outcome(probabilities, size, size, converged, seconds, history, lambda: Learned(None, heads.of_features(i)))
+
+    def learned() -> Learned:
+        return Learned(None, heads.of_features(i))
+
+    return Outcome(probabilities, size, size, converged, seconds, history, learned, scaling)
 
 
-def _read_out(phase: ReadoutPhase, material: Material, fold: Fold, _: Checkpoint) -> Outcome:
-    features, rows = material.features(), np.flatnonzero(fold.train)
+def _read_out(plan: Plan, phase: ReadoutPhase, material: Material, fold: Fold, _: Checkpoint) -> Outcome:
+    views, rows = _features(plan, material), np.flatnonzero(fold.train)
     start = time.perf_counter()
     estimator = resolve(phase.estimator)(**phase.options)
-    taken, labels = features.take(rows), material.labels[rows]
+    taken, labels = material.features().take(rows), material.labels[rows]
     estimator.fit(taken, labels)
-    with material.meter.count("evaluate"):
-        said = estimator.predict_proba(features.take(np.flatnonzero(fold.test)))
-    probabilities = np.zeros((len(said), material.classes), np.float32)
-    probabilities[:, np.asarray(estimator.classes_)] = said
+
+    def predict(features: Inputs, rows: Array) -> Array:
+        said = estimator.predict_proba(features.take(rows))
+        probabilities = np.zeros((len(said), material.classes), np.float32)
+        probabilities[:, np.asarray(estimator.classes_)] = said
+        return probabilities
+
+    probabilities, scaling = material.answer(plan, fold, views, predict)
     history = pd.DataFrame({"phase": ["readout"], "samples": [len(rows)]})
     learned = Learned(None, {"readout/features": taken, "readout/labels": labels})
-    return Outcome(probabilities, 0, 0, True, time.perf_counter() - start, history, lambda: learned)
+    seconds = time.perf_counter() - start
+    return Outcome(probabilities, 0, 0, True, seconds, history, lambda: learned, scaling)
 
 
-def _answer(material: Material, fold: Fold, _: Checkpoint) -> Outcome:
+def _answer(plan: Plan, material: Material, fold: Fold, _: Checkpoint) -> Outcome:
     start = time.perf_counter()
-    given = material.features().take(np.flatnonzero(fold.test))
-    probabilities = answers.take(given, material.answers, material.class_names)
+
+    def predict(features: Inputs, rows: Array) -> Array:
+        return answers.take(features.take(rows), material.answers, material.class_names)
+
+    probabilities, scaling = material.answer(plan, fold, _features(plan, material), predict)
     history = pd.DataFrame({"phase": ["as it is"], "samples": [0]})
-    return Outcome(probabilities, 0, 0, True, time.perf_counter() - start, history, lambda: Learned(None, {}))
+    seconds = time.perf_counter() - start
+    return Outcome(probabilities, 0, 0, True, seconds, history, lambda: Learned(None, {}), scaling)
+
+
+def _features(plan: Plan, material: Material) -> list[Inputs]:
+    """Return the features of the views of the images that a plan predicts."""
+    return material.views(plan, lambda seen, mirrored: seen.features())

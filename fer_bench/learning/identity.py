@@ -13,13 +13,14 @@ import numpy as np
 from fer_bench.errors import PluginError
 from fer_bench.plugin_code import digest_code
 from fer_bench.registry import Component
-from fer_bench.specs import Plan, ReadoutPhase, StrategySpec
+from fer_bench.specs import Plan, ReadoutPhase, StrategyParams, StrategySpec
 
 
 def identify_strategy(strategy: Component[StrategySpec], plan: Plan) -> dict[str, Any]:
     """Return what a cell records of a strategy.
 
-    Code that makes the plan counts by the plan that it makes, and code of an estimator by itself.
+    Code that makes the plan counts by the plan that it makes, and code of an estimator by itself. Parameters that every
+    strategy has are left out at their defaults, as fields of a plan are.
 
     Args:
         strategy: with its parameters.
@@ -35,9 +36,15 @@ def identify_strategy(strategy: Component[StrategySpec], plan: Plan) -> dict[str
             f"Strategy {str(strategy)!r} of plugin {strategy.plugin.name!r} has a plan that is no plain data: {error}. "
             "Expected numbers, texts, lists and mappings; let the estimator make what is not plain."
         ) from None
+    common = StrategyParams.model_fields
+    recorded = strategy.identity()
+    params = recorded["params"]
+    recorded["params"] = {
+        name: value for name, value in params.items() if name not in common or value != common[name].default
+    }
     estimators = [phase.estimator for phase in plan.phases if isinstance(phase, ReadoutPhase)]
     return {
-        **strategy.identity(),
+        **recorded,
         "plan_sha256": hashlib.sha256(text.encode()).hexdigest(),
         **digest_code(estimators, strategy.plugin.distribution),
     }

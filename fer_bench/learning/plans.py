@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 
 from fer_bench.errors import PluginError, bullet_list
 from fer_bench.learning import augment, rules
@@ -18,19 +18,26 @@ from fer_bench.specs import (
     GradientPhase,
     Plan,
     ReadoutPhase,
+    StrategyParams,
     StrategySpec,
 )
+from fer_bench.specs.strategies import own_params
+from fer_bench.tasks.view import View
+from fer_bench.tasks.windows import WINDOWS
+
+CALIBRATION_SHARE = 0.2
+"""Share of the training part of a fold that calibrates where a strategy has no validation part of its own."""
 
 
 def make_plan(strategy: Component[StrategySpec]) -> Plan:
-    """Return the plan of a strategy, checked.
+    """Return the plan of a strategy, checked, with what its users ask of every strategy.
 
     Raises:
         PluginError: the plugin raised, or returned something that the engine cannot run.
     """
     where = f"Strategy {str(strategy)!r} of plugin {strategy.plugin.name!r}"
     function = strategy.resolve(strategy.spec.plan)
-    plan = strategy.call(f"make the plan of strategy {str(strategy)!r}", function, strategy.params)
+    plan = strategy.call(f"make the plan of strategy {str(strategy)!r}", function, own_params(strategy.params))
     if not isinstance(plan, Plan):
         raise PluginError(f"{where} returned {type(plan).__name__}; expected fer_bench.specs.Plan.")
     first, rest = plan.phases[:1], plan.phases[1:]
@@ -46,12 +53,16 @@ def make_plan(strategy: Component[StrategySpec]) -> Plan:
         faults.append(f"{type(first[0]).__name__} leaves no head that other phases could go on with")
     if faults:
         raise PluginError(f"{where} has a plan that cannot run:\n{bullet_list(faults, len(faults))}")
-    return plan
+    asked = strategy.params
+    assert isinstance(asked, StrategyParams), "the spec of every strategy adds them"
+    share = plan.validation or (CALIBRATION_SHARE if asked.calibrate != "none" else 0.0)
+    return replace(plan, **asked.model_dump(include=set(StrategyParams.model_fields)), validation=share)
 
 
 def _faults(plan: Plan) -> list[str]:
     """Return what of a plan's numbers makes no sense, whatever the backbone."""
-    faults: list[str] = []
+    named = [name for name, field in StrategyParams.model_fields.items() if getattr(plan, name) != field.default]
+    faults = [f"it sets {name}, which users set as a parameter of every strategy" for name in named]
     for phase in (phase for phase in plan.phases if isinstance(phase, GradientPhase)):
         where = f"phase {phase.name!r}"
         if phase.epochs < 1 or phase.batch < 1:
@@ -124,10 +135,12 @@ class Demand:
         outputs: (stages that run, variants of each image) whose outputs are computed once and kept.
         steps: (name of the phase, position of the first stage that every step runs, epochs) of each gradient phase;
             position 0 is the image, for which nothing is kept.
+        windows: stages whose outputs are computed and kept of each window of an image, too.
     """
 
     outputs: frozenset[tuple[int, int]]
     steps: tuple[tuple[str, int, int], ...]
+    windows: frozenset[int] = frozenset()
 
 
 def demand(plan: Plan, backbone: Component[BackboneSpec], shapes: Callable[[], Shapes]) -> Demand:
@@ -143,15 +156,25 @@ def demand(plan: Plan, backbone: Component[BackboneSpec], shapes: Callable[[], S
         raise
     except BaseException:  # a panic of native code is no Exception
         return Demand(frozenset(outputs), ())  # a backbone that cannot even be traced fails in its cells
+    last = len(stages)
     for phase in phases:
         start = rules.boundary(rules.assign(phase, stages, known), stages, known)
-        start = 0 if augment.needs_images(phase) else start
+        last = start = 0 if augment.needs_images(phase) else start
         steps.append((phase.name, start, phase.epochs))
         if start:
             outputs.add((start, 1 + phase.flip))
-    return Demand(frozenset(outputs), tuple(steps))
+    if last and plan.views == "mirror":
+        outputs.add((last, 2))
+    return Demand(frozenset(outputs), tuple(steps), frozenset({last} if last and plan.views == "crops" else ()))
 
 
 def together(demands: Iterable[Demand]) -> dict[int, int]:
     """Return stop -> variants of the outputs that serve all of some demands: two variants serve who wants one."""
     return dict(sorted(set[tuple[int, int]]().union(*(one.outputs for one in demands))))
+
+
+def by_view(demands: Collection[Demand], view: View) -> list[tuple[View, dict[int, int]]]:
+    """Return what some demands ask of the images of a view, as `together` does, and of each of their windows."""
+    windows = dict.fromkeys(sorted(frozenset[int]().union(*(one.windows for one in demands))), 1)
+    cut = [(replace(view, window=window), windows) for window in WINDOWS] if windows else []
+    return [(view, together(demands)), *cut]

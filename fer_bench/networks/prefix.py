@@ -28,6 +28,7 @@ from fer_bench.networks.source import BackboneSource
 from fer_bench.numerics import NUMERICS
 from fer_bench.specs import BackboneParams
 from fer_bench.tasks.view import View
+from fer_bench.tasks.windows import WINDOWS
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +97,7 @@ def key(view: View, source: BackboneSource, digests: tuple[str, ...], stop: int)
             "side": None if as_stored else input_side(view, params.input_size),
             "channels": 3 if as_stored else view.channels,
             "faces": view.faces and view.faces.crop.identity(),
+            **({"window": [view.window, *WINDOWS[view.window]]} if view.window else {}),
         },
         "backbone": identity,
         "stages": list(zip(source.component.spec.stages[:stop], digests[:stop], strict=True)),

@@ -20,6 +20,7 @@ from fer_bench.specs.strategies import (
     Plan,
     ReadoutPhase,
     Rule,
+    StrategyParams,
     StrategySpec,
 )
 
@@ -47,6 +48,7 @@ __all__ = [
     "Rule",
     "Sample",
     "SplitRole",
+    "StrategyParams",
     "StrategySpec",
     "WeightsSpec",
     "resolve",

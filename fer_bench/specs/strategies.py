@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pydantic import Field, create_model
+
 from fer_bench.specs.params import Params
+
+Calibrate = Literal["none", "temperature", "bias"]
+Views = Literal["image", "mirror", "crops"]
+Aggregate = Literal["none", "mean", "majority"]
+
+
+class StrategyParams(Params):
+    """Parameters that every strategy has beside its own: how a trained model predicts. The host adds and obeys them.
+
+    A validation part of training serves ``calibrate``: that of the strategy, or a fifth of the training part.
+    """
+
+    calibrate: Calibrate = Field(
+        "none",
+        description="temperature fits one temperature for all classes on a validation part of training, bias also a "
+        "bias for each class; none leaves probabilities as they are",
+    )
+    views: Views = Field(
+        "image",
+        description="what is predicted of a test image: image as it is; mirror also its mirror image; crops its middle "
+        "and its four corners; of several views, the mean probability counts",
+    )
+    aggregate: Aggregate = Field(
+        "none",
+        description="mean gives all test images of a sequence the answer with the highest mean log-probability, "
+        "majority the shares of their answers; none answers for each image",
+    )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it was made of: a class that is made in one process has no name in another."""
+        return _remade, (_OWN[type(self)], self.model_dump(exclude_unset=True))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,11 +186,16 @@ class Plan:
             gradient phases go on.
         validation: share of the training part of each fold that is cut out as ``Fold.valid``, 0 to 0.5.
         pretrained: False starts from random weights, drawn by the cell's seed.
+        calibrate: as in `StrategyParams`, which users set, like ``views`` and ``aggregate``: a strategy leaves all
+            three as they are.
     """
 
     phases: tuple[Phase, ...]
     validation: float = 0.0
     pretrained: bool = True
+    calibrate: Calibrate = "none"
+    views: Views = "image"
+    aggregate: Aggregate = "none"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,10 +206,47 @@ class StrategySpec:
         name: lower-case letters, digits and single hyphens.
         summary: one line.
         plan: reference to ``(params) -> Plan``.
-        params: parameters with defaults.
+        params: parameters with defaults; the host adds those of `StrategyParams`.
+
+    Raises:
+        ValueError: ``params`` has a parameter of `StrategyParams`.
     """
 
     name: str
     summary: str
     plan: str
     params: type[Params] = Params
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", _with_common(self.params))
+
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        """Pickle what it was made of, as `StrategyParams` does."""
+        own = {"name": self.name, "summary": self.summary, "plan": self.plan, "params": _OWN[self.params]}
+        return functools.partial(StrategySpec, **own), ()
+
+
+_OWN: dict[type[Params], type[Params]] = {}
+"""Parameters of a strategy with those that all strategies have -> its own."""
+
+
+def _remade(own: type[Params], values: dict[str, Any]) -> Params:
+    return _with_common(own).model_validate(values)
+
+
+def own_params(params: Params) -> Params:
+    """Return those parameters of a strategy that it declares itself."""
+    return _OWN[type(params)].model_validate(params.model_dump(exclude=set(StrategyParams.model_fields)))
+
+
+@functools.cache
+def _with_common(params: type[Params]) -> type[Params]:
+    """Return parameters of a strategy with those that all strategies have."""
+    if params in _OWN:
+        return params
+    if taken := sorted(params.model_fields.keys() & StrategyParams.model_fields.keys()):
+        raise ValueError(f"{params.__name__} has a parameter {taken[0]!r}, which every strategy gets from fer-bench")
+    bases = StrategyParams, params
+    made = create_model(params.__name__, __base__=bases, __module__=params.__module__, __doc__=params.__doc__)
+    _OWN[made] = params
+    return made

@@ -129,7 +129,7 @@ def _cut(fold: Fold, split: Split, task: Task, fraction: float, cache_dir: Path 
     if rarest < 2:
         raise FerBenchError(
             f"Fold {fold.number} of {task.name!r} has a class with {rarest} training samples, so none can be spared "
-            "for validation; take more samples, or a strategy without validation."
+            "for validation; take more samples, or a strategy without validation and with calibrate=none."
         )
     parts = min(parts, rarest)
     if split.protocol.spec.groups == "ignored" or task.groups is None:
@@ -140,7 +140,7 @@ def _cut(fold: Fold, split: Split, task: Task, fraction: float, cache_dir: Path 
         if parts < 2:
             raise FerBenchError(
                 f"Fold {fold.number} of {task.name!r} trains on one {noun(task.unit)}, so none can be spared for "
-                "validation; take a strategy without validation."
+                "validation; take a strategy without validation and with calibrate=none."
             )
         splitter = stratified_by_group(parts, split.seed)
     for _, chosen in remembering(splitter, cache_dir).split(labels, labels, groups):
@@ -152,7 +152,7 @@ def _cut(fold: Fold, split: Split, task: Task, fraction: float, cache_dir: Path 
             return replace(fold, train=train, valid=valid)
     raise FerBenchError(
         f"Fold {fold.number} of {task.name!r} would train without some class if a validation part were cut from it; "
-        "take more samples, or a strategy without validation."
+        "take more samples, or a strategy without validation and with calibrate=none."
     )
 
 

@@ -123,6 +123,11 @@ class Task:
         """(n,) bool: whether an image shows what the model is to see; False where a face was looked for in vain."""
         return np.concatenate([view.found for view in self.parts])
 
+    @cached_property
+    def sequences(self) -> Array:
+        """(n,) int64, equal for the images of a sequence; -1 where none is known, and where no face was found."""
+        return np.where(self.found, self._keys("sequence"), -1)
+
     def __len__(self) -> int:
         return len(self.labels)
 

@@ -22,6 +22,7 @@ from fer_bench.registry import Component
 from fer_bench.specs import DatasetParams, DatasetSpec
 from fer_bench.tasks.crops import Faces
 from fer_bench.tasks.soft_labels import map_soft_labels
+from fer_bench.tasks.windows import cut, shape_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,7 @@ class View:
         label_set: as `fer_bench.labels.parse_label_set` returns it.
         dropped: native label -> samples left out because the label set has no place for it.
         faces: the faces to which images are cut down; None takes whole images.
+        window: of `WINDOWS`, to which images are cut down after that; empty takes all of them.
     """
 
     dataset: Component[DatasetSpec]
@@ -45,6 +47,7 @@ class View:
     label_set: str
     dropped: dict[str, int]
     faces: Faces | None = None
+    window: str = ""
 
     def __str__(self) -> str:
         return f"{self.dataset} {self.faces}" if self.faces else str(self.dataset)
@@ -94,15 +97,15 @@ class View:
         return whole if len(whole) == len(self.rows) else whole.take(self.rows)
 
     def images(self, positions: Array) -> list[Array]:
-        """Decode the images at ``positions`` of the view, cut down to their faces if the view has them.
+        """Decode the images at ``positions`` of the view, cut down to their faces and a window if the view has them.
 
         Returns:
             Arrays (h, w, 1 or 3) uint8, each in its own size; crops share theirs.
         """
         images = self.prepared.images(self.rows[positions])
-        if (faces := self.faces) is None:
-            return images
-        return [faces.cut(image, position) for image, position in zip(images, positions.tolist(), strict=True)]
+        if (faces := self.faces) is not None:
+            images = [faces.cut(image, position) for image, position in zip(images, positions.tolist(), strict=True)]
+        return [cut(image, self.window) for image in images] if self.window else images
 
     @property
     def found(self) -> Array:
@@ -118,6 +121,11 @@ class View:
     @cached_property
     def shape(self) -> tuple[int, int] | None:
         """Height and width in pixels where all images of the whole data set share them, else None."""
+        whole = self._whole_shape
+        return shape_of(whole) if whole and self.window else whole
+
+    @property
+    def _whole_shape(self) -> tuple[int, int] | None:
         if self.faces is not None:
             return self.faces.crop.size, self.faces.crop.size
         height, width = (numbers(self.prepared.column(name)) for name in ("height", "width"))

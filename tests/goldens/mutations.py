@@ -258,6 +258,15 @@ MUTATIONS: list[Mutation] = [
         ("split(jax.random.fold_in(key, 1))", "split(jax.random.fold_in(key, 2))"),
     ),
     *_of("learning.gradient", "learning.gradient_changed_images", ("/ math.sqrt(shape[0])", "/ shape[0]")),
+    *_of(
+        "learning.prediction",
+        "learning.views_in_sequences",
+        ("return self.inputs.take(rows, 1 - np", "return self.inputs.take(rows, np"),
+        ("np.flatnonzero(fold.valid)", "np.flatnonzero(fold.test)"),
+        (".mean(0, dtype=np.float64)", ".max(0)"),
+        ("np.exp(means - means.max(1, keepdims=True))", "means - means.min(1, keepdims=True)"),
+        ("spread[sequences < 0] = probabilities[sequences < 0]", "pass"),
+    ),
     *_of("learning.rules", "learning.gradient_changed_images", ("min(shape[-2:]) < 2", "min(shape[-2:]) < 5")),
     *_of(
         "learning.training",
@@ -389,6 +398,7 @@ MUTATIONS: list[Mutation] = [
         "tasks.groups",
         ('keys = [self._keys("subject"), self._keys("sequence")]', 'keys = [self._keys("subject")]'),
     ),
+    *_of("tasks.windows", "tasks.cut_windows", ('"top right": (0, 2)', '"top right": (2, 0)')),
     *_of(
         "tasks.view",
         "data.views",

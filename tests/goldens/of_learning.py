@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from fer_bench.learning.engine import Material, run_plan
 from fer_bench.networks import backbone
 from fer_bench.specs import AnswerPhase, ConvexPhase, GradientPhase, Plan, ReadoutPhase, Rule
 from fer_bench.tasks.folds import Fold
+from fer_bench.tasks.windows import WINDOWS
 
 N = 26
 LABELS = np.array([(i * i + i // 4) % 3 for i in range(N)])
@@ -82,13 +84,12 @@ def _material(**more: Any) -> Material:
     return Material(
         labels=LABELS,
         classes=3,
-        features=lambda: Outputs([features[:, None]]),
         inputs=lambda stop, flip: inputs[stop],
         backbone=lambda seed: backbone.build(component, "float32", seed or 0),
         begin=nothing,
         advance=nothing,
         soft_labels=lambda: soft / soft.sum(1, keepdims=True),
-        **{"class_names": NAMES, **more},
+        **{"class_names": NAMES, "features": lambda: Outputs([features[:, None]]), **more},
     )
 
 
@@ -147,6 +148,25 @@ def calibrated(folder: Path) -> dict[str, Any]:
         numbers[f"back, {biased}"] = summary(calibration.unscale(scaled, fitted.temperature, fitted.biases))
     ends = [calibration.fit(p, labels, False) for labels in (p.argmax(1), p.argmin(1))]
     return {**numbers, "ends": rounded([fitted.temperature for fitted in ends]), "images": ends[0].images}
+
+
+@golden(1e-4)
+def views_in_sequences(folder: Path) -> dict[str, Any]:
+    """A head that predicts mirrored images and windows, with one answer for a sequence, calibrated."""
+    phase = ConvexPhase(c=0.5, standardize=True, max_iterations=50, tolerance=1e-4)
+    sequences = np.where(np.arange(N) % 5 == 0, -1, np.arange(N) // 6)
+    both = np.stack([_separable(8), 0.3 * _separable(8) + wave(N, 8)], 1)
+    whole = _material(features=lambda: Outputs([both]), sequences=lambda: sequences)
+
+    def through(window: str) -> Material:
+        return replace(whole, features=lambda: Outputs([both * (1 + 0.1 * list(WINDOWS).index(window))]))
+
+    numbers: dict[str, Any] = {}
+    for views, aggregate, calibrate in (("mirror", "mean", "temperature"), ("crops", "majority", "none")):
+        plan = Plan(phases=(phase,), views=views, aggregate=aggregate, calibrate=calibrate)
+        (call,) = run_plan(plan, replace(whole, through=through), _folds()[:1], [5])
+        numbers[views] = rounded(call(Checkpoint(None)).probabilities)
+    return numbers
 
 
 def _gradient(name: str) -> dict[str, Any]:

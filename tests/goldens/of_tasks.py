@@ -17,6 +17,7 @@ from fer_bench.tasks.folds import Split, cut_validation, leave_out_of_training
 from fer_bench.tasks.fractions import shrink_training
 from fer_bench.tasks.groups import merge
 from fer_bench.tasks.task import Task
+from fer_bench.tasks.windows import WINDOWS, cut, shape_of
 
 LABELS = [(i * i + i // 4) % 3 for i in range(48)]
 SUBJECTS = ["" if i % 12 == 5 else f"p{i // 3 % 7}" for i in range(48)]
@@ -111,6 +112,14 @@ def groups(folder: Path) -> dict[str, Any]:
         **{name: task.groups.tolist() for name, task in tasks.items() if task.groups is not None},
         **{f"{name}, names": found for name, found in names.items()},
     }
+
+
+@golden()
+def cut_windows(folder: Path) -> dict[str, Any]:
+    """Windows of an image, and which images are of a sequence."""
+    image = np.arange(9 * 16).reshape(9, 16, 1)
+    corners = {window: cut(image, window)[[0, -1], [0, -1], 0].tolist() for window in WINDOWS}
+    return {**corners, "shape": list(shape_of((9, 16))), "sequences": _own().sequences.tolist()}
 
 
 @golden(1e-6)

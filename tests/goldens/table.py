@@ -40,6 +40,7 @@ HELD: dict[str, tuple[str, ...]] = {
     "learning.convex": ("learning.convex_heads", "learning.phases_in_order"),
     "learning.engine": ("learning.phases_in_order", "learning.readout", "learning.answered", *GRADIENT),
     "learning.gradient": GRADIENT,
+    "learning.prediction": ("learning.views_in_sequences",),
     "learning.rules": ("learning.gradient_changed_images",),
     "learning.training": GRADIENT,
     "networks.answers": ("networks.finished_classifier",),
@@ -64,6 +65,7 @@ HELD: dict[str, tuple[str, ...]] = {
     "tasks.splitters": ("tasks.folds", "tasks.grouped_folds"),
     "tasks.task": ("tasks.tasks", "tasks.groups"),
     "tasks.view": ("data.views",),
+    "tasks.windows": ("tasks.cut_windows",),
 }
 
 MOVES_NOTHING = {

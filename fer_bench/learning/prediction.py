@@ -1,0 +1,112 @@
+"""From what a trained model says of single views of images to the answer that is scored.
+
+Every strategy predicts in this way, and so does a kept model: the mean over the views of an image, then one answer for
+the images of a sequence, then calibration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fer_bench.arrays import Array
+from fer_bench.keeping.outputs import Inputs
+from fer_bench.learning.calibration import Scaling, fit, scale
+from fer_bench.specs import Plan
+from fer_bench.tasks.folds import Fold
+
+FLOOR = 2.0**-23
+"""Probabilities below it count as it in logarithms, as in the scores of a board: one image of a sequence does not rule
+out a class."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mirrored:
+    """The mirror images of some inputs.
+
+    Attributes:
+        inputs: that have both variants.
+    """
+
+    inputs: Inputs
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def take(self, rows: Array, variant: int | Array = 0) -> Array:
+        """Return the inputs of some samples with the image mirrored left to right, or as it is for ``variant`` 1."""
+        return self.inputs.take(rows, 1 - np.asarray(variant))
+
+
+def answer(
+    plan: Plan,
+    views: Sequence[Inputs],
+    predict: Callable[[Inputs, Array], Array],
+    fold: Fold,
+    labels: Array,
+    sequences: Array,
+) -> tuple[Array, Scaling | None]:
+    """Return the probabilities of the test part of a fold, and how they were calibrated on its validation part.
+
+    Args:
+        plan: says how.
+        views: of the images of all n samples; one is the image.
+        predict: returns the probabilities of some samples from one view, (k, c) float32.
+        fold: its parts.
+        labels: (n,) int.
+        sequences: (n,) int, equal within a sequence, -1 for an image of none.
+
+    Returns:
+        (n_test, c), rows sum to 1: float32, or float64 where they are calibrated, which leaves room for the way back.
+    """
+
+    def said(rows: Array) -> Array:
+        return aggregate(mean_of([predict(view, rows) for view in views]), sequences[rows], plan.aggregate)
+
+    tested = said(np.flatnonzero(fold.test))
+    if plan.calibrate == "none":
+        return tested, None
+    valid = np.flatnonzero(fold.valid)
+    scaling = fit(said(valid), labels[valid], plan.calibrate == "bias")
+    return scale(tested, scaling.temperature, scaling.biases), scaling
+
+
+def mean_of(views: Sequence[Array]) -> Array:
+    """Return the mean of the probabilities of several views, each (k, c) float32."""
+    if len(views) == 1:
+        return views[0]
+    return np.stack(views).mean(0, dtype=np.float64).astype(np.float32)
+
+
+def aggregate(probabilities: Array, sequences: Array, how: str) -> Array:
+    """Return probabilities that are equal for all images of a sequence.
+
+    Args:
+        probabilities: (k, c) float32.
+        sequences: (k,) int, equal within a sequence, -1 for an image of none, which keeps its own.
+        how: ``mean`` of the log-probabilities, scaled to sum to 1; ``majority``, the share of images whose most
+            probable class it is; ``none`` leaves all as they are.
+
+    Returns:
+        (k, c) float32.
+    """
+    if how == "none":
+        return probabilities
+    alone = np.arange(len(sequences)) + sequences.max(initial=-1) + 1
+    _, group = np.unique(np.where(sequences < 0, alone, sequences), return_inverse=True)
+    sizes = np.bincount(group)[:, None]
+    if how == "majority":
+        each = np.eye(probabilities.shape[1])[probabilities.argmax(1)]
+    else:
+        each = np.log(np.maximum(probabilities.astype(np.float64), FLOOR))
+    sums = np.zeros((len(sizes), probabilities.shape[1]))
+    np.add.at(sums, group, each)
+    means = sums / sizes
+    if how == "mean":
+        means = np.exp(means - means.max(1, keepdims=True))
+        means /= means.sum(1, keepdims=True)
+    spread = means[group].astype(np.float32)
+    spread[sequences < 0] = probabilities[sequences < 0]
+    return spread
