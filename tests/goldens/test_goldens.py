@@ -13,7 +13,8 @@ from typing import Any
 import jax
 import pytest
 from goldens import record
-from goldens.mutations import MUTATIONS, Mutation, mutated
+from goldens.mutating import Mutation, mutated
+from goldens.mutations import MUTATIONS
 from goldens.table import HELD, MOVES_NOTHING, goldens, modules
 from packaging.requirements import Requirement
 
