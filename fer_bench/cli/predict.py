@@ -37,6 +37,20 @@ def predict(
         Literal["align", "box", "none"] | None,
         typer.Option(help="Cut faces out, or take whole pictures.", show_default="as in training"),
     ] = None,
+    views: Annotated[
+        Literal["image", "mirror", "crops"] | None,
+        typer.Option(
+            help="Predict each face as it is, also its mirror image, or its middle and corners, and take the mean.",
+            show_default="as the method was tested",
+        ),
+    ] = None,
+    aggregate: Annotated[
+        Literal["none", "mean", "majority"],
+        typer.Option(
+            help="One answer for the pictures of a sequence, those of one folder or of one name in the column "
+            "'sequence' of a CSV: by mean log-probability, or the shares of their answers."
+        ),
+    ] = "none",
     form: Annotated[
         Literal["table", "csv", "json"], typer.Option("--format", help="json is one line a face.")
     ] = "table",
@@ -44,7 +58,7 @@ def predict(
     """Print the expression of each face, with the probability of each class. Exit code 2 if a picture cannot be read.
 
     Faces of several people in a picture are numbered from left to right; boxes are in pixels. CSV and JSON come while
-    the model works, so that memory does not grow with the number of pictures.
+    the model works, so that memory does not grow with the number of pictures, but for sequences with one answer.
     """
     with imports():
         from fer_bench.errors import FerBenchError, bullet_list
@@ -59,6 +73,12 @@ def predict(
     if faces is not None and loaded.crop is not None and loaded.crop.method == faces:
         crop = loaded.crop
     console.warn(f"fer-bench: {loaded.record.describe()}")
+    usual = loaded.asked
+    if loaded.record.calibration and (views or usual.views, aggregate) != (usual.views, usual.aggregate):
+        console.warn(
+            f"fer-bench: the model was calibrated with --views {usual.views} and --aggregate {usual.aggregate}; with "
+            "others its probabilities may be too high or too low."
+        )
     failed: list[str] = []
 
     def sound(predictions: Iterable[Prediction]) -> Iterator[Prediction]:
@@ -70,7 +90,7 @@ def predict(
 
     with TerminalReporter(quiet=len(named) <= reading.BATCH) as reporter:
         reporter.step(f"pictures through {model.name}", len(named))
-        answers = sound(reading.predict(loaded, named, crop, reporter.advance))
+        answers = sound(reading.predict(loaded, named, crop, reporter.advance, views, aggregate))
         rows = list(answers) if form == "table" else []
         for text in (_csv if form == "csv" else _json)(answers, loaded.classes) if form != "table" else ():
             console.write(text)

@@ -66,6 +66,11 @@ def export(file: Path, form: Literal["onnx", "safetensors"], output: Path) -> Ex
             f"Backbone {model.backbone.name!r} computes outside of JAX, and its arrays are not fer-bench's: only its "
             f"own library can export it. What was trained, the head or estimator, stands in {str(file)!r}."
         )
+    if form == "onnx" and (views := model.asked.views) != "image":
+        raise FerBenchError(
+            f"The model answers with the mean of several views (views={views}), and a graph answers for the image as it "
+            "is. Train it with views=image, or export its arrays with '--to safetensors'."
+        )
     content: dict[str, bytes]
     apart = None
     if form == "onnx":

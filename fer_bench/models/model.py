@@ -9,11 +9,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from pydantic import ValidationError
 
 from fer_bench.arrays import Array
+from fer_bench.brackets import describe_fault
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.faces.parameters import Crop, Detection
-from fer_bench.learning import calibration
+from fer_bench.learning import calibration, prediction
 from fer_bench.learning.gradient import LOW_RANK, changed
 from fer_bench.learning.plans import make_plan
 from fer_bench.learning.rules import HEAD, matrix_shape
@@ -27,7 +29,9 @@ from fer_bench.networks.parameters import divide, run
 from fer_bench.registry import Component, Registry
 from fer_bench.results import canonical
 from fer_bench.results.records import BackboneRecord
-from fer_bench.specs import BackboneSpec, ReadoutPhase, resolve
+from fer_bench.specs import BackboneSpec, ReadoutPhase, StrategyParams, resolve
+from fer_bench.specs.strategies import Aggregate, Views
+from fer_bench.tasks import windows
 
 
 def load_model(path: str | Path) -> TrainedModel:
@@ -110,12 +114,51 @@ class TrainedModel:
             raise FerBenchError(f"The model does not say how faces were cut out: {faces!r}.") from None
         return Crop(method=faces["method"], size=size, margin=margin, detection=detection)
 
-    def predict(self, images: Sequence[Array]) -> Array:
+    @property
+    def asked(self) -> StrategyParams:
+        """What the cells of the model's method predict, by which its calibration was fitted."""
+        params = self.record.experiment.strategy.params
+        try:
+            return StrategyParams(**{name: params[name] for name in StrategyParams.model_fields if name in params})
+        except ValidationError as error:
+            faults = bullet_list([describe_fault(fault) for fault in error.errors()])
+            raise FerBenchError(f"The model does not say how it predicts:\n{faults}") from None
+
+    def predict(
+        self,
+        images: Sequence[Array],
+        views: Views | None = None,
+        aggregate: Aggregate = "none",
+        sequences: Sequence[str] = (),
+    ) -> Array:
         """Return the probability of each class, (n, c) float32; rows sum to 1.
 
         Args:
             images: n of them, each (h, w, 1 or 3) uint8, prepared as the training images were: the face cut out as
                 `crop` says. Sizes may differ.
+            views: as in `StrategyParams`; None takes those of the method's cells.
+            aggregate: likewise, but ``none`` if it is not given.
+            sequences: n names, equal for the images of a sequence, empty for an image of none; needed to aggregate.
+
+        Raises:
+            ValueError: an image has another type or shape, or there are not as many sequences as images.
+        """
+        if aggregate != "none" and len(sequences) != len(images):
+            raise ValueError(f"aggregate={aggregate} of {len(images)} images got the sequences of {len(sequences)}")
+        return self.answer(self.look(images, views), aggregate, sequences)
+
+    def answer(self, said: Array, aggregate: Aggregate, sequences: Sequence[str]) -> Array:
+        """Return the calibrated answers to what `look` gave; arguments as of `predict`."""
+        if aggregate != "none":
+            names, codes = np.unique(np.array([*sequences, ""]), return_inverse=True)
+            codes = np.where(names[codes] == "", -1, codes)[:-1]
+            said = prediction.aggregate(said, codes, aggregate)
+        if (known := self.record.calibration) is None:
+            return said
+        return calibration.scale(said, known.temperature, known.biases).astype(np.float32)
+
+    def look(self, images: Sequence[Array], views: Views | None = None) -> Array:
+        """Return the mean probabilities of views of images, (n, c) float32, not calibrated; arguments as of `predict`.
 
         Raises:
             ValueError: an image has another type or shape.
@@ -123,18 +166,28 @@ class TrainedModel:
         for number, image in enumerate(images):
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
                 raise ValueError(f"image {number} is {image.dtype} {image.shape}; expected uint8 (h, w, 1 or 3)")
+        shape = self.record.shape
+        match views or self.asked.views:
+            case "image":
+                return self._look(images, shape)
+            case "mirror":
+                return prediction.mean_of([self._look(images, shape, mirror=mirror) for mirror in (False, True)])
+            case "crops":
+                each = [[windows.cut(image, window) for image in images] for window in windows.WINDOWS]
+                return prediction.mean_of([self._look(cut, shape and windows.shape_of(shape)) for cut in each])
+
+    def _look(self, images: Sequence[Array], shape: tuple[int, int] | None, *, mirror: bool = False) -> Array:
+        """Return the probabilities of images, mirrored or not; ``shape`` is that of training, if all had one."""
         probabilities = np.empty((len(images), len(self.classes)), np.float32)
         shapes = np.array([image.shape[:2] for image in images]).reshape(-1, 2)
         size = self.backbone.input_size
-        usual = (shapes == (self.record.shape or (0, 0))).all(1) & (shapes.max(1, initial=0) <= 2 * size)
+        usual = (shapes == (shape or (0, 0))).all(1) & (shapes.max(1, initial=0) <= 2 * size)
         # As in training: images of one shape are resized on the device, others on the host.
         for side, rows in ((None, np.flatnonzero(usual)), (size, np.flatnonzero(~usual))):
             for start in range(0, len(rows), BATCH):
                 taken = rows[start : start + BATCH]
-                probabilities[taken] = self._predict([images[row] for row in taken], side)
-        if (known := self.record.calibration) is None:
-            return probabilities
-        return calibration.scale(probabilities, known.temperature, known.biases).astype(np.float32)
+                probabilities[taken] = self._predict([images[row] for row in taken], side, mirror=mirror)
+        return probabilities
 
     @cached_property
     def _forward(self) -> Forward | Extraction:
@@ -153,14 +206,16 @@ class TrainedModel:
 
         return jax.jit(logits)
 
-    def _predict(self, images: list[Array], side: int | None) -> Array:
+    def _predict(self, images: list[Array], side: int | None, *, mirror: bool) -> Array:
         """Return the probabilities of up to `BATCH` images."""
         n, channels = len(images), self.record.channels
         images = [_in_channels(image, channels) for image in images]
         if self.backbone.extractor is not None:
+            images = [np.ascontiguousarray(image[:, ::-1]) for image in images] if mirror else images
             batch: Any = [transforms.to_colour(image) for image in images]
         else:
             batch = transforms.to_batch(images, side, channels)
+            batch = batch[:, :, ::-1] if mirror else batch
             batch = np.concatenate([batch, np.repeat(batch[-1:], BATCH - n, axis=0)])
         x: Array = batch
         if self.start:

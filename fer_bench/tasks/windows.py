@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from fer_bench.arrays import Array
 
 WINDOWS: Mapping[str, tuple[int, int]] = {
@@ -33,4 +35,4 @@ def cut(image: Array, window: str) -> Array:
     down, right = WINDOWS[window]
     height, width = shape_of((image.shape[0], image.shape[1]))
     top, left = (image.shape[0] - height) * down // 2, (image.shape[1] - width) * right // 2
-    return image[top : top + height, left : left + width]
+    return np.ascontiguousarray(image[top : top + height, left : left + width])
