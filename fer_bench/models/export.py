@@ -68,8 +68,8 @@ def export(file: Path, form: Literal["onnx", "safetensors"], output: Path) -> Ex
         )
     if form == "onnx" and (views := model.asked.views) != "image":
         raise FerBenchError(
-            f"The model answers with the mean of several views (views={views}), and a graph answers for the image as it "
-            "is. Train it with views=image, or export its arrays with '--to safetensors'."
+            f"The model answers with the mean of several views (views={views}), and a graph answers for the image as "
+            "it is. Train it with views=image, or export its arrays with '--to safetensors'."
         )
     content: dict[str, bytes]
     apart = None
@@ -172,6 +172,7 @@ def _config(model: TrainedModel) -> bytes:
         "features": backbone.feature_size,
         "answer": "softmax of head" if model.table else "estimator of readout",
         "estimator": None if model.estimator is None else record.experiment.strategy.text,
+        "views": model.asked.views,
         "calibration": None
         if calibration is None
         else {"temperature": calibration.temperature, "biases": list(calibration.biases)},
