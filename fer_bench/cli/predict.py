@@ -14,6 +14,7 @@ from fer_bench.cli.command import imports
 from fer_bench.cli.output import print_tables
 
 if TYPE_CHECKING:
+    from fer_bench.models.model import TrainedModel
     from fer_bench.models.pictures import Prediction
 
 EXAMPLES = """\b
@@ -22,6 +23,21 @@ Examples:
   fer-bench predict model.safetensors holiday/ --faces align --format csv > faces.csv
   find . -name '*.jpg' | fer-bench predict model.safetensors - --format json
 """
+
+Views = Annotated[
+    Literal["image", "mirror", "crops"] | None,
+    typer.Option(
+        help="Predict each face as it is, also its mirror image, or its middle and corners, and take the mean.",
+        show_default="as the method was tested",
+    ),
+]
+Aggregate = Annotated[
+    Literal["none", "mean", "majority"],
+    typer.Option(
+        help="One answer for the pictures of a sequence, those of one folder or of one name in the column "
+        "'sequence' of a CSV: by mean log-probability, or the shares of their answers."
+    ),
+]
 
 
 def predict(
@@ -37,20 +53,8 @@ def predict(
         Literal["align", "box", "none"] | None,
         typer.Option(help="Cut faces out, or take whole pictures.", show_default="as in training"),
     ] = None,
-    views: Annotated[
-        Literal["image", "mirror", "crops"] | None,
-        typer.Option(
-            help="Predict each face as it is, also its mirror image, or its middle and corners, and take the mean.",
-            show_default="as the method was tested",
-        ),
-    ] = None,
-    aggregate: Annotated[
-        Literal["none", "mean", "majority"],
-        typer.Option(
-            help="One answer for the pictures of a sequence, those of one folder or of one name in the column "
-            "'sequence' of a CSV: by mean log-probability, or the shares of their answers."
-        ),
-    ] = "none",
+    views: Views = None,
+    aggregate: Aggregate = "none",
     form: Annotated[
         Literal["table", "csv", "json"], typer.Option("--format", help="json is one line a face.")
     ] = "table",
@@ -73,12 +77,7 @@ def predict(
     if faces is not None and loaded.crop is not None and loaded.crop.method == faces:
         crop = loaded.crop
     console.warn(f"fer-bench: {loaded.record.describe()}")
-    usual = loaded.asked
-    if loaded.record.calibration and (views or usual.views, aggregate) != (usual.views, usual.aggregate):
-        console.warn(
-            f"fer-bench: the model was calibrated with --views {usual.views} and --aggregate {usual.aggregate}; with "
-            "others its probabilities may be too high or too low."
-        )
+    _warn_of_calibration(loaded, views, aggregate)
     failed: list[str] = []
 
     def sound(predictions: Iterable[Prediction]) -> Iterator[Prediction]:
@@ -98,6 +97,16 @@ def predict(
         _print_table(rows, loaded.classes)
     if failed:
         raise FerBenchError(f"{len(failed)} of {len(named)} pictures gave no answer:\n{bullet_list(failed, 10)}")
+
+
+def _warn_of_calibration(model: TrainedModel, views: str | None, aggregate: str) -> None:
+    """Say so if a model is calibrated for other views or aggregates than it is to predict."""
+    usual = model.asked
+    if model.record.calibration and (views or usual.views, aggregate) != (usual.views, usual.aggregate):
+        console.warn(
+            f"fer-bench: the model was calibrated with --views {usual.views} and --aggregate {usual.aggregate}; with "
+            "others its probabilities may be too high or too low."
+        )
 
 
 def _print_table(predictions: list[Prediction], classes: tuple[str, ...]) -> None:

@@ -142,14 +142,21 @@ def expand(
             used = {job.cell.dealt_by for block in made for job in block.jobs}
             notes += notes_on_splits(task, config.split_seeds, used)
             for block in made:
-                folds = [job.fold for job in block.jobs]
-                notes += notes_on_prediction(block.plan, str(block.strategy), task, folds)
                 new = tuple(job for job in block.jobs if job.cell.id not in seen)
                 seen.update(job.cell.id for job in new)
                 if new:
                     blocks.append(replace(block, jobs=new))
     _check_training_parts(blocks)
-    return Grid(tuple(blocks), tuple(dict.fromkeys(notes)))
+    return Grid(tuple(blocks), tuple(dict.fromkeys([*notes, *_notes_on_prediction(blocks)])))
+
+
+def _notes_on_prediction(blocks: Sequence[Block]) -> list[str]:
+    """Return what a user should know of how strategies calibrate and aggregate."""
+    several = [
+        notes_on_prediction(block.plan, str(block.strategy), block.task, [job.fold for job in block.jobs])
+        for block in blocks
+    ]
+    return [note for notes in several for note in notes]
 
 
 def _check_training_parts(blocks: Sequence[Block]) -> None:
