@@ -10,6 +10,7 @@ import typer
 from fer_bench import console, paths
 from fer_bench.cli.command import App
 from fer_bench.cli.output import print_json
+from fer_bench.errors import FerBenchError
 
 if TYPE_CHECKING:
     from fer_bench.specs import WeightsSpec
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
 LIST_EXAMPLES = """\b
 Examples:
   fer-bench weights list
+  fer-bench weights list --licence commercial
   fer-bench weights list --json
 """
 FETCH_EXAMPLES = """\b
 Examples:
   fer-bench weights fetch xception
+  fer-bench weights fetch clip-b16
 """
 CONVERT_EXAMPLES = """\b
 Examples:
@@ -40,33 +43,52 @@ Name = Annotated[str, typer.Option("--weights", metavar="NAME", help="which weig
 
 
 @app.command("list", epilog=LIST_EXAMPLES)
-def list_weights(as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
-    """List the weights of all backbones."""
+def list_weights(
+    licence: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="only weights under it, as in MIT; 'commercial': those that allow such use"),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """List the weights of all backbones, with the licence of the weights and what they were trained on.
+
+    A licence of weights says nothing about the images that they were trained on, which may have stricter terms.
+    """
+    from fer_bench.keeping.licences import chosen
     from fer_bench.registry import Registry
     from fer_bench.specs import BackboneSpec
 
-    rows = [
-        {
-            "backbone": name,
-            "weights": weights.name,
-            "package": plugin.distribution,
-            "licence": weights.licence,
-            "source": weights.source,
-            "url": weights.url,
-            "sha256": weights.sha256,
-        }
+    listed = [
+        (name, plugin.distribution, weights)
         for name, plugin, spec in Registry.load().specs("backbone")
         if isinstance(spec, BackboneSpec)
         for weights in spec.weights
+    ]
+    names = chosen(licence, {weights.licence for _, _, weights in listed})
+    rows = [
+        {
+            "backbone": backbone,
+            "weights": weights.name,
+            "package": package,
+            "licence": weights.licence,
+            "source": weights.source,
+            "data": weights.data,
+            "url": weights.url,
+            "sha256": weights.sha256,
+        }
+        for backbone, package, weights in listed
+        if weights.licence in names
     ]
     if as_json:
         print_json(rows)
         return
     if not rows:
-        console.echo("No installed backbone has pre-trained weights. See 'fer-bench plugins list'.")
+        console.echo("No installed backbone has such weights. See 'fer-bench plugins list'.")
     for row in rows:
         console.echo(f"{row['backbone']}[weights={row['weights']}]  {row['licence']}  {row['package']}")
         console.echo(f"  {row['source']}")
+        if row["data"]:
+            console.echo(f"  trained on {row['data']}")
 
 
 @app.command(epilog=FETCH_EXAMPLES)
@@ -86,7 +108,15 @@ def fetch(
     """Download the published file of some weights, check its sha256, and print its path."""
     from fer_bench.keeping.weights import fetch
 
-    console.echo(str(fetch(_find(backbone, weights), cache_dir / "weights")))
+    spec = _find(backbone, weights)
+    if not spec.url:
+        raise FerBenchError(
+            f"The weights {spec.name!r} of backbone {backbone!r} cannot be fetched: its plugin gets them when the "
+            "backbone is built."
+        )
+    console.echo(str(fetch(backbone, spec, cache_dir)))
+    if not spec.sha256:
+        console.warn("No sha256 of this file is published, so that its content was not checked.")
 
 
 @app.command(epilog=CONVERT_EXAMPLES)
@@ -97,9 +127,11 @@ def convert(
     weights: Name = "",
 ) -> None:
     """Convert a published file to the tensors of a backbone, as safetensors, and compare them with the pinned ones."""
-    from fer_bench.keeping.weights import convert
+    from fer_bench.keeping.weights import convert, ensure_packaged
 
-    written = convert(_find(backbone, weights), source, output)
+    spec = _find(backbone, weights)
+    ensure_packaged(backbone, spec)
+    written = convert(spec, source, output)
     console.echo(f"Wrote {written.tensors} tensors, {written.size_bytes:,} bytes, to {written.path}")
     console.echo(f"sha256 {written.sha256}")
     if written.differences:
@@ -117,9 +149,10 @@ def verify(
     file: Annotated[Path | None, typer.Option(help="check this safetensors file instead of the packaged one")] = None,
 ) -> None:
     """Check every tensor against the digests that the plugin pins."""
-    from fer_bench.keeping.weights import verify
+    from fer_bench.keeping.weights import ensure_packaged, verify
 
     spec = _find(backbone, weights)
+    ensure_packaged(backbone, spec)
     console.echo(f"All {verify(spec, file)} tensors of {str(file or spec.file)!r} have the pinned digests.")
 
 

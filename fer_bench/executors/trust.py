@@ -54,6 +54,6 @@ def _reaches(kind: Kind, text: str, registry: Registry) -> list[str]:
     ]
     if isinstance(spec, BackboneSpec):
         name = str(values.get("weights", spec.params.model_fields["weights"].default))
-        if any(weights.name == name and not weights.file for weights in spec.weights):
+        if any(weights.name == name and not (weights.file or weights.url) for weights in spec.weights):
             lines.append(f"weights {name!r} of {kind} {spec.name!r}: its plugin gets them itself, maybe by a download")
     return lines

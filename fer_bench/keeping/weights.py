@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
-from fer_bench import atomic
+from fer_bench import atomic, paths
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
 from fer_bench.specs import BackboneSpec, WeightsSpec, resolve
 
@@ -46,7 +46,7 @@ def find_weights(backbone: BackboneSpec, name: str = "") -> WeightsSpec:
     """Return the weights called ``name`` of ``backbone``, or its default weights.
 
     Raises:
-        FerBenchError: it has no weights, none of that name, or gets them by itself, so that there is no file.
+        FerBenchError: it has no weights, or none of that name.
     """
     if not backbone.weights:
         raise FerBenchError(f"Backbone {backbone.name!r} has no pre-trained weights.")
@@ -54,12 +54,18 @@ def find_weights(backbone: BackboneSpec, name: str = "") -> WeightsSpec:
     name = name or backbone.weights[0].name
     if name not in by_name:
         raise FerBenchError(f"Backbone {backbone.name!r} has no weights {name!r}. {did_you_mean(name, list(by_name))}")
-    if not by_name[name].file:
-        raise FerBenchError(
-            f"The plugin of backbone {backbone.name!r} gets the weights {name!r} by itself when the backbone is built; "
-            "no file of them is in the package."
-        )
     return by_name[name]
+
+
+def ensure_packaged(backbone: str, spec: WeightsSpec) -> None:
+    """Refuse weights of which no file is in the plugin's package.
+
+    Raises:
+        FerBenchError: says where they come from.
+    """
+    if not spec.file:
+        where = "'fer-bench weights fetch' gets them" if spec.url else "its plugin gets them when the backbone is built"
+        raise FerBenchError(f"No file of the weights {spec.name!r} of backbone {backbone!r} is in a package: {where}.")
 
 
 @contextmanager
@@ -179,8 +185,13 @@ def _ensure_pinned(spec: WeightsSpec, path: Path, size: int, mtime_ns: int) -> N
     verify(spec, path)
 
 
-def fetch(spec: WeightsSpec, cache_dir: Path) -> Path:
-    """Download the published file into ``cache_dir``, or find it there; its sha256 is checked either way.
+def fetch(backbone: str, spec: WeightsSpec, cache_dir: Path) -> Path:
+    """Download the published file into ``cache_dir``, or find it there; a published sha256 is checked either way.
+
+    Args:
+        backbone: its name.
+        spec: one of its weights.
+        cache_dir: the file lies below it where `fetched_path` says.
 
     Raises:
         FerBenchError: no connection, or another file than expected; it says how to go on by hand.
@@ -188,19 +199,53 @@ def fetch(spec: WeightsSpec, cache_dir: Path) -> Path:
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
+    path = fetched_path(backbone, spec, cache_dir)
+    known = f"sha256:{spec.sha256}" if spec.sha256 else None
     try:
-        file = pooch.retrieve(
-            spec.url,
-            known_hash=f"sha256:{spec.sha256}",
-            fname=PurePosixPath(urlparse(spec.url).path).name,
-            path=cache_dir,
-        )
+        pooch.retrieve(spec.url, known_hash=known, fname=path.name, path=path.parent)
     except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
+        expected = f"Expected a file with sha256 {spec.sha256}. " if spec.sha256 else ""
+        use = (
+            "run 'fer-bench weights convert BACKBONE FILE --output OUT.safetensors'"
+            if spec.convert
+            else f"put it at {str(path)!r} or give it as {backbone}[file=FILE]"
+        )
         raise FerBenchError(
-            f"Cannot fetch {spec.url!r}: {error}\nExpected a file with sha256 {spec.sha256}. Download it by hand, "
-            "then run 'fer-bench weights convert BACKBONE FILE --output OUT.safetensors'."
+            f"Cannot fetch {spec.url!r}: {error}\n{expected}Download it by hand, then {use}."
         ) from error
-    return Path(file)
+    return path
+
+
+def fetched_path(backbone: str, spec: WeightsSpec, cache_dir: Path) -> Path:
+    """Return where `fetch` keeps the published file of some weights."""
+    return cache_dir / "weights" / f"{backbone}-{spec.name}-{PurePosixPath(urlparse(spec.url).path).name}"
+
+
+def fetched_file(backbone: str, spec: WeightsSpec) -> Path:
+    """Return the published file of some weights as `fetch` got it.
+
+    Raises:
+        FerBenchError: it is not there, or has another sha256 than published; it says all ways to get it.
+    """
+    path = fetched_path(backbone, spec, paths.cache_dir())
+    if not path.is_file():
+        raise FerBenchError(
+            f"The weights {spec.name!r} of {backbone} are not on this machine: there is no {str(path)!r}. Run "
+            f"'fer-bench weights fetch {backbone} --weights {spec.name}', or download {spec.url} and give it as "
+            f"{backbone}[file=FILE]; weights=random starts afresh."
+        )
+    state = path.stat()
+    if spec.sha256 and (digest := _sha256_of(path, state.st_size, state.st_mtime_ns)) != spec.sha256:
+        raise FerBenchError(
+            f"{str(path)!r} has the sha256 {digest}; expected {spec.sha256}. Remove it, and run "
+            f"'fer-bench weights fetch {backbone} --weights {spec.name}'."
+        )
+    return path
+
+
+@functools.lru_cache
+def _sha256_of(path: Path, size: int, mtime_ns: int) -> str:
+    return file_sha256(path)
 
 
 def convert(spec: WeightsSpec, source: Path, output: Path) -> ConvertedWeights:

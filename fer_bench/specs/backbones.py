@@ -56,15 +56,17 @@ class WeightsSpec:
 
     Attributes:
         name: as in ``backbone[weights=name]``.
-        file: ``"package:path"`` of a safetensors file inside the plugin's wheel; empty where ``build`` gets the weights
-            by itself, and then ``digests``, ``convert``, ``url`` and ``sha256`` are empty too.
+        file: ``"package:path"`` of a safetensors file inside the plugin's wheel. Empty where ``build`` reads what
+            ``fer-bench weights fetch`` got (`fer_bench.keeping.published.fetched_file`), and then ``digests`` and
+            ``convert`` are empty too; or where ``build`` gets the weights by itself, and then ``url`` is empty too.
         digests: ``"package:path"`` of a JSON file that pins ``{tensor: sha256 of its little-endian bytes}``.
         convert: reference to ``(path: Path) -> dict[str, numpy.ndarray]``, from a published file to the plugin's
             tensors; raises FerBenchError that lists every mismatch at once.
         url: the published file.
-        sha256: of the published file.
-        source: who trained it, on what.
-        licence: of the weights.
+        sha256: of the published file; empty where it is not published.
+        source: who trained it.
+        licence: of the weights; its SPDX identifier where it has one.
+        data: what the weights were trained on, and on which terms that may be used.
     """
 
     name: str
@@ -75,6 +77,7 @@ class WeightsSpec:
     sha256: str
     source: str
     licence: str
+    data: str = ""
 
 
 class Extractor(Protocol):

@@ -103,6 +103,7 @@ MOVES_NOTHING = {
     "executors.worker": "makes the grid of its message, and compares its hash",
     "keeping.checkpoints": "gives back the bits that it was given, or nothing (test_checkpoints.py)",
     "keeping.programs": "keeps what XLA compiled",
+    "keeping.licences": "chooses names of licences",
     "keeping.published": "renames numbers of files, whose digest is part of a cell's identity (test_published.py)",
     "keeping.torch_files": "hands on the numbers of a file, or refuses it (test_published.py)",
     "keeping.space": "makes room",

@@ -97,10 +97,10 @@ def test_a_damaged_file_is_one_message(tmp_path):
 def test_fetch_downloads_once_and_checks_the_hash(server, tmp_path):
     url, digest = server
     spec = replace(IMAGENET, url=url, sha256=digest)
-    path = weights.fetch(spec, tmp_path / "cache")
+    path = weights.fetch("xception", spec, tmp_path / "cache")
     assert path.read_bytes() == b"published"
     offline = replace(spec, url="http://127.0.0.1:9/weights.h5")
-    assert weights.fetch(offline, tmp_path / "cache") == path
+    assert weights.fetch("xception", offline, tmp_path / "cache") == path
 
 
 @pytest.mark.parametrize("fault", ["hash", "path", "port"])
@@ -109,7 +109,7 @@ def test_fetch_failures_say_how_to_go_on_by_hand(fault, server, tmp_path):
     wrong = {"hash": (url, "0" * 64), "path": (f"{url}x", digest), "port": ("http://127.0.0.1:9/weights.h5", digest)}
     spec = replace(IMAGENET, url=wrong[fault][0], sha256=wrong[fault][1])
     with pytest.raises(FerBenchError) as caught:
-        weights.fetch(spec, tmp_path / "cache")
+        weights.fetch("xception", spec, tmp_path / "cache")
     assert spec.url in str(caught.value)
     assert "fer-bench weights convert" in str(caught.value)
     assert not (tmp_path / "cache" / "weights.h5").exists()
