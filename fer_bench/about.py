@@ -8,7 +8,10 @@ PROJECT = "fer_bench"
 OWN_PACKAGES = frozenset(
     {
         "fer-bench",
-        *(f"fer-bench-{name}" for name in ("datasets", "keras", "predictors", "strategies", "torch", "xception")),
+        *(
+            f"fer-bench-{name}"
+            for name in ("datasets", "keras", "predictors", "strategies", "torch", "vit", "xception")
+        ),
     }
 )
 """Distributions that fer-bench's authors publish: what others bring under one of their names does not displace it."""

@@ -24,7 +24,7 @@ import numpy as np
 
 BATCH = 32
 SIDE = 224
-ROWS = ("timm[name=vit_base_patch16_224.augreg_in21k,weights=random]",)
+ROWS = ("vit-b16[weights=random]", "timm[name=vit_base_patch16_224.augreg_in21k,weights=random]")
 PRECISIONS = ("float32", "bfloat16")
 PEERS = {"PyTorch (timm)": "timm", "transformers": "transformers"}
 """Program -> the package that it needs."""
