@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import warnings
@@ -54,10 +55,19 @@ class Component(Generic[SpecT]):
         return f"{self.spec.name}[{changed}]" if changed else self.spec.name
 
     def changed(self) -> dict[str, Any]:
-        """Return the parameters that differ from their defaults, by name, sorted."""
-        values = self._values()
-        defaults = type(self.params)().model_dump(mode="json")
-        return {name: values[name] for name in sorted(values) if values[name] != defaults[name]}
+        """Return the parameters that differ from their defaults, by name, sorted.
+
+        One that follows from the others is left out, such as the size of the input of the model that ``name`` names.
+        """
+        values, kind = self._values(), type(self.params)
+        defaults = kind().model_dump(mode="json")
+        changed = {name: values[name] for name in sorted(values) if values[name] != defaults[name]}
+        for name in list(changed) if len(changed) > 1 else ():
+            others = {other: getattr(self.params, other) for other in changed if other != name}
+            with contextlib.suppress(ValidationError, FerBenchError):
+                if kind.model_validate(others).model_dump() == self.params.model_dump():
+                    del changed[name]
+        return changed
 
     def with_values(self, values: Mapping[str, Any]) -> Self:
         """Return it with other values of some parameters.
@@ -250,7 +260,16 @@ class Registry:
             FerBenchError: the text has another form; unknown or ambiguous name.
         """
         name, values = brackets.read(kind, text)
+        base, _, value = name.rpartition("/")[2].partition("-")
+        if name not in self._names(kind) and (base := name.partition(f"-{value}")[0]) in self._names(kind):
+            plugin, item = self._lookup(kind, base)
+            if isinstance(item, BackboneSpec) and item.named_by and value:
+                return plugin, item, {item.named_by: value, **values}
         return *self._lookup(kind, name), values
+
+    def _names(self, kind: Kind) -> set[str]:
+        """Return the names of all items of a kind, with and without their packages."""
+        return {name for qualified, (_, item) in self._items[kind].items() for name in (qualified, item.name)}
 
     def qualify(self, kind: Kind, text: str, package: str) -> str:
         """Return ``text`` with its package before the name, where ``package`` brings that name; else as it is."""

@@ -80,7 +80,7 @@ def _find_backbones(config: RunConfig, registry: Registry, precision: str, cache
     if len(faults) == 1:
         raise faults[0]
     if faults:
-        lines = list(dict.fromkeys(map(str, faults)))
+        lines = list(dict.fromkeys(str(fault).replace("\n", "\n    ") for fault in faults))
         raise FerBenchError(f"{len(faults)} backbones cannot be used:\n{bullet_list(lines, len(lines))}")
     return backbones
 

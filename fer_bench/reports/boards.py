@@ -157,6 +157,8 @@ def notes(rows: Sequence[Row]) -> list[str]:
         )
     if any(row.synthetic for row in rows):
         said.append("Synthetic faces are drawn by a program; their scores say nothing about real faces.")
+    if untrained := sorted({row.backbone for row in rows if not row.baseline and row.experiment.backbone.random}):
+        said.append(f"Random weights, not trained ones, before the strategy: {', '.join(untrained)}.")
     for row in rows:
         if not row.converged:
             said.append(f"{row.dataset} / {row.backbone} / {row.strategy}: training did not converge in every cell.")

@@ -130,6 +130,11 @@ class BackboneRecord(ComponentRecord):
     image_input: Json | None = field(default=None, hash=False)
     jax: Json = field(default_factory=Json, hash=False)
 
+    @property
+    def random(self) -> bool:
+        """Whether its weights are random: so says the parameter ``weights``, and it reads no file."""
+        return self.params.get("weights") == "random" and not self.files
+
 
 @dataclass(frozen=True, kw_only=True)
 class StrategyRecord(ComponentRecord):

@@ -128,6 +128,8 @@ class BackboneSpec:
         by_params: reference to ``(params) -> Mapping[str, object]``, values of other fields of this spec (``stages``,
             ``feature_size``, ``image_input``, ``answers``) for these parameters, where the fields themselves are those
             of the defaults. Empty if none depends on the parameters.
+        named_by: parameter whose value may also stand behind the name: where it is ``name``, users may write
+            ``keras-resnet50`` for ``keras[name=resnet50]``. Empty if there is none.
         weights: pre-trained weights, the default first.
         answers: of a finished classifier, whose eight features are probabilities of `fer_bench.labels.EXPRESSIONS` in
             that order: reference to ``(params) -> Sequence[str]``, those that it knows. Empty for all others.
@@ -148,6 +150,7 @@ class BackboneSpec:
     image_input: ImageInput = ImageInput()
     frozen_only: bool = False
     by_params: str = ""
+    named_by: str = ""
     weights: tuple[WeightsSpec, ...] = ()
     answers: str = ""
     notes: str = ""

@@ -10,6 +10,7 @@ from fer_bench import paths
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.plugins import Kind, Plugin
 from fer_bench.registry import Component, Registry
+from fer_bench.specs import BackboneSpec
 from fer_bench.testing.conformance.rules import Case, Finding, Suite
 
 
@@ -82,7 +83,8 @@ def _components(registry: Registry, text: str) -> Iterator[tuple[Kind, Component
     name = text.partition("[")[0].strip()
     for kind in cast("tuple[Kind, ...]", get_args(Kind)):
         for known, plugin, item in registry.specs(kind):
-            if name in (known, item.name, f"{plugin.distribution}/{item.name}"):
+            named = isinstance(item, BackboneSpec) and item.named_by and name.startswith(f"{item.name}-")
+            if named or name in (known, item.name, f"{plugin.distribution}/{item.name}"):
                 yield kind, registry.find(kind, text)
                 break
 

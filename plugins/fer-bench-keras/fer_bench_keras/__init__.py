@@ -1,30 +1,30 @@
-"""The models of ``keras.applications`` as backbones ``keras-…``.
+"""The models of ``keras.applications`` as the backbone ``keras``.
 
 Importing this module imports neither jax nor Keras.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from pathlib import Path
+from typing import Any, Literal, Self
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, model_validator
 
 from fer_bench import hookimpl
+from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.specs import BackboneParams, BackboneSpec, ImageInput, WeightsSpec
 from fer_bench_keras.catalogue import APPLICATIONS, Application
 
-__all__ = ["KerasParams", "fer_bench_backbones"]
+__all__ = ["KerasParams", "by_params", "fer_bench_backbones", "files"]
 
 
 class KerasParams(BackboneParams):
-    """Parameters of every model of ``keras.applications``; a subclass for each sets the sizes.
+    """Parameters of `keras`."""
 
-    Attributes:
-        application: of which function of ``keras.applications`` these are the parameters.
-    """
-
-    application: ClassVar[str]
-
+    name: str = Field("", description="function of keras.applications in lower case, such as resnet50")
+    input_size: int = Field(
+        224, ge=32, description="side of the square input, pixels; by default that of the model's training"
+    )
     # Narrower than in the base class, which is sound because parameters are frozen.
     weights: Literal["imagenet", "random"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
         "imagenet", description="'imagenet', which Keras downloads, or 'random' to start afresh"
@@ -35,24 +35,36 @@ class KerasParams(BackboneParams):
         json_schema_extra={"file": True},
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _size_of_the_model(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if not (name := str(values.get("name", "")).lower()):
+            return values
+        if name not in APPLICATIONS:
+            raise ValueError(f"keras.applications has no model {name!r} here. {did_you_mean(name, APPLICATIONS)}")
+        return {"input_size": APPLICATIONS[name].input_size, **values, "name": name}
+
     @model_validator(mode="after")
-    def _not_both(self) -> Self:
+    def _fits_the_model(self) -> Self:
         if self.file and self.weights == "random":
             raise ValueError("give weights=random or a file of weights, not both")
+        if self.name and self.input_size < (smallest := self.application.smallest):
+            raise ValueError(f"{self.application.name} takes {smallest} pixels or more, not {self.input_size}")
         return self
 
+    @property
+    def application(self) -> Application:
+        """The model.
 
-def _params_of(application: Application) -> type[KerasParams]:
-    size = Field(application.input_size, ge=application.smallest, description="side of the square input, pixels")
-    made = create_model(
-        f"{application.name}Params",
-        __base__=KerasParams,
-        __module__=__name__,
-        __doc__=f"Parameters of {application.name}.",
-        input_size=(int, size),
-    )
-    made.application = application.name
-    return made
+        Raises:
+            FerBenchError: no name is given.
+        """
+        if not self.name:
+            raise FerBenchError(
+                f"Backbone 'keras' needs the name of a model, such as keras[name=resnet50]. "
+                f"There are {', '.join(APPLICATIONS)}."
+            )
+        return APPLICATIONS[self.name]
 
 
 IMAGENET = WeightsSpec(
@@ -66,23 +78,46 @@ IMAGENET = WeightsSpec(
     licence="not stated by Keras; that of the paper's authors",
 )
 
-_PARAMS = {name: _params_of(application) for name, application in APPLICATIONS.items()}
-globals().update({params.__name__: params for params in _PARAMS.values()})  # where pickle looks for them
+
+def by_params(params: KerasParams) -> dict[str, object]:
+    """Return what of the spec depends on the model."""
+    if not params.name:
+        return {}
+    application = params.application
+    return {
+        "summary": f"{application.name} ({application.reference}), {application.parameters} million parameters",
+        "stages": tuple(application.cuts),
+        "feature_size": application.feature_size,
+    }
+
+
+def files(params: KerasParams) -> dict[str, Path]:
+    """Return the file of ImageNet weights that Keras keeps on this machine; Keras downloads it if there is none.
+
+    Raises:
+        FerBenchError: no name is given.
+        MissingError: the file cannot be had.
+    """
+    if params.application and (params.weights == "random" or params.file):
+        return {}
+    from fer_bench_keras.keras_model import find_weights
+
+    return {"weights 'imagenet'": find_weights(params.name, params.input_size)}
 
 
 @hookimpl
 def fer_bench_backbones() -> list[BackboneSpec]:
-    """Return a backbone for each model."""
+    """Return the backbone of this package."""
     return [
         BackboneSpec(
-            name=f"keras-{name.lower()}",
-            summary=f"{name} of Keras ({application.reference}), {application.parameters} million parameters",
+            name="keras",
+            summary=f"one of {len(APPLICATIONS)} models of keras.applications, such as keras[name=resnet50]",
             build="fer_bench_keras.network:build",
-            stages=tuple(application.cuts),
-            feature_size=application.feature_size,
             image_input=ImageInput(channels=3, value_range=(0.0, 255.0), resize="linear"),
+            by_params="fer_bench_keras:by_params",
+            named_by="name",
+            files="fer_bench_keras:files",
             weights=(IMAGENET,),
-            params=_PARAMS[name],
+            params=KerasParams,
         )
-        for name, application in APPLICATIONS.items()
     ]

@@ -184,5 +184,7 @@ def _convnexts() -> Iterator[Application]:
 
 
 _FAMILIES = (_vggs_and_resnets, _mobilenets, _densenets_and_inceptions, _efficientnets, _convnexts)
-APPLICATIONS = {application.name: application for family in _FAMILIES for application in family()}
-"""By name. Not here: EfficientNet, whose graph depends on its weights, and NASNet, whose cells hand on two tensors."""
+APPLICATIONS = {application.name.lower(): application for family in _FAMILIES for application in family()}
+"""By name in lower case. Not here: EfficientNet, whose graph depends on its weights, and NASNet, whose cells hand on
+two tensors.
+"""

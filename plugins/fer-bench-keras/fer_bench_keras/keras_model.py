@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.errors import FerBenchError, MissingError, bullet_list
+from fer_bench_keras.catalogue import APPLICATIONS
 
 if TYPE_CHECKING:
     from fer_bench_keras import KerasParams
@@ -79,32 +82,71 @@ def make(params: KerasParams, rngs: nnx.Rngs, compute_dtype: jnp.dtype[Any]) -> 
         FerBenchError: the weights cannot be had, or are not those of this model.
     """
     keras = import_keras()
-    function = getattr(keras.applications, params.application)
-    shape = (params.input_size, params.input_size, 3)
+    function = getattr(keras.applications, params.application.name)
     random = params.weights == "random"
-    download = not random and not params.file
-    initializers: Initializers = {}
+    file = None if random else params.file or str(find_weights(params.name, params.input_size))
     # Constants that the model holds must be numbers even where a caller only traces this function.
     with _settings(keras, compute_dtype), jax.ensure_compile_time_eval():
-        try:
-            if download:
-                model = function(include_top=False, weights="imagenet", input_shape=shape)
-            else:
-                model, initializers = _unfilled(keras, function, shape)
-        except Exception as error:
-            if not download:
-                raise
-            raise FerBenchError(
-                f"Keras cannot load the ImageNet weights of {params.application}: {error}\n"
-                "Without a connection, take the file from .keras/models in the home folder of a machine that has one: "
-                f"keras-{params.application.lower()}[file=WEIGHTS.h5]"
-            ) from error
-        if not random and params.file:
-            _load(model, params.file)
+        model, initializers = _unfilled(keras, function, (params.input_size, params.input_size, 3))
+        if file is not None:
+            _load(model, file)
         _quieten(keras, model)
     if random:
         return model, {id(variable): _draw(variable, initializers, rngs) for variable in model.variables}
     return model, {id(variable): jnp.asarray(variable.value) for variable in model.variables}
+
+
+class _Located(Exception):
+    """Ends the making of a model once Keras says where its weights are."""
+
+
+@functools.lru_cache
+def find_weights(name: str, input_size: int) -> Path:
+    """Return the file of a model's ImageNet weights in Keras's folder; Keras downloads it if it is not there.
+
+    Which file it is, only the function that makes the model knows: so that is called, and left when it asks for the
+    file.
+
+    Args:
+        name: of the model, in lower case.
+        input_size: side of the input, pixels, on which the file of some models depends.
+
+    Raises:
+        MissingError: it is not there and cannot be downloaded.
+    """
+    keras = import_keras()
+    from keras.src.utils import file_utils
+
+    application, get_file, wanted = APPLICATIONS[name], file_utils.get_file, list[str]()
+
+    def locate(fname: str, *arguments: Any, **keywords: Any) -> None:
+        wanted.append(fname)
+        raise _Located(get_file(fname, *arguments, **keywords))
+
+    function = getattr(keras.applications, application.name)
+    file_utils.get_file = locate
+    try:
+        with _settings(keras, jnp.dtype("float32")), keras.StatelessScope(initialize_variables=False):
+            function(include_top=False, weights="imagenet", input_shape=(input_size, input_size, 3))
+    except _Located as found:
+        return Path(str(found))
+    except Exception as error:  # Keras raises a bare Exception where it cannot download
+        folder = Path(file_utils.config.keras_home()).expanduser() / "models"
+        raise MissingError(
+            f"The ImageNet weights of keras[name={name}] are not on this machine, and Keras cannot download them: "
+            f"{error}\nTo get them, one of:\n"
+            + bullet_list(
+                [
+                    "run the command again where there is a connection",
+                    f"copy {wanted[0] if wanted else 'the file'} to {folder}, from .keras/models of another machine",
+                    f"name a file of weights of the model without its classifier: keras[name={name},file=WEIGHTS.h5]",
+                    f"start with random weights: keras[name={name},weights=random]",
+                ]
+            )
+        ) from error
+    finally:
+        file_utils.get_file = get_file
+    raise MissingError(f"Keras makes {application.name} without asking for a file of weights.")
 
 
 def _unfilled(keras: ModuleType, function: Any, shape: tuple[int, int, int]) -> tuple[Any, Initializers]:

@@ -18,7 +18,6 @@ from flax import nnx
 from jax import Array
 from jax.typing import DTypeLike
 
-from fer_bench_keras.catalogue import APPLICATIONS
 from fer_bench_keras.keras_model import Values, import_keras, make
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def build(params: KerasParams, *, rngs: nnx.Rngs, compute_dtype: DTypeLike = jnp
     Raises:
         FerBenchError: Keras runs on another backend, or the weights cannot be had.
     """
-    application = APPLICATIONS[params.application]
+    application = params.application
     model, values = make(params, rngs, jnp.dtype(compute_dtype))
     keras = import_keras()
     preprocess = importlib.import_module(f"keras.applications.{application.module}").preprocess_input

@@ -1,8 +1,8 @@
 """The models of Keras as backbones: against Keras itself, in training, from files, and what is refused."""
 
+import hashlib
 import math
 import os
-import pickle
 import subprocess
 import sys
 
@@ -12,31 +12,29 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from fer_bench_keras import fer_bench_backbones
+from fer_bench_keras import KerasParams, keras_model
 from fer_bench_keras.catalogue import APPLICATIONS
 from fer_bench_keras.keras_model import _unfilled
 from fer_bench_keras.network import build
 from flax import nnx
+from messages import says
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
+from fer_bench.networks.identity import identity
 from fer_bench.networks.shapes import trace
-from fer_bench.plugins import Plugin
-from fer_bench.registry import Component
+from fer_bench.registry import Registry
 from fer_bench.testing.conformance import cases
-
-SPECS = {spec.name.removeprefix("keras-"): spec for spec in fer_bench_backbones()}
-PLUGIN = Plugin(name="keras", distribution="fer-bench-keras", version="0")
 
 
 def make(name, seed=0, dtype=jnp.float32, **params):
-    return build(SPECS[name].params(**params), rngs=nnx.Rngs(seed), compute_dtype=dtype)
+    return build(KerasParams(name=name, **params), rngs=nnx.Rngs(seed), compute_dtype=dtype)
 
 
 def compose(network, name, x):
-    for stage in SPECS[name].stages:
+    for stage in APPLICATIONS[name].cuts:
         x = getattr(network, stage)(x)
     return x
 
@@ -45,7 +43,7 @@ def images(size, count=3):
     return jnp.asarray(np.random.default_rng(1).uniform(0, 255, (count, size, size, 3)), jnp.float32)
 
 
-def keras_model(application, size, seed=0):
+def make_keras(application, size, seed=0):
     """Return Keras's own model with numbers that differ everywhere, statistics included."""
     model, _ = _unfilled(keras, getattr(keras.applications, application), (size, size, 3))
     random = np.random.default_rng(seed)
@@ -69,7 +67,7 @@ def run(function, *arguments):
 @pytest.fixture(scope="module")
 def mobilenet(tmp_path_factory):
     """MobileNet at 32 pixels as Keras has it, and the file of its weights."""
-    model = keras_model("MobileNet", 32)
+    model = make_keras("MobileNet", 32)
     file = tmp_path_factory.mktemp("weights") / "mobilenet.weights.h5"
     model.save_weights(file)
     return model, file
@@ -78,9 +76,9 @@ def mobilenet(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("application", ["ResNet50", "MobileNetV3Small", "EfficientNetV2B0", "ConvNeXtTiny"])
 def test_features_are_keras_features(application, tmp_path):
-    model = keras_model(application, 32)
+    model = make_keras(application, 32)
     model.save_weights(tmp_path / "it.weights.h5")
-    module = getattr(keras.applications, APPLICATIONS[application].module)
+    module = getattr(keras.applications, APPLICATIONS[application.lower()].module)
     x = images(32)
     expected = run(lambda x: model(x, training=False), module.preprocess_input(np.array(x)))
     network = make(application.lower(), input_size=32, file=str(tmp_path / "it.weights.h5"))
@@ -104,10 +102,10 @@ ALL = pytest.mark.skipif("FER_BENCH_ALL_MODELS" not in os.environ, reason="FER_B
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [n if n in OF_EACH_KIND else pytest.param(n, marks=ALL) for n in SPECS])
+@pytest.mark.parametrize("name", [n if n in OF_EACH_KIND else pytest.param(n, marks=ALL) for n in APPLICATIONS])
 def test_every_stage_is_found_and_all_numbers_lie_in_one(name):
-    application = next(it for it in APPLICATIONS.values() if it.name.lower() == name)
-    params = SPECS[name].params(weights="random", input_size=application.smallest)
+    application = APPLICATIONS[name]
+    params = KerasParams(name=name, weights="random", input_size=application.smallest)
     network = nnx.eval_shape(lambda: build(params, rngs=nnx.Rngs(0)))
     count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(network, nnx.Param)))
     assert round(count / 1e6, 1) == application.parameters
@@ -119,7 +117,7 @@ def test_every_stage_is_found_and_all_numbers_lie_in_one(name):
 
 def test_names_do_not_depend_on_what_was_built_before():
     keras.layers.Add()  # Keras counts it
-    component = Component(SPECS["xception"], SPECS["xception"].params(input_size=71), PLUGIN)
+    component = Registry.load().backbone("keras[name=xception,input_size=71]")
     first, again = trace(component), trace(component)
     assert list(first) == list(again)
     assert first["block1/block1_conv1/kernel"] == (3, 3, 3, 32)
@@ -182,9 +180,9 @@ def test_random_weights_follow_the_seed_and_come_before_a_file(mobilenet):
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not any(np.array_equal(a, b) for a, b in zip(first, other, strict=True) if a.ndim > 1)
     with pytest.raises(ValidationError, match="not both"):
-        SPECS["mobilenet"].params(weights="random", file=str(file))
+        KerasParams(name="mobilenet", weights="random", file=str(file))
     # As the host does for 'scratch', whatever the user gave.
-    params = SPECS["mobilenet"].params(input_size=32, file=str(file)).model_copy(update={"weights": "random"})
+    params = KerasParams(name="mobilenet", input_size=32, file=str(file)).model_copy(update={"weights": "random"})
     drawn = jax.tree.leaves(nnx.state(build(params, rngs=nnx.Rngs(0)), nnx.Param))
     assert all(np.array_equal(a, b) for a, b in zip(first, drawn, strict=True))
 
@@ -243,15 +241,47 @@ def test_keras_settings_stay(mobilenet):
     assert run(lambda x: compose(network, "mobilenet", x), images(32)).shape == (3, 1, 1, 1024)
 
 
-def test_without_a_network_the_message_says_how_to_go_on(monkeypatch):
-    def nobody(*, weights, **others):
-        assert weights == "imagenet"
-        raise Exception("URL fetch failure on somewhere: no route")
+def test_weights_that_cannot_be_had_are_reported_when_the_grid_is_made_with_all_ways_out(monkeypatch, tmp_path):
+    from keras.src.utils import file_utils
 
-    monkeypatch.setattr(keras.applications, "MobileNet", nobody)
-    with pytest.raises(FerBenchError, match=r"keras-mobilenet\[file=WEIGHTS.h5\]") as error:
-        make("mobilenet")
-    assert "somewhere: no route" in str(error.value)
+    def nobody(url, *arguments):
+        raise OSError(f"no route to {url}")
+
+    keras_model.find_weights.cache_clear()
+    monkeypatch.setattr(file_utils, "urlretrieve", nobody)
+    monkeypatch.setattr(file_utils.config, "keras_home", lambda: str(tmp_path))
+    command = ["run", "--dataset", "synthetic[n=70]", "--backbone", "keras-mobilenet[input_size=128]"]
+    done = CliRunner().invoke(app, [*command, "--backbone", "keras[name=ConvNeXtTiny]", "--strategy", "linear-probe"])
+    parts = ["keras[name=mobilenet]", "no route", "mobilenet_1_0_128_tf_no_top.h5", str(tmp_path / "models")]
+    parts += ["keras[name=mobilenet,file=", "weights=random", "keras[name=convnexttiny]", "convnext_tiny_notop.h5"]
+    assert isinstance(done.exception, FerBenchError)
+    assert says(str(done.exception), *parts)
+    (tmp_path / "models").mkdir(exist_ok=True)
+    (tmp_path / "models" / "mobilenet_1_0_128_tf_no_top.h5").write_bytes(b"weights")
+    component = Registry.load().backbone("keras-mobilenet[input_size=128]")
+    assert identity(component, "float32")["files"] == {"weights 'imagenet'": hashlib.sha256(b"weights").hexdigest()}
+
+
+def test_old_names_are_the_same_backbone_and_models_have_their_own_size():
+    registry = Registry.load()
+    for old, new in (
+        ("keras-xception", "keras[name=xception]"),
+        ("keras-resnet50[weights=random]", "keras[weights=random,name=ResNet50]"),
+        ("fer-bench-keras/keras-vgg16[input_size=64]", "keras[name=vgg16,input_size=64]"),
+    ):
+        assert registry.backbone(old) == registry.backbone(new)
+        assert str(registry.backbone(old)) == str(registry.backbone(new))
+    xception = registry.backbone("keras-xception")
+    assert str(xception) == "keras[name=xception]"
+    assert (xception.params.input_size, xception.spec.feature_size, len(xception.spec.stages)) == (299, 2048, 14)
+    for wrong, parts in (
+        ("keras-xception[input_size=70]", ("Xception", "71", "70")),
+        ("keras-resnet5", ("'resnet5'", "'resnet50'")),
+        ("keras", ("keras[name=resnet50]", "convnexttiny")),
+    ):
+        with pytest.raises(FerBenchError) as error:
+            identity(registry.backbone(wrong), "float32")
+        assert says(str(error.value), *parts)
 
 
 def run_python(code, **environment):
@@ -282,13 +312,6 @@ except FerBenchError as error:
     assert done.stdout.strip() == "jax numpy", done.stderr
 
 
-def test_specs_pickle():
-    for spec in fer_bench_backbones():
-        params = spec.params(weights="random")
-        assert pickle.loads(pickle.dumps(spec)) == spec
-        assert pickle.loads(pickle.dumps(params)) == params
-
-
 @pytest.mark.slow
 def test_a_run_fine_tunes_from_a_file(mobilenet, tmp_path, monkeypatch):
     _, file = mobilenet
@@ -298,7 +321,7 @@ def test_a_run_fine_tunes_from_a_file(mobilenet, tmp_path, monkeypatch):
     command += ["--strategy", "finetune[epochs=1,from_stage=block13]", "--strategy", "linear-probe"]
     done = CliRunner().invoke(app, [*command, "--backbone", f"keras-mobilenet[input_size=32,file={file}]"])
     assert done.exit_code == 0, done.output
-    assert done.output.count("keras-mobilenet") >= 2
+    assert done.output.count("name=mobilenet") >= 2
     (cell, *_) = (tmp_path / "runs").rglob("cell.json")
     assert "mobilenet.weights.h5" in cell.read_text()
     assert str(tmp_path) not in cell.read_text()

@@ -273,7 +273,7 @@ def test_the_cards_size_is_the_inputs_and_no_other(write_model):
     card = write_model()
     backbone = Registry.load().backbone(f"onnx[card={card}]")
     assert backbone.params.input_size == 8
-    assert str(backbone) == "onnx[card=card.yaml,input_size=8]"
+    assert str(backbone) == "onnx[card=card.yaml]"
     assert backbone.identity()["files"] == {"card": hashlib.sha256(card.read_bytes()).hexdigest()}
     assert str(card.parent) not in json.dumps(backbone.identity())
     with pytest.raises(FerBenchError, match="takes 8 pixels, not 9"):
