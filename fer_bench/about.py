@@ -16,4 +16,15 @@ OWN_PACKAGES = frozenset(
 )
 """Distributions that fer-bench's authors publish: what others bring under one of their names does not displace it."""
 
+PACKAGE_OF = {
+    "keras": "fer-bench-keras",
+    "mini-xception": "fer-bench-xception",
+    "onnx": "fer-bench-predictors",
+    "timm": "fer-bench-torch",
+    "torch": "fer-bench-torch",
+    **dict.fromkeys(("clip-b16", "dinov2-b14", "farl-b16", "mae-b16", "siglip-b16", "vit-b16"), "fer-bench-vit"),
+    "xception": "fer-bench-xception",
+}
+"""Backbone -> the distribution of ours that brings it, for a message where it is not installed."""
+
 __version__ = "0.1.0"

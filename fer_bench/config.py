@@ -21,7 +21,7 @@ FaceCrop = Literal["none", "align", "box"]
 Missed = Literal["error", "exclude"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
-PLACED = frozenset({"runs_dir", "data_dir", "cache_dir", "executor", "keep", "stage"})
+PLACED = frozenset({"runs_dir", "data_dir", "cache_dir", "executor", "keep", "skip_missing", "stage"})
 """Settings of a run that say where and how it happens, and decide no result."""
 
 
@@ -120,6 +120,14 @@ class RunConfig(BaseModel):
         ),
         Option(group="Grid"),
     ] = "none"
+    skip_missing: Annotated[
+        bool,
+        Field(
+            description="Leave out backbones whose weights or libraries are not on this machine, and list them first "
+            "with how to get them."
+        ),
+        Option(group="Grid"),
+    ] = False
     stage: Annotated[
         bool,
         Field(

@@ -14,9 +14,9 @@ from typing import Any, Generic, Self, TypeVar, cast
 from pydantic import ValidationError
 
 from fer_bench import brackets
-from fer_bench.about import OWN_PACKAGES
+from fer_bench.about import OWN_PACKAGES, PACKAGE_OF
 from fer_bench.containment import contained
-from fer_bench.errors import FerBenchError, PluginError, PluginWarning, bullet_list, did_you_mean
+from fer_bench.errors import FerBenchError, MissingError, PluginError, PluginWarning, bullet_list, did_you_mean
 from fer_bench.plugins import Item, Kind, Plugin, Plugins, load_plugins
 from fer_bench.privacy import hide
 from fer_bench.specs import (
@@ -275,6 +275,9 @@ class Registry:
         """Return ``text`` with its package before the name, where ``package`` brings that name; else as it is."""
         return qualified if (qualified := f"{package}/{text}").partition("[")[0] in self._items[kind] else text
 
+    def _lacks(self, distribution: str) -> bool:
+        return all(plugin.distribution != distribution for plugin in self.plugins)
+
     def _lookup(self, kind: Kind, name: str) -> tuple[Plugin, Item]:
         items = self._items[kind]
         if name in items:
@@ -288,6 +291,9 @@ class Registry:
             raise FerBenchError(
                 f"{len(matches)} packages bring a {kind} {name!r}; say which: {', '.join(sorted(matches))}."
             )
+        package = PACKAGE_OF.get(name) or PACKAGE_OF.get(name.partition("-")[0])
+        if kind == "backbone" and package and self._lacks(package):
+            raise MissingError(f"Backbone {name!r} is in the package {package}: pip install {package}")
         known = {item.name for _, item in items.values()}
         message = f"Unknown {kind} {name!r}. {did_you_mean(name, known)}"
         if kind == "dataset" and Path(name).is_dir():

@@ -136,6 +136,16 @@ def test_strategies_of_gradients_and_missing_weights_are_refused_before_a_run_al
     missing = ["--backbone", "halves[fault=missing]", "--backbone", "halves[fault=missing,copies=3]"]
     message = str(CliRunner().invoke(app, [*base, *missing, "--strategy", "probe"]).exception)
     assert says(message, "2 backbones", "1 halves", "halves-get", "3 halves", "halves-get")
+    assert "--skip-missing" not in message  # nothing would be left
+    elsewhere = ["--backbone", "keras-resnet50", "--backbone", "halves", "--strategy", "probe"]
+    message = str(CliRunner().invoke(app, [*base, *missing, *elsewhere]).exception)
+    assert says(message, "3 backbones", "'keras-resnet50'", "pip install fer-bench-keras", "--skip-missing")
+    planned = CliRunner().invoke(app, ["plan", *base[1:], *missing, *elsewhere, "--skip-missing"])
+    assert planned.exit_code == 0, planned.output
+    assert says(planned.stderr, "3 backbones", "halves-get", "fer-bench-keras")
+    assert says(planned.stdout, "halves")
+    unknown = CliRunner().invoke(app, [*base, *elsewhere, "--backbone", "halvse", "--skip-missing"])
+    assert says(str(unknown.exception), "'halvse'", "'halves'")
 
 
 @pytest.mark.slow

@@ -121,7 +121,7 @@ sys.addaudithook(REACHED)
 REACHING = {
     "card": ("onnx[card=/etc/passwd]", "'/etc/passwd'", "'card'"),
     "relative file": ("keras-mobilenetv2[file=../x.h5]", "x.h5'", "'file'"),
-    "download": ("keras-mobilenetv2", "'imagenet'", "'keras-mobilenetv2'"),
+    "download": ("keras-mobilenetv2", "'imagenet'", "'keras'"),
     "named download": ("keras-mobilenetv2[weights='imagenet']", "'imagenet'", "download"),
 }
 

@@ -119,7 +119,7 @@ def expand(
         protocols.find(config, registry)
         registry.datasets((*config.datasets, *config.train_on, *config.train_with))
     check_backend()
-    methods = [find_methods(config, registry, cache_dir) for config in runs]
+    methods = [find_methods(config, registry, cache_dir, reporter.say) for config in runs]
     views: dict[tuple[Any, ...], View] = {}
     blocks, notes = list[Block](), list[str]()
     seen: set[str] = set()

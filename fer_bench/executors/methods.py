@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fer_bench.config import RunConfig
-from fer_bench.errors import FerBenchError, PluginError, bullet_list
+from fer_bench.errors import FerBenchError, MissingError, PluginError, bullet_list
 from fer_bench.learning.identity import identify_strategy
 from fer_bench.learning.plans import check, make_plan
 from fer_bench.networks.identity import identity, resolve_precision
@@ -44,20 +44,21 @@ class Methods(NamedTuple):
     precision: str
 
 
-def find_methods(config: RunConfig, registry: Registry, cache_dir: Path) -> Methods:
+def find_methods(config: RunConfig, registry: Registry, cache_dir: Path, say: Callable[[str], None]) -> Methods:
     """Resolve the backbones and strategies of a run.
 
     Args:
         config: of the run.
         registry: of the installed plugins.
         cache_dir: where the shapes of parameters are remembered.
+        say: is told which backbones are left out, where the run leaves out those that are not on this machine.
 
     Raises:
         FerBenchError: backbones or a strategy cannot be used, or strategies cannot train backbones; all backbones are
             named, and all pairs.
     """
     precision = resolve_precision(config.precision)
-    backbones = _find_backbones(config, registry, precision, cache_dir)
+    backbones = _find_backbones(config, registry, precision, cache_dir, say)
     strategies = [_find_strategy(text, registry) for text in config.strategies]
     misfits = [fault for strategy in strategies for fault in _misfits(strategy, backbones)]
     if misfits:
@@ -65,7 +66,9 @@ def find_methods(config: RunConfig, registry: Registry, cache_dir: Path) -> Meth
     return Methods(backbones, strategies, precision)
 
 
-def _find_backbones(config: RunConfig, registry: Registry, precision: str, cache_dir: Path) -> list[PlannedBackbone]:
+def _find_backbones(
+    config: RunConfig, registry: Registry, precision: str, cache_dir: Path, say: Callable[[str], None]
+) -> list[PlannedBackbone]:
     backbones: list[PlannedBackbone] = []
     faults: list[FerBenchError] = []
     for text in config.backbones:
@@ -77,11 +80,16 @@ def _find_backbones(config: RunConfig, registry: Registry, precision: str, cache
             continue
         shapes = functools.partial(shapes_of, component, known, cache_dir)
         backbones.append(PlannedBackbone(text, component, known, shapes))
+    lines = list(dict.fromkeys(str(fault).replace("\n", "\n    ") for fault in faults))
+    missing = all(isinstance(fault, MissingError) for fault in faults)
+    if faults and missing and backbones and config.skip_missing:
+        say(f"{len(faults)} backbones are not on this machine and are left out:\n{bullet_list(lines, len(lines))}")
+        return backbones
+    advice = "\nTo run the others, add --skip-missing." if missing and backbones else ""
     if len(faults) == 1:
-        raise faults[0]
+        raise type(faults[0])(f"{faults[0]}{advice}")
     if faults:
-        lines = list(dict.fromkeys(str(fault).replace("\n", "\n    ") for fault in faults))
-        raise FerBenchError(f"{len(faults)} backbones cannot be used:\n{bullet_list(lines, len(lines))}")
+        raise FerBenchError(f"{len(faults)} backbones cannot be used:\n{bullet_list(lines, len(lines))}{advice}")
     return backbones
 
 

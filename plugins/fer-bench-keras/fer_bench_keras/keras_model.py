@@ -131,7 +131,7 @@ def find_weights(name: str, input_size: int) -> Path:
     except _Located as found:
         return Path(str(found))
     except Exception as error:  # Keras raises a bare Exception where it cannot download
-        folder = Path(file_utils.config.keras_home()).expanduser() / "models"
+        folder = Path(str(file_utils.config.keras_home())).expanduser() / "models"
         raise MissingError(
             f"The ImageNet weights of keras[name={name}] are not on this machine, and Keras cannot download them: "
             f"{error}\nTo get them, one of:\n"
