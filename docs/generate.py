@@ -22,6 +22,7 @@ import typer
 
 from fer_bench import hookspecs, specs
 from fer_bench.atomic import write_file
+from fer_bench.claims.claim import Claim
 from fer_bench.cli import app
 from fer_bench.cli.options import annotation_of
 from fer_bench.reports.board_records import BoardRecord
@@ -37,7 +38,15 @@ NOTE = "<!-- Written by docs/generate.py; change the code, then run it again. --
 GROUPS = {
     "Data sets": ["Sample", "DatasetSpec", "DatasetParams"],
     "Protocols": ["ProtocolSpec"],
-    "Backbones": ["BackboneSpec", "Extractor", "ImageInput", "WeightsSpec", "BackboneParams"],
+    "Backbones": [
+        "BackboneSpec",
+        "Extractor",
+        "AdjustableExtractor",
+        "NetworkInput",
+        "ImageInput",
+        "WeightsSpec",
+        "BackboneParams",
+    ],
     "Strategies": ["StrategySpec", "Plan", "ConvexPhase", "ReadoutPhase", "GradientPhase", "Rule", "AnswerPhase"],
     "Metrics": ["MetricSpec"],
     "Executors": ["ExecutorSpec"],
@@ -54,7 +63,7 @@ def commands() -> str:
         "`fer-bench --install-completion` teaches the shell to complete commands and options, "
         "`--show-completion` prints that script instead.\n",
         "Exit codes: 0 all done, 1 a cell, plugin or check failed (each command says what it means), 2 "
-        "something to correct, 3 UNDERPOWERED (only `check`), 130 Ctrl-C, 143 SIGTERM. Names of components are "
+        "something to correct, 3 UNDERPOWERED (`check` and `verify`), 130 Ctrl-C, 143 SIGTERM. Names of components are "
         "`name[param=value,…]`, in quotes, since shells read brackets.\n",
     ]
     parts += [_command(path, command) for path, command in subcommands(root)]
@@ -218,9 +227,9 @@ def schemas() -> dict[str, str]:
     """Return file below docs -> JSON Schema of a record."""
     kinds = {f"schemas/{name}.schema.json": kind for name, kind in FILES.items()}
     kinds["leaderboard.schema.json"] = BoardRecord
-    return {
-        name: json.dumps(canonical.json_schema(kind), indent=1, sort_keys=True) + "\n" for name, kind in kinds.items()
-    }
+    written = {name: canonical.json_schema(kind) for name, kind in kinds.items()}
+    written["schemas/claim.schema.json"] = Claim.model_json_schema()
+    return {name: json.dumps(schema, indent=1, sort_keys=True) + "\n" for name, schema in written.items()}
 
 
 if __name__ == "__main__":

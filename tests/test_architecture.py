@@ -35,7 +35,7 @@ ORDER = [
     *("containment", "numerics", "syntax", "atomic", "memos", "specs", "interface", "hookspecs"),
     *("builtin", "plugins", "registry", "plugin_code", "config"),
     *("arrays", "faces", "data", "audit", "tasks", "keeping", "networks", "learning"),
-    *("evaluation", "results", "models", "reports", "executors", "testing", "scaffold"),
+    *("evaluation", "results", "models", "reports", "executors", "claims", "testing", "scaffold"),
     *("cli", "__main__", "pytest_plugin", "notebook", "fer_bench"),
 ]
 """The modules and packages at the top: one imports only what stands before it. ``fer_bench`` is what plugins import."""

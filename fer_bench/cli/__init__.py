@@ -39,6 +39,7 @@ from fer_bench.cli import (
     rm,
     run,
     show,
+    verify,
     weights,
 )
 from fer_bench.cli.command import App
@@ -76,6 +77,7 @@ app.command("curve", epilog=curve.EXAMPLES)(curve.curve)
 app.command("groups", epilog=groups.EXAMPLES)(groups.groups)
 app.command("labels", epilog=labels.EXAMPLES)(labels.labels)
 app.command("check", epilog=check.EXAMPLES)(check.check)
+app.command("verify", epilog=verify.EXAMPLES, cls=command_for("data_dir", "cache_dir"))(verify.verify)
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command("power", epilog=power.EXAMPLES)(power.power)
 app.command("replay", epilog=replay.EXAMPLES, cls=command_for("data_dir", "cache_dir"))(replay.replay)

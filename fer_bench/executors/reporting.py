@@ -36,11 +36,16 @@ class Reporter(Protocol):
 
 def preparing(name: str, reporter: Reporter) -> Callable[[int, int | None], None]:
     """Return what is told how many images of a data set are prepared; it begins a step with the first news."""
+    return counting(f"preparing {name}", reporter)
+
+
+def counting(what: str, reporter: Reporter) -> Callable[[int, int | None], None]:
+    """Return what is told how many parts of a step are done, and of how many; it begins with the first news."""
     before: list[int] = []
 
     def tell(done: int, total: int | None) -> None:
         if not before:
-            reporter.step(f"preparing {name}", total)
+            reporter.step(what, total)
         reporter.advance(done - sum(before))
         before[:] = [done]
 

@@ -6,7 +6,16 @@ A spec carries names and numbers; whatever is heavy (a TFDS builder, a Flax modu
 
 from __future__ import annotations
 
-from fer_bench.specs.backbones import LARGEST_SIDE, BackboneParams, BackboneSpec, Extractor, ImageInput, WeightsSpec
+from fer_bench.specs.backbones import (
+    LARGEST_SIDE,
+    AdjustableExtractor,
+    BackboneParams,
+    BackboneSpec,
+    Extractor,
+    ImageInput,
+    NetworkInput,
+    WeightsSpec,
+)
 from fer_bench.specs.datasets import Counts, DatasetParams, DatasetSpec, Sample, SplitRole
 from fer_bench.specs.executors import ExecutorSpec
 from fer_bench.specs.metrics import MetricSpec
@@ -28,6 +37,7 @@ __all__ = [
     "INTERFACE_VERSION",
     "LARGEST_SIDE",
     "MOST_FOLDS",
+    "AdjustableExtractor",
     "AnswerPhase",
     "BackboneParams",
     "BackboneSpec",
@@ -40,6 +50,7 @@ __all__ = [
     "GradientPhase",
     "ImageInput",
     "MetricSpec",
+    "NetworkInput",
     "Params",
     "Phase",
     "Plan",

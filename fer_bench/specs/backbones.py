@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import Field, field_validator
 
@@ -102,6 +102,41 @@ class Extractor(Protocol):
             images: n arrays (h, w, 3) uint8, RGB, in the size in which they are stored; sizes may differ. The extractor
                 resizes, crops and scales them as its network wants it.
         """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkInput:
+    """What a network outside of JAX takes: of a pixel v of 0 to 255 the number
+    ``(low + v / 255 * (high - low) - mean) / std``.
+
+    Attributes:
+        side: of its square images, pixels.
+        any_side: whether the network takes other sides, too.
+        value_range: low and high.
+        mean: one, or those of red, green and blue; likewise ``std``.
+        std: above 0.
+    """
+
+    side: int
+    any_side: bool = False
+    value_range: tuple[float, float]
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+
+@runtime_checkable
+class AdjustableExtractor(Protocol):
+    """An `Extractor` whose network may be given other input than its card says, which ``fer-bench verify`` tries.
+
+    Attributes:
+        network_input: as its card says; None if it is fixed within the network.
+    """
+
+    network_input: NetworkInput | None
+
+    def with_input(self, network_input: NetworkInput) -> Extractor:
+        """Return the same network with other input; its side is another only if ``any_side`` says so."""
         ...
 
 

@@ -12,9 +12,10 @@ import onnxruntime
 
 from fer_bench.errors import FerBenchError, MissingError
 from fer_bench.registry import file_sha256
-from fer_bench_predictors.arithmetic import prepare, resize, to_expressions
+from fer_bench.specs import NetworkInput
+from fer_bench_predictors.arithmetic import LUMA, prepare, resize, to_expressions
 from fer_bench_predictors.card import Card
-from fer_bench_predictors.graph import INPUT_TYPES, Graph
+from fer_bench_predictors.graph import INPUT_TYPES, Graph, Tensor
 
 if TYPE_CHECKING:
     from fer_bench_predictors import OnnxParams
@@ -42,7 +43,14 @@ class OnnxModel:
         self._output = graph.answer(card).name
         self._file, self._session = graph.file, _session(graph, self._output)
         # The file need not say how long its features are, and what it says need not be so.
+        self._graph, self.network_input = graph, _network_input(card, self._input)
         self.feature_size = self([np.zeros((card.input_size, card.input_size, 3), np.uint8)]).shape[1]
+
+    def with_input(self, network_input: NetworkInput) -> OnnxModel:
+        """Return the model with another input; see `fer_bench.specs.AdjustableExtractor`."""
+        changed = {"value_range": network_input.value_range, "input_size": network_input.side}
+        changed |= {name: _by_channel(getattr(network_input, name), self.card) for name in ("mean", "std")}
+        return OnnxModel(self.card.model_copy(update=changed), self._graph)
 
     def __call__(self, images: Sequence[Numbers]) -> Numbers:
         """Return the features of images, or the probabilities of expressions.
@@ -92,6 +100,27 @@ class OnnxModel:
             )
         pooled = answer.mean((2, 3) if self.card.layout == "nchw" else (1, 2)) if answer.ndim == 4 else answer
         return pooled.astype(np.float32)
+
+
+def _network_input(card: Card, node: Tensor) -> NetworkInput | None:
+    """Return what a model takes, colours in the order of the images; None of one that takes bytes."""
+    if INPUT_TYPES[node.type] == "uint8":
+        return None
+    sides = (node.shape or ("",) * 4)[2:4] if card.layout == "nchw" else (node.shape or ("",) * 4)[1:3]
+    return NetworkInput(
+        side=card.input_size,
+        any_side=not any(isinstance(side, int) for side in sides),
+        value_range=card.value_range,
+        mean=_by_channel(card.mean, card),
+        std=_by_channel(card.std, card),
+    )
+
+
+def _by_channel(values: tuple[float, ...], card: Card) -> tuple[float, ...]:
+    """Return numbers of red, green and blue in the order of a card's channels, or the other way round; one for grey."""
+    if card.channels == 1 and len(values) == 3:
+        return (float(LUMA @ np.array(values)),)
+    return values[:: 1 if card.colours == "rgb" else -1]
 
 
 def _session(graph: Graph, output: str) -> onnxruntime.InferenceSession:

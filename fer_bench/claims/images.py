@@ -1,0 +1,119 @@
+"""The images that a claim is about, those of other splits, and those that the model was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from fer_bench.arrays import Array
+from fer_bench.audit import signatures
+from fer_bench.audit.clusters import duplicate_clusters
+from fer_bench.claims.claim import ALL, Claim
+from fer_bench.data.prepare import prepare
+from fer_bench.data.prepared import Prepared
+from fer_bench.data.texts import listed, plain
+from fer_bench.errors import FerBenchError
+from fer_bench.executors.reporting import Reporter, counting, preparing
+from fer_bench.faces.parameters import Crop
+from fer_bench.registry import Component, Registry
+from fer_bench.specs import DatasetSpec
+from fer_bench.tasks.cropping import with_faces
+from fer_bench.tasks.splitters import split_roles
+from fer_bench.tasks.task import Task
+from fer_bench.tasks.view import View, select
+
+
+class ClaimImages:
+    """The images of a claim.
+
+    Args:
+        claim: names them.
+        crop: how faces are cut out; None for whole images.
+        registry: of the installed plugins.
+        data_dir: folder of data sets.
+        cache_dir: where it is kept what faces were found.
+        reporter: is told how it goes.
+
+    Raises:
+        FerBenchError: there is no such data set or split, or its labels do not fit.
+    """
+
+    def __init__(
+        self, claim: Claim, crop: Crop | None, registry: Registry, data_dir: Path, cache_dir: Path, reporter: Reporter
+    ):
+        self._claim, self._crop, self._registry = claim, crop, registry
+        self._data_dir, self._cache_dir, self._reporter = data_dir, cache_dir, reporter
+        self._dataset = registry.dataset(claim.dataset)
+        self._prepared = self._prepare(self._dataset)
+        self.view = self.of_split("" if claim.split == ALL else claim.split)
+
+    def of_split(self, split: str) -> View:
+        """Return the images of a split, all for an empty one, with faces cut out as the claim says."""
+        view = select(self._dataset.with_values({"split": split}), self._prepared, None, self._claim.labels)
+        if self._crop is None:
+            return view
+        made = self.cut(view, self._crop)
+        if made is None:
+            raise FerBenchError(f"No face was found in {view.dataset}; write 'faces: none' to take whole images.")
+        return made
+
+    def cut(self, view: View, crop: Crop) -> View | None:
+        """Return a view of whole images with its faces cut out; None where there is no face."""
+        begin = lambda images: self._reporter.step(f"faces: {view.dataset}", images)  # noqa: E731
+        try:
+            return with_faces(view, crop, "error", self._cache_dir, begin, self._reporter.advance)
+        except FerBenchError:
+            return None
+
+    @property
+    def other_splits(self) -> list[str]:
+        """Names of the splits that the claim is not about."""
+        names = set(listed(plain(self._prepared.column("split").unique()))) - {"", self._claim.split}
+        return sorted(names)
+
+    @staticmethod
+    def task(view: View) -> Task:
+        """Return the images with what is known of those that belong together, stored copies included."""
+        (clusters,) = duplicate_clusters([view.prepared])
+        return Task((view,), () if clusters is None else (clusters[view.rows],))
+
+    def copies(self, view: View) -> tuple[Array, tuple[str, ...]]:
+        """Return which images have an exact or near copy among those that train, (n,) bool, and what trains.
+
+        That is what the claim says; if it says nothing, the training split of the data set. All data sets are audited.
+        """
+        sources = self._training()
+        if not sources:
+            return np.zeros(len(view.rows), bool), ()
+        self._audit(view.prepared)
+        shared = np.zeros(len(view.rows), bool)
+        for component, prepared in sources:
+            train = select(component, prepared, None)
+            self._audit(prepared)
+            if prepared.folder == view.prepared.folder:
+                (own,) = duplicate_clusters([view.prepared])
+                other = own
+            else:
+                own, other = duplicate_clusters([view.prepared, prepared])
+            assert own is not None, "the tested images were audited"
+            assert other is not None, "the training images were audited"
+            keys = other[train.rows]
+            shared |= np.isin(own[view.rows], keys[keys >= 0])
+        return shared, tuple(str(component) for component, _ in sources)
+
+    def _training(self) -> list[tuple[Component[DatasetSpec], Prepared]]:
+        if (named := self._claim.trained_on) is not None:
+            return [(component, self._prepare(component)) for component in map(self._registry.dataset, named)]
+        roles = split_roles([*self.other_splits, self._claim.split], self._dataset.spec.roles)
+        splits = [name for name in self.other_splits if roles.get(name) == "train"]
+        return [(self._dataset.with_values({"split": name}), self._prepared) for name in splits]
+
+    def _prepare(self, dataset: Component[DatasetSpec]) -> Prepared:
+        return prepare(dataset, self._data_dir, preparing(str(dataset), self._reporter))
+
+    def _audit(self, prepared: Prepared) -> None:
+        """Look for copies, and keep what was found, unless that is known."""
+        if signatures.load(prepared) is None:
+            steps = [counting(f"{prepared.name}: {what}", self._reporter) for what in ("images read", "pairs compared")]
+            signatures.store(signatures.compute(prepared, *steps), prepared)
