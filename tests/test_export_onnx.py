@@ -24,10 +24,11 @@ from fer_bench.errors import FerBenchError
 from fer_bench.executors.kept import file_of
 from fer_bench.executors.progress import TerminalReporter
 from fer_bench.executors.run import run_grid
-from fer_bench.labels import EXPRESSIONS
+from fer_bench.labels import EXPRESSIONS, canonical
 from fer_bench.models import files
 from fer_bench.models.export import export
 from fer_bench.models.model import TrainedModel
+from fer_bench.networks.backbone import build
 from fer_bench.registry import Registry
 from fer_bench.results.outcomes import Calibration
 from fer_bench.results.store import Store
@@ -162,12 +163,9 @@ def test_the_commands_and_the_code_of_the_page_serve_a_model(kept, images, tmp_p
     assert float(share) == pytest.approx(expected.max(), abs=1e-4)
     again = fer_bench.load_model("arrays/model.safetensors").predict(list(images))
     np.testing.assert_array_equal(again, model.predict(list(images)))
-    classifier = Registry.load().backbone("onnx[card=faces/card.yaml]")
-    assert classifier.params.input_size == 64
-    built = classifier.resolve(classifier.spec.build)(classifier.params, rngs=None).network.classifier
-    said = built(np.float32(images))
-    places = [EXPRESSIONS.index(name) for name in built.card.expressions]
-    _agree(said[:, places], model.predict(list(images)))
+    component = Registry.load().backbone("onnx[card=faces/card.yaml]")
+    said = build(component, "float32", 0).extractor(list(images))
+    _agree(said[:, [EXPRESSIONS.index(canonical(name)) for name in model.classes]], model.predict(list(images)))
 
 
 def test_a_damaged_export_is_refused_by_the_backbone_in_words(kept, tmp_path):
