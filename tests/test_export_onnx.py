@@ -132,7 +132,10 @@ def test_images_of_other_sizes_are_resized_as_by_the_model(kept, tmp_path):
         _agree(_run(tmp_path / "faces", asked), model.predict(list(asked)))
 
 
-@pytest.mark.parametrize("backbone", ["xception[input_size=71]", "keras[name=mobilenetv2,weights=random,input_size=64]"])
+DEEP = ("xception[input_size=71]", "keras[name=mobilenetv2,weights=random,input_size=64]")
+
+
+@pytest.mark.parametrize("backbone", DEEP)
 def test_deep_backbones_are_exported(backbone, tmp_path):
     words = ["--backbone", backbone, "--dataset", "synthetic[n=28,size=48]", "--folds", "2", "--precision", "float32"]
     words += ["--runs-dir", str(tmp_path / "runs"), "--output", str(tmp_path / "m.safetensors")]
