@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from messages import says
 from synthetic_runs import write_runs
 from test_results import UNKNOWN, make_cell, make_measures, make_result
 from typer.testing import CliRunner
@@ -19,7 +20,7 @@ from written import write
 from fer_bench.cli import app
 from fer_bench.data.texts import numbers
 from fer_bench.reports.leaderboard import build
-from fer_bench.results.outcomes import Provenance
+from fer_bench.results.outcomes import Calibration, Provenance
 from fer_bench.results.reading import read_predictions
 from fer_bench.results.store import Result, Store
 
@@ -71,6 +72,31 @@ def test_the_board_shows_them(store):
     assert "worst sex, UAR %" in text
     assert "| net | probe | 50.0 | 0.144 | 90.0 |" in show("--columns", "soft", "--format", "md")
     assert "50.0 (man, n 16)" in show("--columns", "groups", "--format", "html")
+
+
+def test_nll_and_ece_before_calibration_by_hand(store):
+    cells = []
+    for cell, temperature in zip(store.cells()[0], (2.0, 0.05), strict=True):
+        known = Calibration(temperature=temperature, images=9, bounded=temperature < 1)
+        measures = replace(cell.measures, calibration=known)
+        table = (
+            cell.table().to_pandas().assign(p0=0.75 if temperature > 1 else 1.0, p1=0.25 if temperature > 1 else 0.0)
+        )
+        cells.append(store.write(cell.record, Result("ok", "", measures, table, pd.DataFrame()), UNKNOWN))
+    rows = build(cells)
+    record = {row["strategy"]: row for row in json.loads(write("json", rows))["rows"]}["probe"]["calibration"]
+    # Odds of 3 at a temperature of 2 were odds of 9 before; one certain answer stays as it is.
+    first, second = (cell.table()["label"].to_numpy() for cell in cells)
+    losses = [-np.log(np.where(first == 0, 0.9, 0.1)), np.where(second == 0, 0, -np.log(2.0**-23))]
+    assert record["nll_before"] == pytest.approx(np.concatenate(losses).mean(), abs=1e-6)
+    gaps = abs((first == 0).sum() - 0.9 * len(first)) + abs((second == 0).sum() - len(second))
+    assert record["ece_before"] == pytest.approx(gaps / (len(first) + len(second)), abs=1e-6)
+    assert (record["temperature_lowest"], record["temperature_highest"], record["bounded"]) == (0.05, 2.0, 1)
+    text = write("md", rows, show="calibration")
+    assert f"{record['nll_before']:.3f}" in text
+    assert "0.05 to 2.00" in text
+    (note,) = [line for line in text.splitlines() if "1 of 2 cells" in line]
+    says(note, "probe", "0.05")
 
 
 def test_cells_may_differ_in_how_many_names_they_hold(tmp_path):

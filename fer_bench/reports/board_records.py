@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports import cost, parts
+from fer_bench.reports.calibrated import CalibrationRecord, measure_calibration
 from fer_bench.reports.parts import GroupRecord, SoftRecord
 from fer_bench.reports.row import Row, Score, Sources
 from fer_bench.reports.table import Cell, Table, texts
@@ -95,6 +96,7 @@ class RowRecord(Record):
     coverage: Share | None
     groups: dict[str, GroupRecord]
     soft: SoftRecord | None
+    calibration: CalibrationRecord | None
     converged: bool
     errors: tuple[str, ...]
 
@@ -163,6 +165,7 @@ def _record(row: Row) -> RowRecord:
         coverage=parts.measure_coverage(row),
         groups=parts.compare_groups(row),
         soft=parts.score_soft(row),
+        calibration=measure_calibration(row),
         converged=row.converged,
         errors=row.errors,
     )
@@ -179,6 +182,7 @@ def _flatten(record: RowRecord) -> dict[str, Cell]:
     for name, group in record.groups.items():
         flat |= _spread(f"group_{name}", GroupRecord, group)
     flat |= _spread("soft", SoftRecord, record.soft)
+    flat |= _spread("calibration", CalibrationRecord, record.calibration)
     flat |= _spread("behind", BehindRecord, record.behind) | _spread("sources", Sources, record.sources)
     flat |= _spread("interval", IntervalRecord, record.interval, without=("level", "units"))
     flat["rank_low"], flat["rank_high"] = record.ranks or (None, None)
@@ -192,5 +196,8 @@ def _spread(prefix: str, kind: type[Record], part: Record | None, without: Seque
     return {f"{prefix}_{name}": getattr(part, name, None) for name in names}
 
 
-NESTED = ("scores", "chance", "soft", "interval", "ranks", "cost", "groups", "cells", "behind", "sources")
+NESTED = (
+    *("scores", "chance", "soft", "calibration", "interval", "ranks"),
+    *("cost", "groups", "cells", "behind", "sources"),
+)
 """Fields of a row that hold several values, or None."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from fer_bench.evaluation.intervals import FEW_UNITS
-from fer_bench.reports import across, cost, parts, standing
+from fer_bench.reports import across, calibrated, cost, parts, standing
 from fer_bench.reports.row import Row, Score
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
 
@@ -16,7 +16,7 @@ EXTRA: Mapping[str, Callable[[Sequence[Row]], list[Field[Row]]]] = {
     "groups": parts.group_fields,
     "soft": parts.soft_fields,
     "variance": standing.fields,
-    "calibration": parts.calibration_fields,
+    "calibration": calibrated.fields,
 }
 """What tables show in place of scores, by name: the columns that a board needs."""
 
@@ -162,7 +162,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         if not row.converged:
             said.append(f"{row.dataset} / {row.backbone} / {row.strategy}: training did not converge in every cell.")
-    said += sorted({fault for row in rows for fault in row.faults})
+    said += [*calibrated.notes(rows), *sorted({fault for row in rows for fault in row.faults})]
     if replaced := [row for row in rows if row.older]:
         rows_have = "1 row has" if len(replaced) == 1 else f"{len(replaced)} rows have"
         said.append(f"{rows_have} older results, by other code, which --all-versions shows.")

@@ -127,20 +127,6 @@ def soft_fields(board: Sequence[Row]) -> list[Field[Row]]:
     ]
 
 
-def calibration_fields(board: Sequence[Row]) -> list[Field[Row]]:
-    """Return the columns of how far probabilities can be believed."""
-    del board  # All boards have the same ones.
-
-    def column(name: str) -> Field[Row]:
-        def cell(row: Row) -> Cell:
-            score = row.scores.get(name)
-            return Shown(f"{score.mean:.3f}", score.mean) if score else None
-
-        return Column(STANDARD[name].title, "number", "lower"), cell
-
-    return [column(name) for name in ("nll", "brier", "ece", "adaptive_ece")]
-
-
 def _percent(share: float | None) -> Cell:
     return None if share is None else Shown(f"{100 * share:.1f}", share)
 

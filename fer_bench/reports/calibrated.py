@@ -1,0 +1,112 @@
+"""How far the probabilities of a row can be believed, before and after its cells calibrated them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fer_bench.evaluation.metrics import STANDARD, score_seeds
+from fer_bench.learning.calibration import unscale
+from fer_bench.reports.row import Row
+from fer_bench.reports.table import Cell, Column, Field, Shown
+from fer_bench.results.canonical import Amount, Count, Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationRecord(Record):
+    """What calibration did to a row.
+
+    Attributes:
+        nll_before: mean negative log-likelihood of the same cells without it, in nats.
+        ece_before: expected calibration error, likewise.
+        temperature_lowest: of the cells; ``temperature_highest`` likewise.
+        bounded: cells whose temperature or biases reached their bound.
+    """
+
+    nll_before: Amount
+    ece_before: Amount
+    temperature_lowest: Amount
+    temperature_highest: Amount
+    bounded: Count
+
+
+def measure_calibration(row: Row) -> CalibrationRecord | None:
+    """Return what calibration did to a row; None where its cells did not calibrate."""
+    if row.baseline or row.pooled is None:
+        return None
+    cells = [cell.measures.calibration for cell in row.cells if cell.ok]
+    fitted = [known for known in cells if known]
+    if not fitted:
+        return None
+    before = row.pooled.probabilities.astype(np.float64)
+    for number, known in enumerate(cells):
+        if known:
+            here = row.pooled.cell == number
+            before[here] = unscale(before[here], known.temperature, known.biases)
+    nll, ece = (
+        float(score_seeds(STANDARD[name], row.pooled.labels, before, row.pooled.training).mean())
+        for name in ("nll", "ece")
+    )
+    temperatures = [known.temperature for known in fitted]
+    return CalibrationRecord(
+        nll_before=nll,
+        ece_before=ece,
+        temperature_lowest=min(temperatures),
+        temperature_highest=max(temperatures),
+        bounded=sum(known.bounded for known in fitted),
+    )
+
+
+def fields(board: Sequence[Row]) -> list[Field[Row]]:
+    """Return the columns of how far probabilities can be believed; where a row is calibrated, also of before."""
+    records = {id(row): measure_calibration(row) for row in board}
+
+    def score(name: str) -> Field[Row]:
+        def cell(row: Row) -> Cell:
+            known = row.scores.get(name)
+            return Shown(f"{known.mean:.3f}", known.mean) if known else None
+
+        return Column(STANDARD[name].title, "number", "lower"), cell
+
+    def before(name: str) -> Field[Row]:
+        def cell(row: Row) -> Cell:
+            known = records[id(row)]
+            value = None if known is None else getattr(known, f"{name}_before")
+            return None if value is None else Shown(f"{value:.3f}", value)
+
+        return Column(f"{name.upper()} before", "number", "lower"), cell
+
+    def temperature(row: Row) -> Cell:
+        known = records[id(row)]
+        if known is None:
+            return None
+        low, high = f"{known.temperature_lowest:.2f}", f"{known.temperature_highest:.2f}"
+        return Shown(low if low == high else f"{low} to {high}", known.temperature_lowest)
+
+    if not any(records.values()):
+        return [score(name) for name in ("nll", "brier", "ece", "adaptive_ece")]
+    return [
+        before("nll"),
+        score("nll"),
+        before("ece"),
+        score("ece"),
+        (Column("temperature", "number"), temperature),
+        score("brier"),
+        score("adaptive_ece"),
+    ]
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """Return a line for each row of which a temperature or a bias reached its bound."""
+    said: list[str] = []
+    for row in rows:
+        known = None if row.baseline else [cell.measures.calibration for cell in row.cells if cell.ok]
+        if bounded := [each.temperature for each in known or () if each and each.bounded]:
+            said.append(
+                f"{row.dataset} / {row.method}: in {len(bounded)} of {row.ok} cells the calibration stopped at its "
+                f"bound (temperature {min(bounded):.2f} to {max(bounded):.2f}), since the validation part has no error "
+                "or the answers say nothing of it."
+            )
+    return said
