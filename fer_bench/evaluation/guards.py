@@ -52,9 +52,7 @@ def judge_classes(before: Answers, after: Answers, *, margin: float, alpha: floa
         margin: above 0, of a recall.
         alpha: above 0 and below 0.5.
     """
-    held = [
-        label for label in np.unique(before.true).tolist() if len(np.unique(before.units[before.true == label])) > 1
-    ]
+    held = [label for label, units in _count_units(before).items() if units > 1]
     tests: dict[int, NonInferiority] = {}
     for label in held:
         parts = [np.flatnonzero(one.true == label) for one in (before, after)]
@@ -82,6 +80,22 @@ def judge_classes(before: Answers, after: Answers, *, margin: float, alpha: floa
             power=CLASS_POWER,
         )
     return tests
+
+
+def find_unguarded(before: Answers, after: Answers) -> list[int]:
+    """Return the classes that one unit has, so that ``judge_classes`` has no test, and whose predictions changed."""
+    rare = [label for label, units in _count_units(before).items() if units == 1]
+    return [
+        label
+        for label in rare
+        if not np.array_equal(before.probabilities[before.true == label], after.probabilities[after.true == label])
+    ]
+
+
+def _count_units(answers: Answers) -> dict[int, int]:
+    """Return how many units have images of each class that occurs."""
+    labels: list[int] = np.unique(answers.true).tolist()
+    return {label: len(np.unique(answers.units[answers.true == label])) for label in labels}
 
 
 def join_verdicts(tests: Sequence[NonInferiority]) -> Verdict:

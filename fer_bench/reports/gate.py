@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
-from fer_bench.evaluation.guards import METRIC_POWER, SHARE, Answers, join_verdicts, judge_classes
+from fer_bench.evaluation.guards import METRIC_POWER, SHARE, Answers, find_unguarded, join_verdicts, judge_classes
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.noninferiority import POWER, NonInferiority, judge_estimates
 from fer_bench.reports.comparison import measure_row
@@ -100,6 +100,7 @@ class CheckedRow:
         baseline: the metric then, and ``current``, now; None where cells failed.
         test: what the test found; None where cells failed.
         classes: name of a class -> what the test of its recall found; empty without a guard.
+        unguarded: classes that changed and that one unit has, so that no guard can speak of them.
         drift: what the test against the oldest baseline found; None where none is kept.
         unit: what was compared, such as ``subjects``.
         samples: distinct samples that were tested.
@@ -115,6 +116,7 @@ class CheckedRow:
     current: float | None
     test: NonInferiority | None
     classes: dict[str, NonInferiority] = field(default_factory=dict[str, NonInferiority])
+    unguarded: tuple[str, ...] = ()
     drift: NonInferiority | None = None
     unit: str
     samples: int
@@ -124,12 +126,16 @@ class CheckedRow:
     fallen_units: tuple[Fall, ...] = ()
 
     def message(self) -> str:
-        """Return the finding in words: of the metric, and of each guard that did not pass."""
+        """Return the finding in words: of the metric, of each guard that did not pass, and of what has no guard."""
         if self.test is None:
             return f"cells failed: {self.error}"
         guards = [(f"recall of {name}", test) for name, test in self.classes.items()]
         guards += [("since the oldest baseline", self.drift)] if self.drift else []
         told = [f"{name}: {_describe(test, self.unit)}" for name, test in guards if test.verdict != "PASS"]
+        if self.unguarded:
+            told.append(
+                f"no guard of {', '.join(self.unguarded)}: only one of the {self.unit} has it, so it may be lost"
+            )
         return "; ".join([_describe(self.test, self.unit) + self._scope(), *told])
 
     def fallen(self) -> list[str]:
@@ -245,9 +251,11 @@ def _check_row(frozen: FrozenRow, row: MethodRow, terms: GateTerms) -> CheckedRo
     except ValueError as error:
         raise FerBenchError(f"{frozen.name} cannot be tested: {error}.") from None
     classes: dict[str, NonInferiority] = {}
+    unguarded: list[int] = []
     if limit is not None:
-        by_class = judge_classes(_answers(before), _answers(after), margin=limit, alpha=terms.alpha)
-        classes = {names[label]: one for label, one in by_class.items()}
+        answers = _answers(before), _answers(after)
+        unguarded = find_unguarded(*answers)
+        classes = {names[label]: one for label, one in judge_classes(*answers, margin=limit, alpha=terms.alpha).items()}
     drift = _test(oldest.predictions, now, terms, SHARE, METRIC_POWER) if oldest else None
     verdict = join_verdicts([test, *classes.values(), *([drift] if drift else [])])
     return make(
@@ -256,6 +264,7 @@ def _check_row(frozen: FrozenRow, row: MethodRow, terms: GateTerms) -> CheckedRo
         current=measure_row(terms.metric, after).value,
         test=test,
         classes=classes,
+        unguarded=tuple(names[label] for label in unguarded),
         drift=drift,
         trainings=(len(np.unique(before.training)), len(np.unique(after.training))),
         error="",

@@ -16,10 +16,10 @@ COLUMNS = (
 
 
 def to_table(report: GateReport) -> Table:
-    """Return a row for each row of the baseline, scores in the metric's unit; notes name what did not pass."""
+    """Return a row for each row of the baseline, scores in the metric's unit; notes name what the gate must say."""
     notes: list[str] = []
     for row in report.rows:
-        notes += [f"{row.verdict}: {row.name}: {row.message()}", *row.fallen()] if row.verdict != "PASS" else []
+        notes += [f"{row.verdict}: {row.name}: {row.message()}", *row.fallen()] if _must_speak(row) else []
     notes += [f"not in the baseline, not tested: {name}" for name in report.new]
     notes += [f"left out: {message}" for message in report.damaged]
     return Table("", COLUMNS, tuple(map(_cells, report.rows)), tuple(notes))
@@ -62,11 +62,16 @@ def to_annotations(report: GateReport) -> list[str]:
     """Return workflow commands that GitHub shows beside a change: an error for what fails, else a warning."""
     lines: list[str] = []
     for row in report.rows:
-        if row.verdict != "PASS":
+        if _must_speak(row):
             level = "error" if report.terms.fails(row.verdict) else "warning"
             text = "%0A".join(map(_escape, [f"{row.name}: {row.message()}", *row.fallen()]))
             lines.append(f"::{level} title=fer-bench {row.verdict}::{text}")
     return lines
+
+
+def _must_speak(row: CheckedRow) -> bool:
+    """Return whether a row did not pass, or passed with a class of which no guard can speak."""
+    return row.verdict != "PASS" or bool(row.unguarded)
 
 
 def _cells(row: CheckedRow) -> tuple[Cell, ...]:
