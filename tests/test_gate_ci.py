@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from messages import says
-from test_gate import gate, invoke, write_classes, write_runs
+from test_gate import DATA, gate, invoke, write_classes, write_runs
+from test_results import UNKNOWN, make_cell, make_result
 
 from fer_bench.evaluation.classification import measure_hits
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports.margins import find_margin
 from fer_bench.results.baseline import load
+from fer_bench.results.store import Store
 
 
 def test_a_margin_of_half_or_more_is_refused_and_points_have_one_spelling(tmp_path):
@@ -107,3 +110,21 @@ def test_two_baselines_are_compared(tmp_path):
     same = invoke("baseline", "diff", folders[0], folders[0], "--format", "md").stdout
     assert says(same, "same predictions", "nothing")
     assert says(str(invoke("baseline", "diff", tmp_path / "a", folders[1]).exception), "baseline.json", "freeze")
+
+
+def test_a_pass_names_a_changed_class_that_one_image_shows_and_no_guard_can_speak_of(tmp_path):
+    """All of class b, one image of 2,000, is lost; the accuracy drops by half a thousandth."""
+    for folder, kept in (("old", True), ("new", False)):
+        labels = np.arange(2000) == 0
+        result = make_result(labels.astype(int).tolist(), (labels & kept).astype(int).tolist())
+        for fold in (0, 1):
+            half = result.predictions[fold * 1000 : (fold + 1) * 1000]
+            cell = make_cell(fold, backbone="net", code="1", **DATA)
+            Store(tmp_path / folder).write(cell, replace(result, predictions=half), UNKNOWN)
+    invoke("baseline", "freeze", "--runs-dir", tmp_path / "old", "--output", tmp_path / "base")
+    told = gate(tmp_path, "--metric", "accuracy", "--junit", tmp_path / "gate.xml")
+    assert told.exit_code == 0
+    for text in (told.stdout, (tmp_path / "gate.xml").read_text()):
+        assert says(text, "no guard", " b:", "images")
+    assert "no guard" not in gate(tmp_path, "--metric", "accuracy", "--class-margin", 1).stdout, "none was asked for"
+    assert "no guard" not in gate(tmp_path, "--metric", "accuracy", runs="old").stdout, "nothing changed"

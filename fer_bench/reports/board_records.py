@@ -153,7 +153,9 @@ def _record(row: Row) -> RowRecord:
         tier=row.tier,
         ranks=standing and standing.ranks,
         may_be_best=standing and standing.may_be_best,
-        behind=standing and BehindRecord(rope=standing.rope, probability=round(standing.behind, 4)),
+        behind=None
+        if standing is None or standing.behind is None
+        else BehindRecord(rope=standing.rope, probability=round(standing.behind, 4)),
         above_baseline=standing and standing.above_baseline,
         sources=row.sources,
         folds_without_a_class=row.lacking,

@@ -33,14 +33,15 @@ class Standing:
     Attributes:
         tier: letters; rows that share one cannot be told apart.
         ranks: best and worst rank that the row may have, from 1, all of a board together with 95 %.
-        behind: probability that the row is worse than the first of the board by more than ``rope``, 0 to 1.
+        behind: probability that the row is worse than the first of the board by more than ``rope``, 0 to 1; None where
+            there are too few units, see ``weigh_behind``.
         rope: in the metric's unit.
         above_baseline: whether it is shown to be better than the majority class; None where that cannot be tested.
     """
 
     tier: str
     ranks: tuple[int, int]
-    behind: float
+    behind: float | None
     rope: float
     above_baseline: bool | None
 
@@ -131,11 +132,11 @@ def rank(
         against = adjust_steps([floor, *estimates], [(0, 1 + index) for index in range(len(members))])
         better = (scores > floor.value) == up
         above = [bool(better[index] and p <= ALPHA) for index, p in enumerate(against.tolist())]
-    leader = estimates[int(np.argmax(scores if up else -scores))]
-    others = [place for place, one in enumerate(estimates) if one is not leader]
-    paired = [(estimates[place], leader) if up else (leader, estimates[place]) for place in others]
-    chances = weigh_behind(scores, [compare_estimates(*pair) for pair in paired], rope)
-    behind = dict(zip(others, chances, strict=True))
+    leader = int(np.argmax(scores if up else -scores))
+    others = [place for place in range(len(members)) if place != leader]
+    paired = [tuple(estimates[one] for one in ((place, leader) if up else (leader, place))) for place in others]
+    chances = weigh_behind(scores, [compare_estimates(*pair) for pair in paired], parts[0].n_units, rope)
+    behind = None if chances is None else {**dict(zip(others, chances, strict=True)), leader: 0.0}
     tiers = find_tiers(scores, p_values, higher_is_better=up, alpha=ALPHA)
     names = name_tiers(tiers, len(members))
     ranks = find_rank_intervals(scores, p_values, higher_is_better=up, alpha=ALPHA)
@@ -143,7 +144,7 @@ def rank(
         standings[index] = Standing(
             tier=names[place],
             ranks=ranks[place],
-            behind=behind.get(place, 0.0),
+            behind=None if behind is None else behind[place],
             rope=rope,
             above_baseline=above[place],
         )

@@ -36,7 +36,7 @@ class Compared:
         second: of the second row.
         difference: second minus first with its test, not corrected for the number of metrics; None where nothing is
             paired, and of metrics that have no test.
-        equivalence: how probable it is that they differ by more than a margin; None likewise.
+        equivalence: how probable it is that they differ by more than a margin; None likewise, and of too few units.
     """
 
     metric: Metric
@@ -160,7 +160,7 @@ def _compare(metric: Metric, left: Predictions, right: Predictions, rope: float)
     if metric.biased:
         return Compared(metric, first.value, second.value)
     difference = compare_estimates(first, second)
-    equivalence = weigh_equivalence(difference, rope) if difference.units > 1 else None
+    equivalence = weigh_equivalence(difference, left.n_units, rope)
     return Compared(metric, first.value, second.value, difference, equivalence)
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
+from fer_bench.evaluation.equivalence import ENOUGH_UNITS
 from fer_bench.evaluation.flips import FEWEST_UNITS
 from fer_bench.reports.pair import Compared, Pair
 from fer_bench.reports.table import Cell, Column, Shown, Table, numbers, texts
@@ -92,6 +93,8 @@ def _terms(pair: Pair) -> list[str]:
     rope = next((line.equivalence.rope for line in pair.metrics if line.equivalence), None)
     if rope is not None:
         lines.append(f"A > rope, B > rope: probability that A, or B, is better by more than {rope:g}")
+    elif pair.units < ENOUGH_UNITS:
+        lines.append(f"no probability of a difference: fewer than {ENOUGH_UNITS} {pair.unit}")
     return lines
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fer_bench.evaluation.equivalence import ENOUGH_UNITS
 from fer_bench.evaluation.flips import FEWEST_UNITS
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.reports.comparison import ROPE
@@ -71,6 +72,11 @@ def find_limits(title: str, board: Sequence[Row]) -> list[str]:
             f"{name}: {'; '.join(random)}: trained at random, and one seed does not show how much that matters: no "
             "tier and no rank. Run more seeds, such as --seeds 0,1,2,3,4."
         )
+    if few := [row for row in methods if row.standing and row.standing.behind is None]:
+        said.append(
+            f"{name}: fewer than {ENOUGH_UNITS} {name_units(few)}: no probability of being behind is given; with ten, "
+            "95 % would be true in some 91 %."
+        )
     if weak := [row.method for row in methods if row.standing and row.standing.above_baseline is False]:
         said.append(f"{name}: not shown to be better than the majority class: {'; '.join(weak)}.")
     if lacking := max((row.lacking for row in board), default=0):
@@ -105,7 +111,8 @@ def _best(row: Row) -> Cell:
 
 
 def _behind(row: Row) -> Cell:
-    return None if row.standing is None else Shown(f"{100 * row.standing.behind:.0f}", row.standing.behind)
+    chance = row.standing and row.standing.behind
+    return None if chance is None else Shown(f"{100 * chance:.0f}", chance)
 
 
 STANDING: tuple[Field[Row], ...] = (
