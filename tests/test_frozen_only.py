@@ -135,7 +135,7 @@ def test_strategies_of_gradients_and_missing_weights_are_refused_before_a_run_al
     assert "'net'" not in message
     missing = ["--backbone", "halves[fault=missing]", "--backbone", "halves[fault=missing,copies=3]"]
     message = str(CliRunner().invoke(app, [*base, *missing, "--strategy", "probe"]).exception)
-    assert says(message, "2 backbones", "1 halves", "halves-get", "3 halves", "halves-get")
+    assert says(message, "2 backbones", "fault=missing", "1 halves", "halves-get", "3 halves", "halves-get")
     assert "--skip-missing" not in message  # nothing would be left
     elsewhere = ["--backbone", "keras-resnet50", "--backbone", "halves", "--strategy", "probe"]
     message = str(CliRunner().invoke(app, [*base, *missing, *elsewhere]).exception)

@@ -70,24 +70,25 @@ def _find_backbones(
     config: RunConfig, registry: Registry, precision: str, cache_dir: Path, say: Callable[[str], None]
 ) -> list[PlannedBackbone]:
     backbones: list[PlannedBackbone] = []
-    faults: list[FerBenchError] = []
+    faults: dict[str, FerBenchError] = {}
     for text in config.backbones:
         try:
             component = registry.backbone(text)
             known = {"text": str(component), **identity(component, precision)}
         except FerBenchError as error:
-            faults.append(error)
+            faults[text] = error
             continue
         shapes = functools.partial(shapes_of, component, known, cache_dir)
         backbones.append(PlannedBackbone(text, component, known, shapes))
-    lines = list(dict.fromkeys(str(fault).replace("\n", "\n    ") for fault in faults))
-    missing = all(isinstance(fault, MissingError) for fault in faults)
+    lines = [f"{text}: {error}".replace("\n", "\n    ") for text, error in faults.items()]
+    missing = all(isinstance(error, MissingError) for error in faults.values())
     if faults and missing and backbones and config.skip_missing:
         say(f"{len(faults)} backbones are not on this machine and are left out:\n{bullet_list(lines, len(lines))}")
         return backbones
     advice = "\nTo run the others, add --skip-missing." if missing and backbones else ""
     if len(faults) == 1:
-        raise type(faults[0])(f"{faults[0]}{advice}")
+        (error,) = faults.values()
+        raise type(error)(f"{error}{advice}")
     if faults:
         raise FerBenchError(f"{len(faults)} backbones cannot be used:\n{bullet_list(lines, len(lines))}{advice}")
     return backbones

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
 from fer_bench import atomic, paths
-from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
+from fer_bench.errors import FerBenchError, MissingError, bullet_list, did_you_mean
 from fer_bench.specs import BackboneSpec, WeightsSpec, resolve
 
 if TYPE_CHECKING:
@@ -225,11 +225,12 @@ def fetched_file(backbone: str, spec: WeightsSpec) -> Path:
     """Return the published file of some weights as `fetch` got it.
 
     Raises:
-        FerBenchError: it is not there, or has another sha256 than published; it says all ways to get it.
+        MissingError: it is not there; the message says all ways to get it.
+        FerBenchError: it has another sha256 than published.
     """
     path = fetched_path(backbone, spec, paths.cache_dir())
     if not path.is_file():
-        raise FerBenchError(
+        raise MissingError(
             f"The weights {spec.name!r} of {backbone} are not on this machine: there is no {str(path)!r}. Run "
             f"'fer-bench weights fetch {backbone} --weights {spec.name}', or download {spec.url} and give it as "
             f"{backbone}[file=FILE]; weights=random starts afresh."
