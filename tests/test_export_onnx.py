@@ -132,16 +132,24 @@ def test_images_of_other_sizes_are_resized_as_by_the_model(kept, tmp_path):
         _agree(_run(tmp_path / "faces", asked), model.predict(list(asked)))
 
 
-DEEP = ("xception[input_size=71]", "keras[name=mobilenetv2,weights=random,input_size=64]")
+DEEP = (
+    "xception[input_size=71]",
+    "keras[name=mobilenetv2,weights=random,input_size=64]",
+    "vit-ti16[weights=random,input_size=64]",
+)
 
 
 @pytest.mark.parametrize("backbone", DEEP)
-def test_deep_backbones_are_exported(backbone, tmp_path):
+def test_deep_backbones_are_exported_without_noise_of_converters(backbone, tmp_path, caplog, recwarn):
     words = ["--backbone", backbone, "--dataset", "synthetic[n=28,size=48]", "--folds", "2", "--precision", "float32"]
     words += ["--runs-dir", str(tmp_path / "runs"), "--output", str(tmp_path / "m.safetensors")]
     done = CliRunner().invoke(app, ["fit", *words])
     assert done.exit_code == 0, done.output
+    caplog.clear()
+    recwarn.clear()
     export(tmp_path / "m.safetensors", "onnx", tmp_path / "faces")
+    noise = [record.name for record in caplog.records if not record.name.startswith("jax.")]
+    assert noise + [str(warning.message) for warning in recwarn] == []
     asked = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 3), np.uint8)
     _agree(_run(tmp_path / "faces", asked), fer_bench.load_model(tmp_path / "m.safetensors").predict(list(asked)))
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import logging
+import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -202,12 +204,18 @@ def _answer(model: TrainedModel) -> GraphProto:
 
 @contextlib.contextmanager
 def _conversion(converter: str, what: str) -> Iterator[None]:
-    """Turn whatever a converter raises into one message."""
+    """Turn whatever a converter raises into one message, and silence what it logs: the graph is tried afterwards."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except Exception as error:  # converters raise errors of every class
         reason = " ".join(str(error).split())[:300]
         raise FerBenchError(
             f"{converter} cannot convert {what}: {type(error).__name__}: {reason}. "
             "'--to safetensors' needs no converter."
         ) from error
+    finally:
+        logging.disable(before)
