@@ -33,10 +33,10 @@ class VitParams(BackboneParams):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        patch = ARCHITECTURES[self.architecture].patch
-        if self.input_size % patch:
-            near = self.input_size - self.input_size % patch
-            raise ValueError(f"input_size {self.input_size} is not divided by patches of {patch} pixels; try {near}")
+        a = ARCHITECTURES[self.architecture]
+        if self.input_size % a.patch and self.input_size != a.input_size:
+            near = self.input_size - self.input_size % a.patch
+            raise ValueError(f"input_size {self.input_size} is not divided by patches of {a.patch} pixels; try {near}")
         if self.file and self.weights == "random":
             raise ValueError("give weights=random or a file of weights, not both")
         return self

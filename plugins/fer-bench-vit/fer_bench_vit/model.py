@@ -127,6 +127,7 @@ class Embedding(nnx.Module):
         mean, deviation = (jnp.asarray(numbers, jnp.float32) for numbers in self.colours)
         (batch, *_), (patch, _, _, width) = x.shape, self.kernel.shape
         grid = self.positions.shape[0]
+        x = x[:, : grid * patch, : grid * patch]  # 384 pixels are 27 patches of 14 and a margin that SigLIP drops
         x = ((x - mean) / deviation).reshape(batch, grid, patch, grid, patch, 3).swapaxes(2, 3)
         x = product(x.reshape(batch, grid**2, -1), self.kernel[...].reshape(-1, width), self.compute_dtype)
         if hasattr(self, "bias"):
