@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -96,7 +97,9 @@ def _read_safetensors(file: Path) -> object:
 def _read_pickle(file: Path) -> object:
     torch = import_torch()
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of the protocol of a pickle, which is told where it fails
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         foreign = _foreign_names(file) or re.findall(r"GLOBAL ([\w.]+)", str(error))
         more = f" and {len(foreign) - SHOWN} more" if len(foreign) > SHOWN else ""

@@ -52,7 +52,7 @@ class TorchExtractor:
         self.device = accelerator.current_accelerator() if accelerator.is_available() else torch.device("cpu")
         self.digest = _digest(module)
         self.parameter_count = sum(parameter.numel() for parameter in module.parameters())
-        self._module = module.eval().to(self.device)
+        self._module = (_round_kernels(module) if half else module).eval().to(self.device)
         self._prepare, self._finish, self._half, self._what = prepare, finish, half, what
         self.batch = self._most = CPU_BATCH if self.device.type == "cpu" else GPU_BATCH
         self.feature_size = self([np.zeros((8, 8, 3), np.uint8)] * 2).shape[1]
@@ -96,6 +96,18 @@ def each(function: Callable[[Picture], Any], images: Sequence[Picture]) -> Any:
     """Return what a function of Pillow makes of images, in one array, with a thread for each core."""
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         return np.stack(list(pool.map(function, images)))
+
+
+def _round_kernels(module: Any) -> Any:
+    """Return a module whose matrices and kernels are bfloat16, to which mixed precision rounds them in every call.
+
+    Layers of other types may compute with their numbers before they multiply, and keep them.
+    """
+    torch = import_torch()
+    for layer in module.modules():
+        if type(layer) in (torch.nn.Linear, torch.nn.Conv2d):
+            layer.to(torch.bfloat16)
+    return module
 
 
 def _digest(module: Any) -> str:

@@ -48,7 +48,7 @@ def features_of(model, images):
     transform = timm.data.create_transform(**timm.data.resolve_data_config({}, model=model))
     with torch.inference_mode():
         x = model.forward_features(torch.stack([transform(Image.fromarray(image)) for image in images]))
-        return model.forward_head(x, pre_logits=True).numpy()
+        return model.forward_head(x, pre_logits=True).float().numpy()
 
 
 @pytest.fixture(scope="module")
@@ -143,13 +143,15 @@ def test_random_weights_follow_the_seed_and_leave_torchs_own_as_it_was():
     np.testing.assert_array_equal(one(pictures()), again(pictures()))
 
 
-def test_bfloat16_is_close_to_float32_and_another(saved):
-    _, folder = saved
+def test_bfloat16_is_torchs_mixed_precision_to_the_bit_and_close_to_float32(saved):
+    model, folder = saved
     file = str(folder / "plain.safetensors")
     exact, half = (build(dtype, name=SMALL, file=file)(pictures()) for dtype in ("float32", "bfloat16"))
     gap = np.abs(exact - half).max() / np.abs(exact).max()
     assert 1e-5 < gap < 0.05
     assert half.dtype == np.float32
+    with torch.autocast("cpu", torch.bfloat16):
+        np.testing.assert_array_equal(half, features_of(model, pictures()))
 
 
 def test_half_a_checkpoint_is_refused_with_all_its_faults(saved, tmp_path):
