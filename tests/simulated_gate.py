@@ -206,7 +206,7 @@ def _sizes() -> Iterator[Claim]:
         yield Claim(
             name="gate: the range of units needed holds the true number",
             setting=f"UAR, margin 0.05, a pilot of {units:,} {unit}", promised=(0.9, 1), happens=holds,
-            draws=600 if units < 1000 else 200, quick=20 if units < 1000 else 5,
+            draws=2400 if units == 20 else 600 if units < 1000 else 200, quick=20 if units < 1000 else 5,
         )  # fmt: skip
 
     def overlap(rng: np.random.Generator) -> bool:
