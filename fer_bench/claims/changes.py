@@ -13,6 +13,7 @@ from PIL import Image
 from fer_bench.arrays import Array
 from fer_bench.claims.classifier import Classifier
 from fer_bench.faces.parameters import Crop
+from fer_bench.networks import transforms
 from fer_bench.specs import NetworkInput
 from fer_bench.tasks.view import View
 
@@ -43,7 +44,6 @@ PLAIN = "bilinear without antialiasing"
 SIDES = (24, 32, 48, 64, 96, 112, 128, 160, 224)
 SHARES = (0.95, 0.9, 0.875, 0.8, 0.75, 2 / 3, 0.6, 0.5)
 """Of a side that a central crop keeps; 0.875 is 224 of 256."""
-_LUMA = np.array([[0.299], [0.587], [0.114]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ def exchange(image: Array) -> Array:
 
 def make_grey(image: Array) -> Array:
     """Return (h, w, 1) by ITU-R BT.601 luma."""
-    return image if image.shape[2] == 1 else np.rint(image @ _LUMA).astype(np.uint8)
+    return image if image.shape[2] == 1 else np.rint(image @ np.array(transforms.LUMA)[:, None]).astype(np.uint8)
 
 
 def crop_centre(share: float, image: Array) -> Array:

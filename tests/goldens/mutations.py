@@ -260,7 +260,7 @@ MUTATIONS: list[Mutation] = [
         ("low + x * ((high - low) / 255.0)", "high - x * ((high - low) / 255.0)"),
         ("antialias=True", "antialias=False"),
         ("Image.Resampling.BILINEAR", "Image.Resampling.BICUBIC"),
-        ("[[0.299], [0.587], [0.114]]", "[[0.3], [0.4], [0.3]]"),
+        ("LUMA = (0.299, 0.587, 0.114)", "LUMA = (0.3, 0.4, 0.3)"),
         ("method=spec.resize", 'method="linear"'),
     ),
     *_of(
