@@ -1,4 +1,7 @@
-"""Strategies that calibrate, predict several views and answer for sequences: in a run, on the board and in a model."""
+"""Strategies that calibrate, predict several views and answer for sequences: in a run, on the board and in a model.
+
+They are what docs/strategies.md shows.
+"""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def fit_model(config: RunConfig, registry: Registry, reporter: Reporter, output:
     (block,) = grid.blocks
     if block.plan.calibrate == "none":  # Nobody sees what it predicts.
         block = replace(block, plan=replace(block.plan, views="image"))
-    if isinstance(block.plan.phases[0], AnswerPhase):
+    if isinstance(block.plan.phases[0], AnswerPhase) and block.plan.calibrate == "none":
         raise FerBenchError(f"{str(block.strategy)!r} trains nothing: {str(block.backbone)!r} is a model already.")
     for note in grid.notes:
         reporter.say(note)

@@ -60,7 +60,7 @@ def execute(params: Params, work: Work) -> None:
             work.add(stored)
 
     def keep(block: Block, source: BackboneSource) -> Keep | None:
-        learns = not isinstance(block.plan.phases[0], AnswerPhase)
+        learns = not isinstance(block.plan.phases[0], AnswerPhase) or block.plan.calibrate != "none"
         return functools.partial(keep_model, store.runs_dir, block, source) if work.keeps_models and learns else None
 
     wanted = functools.cache(demand_of)

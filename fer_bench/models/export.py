@@ -66,6 +66,11 @@ def export(file: Path, form: Literal["onnx", "safetensors"], output: Path) -> Ex
             f"Backbone {model.backbone.name!r} computes outside of JAX, and its arrays are not fer-bench's: only its "
             f"own library can export it. What was trained, the head or estimator, stands in {str(file)!r}."
         )
+    if not model.table and model.estimator is None:
+        raise FerBenchError(
+            f"{model.backbone.name!r} is a finished classifier, of which the model holds the calibration only "
+            f"({model.record.calibration}): apply it to what the classifier answers."
+        )
     if form == "onnx" and (views := model.asked.views) != "image":
         raise FerBenchError(
             f"The model answers with the mean of several views (views={views}), and a graph answers for the image as "

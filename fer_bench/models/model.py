@@ -21,7 +21,7 @@ from fer_bench.learning.plans import make_plan
 from fer_bench.learning.rules import HEAD, matrix_shape
 from fer_bench.models import files
 from fer_bench.models.files import ModelRecord
-from fer_bench.networks import transforms
+from fer_bench.networks import answers, transforms
 from fer_bench.networks.backbone import Backbone, build
 from fer_bench.networks.forward import BATCH, Extraction, Forward, Output
 from fer_bench.networks.identity import BACKBONE_SEED, identity
@@ -60,7 +60,7 @@ class TrainedModel:
             where that holds it.
         exact: whether nothing is rounded, since the backbone gives probabilities.
         table: the numbers of the backbone and the head, those of the model in their place; without a head nothing.
-        estimator: that predicts from features; None where a head does.
+        estimator: that predicts from features; None where a head does, or a finished classifier that was calibrated.
 
     Raises:
         FerBenchError: a plugin that the model needs is missing, or has other code or weights; the numbers do not fit.
@@ -90,7 +90,8 @@ class TrainedModel:
             self.estimator.fit(table["readout/features"].astype(np.float32), table["readout/labels"])
         if (known := record.calibration) and len(known.biases) not in (0, len(self.classes)):
             raise FerBenchError(f"The model has {len(known.biases)} biases for {len(self.classes)} classes.")
-        if not self.table and self.estimator is None:
+        self._answers = answers.known(component)
+        if not (self.table or self.estimator or (self._answers and record.calibration)):
             raise FerBenchError("The model has neither a head nor an estimator: its file is not complete.")
 
     @property
@@ -223,6 +224,8 @@ class TrainedModel:
             x = values[:, 0]
             if not finite[:n].all():
                 raise FerBenchError(f"Backbone {self.backbone.name!r} gives numbers that are not finite.")
+        if not self.table and self.estimator is None:
+            return answers.take(x[:n], self._answers, self.classes)
         if self.estimator is not None:
             said = self.estimator.predict_proba(x[:n])
             probabilities = np.zeros((n, len(self.classes)), np.float32)

@@ -11,11 +11,16 @@ from fer_bench_predictors.card import Card
 from messages import says
 from typer.testing import CliRunner
 
+import fer_bench
 from fer_bench.cli import app
+from fer_bench.data.prepare import prepare
 from fer_bench.errors import FerBenchError
+from fer_bench.executors.kept import file_of
 from fer_bench.labels import EXPRESSIONS
 from fer_bench.networks.identity import identity
 from fer_bench.registry import Registry
+from fer_bench.results.store import Store
+from fer_bench.tasks.view import select
 
 SLOPES = [1.0, 0.5, -1.0]
 """Of the logits of happy, bored and sad in the average of all channels."""
@@ -315,6 +320,24 @@ def test_a_run_scores_the_answers_on_the_same_folds(write_model, write_channels,
     answered = [table for table in tables if (table.filter(regex=r"^p\d") > 0).sum(axis=1).eq(2).all()]
     assert len(answered) == 2  # the folds of as-is
     np.testing.assert_allclose(pd.concat(answered).filter(regex=r"^p\d").sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_finished_classifier_is_calibrated_on_the_training_side_and_kept(write_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a record names the card without its folder
+    words = ["run", "--backbone", f"onnx[card={write_model()}]", "--strategy", "as-is[calibrate=temperature]"]
+    words += ["--dataset", "synthetic[n=140,size=32]", "--folds", "2", "--keep", "all", "--data-dir", "data"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    dataset = Registry.load().dataset("synthetic[n=140,size=32]")
+    view = select(dataset, prepare(dataset, tmp_path / "data"), None)
+    places = {name: place for place, name in enumerate(view.column("id").tolist())}
+    for cell in Store(tmp_path / "runs").cells()[0]:
+        model, table = fer_bench.load_model(file_of(tmp_path / "runs", cell.id)), cell.table()
+        images = view.images(np.array([places[name] for name in table["id"].to_pylist()]))
+        stored = np.stack([table[f"p{c}"].to_numpy() for c in range(7)], axis=1)
+        np.testing.assert_allclose(model.predict(images), stored, atol=1e-6)
+        assert np.abs(model.look(images) - stored).max() > 1e-3, "it is calibrated"
 
 
 def test_as_is_needs_a_finished_classifier(tmp_path):
