@@ -10,8 +10,8 @@ from fer_bench.arrays import Array
 from fer_bench.evaluation.estimate import Estimate, measure_parts, measure_seed_variance
 from fer_bench.evaluation.flips import EQUAL, draw_flips
 
-CHUNK = 2_000_000
-"""Statistics that are held in memory at once."""
+CHUNK = 30_000
+"""Statistics that are computed at once: so few stay in a processor's cache."""
 
 
 def adjust_steps(estimates: Sequence[Estimate], pairs: Sequence[tuple[int, int]]) -> Array:
@@ -65,23 +65,31 @@ def _draw_outcomes(estimates: Sequence[Estimate], pairs: Sequence[tuple[int, int
     spread = np.sqrt([estimate.seed_variance or 0.0 for estimate in estimates])
     together = np.hypot(spread[first], spread[second])
     scale = np.divide(np.sqrt(noise), together, out=np.zeros(len(noise)), where=together > 0)
-    power, rng = (parts**2).sum(axis=1), np.random.default_rng(0)
-    size = max(1, CHUNK // (len(estimates) * k))
+    power, rng, count = (parts**2).sum(axis=1), np.random.default_rng(0), len(estimates)
+    flat, least = first * count + second, 1e-9 * power
+    size = max(1, CHUNK // max(len(pairs), count * k))
     for start in range(0, len(outcomes), size):
         outcome = outcomes[start : start + size]
-        by_units = np.maximum(power - outcome**2 / n, 1e-9 * power) * n / (n - 1)
-        drawn = rng.normal(size=(len(outcome), k, len(estimates))) * spread
+        by_units = np.maximum(power - outcome**2 / n, least)
+        by_units *= n
+        by_units /= n - 1
+        drawn = rng.normal(size=(len(outcome), k, count)) * spread
         means = drawn.mean(axis=1)
         centred = drawn - means[:, None]
         products = centred.transpose(0, 2, 1) @ centred / (k - 1)
         # The variance of a difference from those of the methods: there are fewer methods than pairs.
-        spreads = products[:, first, first] + products[:, second, second] - 2 * products[:, first, second]
-        by_seeds = spreads * scale**2 / k
-        shift = (means[:, second] - means[:, first]) * scale
+        own = np.einsum("oii->oi", products)
+        spreads = own.take(first, axis=1) + own.take(second, axis=1)
+        spreads -= 2 * products.reshape(len(outcome), -1).take(flat, axis=1)
+        spreads *= scale**2
+        spreads /= k
+        shift = means.take(second, axis=1) - means.take(first, axis=1)
+        shift *= scale
         if start == 0:
-            shift[0], by_seeds[0] = 0.0, noise / k
-        error = np.sqrt(by_units + by_seeds)
-        outcomes[start : start + size] = np.divide(outcome + shift, error, out=np.zeros_like(error), where=error > 0)
+            shift[0], spreads[0] = 0.0, noise / k
+        error = np.sqrt(by_units + spreads)
+        shift += outcome
+        outcomes[start : start + size] = np.divide(shift, error, out=np.zeros_like(error), where=error > 0)
     return np.abs(outcomes)
 
 
@@ -91,12 +99,12 @@ def _rank_outcomes(sizes: Array) -> Array:
     Minus the number of this pair's outcomes that are as large; where that is equal for two pairs, as for the largest of
     each, the larger in units of the pair's 99 % quantile counts as rarer.
     """
-    significance = np.empty(sizes.shape, np.float32)
-    columns: list[Array] = list(sizes.T)
-    for pair, column in enumerate(columns):
-        ordered = np.sort(column)
+    significance = np.empty(sizes.shape[::-1], np.float32)
+    for pair, column in enumerate(np.ascontiguousarray(sizes.T)):
+        order = np.argsort(column)
+        ordered = column[order]
         slack = EQUAL * float(ordered[-1])
-        as_large = len(column) - np.searchsorted(ordered, column - slack)
-        ratio = column / (ordered[int(0.99 * (len(column) - 1))] or 1.0)
-        significance[:, pair] = np.round(ratio / (1 + ratio), 6) - as_large
-    return significance
+        as_large = len(column) - np.searchsorted(ordered, ordered - slack)
+        ratio = ordered / (ordered[int(0.99 * (len(column) - 1))] or 1.0)
+        significance[pair, order] = np.round(ratio / (1 + ratio), 6) - as_large
+    return significance.T

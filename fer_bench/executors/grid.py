@@ -198,6 +198,7 @@ def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], 
         backbone_record = canonical.from_json(records.BackboneRecord, backbone.identity)
         for strategy in methods.strategies:
             texts = {"datasets": typed, "backbones": backbone.typed, "strategies": strategy.typed}
+            settings = config_of(config, texts, methods.precision)
             jobs = [
                 Job(
                     Cell(
@@ -211,7 +212,7 @@ def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], 
                         numerics=NUMERICS,
                     ),
                     fold,
-                    config_of(config, texts, (split.seed, seed), methods.precision),
+                    {**settings, **_seeds_of(config, split.seed, seed)},
                 )
                 for split, protocol in dealt[strategy.plan.validation]
                 for seed in (config.seeds if config.split_seeds else [split.seed])
@@ -309,19 +310,22 @@ def _crop(config: RunConfig) -> Crop | None:
     return Crop(method=config.faces, size=config.face_size, margin=config.face_margin, detection=detection)
 
 
-def config_of(config: RunConfig, texts: Mapping[str, str], training: tuple[int, int], precision: str) -> dict[str, Any]:
-    """Return the settings that make one cell of ``config`` again, on any machine: no folders, and nothing automatic.
+def config_of(config: RunConfig, texts: Mapping[str, str], precision: str) -> dict[str, Any]:
+    """Return the settings that make the cells of one block of ``config`` again, on any machine, but for their seeds.
+
+    They name no folders, and nothing automatic.
 
     Args:
         config: of the whole run.
-        texts: field of `RunConfig` -> the one component that the cell uses, as the user typed it.
-        training: seed of the folds and seed of the cell.
+        texts: field of `RunConfig` -> the one component that the block uses, as the user typed it.
         precision: ``float32`` or ``bfloat16``, what ``auto`` came to.
     """
     settings = config.model_dump(mode="json", exclude=set(PLACED))
     settings |= {name: [text] for name, text in texts.items()}
     components = {name: [anonymise_component(text) for text in settings[name] or ()] for name in COMPONENTS}
-    protocol = anonymise_component(config.protocol)
-    dealt_by, seed = training
-    seeds = {"seeds": [seed], "split_seeds": [dealt_by] if config.split_seeds else []}
-    return {**settings, **components, "protocol": protocol, **seeds, "precision": precision}
+    return {**settings, **components, "protocol": anonymise_component(config.protocol), "precision": precision}
+
+
+def _seeds_of(config: RunConfig, dealt_by: int, seed: int) -> dict[str, list[int]]:
+    """Return the settings that name the seeds of one cell: of its folds, where they have their own, and its own."""
+    return {"seeds": [seed], "split_seeds": [dealt_by] if config.split_seeds else []}
