@@ -1,11 +1,17 @@
-"""Time ``fer-bench leaderboard`` as a whole process over many cells: python benchmarks/leaderboard.py [cells] [n].
+"""Time ``leaderboard`` and a ``run`` that finds all done over many cells: python benchmarks/leaderboard.py 100000.
 
-Writes drawn predictions in the real store format, with records and provenance as long as real ones, to a temporary
-folder, then prints seconds and peak memory of whole processes: the first run, and those after it.
+The cells are those of a real grid on drawn faces: data sets x 10 backbones x 10 strategies x seeds x 5 folds. Each is
+written by the store, with random probabilities of the images that its fold tests, and records, history and provenance
+as long as real ones. Every command is a process of its own. The first ``leaderboard`` finds no index of the store.
 """
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
+import hashlib
+import io
+import json
 import os
 import subprocess
 import sys
@@ -13,37 +19,133 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from synthetic_runs import write_runs
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.ipc
 
+from fer_bench import atomic
+from fer_bench.config import RunConfig
+from fer_bench.executors.grid import Block, expand
+from fer_bench.executors.progress import TerminalReporter
 from fer_bench.registry import Registry
+from fer_bench.results.folders import CELL, CHECKSUMS, PREDICTIONS
+from fer_bench.results.outcomes import Cost, Measures, PeakMemory, Seconds
 from fer_bench.results.provenance import collect
+from fer_bench.results.records import Cell
+from fer_bench.results.store import COMPRESSED, Result, Store, StoredCell
+from fer_bench.tasks.folds import Fold
 
 MAIN = "from fer_bench.cli import main; main()"
-ROWS = 20
-FOLDS = 5
+METHODS, FOLDS, IMAGES = 100, 5, 301
 
 
-def main(cells: int = 10_000, n: int = 300, rounds: int = 4) -> None:
-    seeds = cells // (ROWS * FOLDS)
-    here = collect(Registry.load().plugins)
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cells", type=int, nargs="?", default=10_000)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each command runs")
+    parser.add_argument("--folder", type=Path, help="where the cells stay; without it they are removed at the end")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = given.folder or Path(scratch)
+        if not (folder / "runs").is_dir():
+            start = time.perf_counter()
+            written = _write(folder, given.cells)
+            print(f"{written} cells of {IMAGES // FOLDS} images, written in {time.perf_counter() - start:.0f} s")
+        board = ["leaderboard", "--runs-dir", f"{folder / 'runs'}", "--format", "csv"]
+        run = ["run", "--config", f"{folder / 'grid.yaml'}", "--quiet"]
+        for number in range(given.rounds):
+            for command in (board, run):
+                print(f"{command[0]} {number}: {_time(command)}", flush=True)
+
+
+def _time(command: list[str]) -> str:
     # An installed command has its modules compiled; without them each run would compile 700 of them anew.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        size = {"methods": ROWS // 2, "folds": FOLDS, "seeds": seeds, "n": n}
-        write_runs(Path(folder), datasets=2, failed=0, provenance=here, **size)
-        print(f"{ROWS * FOLDS * seeds} cells of {n // FOLDS} images, written in {time.perf_counter() - start:.1f} s")
-        for number in range(rounds):
-            command = [sys.executable, "-c", MAIN, "leaderboard", "--runs-dir", folder, "--format", "csv"]
-            start = time.perf_counter()
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
-            _, status, usage = os.wait4(process.pid, 0)
-            seconds = time.perf_counter() - start
-            assert status == 0
-            cpu = usage.ru_utime + usage.ru_stime
-            print(f"run {number}: {seconds:.2f} s, processor {cpu:.2f} s, {usage.ru_maxrss / 1024:.0f} MiB")
+    start = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-c", MAIN, *command], stdout=subprocess.DEVNULL, env=environment)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    assert status == 0, f"{command[0]} ended with status {status}"
+    cpu = usage.ru_utime + usage.ru_stime
+    return f"{seconds:.2f} s, processor {cpu:.2f} s, {usage.ru_maxrss / 1024:.0f} MiB"
+
+
+def _write(folder: Path, cells: int) -> int:
+    """Store all cells of a grid of about so many; return how many."""
+    datasets = max(1, min(10, cells // (METHODS * FOLDS)))
+    config = RunConfig(
+        datasets=tuple(f"synthetic[n={IMAGES},size=48,seed={number}]" for number in range(datasets)),
+        backbones=tuple(f"mini-xception[input_size={size}]" for size in range(40, 50)),
+        strategies=tuple(f"linear-probe[c={c}]" for c in np.logspace(-4, 0, 10).round(5).tolist()),
+        seeds=tuple(range(max(1, cells // (METHODS * FOLDS * datasets)))),
+        folds=FOLDS,
+        runs_dir=folder / "runs",
+        data_dir=folder / "data",
+        cache_dir=folder / "cache",
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    # JSON is YAML, too.
+    (folder / "grid.yaml").write_text(config.model_dump_json(exclude_defaults=True), encoding="utf-8")
+    registry, store, rng = Registry.load(), Store(config.runs_dir), np.random.default_rng(0)
+    grid = expand(config, registry, config.data_folder, config.cache_folder, TerminalReporter(quiet=True))
+    here = collect(registry.plugins)
+    atomic.write_synced = Path.write_bytes  # what is removed in an hour need not survive a power failure
+    like: dict[tuple[str, int, int], StoredCell] = {}
+    for number, block in enumerate(grid.blocks):
+        together = tuple(job.cell.place for job in block.jobs)
+        for job in block.jobs:
+            place = block.task.name, job.cell.seed, job.cell.fold
+            if place not in like:
+                made = dataclasses.replace(here, seeds=job.seeds, config=dict(job.config), together=together)
+                like[place] = store.write(job.cell, _draw(block, job.fold), made)
+            else:
+                _write_like(store, job.cell, like[place], 0.5 + number % METHODS / METHODS, rng)
+    return len(grid.jobs)
+
+
+def _draw(block: Block, fold: Fold) -> Result:
+    """Return the result of a cell that guesses."""
+    task, classes = block.task, len(block.task.classes)
+    tested = np.flatnonzero(fold.test)
+    predictions = task.describe(tested)
+    for index in range(classes):
+        predictions[f"p{index}"] = np.full(len(tested), 1 / classes, np.float32)
+    measures = Measures(
+        parameters=58_423,
+        trained_parameters=903,
+        converged=True,
+        train_counts=tuple(np.bincount(task.labels[fold.train], minlength=classes).tolist()),
+        seconds=Seconds(features=1.5, fit=0.25),
+        tested=len(tested),
+        images_per_second=431.5,
+        images_at_once=64,
+        cost=Cost(
+            seconds={"features": 1.5, "train": 0.25, "predict": 0.0625},
+            peak_memory_bytes=PeakMemory(host=700_000_000, device=None),
+            forward_flops=12_345_678.0,
+        ),
+    )
+    return Result("ok", "", measures, predictions, pd.DataFrame({"phase": [0], "iteration": [17], "loss": [1.25]}))
+
+
+def _write_like(store: Store, cell: Cell, other: StoredCell, skill: float, rng: np.random.Generator) -> None:
+    """Store a cell with the files of another of its fold, but probabilities that know the true class by ``skill``."""
+    files, table = other.files(), other.table()
+    classes = len(cell.dataset.classes)
+    logits = rng.normal(size=(len(table), classes)) + skill * np.eye(classes)[table["label"].to_numpy()]
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    for index in range(classes):
+        place = table.column_names.index(f"p{index}")
+        table = table.set_column(place, f"p{index}", pa.array(shares[:, index].astype(np.float32)))
+    buffer = io.BytesIO()
+    with pa.ipc.new_file(buffer, table.schema, options=COMPRESSED) as writer:
+        writer.write_table(table)
+    files |= {CELL: json.dumps(cell.record()).encode(), PREDICTIONS: buffer.getvalue()}
+    del files[CHECKSUMS]
+    checksums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    store.put(store.folder(cell.id), {**files, CHECKSUMS: json.dumps(checksums).encode()})
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()

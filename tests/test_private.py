@@ -21,7 +21,7 @@ from fer_bench.results import keyed
 from fer_bench.results.consistency import pair_boards
 from fer_bench.results.keyed import copied, name_key, read_key, seal
 from fer_bench.results.outcomes import Provenance
-from fer_bench.results.records import read_cell
+from fer_bench.results.records import join_cell, split_cell
 from fer_bench.results.store import Store
 from fer_bench.results.unpacking import unpacked
 
@@ -150,7 +150,7 @@ class Forger:
         cells = {}
         for files in self.cells.values():
             record = json.loads(files["cell.json"])
-            number, _ = read_cell(files["cell.json"])
+            number, _ = join_cell(split_cell(files["cell.json"]))
             assert record
             hashes = {
                 name: hashlib.sha256(data).hexdigest() for name, data in files.items() if name != "checksums.json"
@@ -341,7 +341,7 @@ def test_cells_that_contradict_others_are_refused_without_a_key(lab, tmp_path, n
     forger, file = Forger(lab / "pack.zip"), tmp_path / "forged.zip"
     TAMPERINGS[name](forger)
     forger.write(file)
-    forged = read_cell(forger.cells[forger.find()]["cell.json"])[0][:16]
+    forged = join_cell(split_cell(forger.cells[forger.find()]["cell.json"]))[0][:16]
     with pytest.raises(FerBenchError) as error:
         invoke("unpack", str(file), "--into", str(tmp_path / "runs"))
     assert says(str(error.value), forged)

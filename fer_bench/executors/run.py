@@ -80,11 +80,11 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
             "look at the warnings above, then repeat the command to go on."
         )
     reporter.say(f"{summary.ok} cells ok, {summary.failed} failed; stored in {settings.runs_dir}.")
-    wanted = {job.cell.id for job in grid.jobs}
+    wanted, before = {job.cell.id for job in grid.jobs}, None if work.pending else work.all_stored
     if many:
         del grid, work
         memory.give_back(for_good=True)
-    cells, damaged = store.cells()
+    cells, damaged = before or store.cells()
     finished = Finished(summary, tuple(cell for cell in cells if cell.id in wanted), tuple(damaged))
     if settings.keep == "best":
         drop_all_but_best(settings.runs_dir, finished.cells)

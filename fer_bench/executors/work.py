@@ -45,6 +45,7 @@ class Work:
 
     Attributes:
         pending: the jobs that are to be done, in the order of the grid.
+        all_stored: what the store held at the beginning, as `Store.read_all` returns it.
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class Work:
     ):
         self.grid, self.store, self.cache_dir, self.plugins, self.reporter = grid, store, cache_dir, plugins, reporter
         self.runs, self._told = tuple(runs), plugins if runs else None
-        before = [(job, store.find(job.cell)) for job in grid.jobs]
+        self.all_stored = store.read_all()
+        known = {cell.id: cell for cell in self.all_stored[0]}
+        before = [(job, known.get(job.cell.id)) for job in grid.jobs]
         self._failed_before = {job.cell.id: cell.finished for job, cell in before if cell and not cell.ok}
         self._cells, self.done = len(before), sum(1 for _, cell in before if cell and cell.ok)
         self.pending = [only] if only else [job for job, cell in before if not (cell and cell.ok)]
@@ -135,17 +138,18 @@ class Work:
         """How many cells were not counted yet."""
         return len(self._left)
 
-    def describe(self, share: Sequence[str] = ()) -> str:
+    def describe(self, share: Sequence[str] = (), runs: Sequence[RunConfig] = ()) -> str:
         """Return what `fer_bench.executors.worker.do` takes: settings, versions, and a hash of all cells.
 
         Args:
             share: ids of the cells that a worker does which shares no folder with this process; none means all, with
                 the folders of this process.
+            runs: the settings as such a worker knows them, with names of files that it was given.
         """
         folders = [] if share else [self.store.runs_dir, *_folders(self.runs[0])]
         return json.dumps(
             {
-                "runs": [run.model_dump(mode="json") for run in self.runs],
+                "runs": [run.model_dump(mode="json") for run in runs or self.runs],
                 "folders": [str(folder.absolute()) for folder in folders],
                 "share": [*share],
                 "versions": versions(self.plugins),

@@ -17,10 +17,11 @@ import numpy as np
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.evaluation.classification import find_largest
 from fer_bench.results.consistency import Pairing, find_contradictions, pair_boards
+from fer_bench.results.folders import CHECKSUMS
 from fer_bench.results.predictions import probability_columns
 from fer_bench.results.reading import read_predictions
 from fer_bench.results.records import to_json
-from fer_bench.results.store import CHECKSUMS, Store, StoredCell
+from fer_bench.results.store import Store, StoredCell
 from fer_bench.results.versions import differences
 
 ASIDE = "contradictions"

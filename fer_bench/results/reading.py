@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from fer_bench.evaluation.checks import SUM_TOLERANCE
+from fer_bench.results.folders import PREDICTIONS
 from fer_bench.results.predictions import GROUP, Predictions, from_table, probability_columns
-from fer_bench.results.store import PREDICTIONS, StoredCell
+from fer_bench.results.store import StoredCell
 
 
 def read_predictions(cells: Sequence[StoredCell]) -> tuple[Predictions | None, list[StoredCell], list[str]]:

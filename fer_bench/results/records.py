@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal, get_type_hints
@@ -258,20 +259,29 @@ class Cell(Record):
         return f"{method} / {self.protocol.name} / {name_training(self.training)} / fold {self.fold}"
 
 
-def read_cell(content: bytes) -> tuple[str, Cell]:
-    """Return the id and the record that a ``cell.json`` holds.
+def split_cell(content: bytes) -> dict[str, str]:
+    """Return each field of a ``cell.json`` as canonical JSON.
+
+    Raises:
+        ValueError: it holds no record.
+    """
+    try:
+        value = json.loads(content)
+        return {name: CANONICAL.encode(value[name]) for name in sorted(value)}
+    except (RecursionError, TypeError) as error:
+        raise ValueError(f"not the record of a cell ({error})") from None
+
+
+def join_cell(fields: Mapping[str, str]) -> tuple[str, Cell]:
+    """Return the id and the record of a cell from its fields in canonical JSON, in the order of their names.
 
     Cells have most of their parts in common: each distinct one is checked once and held once.
 
     Raises:
         ValueError: it is not the record of a cell, or of a newer schema.
     """
-    try:
-        value = json.loads(content)
-        texts = {name: CANONICAL.encode(value[name]) for name in sorted(value)}
-    except (RecursionError, TypeError) as error:
-        raise ValueError(f"not the record of a cell ({error})") from None
-    kinds, schema = _cell_parts(), value.get("schema")
+    texts, kinds = dict(fields), _cell_parts()
+    schema = json.loads(texts.get("schema", "null"))
     wanted = kinds.keys() - {"split_seed"}
     if isinstance(schema, int) and schema > SCHEMA:
         raise ValueError(f"written by a newer fer-bench (schema {schema}, this one reads up to {SCHEMA})")
@@ -285,8 +295,13 @@ def read_cell(content: bytes) -> tuple[str, Cell]:
         raise ValueError(f"fold {cell.fold} of {cell.protocol.folds}; the first is 0")
     if schema == 1:
         del texts["numerics"]
-    whole = ",".join(f"{CANONICAL.encode(name)}:{text}" for name, text in texts.items())
+    whole = ",".join(f"{_encoded(name)}:{text}" for name, text in texts.items())
     return hashlib.sha256(f"{{{whole}}}".encode()).hexdigest(), cell
+
+
+@functools.cache
+def _encoded(name: str) -> str:
+    return CANONICAL.encode(name)
 
 
 @functools.cache
@@ -294,7 +309,7 @@ def _cell_parts() -> dict[str, Any]:
     return get_type_hints(Cell, include_extras=True)
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=1 << 16)
 def _part(name: str, text: str) -> Any:
     """Return a field of a cell from its canonical JSON."""
     try:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,28 +22,27 @@ import pyarrow.ipc
 
 from fer_bench import atomic
 from fer_bench.errors import FerBenchError
-from fer_bench.foreign_files import pieces
 from fer_bench.privacy import anonymise
-from fer_bench.results import canonical, records
+from fer_bench.results import canonical
+from fer_bench.results.folders import (
+    CELL,
+    CHECKSUMS,
+    HISTORY,
+    PREDICTIONS,
+    PROVENANCE,
+    REST,
+    RESULT,
+    Content,
+    format_time,
+    read_folder,
+    read_pieces,
+)
+from fer_bench.results.index import Index
 from fer_bench.results.outcomes import Measures, Provenance, ResultRecord
 from fer_bench.results.records import Cell
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CELL, RESULT, PREDICTIONS, HISTORY, PROVENANCE, CHECKSUMS = (
-    "cell.json",
-    "result.json",
-    "predictions.feather",
-    "history.csv",
-    "provenance.json",
-    "checksums.json",
-)
-PARQUET = "predictions.parquet"
-"""Where cells of the first format held their predictions."""
-_REST = frozenset((PREDICTIONS, HISTORY, PROVENANCE))
-LARGEST = {PREDICTIONS: 1 << 30, HISTORY: 1 << 28}
-"""Bytes that a file of a cell may have at most, else 16 MiB: a stranger's may claim to be as large as it likes."""
 
 ALONE = pyarrow.ipc.IpcReadOptions(use_threads=False)
 COMPRESSED = pyarrow.ipc.IpcWriteOptions(compression="lz4")
@@ -82,6 +81,7 @@ class StoredCell:
         result: ``result.json``.
         finished: when it was stored, in UTC as ISO 8601 with milliseconds.
         folder: where it lies.
+        predictions_sha256: of its predictions; empty without any.
     """
 
     id: str
@@ -89,6 +89,7 @@ class StoredCell:
     result: ResultRecord
     finished: str
     folder: Path
+    predictions_sha256: str
 
     @property
     def status(self) -> Literal["ok", "failed"]:
@@ -116,10 +117,13 @@ class StoredCell:
 
         Raises:
             OSError: the file cannot be read.
+            ValueError: it changed since the cell was read.
             pyarrow.ArrowException: it is no table.
         """
         # Parquet takes five times as long to open a small file, and more room for a large one.
-        content = b"".join(_pieces(self.folder, PREDICTIONS))
+        content = b"".join(read_pieces(self.folder, PREDICTIONS))
+        if hashlib.sha256(content).hexdigest() != self.predictions_sha256:
+            raise ValueError("does not match its checksum")
         return pyarrow.ipc.open_file(content, options=ALONE).read_all()
 
     @functools.cached_property
@@ -130,7 +134,7 @@ class StoredCell:
             FerBenchError: the file is not what fer-bench writes.
         """
         try:
-            provenance = canonical.read(Provenance, b"".join(_pieces(self.folder, PROVENANCE)))
+            provenance = canonical.read(Provenance, b"".join(read_pieces(self.folder, PROVENANCE)))
             if any(fold >= self.record.protocol.folds for _, fold, *_ in provenance.together):
                 raise ValueError(f"together names a fold of {self.record.protocol.folds} or more")
         except (OSError, ValueError) as error:
@@ -147,9 +151,9 @@ class StoredCell:
             FerBenchError: one changed since the cell was read.
         """
         try:
-            content = {name: b"".join(_pieces(self.folder, name)) for name in (CHECKSUMS, CELL, RESULT)}
+            content = {name: b"".join(read_pieces(self.folder, name)) for name in (CHECKSUMS, CELL, RESULT)}
             checksums = canonical.read(dict[str, str], content[CHECKSUMS])
-            content |= {name: b"".join(_pieces(self.folder, name)) for name in sorted(checksums.keys() & _REST)}
+            content |= {name: b"".join(read_pieces(self.folder, name)) for name in sorted(checksums.keys() & REST)}
             same = all(hashlib.sha256(content[name]).hexdigest() == checksums[name] for name in checksums)
         except (OSError, ValueError, KeyError):
             same, content = False, {}
@@ -163,7 +167,7 @@ class StoredCell:
         Raises:
             OSError: it cannot be read.
         """
-        return b"".join(_pieces(self.folder, HISTORY))
+        return b"".join(read_pieces(self.folder, HISTORY))
 
     @property
     def trained_in_epochs(self) -> bool:
@@ -211,7 +215,7 @@ class Store:
         if not folder.is_dir():
             return None
         try:
-            return _read(folder)
+            return _stored(folder, read_folder(folder))
         except ValueError:
             return None
 
@@ -221,7 +225,7 @@ class Store:
         Raises:
             ValueError: it is not there or damaged.
         """
-        return _read(self.folder(cell_id))
+        return _stored(self.folder(cell_id), read_folder(self.folder(cell_id)))
 
     def write(self, cell: Cell, result: Result, provenance: Provenance) -> StoredCell:
         """Store a cell at once or not at all; one of the same id is replaced.
@@ -229,7 +233,7 @@ class Store:
         Raises:
             FerBenchError: the disk is full or the folder cannot be written; cells stored before are untouched.
         """
-        finished = _format(datetime.now(UTC))
+        finished = format_time(datetime.now(UTC))
         record = ResultRecord(
             status=result.status, error=anonymise(result.error), measures=result.measures, finished=finished
         )
@@ -242,10 +246,11 @@ class Store:
             with pyarrow.ipc.new_file(buffer, table.schema, options=COMPRESSED) as writer:
                 writer.write_table(table, max_chunksize=1 << 16)
             files[PREDICTIONS] = buffer.getvalue()
-        files[CHECKSUMS] = _json({name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)})
+        checksums = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
+        files[CHECKSUMS] = _json(checksums)
         target = self.folder(cell.id)
         self.put(target, files)
-        return StoredCell(cell.id, cell, record, finished, target)
+        return StoredCell(cell.id, cell, record, finished, target, checksums.get(PREDICTIONS, ""))
 
     def put(self, target: Path, files: Mapping[str, bytes]) -> None:
         """Make files the whole content of a folder of a cell, at once or not at all.
@@ -279,9 +284,18 @@ class Store:
                 f"There is no runs folder {str(self.runs_dir)!r}. Run 'fer-bench run' first, "
                 "or name another with --runs-dir."
             )
-        contents = [_read_or_say(folder) for folder in self._folders()]
-        cells = [cell for cell in contents if isinstance(cell, StoredCell)]
-        damaged = [message for message in contents if isinstance(message, str)]
+        return self.read_all()
+
+    def read_all(self) -> tuple[list[StoredCell], list[str]]:
+        """Return what `cells` does, and nothing where there is no folder."""
+        folders = self._folders()
+        index, cells, damaged = Index(self.runs_dir, len(folders)), list[StoredCell](), list[str]()
+        for folder in folders:
+            try:
+                cells.append(_stored(folder, index.read(folder)))
+            except ValueError as error:
+                damaged.append(f"{folder.name}: {error}")
+        index.save()
         return sorted(cells, key=lambda cell: cell.id), damaged
 
     def _folders(self) -> list[Path]:
@@ -294,73 +308,10 @@ class Store:
         return [cells / name for name in names]
 
 
-def _read_or_say(folder: Path) -> StoredCell | str:
-    """Read a cell, or say what is wrong with it."""
-    try:
-        return _read(folder)
-    except ValueError as error:
-        return f"{folder.name}: {error}"
-
-
-def _read(folder: Path) -> StoredCell:
-    """Read a cell.
-
-    Raises:
-        ValueError: a file is missing or changed, or the cell is of a newer schema or of a format that is not read; says
-            which.
-    """
-    name = CHECKSUMS
-    try:
-        if folder.is_symlink():
-            raise ValueError("lies behind a link; expected a folder")
-        checksums = canonical.read(dict[str, str], b"".join(_pieces(folder, CHECKSUMS)))
-        if PARQUET in checksums:
-            raise ValueError(f"of an older format, with {PARQUET}; repeat the run to make it again")
-        if strange := checksums.keys() - _REST - {CELL, RESULT}:
-            raise ValueError(f"names {min(strange)!r}, which is no file of a cell")
-        held: dict[str, list[bytes]] = {}  # each file is read once: thousands of cells are tens of thousands of files
-        for name in (CELL, RESULT, *sorted(checksums.keys() & _REST)):
-            pieces, value = _pieces(folder, name), hashlib.sha256()
-            if name not in _REST:
-                pieces = held[name] = list(pieces)
-            for piece in pieces:
-                value.update(piece)
-            if checksums.get(name) != value.hexdigest():
-                raise ValueError("does not match its checksum")
-        name = CELL
-        key, record = records.read_cell(b"".join(held[CELL]))
-        name = RESULT
-        result = canonical.read(ResultRecord, b"".join(held[RESULT]))
-        classes = len(record.dataset.classes)
-        if result.status == "ok" and (result.measures is None or len(result.measures.train_counts) != classes):
-            raise ValueError(f"has not the measures of {classes} classes")
-    except OSError as error:
-        raise ValueError(f"{name} {_why(error)}") from None
-    except ValueError as error:
-        raise ValueError(f"{name} {error}") from None
-    if key[:16] != folder.name:
-        raise ValueError("the folder's name is not the hash of its cell.json")
-    needed = (PROVENANCE, HISTORY, PREDICTIONS) if result.status == "ok" else (PROVENANCE, HISTORY)
-    if missing := [name for name in needed if name not in checksums]:
-        raise ValueError(f"{' and '.join(missing)} is missing")
-    # Cells of schema 1 do not say when they were stored.
-    finished = result.finished or _format(datetime.fromtimestamp((folder / RESULT).stat().st_mtime, UTC))
-    return StoredCell(key, record, result, finished, folder)
-
-
-def _format(time: datetime) -> str:
-    return time.isoformat(timespec="milliseconds")
-
-
-def _why(error: OSError) -> str:
-    if error.errno == errno.ELOOP:
-        return "is a link; expected a file"
-    return error.strerror if error.errno == errno.EFBIG and error.strerror else "is missing or cannot be read"
-
-
-def _pieces(folder: Path, name: str) -> Iterator[bytes]:
-    """Yield what a file of a cell holds; see `pieces`."""
-    return pieces(f"{folder}{os.sep}{name}", LARGEST.get(name, 1 << 24))
+def _stored(folder: Path, content: Content) -> StoredCell:
+    return StoredCell(
+        content.id, content.cell, content.result, content.finished, folder, content.checksums.get(PREDICTIONS, "")
+    )
 
 
 def _json(value: object) -> bytes:

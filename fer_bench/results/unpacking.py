@@ -15,8 +15,9 @@ from pathlib import Path
 from fer_bench import atomic, foreign_files
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.results import canonical
+from fer_bench.results.folders import CELL, CHECKSUMS, HISTORY, LARGEST, PREDICTIONS, PROVENANCE, RESULT
 from fer_bench.results.keyed import seal_fault
-from fer_bench.results.store import CELL, CHECKSUMS, HISTORY, LARGEST, PREDICTIONS, PROVENANCE, RESULT, cannot_write
+from fer_bench.results.store import cannot_write
 
 README, CONFIG, MANIFEST = "README.md", "config.yaml", "manifest.json"
 SCHEMA = 1

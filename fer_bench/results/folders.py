@@ -1,0 +1,145 @@
+"""The folder of a cell: which files it has, and how they are read and checked."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fer_bench.foreign_files import pieces
+from fer_bench.results import canonical, records
+from fer_bench.results.outcomes import ResultRecord
+from fer_bench.results.records import Cell
+
+CELL, RESULT, PREDICTIONS, HISTORY, PROVENANCE, CHECKSUMS = (
+    "cell.json",
+    "result.json",
+    "predictions.feather",
+    "history.csv",
+    "provenance.json",
+    "checksums.json",
+)
+PARQUET = "predictions.parquet"
+"""Where cells of the first format held their predictions."""
+REST = frozenset((PREDICTIONS, HISTORY, PROVENANCE))
+"""Files whose content is checked and not held."""
+LARGEST = {PREDICTIONS: 1 << 30, HISTORY: 1 << 28}
+"""Bytes that a file of a cell may have at most, else 16 MiB: a stranger's may claim to be as large as it likes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """What the files of a cell say; they matched their checksums.
+
+    Attributes:
+        id: of the cell.
+        cell: ``cell.json``, and ``texts``: each of its fields as canonical JSON.
+        result: ``result.json``, and ``result_text``: as it is in the file.
+        finished: when the cell was stored, see `format_time`.
+        checksums: name of a file -> sha256.
+    """
+
+    id: str
+    cell: Cell
+    texts: Mapping[str, str]
+    result: ResultRecord
+    result_text: bytes
+    finished: str
+    checksums: Mapping[str, str]
+
+
+def read_folder(folder: Path) -> Content:
+    """Read the folder of a cell, every file of it.
+
+    Raises:
+        ValueError: a file is missing or changed, or the cell is of a newer schema or of a format that is not read; says
+            which.
+    """
+    name = CHECKSUMS
+    try:
+        if folder.is_symlink():
+            raise ValueError("lies behind a link; expected a folder")
+        checksums = read_checksums(folder)
+        held: dict[str, list[bytes]] = {}  # each file is read once: thousands of cells are tens of thousands of files
+        for name in (CELL, RESULT, *sorted(checksums.keys() & REST)):
+            pieces, value = read_pieces(folder, name), hashlib.sha256()
+            if name not in REST:
+                pieces = held[name] = list(pieces)
+            for piece in pieces:
+                value.update(piece)
+            if checksums.get(name) != value.hexdigest():
+                raise ValueError("does not match its checksum")
+        name = CELL
+        texts = records.split_cell(b"".join(held[CELL]))
+    except OSError as error:
+        raise ValueError(f"{name} {_why(error)}") from None
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
+    return understand(folder, checksums, texts, b"".join(held[RESULT]))
+
+
+def read_checksums(folder: Path) -> dict[str, str]:
+    """Return what ``checksums.json`` says.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is none of a cell.
+    """
+    checksums = canonical.read(dict[str, str], b"".join(read_pieces(folder, CHECKSUMS)))
+    if PARQUET in checksums:
+        raise ValueError(f"of an older format, with {PARQUET}; repeat the run to make it again")
+    if strange := checksums.keys() - REST - {CELL, RESULT}:
+        raise ValueError(f"names {min(strange)!r}, which is no file of a cell")
+    return checksums
+
+
+def understand(folder: Path, checksums: Mapping[str, str], texts: Mapping[str, str], result_text: bytes) -> Content:
+    """Return what the files of a cell say.
+
+    Args:
+        folder: where they lie.
+        checksums: of all its files.
+        texts: each field of ``cell.json`` as canonical JSON.
+        result_text: what ``result.json`` holds.
+
+    Raises:
+        ValueError: they do not make a cell; says why.
+    """
+    name = CELL
+    try:
+        key, record = records.join_cell(texts)
+        name = RESULT
+        result = canonical.read(ResultRecord, result_text)
+        classes = len(record.dataset.classes)
+        if result.status == "ok" and (result.measures is None or len(result.measures.train_counts) != classes):
+            raise ValueError(f"has not the measures of {classes} classes")
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
+    if key[:16] != folder.name:
+        raise ValueError("the folder's name is not the hash of its cell.json")
+    needed = (PROVENANCE, HISTORY, PREDICTIONS) if result.status == "ok" else (PROVENANCE, HISTORY)
+    if missing := [name for name in needed if name not in checksums]:
+        raise ValueError(f"{' and '.join(missing)} is missing")
+    # Cells of schema 1 do not say when they were stored.
+    finished = result.finished or format_time(datetime.fromtimestamp((folder / RESULT).stat().st_mtime, UTC))
+    return Content(key, record, texts, result, result_text, finished, checksums)
+
+
+def read_pieces(folder: Path, name: str) -> Iterator[bytes]:
+    """Yield what a file of a cell holds; see `pieces`."""
+    return pieces(f"{folder}{os.sep}{name}", LARGEST.get(name, 1 << 24))
+
+
+def format_time(time: datetime) -> str:
+    """Return a time as ISO 8601 with milliseconds."""
+    return time.isoformat(timespec="milliseconds")
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "is a link; expected a file"
+    return error.strerror if error.errno == errno.EFBIG and error.strerror else "is missing or cannot be read"
