@@ -116,6 +116,15 @@ def test_rounding_is_accepted_up_to_the_tolerance(lab, tmp_path):
     assert merge([lab, other], tmp_path / "into", tolerance=1e-5).contradictions == ()
 
 
+def test_a_folder_without_cells_is_named(lab, tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = invoke("merge", str(lab), str(tmp_path / "empty"), "--into", str(tmp_path / "all"))
+    assert result.exit_code == 0
+    (line,) = [line for line in result.stderr.splitlines() if str(tmp_path / "empty") in line]
+    assert str(lab) not in line
+    assert says(line, "no cells", "--runs-dir")
+
+
 def test_a_damaged_or_unsound_cell_is_left_out_by_name(lab, tmp_path):
     other, into = tmp_path / "other", tmp_path / "into"
     shutil.copytree(lab, other)

@@ -72,6 +72,18 @@ def test_jobs_that_run_out_of_time_are_replaced(tiny, nodes):
 
 
 @pytest.mark.slow
+def test_jobs_that_share_no_folder_are_given_what_they_lack_and_cells_come_back(tiny, nodes):
+    own = "export FER_BENCH_CACHE_DIR=$PWD/box-$SLURM_JOB_ID FER_BENCH_DATA_DIR=$PWD/own-$SLURM_JOB_ID"
+    driver = run(tiny, f"slurm[prologue=['{own}'],{SLURM}]", "--stage", sleep="4")
+    err = finish(tiny, driver)
+    assert says(err, "worker", "MB copied")
+    given = [*tiny.glob("box-*/staged/data/prepared/squares/*/*/prepared.json")]
+    assert len(given) == 2
+    assert not list(tiny.glob("own-*"))
+    assert not list(tiny.glob("box-*/staged/runs/cells/*"))
+
+
+@pytest.mark.slow
 def test_a_job_of_other_versions_is_refused_by_name(tiny, nodes):
     other = tiny / "other"
     shutil.copytree(tiny / "site", other)

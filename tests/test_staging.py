@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from messages import says
 from test_executors import cells, dask_on_loopback, of_workers, wait_for
-from tiny_run import BASE, invoke, start
+from tiny_run import BASE, invoke, start, write_distribution
 
+from fer_bench import brackets
 from fer_bench.errors import FerBenchError
-from fer_bench.executors import copies
+from fer_bench.executors import copies, staging
+from fer_bench.executors.staged_files import rewrite
+from fer_bench.results.store import Store
 
-SLOW = ["run", "--dataset", "squares", "--strategy", "probe", "--folds", "2", "--backbone", "net[fault=slow]"]
+SLOW = ["run", "--dataset", "squares", "--strategy", "probe", "--folds", "2", "--backbone"]
+CLUSTER = pytest.mark.skipif(
+    os.environ.get("FER_BENCH_TEST_CLUSTER") != "1", reason="needs minutes: 'tox run -e cluster'"
+)
 
 
 class Near:
@@ -61,6 +70,26 @@ def test_a_worker_that_cannot_keep_them_is_one_message(sent):
     assert says(str(error.value), str(there), "FER_BENCH_CACHE_DIR")
 
 
+class Gone:
+    """A client of Dask whose workers are gone."""
+
+    def scheduler_info(self, n_workers):
+        return {"workers": {"x": None}}
+
+    def run(self, function, *arguments, workers):
+        raise ConnectionError("Stream is closed")
+
+
+@pytest.mark.parametrize("numbers", [{}, {"x": 1}], ids=["while it tells its versions", "while it is given files"])
+def test_a_worker_that_goes_before_it_begins_is_a_line_and_counts_as_lost(numbers):
+    warned: list[str] = []
+    work = SimpleNamespace(plugins=(), reporter=SimpleNamespace(warn=warned.append))
+    dealer = staging._Dealer(Gone(), work, None, [None], [], {}, {}, print, numbers=numbers)
+    dealer.deal()
+    assert (dealer.losses, dealer.shares, dealer.units) == (1, {}, [None])
+    assert says(warned[0], "lost", "Stream is closed")
+
+
 @pytest.mark.parametrize("executor", ["local", "processes"])
 def test_executors_of_this_machine_refuse_to_stage(tiny, executor):
     with pytest.raises(FerBenchError) as error:
@@ -68,19 +97,91 @@ def test_executors_of_this_machine_refuse_to_stage(tiny, executor):
     assert says(str(error.value), "--stage", executor, "dask")
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(os.environ.get("FER_BENCH_TEST_CLUSTER") != "1", reason="needs minutes: 'tox run -e cluster'")
-def test_workers_without_shared_folders_lose_one_and_give_the_bytes_of_a_local_run(tiny):
-    assert invoke(*SLOW, "--runs-dir", "before").exit_code == 0  # its outputs are cached
-    grid = [*SLOW, "--backbone", "net[fault=slow,input_size=20]"]
-    folders = [
-        {"FER_BENCH_CACHE_DIR": str(tiny / f"box{n}"), "FER_BENCH_DATA_DIR": str(tiny / f"own{n}")} for n in (1, 2)
+@pytest.mark.parametrize(
+    ("text", "places", "written"),
+    [
+        ("onnx", {"path": "staged/a b.onnx"}, 'onnx[path="staged/a b.onnx"]'),
+        ("onnx[path=/home/m.onnx,size=48]", {"path": "staged/m.onnx"}, "onnx[path=staged/m.onnx,size=48]"),
+        ("net[a='1',b=true,c=[1,x]]", {"d": "e,]"}, 'net[a="1",b=true,c=["1", "x"],d="e,]"]'),
+    ],
+)
+def test_the_file_that_a_parameter_names_has_another_name_on_a_worker(text, places, written):
+    assert rewrite("backbone", text, places) == written
+    name, values = brackets.read("backbone", text)
+    assert brackets.read("backbone", written) == (name, {**values, **places})
+
+
+def boxes(folder):
+    """Return the variables of two workers with folders of their own."""
+    return [
+        {"FER_BENCH_CACHE_DIR": str(folder / f"box{n}"), "FER_BENCH_DATA_DIR": str(folder / f"own{n}")} for n in (1, 2)
     ]
-    own = [{**variables, "TINY_SLEEP": "10"} for variables in folders]
+
+
+@CLUSTER
+@pytest.mark.slow
+def test_a_worker_of_other_versions_is_refused_before_anything_is_copied(tiny):
+    other = tiny / "other"
+    shutil.copytree(tiny / "site", other)
+    shutil.rmtree(other / "tiny-1.0.dist-info")
+    write_distribution(other, "tiny", (other / "tiny.py").read_text(), version="2.0")
+    with dask_on_loopback(tiny, [{**boxes(tiny)[0], "PYTHONPATH": str(other)}]) as file:
+        grid = [*SLOW, "net", "--stage", "--executor", f"dask[scheduler={file},wait=120]", "--runs-dir", "shared"]
+        driver = start(tiny, *grid)
+        _, err = driver.communicate(timeout=300)
+    assert driver.returncode == 2
+    assert says(err, "tiny: 2.0 here", "1.0")
+    assert not (tiny / "box1" / "staged").exists()
+    assert not list(tiny.glob("shared/cells/*"))
+
+
+@CLUSTER
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="mounts a small file system, which needs root")
+def test_a_runs_folder_that_is_full_at_the_workers_is_one_message_and_loses_nothing(tiny):
+    """Eight cells of 30 kB go to a disk of 150."""
+    grid = [*SLOW, "net", "--strategy", "probe[c=2]", "--seeds", "0,1", "--executor", "processes[workers=2]"]
+    (tiny / "small").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=150k", "tmpfs", str(tiny / "small")], check=True)
+    try:
+        driver = start(tiny, *grid, "--runs-dir", "small")
+        _, err = driver.communicate(timeout=300)
+        assert driver.returncode == 2, err
+        assert says(err, "small", "disk is full")
+        assert "Traceback" not in err
+        kept, damaged = Store(tiny / "small").cells()
+        assert damaged == []
+        assert 0 < len(kept) < 8
+        before = cells(tiny / "small")
+        subprocess.run(["mount", "-o", "remount,size=10m", str(tiny / "small")], check=True)
+        driver = start(tiny, *grid, "--runs-dir", "small")
+        assert driver.wait(timeout=300) == 0
+        now = cells(tiny / "small")
+    finally:
+        subprocess.run(["umount", str(tiny / "small")], check=True)
+    assert before.items() <= now.items()
+    assert invoke(*grid[:-2], "--runs-dir", "alone").exit_code == 0
+    assert now == cells(tiny / "alone")
+
+
+@CLUSTER
+@pytest.mark.slow
+def test_workers_without_shared_folders_lose_one_and_give_the_bytes_of_a_local_run(tiny):
+    code = tiny / "site" / "tiny.py"
+    fault = '    fault: str = ""\n'
+    note = '    note: str = Field("", json_schema_extra={"file": True})\n'
+    code.write_text(code.read_text().replace(fault, fault + note))
+    (tiny / "note.txt").write_text("a file that a parameter names")
+    assert invoke(*SLOW, "net[fault=slow]", "--runs-dir", "before").exit_code == 0  # its outputs are cached
+    grid = [*SLOW, "net[fault=slow]", "--backbone", "net[fault=slow,input_size=20,note=note.txt]"]
+    own = [{**variables, "TINY_SLEEP": "10"} for variables in boxes(tiny)]
     with dask_on_loopback(tiny, own) as file:
         run = [*grid, "--stage", "--executor", f"dask[scheduler={file},workers=2,wait=120]", "--runs-dir", "shared"]
         driver = start(tiny, *run)
-        wait_for(lambda: len(of_workers(tiny)) == 2 or driver.poll() is not None)
+        given = "staged/data/prepared/squares/*/*/prepared.json"  # before that, workers only tell their versions
+        both = lambda: all(list(tiny.glob(f"box{n}/{given}")) for n in (1, 2)) and len(of_workers(tiny)) == 2  # noqa: E731
+        wait_for(lambda: both() or driver.poll() is not None)
+        assert driver.poll() is None, driver.communicate()[1]
         psutil.Process(of_workers(tiny)[0].pid).parent().kill()
         _, err = driver.communicate(timeout=400)
         assert driver.returncode == 0, err
@@ -91,6 +192,7 @@ def test_workers_without_shared_folders_lose_one_and_give_the_bytes_of_a_local_r
         ]  # its outputs were copied
         for number in (1, 2):
             assert list(tiny.glob(f"box{number}/staged/data/prepared/squares/*/*/prepared.json"))
+            assert len(list(tiny.glob(f"box{number}/staged/files/*/note.txt"))) == 1
             assert not list(tiny.glob(f"box{number}/staged/runs/cells/*"))
             assert not (tiny / f"own{number}").exists()
     assert not (tiny / "shared" / "leases").exists()

@@ -42,6 +42,8 @@ def copy(folders: list[Path], into: Path, contradictions: str, tolerance: float)
     from fer_bench.results.merging import ASIDE, merge
 
     merged = merge(folders, into, keep=contradictions == "keep", tolerance=tolerance)
+    for folder in merged.empty:
+        console.warn(f"fer-bench: {str(folder)!r} holds no cells; name a folder that --runs-dir of a run named.")
     for message in merged.damaged:
         console.warn(f"fer-bench: left out: {message}")
     for message in merged.contradictions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import threading
 from typing import Any
@@ -40,6 +41,21 @@ def explain_loss(task: Any) -> str:
     if type(error).__name__ == "KilledWorker":
         return ENDED
     return str(error)
+
+
+def refuse_other_versions(wanted: dict[str, str]) -> None:
+    """Start a worker that only looks at its versions, as a process of its own, on this machine.
+
+    Args:
+        wanted: distribution -> version, of fer-bench and of each plugin.
+
+    Raises:
+        FerBenchError: it has others; says which.
+    """
+    with processes.started(json.dumps({"versions": wanted}), None) as (_, messages):
+        for message in iter(messages.get, None):
+            if "error" in message:
+                raise FerBenchError(message["error"])
 
 
 def run_worker(description: str, topic: str, number: int) -> None:

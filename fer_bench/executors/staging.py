@@ -16,53 +16,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from fer_bench.data.prepared import SUMMARY_FILE
+from fer_bench.config import RunConfig
 from fer_bench.executors import copies
-from fer_bench.executors.cells import demand_of
-from fer_bench.executors.dask_task import BEGUN, MOST_LOSSES, explain_loss, run_worker
+from fer_bench.executors.dask_task import BEGUN, MOST_LOSSES, explain_loss, refuse_other_versions, run_worker
 from fer_bench.executors.leases import Leases
-from fer_bench.executors.sharing import Unit, by_outputs, divide
-from fer_bench.executors.work import Work
-from fer_bench.faces.store import FOLDER as FACES
-from fer_bench.keeping import parts
-from fer_bench.keeping.space import FOLDER as OUTPUTS
-from fer_bench.learning.plans import by_view
-from fer_bench.networks.prefix import key
-from fer_bench.networks.source import BackboneSource
+from fer_bench.executors.sharing import Unit, divide
+from fer_bench.executors.staged_files import give_files, needed
+from fer_bench.executors.work import Work, versions
 
 POLL_S = 1.0
 """Between two looks at which workers are there."""
-
-
-def needed(work: Work) -> dict[str, Path]:
-    """Return the files that workers need for what is left of a grid: name below their cache folder -> file here.
-
-    These are the prepared data with what is known of copies in them, the faces that were found, and the stage outputs
-    that are cached. Weights come with the plugins. The file that makes others count is the last of its folder.
-    """
-    files: dict[str, Path] = {}
-
-    def add(folder: Path, prefix: str, last: str) -> None:
-        names = [file.relative_to(folder) for file in folder.rglob("*") if file.is_file()]
-        for name in sorted(names, key=lambda name: (name.as_posix() == last, name)):
-            if not name.name.startswith((".", "lease-")) and name.suffix != ".lock":
-                files[f"{prefix}/{name.as_posix()}"] = folder / name
-
-    data_dir, cache_dir = work.runs[0].data_folder.absolute(), work.cache_dir
-    for units in by_outputs(divide(work.grid, work.pending)):
-        block = units[0].block
-        source = BackboneSource(block.backbone, block.backbone_identity, cache_dir)
-        for view in block.task.parts:
-            place = view.prepared.folder.absolute()
-            add(place, f"{copies.FOLDER}/data/{place.relative_to(data_dir).as_posix()}", SUMMARY_FILE)
-            if view.faces is not None:
-                add(cache_dir / FACES, FACES, "")
-            demands = [demand_of(unit.block) for unit in units] if source.known_digests else []
-            for seen, stop in ((seen, stop) for seen, stops in by_view(demands, view) for stop in stops):
-                name = key(seen, source, source.known_digests or (), stop)
-                for part in (cache_dir / OUTPUTS).glob(f"{name}-*/"):
-                    add(part, f"{OUTPUTS}/{part.name}", parts.ENTRY)
-    return files
 
 
 @dataclass(eq=False)
@@ -81,6 +44,7 @@ class _Dealer:
     work: Work
     leases: Leases
     units: list[Unit]
+    runs: list[RunConfig]
     files: dict[str, Path]
     digests: dict[str, str]
     watch: Callable[[], None]
@@ -88,6 +52,7 @@ class _Dealer:
     heard: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
     shares: dict[Any, _DealtUnits] = field(default_factory=dict[Any, _DealtUnits])
     numbers: dict[str, int] = field(default_factory=dict[str, int])
+    given: set[str] = field(default_factory=set[str])
     losses: int = 0
 
     def addresses(self) -> list[str]:
@@ -103,6 +68,13 @@ class _Dealer:
             if share.address not in there:
                 self.client.cancel([task], force=True)
                 self.take_back(task, "its Dask worker is gone")
+        if new := [address for address in there if address not in self.numbers]:
+            try:
+                self.client.run(refuse_other_versions, versions(self.work.plugins), workers=new)
+            except (KeyError, OSError) as error:
+                self.lose("a worker", error)
+                return
+            self.numbers |= {address: len(self.numbers) + place for place, address in enumerate(new, 1)}
         busy = {share.address for share in self.shares.values()}
         for address in (address for address in there if address not in busy):
             share = self.take(address, max(1, len(self.units) // (2 * len(there))))
@@ -110,7 +82,7 @@ class _Dealer:
                 return
             task = self.client.submit(
                 run_worker,
-                self.work.describe([job.cell.id for unit in share.units for job in unit.jobs]),
+                self.work.describe([job.cell.id for unit in share.units for job in unit.jobs], self.runs),
                 self.topic,
                 share.number,
                 key=f"{self.topic}-{uuid.uuid4().hex[:8]}",
@@ -122,11 +94,15 @@ class _Dealer:
 
     def take(self, address: str, count: int) -> _DealtUnits:
         """Take the leases of some units for a worker, which is given what it lacks before its first one."""
-        if address not in self.numbers:
-            self.numbers[address] = len(self.numbers) + 1
-            sent = copies.send(self.client, address, self.files, self.digests)
-            self.work.reporter.say(f"worker {self.numbers[address]} at {address}: {sent / 1e6:,.1f} MB copied")
         share = _DealtUnits(number=self.numbers[address], address=address, units=[], held=ExitStack())
+        if address not in self.given:
+            try:
+                sent = copies.send(self.client, address, self.files, self.digests)
+            except (KeyError, OSError) as error:
+                self.lose(f"worker {share.number}", error)
+                return share
+            self.given.add(address)
+            self.work.reporter.say(f"worker {share.number} at {address}: {sent / 1e6:,.1f} MB copied")
         for unit in list(self.units):
             known = [cell for job in unit.jobs if (cell := self.work.stored(job))]
             for cell in known:  # another process did it
@@ -137,6 +113,11 @@ class _Dealer:
                 self.units.remove(unit)
                 share.units.append(unit)
         return share
+
+    def lose(self, who: str, error: Exception) -> None:
+        """Count a worker that went while it was asked for its versions or given files; the others go on."""
+        self.work.reporter.warn(f"{who} was lost before it began: {error}")
+        self.losses += 1
 
     def take_back(self, task: Any, why: str = "") -> None:
         """End a share; what of it is not stored is dealt again."""
@@ -198,8 +179,9 @@ def hand_out(client: Any, work: Work, watch: Callable[[], None] = lambda: None) 
     Raises:
         FerBenchError: a worker refused the work or cannot keep what it is given.
     """
-    files = needed(work)
+    runs, files = give_files(work)
+    files |= needed(work)
     digests = {name: copies.digest(file) for name, file in files.items()}
     with Leases(work.store.runs_dir) as leases:
         leases.tidy()
-        _Dealer(client, work, leases, divide(work.grid, work.pending), files, digests, watch).run()
+        _Dealer(client, work, leases, divide(work.grid, work.pending), runs, files, digests, watch).run()

@@ -47,6 +47,10 @@ def do(description: str, tell: Tell) -> None:
     asked = json.loads(description)
     registry = _registry()
     _check_versions(asked["versions"], versions(registry.plugins))
+    if "runs" not in asked:  # before anything is copied
+        return
+    if not asked["folders"]:
+        os.chdir(copies.home())  # files that it was given are named from there
     runs_dir, data_dir, cache_dir = asked["folders"] or map(str, copies.folders())
     folders = {"runs_dir": runs_dir, "data_dir": data_dir, "cache_dir": cache_dir}
     runs = [RunConfig.build(None, {**run, **folders}) for run in asked["runs"]]

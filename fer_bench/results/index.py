@@ -82,7 +82,7 @@ class Index:
         self._now = _read_clock(runs_dir) if cells >= FEWEST else None
         self._names: dict[str, str] = {}
         if cells >= FEWEST:
-            # Whatever is wrong with it, the cells are read instead.
+            # If anything is wrong with it, the cells are read instead.
             with suppress(OSError, ValueError, IndexError, zlib.error):
                 self._known = _load(self._file)
 

@@ -41,6 +41,7 @@ class Merged:
         contradictions: a line for each copy with other predictions.
         damaged: a line for each folder that is no sound cell and was left out.
         boards: every two boards of one data set, and whether they may be compared.
+        empty: folders that hold no cell, not even a damaged one.
     """
 
     taken: int
@@ -48,6 +49,7 @@ class Merged:
     contradictions: tuple[str, ...]
     damaged: tuple[str, ...]
     boards: tuple[Pairing, ...]
+    empty: tuple[Path, ...]
 
 
 def merge(folders: Sequence[Path], into: Path, *, keep: bool = False, tolerance: float = 0.0) -> Merged:
@@ -64,7 +66,7 @@ def merge(folders: Sequence[Path], into: Path, *, keep: bool = False, tolerance:
             kept; nothing has been copied by then.
     """
     target = Store(into)
-    copies, damaged = _read(folders, into)
+    copies, damaged, empty = _read(folders, into)
     kept: list[StoredCell] = []
     others: list[StoredCell] = []
     lines: list[str] = []
@@ -100,23 +102,26 @@ def merge(folders: Sequence[Path], into: Path, *, keep: bool = False, tolerance:
         contradictions=tuple(lines),
         damaged=tuple(damaged),
         boards=tuple(pair_boards(kept)),
+        empty=tuple(empty),
     )
 
 
-def _read(folders: Sequence[Path], into: Path) -> tuple[dict[str, list[StoredCell]], list[str]]:
-    """Return id -> copies of each sound cell, and a line for each folder that is none."""
+def _read(folders: Sequence[Path], into: Path) -> tuple[dict[str, list[StoredCell]], list[str], list[Path]]:
+    """Return id -> copies of each sound cell, a line for each folder that is none, and runs folders without any."""
     copies: dict[str, list[StoredCell]] = defaultdict(list)
-    damaged: list[str] = []
+    damaged, empty = list[str](), list[Path]()
     sources = dict.fromkeys(folder.resolve() for folder in folders if folder.resolve() != into.resolve())
     for folder in (*([into] if into.is_dir() else []), *sources):
         cells, faults = Store(folder).cells()
+        if folder != into and not cells and not faults:
+            empty.append(folder)
         faults += read_predictions([cell for cell in cells if cell.ok])[2] if folder != into else []
         damaged += [f"{folder.name}: {fault}" for fault in faults]
         unsound = {fault.partition(":")[0] for fault in faults}
         for cell in cells:
             if cell.folder.name not in unsound:
                 copies[cell.id].append(cell)
-    return copies, damaged
+    return copies, damaged, empty
 
 
 def _rank(cell: StoredCell) -> tuple[bool, str, str]:

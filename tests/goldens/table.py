@@ -96,6 +96,7 @@ MOVES_NOTHING = {
     "executors.slurm": "starts jobs, each of which is a worker",
     "executors.sharing": "says what a process takes at a time; heads of a block stay together (test_sharing.py)",
     "executors.speeds": "remembers what training took",
+    "executors.staged_files": "says which files go to other machines, each compared with its hash (test_staging.py)",
     "executors.staging": "runs a worker on copies of the folders (test_staging.py)",
     "executors.stored": "says which stored cells count",
     "executors.trust": "asks what a cell may reach",
