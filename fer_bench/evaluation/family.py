@@ -100,9 +100,11 @@ def _rank_outcomes(sizes: Array) -> Array:
     each, the larger in units of the pair's 99 % quantile counts as rarer.
     """
     significance = np.empty(sizes.shape[::-1], np.float32)
-    for pair, column in enumerate(np.ascontiguousarray(sizes.T)):
+    by_pair: Array = np.ascontiguousarray(sizes.T)
+    columns: list[Array] = list(by_pair)
+    for pair, column in enumerate(columns):
         order = np.argsort(column)
-        ordered = column[order]
+        ordered: Array = column[order]
         slack = EQUAL * float(ordered[-1])
         as_large = len(column) - np.searchsorted(ordered, ordered - slack)
         ratio = ordered / (ordered[int(0.99 * (len(column) - 1))] or 1.0)
