@@ -1,4 +1,4 @@
-"""The index of a store is only a cache: whatever is done to it or behind its back, the same cells are read."""
+"""The index of a store is only a cache: nothing that is done to it changes what is read."""
 
 from __future__ import annotations
 
