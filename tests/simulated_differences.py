@@ -74,7 +74,7 @@ def _pairs() -> Iterator[Claim]:
     yield Claim(
         name="compare: what is said to be better by more than a point with 95 % or more is so",
         setting="UAR, 20 people, two methods that differ by a normal spread of 0 to 0.6 logits, drawn for each pair",
-        promised=(0.95, 1), happens=exceeds, draws=200, quick=2,
+        promised=(0.95, 1), happens=exceeds, draws=200, quick=4,
     )  # fmt: skip
 
 
