@@ -65,7 +65,9 @@ class Card(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _features_have_no_labels(cls, values: Any) -> Any:
-        features = isinstance(values, dict) and "labels" not in values and dict(values).get("output") == "features"
+        features = (
+            isinstance(values, dict) and not dict(values).get("labels") and dict(values).get("output") == "features"
+        )
         return {**values, "labels": ()} if features else values
 
     @model_validator(mode="after")
