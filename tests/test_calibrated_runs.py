@@ -200,6 +200,16 @@ def test_what_a_strategy_cannot_do_is_refused_when_the_grid_is_made(changes, wor
     says(str(refused.value), *words)
 
 
+@pytest.mark.slow
+def test_the_time_of_a_strategy_that_calibrates_is_measured_before_a_run(recwarn, tmp_path):
+    words = ["plan", "--backbone", "mini-xception", "--strategy", "linear-probe[calibrate=bias,views=mirror]"]
+    words += ["--limit", "140", "--folds", "2", "--runs-dir", str(tmp_path), "--cache-dir", str(tmp_path / "cache")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "never ran here" not in done.stdout
+    assert not [warning for warning in recwarn if issubclass(warning.category, RuntimeWarning)]
+
+
 class _Own(Params):
     c: float = 2.0
 
