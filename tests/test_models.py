@@ -6,12 +6,15 @@ The commands are those of docs/models.md and of README.md, on small data.
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import json
 import shutil
 
+import jsonschema
 import numpy as np
 import pytest
+import yaml
 from messages import says
 from PIL import Image
 from safetensors import safe_open
@@ -341,3 +344,45 @@ def test_fit_refuses_several_methods_and_what_trains_nothing(tmp_path):
     says(str(several.exception), "knn", "svm")
     named = CliRunner().invoke(app, ["fit", "--output", str(tmp_path / "m.pt")])
     says(str(named.exception), ".safetensors")
+
+
+_METRIC = {"required": ["type", "value"], "properties": {"value": {"type": "number"}, "args": {"required": ["low"]}}}
+_RESULT = {
+    "required": ["task", "dataset", "metrics"],
+    "properties": {
+        "task": {"required": ["type"]},
+        "dataset": {"required": ["name", "type"]},
+        "metrics": {"type": "array", "minItems": 4, "items": _METRIC},
+    },
+}
+_MODEL = {"required": ["name", "results"], "properties": {"results": {"minItems": 1, "items": _RESULT}}}
+HEAD_SCHEMA = {
+    "required": ["library_name", "pipeline_tag", "license", "tags", "metrics", "model-index"],
+    "properties": {"model-index": {"type": "array", "minItems": 1, "items": _MODEL}},
+}
+"""What Hugging Face reads of a card: its documentation of model-index, and EvalResult of huggingface_hub."""
+
+
+@pytest.mark.slow
+def test_a_card_says_all_of_a_model_that_its_records_know(kept, tmp_path):
+    """The head is read by huggingface_hub, too, where that is installed."""
+    cells, card = _cells_of(Store(kept.runs_dir), "knn"), tmp_path / "README.md"
+    write = ["card", "write", str(file_of(kept.runs_dir, cells[0].id)), "--output", str(card), "--runs-dir"]
+    written = CliRunner().invoke(app, [*write, str(kept.runs_dir)])
+    assert written.exit_code == 0, written.output
+    text = card.read_text(encoding="utf-8")
+    _, head, body = text.split("---\n", 2)
+    values = yaml.safe_load(head)
+    jsonschema.validate(values, HEAD_SCHEMA)
+    metrics = {metric["type"]: metric for metric in values["model-index"][0]["results"][0]["metrics"]}
+    predictions, _, _ = read_predictions(cells)
+    likelihood = predictions.probabilities[np.arange(len(predictions)), predictions.labels]
+    assert metrics["nll"]["value"] == pytest.approx(-np.log(np.maximum(likelihood, 1e-12)).mean(), rel=0.5)
+    assert all(one["args"]["low"] <= one["value"] <= one["args"]["high"] for one in metrics.values())
+    parts = ("2024/1689", "5(1)(f)", "Apache-2.0", "NLL", "ECE", "p95", "--strategy knn", "--limit 42", "--keep all")
+    rows = tuple(f"| {name} |" for name in cells[0].record.dataset.classes)
+    assert [part for part in (*parts, *rows) if part not in body] == []
+    if importlib.util.find_spec("huggingface_hub"):
+        assert len(importlib.import_module("huggingface_hub").ModelCard(text).data.eval_results) == 4
+    assert CliRunner().invoke(app, [*write, str(tmp_path)]).exit_code == 0
+    assert "model-index" not in card.read_text(encoding="utf-8")

@@ -11,10 +11,16 @@ import typer
 
 from fer_bench import console
 from fer_bench.cli.command import App
+from fer_bench.cli.rows import RunsDir
 
 MAKE_EXAMPLES = """\b
 Examples:
   fer-bench card make model.onnx
+"""
+WRITE_EXAMPLES = """\b
+Examples:
+  fer-bench card write model.safetensors --output README.md
+  fer-bench card write runs/models/3f2a.safetensors --runs-dir runs --output README.md
 """
 OPEN = re.compile(r"^(\w+):[ \t]*#[ \t]*(.*)$", re.MULTILINE)
 """A field without a value, and the comment that says what is wanted."""
@@ -59,3 +65,29 @@ def _ask(field: re.Match[str]) -> str:
     name, wanted = field.groups()
     answer = str(typer.prompt(f"{name} ({wanted})", default="", show_default=False, err=True)).strip()
     return f"{name}: {answer}" if answer else field[0]
+
+
+@app.command("write", epilog=WRITE_EXAMPLES)
+def write(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Written by 'fer-bench fit' or 'run --keep'.")],
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The card, Markdown.")],
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """Write the card of a trained model: data, licences, scores, calibration, cost, forbidden uses, versions.
+
+    Scores are those of the method's cells in the folder of results. The head of the file is what Hugging Face reads.
+    One image is timed on this machine.
+    """
+    from fer_bench import atomic
+    from fer_bench.models import files
+    from fer_bench.models.model import TrainedModel
+    from fer_bench.registry import Registry
+    from fer_bench.reports.leaderboard import find_row_of
+    from fer_bench.reports.model_card import write_card
+    from fer_bench.results.store import Store
+
+    record, table = files.read(model)
+    registry, row = Registry.load(), find_row_of(record.experiment, Store(runs_dir))
+    card = write_card(TrainedModel(record, table, registry), model.name, row, registry)
+    atomic.write_file(output, card, "the card")
+    console.echo(f"Written to {output}.")

@@ -23,7 +23,7 @@ from fer_bench.models.files import ModelRecord, ModelScore
 from fer_bench.networks.prefix import cache_of
 from fer_bench.networks.source import BackboneSource
 from fer_bench.registry import Registry
-from fer_bench.reports.leaderboard import build
+from fer_bench.reports.leaderboard import find_row_of
 from fer_bench.results.outcomes import Calibration
 from fer_bench.results.store import Store
 from fer_bench.specs import AnswerPhase
@@ -100,10 +100,7 @@ def _first(mask: Array) -> Array:
 
 def _score(block: Block, store: Store) -> ModelScore | None:
     """Return the score of the method's stored cells; None without any."""
-    wanted = block.jobs[0].cell.experiment
-    cells, _ = store.cells() if store.runs_dir.is_dir() else ((), ())
-    rows = build([cell for cell in cells if cell.record.experiment == wanted], left_out=lambda message: None)
-    row = next((row for row in rows if not row.baseline and row.ok), None)
+    row = find_row_of(block.jobs[0].cell.experiment, store)
     if row is None or row.pooled is None:
         return None
     interval = row.interval

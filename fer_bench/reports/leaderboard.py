@@ -22,9 +22,9 @@ from fer_bench.reports import comparison
 from fer_bench.reports.row import Row, Score, Sources
 from fer_bench.results.outcomes import Measures
 from fer_bench.results.predictions import Predictions
-from fer_bench.results.records import DatasetRecord, ProtocolRecord
+from fer_bench.results.records import DatasetRecord, Experiment, ProtocolRecord
 from fer_bench.results.rows import MethodRow, group, newest
-from fer_bench.results.store import StoredCell
+from fer_bench.results.store import Store, StoredCell
 
 
 def refuse(message: str) -> None:
@@ -84,6 +84,13 @@ def build(
         standings = comparison.rank(by, ranked, baseline, rope)
         rows += [replace(row, standing=standing) for row, standing in zip(members, standings, strict=True)]
     return rows
+
+
+def find_row_of(experiment: Experiment, store: Store) -> Row | None:
+    """Return the row of a method's stored cells; None without any that is done."""
+    cells, _ = store.cells() if store.runs_dir.is_dir() else ((), ())
+    rows = build([cell for cell in cells if cell.record.experiment == experiment], left_out=lambda message: None)
+    return next((row for row in rows if not row.baseline and row.ok and row.pooled is not None), None)
 
 
 def _place(cell: StoredCell) -> tuple[int, int, int]:
