@@ -26,7 +26,7 @@ from fer_bench.registry import Registry
 from fer_bench.tasks.splitting import noun
 from fer_bench.tasks.view import View
 
-NEAR = 0.005
+NEAR = 0.001
 """How near another split, the copies or the majority class must come to the claimed score to be its reason: nothing is
 chosen among many settings there, and the score would be repeated but for how pictures are resized."""
 FEWEST = 30
