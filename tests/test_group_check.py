@@ -1,4 +1,4 @@
-"""Groups against all: by hand, simulated, and as a command."""
+"""Groups against all: by hand, simulated, and as the command of docs/groups.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wrong labels and annotators: numbers computed by hand, cleanlab beside ours, labels that were made wrong."""
+"""Wrong labels and annotators: by hand, cleanlab beside ours, labels that were made wrong, the command of labels.md."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -262,3 +263,12 @@ def test_the_schema_names_every_key():
     assert set(schema["required"]) == {"model", "dataset", "split", "metric", "score"}
     assert all(part.get("description") for part in schema["properties"].values())
     assert schema["additionalProperties"] is False
+
+
+def test_the_claim_of_the_page_is_one(tmp_path):
+    """The first block of docs/verify.md; README.md shows the command that the other tests run."""
+    page = (Path(__file__).parents[1] / "docs" / "verify.md").read_text(encoding="utf-8")
+    file = tmp_path / "claim.yaml"
+    file.write_text(page.partition("```yaml\n")[2].partition("```")[0], encoding="utf-8")
+    claim, metric = read_claim(file)
+    assert (claim.dataset, claim.split, metric.name, claim.score) == ("fer2013", "privatetest", "accuracy", 0.657)
