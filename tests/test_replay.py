@@ -38,7 +38,7 @@ def rewrite(cell: StoredCell, name: str, content: bytes) -> None:
 
 
 def tamper(cell: StoredCell, change) -> None:
-    table = cell.table().to_pandas()
+    table = pd.read_feather(cell.folder / "predictions.feather")
     columns = ["p0", "p1", "p2"]
     table[columns] = change(table[columns].to_numpy()).astype(np.float32)
     content = io.BytesIO()

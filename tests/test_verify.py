@@ -10,6 +10,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 import yaml
@@ -270,5 +271,7 @@ def test_the_claim_of_the_page_is_one(tmp_path):
     page = (Path(__file__).parents[1] / "docs" / "verify.md").read_text(encoding="utf-8")
     file = tmp_path / "claim.yaml"
     file.write_text(page.partition("```yaml\n")[2].partition("```")[0], encoding="utf-8")
+    schema = json.loads((Path(__file__).parents[1] / "docs" / "schemas" / "claim.schema.json").read_text())
+    jsonschema.validate(yaml.safe_load(file.read_text(encoding="utf-8")), schema)
     claim, metric = read_claim(file)
     assert (claim.dataset, claim.split, metric.name, claim.score) == ("fer2013", "privatetest", "accuracy", 0.657)

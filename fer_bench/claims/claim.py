@@ -28,7 +28,7 @@ def _points(value: Any) -> Any:
         raise ValueError(str(error)) from None
 
 
-Points = Annotated[float, BeforeValidator(_points)]
+Points = Annotated[float, BeforeValidator(_points, json_schema_input_type=float | str)]
 
 
 class Claim(BaseModel):

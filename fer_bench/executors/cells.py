@@ -134,49 +134,53 @@ class _Spent:
         self.batch = parts[0].batch
 
 
-def material_of(block: Block, frozen: Frozen, spent: _Spent | None = None) -> Material:
-    """Return what the engine works on; each part is fetched when a phase needs it first."""
-    stages, meter, source, reporter = block.backbone.spec.stages, Meter(), frozen.source, frozen.reporter
+def material_of(
+    block: Block, frozen: Frozen, spent: _Spent | None = None, meter: Meter | None = None, window: str = ""
+) -> Material:
+    """Return what the engine works on; each part is fetched when a phase needs it first.
+
+    Nothing that it holds refers to it, so that stage outputs are let go as soon as the last trainings end.
+
+    Args:
+        block: whose jobs.
+        frozen: the frozen stages.
+        spent: is told what the stage outputs cost.
+        meter: is told what predicting takes.
+        window: that images are cut down to; empty takes all of them.
+    """
+    stages, source, reporter = block.backbone.spec.stages, frozen.source, frozen.reporter
+    meter = Meter() if meter is None else meter
 
     @functools.cache
-    def outputs(stop: int, variants: int, window: str) -> list[Prefix]:
+    def outputs(stop: int, variants: int) -> list[Prefix]:
         with meter.count("features"):
             parts = frozen.outputs(block, stop, variants, window)
         if spent is not None:
             spent.add(parts)
         return parts
 
-    def inputs(stop: int, flip: bool, window: str) -> Inputs:
+    def inputs(stop: int, flip: bool) -> Inputs:
         if stop == 0:
             seen = tuple(replace(view, window=window) for view in block.task.parts)
             return Metered(Pictures(replace(block.task, parts=seen), source.built.input_size), meter)
-        return Metered(join(outputs(stop, 1 + (flip and not window), window), dtype=None), meter)
-
-    def through(window: str) -> Material:
-        variants = 1 + (block.plan.views == "mirror")
-        return replace(
-            whole,
-            features=lambda: join(outputs(len(stages), variants, window)),
-            inputs=functools.partial(inputs, window=window),
-        )
+        return Metered(join(outputs(stop, 1 + (flip and not window)), dtype=None), meter)
 
     method = f"{block.task.name} / {block.backbone} / {block.strategy}"
-    whole = Material(
+    return Material(
         labels=block.task.labels,
         classes=len(block.task.classes),
         class_names=tuple(block.task.classes),
         answers=answers.known(block.backbone),
-        features=lambda: join(outputs(len(stages), 1, "")),
-        inputs=functools.partial(inputs, window=""),
+        features=lambda: join(outputs(len(stages), 1 + (block.plan.views == "mirror"))),
+        inputs=inputs,
         backbone=lambda seed: source.built if seed is None else source.afresh(seed),
         soft_labels=lambda: block.task.soft_labels,
         begin=lambda phase, samples: reporter.step(f"phase {phase}: {method}", samples),
         advance=reporter.advance,
         meter=meter,
         sequences=lambda: block.task.sequences,
-        through=through,
+        through=functools.partial(material_of, block, frozen, spent, meter),
     )
-    return through("")
 
 
 def make_calls(block: Block, frozen: Frozen, keep: Keep | None = None, planned: Plan | None = None) -> Calls:

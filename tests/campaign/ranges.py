@@ -49,7 +49,7 @@ def numbers(model: type[BaseModel]) -> Iterator[Number]:
         if types in ({int}, {float}):
             low, high = _ends(field, int in types)
             if issubclass(model, BackboneParams) and name == "input_size":
-                high = LARGEST_SIDE  # checked by the class, for all subclasses
+                high = LARGEST_SIDE if high is None else high  # checked by the class, for all subclasses
             yield Number(name, int in types, low, high)
 
 

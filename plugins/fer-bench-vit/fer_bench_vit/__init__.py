@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, create_model, model_validator
 
 from fer_bench import hookimpl
-from fer_bench.specs import BackboneParams, BackboneSpec, ImageInput
+from fer_bench.specs import LARGEST_SIDE, BackboneParams, BackboneSpec, ImageInput
 from fer_bench_vit.architectures import ARCHITECTURES, Architecture
 from fer_bench_vit.published import PUBLISHED
 
@@ -46,12 +46,13 @@ def _params_of(a: Architecture) -> type[VitParams]:
     def choice(values: tuple[Any, ...], description: str) -> Any:
         return Literal[values], Field(values[0], description=description)
 
+    largest = LARGEST_SIDE // a.patch * a.patch
     made = create_model(
         "".join(part.capitalize() for part in a.name.split("-")) + "Params",
         __base__=VitParams,
         __module__=__name__,
         __doc__=f"Parameters of {a.name}.",
-        input_size=(int, Field(a.input_size, ge=a.patch, description="side of the square input, pixels")),
+        input_size=(int, Field(a.input_size, ge=a.patch, le=largest, description="side of the square input, pixels")),
         weights=choice(
             (*PUBLISHED[a.name], "random"), "what 'fer-bench weights fetch' got, or 'random' to start afresh"
         ),
