@@ -29,6 +29,7 @@ PRINTING_S = 0.5
 """Given to a terminal or a pipe to take a line."""
 
 _received: list[int] = []
+_held: list[bool] = []
 _describe: list[Callable[[], str]] = []
 _leaving = threading.Lock()
 _announced = threading.Event()
@@ -51,16 +52,34 @@ def watched() -> Iterator[None]:
     signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
     heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     threading.Thread(target=_wait, args=(wakened,), name="interrupts", daemon=True).start()
+    unraisable = sys.unraisablehook
     try:
         for number in heeded:
             signal.signal(number, _interrupt)
+        # An interruption within a destructor or a callback of C cannot be raised; the other thread ends the process.
+        sys.unraisablehook = lambda told: None if _received else unraisable(told)
         unblock()
         yield
     finally:
+        sys.unraisablehook = unraisable
         if _received:
             _leave(_received[0])
         for number in heeded:
             signal.signal(number, lambda received, _: os._exit(128 + received))
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Interrupt the main thread not within the block but at its end: a library may crash that is interrupted while it
+    is loaded.
+    """
+    _held.append(True)
+    try:
+        yield
+    finally:
+        _held.pop()
+    if _received and not _held:
+        raise KeyboardInterrupt
 
 
 def block() -> None:
@@ -79,7 +98,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     """Interrupt the main thread, once: its cleaning up is not interrupted again."""
     del frame
     _received.append(number)
-    if len(_received) == 1:
+    if len(_received) == 1 and not _held:
         raise KeyboardInterrupt
 
 

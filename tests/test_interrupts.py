@@ -10,6 +10,8 @@ from at_terminal import at_terminal
 from messages import says
 from tiny_run import BASE
 
+from fer_bench import interrupts
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal")
 
 BEGIN = "from fer_bench.__main__ import main\nprint('begun', flush=True)\nmain()"
@@ -54,3 +56,19 @@ def test_an_interrupt_that_code_swallows_counts(tiny):
     assert ended.code == 130
     assert ended.seconds < 10
     assert "went on" not in ended.text
+
+
+def test_libraries_are_not_interrupted_while_they_are_loaded(monkeypatch):
+    monkeypatch.setattr(interrupts, "_received", [])
+    loaded = []
+
+    def load():
+        with interrupts.held():
+            with interrupts.held():
+                interrupts._interrupt(signal.SIGINT, None)
+                loaded.append("a library")
+            loaded.append("what imports it")
+
+    with pytest.raises(KeyboardInterrupt):
+        load()
+    assert loaded == ["a library", "what imports it"]

@@ -13,7 +13,7 @@ from typing import Any, get_args, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from fer_bench import paths
+from fer_bench import interrupts, paths
 from fer_bench.errors import reword, suggest
 
 
@@ -91,7 +91,8 @@ def imports() -> Iterator[None]:
     """
     gc.disable()
     try:
-        yield
+        with interrupts.held():
+            yield
     finally:
         if not gc.get_freeze_count():  # once a process: what is garbage at this moment stays
             gc.freeze()
