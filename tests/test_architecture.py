@@ -235,3 +235,13 @@ def test_no_test_expects_a_sentence():
     files = [*ROOT.parent.glob("tests/**/*.py"), *ROOT.parent.glob("plugins/*/tests/**/*.py")]
     expected = {file.name: texts for file in files if (texts := sentences(file.read_text(encoding="utf-8")))}
     assert not expected, "check parts with says(), see tests/messages.py"
+
+
+def test_no_document_or_source_holds_the_marks_of_a_merge():
+    marks = re.compile(r"^(<{7}|\|{7}|>{7}) ", re.MULTILINE)
+    folders = [ROOT.parent / name for name in ("docs", "fer_bench", "plugins", "tests", "recipes", "benchmarks")]
+    files = [*ROOT.parent.glob("*.*"), *(file for folder in folders for file in folder.rglob("*"))]
+    texts = [file for file in files if file.suffix in (".py", ".md", ".toml", ".yaml", ".ini")]
+    marked = [str(file.relative_to(ROOT.parent)) for file in texts if marks.search(file.read_text(encoding="utf-8"))]
+    assert len(texts) > 500
+    assert not marked
