@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import itertools
 import re
 import subprocess
 import sys
@@ -16,10 +17,11 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-PROJECTS = {
-    file.parent.name if file.parent != ROOT else "fer-bench": tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+PACKAGES = {
+    file.parent.name if file.parent != ROOT else "fer-bench": tomllib.loads(file.read_text(encoding="utf-8"))
     for file in [ROOT / "pyproject.toml", *sorted((ROOT / "plugins").glob("*/pyproject.toml"))]
 }
+PROJECTS = {name: package["project"] for name, package in PACKAGES.items()}
 
 
 def commands_of(job: dict[str, Any]) -> list[str]:
@@ -36,6 +38,16 @@ def test_all_packages_and_the_citation_have_one_version_and_one_repository():
     assert {project["version"] for project in PROJECTS.values()} == {citation["version"]}
     assert {project["urls"]["Source"] for project in PROJECTS.values()} == {citation["repository-code"]}
     assert all(project["authors"] == PROJECTS["fer-bench"]["authors"] for project in PROJECTS.values())
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_the_architecture_gives_a_reason_for_every_dependency(name: str):
+    project, groups = PROJECTS[name], PACKAGES[name].get("dependency-groups", {})
+    lists = [project["dependencies"], *project.get("optional-dependencies", {}).values(), *groups.values()]
+    needs = {Requirement(text).name for text in itertools.chain(*lists) if isinstance(text, str)}
+    reasons = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    unnamed = {need for need in needs if not re.search(rf"(?<![\w-]){need}(?![\w-])", reasons, re.IGNORECASE)}
+    assert {need for need in unnamed if not need.startswith("fer-bench")} == set()
 
 
 @pytest.mark.parametrize("name", sorted(set(PROJECTS) - {"fer-bench"}))
