@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,12 +11,14 @@ import typer
 from fer_bench import console
 from fer_bench.cli.output import print_json, print_tables
 from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, filters_of
+from fer_bench.errors import FerBenchError
 
 EXAMPLES = """\b
 Examples:
   fer-bench compare linear-probe finetune
   fer-bench compare 'xception, linear-probe' 'xception, finetune' --dataset fer2013
   fer-bench compare 3f2a 77c0
+  fer-bench compare linear-probe finetune --plan plan.json
   fer-bench compare xception xception --other-runs-dir runs-of-last-week --format md
 """
 SHOWN = 15
@@ -31,6 +34,9 @@ def compare(
     rope: Annotated[
         float, typer.Option(min=0, help="Differences up to this do not matter, in the metric's unit; 0.01 is a point.")
     ] = 0.01,
+    plan: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What 'plan --freeze' wrote: say whether it asks this.")
+    ] = None,
     dataset: Dataset = None,
     backbone: Backbone = None,
     strategy: Strategy = None,
@@ -51,7 +57,14 @@ def compare(
     metrics, faults = load_metrics(Registry.load())
     for message in faults:
         console.warn(f"fer-bench: {message}")
-    pair = put_together(a, b, tuple(metrics.values()), rope)
+    judged = None
+    if plan is not None and other not in (None, runs_dir):
+        raise FerBenchError("--plan is about the rows of one folder: leave out --other-runs-dir.")
+    if plan is not None:
+        from fer_bench.reports.planned import read_judged
+
+        judged = read_judged(plan, runs_dir)
+    pair = replace(put_together(a, b, tuple(metrics.values()), rope), judged=judged)
     if form == "json":
         print_json(pair_formats.record(pair))
     elif form == "md":

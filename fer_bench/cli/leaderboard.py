@@ -19,6 +19,7 @@ from fer_bench.reports.formats import FIGURES
 
 if TYPE_CHECKING:
     from fer_bench.reports.gallery import Gallery
+    from fer_bench.reports.planned import JudgedPlan
     from fer_bench.reports.row import Row
     from fer_bench.results.find import Filters
 
@@ -35,6 +36,7 @@ Examples:
   fer-bench leaderboard --all-versions
   fer-bench leaderboard --dataset fer2013 --backbone xception
   fer-bench leaderboard --figure board.pdf
+  fer-bench leaderboard --plan plan.json
   fer-bench leaderboard --figure cost.svg --figure-kind cost
 """
 
@@ -67,6 +69,10 @@ def leaderboard(
     figure_kind: Annotated[
         Literal["intervals", "cost", "confusion", "classes", "pairs"], typer.Option(help="What the figure shows.")
     ] = "intervals",
+    plan: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What 'plan --freeze' wrote: show its comparisons, call others exploratory."),
+    ] = None,
     dataset: Dataset = None,
     backbone: Backbone = None,
     strategy: Strategy = None,
@@ -79,13 +85,15 @@ def leaderboard(
         raise FerBenchError(f"--gallery {gallery} is for the page: add --format html.")
     filters = filters_of(dataset, backbone, strategy, protocol)
     rows, damaged = read_board(context, runs_dir, metric, rope, all_versions, filters)
+    judged = None if plan is None else _judge(plan, runs_dir)
+    rows = judged.mark(rows) if judged else rows
     if form == "html":
         shots = _draw_gallery(rows, gallery, data_dir) if gallery else None
         from fer_bench.reports.page import to_html
 
-        text = to_html(rows, damaged, columns, title, authors, shots)
+        text = to_html(rows, damaged, columns, title, authors, shots, judged=judged)
     else:
-        text = _write(form, rows, damaged, columns, title, to_file=output is not None)
+        text = _write(form, rows, damaged, judged, columns, title, to_file=output is not None)
     if figure is not None:
         from fer_bench.reports import figures
 
@@ -144,6 +152,12 @@ def read_board(
     return rows, damaged
 
 
+def _judge(plan: Path, runs_dir: Path) -> JudgedPlan:
+    from fer_bench.reports.planned import read_judged
+
+    return read_judged(plan, runs_dir)
+
+
 def _draw_gallery(rows: Sequence[Row], most: int, data_dir: Path) -> dict[str, Gallery]:
     """Return the errors of each row as pictures, and warn of what they are."""
     from fer_bench.registry import Registry
@@ -155,7 +169,14 @@ def _draw_gallery(rows: Sequence[Row], most: int, data_dir: Path) -> dict[str, G
 
 
 def _write(
-    form: Form, rows: Sequence[Row], damaged: Sequence[str], columns: Columns, title: str, *, to_file: bool
+    form: Form,
+    rows: Sequence[Row],
+    damaged: Sequence[str],
+    judged: JudgedPlan | None,
+    columns: Columns,
+    title: str,
+    *,
+    to_file: bool,
 ) -> str:
     """Return a board in one format; a terminal's width and encoding count only where it is not written to a file."""
     from fer_bench.reports import board_records, boards
@@ -164,8 +185,8 @@ def _write(
     if form == "csv":
         return csv.write(board_records.to_flat_table(rows))
     if form == "json":
-        return json.write(board_records.record(rows, damaged))
-    tables = boards.to_tables(rows, damaged, columns)
+        return json.write(board_records.record(rows, damaged, judged))
+    tables = boards.to_tables(rows, damaged, columns, judged)
     if form == "md":
         return markdown.write(tables, title)
     if form == "latex":

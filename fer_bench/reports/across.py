@@ -13,11 +13,11 @@ from fer_bench.evaluation.estimate import Estimate
 from fer_bench.evaluation.folds import FEWEST_SETS, FriedmanTest, friedman_test
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.reports import comparison, standing
-from fer_bench.reports.row import Row, Subject
+from fer_bench.reports.row import Row
 from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
-from fer_bench.results.records import DatasetRecord
+from fer_bench.results.records import Board, DatasetRecord
 
-Board = tuple[Subject, str]
+Trained = tuple[Board, str]
 """What is the same for all rows of a board, and what they are trained on."""
 
 
@@ -60,7 +60,7 @@ def rank_across(rows: Sequence[Row]) -> Across | None:
     A data set is one block, however many boards it has and however its name is spelled: their scores are averaged. The
     majority class is no method.
     """
-    scored: dict[tuple[str, ...], dict[Board, Row]] = defaultdict(dict)
+    scored: dict[tuple[str, ...], dict[Trained, Row]] = defaultdict(dict)
     for row in rows:
         if row.scores and not row.failed and not row.baseline:
             scored[row.backbone, row.strategy][row.subject, row.trained_on] = row
@@ -136,12 +136,12 @@ def _explain(across: Across) -> str:
     )
 
 
-def _find_blocks(boards: dict[Board, DatasetRecord]) -> list[list[Board]]:
+def _find_blocks(boards: dict[Trained, DatasetRecord]) -> list[list[Trained]]:
     """Return the boards of each data set: those of one reader, or of the same images.
 
     A reader that reads what a user brings, such as ``manifest``, tells data sets apart by its parameter ``name``.
     """
-    blocks: list[tuple[set[object], list[Board]]] = []
+    blocks: list[tuple[set[object], list[Trained]]] = []
     for board, record in boards.items():
         keys: set[object] = {record.fingerprint, (record.package, record.name, str(record.params.get("name", "")))}
         members = [board]
@@ -152,7 +152,9 @@ def _find_blocks(boards: dict[Board, DatasetRecord]) -> list[list[Board]]:
     return [members for _, members in blocks]
 
 
-def _compare(first: dict[Board, Row], second: dict[Board, Row], blocks: list[list[Board]]) -> MeanDifference | None:
+def _compare(
+    first: dict[Trained, Row], second: dict[Trained, Row], blocks: list[list[Trained]]
+) -> MeanDifference | None:
     """Return the mean difference of two methods; None where they did not test the same people."""
     made: list[BlockDifference] = []
     for block in blocks:

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from fer_bench.evaluation.metrics import STANDARD
-from fer_bench.reports import cost, parts
+from fer_bench.reports import cost, parts, planned
 from fer_bench.reports.calibrated import CalibrationRecord, measure_calibration
 from fer_bench.reports.parts import GroupRecord, SoftRecord
+from fer_bench.reports.planned import JudgedPlan, PlanRecord
 from fer_bench.reports.row import Row, Score, Sources
 from fer_bench.reports.table import Cell, Table, texts
 from fer_bench.results.canonical import Amount, AtLeastOne, AtLeastTwo, Count, Record, Share
@@ -73,6 +74,7 @@ class RowRecord(Record):
     variant: str
     finished: str
     older: Count
+    planned: bool | None
     precision: Literal["", "float32", "bfloat16"]
     classes: AtLeastTwo
     n: Count
@@ -103,16 +105,18 @@ class RowRecord(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class BoardRecord(Record):
-    """A leaderboard, and a message for each cell that was left out of it."""
+    """A leaderboard, a message for each cell that was left out of it, and the plan that was frozen before, if any."""
 
     schema: Literal[3]
     rows: tuple[RowRecord, ...]
     damaged: tuple[str, ...]
+    plan: PlanRecord | None
 
 
-def record(rows: Sequence[Row], damaged: Sequence[str]) -> dict[str, Any]:
+def record(rows: Sequence[Row], damaged: Sequence[str], judged: JudgedPlan | None = None) -> dict[str, Any]:
     """Return a leaderboard as plain values that keep the schema of `BoardRecord`; scores lie in 0 to 1."""
-    return asdict(BoardRecord(schema=3, rows=tuple(map(_record, rows)), damaged=tuple(damaged)))
+    plan = planned.record(judged) if judged else None
+    return asdict(BoardRecord(schema=3, rows=tuple(map(_record, rows)), damaged=tuple(damaged), plan=plan))
 
 
 def to_flat_table(rows: Sequence[Row]) -> Table:
@@ -142,6 +146,7 @@ def _record(row: Row) -> RowRecord:
         variant=row.variant,
         finished=row.finished,
         older=row.older,
+        planned=row.planned,
         precision=row.precision,
         classes=row.classes,
         n=row.n,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from fer_bench.evaluation.intervals import FEW_UNITS
-from fer_bench.reports import across, calibrated, cost, parts, standing
+from fer_bench.reports import across, calibrated, cost, parts, planned, standing
 from fer_bench.reports.row import Row, Score
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
 
@@ -23,18 +23,23 @@ EXTRA: Mapping[str, Callable[[Sequence[Row]], list[Field[Row]]]] = {
 TITLES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro-F1"}
 
 
-def to_tables(rows: Sequence[Row], damaged: Sequence[str], show: str = "scores") -> list[Table]:
+def to_tables(
+    rows: Sequence[Row], damaged: Sequence[str], show: str = "scores", judged: planned.JudgedPlan | None = None
+) -> list[Table]:
     """Return a table for each data set and protocol, one across data sets where there are several, and one of notes.
 
     Args:
         rows: of the leaderboard.
         damaged: one message for each cell that was left out.
         show: ``scores``, ``paper``, which fits a narrow column, or what to show in place of scores: one of ``EXTRA``.
+        judged: a plan that was frozen before these rows ran; None without any.
     """
     tables = [
         replace(tabulate(board, fields_of(board, show), title), strong=_find_leaders(board))
         for title, board in boards(rows)
     ]
+    if judged is not None:
+        tables += planned.to_tables(judged)
     if (ranking := across.rank_across(rows)) is not None:
         tables.append(across.to_table(ranking))
     return [*tables, Table(notes=(*notes(rows), *failures(rows, damaged)))]
@@ -99,6 +104,9 @@ def fields_of(board: Sequence[Row], show: str = "scores") -> list[Field[Row]]:
         fields.append((Column("trained on"), lambda row: row.trained_on or row.dataset))
     if any(row.variant for row in board):
         fields.append((Column("variant"), _variant))
+    if any(row.planned is not None for row in board):
+        marks = {True: "planned", False: "exploratory", None: "-"}
+        fields.append((Column("plan"), lambda row: marks[row.planned]))
     sizes: list[Field[Row]] = [
         (Column("params", "number", optional=True), lambda row: _count(row.parameters)),
         (Column("trained", "number", optional=True), lambda row: _count(row.trained_parameters)),

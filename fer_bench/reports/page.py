@@ -18,12 +18,12 @@ from markupsafe import Markup
 from fer_bench.about import __version__
 from fer_bench.errors import FerBenchError
 from fer_bench.foreign import defuse, one_line
-from fer_bench.reports import across, board_records, boards, charts, columns, details, pairwise
+from fer_bench.reports import across, board_records, boards, charts, columns, details, pairwise, planned
 from fer_bench.reports.formats import csv
 from fer_bench.reports.formats import json as json_format
 from fer_bench.reports.gallery import Gallery
 from fer_bench.reports.row import Row
-from fer_bench.reports.table import Cell, Column, value, words
+from fer_bench.reports.table import Cell, Column, Table, value, words
 
 ID = 16
 """Hexadecimal digits of a row's id in addresses."""
@@ -38,6 +38,7 @@ def to_html(
     gallery: Mapping[str, Gallery] | None = None,
     *,
     published: bool = False,
+    judged: planned.JudgedPlan | None = None,
 ) -> str:
     """Return the page in ASCII; nothing is fetched.
 
@@ -49,6 +50,7 @@ def to_html(
         authors: who made the results; may be empty.
         gallery: id of a row -> its errors as pictures, which must not be published.
         published: whether it is part of a site, which has the files, a feed and a page for each row beside it.
+        judged: a plan that was frozen before these rows ran; None without any.
     """
     assert not (published and gallery), "pictures of faces are not published"
     sections = [_section(caption, board, show, gallery or {}, published) for caption, board in boards.boards(rows)]
@@ -57,14 +59,15 @@ def to_html(
     failures = boards.failures(rows, damaged)
     counts = ((sum(row.failed for row in rows), "failed"), (len(damaged), "left out"))
     failed = ", ".join(f"{number} cell{'s' if number > 1 else ''} {what}" for number, what in counts if number)
+    everything = board_records.record(rows, damaged, judged)
     return render(
         "page.html",
         boards=sections,
         columns=_group(sections),
         metric=rows[0].metric.title if rows else "",
         ranking=ranking,
-        across=summary,
-        differences=[list(map(_cell, summary.columns, cells)) for cells in summary.rows] if summary else [],
+        across=summary and _table(summary),
+        planned=[_table(table) for table in planned.to_tables(judged)] if judged else [],
         notes=boards.notes(rows),
         failures=failures,
         failed=failed,
@@ -78,7 +81,7 @@ def to_html(
             (name, name if published else _embed(kind, text))
             for name, kind, text in (
                 ("leaderboard.csv", "text/csv", csv.write(board_records.to_flat_table(rows))),
-                ("leaderboard.json", "application/json", json_format.write(board_records.record(rows, damaged))),
+                ("leaderboard.json", "application/json", json_format.write(everything)),
             )
         ],
     )
@@ -192,6 +195,12 @@ def _embed(kind: str, text: str) -> str:
 def _pin(text: str) -> str:
     """Return the hash by which a content security policy allows an inline text."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _table(table: Table) -> dict[str, Any]:
+    """Return what the page shows of a table."""
+    rows = [list(map(_cell, table.columns, cells)) for cells in table.rows]
+    return {"title": table.title, "columns": table.columns, "rows": rows, "notes": table.notes}
 
 
 def _cell(column: Column, cell: Cell) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from fer_bench.evaluation.equivalence import Equivalence, weigh_equivalence
 from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.evaluation.paired import McNemarTest, mcnemar_test
 from fer_bench.reports.comparison import measure_row
+from fer_bench.reports.planned import JudgedPlan
 from fer_bench.results.canonical import Json, to_json
 from fer_bench.results.predictions import Predictions, pair_trainings
 from fer_bench.results.records import DatasetRecord
@@ -63,6 +64,7 @@ class Pair:
         answers: McNemar's test of who was right; None where nothing is paired.
         spec: (dotted name, first, second) of what differs between the specs.
         provenance: likewise, between the provenance of the first cells.
+        judged: a plan that was frozen before the rows ran; None without any.
     """
 
     first: MethodRow
@@ -79,6 +81,7 @@ class Pair:
     trainings: tuple[int, int] = (0, 0)
     matched: bool = False
     answers: McNemarTest | None = None
+    judged: JudgedPlan | None = None
 
 
 def compare(

@@ -9,9 +9,11 @@ from typing import Any
 from fer_bench.evaluation.equivalence import ENOUGH_UNITS
 from fer_bench.evaluation.flips import FEWEST_UNITS
 from fer_bench.reports.pair import Compared, Pair
+from fer_bench.reports.planned import record_answer, write_p
 from fer_bench.reports.table import Cell, Column, Shown, Table, numbers, texts
 
 SCHEMA = 2
+SWAP = str.maketrans("AB", "BA")
 METRICS = (
     *(Column("metric"), *numbers("A", "B", "B - A", "95 % interval")),
     *(Column("p", "number"), Column("better", optional=True)),
@@ -50,8 +52,20 @@ def record(pair: Pair) -> dict[str, Any]:
         "right": {"only_first": answers.only_first, "only_second": answers.only_second} if answers else None,
         "metrics": {line.metric.name: _record(line) for line in pair.metrics},
         "faults": list(pair.faults),
+        "plan": _record_plan(pair),
         "spec": [dict(zip(("field", "first", "second"), line, strict=True)) for line in pair.spec],
         "provenance": [dict(zip(("field", "first", "second"), line, strict=True)) for line in pair.provenance],
+    }
+
+
+def _record_plan(pair: Pair) -> dict[str, Any] | None:
+    if pair.judged is None:
+        return None
+    answer = pair.judged.find(pair.first.id, pair.second.id)
+    return {
+        "digest": pair.judged.plan.digest,
+        "planned": answer is not None,
+        "answer": asdict(record_answer(answer)) if answer else None,
     }
 
 
@@ -76,7 +90,24 @@ def _notes(pair: Pair) -> list[str]:
             lines.append(f"{pair.units} {pair.unit} are too few to show any difference at 5 %; 6 are the least")
         if pair.units == 1:
             lines.append(f"one of {pair.unit} cannot show a difference; expected two or more")
-    return [*lines, *pair.faults]
+    return [*lines, *_plan(pair), *pair.faults]
+
+
+def _plan(pair: Pair) -> list[str]:
+    """Return whether a frozen plan asks this comparison, and its answer."""
+    if pair.judged is None:
+        return []
+    plan = pair.judged.plan
+    named = f"the plan of {plan.frozen[:16].replace('T', ' ')} UTC, digest {plan.digest[:12]}"
+    answer = pair.judged.find(pair.first.id, pair.second.id)
+    if answer is None:
+        return [f"exploratory: {named}, does not ask this comparison"]
+    count = next(len(answers) for _, answers in pair.judged.boards if answer in answers)
+    better = answer.answer if answer.first.id == pair.first.id else answer.answer.translate(SWAP)
+    return [
+        f"planned: {named}; {better}: by {pair.judged.metric.title}, p {write_p(answer.p_value).text} for all planned "
+        f"comparisons of this board together ({count}), margin {plan.margin:g}"
+    ]
 
 
 def _terms(pair: Pair) -> list[str]:

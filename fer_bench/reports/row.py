@@ -11,12 +11,10 @@ from fer_bench.evaluation.metrics import Metric
 from fer_bench.reports import comparison
 from fer_bench.results.canonical import Amount, Record
 from fer_bench.results.predictions import Predictions
-from fer_bench.results.records import Experiment
+from fer_bench.results.records import Board, Experiment
 from fer_bench.results.store import StoredCell
 
 BASELINE = "majority-class"
-Subject = tuple[str, int, str, str, int]
-"""What is the same for all rows that may be compared: data set, limit (0 without), labels, protocol, folds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +78,7 @@ class Row:
         errors: messages of the failed cells, each once.
         variant: tells rows apart that look alike but come from other code, weights, data or versions; else empty.
         older: how many rows are left out that differ from it in code alone and were made before it.
+        planned: whether a comparison that was planned before the run is about it; None without a plan.
         faults: messages of the metrics of plugins that failed on it.
         cells: the stored cells of the row, those of the methods beside it for the baseline.
         pooled: predictions of all its cells; None without any.
@@ -106,6 +105,7 @@ class Row:
     errors: tuple[str, ...]
     variant: str = ""
     older: int = 0
+    planned: bool | None = None
     faults: tuple[str, ...]
     cells: tuple[StoredCell, ...] = field(repr=False, compare=False)
     pooled: Predictions | None = field(repr=False, compare=False)
@@ -207,6 +207,6 @@ class Row:
         return self.standing.tier if self.standing else ""
 
     @property
-    def subject(self) -> Subject:
+    def subject(self) -> Board:
         """What is the same for all rows that may be compared."""
-        return self.dataset, self.limit or 0, self.labels, self.protocol, self.folds
+        return self.experiment.board

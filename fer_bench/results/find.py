@@ -133,15 +133,13 @@ def _match(store: Store, text: str, filters: Filters | None) -> list[MethodRow]:
     named = [row for row in rows if row.name.lower() == wanted and row.id in current]
     by_id = [row for row in rows if wanted and row.id.startswith(wanted)]
     by_id += [_alone(cell) for cell in cells if wanted and cell.id.startswith(wanted)]
-    words = set(filter(None, _BETWEEN.split(wanted)))
-    shown = [row for row in rows if words and row.id in current]
-    by_words = [row for row in shown if words <= _words(row)]
-    by_parts = [row for row in shown if all(word in row.name.lower() for word in words)]
-    if matches := named or by_id or by_words or by_parts:
+    meant = set(match_names(text, [row.name for row in rows if row.id in current]))
+    by_words = [row for row in rows if row.id in current and row.name in meant]
+    if matches := named or by_id or by_words:
         return matches
-    known = {word for row in rows for word in _words(row)}
+    known = {word for row in rows for word in _words(row.name)}
     known |= {thing.id[: max(8, len(wanted))] for thing in (*rows, *cells)}
-    hints = [suggest(word, known) for word in sorted(words) if word not in known]
+    hints = [suggest(word, known) for word in sorted(_split(wanted)) if word not in known]
     near = "".join(f" {hint}" for hint in hints if hint)
     lines = [f"{row.id[:8]}  {row.name}" for row in rows]
     raise FerBenchError(
@@ -149,9 +147,20 @@ def _match(store: Store, text: str, filters: Filters | None) -> list[MethodRow]:
     )
 
 
-def _words(row: MethodRow) -> set[str]:
+def match_names(text: str, names: Sequence[str]) -> list[str]:
+    """Return the names of rows that have all words of ``text``, or else those in which each of these words occurs."""
+    words = _split(text.strip().lower())
+    whole = [name for name in names if words and words <= _words(name)]
+    return whole or [name for name in names if words and all(word in name.lower() for word in words)]
+
+
+def _split(text: str) -> set[str]:
+    return set(filter(None, _BETWEEN.split(text)))
+
+
+def _words(name: str) -> set[str]:
     """Return the words of a row's name, components with and without their parameters."""
-    words = set(_BETWEEN.split(row.name.lower()))
+    words = set(_BETWEEN.split(name.lower()))
     return words | {word.partition("[")[0] for word in words}
 
 

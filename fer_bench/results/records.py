@@ -23,6 +23,8 @@ from fer_bench.specs import MOST_FOLDS
 SCHEMA = 2
 """Version of the files in a cell's folder; since 2, the record holds the version of the core's numerics."""
 MOST_CLASSES = 10_000
+Board = tuple[str, int, str, str, int]
+"""Data set, limit (0 without), labels, protocol, folds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +186,12 @@ class Experiment(Record):
         others = [other.text for other in self.dataset.trained_with]
         own = [self.dataset.text] if others and self.protocol.name != "cross" else []
         return " + ".join(own + others)
+
+    @property
+    def board(self) -> Board:
+        """What is the same for all rows that may be compared."""
+        dataset, protocol = self.dataset, self.protocol
+        return dataset.text, dataset.limit or 0, dataset.labels.set, protocol.text, protocol.folds
 
     @property
     def question(self) -> str:

@@ -80,6 +80,7 @@ MOVES_NOTHING = {
     "executors.dask_task": "is a worker, and says why one is lost",
     "executors.estimate": "says how long a run takes",
     "executors.fit": "trains a model that is no cell (test_models.py)",
+    "executors.freezing": "writes what is asked of a grid (test_frozen_plan.py)",
     "executors.kept": "writes what cells learned (test_models.py)",
     "executors.leases": "says which process does what",
     "executors.memory": "gives memory back",
