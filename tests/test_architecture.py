@@ -180,14 +180,6 @@ def test_functions_have_60_lines_at_most():
     assert long == {}
 
 
-def test_no_text_holds_both_sides_of_a_merge():
-    root = ROOT.parent
-    texts = [file for ending in ("md", "toml", "yaml", "html", "txt") for file in root.glob(f"[!.]*/**/*.{ending}")]
-    texts += [*root.glob("*.md"), *root.glob("*.toml"), *root.glob("*.ini")]
-    marked = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
-    assert [str(file) for file in texts if marked.search(file.read_text(encoding="utf-8", errors="replace"))] == []
-
-
 def test_the_type_of_an_array_is_written_once():
     named = {module for module, file in FILES.items() if "np.ndarray" in file.read_text(encoding="utf-8")}
     assert named == {"fer_bench.arrays"}

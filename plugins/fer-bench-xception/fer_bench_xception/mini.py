@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
@@ -71,10 +72,18 @@ class MiniXception(nnx.Module):
         return self.neighbours(x)
 
 
-@partial(nnx.jit, static_argnums=1)
-def _draw(rngs: nnx.Rngs, compute_dtype: jnp.dtype) -> MiniXception:
-    """Draw all parameters in one compiled program: one for each shape would take longer than an epoch of training."""
-    return MiniXception(rngs=rngs, compute_dtype=compute_dtype)
+@partial(jax.jit, static_argnums=(0, 2), compiler_options={"xla_backend_optimization_level": 1})
+def _draw(graph: nnx.GraphDef[nnx.Rngs], streams: nnx.State, compute_dtype: jnp.dtype) -> tuple[nnx.State, nnx.State]:
+    """Draw all parameters in one program: one for each shape would take longer than an epoch of training.
+
+    It runs once, so a third of the time to compile it is worth more than its speed.
+
+    Returns:
+        The state of the network and that of the random streams after it.
+    """
+    rngs = nnx.merge(graph, streams)
+    network = MiniXception(rngs=rngs, compute_dtype=compute_dtype)
+    return nnx.state(network), nnx.state(rngs)
 
 
 def build(params: MiniXceptionParams, *, rngs: nnx.Rngs, compute_dtype: DTypeLike = jnp.float32) -> MiniXception:
@@ -86,6 +95,10 @@ def build(params: MiniXceptionParams, *, rngs: nnx.Rngs, compute_dtype: DTypeLik
         compute_dtype: ``float32`` or ``bfloat16``.
     """
     del params
-    model = _draw(rngs, jnp.dtype(compute_dtype))
+    dtype = jnp.dtype(compute_dtype)
+    model = nnx.eval_shape(lambda rngs: MiniXception(rngs=rngs, compute_dtype=dtype), rngs)
+    state, streams = _draw(*nnx.split(rngs), dtype)
+    nnx.update(model, state)
+    nnx.update(rngs, streams)
     model.eval()
     return model
