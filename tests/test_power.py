@@ -176,6 +176,7 @@ def test_assumptions_and_what_is_not_known_are_said():
 def test_wrong_values_say_what_is_expected(store):
     assert says(str(invoke("--power", 1).exception), "--power 1", "0.8")
     assert says(str(invoke("--difference", 0).exception), "--difference 0", "0.05")
+    assert says(str(invoke("--difference", 5).exception), "--difference 5", "0.05")
     assert "no data set" in str(invoke("faces probe", "other tune", "--runs-dir", store.runs_dir).exception)
     assert says(str(invoke("faces", "probe", "--runs-dir", store.runs_dir).exception), "2 things")
 

@@ -1,7 +1,8 @@
-"""Tables and records on stdout; a pipe gets more room than 80 columns."""
+"""Tables and records on stdout; a pipe gets the room that ``COLUMNS`` says, else more than 80 columns."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -15,7 +16,9 @@ def terminal_text(tables: Sequence[Table]) -> str:
     """Return tables as stdout can show them."""
     from fer_bench.reports.formats import terminal
 
-    return terminal.write(tables, None if sys.stdout.isatty() else PIPE_WIDTH, console.encoding())
+    asked = os.environ.get("COLUMNS", "")
+    piped = int(asked) if asked.isdecimal() and int(asked) else PIPE_WIDTH
+    return terminal.write(tables, None if sys.stdout.isatty() else piped, console.encoding())
 
 
 def print_tables(*tables: Table) -> None:

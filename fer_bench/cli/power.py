@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,6 +11,9 @@ from fer_bench import console
 from fer_bench.cli.output import print_json, print_tables
 from fer_bench.cli.show import RunsDir
 from fer_bench.errors import FerBenchError
+
+if TYPE_CHECKING:
+    from fer_bench.evaluation.metrics import Metric
 
 EXAMPLES = """\b
 Examples:
@@ -55,11 +58,6 @@ def power(
 
     Each number has an upper limit, which includes the uncertainty of the stored rows.
     """
-    if not (0 < wanted < 1 and 0 < difference < float("inf")):
-        raise FerBenchError(
-            f"--power {wanted:g} and --difference {difference:g}: expected a power between 0 and 1, such as 0.8, and a "
-            "difference above 0, such as 0.05 (5 points)."
-        )
     from fer_bench.evaluation.installed import find_metric
     from fer_bench.reports import power as report
     from fer_bench.reports.formats import markdown
@@ -67,6 +65,7 @@ def power(
     from fer_bench.results.store import Store
 
     by, store = find_metric(metric), Store(runs_dir)
+    _check(wanted, difference, by)
     if first is not None and second is not None:
         basis = report.measure_pairs(find_rows(store, first), find_rows(store, second), by)
     elif first is not None:
@@ -80,3 +79,20 @@ def power(
         console.write(markdown.write(report.to_tables(basis, difference, wanted), "Power"))
     else:
         print_tables(*report.to_tables(basis, difference, wanted))
+
+
+def _check(wanted: float, difference: float, by: Metric) -> None:
+    """Refuse a power or a difference that cannot be.
+
+    Raises:
+        FerBenchError: the power is not between 0 and 1, or no two rows differ by so much.
+    """
+    if not (0 < wanted < 1 and 0 < difference < float("inf")):
+        raise FerBenchError(
+            f"--power {wanted:g} and --difference {difference:g}: expected a power between 0 and 1, such as 0.8, and a "
+            "difference above 0, such as 0.05 (5 points)."
+        )
+    if difference >= by.highest - by.lowest:
+        raise FerBenchError(
+            f"--difference {difference:g}: {by.title} lies between {by.lowest:g} and {by.highest:g}; 5 points are 0.05."
+        )
