@@ -22,6 +22,7 @@ import optax
 
 from fer_bench.arrays import Array
 from fer_bench.keeping.outputs import Inputs, Outputs
+from fer_bench.networks import devices
 from fer_bench.specs import ConvexPhase
 
 KEPT_BYTES = 64 << 20
@@ -138,8 +139,7 @@ def _bytes_of_a_row(f: int, m: int, c: int) -> int:
 
 def _bounds(n: int, row: int) -> list[tuple[int, int]]:
     """Return the first sample of each piece and the one after its last, as even as can be, for ``row`` bytes each."""
-    cpu = jax.default_backend() == "cpu"
-    whole, part = (KEPT_BYTES, PIECE_BYTES) if cpu else (BYTES_ELSEWHERE, BYTES_ELSEWHERE)
+    whole, part = (BYTES_ELSEWHERE, BYTES_ELSEWHERE) if devices.accelerated() else (KEPT_BYTES, PIECE_BYTES)
     pieces = 1 if n * row <= whole else -(-n // max(1, part // row))
     ends = [n * number // pieces for number in range(pieces + 1)]
     return list(itertools.pairwise(ends))

@@ -291,7 +291,7 @@ class Trainer:
 
     def _prepared(self, x: jax.Array) -> jax.Array:
         """Return what the first stage that runs takes, of what `Inputs` gave."""
-        return self._backbone.prefix({}, x, 0) if self.start == 0 else x.astype(jnp.float32)
+        return self._backbone.prefix({}, x, 0) if self.start == 0 else self._backbone.entering(x, self.start)
 
     def _batch_statistics(self, table: Mapping[str, jax.Array], x: jax.Array) -> Table:
         _, statistics = run(self._backbone, table, self._prepared(x), self.start, self._first, forget=True)

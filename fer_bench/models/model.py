@@ -200,7 +200,7 @@ class TrainedModel:
         backbone, start = self.backbone, self.start
 
         def logits(table: dict[str, jax.Array], x: jax.Array) -> jax.Array:
-            x = backbone.prefix({}, x, 0) if start == 0 else x
+            x = backbone.prefix({}, x, 0) if start == 0 else backbone.entering(x, start)
             features, _ = run(backbone, table, x, start, None)
             kernel, bias = (table[name] for name in HEAD)
             return features @ kernel + bias

@@ -16,9 +16,12 @@ from flax import nnx
 from fer_bench.errors import PluginError, bullet_list
 from fer_bench.keeping.weights import ensure_pinned
 from fer_bench.labels import EXPRESSIONS
+from fer_bench.networks import devices
 from fer_bench.networks.transforms import to_input
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneParams, BackboneSpec, Extractor, ImageInput
+
+_FLOAT32 = jnp.dtype(jnp.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,7 @@ class Backbone:
         feature_size: length of the feature vector.
         extractor: what computes the features of a frozen-only backbone, outside of JAX. Then its one stage has neither
             arrays nor a graph, and no function of stages can be called.
+        activations: type of what its stages take and return, float32 or bfloat16.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Backbone:
     graphs: dict[str, Any]
     feature_size: int
     extractor: Extractor | None = None
+    activations: jnp.dtype = _FLOAT32
 
     def prefix(self, state: dict[str, Any], images: jax.Array, stop: int) -> jax.Array:
         """Return what the first ``stop`` stages make of images.
@@ -56,7 +61,8 @@ class Backbone:
         Args:
             state: as the attribute; the first ``stop`` stages are enough.
             images: (b, h, w, 1 or 3) uint8.
-            stop: 0 gives the prepared input, ``len(stages)`` the features (b, feature_size) float32.
+            stop: 0 gives the prepared input, ``len(stages)`` the features (b, feature_size) float32; the rest is of
+                type ``activations``.
         """
         return self.outputs(state, images, (stop,))[stop]
 
@@ -65,22 +71,33 @@ class Backbone:
 
         What runs after a stage does not change the rounding of what it returns: XLA fuses nothing across stages.
         """
-        x, made = to_input(images, self.input_size, self.image_input), dict[int, jax.Array]()
+        x, made = self.entering(to_input(images, self.input_size, self.image_input), 0), dict[int, jax.Array]()
         for stop in range(max(stops) + 1):
             if stop:
                 stage = self.stages[stop - 1]
                 x = jax.lax.optimization_barrier(nnx.merge(self.graphs[stage], state[stage])(x))
             if stop in stops:
-                made[stop] = self._pooled(x) if stop == len(self.stages) else x
+                made[stop] = self.pooled(x) if stop == len(self.stages) else x
         return made
 
     def rest(self, state: dict[str, Any], x: jax.Array, start: int) -> jax.Array:
         """Return the features (b, feature_size) float32 that follow from ``x``, the output of `prefix` at ``start``."""
+        x = self.entering(x, start)
         if start == len(self.stages):
             return x
         for stage in self.stages[start:]:
             x = nnx.merge(self.graphs[stage], state[stage])(x)
-        return self._pooled(x)
+        return self.pooled(x)
+
+    def entering(self, x: jax.Array, start: int) -> jax.Array:
+        """Return ``x``, the output of `prefix` at ``start`` as it was kept, in the type in which it goes on."""
+        return x.astype(self.activations if start < len(self.stages) else jnp.float32)
+
+    def pooled(self, x: jax.Array) -> jax.Array:
+        """Return the features (b, f) of what the last stage returned: averaged over space, sums in float32."""
+        if x.dtype == jnp.bfloat16:
+            x = x.astype(jnp.float32)
+        return jnp.mean(x, axis=(1, 2)) if x.ndim == 4 else x
 
     def shapes(self, images: Any, stops: Collection[int]) -> dict[int, Any]:
         """Return the shape and type of what `outputs` returns; nothing is computed.
@@ -98,10 +115,6 @@ class Backbone:
         if self.extractor is not None:
             return (self.extractor.digest,)
         return tuple(_digest(self.state[stage]) for stage in self.stages)
-
-    @staticmethod
-    def _pooled(x: jax.Array) -> jax.Array:
-        return jnp.mean(x, axis=(1, 2)) if x.ndim == 4 else x
 
 
 def build(component: Component[BackboneSpec], precision: str, seed: int) -> Backbone:
@@ -149,7 +162,18 @@ def build(component: Component[BackboneSpec], precision: str, seed: int) -> Back
         image_input=spec.image_input,
         graphs={stage: graph for stage, (graph, _) in split.items()},
         feature_size=spec.feature_size,
+        activations=activations(spec, precision),
     )
+
+
+def activations(spec: BackboneSpec, precision: str) -> jnp.dtype:
+    """Return the type of what the stages of a backbone take and return on this machine.
+
+    Memory limits an accelerator, and half the bytes are read in half the time; a CPU would convert them to float32 and
+    back for each operation.
+    """
+    half = spec.half_precision and precision == "bfloat16" and devices.accelerated()
+    return jnp.dtype(jnp.bfloat16) if half else _FLOAT32
 
 
 def _hold_extractor(component: Component[BackboneSpec], extractor: Extractor) -> Backbone:

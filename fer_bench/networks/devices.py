@@ -60,6 +60,28 @@ class Devices:
         return tree if self._mesh is None else jax.device_put(tree, self.whole)
 
 
+def accelerated() -> bool:
+    """Return whether the default device is no CPU: what is said of accelerators holds then."""
+    return jax.default_backend() != "cpu"
+
+
+def multiplies_bfloat16() -> bool:
+    """Return whether the default device multiplies bfloat16 natively.
+
+    NVIDIA's do from compute capability 8.0 on (CUDA C++ Programming Guide, section "Arithmetic Instructions"), CPUs
+    with AMX or AVX512-BF16; other accelerators are taken to.
+    """
+    if accelerated():
+        capability = str(getattr(jax.devices()[0], "compute_capability", ""))
+        generation = capability.partition(".")[0]
+        return not generation.isdigit() or int(generation) >= 8
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return bool({"amx_bf16", "avx512_bf16"} & set(flags.split()))
+
+
 def check_backend() -> None:
     """Start jax's backend.
 

@@ -63,7 +63,7 @@ class Forward:
         self.batch, self._outputs, self._devices = batch, outputs, devices.available()
         last = max(output.stop for output in outputs)
         self._state = self._devices.copy({stage: backbone.state[stage] for stage in backbone.stages[:last]})
-        micro_batch = math.gcd(batch, _together(backbone.input_size)) if jax.default_backend() == "cpu" else batch
+        micro_batch = batch if devices.accelerated() else math.gcd(batch, _together(backbone.input_size))
 
         def run(state: Any, images: jax.Array) -> list[jax.Array]:
             variants: list[dict[int, jax.Array]] = []

@@ -14,6 +14,7 @@ import jax
 from fer_bench.config import Precision
 from fer_bench.errors import FerBenchError
 from fer_bench.keeping.weights import weights_digest
+from fer_bench.networks import devices
 from fer_bench.plugin_code import digest_code
 from fer_bench.registry import Component, codes_of, file_sha256
 from fer_bench.specs import BackboneParams, BackboneSpec
@@ -35,13 +36,7 @@ def resolve_precision(precision: Precision) -> str:
     """Return ``float32`` or ``bfloat16``: for ``auto``, bfloat16 where the default device multiplies it natively."""
     if precision != "auto":
         return precision
-    if jax.default_backend() != "cpu":
-        return "bfloat16"
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return "float32"
-    return "bfloat16" if {"amx_bf16", "avx512_bf16"} & set(flags.split()) else "float32"
+    return "bfloat16" if devices.multiplies_bfloat16() else "float32"
 
 
 def identity(component: Component[BackboneSpec], precision: str) -> dict[str, Any]:

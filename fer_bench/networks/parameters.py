@@ -51,7 +51,7 @@ def run(
     Args:
         backbone: its graphs.
         table: parameters and other arrays of these stages, by name.
-        x: output of the stage before.
+        x: output of the stage before, of the type that the backbone's stages take.
         start: position of the first stage that runs.
         train_norm: position of the first stage that normalises by the statistics of the batch; None: none does.
         forget: whether the statistics are those of this batch alone, rather than moved towards them.
@@ -70,4 +70,4 @@ def run(
         x = module(x)
         if of_batch:
             statistics |= named(stage, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat)))
-    return (x.mean(axis=(1, 2)) if x.ndim == 4 else x), statistics
+    return backbone.pooled(x), statistics

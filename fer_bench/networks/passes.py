@@ -22,7 +22,7 @@ from fer_bench.errors import PluginError
 from fer_bench.keeping.cache import Cache
 from fer_bench.keeping.parts import Writer
 from fer_bench.keeping.travel import MADE_BY
-from fer_bench.networks import transforms
+from fer_bench.networks import devices, transforms
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.devices import describe_machine
 from fer_bench.networks.forward import BATCH, Extraction, Forward, Output, fitting_batch
@@ -151,7 +151,7 @@ class Pass:
 
     def _batch_size(self, stop: int, make: Callable[..., Forward]) -> int:
         """Return the size of a batch; for a GPU or TPU as remembered for these stages and images, or found now."""
-        if jax.default_backend() == "cpu":
+        if not devices.accelerated():
             return BATCH
         side = input_side(self.view, self.source.built.input_size)
         shape = (*((self.view.shape or ()) if side is None else (side, side)), self.view.channels)

@@ -148,6 +148,7 @@ class BackboneSpec:
     that has every stage as an attribute, each an ``nnx.Module`` itself. The first stage takes (b, s, s, c) float32 in
     ``image_input.value_range`` with s = ``params.input_size``; each takes what the one before returns, one array; the
     last returns (b, h, w, ``feature_size``), which the host averages over space, or (b, ``feature_size``), float32.
+    With ``half_precision`` a stage may also get bfloat16, and returns it then.
 
     A frozen-only backbone is computed outside of JAX, such as by onnxruntime or torch: its ``build`` returns an
     `Extractor` instead, and no gradient reaches it. Strategies that train by gradients are refused before a run.
@@ -160,6 +161,9 @@ class BackboneSpec:
         feature_size: length of the feature vector; 0 for a frozen-only backbone, whose extractor says it.
         image_input: what the first stage expects; a frozen-only backbone leaves the default.
         frozen_only: whether ``build`` returns an `Extractor`.
+        half_precision: whether every stage also takes bfloat16 and then returns bfloat16, or the last one float32, with
+            sums over space, batch and channels in float32. The host gives it where products are bfloat16 on an
+            accelerator; parameters are float32 always. Without it every stage gets float32.
         by_params: reference to ``(params) -> Mapping[str, object]``, values of other fields of this spec (``stages``,
             ``feature_size``, ``image_input``, ``answers``) for these parameters, where the fields themselves are those
             of the defaults. Empty if none depends on the parameters.
@@ -184,6 +188,7 @@ class BackboneSpec:
     feature_size: int = 0
     image_input: ImageInput = ImageInput()
     frozen_only: bool = False
+    half_precision: bool = False
     by_params: str = ""
     named_by: str = ""
     weights: tuple[WeightsSpec, ...] = ()

@@ -27,6 +27,9 @@ TOLERANCE = 1e-3
 """Largest difference of what should be equal, relative to the largest value: programs that are compiled apart sum in
 other orders."""
 
+HALF_TOLERANCE = 0.1
+"""Largest norm of what half precision changes, relative to that of the features."""
+
 
 class BackboneSubject:
     """A backbone that is built, run and differentiated once for all rules.
@@ -146,6 +149,29 @@ def shapes(subject: BackboneSubject) -> Iterator[str]:
     for precision in ("float32", "bfloat16"):
         built = subject.built if precision == "float32" else subject.build(precision=precision)
         yield from (f"in {precision}: {fault}" for fault in _shape_faults(subject, built, subject.params.input_size))
+
+
+@rule(
+    RULES,
+    needs=["shapes"],
+    expected="with half_precision every stage returns bfloat16 where it is given bfloat16, but for features, which may "
+    "be float32, and these differ from those of float32 by a few percent",
+    fix="let a stage return x.dtype and sum in float32 (x.mean(..., dtype=jnp.float32)), or leave half_precision out: "
+    "then every stage gets float32",
+)
+def half_precision(subject: BackboneSubject) -> Iterator[str]:
+    """Yield each stage that leaves bfloat16, and how far the features are from those of float32."""
+    if not subject.spec.half_precision:
+        raise NotApplicable("its stages are always given float32")
+    built = replace(subject.build(precision="bfloat16"), activations=jnp.dtype(jnp.bfloat16))
+    if faults := list(_shape_faults(subject, built, subject.params.input_size)):
+        yield from faults
+        return
+    run = jax.jit(partial(built.prefix, stop=len(subject.spec.stages)))
+    features, exact = np.asarray(run(built.state, subject.images)), subject.features
+    error = float(np.linalg.norm(features - exact) / max(np.linalg.norm(exact), 1e-6))
+    if not error <= HALF_TOLERANCE:
+        yield f"features differ by {error:.3g} of their norm from those of float32"
 
 
 @rule(
@@ -360,7 +386,10 @@ def _shape_faults(subject: BackboneSubject, built: Backbone, size: int) -> Itera
             if not jnp.issubdtype(x.dtype, jnp.floating) or x.shape[:1] != (batch,):
                 yield f"stage {stage!r} returns {x.shape} {x.dtype} for a batch of {batch}"
                 return
-        if x.ndim not in (2, 4) or x.shape[-1] != spec.feature_size or x.dtype != jnp.float32 or 0 in x.shape:
+            if built.activations != jnp.float32 and x.dtype != built.activations and stage != spec.stages[-1]:
+                yield f"stage {stage!r} returns {x.dtype} where it is given {built.activations}"
+        types = {jnp.dtype(jnp.float32), built.activations}
+        if x.ndim not in (2, 4) or x.shape[-1] != spec.feature_size or x.dtype not in types or 0 in x.shape:
             yield f"the last stage returns {x.shape} {x.dtype}; declared are {spec.feature_size} features in float32"
             return
 

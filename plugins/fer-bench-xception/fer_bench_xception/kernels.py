@@ -2,9 +2,10 @@
 
 XLA's CPU backend is slow at three things that this network does all the time: grouped convolutions (10 to 30 times
 slower than nine shifted multiply-adds), the gradient of a max-pool (a scatter), and small dense convolutions. GPUs and
-TPUs have kernels for all of these. So every operation exists twice, and :func:`_by_platform` alone chooses, when the
-program is lowered for a device. Each has its own derivative rule, which keeps the choice out of automatic
-differentiation.
+TPUs have kernels for these, of which the max-pool's is the slower one on an H100, too. So the other operations exist
+twice, and :func:`by_platform` alone chooses, when the program is lowered for a device. Each has its own derivative
+rule, which keeps the choice out of automatic differentiation. Activations in bfloat16, which only accelerators have,
+are for `fer_bench_xception.half`.
 
 All images are (b, h, w, c), channels last.
 """
@@ -21,11 +22,11 @@ from jax import Array, lax
 from jax.experimental.layout import Layout, with_layout_constraint
 from jax.typing import DTypeLike
 
-_IMAGE = ("NHWC", "HWIO", "NHWC")
-_TAPS = tuple((i, j) for i in range(3) for j in range(3))
+IMAGE = ("NHWC", "HWIO", "NHWC")
+TAPS = tuple((i, j) for i in range(3) for j in range(3))
 
 
-def _by_platform(cpu: Callable[..., Any], other: Callable[..., Any], *operands: Array) -> Any:
+def by_platform(cpu: Callable[..., Any], other: Callable[..., Any], *operands: Array) -> Any:
     """Apply ``cpu`` to the operands where the program is lowered for a CPU, and ``other`` elsewhere."""
     return lax.platform_dependent(*operands, cpu=cpu, default=other)
 
@@ -57,7 +58,7 @@ def _over_rows(x: Array, y: Array, dtype: DTypeLike) -> Array:
     """Return the (c, d) product of the transposed ``x``, (n, c), and ``y``, (n, d)."""
     if dtype == jnp.float32:
         return _contract(x, y, 0, 0, dtype)
-    return _by_platform(
+    return by_platform(
         partial(_over_rows_turned, dtype=dtype), partial(_contract, x_axis=0, y_axis=0, dtype=dtype), x, y
     )
 
@@ -122,22 +123,32 @@ def _scaled_backward(dtype: DTypeLike, saved: tuple[Any, ...], gradient: Any) ->
 scaled_product.defvjp(_scaled_forward, _scaled_backward, symbolic_zeros=True)
 
 
+def plus(x: Array, shift: Array) -> Array:
+    """Add a number to each channel of (..., c)."""
+    return x + shift
+
+
 # --- Depthwise 3x3 convolution ---------------------------------------------------------------------------------------
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def depthwise(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
+def depthwise(x: Array, kernel: Array, relu: bool, dtype: DTypeLike) -> Array:
     """Convolve every channel with its own 3x3 kernel; stride 1, zeros around the image.
 
     Args:
         x: (b, h, w, c) float32.
         kernel: (3, 3, c) float32.
+        relu: whether the convolution sees max(x, 0).
         dtype: type of the result; sums are float32.
 
     Returns:
         (b, h, w, c) of ``dtype``.
     """
-    return _by_platform(_depthwise_shifted, _depthwise_grouped, x, kernel).astype(dtype)
+    return _depthwise(jax.nn.relu(x) if relu else x, kernel, dtype)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _depthwise(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
+    return by_platform(_depthwise_shifted, _depthwise_grouped, x, kernel).astype(dtype)
 
 
 def _pad(x: Array) -> Array:
@@ -152,24 +163,24 @@ def _shifted(padded: Array, i: int, j: int) -> Array:
 def _depthwise_shifted(x: Array, kernel: Array) -> Array:
     padded = _pad(x)
     total = _shifted(padded, 0, 0) * kernel[0, 0]
-    for i, j in _TAPS[1:]:
+    for i, j in TAPS[1:]:
         total = total + _shifted(padded, i, j) * kernel[i, j]
     return total
 
 
 def _depthwise_grouped(x: Array, kernel: Array) -> Array:
     return lax.conv_general_dilated(
-        x, kernel[:, :, None], (1, 1), "SAME", dimension_numbers=_IMAGE, feature_group_count=x.shape[-1]
+        x, kernel[:, :, None], (1, 1), "SAME", dimension_numbers=IMAGE, feature_group_count=x.shape[-1]
     )
 
 
 def _depthwise_forward(x: Array, kernel: Array, dtype: DTypeLike) -> tuple[Array, tuple[Array, Array]]:
-    return depthwise(x, kernel, dtype), (x, kernel)
+    return _depthwise(x, kernel, dtype), (x, kernel)
 
 
 def _depthwise_backward(dtype: DTypeLike, saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     del dtype
-    return _by_platform(_depthwise_shifted_backward, _depthwise_grouped_backward, *saved, gradient.astype(jnp.float32))
+    return by_platform(_depthwise_shifted_backward, _depthwise_grouped_backward, *saved, gradient.astype(jnp.float32))
 
 
 def _depthwise_shifted_backward(x: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:
@@ -196,7 +207,7 @@ def _sums_by_image(padded: Array, gradient: Array) -> tuple[Array, ...]:
         given = lax.dynamic_slice_in_dim(gradient, piece * count, count)
         return tuple(
             sum((seen[n, row + i, j : j + w] * given[n, row] for n in range(count) for row in range(h)), total)
-            for total, (i, j) in zip(sums, _TAPS, strict=True)
+            for total, (i, j) in zip(sums, TAPS, strict=True)
         )
 
     return lax.fori_loop(0, b // count, add_images, (jnp.zeros((w, c), padded.dtype),) * 9)
@@ -209,7 +220,7 @@ def _sums_by_row(padded: Array, gradient: Array) -> tuple[Array, ...]:
     def add_row(row: Array, sums: tuple[Array, ...]) -> tuple[Array, ...]:
         given = lax.dynamic_slice_in_dim(gradient, row, 1, axis=1)
         seen = lax.dynamic_slice_in_dim(padded, row, 3, axis=1)
-        return tuple(total + seen[:, i : i + 1, j : j + w] * given for total, (i, j) in zip(sums, _TAPS, strict=True))
+        return tuple(total + seen[:, i : i + 1, j : j + w] * given for total, (i, j) in zip(sums, TAPS, strict=True))
 
     return lax.fori_loop(0, h, add_row, (jnp.zeros((b, 1, w, c), padded.dtype),) * 9)
 
@@ -219,7 +230,7 @@ def _depthwise_grouped_backward(x: Array, kernel: Array, gradient: Array) -> tup
     return pull_back(gradient)
 
 
-depthwise.defvjp(_depthwise_forward, _depthwise_backward)
+_depthwise.defvjp(_depthwise_forward, _depthwise_backward)
 
 
 # --- Max-pool 3x3, stride 2 ------------------------------------------------------------------------------------------
@@ -230,31 +241,12 @@ def max_pool(x: Array) -> Array:
     """Take the maximum of every 3x3 window at stride 2, padded with minus infinity as Keras's "same" is.
 
     Args:
-        x: (b, h, w, c) float32.
+        x: (b, h, w, c) float32 or bfloat16.
 
     Returns:
-        (b, ceil(h/2), ceil(w/2), c) float32. A gradient goes to the first maximum of its window in row-major order.
+        (b, ceil(h/2), ceil(w/2), c) of the same type. A gradient goes to the first maximum of its window in row-major
+        order.
     """
-    return _by_platform(_max_pool_shifted, _max_pool_windowed, x)
-
-
-def _same_padding(size: int) -> tuple[int, int]:
-    """Return the pixels to add before and after an axis, for windows of 3 at stride 2: the odd one goes after."""
-    total = max((-(-size // 2) - 1) * 2 + 3 - size, 0)
-    return total // 2, total - total // 2
-
-
-def _pool_padded(x: Array) -> Array:
-    padding = ((0, 0), _same_padding(x.shape[1]), _same_padding(x.shape[2]), (0, 0))
-    return lax.optimization_barrier(jnp.pad(x, padding, constant_values=-jnp.inf))
-
-
-def _pool_taps(padded: Array) -> list[Array]:
-    rows, columns = (padded.shape[1] - 3) // 2 + 1, (padded.shape[2] - 3) // 2 + 1
-    return [padded[:, i : i + 2 * rows - 1 : 2, j : j + 2 * columns - 1 : 2] for i, j in _TAPS]
-
-
-def _max_pool_shifted(x: Array) -> Array:
     taps = _pool_taps(_pool_padded(x))
     highest = taps[0]
     for tap in taps[1:]:
@@ -262,8 +254,20 @@ def _max_pool_shifted(x: Array) -> Array:
     return highest
 
 
-def _max_pool_windowed(x: Array) -> Array:
-    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "SAME")
+def same_padding(size: int) -> tuple[int, int]:
+    """Return the pixels to add before and after an axis, for windows of 3 at stride 2: the odd one goes after."""
+    total = max((-(-size // 2) - 1) * 2 + 3 - size, 0)
+    return total // 2, total - total // 2
+
+
+def _pool_padded(x: Array) -> Array:
+    padding = ((0, 0), same_padding(x.shape[1]), same_padding(x.shape[2]), (0, 0))
+    return lax.optimization_barrier(jnp.pad(x, padding, constant_values=-jnp.inf))
+
+
+def _pool_taps(padded: Array) -> list[Array]:
+    rows, columns = (padded.shape[1] - 3) // 2 + 1, (padded.shape[2] - 3) // 2 + 1
+    return [padded[:, i : i + 2 * rows - 1 : 2, j : j + 2 * columns - 1 : 2] for i, j in TAPS]
 
 
 def _max_pool_forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -272,10 +276,7 @@ def _max_pool_forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
 
 
 def _max_pool_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array]:
-    return (_by_platform(_max_pool_shifted_backward, _max_pool_windowed_backward, *saved, gradient),)
-
-
-def _max_pool_shifted_backward(x: Array, y: Array, gradient: Array) -> Array:
+    x, y = saved
     padded = _pool_padded(x)
     winner = jnp.full(y.shape, 8, jnp.int32)
     for number, tap in reversed(list(enumerate(_pool_taps(padded)))):
@@ -287,23 +288,17 @@ def _max_pool_shifted_backward(x: Array, y: Array, gradient: Array) -> Array:
 
     def phase(row: int, column: int) -> Array:
         """Return the gradient of every second pixel: an even one is in two windows along an axis, an odd one in one."""
-        total = jnp.zeros((), x.dtype)
+        total = jnp.zeros((), jnp.float32)
         for i, top in ((1, 1),) if row else ((0, 1), (2, 0)):
             for j, left in ((1, 1),) if column else ((0, 1), (2, 0)):
                 here = (slice(None), slice(top, top + rows), slice(left, left + columns))
                 total = total + jnp.where(winner[here] == 3 * i + j, gradient[here], 0)
-        return total
+        return total.astype(x.dtype)
 
     pairs = [jnp.stack([phase(row, 0), phase(row, 1)], axis=3) for row in (0, 1)]
     whole = jnp.stack(pairs, axis=2).reshape(x.shape[0], 2 * rows, 2 * columns, x.shape[3])
-    top, left = _same_padding(x.shape[1])[0], _same_padding(x.shape[2])[0]
-    return whole[:, top : top + x.shape[1], left : left + x.shape[2]]
-
-
-def _max_pool_windowed_backward(x: Array, y: Array, gradient: Array) -> Array:
-    del y
-    _, pull_back = jax.vjp(_max_pool_windowed, x)
-    return pull_back(gradient)[0]
+    top, left = same_padding(x.shape[1])[0], same_padding(x.shape[2])[0]
+    return (whole[:, top : top + x.shape[1], left : left + x.shape[2]],)
 
 
 max_pool.defvjp(_max_pool_forward, _max_pool_backward)
@@ -325,7 +320,7 @@ def convolve(x: Array, kernel: Array, stride: int, dtype: DTypeLike) -> Array:
     Returns:
         (b, (h-3)//stride+1, (w-3)//stride+1, d) float32.
     """
-    return _by_platform(
+    return by_platform(
         partial(_convolve_rows, stride=stride, dtype=dtype),
         partial(_convolve_whole, stride=stride, dtype=dtype),
         x,
@@ -361,7 +356,7 @@ def _convolve_whole(x: Array, kernel: Array, stride: int, dtype: DTypeLike) -> A
         kernel.astype(dtype),
         (stride, stride),
         "VALID",
-        dimension_numbers=_IMAGE,
+        dimension_numbers=IMAGE,
         preferred_element_type=jnp.float32,
     )
 
@@ -375,7 +370,7 @@ def _convolve_backward(
 ) -> tuple[Array, Array]:
     rows = partial(_convolve_rows_backward, stride=stride, dtype=dtype)
     whole = partial(_convolve_whole_backward, stride=stride)
-    return _by_platform(rows, whole, *saved, gradient)
+    return by_platform(rows, whole, *saved, gradient)
 
 
 def _convolve_rows_backward(

@@ -29,7 +29,7 @@ class Stem(nnx.Module):
         self.conv2 = Convolution(8, 8, 1, rngs=rngs, compute_dtype=compute_dtype)
 
     def __call__(self, x: Array) -> Array:
-        """Map (b, s, s, 1) in [-1, 1] to (b, s - 4, s - 4, 8), float32."""
+        """Map (b, s, s, 1) in [-1, 1] to (b, s - 4, s - 4, 8) of the type of ``x``."""
         return self.conv2(self.conv1(x))
 
 
@@ -42,10 +42,10 @@ class Neighbours(nnx.Module):
     """
 
     def __call__(self, x: Array) -> Array:
-        """Map (b, h, w, c) to (b, 9 c): averages of x shifted by each tap, zero outside; row-major over taps."""
+        """Map (b, h, w, c) to (b, 9 c) float32: means of x as each tap sees it, zero outside; row-major over taps."""
         _, h, w, _ = x.shape
         padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        seen = [padded[:, i : i + h, j : j + w].mean(axis=(1, 2)) for i in range(3) for j in range(3)]
+        seen = [padded[:, i : i + h, j : j + w].mean((1, 2), dtype=jnp.float32) for i in range(3) for j in range(3)]
         return jnp.concatenate(seen, axis=-1)
 
 
@@ -65,7 +65,7 @@ class MiniXception(nnx.Module):
         self.neighbours = Neighbours()
 
     def __call__(self, x: Array) -> Array:
-        """Apply all stages to (b, s, s, 1) float32 in [-1, 1]; return (b, 1152) float32."""
+        """Apply all stages to (b, s, s, 1) in [-1, 1]; return (b, 1152) float32."""
         x = self.stem(x)
         for number in range(1, 5):
             x = getattr(self, f"block{number}")(x)

@@ -5,7 +5,7 @@ F. Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions", CVP
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from flax import nnx
 from jax import Array
 from jax.typing import DTypeLike
 
-from fer_bench_xception.kernels import convolve, depthwise, max_pool, product, scaled_product
+from fer_bench_xception import half, kernels
 
 if TYPE_CHECKING:
     from fer_bench_xception import XceptionParams
@@ -36,11 +36,19 @@ def _factor_and_shift(norm: nnx.BatchNorm) -> tuple[Array, Array]:
     return factor, norm.bias[...] - norm.mean[...] * factor
 
 
-def _normalised_product(x: Array, kernel: Array, norm: nnx.BatchNorm, dtype: DTypeLike) -> Array:
-    """Return what a 1x1 convolution and its norm make of (..., c): (..., d) float32."""
+def _operations(activations: DTypeLike) -> Any:
+    """Return the module with the operations for activations of a type, which is that of what a stage is given."""
+    return half if activations == jnp.bfloat16 else kernels
+
+
+def _normalised_product(
+    x: Array, kernel: Array, norm: nnx.BatchNorm, dtype: DTypeLike, activations: DTypeLike
+) -> Array:
+    """Return what a 1x1 convolution and its norm make of (..., c): (..., d) of the type of the activations."""
+    operations = _operations(activations)
     if norm.use_running_average:
-        return scaled_product(x, kernel, *_factor_and_shift(norm), dtype)
-    return norm(product(x, kernel, dtype))
+        return operations.scaled_product(x, kernel, *_factor_and_shift(norm), dtype)
+    return norm(operations.product(x, kernel, dtype)).astype(activations)
 
 
 class Convolution(nnx.Module):
@@ -53,12 +61,14 @@ class Convolution(nnx.Module):
         self.compute_dtype = compute_dtype
 
     def __call__(self, x: Array) -> Array:
-        """Map (b, h, w, inputs) to (b, h2, w2, outputs), float32."""
+        """Map (b, h, w, inputs) to (b, h2, w2, outputs) of the type of ``x``."""
+        operations = _operations(x.dtype)
         if not self.norm.use_running_average:
-            return jax.nn.relu(self.norm(convolve(x, self.kernel[...], self.stride, self.compute_dtype)))
+            y = operations.convolve(x, self.kernel[...], self.stride, self.compute_dtype)
+            return jax.nn.relu(self.norm(y).astype(x.dtype))
         factor, shift = _factor_and_shift(self.norm)  # the kernel takes the factor, as in `scaled_product`
-        y: Array = convolve(x, self.kernel[...] * factor, self.stride, self.compute_dtype)
-        return jax.nn.relu(y + shift)
+        y: Array = operations.convolve(x, self.kernel[...] * factor, self.stride, self.compute_dtype)
+        return jax.nn.relu(operations.plus(y, shift))
 
 
 class SeparableConvolution(nnx.Module):
@@ -70,10 +80,10 @@ class SeparableConvolution(nnx.Module):
         self.norm = _batch_norm(outputs, rngs)
         self.compute_dtype = compute_dtype
 
-    def __call__(self, x: Array) -> Array:
-        """Map (b, h, w, inputs) to (b, h, w, outputs), float32."""
-        x = depthwise(x, self.depthwise[...], self.compute_dtype)
-        return _normalised_product(x, self.pointwise[...], self.norm, self.compute_dtype)
+    def __call__(self, x: Array, *, relu: bool) -> Array:
+        """Map (b, h, w, inputs), or max(it, 0), to (b, h, w, outputs) of the type of ``x``."""
+        y = _operations(x.dtype).depthwise(x, self.depthwise[...], relu, self.compute_dtype)
+        return _normalised_product(y, self.pointwise[...], self.norm, self.compute_dtype, x.dtype)
 
 
 class Shortcut(nnx.Module):
@@ -85,8 +95,8 @@ class Shortcut(nnx.Module):
         self.compute_dtype = compute_dtype
 
     def __call__(self, x: Array) -> Array:
-        """Map (b, h, w, inputs) to (b, ceil(h/2), ceil(w/2), outputs), float32."""
-        return _normalised_product(x[:, ::2, ::2], self.kernel[...], self.norm, self.compute_dtype)
+        """Map (b, h, w, inputs) to (b, ceil(h/2), ceil(w/2), outputs) of the type of ``x``."""
+        return _normalised_product(x[:, ::2, ::2], self.kernel[...], self.norm, self.compute_dtype, x.dtype)
 
 
 class Stem(nnx.Module):
@@ -97,7 +107,7 @@ class Stem(nnx.Module):
         self.conv2 = Convolution(32, 64, 1, rngs=rngs, compute_dtype=compute_dtype)
 
     def __call__(self, x: Array) -> Array:
-        """Map (b, s, s, 3) in [-1, 1] to (b, h, w, 64), float32."""
+        """Map (b, s, s, 3) in [-1, 1] to (b, h, w, 64) of the type of ``x``."""
         return self.conv2(self.conv1(x))
 
 
@@ -117,10 +127,9 @@ class DownBlock(nnx.Module):
         self.relu_first = relu_first
 
     def __call__(self, x: Array) -> Array:
-        """Map (b, h, w, inputs) to (b, ceil(h/2), ceil(w/2), outputs), float32."""
-        y = self.sepconv1(jax.nn.relu(x) if self.relu_first else x)
-        y = self.sepconv2(jax.nn.relu(y))
-        return max_pool(y) + self.shortcut(x)
+        """Map (b, h, w, inputs) to (b, ceil(h/2), ceil(w/2), outputs) of the type of ``x``."""
+        y = self.sepconv2(self.sepconv1(x, relu=self.relu_first), relu=True)
+        return _operations(x.dtype).max_pool(y) + self.shortcut(x)
 
 
 class MiddleBlock(nnx.Module):
@@ -132,10 +141,9 @@ class MiddleBlock(nnx.Module):
         self.sepconv3 = SeparableConvolution(features, features, rngs=rngs, compute_dtype=compute_dtype)
 
     def __call__(self, x: Array) -> Array:
-        """Map (b, h, w, features) to the same shape, float32."""
-        y = self.sepconv1(jax.nn.relu(x))
-        y = self.sepconv2(jax.nn.relu(y))
-        return x + self.sepconv3(jax.nn.relu(y))
+        """Map (b, h, w, features) to the same shape and type."""
+        y = self.sepconv2(self.sepconv1(x, relu=True), relu=True)
+        return x + self.sepconv3(y, relu=True)
 
 
 class ExitBlock(nnx.Module):
@@ -146,15 +154,15 @@ class ExitBlock(nnx.Module):
         self.sepconv2 = SeparableConvolution(1536, 2048, rngs=rngs, compute_dtype=compute_dtype)
 
     def __call__(self, x: Array) -> Array:
-        """Map (b, h, w, 1024) to (b, h, w, 2048), float32."""
-        return jax.nn.relu(self.sepconv2(jax.nn.relu(self.sepconv1(x))))
+        """Map (b, h, w, 1024) to (b, h, w, 2048) of the type of ``x``."""
+        return jax.nn.relu(self.sepconv2(self.sepconv1(x, relu=False), relu=True))
 
 
 class Xception(nnx.Module):
     """Xception without its classifier: stages ``block1`` to ``block14``, from (b, s, s, 3) to (b, h, w, 2048).
 
-    Parameters are float32; ``compute_dtype`` is the type of the operands of its dense products, whose sums, like
-    everything else, are float32.
+    Parameters are float32; ``compute_dtype`` is the type of the operands of its dense products, whose sums are float32.
+    A stage returns the type that it is given, float32 or bfloat16.
     """
 
     def __init__(self, *, rngs: nnx.Rngs, compute_dtype: DTypeLike = jnp.float32) -> None:
@@ -169,7 +177,7 @@ class Xception(nnx.Module):
         self.block14 = ExitBlock(rngs=rngs, compute_dtype=dtype)
 
     def __call__(self, x: Array) -> Array:
-        """Apply all stages to (b, s, s, 3) float32 in [-1, 1]; return (b, h, w, 2048) float32."""
+        """Apply all stages to (b, s, s, 3) in [-1, 1]; return (b, h, w, 2048) of the same type."""
         for number in range(1, 15):
             x = getattr(self, f"block{number}")(x)
         return x

@@ -1,0 +1,151 @@
+"""Activations in bfloat16, as accelerators have them: the operations, and programs lowered for a GPU."""
+
+import re
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from fer_bench_xception import half, kernels
+
+from fer_bench.learning.gradient import STEPS_AT_ONCE, Batches, Model, Trainer
+from fer_bench.networks import devices
+from fer_bench.networks.backbone import build
+from fer_bench.networks.forward import Forward, Output
+from fer_bench.registry import Registry
+from fer_bench.specs import GradientPhase, Rule
+
+HALF = jnp.dtype("bfloat16")
+F32 = jnp.dtype("float32")
+PAIRS = ((half, HALF), (kernels, F32))
+SHAPE = (2, 5, 4, 70)
+"""An odd and an even side; neither pixels nor channels fill the last tile of a fused kernel."""
+FUSIBLE = {"convert", "multiply", "add", "subtract", "negate", "broadcast_in_dim", "reduce", "select", "square"}
+"""Operations that XLA joins with those before or after them, so that what is between is not stored."""
+
+
+def draw(seed, *shape):
+    """Return numbers that bfloat16 holds, as float32."""
+    numbers = np.random.default_rng(seed).normal(size=shape)
+    return jnp.asarray(numbers, HALF).astype(F32)
+
+
+def gradients(operation, weights, x, *others):
+    """Return the value of an operation, and the gradients of a weighted sum of it, compiled."""
+
+    def both(x, *others):
+        y, pull_back = jax.vjp(operation, x, *others)
+        return y, *pull_back(weights.astype(y.dtype))
+
+    return jax.jit(both)(x, *others)
+
+
+def check(ours, exact, x, *others):
+    """Compare what bfloat16 images give with what the same numbers in float32 do."""
+    expected = gradients(exact, weights := draw(9, *jax.eval_shape(exact, x, *others).shape), x, *others)
+    actual = gradients(ours, weights, x.astype(HALF), *others)
+    assert [part.dtype for part in actual] == [HALF, HALF, *[F32] * len(others)]
+    for mine, theirs in zip(actual, expected, strict=True):
+        scale = float(jnp.abs(theirs).max()) + 1e-6
+        np.testing.assert_allclose(mine.astype(F32), theirs, rtol=2**-7, atol=scale * 2**-8)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("relu", [False, True])
+def test_depthwise_of_half_images_is_that_of_float32(monkeypatch, fused, relu):
+    monkeypatch.setattr(half, "FUSED", fused)
+    ours, exact = (partial(module.depthwise, relu=relu, dtype=dtype) for module, dtype in PAIRS)
+    check(lambda x, k: ours(x, k), lambda x, k: exact(x, k), draw(0, *SHAPE), draw(1, 3, 3, 70))
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_max_pool_of_half_images_is_that_of_float32(monkeypatch, fused):
+    monkeypatch.setattr(half, "FUSED", fused)
+    check(half.max_pool, kernels.max_pool, jnp.floor(2 * draw(0, *SHAPE)))  # of equals the first gets the gradient
+
+
+@pytest.mark.parametrize("aligned", [1, 4])
+def test_products_of_half_images_are_those_of_float32(monkeypatch, aligned):
+    monkeypatch.setattr(half, "ALIGNED", aligned)
+    x, kernel, factor, shift = draw(0, 2, 3, 4, 7), draw(1, 7, 6), draw(2, 6), draw(3, 6)
+    ours, exact = (lambda *o, module=module, dtype=dtype: module.scaled_product(*o, dtype) for module, dtype in PAIRS)
+    check(ours, exact, x, kernel, factor, shift)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_convolution_of_half_images_is_that_of_float32(stride):
+    x, kernel, shift = draw(0, 2, 8, 7, 3), draw(1, 3, 3, 3, 5), draw(2, 5)
+    ours, exact = (
+        lambda x, kernel, shift, module=module, dtype=dtype: module.plus(
+            module.convolve(x, kernel, stride, dtype), shift
+        )
+        for module, dtype in PAIRS
+    )
+    check(ours, exact, x, kernel, shift)
+
+
+@pytest.fixture
+def network(monkeypatch):
+    """Return a function that builds the first two stages of mini-Xception as on an accelerator."""
+    monkeypatch.setattr(devices, "accelerated", lambda: True)
+
+    def make(precision):
+        built = build(Registry.load().backbone("mini-xception"), precision, 0)
+        graphs = {stage: built.graphs[stage] for stage in built.stages[:2]}
+        return replace(built, stages=built.stages[:2], graphs=graphs, feature_size=16)
+
+    return make
+
+
+def programs(backbone, phase):
+    """Return the programs that work on images, each as StableHLO for CUDA."""
+    model, images = Model.first(backbone, 7), np.zeros((4, 48, 48, 1), np.uint8)
+    trainer = Trainer(backbone, phase, model.shapes)
+    table = {**model.parameters, **model.others}
+    targets, rates = np.zeros((STEPS_AT_ONCE, 4, 7), np.float32), np.zeros(STEPS_AT_ONCE, np.float32)
+    batches = Batches(np.stack([images] * STEPS_AT_ONCE), targets, rates)
+    number = np.uint32(0)
+    traced = {
+        "steps": trainer._take_steps.trace(
+            trainer.begin(model, 0), trainer.frozen(model), jnp.ones(7), batches, number, number, np.int32(4)
+        ),
+        "statistics": trainer._measure.trace(table, images),
+        "prediction": trainer._predict.trace(table, images),
+        "forward": Forward(backbone, [Output(len(backbone.stages), 2, np.dtype(np.float16))], 4)._step.trace(
+            backbone.state, images
+        ),
+    }
+    return {name: program.lower(lowering_platforms=("cuda",)).as_text() for name, program in traced.items()}
+
+
+def storing(text):
+    """Return the operations with a float32 image of more channels than a picture, that XLA would store."""
+    lines = [line for line in text.splitlines() if re.search(r"tensor<4(x\d+){2}x(\d{2,}|[4-9])xf32>", line)]
+    operations = {re.sub(r".*?= \"?(stablehlo|chlo)\.(\w+).*", r"\2", line.strip()) for line in lines}
+    return operations - FUSIBLE
+
+
+@pytest.mark.parametrize("batch_norm", ["frozen", "train"])
+def test_programs_for_a_gpu_store_no_float32_image(network, monkeypatch, batch_norm):
+    phase = GradientPhase(
+        name="all", rules=(Rule(), Rule(head=True)), epochs=1, batch=4, learning_rate=1e-3, batch_norm=batch_norm
+    )
+    for name, text in programs(network("bfloat16"), phase).items():
+        assert not storing(text), name
+    monkeypatch.setattr(half, "FUSED", True)
+    text = programs(network("bfloat16"), phase)["steps"]
+    assert not storing(text)
+    assert text.count("xla.gpu.triton") == 2 * 3 + 2  # two depthwise, each with two gradients; max-pool with one
+    assert {"convolution", "dot_general"} <= storing(programs(network("float32"), phase)["steps"])
+
+
+def test_features_of_half_activations_are_those_of_float32(network, relative_error):
+    images = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 1), dtype=np.uint8)
+    made = [
+        jax.jit(partial(backbone.prefix, stop=2))(backbone.state, images)
+        for backbone in (network("float32"), network("bfloat16"))
+    ]
+    assert [part.dtype for part in made] == [F32, F32]
+    assert 1e-4 < relative_error(made[1], made[0]) < 2e-2
