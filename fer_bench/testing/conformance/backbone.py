@@ -19,14 +19,11 @@ from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.parameters import divide, run
 from fer_bench.registry import Component, files_of
 from fer_bench.specs import BackboneParams, BackboneSpec
+from fer_bench.testing.conformance.comparing import apart, differing
 from fer_bench.testing.conformance.rules import ConformanceRule, NotApplicable, rule
 from fer_bench.testing.conformance.spec import add_pickle_rule
 
 BATCH = 3
-TOLERANCE = 1e-3
-"""Largest difference of what should be equal, relative to the largest value: programs that are compiled apart sum in
-other orders."""
-
 HALF_TOLERANCE = 0.1
 """Largest norm of what half precision changes, relative to that of the features."""
 
@@ -93,7 +90,7 @@ class BackboneSubject:
 
             before = self.built.state[stage]
             x, after = step(before, x)
-            changed += [f"{stage}{path}" for path in _differences(before, after)]
+            changed += [f"{stage}{path}" for path in differing(before, after)]
         features = np.asarray(x)
         return (features.mean((1, 2)) if features.ndim == 4 else features), changed
 
@@ -392,30 +389,3 @@ def _shape_faults(subject: BackboneSubject, built: Backbone, size: int) -> Itera
         if x.ndim not in (2, 4) or x.shape[-1] != spec.feature_size or x.dtype not in types or 0 in x.shape:
             yield f"the last stage returns {x.shape} {x.dtype}; declared are {spec.feature_size} features in float32"
             return
-
-
-def apart(one: Array, two: Array) -> str:
-    """Return in words how far two arrays of one shape are apart, or nothing if they agree."""
-    scale = max(float(np.abs(two).max(initial=0)), 1e-6)
-    gap = float(np.abs(one - two).max(initial=0)) / scale
-    return "" if gap <= TOLERANCE else f"they differ by {gap:.3g} of the largest feature"
-
-
-def _differences(before: Any, after: Any) -> list[str]:
-    """Return the paths of the leaves that differ."""
-    old, new = (dict(jax.tree_util.tree_leaves_with_path(tree)) for tree in (before, after))
-    return [
-        jax.tree_util.keystr(path)
-        for path in sorted({*old, *new}, key=str)
-        if path not in old or path not in new or not _equal(old[path], new[path])
-    ]
-
-
-def _equal(one: Any, two: Any) -> bool:
-    if jnp.issubdtype(one.dtype, jax.dtypes.prng_key):
-        one, two = jax.random.key_data(one), jax.random.key_data(two)
-    return (
-        np.array_equal(one, two, equal_nan=True)
-        if jnp.issubdtype(one.dtype, jnp.floating)
-        else np.array_equal(one, two)
-    )
