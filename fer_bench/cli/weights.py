@@ -75,6 +75,7 @@ def list_weights(
             "data": weights.data,
             "url": weights.url,
             "sha256": weights.sha256,
+            "by_hand": weights.by_hand,
         }
         for backbone, package, weights in listed
         if weights.licence in names
@@ -89,6 +90,8 @@ def list_weights(
         console.echo(f"  {row['source']}")
         if row["data"]:
             console.echo(f"  trained on {row['data']}")
+        if row["by_hand"]:
+            console.echo(f"  no program can fetch it: {row['url']}")
 
 
 @app.command(epilog=FETCH_EXAMPLES)
@@ -106,9 +109,11 @@ def fetch(
     weights: Name = "",
 ) -> None:
     """Download the published file of some weights, check its sha256, and print its path."""
-    from fer_bench.keeping.weights import fetch
+    from fer_bench.keeping.weights import by_hand, fetch
 
     spec = _find(backbone, weights)
+    if spec.by_hand:
+        raise FerBenchError(f"No program can fetch the weights {spec.name!r} of {backbone}. {by_hand(backbone, spec)}.")
     if not spec.url:
         raise FerBenchError(
             f"The weights {spec.name!r} of backbone {backbone!r} cannot be fetched: its plugin gets them when the "

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError, bullet_list
@@ -53,12 +54,15 @@ class Scheme:
         publisher: for messages, such as ``timm``.
         anchor: name of a tensor that every such file has and files of other schemes lack. What stands before it in a
             file, such as ``module.``, is the prefix of all names; tensors without the prefix belong to other models.
+            Of the anchors that fit one name, the longest counts.
         renames: the first whose expression matches a name counts.
+        respell: changes a name below the prefix before an expression sees it, such as where numbers need arithmetic.
     """
 
     publisher: str
     anchor: str
     renames: tuple[Rename, ...]
+    respell: Callable[[str], str] = str
 
 
 def read(path: Path) -> Tensors:
@@ -154,14 +158,38 @@ def load(path: Path, schemes: Sequence[Scheme], shapes: Mapping[str, tuple[int, 
     return {name: np.asarray(array, np.float32) for name, array in fitting.items()}
 
 
+def load_into(module: nnx.Module, path: Path, schemes: Sequence[Scheme], model: str) -> None:
+    """Set every parameter and every statistic of a module from a published file.
+
+    Args:
+        module: perhaps made by ``nnx.eval_shape``, so that it has shapes only. Our names are the paths of its
+            variables, such as ``block0/norm/scale``.
+        path: the file, see `read`.
+        schemes: the ways in which such weights are published.
+        model: what the module is, for messages.
+
+    Raises:
+        FerBenchError: as `load`.
+    """
+    variables = {
+        "/".join(map(str, where)): variable
+        for where, variable in nnx.iter_graph(module)
+        if isinstance(variable, nnx.Param | nnx.BatchStat)
+    }
+    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+    arrays = load(path, schemes, shapes, model)
+    for name, variable in variables.items():
+        variable.set_value(jnp.asarray(arrays[name]))
+
+
 def _recognise(path: Path, tensors: Tensors, schemes: Sequence[Scheme], model: str) -> tuple[Scheme, str]:
     """Return the scheme by which a file names its tensors, and the prefix of its names."""
-    fitting = [
-        (scheme, name.removesuffix(scheme.anchor))
-        for scheme in schemes
-        for name in tensors
-        if name == scheme.anchor or name.endswith(f".{scheme.anchor}")
-    ]
+    fitting: list[tuple[Scheme, str]] = []
+    for name in tensors:
+        named = [scheme for scheme in schemes if f".{name}".endswith(f".{scheme.anchor}")]
+        if named:
+            scheme = max(named, key=lambda scheme: len(scheme.anchor))
+            fitting.append((scheme, name.removesuffix(scheme.anchor)))
     if not fitting:
         expected = ", ".join(f"{scheme.anchor!r} ({scheme.publisher})" for scheme in schemes)
         there = ", ".join(repr(name) for name in list(tensors)[:5]) or "none"
@@ -179,6 +207,7 @@ def _recognise(path: Path, tensors: Tensors, schemes: Sequence[Scheme], model: s
 
 
 def _rename_of(scheme: Scheme, name: str) -> tuple[Rename, re.Match[str]] | tuple[None, None]:
+    name = scheme.respell(name)
     for rename in scheme.renames:
         if match := re.fullmatch(rename.theirs, name):
             return rename, match

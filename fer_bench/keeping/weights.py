@@ -221,6 +221,11 @@ def fetched_path(backbone: str, spec: WeightsSpec, cache_dir: Path) -> Path:
     return cache_dir / "weights" / f"{backbone}-{spec.name}-{PurePosixPath(urlparse(spec.url).path).name}"
 
 
+def by_hand(backbone: str, spec: WeightsSpec) -> str:
+    """Return how a person gets weights that no program can fetch, without a full stop."""
+    return f"Download {spec.source} with a browser from {spec.url} and give it as {backbone}[file=FILE]"
+
+
 def fetched_file(backbone: str, spec: WeightsSpec) -> Path:
     """Return the published file of some weights as `fetch` got it.
 
@@ -228,6 +233,11 @@ def fetched_file(backbone: str, spec: WeightsSpec) -> Path:
         MissingError: it is not there; the message says all ways to get it.
         FerBenchError: it has another sha256 than published.
     """
+    if spec.by_hand:
+        raise MissingError(
+            f"The weights {spec.name!r} of {backbone} are not on this machine. {by_hand(backbone, spec)}; "
+            "weights=random starts afresh."
+        )
     path = fetched_path(backbone, spec, paths.cache_dir())
     if not path.is_file():
         raise MissingError(

@@ -62,11 +62,13 @@ class WeightsSpec:
         digests: ``"package:path"`` of a JSON file that pins ``{tensor: sha256 of its little-endian bytes}``.
         convert: reference to ``(path: Path) -> dict[str, numpy.ndarray]``, from a published file to the plugin's
             tensors; raises FerBenchError that lists every mismatch at once.
-        url: the published file.
+        url: the published file, or with ``by_hand`` the page that it lies behind.
         sha256: of the published file; empty where it is not published.
         source: who trained it.
         licence: of the weights; its SPDX identifier where it has one.
         data: what the weights were trained on, and on which terms that may be used.
+        by_hand: whether only a person with a browser gets the file, which is then named by the backbone's parameter
+            ``file``; ``source`` says which file it is.
     """
 
     name: str
@@ -78,6 +80,7 @@ class WeightsSpec:
     source: str
     licence: str
     data: str = ""
+    by_hand: bool = False
 
 
 class Extractor(Protocol):

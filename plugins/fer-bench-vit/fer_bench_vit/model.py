@@ -8,6 +8,7 @@ patches row by row.
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jax
@@ -253,9 +254,13 @@ def build(params: VitParams, *, rngs: nnx.Rngs, compute_dtype: DTypeLike = jnp.f
     if params.weights == "random":
         model = make(rngs)
     else:
-        from fer_bench_vit.checkpoint import load_into
+        from fer_bench.keeping.published import load_into
+        from fer_bench_vit.naming import schemes
+        from fer_bench_vit.published import files_of
 
         model = nnx.eval_shape(make, rngs)  # shapes only: the file replaces the numbers
-        load_into(model, architecture, params)
+        path = Path(params.file) if params.file else files_of(params)["weights"]
+        name = f"the backbone {architecture.name}" + f"[registers={params.registers}]" * bool(params.registers)
+        load_into(model, path, schemes(architecture, params), name)
     model.eval()
     return model
