@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from pydantic import ValidationError
 
 from fer_bench.arrays import Array
 from fer_bench.keeping.weights import verify
@@ -181,6 +182,10 @@ def smallest_input(subject: BackboneSubject) -> Iterator[str]:
     """Yield what goes wrong at the smallest size."""
     bounds = type(subject.params).model_fields["input_size"].metadata
     low = max([int(b.ge) for b in bounds if hasattr(b, "ge")] + [int(b.gt) + 1 for b in bounds if hasattr(b, "gt")])
+    try:
+        type(subject.params).model_validate(subject.params.model_dump() | {"input_size": low})
+    except ValidationError as error:
+        raise NotApplicable(f"input_size={low} does not go with the other parameters: {error}") from error
     try:
         faults = list(_shape_faults(subject, subject.build(input_size=low, weights="random"), low))
     except Exception as error:
