@@ -10,13 +10,14 @@ OWN_PACKAGES = frozenset(
         "fer-bench",
         *(
             f"fer-bench-{name}"
-            for name in ("datasets", "keras", "predictors", "strategies", "torch", "vit", "xception")
+            for name in ("datasets", "iresnet", "keras", "predictors", "strategies", "torch", "vit", "xception")
         ),
     }
 )
 """Distributions that fer-bench's authors publish: what others bring under one of their names does not displace it."""
 
 PACKAGE_OF = {
+    **dict.fromkeys(("adaface-ir50", "arcface-r50"), "fer-bench-iresnet"),
     "keras": "fer-bench-keras",
     "mini-xception": "fer-bench-xception",
     "onnx": "fer-bench-predictors",

@@ -34,7 +34,7 @@ def commands_of(job: dict[str, Any]) -> list[str]:
 
 def test_all_packages_and_the_citation_have_one_version_and_one_repository():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert len(PROJECTS) == 8
+    assert len(PROJECTS) == 9
     assert {project["version"] for project in PROJECTS.values()} == {citation["version"]}
     assert {project["urls"]["Source"] for project in PROJECTS.values()} == {citation["repository-code"]}
     assert all(project["authors"] == PROJECTS["fer-bench"]["authors"] for project in PROJECTS.values())
