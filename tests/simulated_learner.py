@@ -26,18 +26,20 @@ class Learner:
         features: of an image.
         folds: K; as many as people leave one out.
         images: of a person, on average.
+        prior: share of each class.
     """
 
     people: int
     features: int
     folds: int = 5
     images: int = 40
+    prior: tuple[float, ...] = tuple(PRIOR.tolist())
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return features, labels and people."""
         sizes = np.maximum(2, rng.gamma(2, self.images / 2, size=self.people).astype(int))
         person = np.repeat(np.arange(self.people), sizes)
-        mixes = rng.dirichlet(PRIOR * 20, size=self.people).cumsum(axis=1)
+        mixes = rng.dirichlet(np.array(self.prior) * 20, size=self.people).cumsum(axis=1)
         true = (rng.uniform(size=(len(person), 1)) > mixes[person, :6]).sum(axis=1)
         x = rng.normal(size=(len(true), self.features)) + OWN * rng.normal(size=(self.people, self.features))[person]
         x += OWN * rng.normal(size=(self.people, 7, self.features))[person, true]

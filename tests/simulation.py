@@ -23,6 +23,7 @@ from simulated_differences import difference_claims
 from simulated_gate import gate_claims
 from simulated_intervals import interval_claims
 from simulated_power import power_claims
+from simulated_shift import shift_claims
 
 PAGE = Path(__file__).parents[1] / "docs" / "statistics.md"
 BEGIN, END = "<!-- Written by tox run -e simulate. -->", "<!-- End of what tox run -e simulate writes. -->"
@@ -35,6 +36,7 @@ def claims() -> Iterator[Claim]:
     yield from board_claims()
     yield from interval_claims()
     yield from across_claims()
+    yield from shift_claims()
     yield from power_claims()
     yield from gate_claims()
 

@@ -113,8 +113,13 @@ def test_the_matrix_trains_on_rows_and_tests_on_columns(tiny, site):
     assert {pair: cell["protocol"] for pair, cell in found.items() if cell["protocol"] != "cross"} == {
         (name, name): "group-kfold" for name in names
     }
+    gaps = {(gap["trained_on"], gap["tested_on"]): gap for gap in matrix["gaps"]}
+    assert set(gaps) == {tuple(names), tuple(names[::-1])}
+    for (trained, tested), gap in gaps.items():
+        assert gap["uar"]["value"] == pytest.approx(found[trained, tested]["uar"] - found[trained, trained]["uar"])
+        assert gap["foreign"]["value"] == pytest.approx(found[trained, tested]["uar"] - found[tested, tested]["uar"])
     assert "<svg" in (tiny / "map.svg").read_text(encoding="utf-8")
-    assert invoke("matrix", *given, "--format", "md", "--heat-map", "map.png").stdout.count("| squares") == 4
+    assert invoke("matrix", *given, "--format", "md", "--heat-map", "map.png").stdout.count("| squares") == 8
     assert Image.open(tiny / "map.png").width > 100
     rows = list(
         csv.DictReader(io.StringIO(invoke("matrix", *given, "--labels", "Light,dark", "--format", "csv").stdout))

@@ -39,7 +39,7 @@ def matrix(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the table and warnings.")] = False,
 ) -> None:
-    """Train on each of two or more data sets, test on each, and print the table of scores.
+    """Train on each of two or more data sets, test on each, and print scores, gaps and whether their order holds.
 
     All data sets need the same classes, or a common label set: --labels basic-7. Exit code 1 if a cell failed.
     """
@@ -51,7 +51,7 @@ def matrix(
     from fer_bench.config import RunConfig
     from fer_bench.executors.progress import TerminalReporter
     from fer_bench.executors.run import run_grid
-    from fer_bench.reports import leaderboard
+    from fer_bench.reports import leaderboard, shift
     from fer_bench.reports import matrix as report
     from fer_bench.reports.formats import csv, markdown
 
@@ -69,14 +69,15 @@ def matrix(
     matrices = report.build(leaderboard.build(finished.cells, left_out=reporter.warn), names)
     if heat_map is not None:
         atomic.write_file(heat_map, report.draw(matrices, heat_map.suffix), "the heat map")
+    tables = [*report.to_tables(matrices), *shift.to_tables(matrices)]
     if form == "json":
-        print_json(report.record(matrices))
+        print_json(shift.record(matrices))
     elif form == "csv":
         console.write(csv.write(report.to_flat_table(matrices)))
     elif form == "md":
-        console.write(markdown.write(report.to_tables(matrices), "Trained on rows, tested on columns"))
+        console.write(markdown.write(tables, "Trained on rows, tested on columns"))
     else:
-        print_tables(*report.to_tables(matrices))
+        print_tables(*tables)
     if finished.summary.failed:
         raise typer.Exit(1)
 

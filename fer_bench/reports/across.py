@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from fer_bench.evaluation.across import BlockDifference, MeanDifference, compare
 from fer_bench.evaluation.estimate import Estimate
 from fer_bench.evaluation.folds import FEWEST_SETS, FriedmanTest, friedman_test
 from fer_bench.evaluation.metrics import Metric
+from fer_bench.evaluation.order import PairOrder, judge_order
 from fer_bench.reports import comparison, standing
 from fer_bench.reports.row import Row
 from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
@@ -19,6 +21,8 @@ from fer_bench.results.records import Board, DatasetRecord
 
 Trained = tuple[Board, str]
 """What is the same for all rows of a board, and what they are trained on."""
+NAMED = 5
+"""Pairs of methods that a note names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +50,14 @@ class Across:
         metric: that ranks.
         test: Friedman's.
         places: best average rank first.
+        orders: names of every two methods that tested the same people, and whether their order holds.
     """
 
     datasets: int
     metric: Metric
     test: FriedmanTest
     places: tuple[RankedMethod, ...]
+    orders: tuple[tuple[str, str, PairOrder], ...]
 
 
 def rank_across(rows: Sequence[Row]) -> Across | None:
@@ -81,16 +87,22 @@ def rank_across(rows: Sequence[Row]) -> Across | None:
     )
     test = friedman_test(table, higher_is_better=metric.higher_is_better)
     order: list[int] = np.argsort(test.average_ranks, kind="stable").tolist()
-    first = scored[methods[order[0]]]
+    differences: dict[tuple[int, int], list[BlockDifference]] = {}
+    for i, j in combinations(order, 2):
+        if made := _compare(scored[methods[i]], scored[methods[j]], blocks):
+            differences[i, j] = made
+    names = [" / ".join(filter(None, method)) for method in methods]
     places = tuple(
         RankedMethod(
-            name=" / ".join(filter(None, methods[index])),
+            name=names[index],
             rank=float(test.average_ranks[index]),
-            behind=None if index == order[0] else _compare(first, scored[methods[index]], blocks),
+            behind=compare_across(differences[order[0], index]) if (order[0], index) in differences else None,
         )
         for index in order
     )
-    return Across(datasets=len(blocks), metric=metric, test=test, places=places)
+    judged = judge_order(list(differences.values()))
+    orders = tuple((names[i], names[j], found) for (i, j), found in zip(differences, judged, strict=True))
+    return Across(datasets=len(blocks), metric=metric, test=test, places=places, orders=orders)
 
 
 def to_table(across: Across) -> Table:
@@ -133,6 +145,22 @@ def _explain(across: Across) -> str:
     return (
         f"Friedman's test: {p}{', exact' if test.exact else ''}, a data set counting once. {apart} Intervals are of "
         "the mean difference on other data sets of this kind (bootstrap of data sets, subjects and seeds), one by one."
+        f"{_explain_orders(across)}"
+    )
+
+
+def _explain_orders(across: Across) -> str:
+    """Return how many pairs of methods keep their order on all data sets, and which are reversed."""
+    if not across.orders:
+        return ""
+    holds, turned, unclear = (
+        [f"{first} and {second}" for first, second, one in across.orders if one.order == order]
+        for order in ("holds", "reversed", "open")
+    )
+    named = f" ({'; '.join(turned[:NAMED])}{'; …' if len(turned) > NAMED else ''})" if turned else ""
+    return (
+        f" Of {len(across.orders)} pairs of methods, {len(holds)} are shown to keep their order on every data set, "
+        f"{len(turned)} to reverse it{named}, and of {len(unclear)} it is open (5 %, all pairs together)."
     )
 
 
@@ -154,16 +182,22 @@ def _find_blocks(boards: dict[Trained, DatasetRecord]) -> list[list[Trained]]:
 
 def _compare(
     first: dict[Trained, Row], second: dict[Trained, Row], blocks: list[list[Trained]]
-) -> MeanDifference | None:
-    """Return the mean difference of two methods; None where they did not test the same people."""
-    made: list[BlockDifference] = []
-    for block in blocks:
-        pairs: list[tuple[Estimate, Estimate]] = []
-        for board in block:
-            parts = first[board].pooled, second[board].pooled
-            if parts[0] is None or parts[1] is None or not parts[0].ids.equals(parts[1].ids):
-                return None
-            estimates = [comparison.estimate(first[board].metric, one) for one in (parts[0], parts[1])]
-            pairs.append((estimates[0], estimates[1]))
-        made.append(make_block(pairs))
-    return compare_across(made)
+) -> list[BlockDifference] | None:
+    """Return the difference of two methods on each data set; None where they did not test the same people."""
+    metric = first[blocks[0][0]].metric
+    made = [compare_boards([(first[board], second[board]) for board in block], metric) for block in blocks]
+    known = [block for block in made if block is not None]
+    return known if len(known) == len(made) else None
+
+
+def compare_boards(boards: Sequence[tuple[Row, Row]], metric: Metric) -> BlockDifference | None:
+    """Return the difference of two methods on a data set, from both rows of each of its boards.
+
+    None where they did not test the same people.
+    """
+    pairs: list[tuple[Estimate, Estimate]] = []
+    for first, second in boards:
+        if first.pooled is None or second.pooled is None or not first.pooled.ids.equals(second.pooled.ids):
+            return None
+        pairs.append((comparison.estimate(metric, first.pooled), comparison.estimate(metric, second.pooled)))
+    return make_block(pairs)

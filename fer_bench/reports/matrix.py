@@ -47,9 +47,14 @@ class Matrix:
         return None if row is None or metric not in row.scores else row.scores[metric].mean
 
     @property
+    def method(self) -> str:
+        """Backbone and strategy."""
+        return f"{self.backbone}, {self.strategy}"
+
+    @property
     def title(self) -> str:
         """What is in it, in words."""
-        return f"{self.backbone}, {self.strategy}, labels {self.labels}"
+        return f"{self.method}, labels {self.labels}"
 
 
 def build(rows: Sequence[Row], datasets: Sequence[str]) -> list[Matrix]:
