@@ -237,6 +237,12 @@ def test_no_test_expects_a_sentence():
     assert not expected, "check parts with says(), see tests/messages.py"
 
 
+def test_no_test_drops_the_answer_of_a_check():
+    alone = re.compile(r"^ +(np\.)?(says|allclose|array_equal|isclose)\(.*\)$", re.MULTILINE)
+    files = [*ROOT.parent.glob("tests/**/*.py"), *ROOT.parent.glob("plugins/*/tests/*.py")]
+    assert not [f"{file.name}: {match[0]}" for file in files for match in alone.finditer(file.read_text("utf-8"))]
+
+
 def test_no_document_or_source_holds_the_marks_of_a_merge():
     marks = re.compile(r"^(<{7}|\|{7}|>{7}) ", re.MULTILINE)
     folders = [ROOT.parent / name for name in ("docs", "fer_bench", "plugins", "tests", "recipes", "benchmarks")]

@@ -162,7 +162,7 @@ def test_pictures_of_a_sequence_get_one_answer(config, jobs, tmp_path):
     answers = [json.loads(line)["probabilities"] for line in done.stdout.splitlines()]
     assert answers[0] == answers[1] == answers[2] != answers[3]
     assert answers[3] != answers[4]
-    says(done.stderr, "--views mirror", "--aggregate mean")
+    assert says(done.stderr, "--views mirror", "--aggregate mean")
 
 
 def test_sequences_by_hand():
@@ -183,13 +183,13 @@ def test_sequences_by_hand():
     ("changes", "words"),
     [
         ({"strategies": ("linear-probe[aggregate=mean]",)}, ["aggregate=mean", "synthetic"]),
-        ({"strategies": ("linear-probe[calibrate=temperature]",), "limit": 28}, ["10", "calibrate=temperature"]),
+        ({"strategies": ("linear-probe[calibrate=temperature]",), "limit": 28}, ["calibrate=temperature", "10"]),
         (
             {"strategies": ("linear-probe[calibrate=temperature]",), "limit": 14, "protocol": "kfold"},
             ["1 training", "calibrate=none"],
         ),
-        ({"strategies": ("linear-probe[calibrate=platt]",)}, ["platt", "temperature", "bias"]),
-        ({"strategies": ("linear-probe[views=tencrop]",)}, ["tencrop", "mirror", "crops"]),
+        ({"strategies": ("linear-probe[calibrate=platt]",)}, ["temperature", "bias", "platt"]),
+        ({"strategies": ("linear-probe[views=tencrop]",)}, ["mirror", "crops", "tencrop"]),
     ],
     ids=["no sequences", "few images", "one of a class", "no method", "no view"],
 )
@@ -197,7 +197,7 @@ def test_what_a_strategy_cannot_do_is_refused_when_the_grid_is_made(changes, wor
     config = RunConfig(**{"backbones": ("mini-xception",), "limit": 70, "folds": 2, **changes})
     with pytest.raises(FerBenchError) as refused:
         expand(config, Registry.load(), config.data_folder, config.cache_folder, QUIET)
-    says(str(refused.value), *words)
+    assert says(str(refused.value), *words)
 
 
 @pytest.mark.slow

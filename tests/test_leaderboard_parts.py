@@ -96,7 +96,7 @@ def test_nll_and_ece_before_calibration_by_hand(store):
     assert f"{record['nll_before']:.3f}" in text
     assert "0.05 to 2.00" in text
     (note,) = [line for line in text.splitlines() if "1 of 2 cells" in line]
-    says(note, "probe", "0.05")
+    assert says(note, "probe", "0.05")
 
 
 def test_cells_may_differ_in_how_many_names_they_hold(tmp_path):
