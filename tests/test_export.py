@@ -25,6 +25,7 @@ from fer_bench.models.nodes import Nodes
 from fer_bench.models.preparation import preparation
 from fer_bench.networks.transforms import to_batch, to_input
 from fer_bench.specs import ImageInput
+from fer_bench.tasks import windows
 
 
 def _runner(graph):
@@ -35,24 +36,35 @@ def _runner(graph):
 
 
 @pytest.mark.parametrize(
-    ("channels", "spec"),
+    ("channels", "spec", "views"),
     [
-        (1, ImageInput(channels=1)),
-        (3, ImageInput(channels=1, value_range=(0.0, 1.0))),
-        (1, ImageInput(channels=3, resize="cubic")),
-        (3, ImageInput(channels=3, value_range=(0.0, 255.0), resize="cubic")),
+        (1, ImageInput(channels=1), "image"),
+        (3, ImageInput(channels=1, value_range=(0.0, 1.0)), "image"),
+        (1, ImageInput(channels=3, resize="cubic"), "image"),
+        (3, ImageInput(channels=3, value_range=(0.0, 255.0), resize="cubic"), "image"),
+        (3, ImageInput(channels=3), "mirror"),
+        (1, ImageInput(channels=1, resize="cubic"), "crops"),
     ],
 )
-def test_images_are_prepared_as_in_training(channels, spec):
-    """Sizes that grow, shrink, do both, and stay; 100 x 70 is the size of the training images."""
+def test_images_are_prepared_as_in_training(channels, spec, views):
+    """Sizes that grow, shrink, do both, and stay; 100 x 150 is the size of the training images, of which the windows
+    only are at most twice as large as the input.
+    """
     rng = np.random.default_rng(0)
-    run = _runner(preparation(channels, (100, 70), 71, spec))
-    low, high = spec.value_range
-    for shape in ((100, 70), (48, 48), (71, 71), (30, 150), (2, 3)):
-        images = rng.integers(0, 256, (2, *shape, channels), np.uint8)
-        batch = to_batch(list(images), None if shape == (100, 70) else 71, channels)
-        expected = np.asarray(to_input(batch, 71, spec))
-        np.testing.assert_allclose(run(images), expected, atol=2e-5 * (high - low), err_msg=str(shape))
+    for training in ((100, 70), (100, 150)):
+        run = _runner(preparation(channels, training, 71, spec, views))
+        for shape in (training, (48, 48), (71, 71), (30, 150), (2, 3)):
+            images = list(rng.integers(0, 256, (2, *shape, channels), np.uint8))
+            seen = [images]
+            if views == "mirror":
+                seen = [images, [image[:, ::-1] for image in images]]
+            elif views == "crops":
+                seen = [[windows.cut(image, window) for image in images] for window in windows.WINDOWS]
+            large = max(seen[0][0].shape[:2]) > 142
+            batches = [to_batch(view, None if shape == training and not large else 71, channels) for view in seen]
+            expected = np.concatenate([np.asarray(to_input(batch, 71, spec)) for batch in batches])
+            atol = 2e-5 * (spec.value_range[1] - spec.value_range[0])
+            np.testing.assert_allclose(run(np.stack(images)), expected, atol=atol, err_msg=str(shape))
 
 
 def test_bytes_of_high_images_differ_by_one_at_most():
@@ -102,9 +114,9 @@ def test_neighbours_vote_as_in_scikit_learn(weights):
         onnx_graph._neighbours(KNeighborsClassifier(7, metric="manhattan").fit(known, labels))
 
 
-def _model(classes=("happiness", "sadness", "anger"), scaling=None, estimator=None):
-    record = SimpleNamespace(calibration=scaling)
-    return SimpleNamespace(classes=classes, record=record, estimator=estimator)
+def _model(classes=("happiness", "sadness", "anger"), scaling=None, estimator=None, views="image"):
+    record, asked = SimpleNamespace(calibration=scaling), SimpleNamespace(views=views)
+    return SimpleNamespace(classes=classes, record=record, estimator=estimator, asked=asked)
 
 
 def test_probabilities_are_calibrated_as_in_predict():
@@ -116,6 +128,16 @@ def test_probabilities_are_calibrated_as_in_predict():
         scaling = SimpleNamespace(temperature=1.7, biases=biases)
         expected = calibration.scale(share.astype(np.float32), 1.7, biases)
         np.testing.assert_allclose(_runner(onnx_graph._answer(_model(scaling=scaling)))(logits), expected, atol=1e-6)
+
+
+def test_probabilities_of_several_views_are_averaged_before_they_are_calibrated():
+    """Two images, each beside its mirror image: first both images, then both mirror images."""
+    share = np.array([[0.8, 0.1, 0.1], [0.2, 0.2, 0.6], [0.4, 0.5, 0.1], [0.2, 0.6, 0.2]])
+    means, logits = np.array([[0.6, 0.3, 0.1], [0.2, 0.4, 0.4]]), np.log(share).astype(np.float32)
+    np.testing.assert_allclose(_runner(onnx_graph._answer(_model(views="mirror")))(logits), means, atol=1e-6)
+    run = _runner(onnx_graph._answer(_model(views="mirror", scaling=SimpleNamespace(temperature=2.0, biases=()))))
+    roots = np.sqrt(means)
+    np.testing.assert_allclose(run(logits), roots / roots.sum(1, keepdims=True), atol=1e-6)
 
 
 def test_a_class_that_an_estimator_never_saw_has_probability_0():
@@ -145,6 +167,6 @@ def test_a_graph_that_answers_differently_is_not_accepted():
     assert export._compare(content, model_of(0.50005)) == pytest.approx(5e-5, rel=1e-2)
     with pytest.raises(FerBenchError) as refused:
         export._compare(content, model_of(0.9))
-    says(str(refused.value), "tiny", "0.4", "0.0001")
+    assert says(str(refused.value), "tiny", "0.4", "0.0001")
     with pytest.raises(FerBenchError, match="onnxruntime"):
         export._compare(content[:60], model_of(0.5))

@@ -5,7 +5,9 @@ Runs in ``tox run -e export``, which has the converters; the commands and the co
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,13 +111,42 @@ def test_a_graph_gives_the_probabilities_of_its_model(kept, images, strategy, tm
     _agree(_run(tmp_path / "faces", images[:1]), model.predict(list(images[:1])))
 
 
+def _with_params(record, **params):
+    """Return the record of a model whose strategy has other parameters beside its own."""
+    strategy = replace(record.experiment.strategy, params={**record.experiment.strategy.params, **params})
+    return replace(record, experiment=replace(record.experiment, strategy=strategy))
+
+
+@pytest.mark.parametrize("views", ["mirror", "crops"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_graph_gives_the_mean_of_the_views_of_its_model(kept, images, strategy, views, tmp_path):
+    """What a graph gives is not what the model says of the image as it is."""
+    record, table = files.read(_model_of(kept, strategy))
+    files.write(tmp_path / "m.safetensors", _with_params(record, views=views), table)
+    export(tmp_path / "m.safetensors", "onnx", tmp_path / "faces")
+    model, said = fer_bench.load_model(tmp_path / "m.safetensors"), _run(tmp_path / "faces", images)
+    _agree(said, model.predict(list(images)))
+    assert np.abs(said - model.predict(list(images), views="image")).max() > 1e-3
+    _agree(_run(tmp_path / "faces", images[:1]), model.predict(list(images[:1])))
+
+
+def test_a_model_that_answers_for_sequences_is_no_graph(kept, tmp_path):
+    record, table = files.read(_model_of(kept, "linear-probe"))
+    files.write(tmp_path / "m.safetensors", _with_params(record, aggregate="mean"), table)
+    with pytest.raises(FerBenchError) as refused:
+        export(tmp_path / "m.safetensors", "onnx", tmp_path / "faces")
+    assert says(str(refused.value), "aggregate=mean", "aggregate=none", "--to safetensors")
+    assert not (tmp_path / "faces").exists()
+    export(tmp_path / "m.safetensors", "safetensors", tmp_path / "faces")
+    assert json.loads((tmp_path / "faces" / "config.json").read_text())["aggregate"] == "mean"
+
+
 @pytest.mark.parametrize("biases", [(), (0.4, -0.1, 0.0, -0.5, 0.1, 0.0, 0.1)])
 @pytest.mark.parametrize("strategy", ["linear-probe", "svm"])
 def test_a_graph_has_the_calibration_of_its_model(kept, images, strategy, biases, tmp_path):
     record, table = files.read(_model_of(kept, strategy))
     scaling = Calibration(temperature=2.5, biases=biases, images=10)
-    calibrated = files.ModelRecord(**{**vars(record), "calibration": scaling})
-    files.write(tmp_path / "m.safetensors", calibrated, table)
+    files.write(tmp_path / "m.safetensors", replace(record, calibration=scaling), table)
     export(tmp_path / "m.safetensors", "onnx", tmp_path / "faces")
     said, plain = _run(tmp_path / "faces", images), TrainedModel(record, table, Registry.load()).predict(list(images))
     _agree(said, fer_bench.load_model(tmp_path / "m.safetensors").predict(list(images)))
@@ -186,7 +217,7 @@ def test_a_damaged_export_is_refused_by_the_backbone_in_words(kept, tmp_path):
     words = ["run", "--backbone", f"onnx[card={card}]", "--strategy", "as-is", "--limit", "14"]
     done = CliRunner().invoke(app, [*words, "--runs-dir", str(tmp_path / "runs")])
     assert done.exit_code != 0
-    says(f"{done.exception} {done.output}", "sha256", yaml.safe_load(card.read_text())["sha256"])
+    assert says(f"{done.exception} {done.output}", "sha256", yaml.safe_load(card.read_text())["sha256"])
 
 
 def test_a_backbone_that_computes_outside_of_jax_is_refused_and_nothing_written(kept, images, tmp_path, monkeypatch):
@@ -197,5 +228,5 @@ def test_a_backbone_that_computes_outside_of_jax_is_refused_and_nothing_written(
     assert done.exit_code == 0, done.output
     with pytest.raises(FerBenchError) as refused:
         export(Path("m.safetensors"), "onnx", tmp_path / "again")
-    says(str(refused.value), "onnx", "JAX", "m.safetensors")
+    assert says(str(refused.value), "onnx", "JAX", "m.safetensors")
     assert not (tmp_path / "again").exists()

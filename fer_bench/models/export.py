@@ -71,10 +71,10 @@ def export(file: Path, form: Literal["onnx", "safetensors"], output: Path) -> Ex
             f"{model.backbone.name!r} is a finished classifier, of which the model holds the calibration only "
             f"({model.record.calibration}): apply it to what the classifier answers."
         )
-    if form == "onnx" and (views := model.asked.views) != "image":
+    if form == "onnx" and (aggregate := model.asked.aggregate) != "none":
         raise FerBenchError(
-            f"The model answers with the mean of several views (views={views}), and a graph answers for the image as "
-            "it is. Train it with views=image, or export its arrays with '--to safetensors'."
+            f"The model gives one answer for all images of a sequence (aggregate={aggregate}), and a graph answers for "
+            "each image by itself. Train it with aggregate=none, or export its arrays with '--to safetensors'."
         )
     content: dict[str, bytes]
     apart = None
@@ -178,6 +178,7 @@ def _config(model: TrainedModel) -> bytes:
         "answer": "softmax of head" if model.table else "estimator of readout",
         "estimator": None if model.estimator is None else record.experiment.strategy.text,
         "views": model.asked.views,
+        "aggregate": model.asked.aggregate,
         "calibration": None
         if calibration is None
         else {"temperature": calibration.temperature, "biases": list(calibration.biases)},

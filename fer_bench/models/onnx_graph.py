@@ -25,7 +25,7 @@ from fer_bench.learning.rules import HEAD
 from fer_bench.models.lowering import lowered
 from fer_bench.models.model import TrainedModel
 from fer_bench.models.nodes import Nodes
-from fer_bench.models.preparation import PREPARED, preparation
+from fer_bench.models.preparation import PREPARED, VIEWS, preparation
 from fer_bench.networks.forward import ROUNDING
 from fer_bench.networks.parameters import divide, stage_of
 
@@ -52,16 +52,16 @@ def build_graph(model: TrainedModel) -> ModelProto:
         raise FerBenchError(f"Export to ONNX needs {', '.join(missing)}: pip install 'fer-bench[export]'.")
     from onnx import helper
 
-    backbone, shape = model.backbone, model.record.shape
-    usual = shape if shape and max(shape) <= 2 * backbone.input_size else None
+    backbone, record = model.backbone, model.record
+    size, spec = backbone.input_size, backbone.image_input
     parts = [
-        _as_model(preparation(model.record.channels, usual, backbone.input_size, backbone.image_input)),
+        _as_model(preparation(record.channels, record.shape, size, spec, model.asked.views)),
         _network(model),
         *_estimator(model),
         _as_model(_answer(model)),
     ]
     graph = functools.reduce(_joined, parts)
-    helper.set_model_props(graph, {"classes": json.dumps(model.classes), "description": model.record.describe()})
+    helper.set_model_props(graph, {"classes": json.dumps(model.classes), "description": record.describe()})
     return graph
 
 
@@ -105,7 +105,7 @@ def _network(model: TrainedModel) -> ModelProto:
     with _conversion("jax2onnx", f"backbone {backbone.name!r}"):
         return to_onnx(
             lowered(respond),
-            [("n", side, side, channels)],
+            [("seen", side, side, channels)],
             model_name="network",
             opset=OPSET[""],
             input_names=[PREPARED],
@@ -175,14 +175,16 @@ def _neighbours(classifier: Any) -> GraphProto:
     sums = graph.add("ReduceSum", weighed, np.array([1]), keepdims=0)
     share = graph.add("Div", sums, graph.add("ReduceSum", sums, np.array([1]), keepdims=1))
     graph.add("Cast", share, output="said", to=TensorProto.FLOAT)
-    given = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", samples.shape[1]])
+    given = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["seen", samples.shape[1]])
     return graph.finish(
-        "neighbours", given, helper.make_tensor_value_info("said", TensorProto.FLOAT, ["n", votes.shape[1]])
+        "neighbours", given, helper.make_tensor_value_info("said", TensorProto.FLOAT, ["seen", votes.shape[1]])
     )
 
 
 def _answer(model: TrainedModel) -> GraphProto:
-    """Return the probabilities of all classes, calibrated, from logits or from what an estimator says."""
+    """Return the probabilities of all classes, calibrated, from what each view of the images gave: logits, or what an
+    estimator says.
+    """
     from onnx import TensorProto, helper
 
     graph, classes = Nodes(), len(model.classes)
@@ -192,11 +194,13 @@ def _answer(model: TrainedModel) -> GraphProto:
     else:
         places = np.eye(classes)[np.asarray(model.estimator.classes_)]
         known, x = len(places), graph.add("MatMul", x, places)
+    if (count := VIEWS[model.asked.views]) > 1:
+        x = graph.add("ReduceMean", graph.add("Reshape", x, np.array([count, -1, classes])), np.array([0]), keepdims=0)
     if scaling := model.record.calibration:
         logs = graph.add("Div", graph.add("Log", graph.add("Max", x, SMALLEST)), scaling.temperature)
         x = graph.add("Softmax", graph.add("Add", logs, np.array(scaling.biases or 0.0)), axis=1)
     graph.add("Cast", x, output=PROBABILITIES, to=TensorProto.FLOAT)
-    given = helper.make_tensor_value_info("given", TensorProto.FLOAT, ["n", known])
+    given = helper.make_tensor_value_info("given", TensorProto.FLOAT, ["seen", known])
     return graph.finish(
         "answer", given, helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["n", classes])
     )

@@ -8,6 +8,7 @@ antialias that of onnxruntime 1.32 is wrong by up to 18 of 255.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,46 +16,76 @@ import numpy as np
 from fer_bench.models.nodes import Nodes
 from fer_bench.networks.transforms import LUMA
 from fer_bench.specs import ImageInput
+from fer_bench.specs.strategies import Views
+from fer_bench.tasks import windows
 
 if TYPE_CHECKING:
     from onnx import GraphProto
 
 IMAGES, PREPARED = "images", "prepared"
 """Names of the input and of the output."""
+VIEWS: Mapping[Views, int] = {"image": 1, "mirror": 2, "crops": len(windows.WINDOWS)}
+"""How often each image is seen."""
 _FIXED_POINT = 2.0**22
 """Pillow's weights are whole multiples of the inverse."""
 
 
-def preparation(channels: int, usual: tuple[int, int] | None, size: int, spec: ImageInput) -> GraphProto:
-    """Return a graph from `IMAGES` (n, height, width, ``channels``) uint8 to `PREPARED` (n, size, size, c) float32.
+def preparation(
+    channels: int, shape: tuple[int, int] | None, size: int, spec: ImageInput, views: Views = "image"
+) -> GraphProto:
+    """Return a graph from `IMAGES` (n, height, width, ``channels``) uint8 to `PREPARED` (views * n, size, size, c)
+    float32: first all n images as the first view shows them, then as the next does.
 
     Args:
         channels: of the images, 1 or 3.
-        usual: height and width of the images that are resized without rounding to whole numbers; None for none.
+        shape: height and width of the training images; None where they differ.
         size: side of what the first stage takes, pixels.
         spec: what it expects.
+        views: of each image, as in `fer_bench.specs.StrategyParams`.
     """
     from onnx import TensorProto, helper
 
     graph = Nodes()
     pixels = graph.add("Cast", graph.add("Transpose", IMAGES, perm=[0, 3, 1, 2]), to=TensorProto.DOUBLE)
-    counts = graph.add("Shape", IMAGES)
-    height, width = (graph.add("Gather", counts, axis, axis=0) for axis in (1, 2))
-    x = _resized(graph, pixels, height, width, size, "linear", whole=True)
-    if usual is not None:
-        exact = _resized(graph, pixels, height, width, size, spec.resize, whole=False)
-        same = [graph.add("Equal", count, side) for count, side in zip((height, width), usual, strict=True)]
-        x = graph.add("Where", graph.add("And", *same), exact, x)
+    sides = graph.add("Slice", graph.add("Shape", IMAGES), np.array([1]), np.array([3]))
+    if views == "crops":
+        cuts = [_window(graph, pixels, sides, *halves) for halves in windows.WINDOWS.values()]
+        seen = [_prepared(graph, cut, within, shape and windows.shape_of(shape), size, spec) for cut, within in cuts]
+    else:
+        seen = [_prepared(graph, pixels, sides, shape, size, spec)]
+    if views == "mirror":
+        seen.append(graph.add("Gather", seen[0], np.arange(size)[::-1].copy(), axis=3))
+    x = graph.add("Concat", *seen, axis=0) if len(seen) > 1 else seen[0]
+    low, high = spec.value_range
     if channels > spec.channels:
         x = graph.add("ReduceSum", graph.add("Mul", x, np.reshape(LUMA, (3, 1, 1))), np.array([1]), keepdims=1)
-    low, high = spec.value_range
     x = graph.add("Add", graph.add("Mul", x, (high - low) / 255.0), float(low))
     if channels < spec.channels:
         x = graph.add("Concat", *[x] * spec.channels, axis=1)
     graph.add("Cast", graph.add("Transpose", x, perm=[0, 2, 3, 1]), output=PREPARED, to=TensorProto.FLOAT)
     taken = helper.make_tensor_value_info(IMAGES, TensorProto.UINT8, ["n", "height", "width", channels])
-    given = helper.make_tensor_value_info(PREPARED, TensorProto.FLOAT, ["n", size, size, spec.channels])
+    given = helper.make_tensor_value_info(PREPARED, TensorProto.FLOAT, ["seen", size, size, spec.channels])
     return graph.finish("preparation", taken, given)
+
+
+def _window(graph: Nodes, pixels: str, sides: str, down: int, right: int) -> tuple[str, str]:
+    """Add a window of (n, c, height, width), as `fer_bench.tasks.windows.cut` cuts it; return it and its sides."""
+    part, whole = windows.SHARE
+    within = graph.add("Max", graph.add("Div", graph.add("Mul", sides, part), whole), 1)
+    free = graph.add("Sub", sides, within)
+    start = graph.add("Div", graph.add("Mul", free, np.array([down, right])), 2)
+    return graph.add("Slice", pixels, start, graph.add("Add", start, within), np.array([2, 3])), within
+
+
+def _prepared(graph: Nodes, pixels: str, sides: str, shape: tuple[int, int] | None, size: int, spec: ImageInput) -> str:
+    """Add the resizing of (n, c, height, width) to ``size``, to bytes unless images have the shape of training."""
+    height, width = (graph.add("Gather", sides, place, axis=0) for place in (0, 1))
+    x = _resized(graph, pixels, height, width, size, "linear", whole=True)
+    if shape is None or max(shape) > 2 * size:
+        return x
+    exact = _resized(graph, pixels, height, width, size, spec.resize, whole=False)
+    same = [graph.add("Equal", side, usual) for side, usual in zip((height, width), shape, strict=True)]
+    return graph.add("Where", graph.add("And", *same), exact, x)
 
 
 def _resized(graph: Nodes, pixels: str, height: str, width: str, size: int, kernel: str, *, whole: bool) -> str:

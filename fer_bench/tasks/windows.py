@@ -20,13 +20,13 @@ WINDOWS: Mapping[str, tuple[int, int]] = {
     "bottom right": (2, 2),
 }
 """Name of a window -> halves of the free height above it and of the free width to its left."""
-_SHARE = 7, 8
+SHARE = 7, 8
 """Side of a window as a fraction of the image's: 224 of 256."""
 
 
 def shape_of(shape: tuple[int, int]) -> tuple[int, int]:
     """Return height and width of the windows of an image of this height and width, in pixels."""
-    part, whole = _SHARE
+    part, whole = SHARE
     return max(1, shape[0] * part // whole), max(1, shape[1] * part // whole)
 
 
