@@ -140,10 +140,24 @@ def test_a_claim_that_nothing_explains_is_refuted_and_another_split_is_named(dra
 
 def test_bad_claims_say_all_that_is_wrong_in_one_message(tmp_path):
     file = tmp_path / "claim.yaml"
-    file.write_text("model: onnx[card=m.yaml]\ndataset: folder[path=x]\nmetric: acuracy\nscor: 0.6\nscore: 0.5\n")
+    file.write_text("dataset: folder[split=test]\nmetric: uar\nscor: 0.6\nscore: 65.7\nmargin: 2\nfaces: cut\n")
     result = CliRunner().invoke(app, ["verify", str(file)])
     assert isinstance(result.exception, FerBenchError)
-    assert says(str(result.exception), "scor", "'score'", "split", "all")
+    faults = (
+        "scor",
+        "'score'",
+        "model",
+        "split",
+        "all",
+        "faces",
+        "'align'",
+        "margin",
+        "2pt",
+        "score",
+        "65.7pt",
+        "dataset",
+    )
+    assert says(str(result.exception), *faults)
     good = {"model": "m", "dataset": "folder[path=x]", "split": "test", "metric": "accuracy", "score": 65.7}
     for change, parts in (
         ({}, ("score", "0 to 1", "65.7pt")),

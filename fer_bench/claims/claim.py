@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,8 @@ from fer_bench.yaml_files import read_yaml
 
 ALL = "all"
 """The split of a data set that has none."""
+IN_PLACE: Mapping[str, Any] = {"model": "none", "dataset": "none", "split": ALL, "metric": "accuracy", "score": 0.5}
+"""Values without fault of the keys that have no default, so that the others can be checked."""
 
 
 def _points(value: Any) -> Any:
@@ -69,29 +72,43 @@ def read_claim(file: Path) -> tuple[Claim, Metric]:
         FerBenchError: the file cannot be read, has a key that is not known, lacks one, or a value is out of its range;
             all faults at once.
     """
-    values = read_yaml(file)
-    known = Claim.model_fields
+    values, known = read_yaml(file), Claim.model_fields
     unknown = [f"{key}: is not known here. {did_you_mean(str(key), known)}" for key in values if key not in known]
+    claim, invalid = _validate({key: value for key, value in values.items() if key in known})
+    faults, metric = [*unknown, *invalid.values()], None
+    if "metric" not in invalid:
+        try:
+            metric = find_metric(claim.metric)
+            faults += _out_of_range(claim, metric)
+        except FerBenchError as error:
+            faults.append(f"metric: {error}")
+    if "split=" in claim.dataset.replace(" ", ""):
+        faults.append(f"dataset: {claim.dataset!r} names a split; write it under 'split'")
+    if faults or metric is None:
+        raise FerBenchError(f"The claim {str(file)!r} is not valid:\n{bullet_list(faults)}")
+    return claim, metric
+
+
+def _validate(values: Mapping[str, Any]) -> tuple[Claim, dict[str, str]]:
+    """Return a claim, and key -> what is wrong with its value; the claim has a value without fault in its place."""
     try:
-        claim = Claim.model_validate({key: value for key, value in values.items() if key in known})
+        return Claim.model_validate(values), {}
     except ValidationError as error:
-        faults = [_describe(dict(fault), brackets.describe_fault(fault)) for fault in error.errors()]
-        raise _refuse(file, [*unknown, *faults]) from None
-    try:
-        metric = find_metric(claim.metric)
-    except FerBenchError as error:
-        raise _refuse(file, [*unknown, f"metric: {error}"]) from None
-    faults = [
-        fault.removeprefix("--").replace(" ", ": ", 1) for fault in check_margin(metric, claim.margin, claim.alpha)
-    ]
+        invalid = {
+            str(fault["loc"][0]): _describe(dict(fault), brackets.describe_fault(fault)) for fault in error.errors()
+        }
+    rest = {key: value for key, value in values.items() if key not in invalid}
+    return Claim.model_validate({**{key: IN_PLACE[key] for key in invalid if key in IN_PLACE}, **rest}), invalid
+
+
+def _out_of_range(claim: Claim, metric: Metric) -> list[str]:
+    """Return which numbers lie outside of their ranges."""
+    faults = check_margin(metric, claim.margin, claim.alpha)
+    faults = [fault.removeprefix("--").replace(" ", ": ", 1) for fault in faults]
     if not metric.lowest <= claim.score <= metric.highest:
         points = f"; for {claim.score:g} points write {claim.score:g}pt" if 1 < claim.score <= 100 else ""
         faults.append(f"score: {metric.title} is {metric.lowest:g} to {metric.highest:g}, got {claim.score:g}{points}")
-    if "split=" in claim.dataset.replace(" ", ""):
-        faults.append(f"dataset: {claim.dataset!r} names a split; write it under 'split'")
-    if unknown or faults:
-        raise _refuse(file, [*unknown, *faults])
-    return claim, metric
+    return faults
 
 
 def _describe(fault: dict[str, Any], text: str) -> str:
@@ -99,7 +116,3 @@ def _describe(fault: dict[str, Any], text: str) -> str:
     if fault["loc"] == ("split",) and fault["type"] == "missing":
         return f"{text}; a score belongs to one split: name it, or write 'split: {ALL}' for a data set without splits"
     return text
-
-
-def _refuse(file: Path, faults: list[str]) -> FerBenchError:
-    return FerBenchError(f"The claim {str(file)!r} is not valid:\n{bullet_list(faults)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from fer_bench.arrays import Array
 from fer_bench.audit import signatures
 from fer_bench.audit.clusters import duplicate_clusters
 from fer_bench.claims.claim import ALL, Claim
+from fer_bench.claims.seen import Seen
 from fer_bench.data.prepare import prepare
 from fer_bench.data.prepared import Prepared
 from fer_bench.data.texts import listed, plain
@@ -34,19 +36,28 @@ class ClaimImages:
         data_dir: folder of data sets.
         cache_dir: where it is kept what faces were found.
         reporter: is told how it goes.
+        seen: what the model was trained on, as the record of a kept model says; None for other models.
 
     Raises:
-        FerBenchError: there is no such data set or split, or its labels do not fit.
+        FerBenchError: there is no such data set or split, its labels do not fit, or what trained is not there.
     """
 
     def __init__(
-        self, claim: Claim, crop: Crop | None, registry: Registry, data_dir: Path, cache_dir: Path, reporter: Reporter
+        self,
+        claim: Claim,
+        crop: Crop | None,
+        registry: Registry,
+        data_dir: Path,
+        cache_dir: Path,
+        reporter: Reporter,
+        seen: Sequence[Seen] | None = None,
     ):
-        self._claim, self._crop, self._registry = claim, crop, registry
+        self._claim, self._crop, self._registry, self._seen = claim, crop, registry, seen
         self._data_dir, self._cache_dir, self._reporter = data_dir, cache_dir, reporter
         self._dataset = registry.dataset(claim.dataset)
         self._prepared = self._prepare(self._dataset)
         self.view = self.of_split("" if claim.split == ALL else claim.split)
+        self._sources = self._training()
 
     def of_split(self, split: str) -> View:
         """Return the images of a split, all for an empty one, with faces cut out as the claim says."""
@@ -72,6 +83,11 @@ class ClaimImages:
         names = set(listed(plain(self._prepared.column("split").unique()))) - {"", self._claim.split}
         return sorted(names)
 
+    @property
+    def role(self) -> str:
+        """What the split of the claim is for: train, validation or test; empty if nothing says so."""
+        return _roles(self._dataset, self._prepared).get(self._claim.split, "")
+
     @staticmethod
     def task(view: View) -> Task:
         """Return the images with what is known of those that belong together, stored copies included."""
@@ -81,14 +97,14 @@ class ClaimImages:
     def copies(self, view: View) -> tuple[Array, tuple[str, ...]]:
         """Return which images have an exact or near copy among those that train, (n,) bool, and what trains.
 
-        That is what the claim says; if it says nothing, the training split of the data set. All data sets are audited.
+        That is what the claim says; if it says nothing, what a kept model says, and for others the training split of
+        the data set. All data sets are audited.
         """
-        sources = self._training()
-        if not sources:
+        if not self._sources:
             return np.zeros(len(view.rows), bool), ()
         self._audit(view.prepared)
         shared = np.zeros(len(view.rows), bool)
-        for component, prepared in sources:
+        for component, prepared in self._sources:
             train = select(component, prepared, None)
             self._audit(prepared)
             if prepared.folder == view.prepared.folder:
@@ -100,14 +116,38 @@ class ClaimImages:
             assert other is not None, "the training images were audited"
             keys = other[train.rows]
             shared |= np.isin(own[view.rows], keys[keys >= 0])
-        return shared, tuple(str(component) for component, _ in sources)
+        return shared, tuple(str(component) for component, _ in self._sources)
 
     def _training(self) -> list[tuple[Component[DatasetSpec], Prepared]]:
         if (named := self._claim.trained_on) is not None:
             return [(component, self._prepare(component)) for component in map(self._registry.dataset, named)]
-        roles = split_roles([*self.other_splits, self._claim.split], self._dataset.spec.roles)
-        splits = [name for name in self.other_splits if roles.get(name) == "train"]
-        return [(self._dataset.with_values({"split": name}), self._prepared) for name in splits]
+        if self._seen is None:
+            return self._training_splits(self._dataset, self._prepared)
+        return [source for seen in self._seen for source in self._find(seen)]
+
+    def _find(self, seen: Seen) -> list[tuple[Component[DatasetSpec], Prepared]]:
+        """Return the images that a kept model was trained on."""
+        if seen.fingerprint == self._prepared.fingerprint:
+            dataset, prepared = self._dataset.with_values({"split": seen.split}), self._prepared
+        else:
+            try:
+                dataset = self._registry.dataset(seen.dataset)
+                prepared = self._prepare(dataset)
+            except FerBenchError as error:
+                raise FerBenchError(
+                    f"The model was trained on {seen.text}, which is not found here, so copies of its images cannot be "
+                    "looked for. Name under 'trained_on' where these images are, or write 'trained_on: []' to leave "
+                    f"that out. {error}"
+                ) from None
+        return self._training_splits(dataset, prepared) if seen.official else [(dataset, prepared)]
+
+    def _training_splits(
+        self, dataset: Component[DatasetSpec], prepared: Prepared
+    ) -> list[tuple[Component[DatasetSpec], Prepared]]:
+        """Return the splits of a data set that train, but for the one that the claim is about."""
+        tested = self._claim.split if prepared is self._prepared else ""
+        splits = [name for name, role in _roles(dataset, prepared).items() if role == "train" and name != tested]
+        return [(dataset.with_values({"split": name}), prepared) for name in splits]
 
     def _prepare(self, dataset: Component[DatasetSpec]) -> Prepared:
         return prepare(dataset, self._data_dir, preparing(str(dataset), self._reporter))
@@ -117,3 +157,9 @@ class ClaimImages:
         if signatures.load(prepared) is None:
             steps = [counting(f"{prepared.name}: {what}", self._reporter) for what in ("images read", "pairs compared")]
             signatures.store(signatures.compute(prepared, *steps), prepared)
+
+
+def _roles(dataset: Component[DatasetSpec], prepared: Prepared) -> Mapping[str, str]:
+    """Return what each official split of a data set is for."""
+    names = sorted(set(listed(plain(prepared.column("split").unique()))) - {""})
+    return split_roles(names, dataset.spec.roles)

@@ -16,12 +16,12 @@ from fer_bench.claims.images import ClaimImages
 from fer_bench.claims.judging import REPEATED, ClaimTerms, Measured, Verdict, judge, score
 from fer_bench.claims.orders import known_orders, match
 from fer_bench.claims.search import Bench, Trial, search
+from fer_bench.claims.seen import seen_by, untestable
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import Metric, evaluate
 from fer_bench.executors.reporting import Reporter
 from fer_bench.faces.parameters import Crop
 from fer_bench.labels import EXPRESSIONS
-from fer_bench.models.files import ModelRecord
 from fer_bench.registry import Registry
 from fer_bench.tasks.splitting import noun
 from fer_bench.tasks.view import View
@@ -106,7 +106,8 @@ def verify(
     """
     model = load_classifier(claim.model, registry)
     crop = model.crop if claim.faces is None else None if claim.faces == "none" else Crop(method=claim.faces)
-    images = ClaimImages(claim, crop, registry, data_dir, cache_dir, reporter)
+    seen = seen_by(model.record) if model.record else None
+    images = ClaimImages(claim, crop, registry, data_dir, cache_dir, reporter, seen)
     view, terms = images.view, ClaimTerms(metric=metric, claimed=claim.score, margin=claim.margin, alpha=claim.alpha)
     task = images.task(view)
     start = Judgement(
@@ -117,7 +118,7 @@ def verify(
         verdict="NOT COMPARABLE",
         unit=noun(task.unit),
     )
-    if why := "; ".join([*_missing(model, view), *_trained(model.record, view)]):
+    if why := "; ".join([*_missing(model, view), *untestable(model.record, view, claim.split, images.role)]):
         return replace(start, why=why)
     try:
         return _judge(start, Trials(Bench(model, view, task.groups, terms, images.cut), images, registry, reporter))
@@ -181,16 +182,6 @@ def _missing(model: Classifier, view: View) -> list[str]:
         f"the model does not answer {', '.join(unknown)}, of which there are images: test it under its own labels, "
         f"such as 'labels: {','.join(known)}'"
     ]
-
-
-def _trained(record: ModelRecord | None, view: View) -> list[str]:
-    """Return why a kept model has seen the tested images."""
-    if record is None or record.experiment.dataset.fingerprint != view.prepared.fingerprint:
-        return []
-    if record.experiment.protocol.name == "official" and record.fold is not None:
-        return []
-    whole = "all images" if record.fold is None else f"all images but fold {record.fold}"
-    return [f"the model was trained on {whole} of this data set ({record.experiment.protocol.text})"]
 
 
 def _about_copies(shared: Array, trained: tuple[str, ...], rest: Measured | None) -> str:

@@ -101,9 +101,11 @@ class ModelRecord(Record):
 
     @property
     def trained_on(self) -> str:
-        """How many images of which data set."""
+        """How many images of which data sets."""
+        experiment = self.experiment
         part = "all" if self.fold is None else f"all but fold {self.fold}"
-        return f"{sum(self.counts):,} images of {self.experiment.dataset.text} ({part})"
+        part = "the training split" if experiment.protocol.name == "official" else part
+        return f"{sum(self.counts):,} images of {experiment.trained_on or experiment.dataset.text} ({part})"
 
     def describe(self) -> str:
         """Return in one line what the model is, what it was trained on, and how well the method did on other people."""
