@@ -18,6 +18,8 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 def resize(image: Numbers, side: int) -> Numbers:
     """Return an image (h, w, 3) uint8 as (side, side, 3) float32, 0 to 255: bilinear, antialiased, stretched."""
+    if image.shape[:2] == (side, side):
+        return image.astype(np.float32)
     planes = [Image.fromarray(plane) for plane in np.moveaxis(image.astype(np.float32), 2, 0)]
     return np.stack([np.asarray(plane.resize((side, side), Image.Resampling.BILINEAR)) for plane in planes], axis=-1)
 

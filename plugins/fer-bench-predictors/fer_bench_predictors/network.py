@@ -29,6 +29,7 @@ class OnnxModel:
     Args:
         card: what the model takes and answers.
         graph: the ONNX file, which fits the card.
+        session: that has read it; None begins one.
 
     Raises:
         FerBenchError: onnxruntime cannot read the file, or the model does not take what the card says.
@@ -36,12 +37,12 @@ class OnnxModel:
 
     batch = 32
 
-    def __init__(self, card: Card, graph: Graph) -> None:
+    def __init__(self, card: Card, graph: Graph, session: onnxruntime.InferenceSession | None = None) -> None:
         self.card, self.digest = card, card.sha256
         self.parameter_count = card.parameters or graph.parameter_count
         (self._input,) = graph.inputs
         self._output = graph.answer(card).name
-        self._file, self._session = graph.file, _session(graph, self._output)
+        self._file, self._session = graph.file, session or _session(graph, self._output)
         # The file need not say how long its features are, and what it says need not be so.
         self._graph, self.network_input = graph, _network_input(card, self._input)
         self.feature_size = self([np.zeros((card.input_size, card.input_size, 3), np.uint8)]).shape[1]
@@ -50,7 +51,7 @@ class OnnxModel:
         """Return the model with another input; see `fer_bench.specs.AdjustableExtractor`."""
         changed = {"value_range": network_input.value_range, "input_size": network_input.side}
         changed |= {name: _by_channel(getattr(network_input, name), self.card) for name in ("mean", "std")}
-        return OnnxModel(self.card.model_copy(update=changed), self._graph)
+        return OnnxModel(self.card.model_copy(update=changed), self._graph, self._session)
 
     def __call__(self, images: Sequence[Numbers]) -> Numbers:
         """Return the features of images, or the probabilities of expressions.
