@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
-import numpy as np
 import pytest
 
 from fer_bench.networks import forward
@@ -52,54 +50,25 @@ def test_two_devices_compute_what_one_does():
     assert done.returncode == 0, done.stderr
 
 
-def _seconds(rates, memory):
-    def seconds(size):
-        if size > memory:
-            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
-        return size / rates[size]
-
-    return seconds
-
-
 @pytest.mark.parametrize(
-    ("rates", "memory", "expected"),
-    [
-        ({32: 100, 64: 180, 128: 200, 256: 204, 512: 900}, 1024, 128),  # 256 gains too little: nobody looks further
-        ({32: 100, 64: 180, 128: 300}, 100, 64),  # the largest that fits
-        ({32: 100, 64: 60}, 1024, 32),
-        ({32: 100, 64: 120}, 1024, 64),
-    ],
+    ("pixels", "free", "expected"),
+    [(299, None, 128), (149, None, 1024), (71, None, 1024), (224, None, 256), (2000, None, 32)],
 )
-def test_the_smallest_batch_that_fills_the_device_is_taken(rates, memory, expected):
-    assert forward.probe(_seconds(rates, memory), sorted(rates)) == expected
+def test_a_batch_fills_an_accelerator(pixels, free, expected):
+    assert forward.accelerator_batch(pixels**2, 1000, free, 1) == expected
+    assert forward.accelerator_batch(pixels**2, 1000, free, 4) == 4 * expected
 
 
-def test_a_device_that_holds_no_batch_says_so():
-    with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
-        forward.probe(_seconds({}, 16), [32, 64])
+@pytest.mark.parametrize(("images", "expected"), [(10_000, 256), (256, 256), (255, 128), (64, 64), (3, 32)])
+def test_a_batch_is_no_larger_than_what_memory_should_hold(images, expected):
+    free = images * 1000 * forward.HELD
+    assert forward.accelerator_batch(224**2, 1000, free, 1) == expected
 
 
 @pytest.mark.parametrize(("side", "images"), [(48, 16), (149, 8), (224, 4), (299, 2), (1200, 1)])
 def test_larger_images_run_fewer_at_a_time_on_a_cpu(side, images):
     assert forward._together(side) == images
     assert forward.BATCH % images == 0
-
-
-def test_batches_are_timed_on_the_device_and_agree_to_rounding(monkeypatch):
-    from test_gradient import backbone
-
-    net, sizes = backbone(), []
-    monkeypatch.setattr(forward, "SIZES", (4, 8))
-
-    def make(size):
-        sizes.append(size)
-        return forward.Forward(net, [forward.Output(2, 1, np.dtype(np.float32))], size)
-
-    assert forward.fitting_batch(make, (8, 8, 3)) in (4, 8)
-    assert sizes == [4, 8]
-    images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), np.uint8)
-    halves = np.concatenate([make(4)(images[:4])[0][0], make(4)(images[4:])[0][0]])
-    np.testing.assert_allclose(make(8)(images)[0][0], halves, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])

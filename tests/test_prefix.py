@@ -19,7 +19,7 @@ from fer_bench.faces.parameters import Crop
 from fer_bench.keeping.cache import Cache
 from fer_bench.keeping.outputs import Outputs
 from fer_bench.keeping.space import Space
-from fer_bench.networks import prefix
+from fer_bench.networks import devices, forward, passes, prefix
 from fer_bench.networks.identity import identity
 from fer_bench.networks.source import BackboneSource
 from fer_bench.registry import Registry
@@ -106,10 +106,12 @@ def _nothing(stops, images):
     pass
 
 
-def _fetch(source, view, stop, variants=1, also=MappingProxyType({}), begin=_nothing, limit=None):
+def _fetch(
+    source, view, stop, variants=1, also=MappingProxyType({}), begin=_nothing, limit=None, advance=lambda _: None
+):
     store = prefix.cache_of(source.cache_dir, limit)
     return prefix.fetch(
-        store, source, view, stop, variants, also=also, begin=begin, advance=lambda _: None, waiting=pytest.fail
+        store, source, view, stop, variants, also=also, begin=begin, advance=advance, waiting=pytest.fail
     )
 
 
@@ -123,6 +125,33 @@ def _values(made):
 
 def _not_again(stops, images):
     pytest.fail("computed again")
+
+
+@pytest.mark.parametrize(("memory", "sizes"), [(32, [32]), (16, [32, 16]), (8, [32, 16, 8])])
+def test_a_batch_that_an_accelerator_does_not_hold_is_halved_and_its_size_remembered(
+    registry, view, tmp_path, monkeypatch, memory, sizes
+):
+    tried, done = [], []
+
+    class OnSmallDevice(forward.Forward):
+        def __call__(self, images):
+            if not tried or tried[-1] != self.batch:
+                tried.append(self.batch)
+            if self.batch > memory:
+                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+            return super().__call__(images)
+
+    expected = _values(_fetch(_source(registry, tmp_path / "cpu"), view, 3))
+    monkeypatch.setattr(devices, "accelerated", lambda: True)
+    monkeypatch.setattr(passes, "Forward", OnSmallDevice)
+    for module in (forward, passes):
+        monkeypatch.setattr(module, "SIZES", (8, 16, 32))
+    source = _source(registry, tmp_path / "small")
+    np.testing.assert_allclose(_values(_fetch(source, view, 3, advance=done.append)), expected, rtol=1e-3, atol=1e-4)
+    assert (tried, sum(done)) == (sizes, 70)
+    tried.clear()
+    _fetch(source, view, 3, variants=2)
+    assert tried == sizes[-1:]
 
 
 @pytest.mark.parametrize("stop", [0, 1, 2, 3])
@@ -316,16 +345,7 @@ def test_how_images_are_prepared_and_cut_out_and_the_compiler_count(registry, vi
 def test_a_cache_that_is_too_small_says_so_before_any_work(registry, view, tmp_path):
     source, done = _source(registry, tmp_path), []
     with pytest.raises(FerBenchError, match="--cache-limit"):
-        prefix.fetch(
-            prefix.cache_of(tmp_path, 1000),
-            source,
-            view,
-            1,
-            1,
-            begin=_nothing,
-            advance=done.append,
-            waiting=pytest.fail,
-        )
+        _fetch(source, view, 1, limit=1000, advance=done.append)
     assert done == []
 
 

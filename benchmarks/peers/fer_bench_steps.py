@@ -5,7 +5,6 @@ It answers as the plain scripts do, so that ``forward`` and ``full`` are timed a
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -16,7 +15,7 @@ from fer_bench.cli.huge_pages import restart_with_them
 from fer_bench.learning.gradient import Model, Trainer
 from fer_bench.learning.training import Progress, Training
 from fer_bench.networks.backbone import Backbone, build
-from fer_bench.networks.forward import Forward, Output, fitting_batch
+from fer_bench.networks.forward import BATCH, Forward, Output, accelerator_batch
 from fer_bench.networks.identity import resolve_precision
 from fer_bench.registry import Registry
 from fer_bench.specs import GradientPhase, Rule
@@ -38,10 +37,9 @@ class Pictures:
 
 def pass_forward(work: Work, backbone: Backbone) -> None:
     """Compute the features of all images."""
-    make = partial(Forward, backbone, [Output(len(backbone.stages), 1, np.dtype(np.float16))])
     cpu = jax.default_backend() == "cpu"
-    forward = make() if cpu else make(fitting_batch(make, work.images.shape[1:]))
-    batch = forward.batch
+    batch = BATCH if cpu else accelerator_batch(backbone.input_size**2, 0, None, 1)
+    forward = Forward(backbone, [Output(len(backbone.stages), 1, np.dtype(np.float16))], batch)
 
     def run(rows: np.ndarray, _: int) -> None:
         for at in range(0, len(rows), batch):

@@ -65,6 +65,13 @@ def accelerated() -> bool:
     return jax.default_backend() != "cpu"
 
 
+def free_memory() -> int | None:
+    """Return the bytes that are free on the first device; None where it does not say, as a CPU."""
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    limit = statistics.get("bytes_limit")
+    return None if limit is None else limit - statistics.get("bytes_in_use", 0)
+
+
 def multiplies_bfloat16() -> bool:
     """Return whether the default device multiplies bfloat16 natively.
 

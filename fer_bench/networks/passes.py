@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import jax
@@ -25,7 +25,7 @@ from fer_bench.keeping.travel import MADE_BY
 from fer_bench.networks import devices, transforms
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.devices import describe_machine
-from fer_bench.networks.forward import BATCH, Extraction, Forward, Output, fitting_batch
+from fer_bench.networks.forward import BATCH, SIZES, Extraction, Forward, Output, accelerator_batch
 from fer_bench.networks.source import BackboneSource
 from fer_bench.tasks.view import View
 
@@ -101,14 +101,36 @@ class Pass:
                 self._write([wide], advance)
 
     def _write(self, targets: Sequence[Target], advance: Callable[[int], None]) -> None:
+        """Write all targets; on an accelerator in batches of half the size where its memory is too small."""
+        backbone, outputs = self.source.built, [target.output for target in targets]
+        if backbone.extractor is not None:
+            self._run(Extraction(backbone, outputs), targets, advance)
+            return
+        last, smallest = max(output.stop for output in outputs), SIZES[0] * len(devices.available())
+        batch, done = self._batch_size(last), 0
+
+        def count(images: int) -> None:
+            nonlocal done
+            done += images
+            advance(images)
+
+        while True:
+            try:
+                self._run(Forward(backbone, outputs, batch), targets, count)
+            except jax.errors.JaxRuntimeError as error:
+                if "RESOURCE_EXHAUSTED" not in str(error) or not devices.accelerated() or batch <= smallest:
+                    raise
+                batch //= 2
+                self.source.remember("batches", str(batch), **self._batch_facts(last))
+                advance(-done)
+                done = 0
+            else:
+                return
+
+    def _run(self, forward: Forward | Extraction, targets: Sequence[Target], advance: Callable[[int], None]) -> None:
         start, backbone, n = time.perf_counter(), self.source.built, len(self.positions)
         outputs, hashes = [target.output for target in targets], self.view.hashes()[self.positions]
         last, variants = max(output.stop for output in outputs), max(output.variants for output in outputs)
-        if backbone.extractor is not None:
-            forward = Extraction(backbone, outputs)
-        else:
-            make = partial(Forward, backbone, outputs)
-            forward = make(batch=self._batch_size(last, make))
         batches = self._batches(forward.batch)
         first = next(batches)
         stops = [output.stop for output in outputs]
@@ -149,19 +171,26 @@ class Pass:
                 writer.facts |= {**self._description(target), **facts}
         self.source.record_rate(last, rate)
 
-    def _batch_size(self, stop: int, make: Callable[..., Forward]) -> int:
-        """Return the size of a batch; for a GPU or TPU as remembered for these stages and images, or found now."""
+    def _batch_size(self, stop: int) -> int:
+        """Return the size of a batch; on an accelerator the one that fills it, or a smaller one that fitted before."""
         if not devices.accelerated():
             return BATCH
-        side = input_side(self.view, self.source.built.input_size)
-        shape = (*((self.view.shape or ()) if side is None else (side, side)), self.view.channels)
-        kinds = sorted(device.device_kind for device in jax.local_devices())
-        known = self.source.recall("batches", stop=stop, shape=shape, devices=kinds)
+        facts, backbone = self._batch_facts(stop), self.source.built
+        known = self.source.recall("batches", **facts)
         if known and known.strip().isdigit():
             return int(known)
-        size = fitting_batch(lambda size: make(batch=size), shape)
-        self.source.remember("batches", str(size), stop=stop, shape=shape, devices=kinds)
-        return size
+        image = np.zeros((1, *facts["shape"]), np.uint8)
+        shapes = backbone.shapes(image, range(1, stop + 1))
+        largest = max(
+            (math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)), default=image.size
+        )
+        return accelerator_batch(backbone.input_size**2, largest, devices.free_memory(), len(devices.available()))
+
+    def _batch_facts(self, stop: int) -> dict[str, Any]:
+        """Return what decides which batch fits."""
+        side = input_side(self.view, self.source.built.input_size)
+        shape = (*((self.view.shape or ()) if side is None else (side, side)), self.view.channels)
+        return {"stop": stop, "shape": shape, "devices": sorted(device.device_kind for device in jax.local_devices())}
 
     def _batches(self, batch: int) -> Iterator[tuple[int, Any, int]]:
         """Yield (first index, (batch, h, w, c) uint8, images that count); the last image fills up the last batch.
