@@ -223,7 +223,7 @@ def fetched_path(backbone: str, spec: WeightsSpec, cache_dir: Path) -> Path:
 
 def by_hand(backbone: str, spec: WeightsSpec) -> str:
     """Return how a person gets weights that no program can fetch, without a full stop."""
-    return f"Download {spec.source} with a browser from {spec.url} and give it as {backbone}[file=FILE]"
+    return f"Get {spec.source} with a browser from {spec.url}, and give it as {backbone}[file=FILE]"
 
 
 def fetched_file(backbone: str, spec: WeightsSpec) -> Path:

@@ -37,7 +37,7 @@ def _insightface(network: str) -> tuple[WeightsSpec, ...]:
             url=_ZOO,
             by_hand=True,
             sha256="",
-            source=f"Deng et al. 2019, InsightFace's model zoo: {folder}/backbone.pth",
+            source=f"{folder}/backbone.pth of InsightFace's model zoo (Deng et al. 2019)",
             licence="research that is not commercial",
             data=_DATA[name],
         )
