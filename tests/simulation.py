@@ -21,6 +21,7 @@ from simulated_boards import board_claims
 from simulated_claim import Claim
 from simulated_differences import difference_claims
 from simulated_gate import gate_claims
+from simulated_groups import group_claims
 from simulated_intervals import interval_claims
 from simulated_power import power_claims
 from simulated_shift import shift_claims
@@ -37,6 +38,7 @@ def claims() -> Iterator[Claim]:
     yield from interval_claims()
     yield from across_claims()
     yield from shift_claims()
+    yield from group_claims()
     yield from power_claims()
     yield from gate_claims()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
 from messages import says
+from scipy import stats
 from test_results import make_cell, make_measures
 from typer.testing import CliRunner
 
@@ -15,25 +17,9 @@ from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.certificate import compare_groups_to_all
 from fer_bench.evaluation.metrics import STANDARD
+from fer_bench.evaluation.opportunity import measure_group_gap
 from fer_bench.results.outcomes import Provenance
 from fer_bench.results.store import Result, Store
-
-
-def draw(seed: int, sizes: tuple[int, ...], shortfall: float):
-    """Return 14 images of 7 classes of each person, of whom the first group is worse than all by ``shortfall``."""
-    rng = np.random.default_rng(seed)
-    group = np.repeat(np.arange(len(sizes)), sizes)
-    right = 0.7 - shortfall / (1 - sizes[0] / sum(sizes)) * (group == 0)
-    person = np.repeat(np.arange(len(group)), 14)
-    true = np.tile(np.arange(7), 2 * len(group))
-    skill = np.clip(right + 0.15 * rng.uniform(-1, 1, len(group)), 0, 1)[person]
-    answer = np.where(rng.random(len(true)) < skill, true, (true + rng.integers(1, 7, size=len(true))) % 7)
-    members = [(f"g{code}", group[person] == code) for code in range(len(sizes))]
-    return true, np.eye(7)[answer], np.zeros(len(true), np.int64), person, members
-
-
-def compare(seed: int, sizes: tuple[int, ...], shortfall: float, margin: float):
-    return compare_groups_to_all(STANDARD["uar"], *draw(seed, sizes, shortfall), margin=margin)
 
 
 def test_differences_by_hand():
@@ -50,16 +36,23 @@ def test_differences_by_hand():
     assert first.high - first.low == pytest.approx(second.high - second.low)
 
 
-def test_bounds_hold_for_all_groups_and_numbers_that_are_needed_suffice():
-    at_the_border = [compare(seed, (30, 40, 50), 0.05, 0.05) for seed in range(100)]
-    passed = np.mean([all(group.verdict == "PASS" for group in groups) for groups in at_the_border])
-    failed = np.mean([any(group.verdict == "FAIL" for group in groups) for groups in at_the_border])
-    assert passed <= 0.05
-    assert failed <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 100)
-    needed = [group.needed for seed in range(20) for group in compare(seed, (30, 30, 30), 0.0, 0.03) if group.needed]
-    size = int(np.median(needed))
-    enough = [[group.verdict == "PASS" for group in compare(seed, (size,) * 3, 0.0, 0.03)] for seed in range(50)]
-    assert np.mean(enough) == pytest.approx(0.8, abs=0.12)
+def test_the_gap_of_two_groups_by_hand():
+    """Ten images of each person: two means over people, so that Student's interval is known."""
+    rng = np.random.default_rng(2)
+    right = np.concatenate([rng.integers(5, 10, size=20), rng.integers(2, 8, size=16)])
+    person = np.repeat(np.arange(36), 10)
+    answer = (np.tile(np.arange(10), 36) >= right[person]).astype(int)
+    members = [("first", person < 20), ("second", person >= 20)]
+    columns = np.zeros(360, np.int64), np.eye(2)[answer], np.zeros(360, np.int64), person
+    gap = measure_group_gap(STANDARD["accuracy"], *columns, members)
+    parts = right[:20] / 10, right[20:] / 10
+    means, variances = [part.mean() for part in parts], [part.var(ddof=1) / len(part) for part in parts]
+    assert (gap.lowest, gap.highest) == ("second", "first")
+    assert gap.value == pytest.approx(means[0] - means[1])
+    reach = stats.t.ppf(0.975, 15) * np.sqrt(sum(variances))
+    assert (gap.low, gap.high) == pytest.approx((gap.value - reach, gap.value + reach), abs=0.01)
+    with pytest.raises(ValueError, match="'second' has one subject"):
+        measure_group_gap(STANDARD["accuracy"], *columns, [members[0], ("second", person == 20)])
 
 
 @pytest.fixture
@@ -73,6 +66,7 @@ def runs_dir(tmp_path):
         table = table.assign(group=[f"subject:{fold}-{one}" for one in person], label=label)
         table["group:sex"] = pd.Categorical(np.where(person % 2 == 0, "woman", "man"))
         table["group:age"] = pd.Categorical(np.where(person < 36, "old", "young"))
+        table = table.assign(soft0=np.float32(0.7 if fold else 1), soft1=np.float32(0.3 if fold else 0))
         table["p0"] = np.where(right == (label == 0), 0.75, 0.25).astype("float32")
         table["p1"] = 1 - table["p0"]
         result = Result("ok", "", make_measures((1, 2)), table, pd.DataFrame({"phase": ["p"]}))
@@ -89,6 +83,13 @@ def test_the_command_says_which_group_is_worse(runs_dir):
     assert groups["man"]["difference"] == pytest.approx(-0.15)
     assert (groups["man"]["verdict"], groups["woman"]["verdict"]) == ("FAIL", "PASS")
     assert "age" not in by_name, "8 young people are too few"
+    recalls = {name: by_name["sex"]["classes"][name]["gap"] for name in ("a", "b")}
+    assert {gap["lowest"] for gap in recalls.values()} == {"man"}
+    # Of label 0 the images 0, 2, 4, 6, 8 of a person: all right of a woman, 3 of 5 of a man; of label 1 4 and 3.
+    assert [gap["value"] for gap in recalls.values()] == pytest.approx([2 / 5, 1 / 5])
+    assert all(gap["low"] > 0 for gap in recalls.values())
+    doubt = by_name["annotators' doubt"]
+    assert (doubt["verdict"], [group["samples"] for group in doubt["groups"]]) == (None, [400, 400])
     told = CliRunner().invoke(app, ["groups", "probe", "--runs-dir", str(runs_dir), "--margin", "30pt"])
     assert (told.exit_code, says(told.stdout, "sex", "woman", "PASS")) == (0, True)
 
@@ -99,3 +100,33 @@ def test_groups_that_are_too_small_are_refused(runs_dir):
             app, ["groups", "probe", "--runs-dir", str(runs_dir), "--fewest", "50"], catch_exceptions=False
         )
     assert says(str(caught.value), "50", "sex", "age", "--fewest")
+
+
+def test_the_gate_tests_groups_beside_a_baseline_and_without_one(runs_dir, tmp_path):
+    words = ["check", "--groups", "--runs-dir", str(runs_dir), "--junit", str(tmp_path / "gate.xml")]
+
+    def gate(*more: str):
+        done = CliRunner().invoke(app, [*words, *more])
+        cases = ElementTree.parse(words[-1]).getroot().iter("testcase")
+        return done, {case.get("name"): [part.tag for part in case] for case in cases}
+
+    done, cases = gate()
+    assert (done.exit_code, list(cases.values())) == (1, [["failure"]] * 2)
+    assert says(done.stdout, "FAIL", "sex", "man", "-15.0", "FAIL")
+    assert gate("--group-margin", "30pt")[0].exit_code == 0
+    unclear, cases = gate("--group-margin", "15pt")
+    assert (unclear.exit_code, list(cases.values())) == (3, [["failure"]] * 2)
+    assert says(unclear.stdout, "UNDERPOWERED", "man", "subjects")
+    warned, cases = gate("--group-margin", "15pt", "--underpowered", "warn")
+    assert (warned.exit_code, list(cases.values())) == (0, [["skipped"]] * 2)
+    CliRunner().invoke(app, ["baseline", "freeze", "--runs-dir", str(runs_dir), "--output", str(tmp_path / "base")])
+    beside = ["--baseline", str(tmp_path / "base"), "--markdown", str(tmp_path / "g.md")]
+    both, cases = gate(*beside, "--group-margin", "30pt")
+    assert (both.exit_code, list(cases.values())) == (0, [["system-out"]] * 3)
+    assert (tmp_path / "g.md").read_text().count("## ") == 2
+    for more, named in (
+        (["--fewest", "50"], ["1 of 1 rows", "50", "--dataset"]),
+        (["--group-margin", "2"], ["--group-margin 2"]),
+    ):
+        assert says(str(CliRunner().invoke(app, [*words, *more]).exception), *named)
+    assert says(str(CliRunner().invoke(app, ["check"]).exception), "--baseline", "--groups")

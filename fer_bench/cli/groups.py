@@ -10,6 +10,7 @@ import typer
 from fer_bench import console
 from fer_bench.cli.output import print_json, print_tables
 from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, filters_of
+from fer_bench.errors import FerBenchError
 from fer_bench.sizes import parse_points
 
 EXAMPLES = """\b
@@ -52,5 +53,11 @@ def groups(
         print_json({"schema": 1, **report.record(check)})
     else:
         print_tables(*report.to_tables(check))
+        console.echo(
+            f"{check.verdict or 'No verdict'}: no group of {fewest} subjects may be worse than all by {margin}."
+        )
+    if check.verdict is None:
+        raise FerBenchError(f"{check.name}: no attribute groups people, so there is no verdict.")
+    if not as_json:
         console.echo(f"{check.verdict}: no group of {fewest} subjects may be worse than all by {margin}.")
     raise typer.Exit({"PASS": 0, "FAIL": 1, "UNDERPOWERED": 3}[check.verdict])

@@ -82,7 +82,7 @@ def compare_groups_to_all(
     """
     if not groups or margin <= 0 or not 0 < alpha < 0.5:
         raise ValueError("expected a group or more, a margin above 0, and alpha between 0 and 0.5")
-    blocks = _deal_blocks(units)
+    blocks = deal_blocks(units)
     sign = 1.0 if metric.higher_is_better else -1.0
     whole = measure(metric, true, probabilities, seeds, blocks)
     counts = [len(np.unique(units[member])) for _, member in groups]
@@ -96,9 +96,9 @@ def compare_groups_to_all(
         adds[place, held] = part.influence
         adds[place] = sign * (adds[place] - whole.influence)
         by_units = float((adds[place] ** 2).sum()) * len(held) / max(len(held) - 1, 1)
-        errors[place] = math.sqrt(by_units + _seed_variance(part, whole))
+        errors[place] = math.sqrt(by_units + find_seed_variance(part, whole))
     freedom = np.array([part.unit_freedom for part in parts])
-    reach = _find_reach(adds, errors, freedom, alpha, seed)
+    reach = find_reach(adds, freedom, alpha, seed)
     made = zip(groups, parts, errors.tolist(), reach.tolist(), counts, strict=True)
     return [
         _judge(name, part, sign * (part.value - whole.value), error, bound, margin, (count, int(member.sum())))
@@ -136,24 +136,30 @@ def _judge(
     )
 
 
-def _deal_blocks(units: Array) -> Array:
+def deal_blocks(units: Array) -> Array:
     """Return the unit of each row from 0, or the block of units where there are more than ``MOST_UNITS``."""
     codes = np.unique(units, return_inverse=True)[1]
     n = int(codes.max()) + 1
     return codes if n <= MOST_UNITS else np.random.default_rng(0).permutation(n)[codes] % MOST_UNITS
 
 
-def _seed_variance(part: Estimate, whole: Estimate) -> float:
-    """Return the variance of the mean over seeds of a group's difference; 0 of one seed, which shows none."""
+def find_seed_variance(part: Estimate, whole: Estimate) -> float:
+    """Return the variance of the mean over seeds of the difference of two scores; 0 of one seed, which shows none."""
     if not np.array_equal(part.seeds, whole.seeds):
         return 0.0
     return (measure_seed_variance(part.series - whole.series) or 0.0) / len(whole.series)
 
 
-def _find_reach(adds: Array, errors: Array, freedom: Array, alpha: float, seed: int) -> Array:
-    """Return for each group how many standard errors its bound lies away, (g,) float; one bound for all at ``alpha``.
+def find_reach(adds: Array, freedom: Array, alpha: float, seed: int) -> Array:
+    """Return for each difference how many standard errors its bound lies away, (g,) float, so that all bounds hold.
 
-    Each group's bound is exceeded as often as another's: they differ in their degrees of freedom.
+    Each bound is exceeded as often as another: they differ in their degrees of freedom.
+
+    Args:
+        adds: (g, n) float, what each unit adds to each difference.
+        freedom: (g,) float, degrees of freedom of each standard error.
+        alpha: share of cases in which any bound is exceeded.
+        seed: of the draws.
     """
     rng = np.random.default_rng(seed)
     scale = np.sqrt((adds**2).sum(axis=1))

@@ -72,12 +72,12 @@ class GateTerms:
         return verdict == "FAIL" or (verdict == "UNDERPOWERED" and self.underpowered == "fail")
 
 
-def check_margin(metric: Metric, margin: float, alpha: float) -> list[str]:
-    """Return what is wrong with the options ``--margin`` and ``--alpha`` of a test."""
+def check_margin(metric: Metric, margin: float, alpha: float, option: str = "--margin") -> list[str]:
+    """Return what is wrong with the options ``--margin``, or another one, and ``--alpha`` of a test."""
     faults: list[str] = []
     most = HALF if math.isfinite(metric.highest) else math.inf
     if not 0 < margin < most:
-        faults.append(f"--margin {margin:g}: {_expect_drop(margin, most, '0.02')}")
+        faults.append(f"{option} {margin:g}: {_expect_drop(margin, most, '0.02')}")
     if not 0 < alpha < 0.5:
         faults.append(f"--alpha {alpha:g}: expected a share above 0 and below 0.5, such as 0.05")
     return faults
@@ -190,11 +190,6 @@ class GateReport:
         """The worst of the rows: FAIL, else UNDERPOWERED, else PASS."""
         verdicts = {row.verdict for row in self.rows}
         return next(verdict for verdict in ("FAIL", "UNDERPOWERED", "PASS") if verdict in verdicts)
-
-    @property
-    def exit_code(self) -> int:
-        """Of the command: 0 where nothing fails."""
-        return EXIT_CODES[self.verdict] if self.terms.fails(self.verdict) else 0
 
     @property
     def acceptance(self) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from fer_bench.foreign import visible
-from fer_bench.reports.gate import CheckedRow, GateReport
+from fer_bench.reports.gate import EXIT_CODES, CheckedRow, GateReport, Verdict
 from fer_bench.reports.table import Cell, Column, Shown, Table, numbers
 
 COLUMNS = (
@@ -13,6 +15,29 @@ COLUMNS = (
     *numbers("baseline", "now", "difference", "bounds"),
     *(Column("p", "number", optional=True), Column("n", "number", optional=True)),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateFinding:
+    """What the gate says of a row, or of its groups, for reports of tests.
+
+    Attributes:
+        name: of what is tested.
+        verdict: what it is.
+        message: why, in words.
+        fails: whether it makes the gate fail.
+        details: lines about what fell.
+        accepted: the line that says how to accept a drop, if any.
+        speaks: whether it is reported although it passes.
+    """
+
+    name: str
+    verdict: Verdict
+    message: str
+    fails: bool
+    details: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
+    speaks: bool = False
 
 
 def to_table(report: GateReport) -> Table:
@@ -35,37 +60,63 @@ def summary(report: GateReport) -> str:
     return f"{report.verdict}: {told} (paired non-inferiority of {report.terms.metric.title}, {terms})"
 
 
-def to_junit(report: GateReport) -> str:
-    """Return the report as JUnit XML: a test case a row; UNDERPOWERED is a failure or, as a warning, a skipped test."""
-    fails = report.terms.fails
-    failures = sum(fails(row.verdict) for row in report.rows)
-    skipped = sum(row.verdict != "PASS" for row in report.rows) - failures
-    counts = {"tests": str(len(report.rows)), "failures": str(failures), "errors": "0", "skipped": str(skipped)}
+def cases_of(report: GateReport) -> list[GateFinding]:
+    """Return a case for each row of the baseline."""
+    accepted = (f"to accept the drop as meant: {report.acceptance}",) if report.acceptance else ()
+    return [
+        GateFinding(
+            name=row.name,
+            verdict=row.verdict,
+            message=row.message(),
+            fails=report.terms.fails(row.verdict),
+            details=tuple(row.fallen()),
+            accepted=accepted,
+            speaks=_must_speak(row),
+        )
+        for row in report.rows
+    ]
+
+
+def find_exit_code(cases: Sequence[GateFinding]) -> int:
+    """Return the exit code of the command: of the worst case that fails, 0 without any."""
+    failing = {case.verdict for case in cases if case.fails}
+    return next((EXIT_CODES[verdict] for verdict in ("FAIL", "UNDERPOWERED") if verdict in failing), 0)
+
+
+def to_junit(cases: Sequence[GateFinding], metric: str) -> str:
+    """Return cases as JUnit XML; UNDERPOWERED is a failure or, as a warning, a skipped test.
+
+    Args:
+        cases: one a test case.
+        metric: its name.
+    """
+    failures = sum(case.fails for case in cases)
+    skipped = sum(case.verdict != "PASS" for case in cases) - failures
+    counts = {"tests": str(len(cases)), "failures": str(failures), "errors": "0", "skipped": str(skipped)}
     root = ElementTree.Element("testsuites", {"name": "fer-bench check", **counts})
-    suite = ElementTree.SubElement(root, "testsuite", {"name": f"fer-bench check {report.terms.metric.name}", **counts})
-    for row in report.rows:
-        case = ElementTree.SubElement(suite, "testcase", {"classname": "fer_bench.check", "name": visible(row.name)})
-        message = visible(row.message())
-        if row.verdict == "PASS":
-            ElementTree.SubElement(case, "system-out").text = message
-        elif fails(row.verdict):
-            accepted = [f"to accept the drop as meant: {report.acceptance}"] if report.acceptance else []
-            text = "\n".join([message, *map(visible, [*row.fallen(), *accepted])])
-            ElementTree.SubElement(case, "failure", {"type": row.verdict, "message": message}).text = text
+    suite = ElementTree.SubElement(root, "testsuite", {"name": f"fer-bench check {metric}", **counts})
+    for case in cases:
+        item = ElementTree.SubElement(suite, "testcase", {"classname": "fer_bench.check", "name": visible(case.name)})
+        message = visible(case.message)
+        if case.verdict == "PASS":
+            ElementTree.SubElement(item, "system-out").text = message
+        elif case.fails:
+            text = "\n".join([message, *map(visible, [*case.details, *case.accepted])])
+            ElementTree.SubElement(item, "failure", {"type": case.verdict, "message": message}).text = text
         else:
-            ElementTree.SubElement(case, "skipped", {"message": f"{row.verdict}: {message}"})
+            ElementTree.SubElement(item, "skipped", {"message": f"{case.verdict}: {message}"})
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def to_annotations(report: GateReport) -> list[str]:
+def to_annotations(cases: Sequence[GateFinding]) -> list[str]:
     """Return workflow commands that GitHub shows beside a change: an error for what fails, else a warning."""
     lines: list[str] = []
-    for row in report.rows:
-        if _must_speak(row):
-            level = "error" if report.terms.fails(row.verdict) else "warning"
-            text = "%0A".join(map(_escape, [f"{row.name}: {row.message()}", *row.fallen()]))
-            lines.append(f"::{level} title=fer-bench {row.verdict}::{text}")
+    for case in cases:
+        if case.speaks or case.verdict != "PASS":
+            level = "error" if case.fails else "warning"
+            text = "%0A".join(map(_escape, [f"{case.name}: {case.message}", *case.details]))
+            lines.append(f"::{level} title=fer-bench {case.verdict}::{text}")
     return lines
 
 

@@ -14,18 +14,47 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.certificate import GroupDifference, Verdict, compare_groups_to_all
 from fer_bench.evaluation.groups import pick_alike
 from fer_bench.evaluation.metrics import STANDARD, Metric
+from fer_bench.evaluation.opportunity import GroupGap, measure_group_gap
 from fer_bench.reports.standing import PERCENT
 from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.rows import MethodRow
 
+RECALL = STANDARD["accuracy"]
+"""On the images of one class."""
 FEWEST_IMAGES = 30
 """Images that a group needs to be shown."""
+AGREED = 0.8
+"""Share of an image's annotators who must agree for the image to count as agreed."""
+DOUBT = "annotators' doubt"
+"""The attribute by which images are agreed or doubtful; it groups images, not people, and decides no verdict."""
 NOTE = (
     "Difference: score of the group minus that of all, on the classes that most groups have; each end of its range is "
     "a 95 % bound for all groups of the table at once. PASS: a shortfall of the margin is excluded; FAIL: it is shown; "
     "UNDERPOWERED: neither. Needed: subjects of the group with which a group that is no worse passes in 80 % of cases."
 )
+CLASS_NOTE = (
+    "Gap: by how much the recall of a class differs between the groups at most (equal opportunity), with a 95 % "
+    f"interval, of groups with {FEWEST_IMAGES} images of the class."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassCheck:
+    """The recall of a class by group: each against all, and the largest gap between two."""
+
+    groups: tuple[GroupDifference, ...]
+    gap: GroupGap
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """What `check_groups` is asked."""
+
+    metric: Metric
+    margin: float
+    fewest: int
+    alpha: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,18 +65,18 @@ class AttributeCheck:
         attribute: its name, or two with ``x`` between.
         groups: those that are large enough.
         small: groups with too few subjects, which the certificate leaves out.
-        classes: class -> the group whose recall of it is lowest beside all, where that can be told.
+        classes: class -> its recall by group, where two groups have enough images of it.
     """
 
     attribute: str
     groups: tuple[GroupDifference, ...]
     small: tuple[str, ...]
-    classes: dict[str, GroupDifference]
+    classes: dict[str, ClassCheck]
 
     @property
-    def verdict(self) -> Verdict:
-        """FAIL where a group fails, PASS where all pass, else UNDERPOWERED."""
-        return _join([group.verdict for group in self.groups])
+    def verdict(self) -> Verdict | None:
+        """FAIL where a group fails, PASS where all pass, else UNDERPOWERED; None where it does not group people."""
+        return None if self.attribute == DOUBT else _join([group.verdict for group in self.groups])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,19 +98,21 @@ class GroupCheck:
     attributes: tuple[AttributeCheck, ...]
 
     @property
-    def verdict(self) -> Verdict:
-        """Of all attributes together."""
-        return _join([attribute.verdict for attribute in self.attributes])
+    def verdict(self) -> Verdict | None:
+        """Of all attributes together; None where no attribute groups people."""
+        verdicts: list[Verdict] = [one.verdict for one in self.attributes if one.verdict is not None]
+        return _join(verdicts) if verdicts else None
 
 
-def check_groups(row: MethodRow, metric: Metric, margin: float, fewest: int) -> GroupCheck:
-    """Return how a row does by each attribute, and by two attributes together.
+def check_groups(row: MethodRow, metric: Metric, margin: float, fewest: int, alpha: float = 0.05) -> GroupCheck:
+    """Return how a row does by each attribute, by two attributes together, and by its annotators' doubt.
 
     Args:
         row: with predictions.
         metric: of the scores.
         margin: the shortfall that matters, in the metric's unit.
         fewest: subjects that a group needs for the certificate.
+        alpha: error rate of each end of all bounds of an attribute.
 
     Raises:
         FerBenchError: the row has no predictions, or no attribute with two groups that are large enough.
@@ -93,7 +124,10 @@ def check_groups(row: MethodRow, metric: Metric, margin: float, fewest: int) -> 
     columns |= {
         f"{one} x {two}": _cross(columns[one], columns[two]) for one, two in combinations(predictions.groups, 2)
     }
-    checks = [_check(predictions, row, name, column, metric, margin, fewest) for name, column in columns.items()]
+    if predictions.soft is not None:
+        columns[DOUBT] = ["agreed", "doubtful"], (predictions.soft.max(axis=1) < AGREED).astype(np.int32)
+    terms = _Terms(metric, margin, fewest, alpha)
+    checks = [_check(predictions, row, name, column, terms) for name, column in columns.items()]
     attributes = tuple(check for check in checks if check is not None)
     if not attributes:
         known = ", ".join(predictions.groups) or "none"
@@ -116,13 +150,12 @@ def _check(
     row: MethodRow,
     attribute: str,
     column: tuple[list[str], Array],
-    metric: Metric,
-    margin: float,
-    fewest: int,
+    terms: _Terms,
 ) -> AttributeCheck | None:
     names, codes = column
+    fewest = max(terms.fewest, 2)
     held = {code: predictions.take(np.flatnonzero(codes == code)) for code in range(len(names)) if code in codes}
-    large = [code for code, part in held.items() if part.n_units >= max(fewest, 2) and part.n_samples >= FEWEST_IMAGES]
+    large = [code for code, part in held.items() if part.n_units >= fewest and part.n_samples >= FEWEST_IMAGES]
     rows = np.flatnonzero(np.isin(codes, large))
     if len(large) > 1:
         rows = rows[pick_alike(predictions.labels[rows], codes[rows])[0]]
@@ -130,28 +163,45 @@ def _check(
     if len(kept) < 2:
         return None
     part, members = predictions.take(rows), {names[code]: codes[rows] == code for code in kept}
-    classes: dict[str, GroupDifference] = {}
+    classes: dict[str, ClassCheck] = {}
     for label, title in enumerate(row.experiment.dataset.classes):
         inside = np.flatnonzero(part.labels == label)
         of_class = {name: member[inside] for name, member in members.items()}
-        if compared := _compare(STANDARD["accuracy"], part.take(inside), of_class, margin):
-            classes[title] = min(compared, key=lambda group: group.difference)
+        if checked := _check_class(part.take(inside), of_class, terms):
+            classes[title] = checked
     return AttributeCheck(
         attribute=attribute,
-        groups=tuple(_compare(metric, part, members, margin)),
+        groups=tuple(_compare(terms.metric, part, members, terms)),
         small=tuple(names[code] for code in held if code not in kept),
         classes=classes,
     )
 
 
-def _compare(metric: Metric, part: Predictions, members: Mapping[str, Array], margin: float) -> list[GroupDifference]:
-    """Return how each group differs from all of ``part``; nothing where one of them is a single subject, or none."""
-    units = part.sample if part.units is None else part.units
-    if any(len(np.unique(units[member])) < 2 for member in members.values()):
-        return []
-    groups = tuple(members.items())
-    training = part.training.astype(np.int64)
-    return compare_groups_to_all(metric, part.labels, part.probabilities, training, units, groups, margin=margin)
+def _check_class(part: Predictions, members: Mapping[str, Array], terms: _Terms) -> ClassCheck | None:
+    """Return the recall of a class by group, of ``part``, its images; None where fewer than two groups have enough."""
+    units = _units(part)
+    enough = {
+        name: member
+        for name, member in members.items()
+        if len(np.unique(part.sample[member])) >= FEWEST_IMAGES and len(np.unique(units[member])) > 1
+    }
+    if len(enough) < 2:
+        return None
+    rows = np.flatnonzero(np.any(list(enough.values()), axis=0))
+    part, enough = part.take(rows), {name: member[rows] for name, member in enough.items()}
+    columns = part.labels, part.probabilities, part.training.astype(np.int64), _units(part)
+    gap = measure_group_gap(RECALL, *columns, tuple(enough.items()), alpha=terms.alpha)
+    return ClassCheck(groups=tuple(_compare(RECALL, part, enough, terms)), gap=gap)
+
+
+def _compare(metric: Metric, part: Predictions, members: Mapping[str, Array], terms: _Terms) -> list[GroupDifference]:
+    """Return how each group differs from all of ``part``."""
+    columns = part.labels, part.probabilities, part.training.astype(np.int64), _units(part)
+    return compare_groups_to_all(metric, *columns, tuple(members.items()), margin=terms.margin, alpha=terms.alpha)
+
+
+def _units(part: Predictions) -> Array:
+    return part.sample if part.units is None else part.units
 
 
 def _join(verdicts: Sequence[Verdict]) -> Verdict:
@@ -163,13 +213,13 @@ def to_tables(check: GroupCheck) -> list[Table]:
     tables: list[Table] = []
     for attribute in check.attributes:
         small = f"Left out, with fewer than {check.fewest} subjects: {', '.join(attribute.small)}."
-        title = f"{check.name}, by {attribute.attribute}: {attribute.verdict}"
+        title = f"{check.name}, by {attribute.attribute}: {attribute.verdict or 'no verdict, it groups no people'}"
         tables.append(tabulate(attribute.groups, _group_fields(check), title, [small] if attribute.small else []))
         if attribute.classes:
-            worst = tuple(attribute.classes.items())
-            tables.append(tabulate(worst, CLASS_FIELDS, f"Lowest recall of each class, by {attribute.attribute}"))
-    last = tables[-1]
-    return [*tables[:-1], Table(last.title, last.columns, last.rows, (*last.notes, NOTE))]
+            checks = tuple(attribute.classes.items())
+            tables.append(tabulate(checks, CLASS_FIELDS, f"Recall of each class, by {attribute.attribute}"))
+    notes = (NOTE, CLASS_NOTE) if any(attribute.classes for attribute in check.attributes) else (NOTE,)
+    return [*tables, Table(notes=notes)]
 
 
 def record(check: GroupCheck) -> dict[str, Any]:
@@ -203,9 +253,20 @@ def _group_fields(check: GroupCheck) -> tuple[Field[GroupDifference], ...]:
     )
 
 
-CLASS_FIELDS: tuple[Field[tuple[str, GroupDifference]], ...] = (
+def _recall(check: ClassCheck, name: str) -> Shown:
+    """Return the name of a group and its recall."""
+    value = next(group.value for group in check.groups if group.name == name)
+    return Shown(f"{name} {100 * value:.1f}", value)
+
+
+def _gap(check: ClassCheck) -> Shown:
+    gap = check.gap
+    return Shown(f"{100 * gap.value:.1f} ({100 * gap.low:.1f} to {100 * gap.high:.1f})", gap.value)
+
+
+CLASS_FIELDS: tuple[Field[tuple[str, ClassCheck]], ...] = (
     (Column("class"), lambda pair: pair[0]),
-    (Column("group"), lambda pair: pair[1].name),
-    (Column("recall %", "number"), lambda pair: Shown(f"{100 * pair[1].value:.1f}", pair[1].value)),
-    (Column("difference", "number"), lambda pair: _range(pair[1])),
+    (Column("lowest recall %"), lambda pair: _recall(pair[1], pair[1].gap.lowest)),
+    (Column("highest recall %"), lambda pair: _recall(pair[1], pair[1].gap.highest)),
+    (Column("gap", "number"), lambda pair: _gap(pair[1])),
 )
