@@ -1,4 +1,4 @@
-"""The models of ``keras.applications`` as the backbone ``keras``.
+"""The models of ``keras.applications`` as the backbone ``keras``, and models of the user's own as ``keras-model``.
 
 Importing this module imports neither jax nor Keras.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from fer_bench_predictors import OnnxParams, answers, notes
+from fer_bench_predictors import by_params as by_card
 from pydantic import Field, model_validator
 
 from fer_bench import hookimpl
@@ -15,7 +17,16 @@ from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.specs import BackboneParams, BackboneSpec, ImageInput, WeightsSpec
 from fer_bench_keras.catalogue import APPLICATIONS, Application
 
-__all__ = ["KerasParams", "by_params", "fer_bench_backbones", "files"]
+__all__ = [
+    "KerasModelParams",
+    "KerasParams",
+    "answers",
+    "by_card",
+    "by_params",
+    "fer_bench_backbones",
+    "files",
+    "notes",
+]
 
 
 class KerasParams(BackboneParams):
@@ -67,6 +78,10 @@ class KerasParams(BackboneParams):
         return APPLICATIONS[self.name]
 
 
+class KerasModelParams(OnnxParams):
+    """Parameters of `keras-model`: the card, which names the file of the model."""
+
+
 IMAGENET = WeightsSpec(
     name="imagenet",
     file="",
@@ -107,7 +122,7 @@ def files(params: KerasParams) -> dict[str, Path]:
 
 @hookimpl
 def fer_bench_backbones() -> list[BackboneSpec]:
-    """Return the backbone of this package."""
+    """Return the backbones of this package."""
     return [
         BackboneSpec(
             name="keras",
@@ -119,5 +134,16 @@ def fer_bench_backbones() -> list[BackboneSpec]:
             files="fer_bench_keras:files",
             weights=(IMAGENET,),
             params=KerasParams,
-        )
+        ),
+        BackboneSpec(
+            name="keras-model",
+            summary="a Keras model of your own that a card describes: a finished classifier (as-is) or features",
+            build="fer_bench_keras.own_model:build",
+            frozen_only=True,
+            by_params="fer_bench_keras:by_card",
+            files="fer_bench_keras.own_model:check",
+            answers="fer_bench_keras:answers",
+            notes="fer_bench_keras:notes",
+            params=KerasModelParams,
+        ),
     ]

@@ -53,7 +53,7 @@ def import_keras() -> ModuleType:
 
 
 @contextlib.contextmanager
-def _settings(keras: ModuleType, compute_dtype: jnp.dtype[Any]) -> Iterator[None]:
+def settings(keras: ModuleType, compute_dtype: jnp.dtype[Any]) -> Iterator[None]:
     """Let models be made as fer-bench computes, and print nothing where a leaderboard may go."""
     config = keras.config
     before = config.image_data_format(), config.floatx(), config.dtype_policy()
@@ -86,7 +86,7 @@ def make(params: KerasParams, rngs: nnx.Rngs, compute_dtype: jnp.dtype[Any]) -> 
     random = params.weights == "random"
     file = None if random else params.file or str(find_weights(params.name, params.input_size))
     # Constants that the model holds must be numbers even where a caller only traces this function.
-    with _settings(keras, compute_dtype), jax.ensure_compile_time_eval():
+    with settings(keras, compute_dtype), jax.ensure_compile_time_eval():
         model, initializers = _unfilled(keras, function, (params.input_size, params.input_size, 3))
         if file is not None:
             _load(model, file)
@@ -126,7 +126,7 @@ def find_weights(name: str, input_size: int) -> Path:
     function = getattr(keras.applications, application.name)
     file_utils.get_file = locate
     try:
-        with _settings(keras, jnp.dtype("float32")), keras.StatelessScope(initialize_variables=False):
+        with settings(keras, jnp.dtype("float32")), keras.StatelessScope(initialize_variables=False):
             function(include_top=False, weights="imagenet", input_shape=(input_size, input_size, 3))
     except _Located as found:
         return Path(str(found))

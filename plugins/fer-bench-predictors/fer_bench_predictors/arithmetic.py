@@ -9,11 +9,9 @@ from PIL import Image
 
 from fer_bench.errors import FerBenchError
 from fer_bench.labels import EXPRESSIONS
-from fer_bench_predictors.card import Card
+from fer_bench_predictors.card import LUMA, Card
 
 Numbers = np.ndarray[Any, Any]
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""Shares of red, green and blue in grey, ITU-R BT.601."""
 
 
 def resize(image: Numbers, side: int) -> Numbers:
@@ -27,7 +25,11 @@ def resize(image: Numbers, side: int) -> Numbers:
 def prepare(images: Numbers, card: Card) -> Numbers:
     """Return (b, s, s, 3) images of 0 to 255 as the card says that the model takes them, float32."""
     low, high = card.value_range
-    x = (images @ LUMA)[..., None] if card.channels == 1 else images[..., :: 1 if card.colours == "rgb" else -1]
+    x = (
+        (images @ np.array(LUMA, np.float32))[..., None]
+        if card.channels == 1
+        else images[..., :: 1 if card.colours == "rgb" else -1]
+    )
     x = low + x / np.float32(255) * (high - low)
     x = (x - np.array(card.mean)) / np.array(card.std)
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2) if card.layout == "nchw" else x, np.float32)

@@ -10,9 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fer_bench.errors import FerBenchError, bullet_list, reword
 from fer_bench.labels import EXPRESSIONS, canonical
-from fer_bench.specs import LARGEST_SIDE
+from fer_bench.specs import LARGEST_SIDE, NetworkInput
 
-EXAMPLE = "fer-bench run --backbone 'onnx[card=model.yaml]' --strategy as-is"
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in grey, ITU-R BT.601."""
+EXAMPLE = "onnx[card=model.yaml] or keras-model[card=model.yaml]"
 
 
 class Card(BaseModel):
@@ -103,6 +105,23 @@ class Card(BaseModel):
         """The expression of each output; None for what is dropped."""
         return tuple(None if label in self.drop else canonical(label) for label in self.labels)
 
+    def network_input(self, *, any_side: bool) -> NetworkInput:
+        """Return what the model takes, colours in the order of the images."""
+        mean, std = self._by_channel(self.mean), self._by_channel(self.std)
+        return NetworkInput(side=self.input_size, any_side=any_side, value_range=self.value_range, mean=mean, std=std)
+
+    def with_input(self, network_input: NetworkInput) -> Self:
+        """Return the card of a model that takes something else."""
+        changed = {"value_range": network_input.value_range, "input_size": network_input.side}
+        changed |= {name: self._by_channel(getattr(network_input, name)) for name in ("mean", "std")}
+        return self.model_copy(update=changed)
+
+    def _by_channel(self, values: tuple[float, ...]) -> tuple[float, ...]:
+        """Return numbers of red, green and blue in the order of the channels, or the other way round; one for grey."""
+        if self.channels == 1 and len(values) == 3:
+            return (sum(share * value for share, value in zip(LUMA, values, strict=True)),)
+        return values[:: 1 if self.colours == "rgb" else -1]
+
     @classmethod
     def of(cls, file: str) -> Self:
         """Return the card of the parameter ``card``.
@@ -111,7 +130,7 @@ class Card(BaseModel):
             FerBenchError: it is empty, or as `read`.
         """
         if not file:
-            raise FerBenchError(f"Backbone 'onnx' needs a card that describes the model: {EXAMPLE}")
+            raise FerBenchError(f"The backbone needs a card that describes the model: {EXAMPLE}")
         try:
             return cls.read(file)
         except ValueError as error:

@@ -13,7 +13,7 @@ import onnxruntime
 from fer_bench.errors import FerBenchError, MissingError
 from fer_bench.registry import file_sha256
 from fer_bench.specs import NetworkInput
-from fer_bench_predictors.arithmetic import LUMA, prepare, resize, to_expressions
+from fer_bench_predictors.arithmetic import prepare, resize, to_expressions
 from fer_bench_predictors.card import Card
 from fer_bench_predictors.graph import INPUT_TYPES, Graph, Tensor
 
@@ -49,9 +49,7 @@ class OnnxModel:
 
     def with_input(self, network_input: NetworkInput) -> OnnxModel:
         """Return the model with another input; see `fer_bench.specs.AdjustableExtractor`."""
-        changed = {"value_range": network_input.value_range, "input_size": network_input.side}
-        changed |= {name: _by_channel(getattr(network_input, name), self.card) for name in ("mean", "std")}
-        return OnnxModel(self.card.model_copy(update=changed), self._graph, self._session)
+        return OnnxModel(self.card.with_input(network_input), self._graph, self._session)
 
     def __call__(self, images: Sequence[Numbers]) -> Numbers:
         """Return the features of images, or the probabilities of expressions.
@@ -108,20 +106,7 @@ def _network_input(card: Card, node: Tensor) -> NetworkInput | None:
     if INPUT_TYPES[node.type] == "uint8":
         return None
     sides = (node.shape or ("",) * 4)[2:4] if card.layout == "nchw" else (node.shape or ("",) * 4)[1:3]
-    return NetworkInput(
-        side=card.input_size,
-        any_side=not any(isinstance(side, int) for side in sides),
-        value_range=card.value_range,
-        mean=_by_channel(card.mean, card),
-        std=_by_channel(card.std, card),
-    )
-
-
-def _by_channel(values: tuple[float, ...], card: Card) -> tuple[float, ...]:
-    """Return numbers of red, green and blue in the order of a card's channels, or the other way round; one for grey."""
-    if card.channels == 1 and len(values) == 3:
-        return (float(LUMA @ np.array(values)),)
-    return values[:: 1 if card.colours == "rgb" else -1]
+    return card.network_input(any_side=not any(isinstance(side, int) for side in sides))
 
 
 def _session(graph: Graph, output: str) -> onnxruntime.InferenceSession:

@@ -12,9 +12,9 @@ from fer_bench_predictors import arithmetic
 
 from fer_bench.errors import FerBenchError, PluginError
 from fer_bench.registry import file_sha256
-from fer_bench.specs import resolve
+from fer_bench.specs import NetworkInput, resolve
 from fer_bench_torch import checkpoints
-from fer_bench_torch.card import card_of
+from fer_bench_torch.card import TorchCard, card_of
 from fer_bench_torch.extractor import TorchExtractor, each
 from fer_bench_torch.libraries import import_torch
 
@@ -26,7 +26,39 @@ if TYPE_CHECKING:
     from fer_bench_torch.parameters import TorchParams
 
 
-def build(params: TorchParams, *, rngs: nnx.Rngs, compute_dtype: DTypeLike) -> TorchExtractor:
+class OwnModule(TorchExtractor):
+    """A module and its card, as a `fer_bench.specs.AdjustableExtractor`.
+
+    Args:
+        card: what the module takes and returns.
+        module: in any mode.
+        half: whether products are bfloat16.
+        what: the module in words, for errors.
+
+    Raises:
+        FerBenchError: the module does not take or return what the card says.
+    """
+
+    def __init__(self, card: TorchCard, module: Any, half: bool, what: str) -> None:
+        torch = import_torch()
+
+        def prepare(images: Sequence[Picture]) -> Any:
+            resized = each(lambda image: arithmetic.resize(image, card.input_size), images)
+            return torch.from_numpy(arithmetic.prepare(resized, card))
+
+        def finish(made: Numbers) -> Numbers:
+            return made if card.output == "features" else arithmetic.to_expressions(made, card)
+
+        self._card, self._make = card, lambda other: OwnModule(other, module, half, what)
+        self.network_input = card.network_input(any_side=True)  # a module refuses what it does not take
+        super().__init__(module, prepare, finish, half, what)
+
+    def with_input(self, network_input: NetworkInput) -> OwnModule:
+        """Return the module with another input; see `fer_bench.specs.AdjustableExtractor`."""
+        return self._make(self._card.with_input(network_input))
+
+
+def build(params: TorchParams, *, rngs: nnx.Rngs, compute_dtype: DTypeLike) -> OwnModule:
     """Return the module that the parameters name, in eval mode, with its weights.
 
     Args:
@@ -41,18 +73,8 @@ def build(params: TorchParams, *, rngs: nnx.Rngs, compute_dtype: DTypeLike) -> T
     return _extractor(params, int(jax.random.bits(rngs.params())), half=jnp.dtype(compute_dtype) == jnp.bfloat16)
 
 
-def _extractor(params: TorchParams, seed: int, *, half: bool) -> TorchExtractor:
-    torch, card = import_torch(), card_of(params)
-    module = load(params, seed)
-
-    def prepare(images: Sequence[Picture]) -> Any:
-        resized = each(lambda image: arithmetic.resize(image, card.input_size), images)
-        return torch.from_numpy(arithmetic.prepare(resized, card))
-
-    def finish(made: Numbers) -> Numbers:
-        return made if card.output == "features" else arithmetic.to_expressions(made, card)
-
-    return TorchExtractor(module, prepare, finish, half, f"The module of {params.build!r}")
+def _extractor(params: TorchParams, seed: int, *, half: bool) -> OwnModule:
+    return OwnModule(card_of(params), load(params, seed), half, f"The module of {params.build!r}")
 
 
 def check(params: TorchParams) -> Mapping[str, Path]:

@@ -19,6 +19,7 @@ from fer_bench.errors import FerBenchError, PluginError
 from fer_bench.labels import EXPRESSIONS
 from fer_bench.networks.identity import identity
 from fer_bench.registry import Registry
+from fer_bench.specs import NetworkInput
 
 CODE = """
     import torch
@@ -120,6 +121,9 @@ def test_features_are_the_modules_own_numbers_of_pixels_as_the_card_says(write):
     extractor = build(values)
     assert extractor.feature_size == 3
     np.testing.assert_allclose(extractor([image]), [[1, -2, -1]], atol=1e-6)
+    assert extractor.network_input.mean == (0.3, 0.4, 0.5), "of red, green and blue"
+    other = extractor.with_input(NetworkInput(side=4, value_range=(0, 255), mean=(10, 20, 30), std=(1.0,)))
+    np.testing.assert_allclose(other([image]), [[225, -20, 41]], atol=1e-4)
 
 
 def test_a_batch_that_the_device_does_not_hold_is_divided(write):
