@@ -13,6 +13,7 @@ from fer_bench import brackets, paths
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
 from fer_bench.labels import parse_label_set
 from fer_bench.sizes import parse_size
+from fer_bench.space import SearchSpace, read_space
 from fer_bench.specs import MOST_FOLDS
 from fer_bench.yaml_files import read_yaml
 
@@ -43,6 +44,7 @@ def _label_set(value: Any) -> Any:
 
 
 UserPath = Annotated[Path, BeforeValidator(_path)]
+SpaceFile = Annotated[SearchSpace, BeforeValidator(read_space)]
 LabelSet = Annotated[str, BeforeValidator(_label_set)]
 COMPONENT = "NAME[param=value,…]"
 
@@ -173,6 +175,22 @@ class RunConfig(BaseModel):
         Field(description="Add this data set to every training part, never to a test part; repeat for several."),
         Option(group="Folds", metavar=COMPONENT, default="none"),
     ] = ()
+    search: Annotated[
+        tuple[SpaceFile, ...],
+        Field(
+            description="YAML file with a strategy and the values of its parameters to search; one row, of which each "
+            "training part chooses settings on folds of its own; repeat for several."
+        ),
+        Option(group="Search", metavar="FILE", default="nothing"),
+    ] = ()
+    inner: Annotated[
+        int,
+        Field(ge=2, le=100, description="Inner folds of each training part, on which --search chooses."),
+        Option(group="Search"),
+    ] = 4
+    trials: Annotated[
+        int, Field(ge=1, le=100_000, description="Settings that --search draws by the seed."), Option(group="Search")
+    ] = 50
     labels: Annotated[
         LabelSet,
         Field(
@@ -239,7 +257,14 @@ class RunConfig(BaseModel):
         ),
     ] = None
 
-    @field_validator("datasets", "backbones", "strategies", "seeds")
+    @model_validator(mode="before")
+    @classmethod
+    def _search_names_a_strategy(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("search") and "strategies" not in values:
+            return {**values, "strategies": ()}
+        return values
+
+    @field_validator("datasets", "backbones", "seeds")
     @classmethod
     def _not_empty(cls, values: tuple[object, ...]) -> tuple[object, ...]:
         if not values:
@@ -269,6 +294,18 @@ class RunConfig(BaseModel):
         if any(not 0 <= seed < 2**32 for seed in seeds):
             raise ValueError("seeds are 0 to 4294967295")
         return seeds
+
+    @model_validator(mode="after")
+    def _something_trains(self) -> Self:
+        if not self.strategies and not self.search:
+            raise ValueError("strategies: at least one is needed")
+        defaults = {name: type(self).model_fields[name].default for name in ("inner", "trials")}
+        given = [f"--{name}" for name, default in defaults.items() if getattr(self, name) != default]
+        if given and not self.search:
+            raise ValueError(f"{' and '.join(given)} says how --search chooses settings; name a space with --search")
+        if any(space in self.search[:place] for place, space in enumerate(self.search)):
+            raise ValueError("search: a space is given twice")
+        return self
 
     @model_validator(mode="after")
     def _data_sets_are_named_once(self) -> Self:

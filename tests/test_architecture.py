@@ -33,7 +33,7 @@ ORDER = [
         "progress",
     ),
     *("containment", "numerics", "syntax", "atomic", "memos", "specs", "interface", "hookspecs"),
-    *("builtin", "plugins", "registry", "plugin_code", "config"),
+    *("builtin", "plugins", "registry", "plugin_code", "space", "config"),
     *("arrays", "faces", "data", "audit", "tasks", "keeping", "networks", "learning"),
     *("evaluation", "results", "models", "reports", "executors", "claims", "testing", "scaffold"),
     *("cli", "__main__", "pytest_plugin", "notebook", "fer_bench"),

@@ -41,7 +41,7 @@ Examples:
 """
 
 Form = Literal["terminal", "md", "csv", "json", "latex", "html"]
-Columns = Literal["scores", "paper", "cost", "groups", "soft", "variance", "calibration"]
+Columns = Literal["scores", "paper", "cost", "groups", "soft", "variance", "calibration", "search"]
 
 
 def leaderboard(

@@ -19,11 +19,12 @@ from fer_bench.executors.leases import Leases
 from fer_bench.executors.reporting import Reporter
 from fer_bench.executors.sharing import Unit, name_of_outputs
 from fer_bench.executors.speeds import Watch
+from fer_bench.executors.trainings import searched, trainings_of
 from fer_bench.keeping.cache import Cache
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Inputs
-from fer_bench.learning.engine import Learned, Material, Outcome, run_plan
-from fer_bench.learning.plans import Demand, demand, together
+from fer_bench.learning.engine import Learned, Material, Outcome
+from fer_bench.learning.plans import Demand, demand, together, unite
 from fer_bench.networks import answers
 from fer_bench.networks.meter import Meter, Metered, peak_memory
 from fer_bench.networks.pictures import Pictures
@@ -165,13 +166,14 @@ def material_of(
             return Metered(Pictures(replace(block.task, parts=seen), source.built.input_size), meter)
         return Metered(join(outputs(stop, 1 + (flip and not window)), dtype=None), meter)
 
-    method = f"{block.task.name} / {block.backbone} / {block.strategy}"
+    mirrored = any(plan.views == "mirror" for plan in block.plans.values())
+    method = f"{block.task.name} / {block.backbone} / {block.search.text if block.search else block.strategy}"
     return Material(
         labels=block.task.labels,
         classes=len(block.task.classes),
         class_names=tuple(block.task.classes),
         answers=answers.known(block.backbone),
-        features=lambda: join(outputs(len(stages), 1 + (block.plan.views == "mirror"))),
+        features=lambda: join(outputs(len(stages), 1 + mirrored)),
         inputs=inputs,
         backbone=lambda seed: source.built if seed is None else source.afresh(seed),
         soft_labels=lambda: block.task.soft_labels,
@@ -198,7 +200,7 @@ def make_calls(block: Block, frozen: Frozen, keep: Keep | None = None, planned: 
     spent, jobs, source = _Spent(), block.jobs, frozen.source
     watch = Watch(source, block, planned)
     material = material_of(block, frozen, spent)
-    trainings = run_plan(block.plan, material, [job.fold for job in jobs], [job.cell.seed for job in jobs])
+    trainings = trainings_of(block, material)
 
     def run(checkpoint: Checkpoint, job: Job, training: Callable[[Checkpoint], Outcome]) -> Result:
         before = material.meter.seconds()
@@ -227,7 +229,7 @@ def make_calls(block: Block, frozen: Frozen, keep: Keep | None = None, planned: 
 
 def demand_of(block: Block) -> Demand:
     """Return what a block asks of its backbone."""
-    return demand(block.plan, block.backbone, block.shapes)
+    return unite(demand(plan, block.backbone, block.shapes) for plan in block.plans.values())
 
 
 def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Outcome, cost: Cost) -> Result:
@@ -255,6 +257,7 @@ def _success(block: Block, job: Job, parameters: int, spent: _Spent, outcome: Ou
         cost=cost,
         faces=counts,
         calibration=outcome.scaling and Calibration(**asdict(outcome.scaling)),
+        search=searched(block, outcome),
     )
     return Result("ok", "", measures, predictions, outcome.history)
 
@@ -294,7 +297,8 @@ def _unsaid(error: BaseException) -> str:
 def _packages(block: Block) -> dict[str, str]:
     """Return top-level package -> plugin of the code that a block runs."""
     backbone, strategy = block.backbone, block.strategy
-    references = {phase.estimator: strategy for phase in block.plan.phases if isinstance(phase, ReadoutPhase)}
+    phases = [phase for plan in block.plans.values() for phase in plan.phases]
+    references = {phase.estimator: strategy for phase in phases if isinstance(phase, ReadoutPhase)}
     references |= {strategy.spec.plan: strategy, backbone.spec.build: backbone}
     return {reference.partition(":")[0].partition(".")[0]: part.plugin.name for reference, part in references.items()}
 

@@ -133,7 +133,7 @@ def _probe(blocks: Sequence[Block], sources: Mapping[int, BackboneSource], repor
     from fer_bench.executors import probe, speeds
 
     probe.check_backbones(list(sources.values()))
-    for block in blocks:
+    for block in (block for block in blocks if not block.search):
         source = sources[id(block.backbone)]
         if speeds.recall(source, block) is None or math.isnan(_frozen([block], source, source.cache_dir)[1]):
             probe.measure(block, source, reporter)
@@ -143,7 +143,7 @@ def _frozen(blocks: Sequence[Block], source: BackboneSource, cache_dir: Path) ->
     """Return how many images must go through the frozen stages of blocks that share them, and the seconds, or NaN."""
     from fer_bench.networks.prefix import cache_of, missing
 
-    demands = [demand(block.plan, block.backbone, block.shapes) for block in blocks]
+    demands = [demand(plan, block.backbone, block.shapes) for block in blocks for plan in block.plans.values()]
     cache, images, seconds = cache_of(cache_dir), 0, 0.0
     for view, outputs in (each for part in blocks[0].task.parts for each in by_view(demands, part)):
         lacking = {stop: missing(cache, view, source, stop, count) for stop, count in outputs.items()}
@@ -161,7 +161,9 @@ def _frozen(blocks: Sequence[Block], source: BackboneSource, cache_dir: Path) ->
 def _trained(block: Block, todo: Collection[int]) -> Iterator[tuple[tuple[str, str, str], int]]:
     """Yield (strategy, phase, first stage that runs) and the samples that go through it, of each gradient phase."""
     stages = block.backbone.spec.stages
-    trained = sum(int(job.fold.train.sum()) for job in block.jobs if id(job) in todo)
+    jobs = [job for job in block.jobs if id(job) in todo]
+    times = block.search.count_passes(jobs[0].cell.seed) if block.search and jobs else 1.0
+    trained = round(times * sum(int(job.fold.train.sum()) for job in jobs))
     for phase, start, epochs in demand(block.plan, block.backbone, block.shapes).steps:
         first = stages[start] if 0 < start < len(stages) else "the image" if start == 0 else "the head"
         yield (str(block.strategy), phase, first), trained * epochs

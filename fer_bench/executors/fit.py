@@ -11,13 +11,13 @@ from fer_bench.arrays import Array
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError
 from fer_bench.executors.cells import Frozen, demand_of, material_of
-from fer_bench.executors.grid import Block, expand
+from fer_bench.executors.grid import Block, expand, nest
 from fer_bench.executors.kept import describe_model
 from fer_bench.executors.leases import Leases
 from fer_bench.executors.reporting import Reporter
+from fer_bench.executors.trainings import searched, trainings_of
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.programs import keep_compiled_programs
-from fer_bench.learning.engine import run_plan
 from fer_bench.models import files
 from fer_bench.models.files import ModelRecord, ModelScore
 from fer_bench.networks.prefix import cache_of
@@ -60,21 +60,25 @@ def fit_model(config: RunConfig, registry: Registry, reporter: Reporter, output:
     for note in grid.notes:
         reporter.say(note)
     keep_compiled_programs(config.cache_folder, reporter.warn)
-    seed, fold = config.seeds[0], _everything(block, config, registry)
+    seed, split = config.seeds[0], _everything(block, config, registry)
+    (fold,) = split.folds
+    nested = nest(fold, split, block.task, block.search, config.cache_folder)
+    block = replace(block, jobs=(replace(block.jobs[0], fold=fold, nested=nested),))
     source = BackboneSource(block.backbone, block.backbone_identity, config.cache_folder, reporter.warn)
     cache = cache_of(config.cache_folder, config.cache_limit, reporter.warn)
     frozen = Frozen(cache, source, {block: demand_of(block)}, Leases(config.runs_dir), reporter)
-    (train,) = run_plan(block.plan, material_of(block, frozen), [fold], [seed])
+    (train,) = trainings_of(block, material_of(block, frozen))
     outcome = train(Checkpoint(None))
     learned, score = outcome.learned(), _score(block, Store(config.runs_dir))
     calibration = outcome.scaling and Calibration(**asdict(outcome.scaling))
-    record = describe_model(block, source, learned, fold.train, seed, score, calibration)
+    search = searched(block, outcome)
+    record = describe_model(block, source, learned, fold.train, seed, score, calibration, search)
     files.write(output, record, learned.table)
     return record
 
 
-def _everything(block: Block, config: RunConfig, registry: Registry) -> Fold:
-    """Return a fold that trains on all that any fold of the protocol trains on.
+def _everything(block: Block, config: RunConfig, registry: Registry) -> Split:
+    """Return one fold, which trains on all that any fold of the protocol trains on.
 
     Some samples are tested as well, since the engine ends in a prediction; nobody sees it.
     """
@@ -82,13 +86,13 @@ def _everything(block: Block, config: RunConfig, registry: Registry) -> Fold:
     train: Array = np.logical_or.reduce([fold.train for fold in folds])
     protocol, _ = protocols.choose(config, task, registry)
     if protocol.spec.groups == "published":
-        return Fold(0, train, _first(train), folds[0].valid)
+        return Split(protocol, False, (), config.seeds[0], (Fold(0, train, _first(train), folds[0].valid),))
     train |= np.logical_or.reduce([fold.valid for fold in folds])
     whole = Fold(0, train, _first(train))
-    if not block.plan.validation:
-        return whole
     split = Split(protocol, False, (), config.seeds[0], (whole,))
-    return cut_validation(split, task, block.plan.validation, config.cache_folder).folds[0]
+    if block.search or not block.plan.validation:
+        return split
+    return cut_validation(split, task, block.plan.validation, config.cache_folder)
 
 
 def _first(mask: Array) -> Array:

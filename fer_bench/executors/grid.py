@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,11 +13,12 @@ from fer_bench.audit.clusters import duplicate_clusters
 from fer_bench.config import PLACED, RunConfig
 from fer_bench.data.prepare import prepare
 from fer_bench.errors import FerBenchError, bullet_list
-from fer_bench.executors.methods import Methods, find_methods
-from fer_bench.executors.notes import notes_on_backbone, notes_on_splits, notes_on_task
+from fer_bench.executors.methods import Methods, PlannedStrategy, find_methods
+from fer_bench.executors.notes import notes_on_backbone, notes_on_search, notes_on_splits, notes_on_task
 from fer_bench.executors.reporting import Reporter, preparing
 from fer_bench.faces.parameters import Crop, Detection
 from fer_bench.learning import augment
+from fer_bench.learning.trials import Search, rounds
 from fer_bench.networks.devices import check_backend
 from fer_bench.networks.identity import BACKBONE_SEED
 from fer_bench.networks.shapes import Shapes
@@ -30,6 +32,7 @@ from fer_bench.tasks import protocols
 from fer_bench.tasks.cropping import with_faces
 from fer_bench.tasks.folds import Fold, Split, cut_validation, leave_out_of_training
 from fer_bench.tasks.fractions import shrink_training
+from fer_bench.tasks.inner import Nested, divide_training
 from fer_bench.tasks.task import Task, check_classes
 from fer_bench.tasks.training_size import notes_on_prediction, shortfalls
 from fer_bench.tasks.view import View, select
@@ -46,11 +49,13 @@ class Job:
         cell: its identity.
         fold: the samples that train and that are tested.
         config: settings of a `RunConfig` that make this cell again, as plain JSON; see `config_of`.
+        nested: the inner folds of a search; None where nothing is searched.
     """
 
     cell: Cell
     fold: Fold
     config: Mapping[str, Any] = field(default_factory=dict)
+    nested: Nested | None = None
 
     @property
     def seeds(self) -> dict[str, int]:
@@ -60,7 +65,10 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """All folds and trainings of one data set x backbone x strategy: they share features and are trained together."""
+    """All folds and trainings of one data set x backbone x strategy: they share features and are trained together.
+
+    Where settings are searched, ``strategy`` and ``plan`` are what all trials have.
+    """
 
     task: Task
     backbone: Component[BackboneSpec]
@@ -69,6 +77,14 @@ class Block:
     plan: Plan
     jobs: tuple[Job, ...]
     shapes: Callable[[], Shapes]
+    search: Search | None = None
+
+    @functools.cached_property
+    def plans(self) -> dict[str, Plan]:
+        """Each plan that is trained, by the name of its strategy."""
+        if self.search is None:
+            return {str(self.strategy): self.plan}
+        return self.search.plans(job.cell.seed for job in self.jobs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +151,7 @@ def expand(
             for backbone in asked.backbones:
                 notes += notes_on_backbone(backbone.component, task)
             for strategy in asked.strategies:
-                check_labels(strategy.plan, str(strategy.component), task)
-                notes += [f"{strategy.component}: {text}" for text in augment.notes(strategy.plan)]
+                notes += _check_strategy(strategy, config.seeds, task)
             shares = _shares(config, task, splits)
             made = [block for part, dealt in shares for block in _blocks(part, typed, task, dealt, asked)]
             used = {job.cell.dealt_by for block in made for job in block.jobs}
@@ -150,11 +165,20 @@ def expand(
     return Grid(tuple(blocks), tuple(dict.fromkeys([*notes, *_notes_on_prediction(blocks)])))
 
 
+def _check_strategy(strategy: PlannedStrategy, seeds: Sequence[int], task: Task) -> list[str]:
+    """Return what a user should know of a strategy before it trains on a task; raise as of `check_labels`."""
+    for name, plan in strategy.plans(seeds).items():
+        check_labels(plan, name, task)
+    changed = [f"{strategy.component}: {text}" for text in augment.notes(strategy.plan)]
+    return [*changed, *notes_on_search(strategy.search, seeds)]
+
+
 def _notes_on_prediction(blocks: Sequence[Block]) -> list[str]:
     """Return what a user should know of how strategies calibrate and aggregate."""
     several = [
         notes_on_prediction(block.plan, str(block.strategy), block.task, [job.fold for job in block.jobs])
         for block in blocks
+        if block.search is None
     ]
     return [note for notes in several for note in notes]
 
@@ -162,7 +186,9 @@ def _notes_on_prediction(blocks: Sequence[Block]) -> list[str]:
 def _check_training_parts(blocks: Sequence[Block]) -> None:
     """Raise FerBenchError if a strategy needs more samples than a part of a fold has, or sequences where none are."""
     short = [
-        shortfalls(block.plan, str(block.strategy), block.task, (job.fold for job in block.jobs)) for block in blocks
+        shortfalls(plan, name, block.task, (fold for job in block.jobs for fold in folds_of(job, plan, block.search)))
+        for block in blocks
+        for name, plan in block.plans.items()
     ]
     if faults := list(dict.fromkeys(fault for several in short for fault in several)):
         raise FerBenchError(
@@ -189,16 +215,18 @@ def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], 
         methods: of the run.
     """
     dataset = canonical.from_json(records.DatasetRecord, task.identity())
-    # A validation part is the strategy's wish, so it is cut for each; the test parts stay the same.
-    shares = {strategy.plan.validation for strategy in methods.strategies}
+    # A validation part is the strategy's wish, so it is cut for each; the test parts stay the same. Where settings are
+    # searched each trial has its own.
+    wanted = {id(strategy): 0.0 if strategy.search else strategy.plan.validation for strategy in methods.strategies}
+    shares = set(wanted.values())
     dealt = {share: _cut(splits, task, share, config.cache_folder) for share in shares}
     if config.split_seeds:
         dealt = {share: _drop_equal(several) for share, several in dealt.items()}
     for backbone in methods.backbones:
         backbone_record = canonical.from_json(records.BackboneRecord, backbone.identity)
         for strategy in methods.strategies:
-            texts = {"datasets": typed, "backbones": backbone.typed, "strategies": strategy.typed}
-            settings = config_of(config, texts, methods.precision)
+            texts = {"datasets": typed, "backbones": backbone.typed}
+            settings = config_of(config, texts, methods.precision, strategy)
             jobs = [
                 Job(
                     Cell(
@@ -213,13 +241,35 @@ def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], 
                     ),
                     fold,
                     {**settings, **_seeds_of(config, split.seed, seed)},
+                    nest(fold, split, task, strategy.search, config.cache_folder),
                 )
-                for split, protocol in dealt[strategy.plan.validation]
+                for split, protocol in dealt[wanted[id(strategy)]]
                 for seed in (config.seeds if config.split_seeds else [split.seed])
                 for fold in split.folds
             ]
             method = backbone.component, backbone.identity, strategy.component, strategy.plan
-            yield Block(task, *method, tuple(jobs), backbone.shapes)
+            yield Block(task, *method, tuple(jobs), backbone.shapes, strategy.search)
+
+
+def nest(fold: Fold, split: Split, task: Task, search: Search | None, cache_dir: Path) -> Nested | None:
+    """Return a fold with the inner folds of a search; None where nothing is searched.
+
+    Raises:
+        FerBenchError: as of `divide_training`.
+    """
+    return search and divide_training(fold, split, task, search.inner, cache_dir)
+
+
+def folds_of(job: Job, plan: Plan, search: Search | None) -> list[Fold]:
+    """Return the folds that a plan is trained on in a cell; of a search also the smallest inner ones.
+
+    Raises:
+        FerBenchError: a validation part cannot be cut from one.
+    """
+    if job.nested is None or search is None:
+        return [job.fold]
+    share = rounds(len(search.draw(job.cell.seed)))[0] if search.space.method == "halving" else 1.0
+    return [job.nested.cut(plan.validation), *job.nested.inner(share, plan.validation)]
 
 
 def _cut(
@@ -310,7 +360,7 @@ def _crop(config: RunConfig) -> Crop | None:
     return Crop(method=config.faces, size=config.face_size, margin=config.face_margin, detection=detection)
 
 
-def config_of(config: RunConfig, texts: Mapping[str, str], precision: str) -> dict[str, Any]:
+def config_of(config: RunConfig, texts: Mapping[str, str], precision: str, strategy: PlannedStrategy) -> dict[str, Any]:
     """Return the settings that make the cells of one block of ``config`` again, on any machine, but for their seeds.
 
     They name no folders, and nothing automatic.
@@ -319,9 +369,17 @@ def config_of(config: RunConfig, texts: Mapping[str, str], precision: str) -> di
         config: of the whole run.
         texts: field of `RunConfig` -> the one component that the block uses, as the user typed it.
         precision: ``float32`` or ``bfloat16``, what ``auto`` came to.
+        strategy: of the block.
     """
     settings = config.model_dump(mode="json", exclude=set(PLACED))
     settings |= {name: [text] for name, text in texts.items()}
+    if strategy.search is None:
+        settings |= {"strategies": [strategy.typed]}
+        for name in ("search", "inner", "trials"):
+            del settings[name]
+    else:
+        space = strategy.search.space.model_dump(mode="json")
+        settings |= {"strategies": [], "search": [{**space, "strategy": anonymise_component(space["strategy"])}]}
     components = {name: [anonymise_component(text) for text in settings[name] or ()] for name in COMPONENTS}
     return {**settings, **components, "protocol": anonymise_component(config.protocol), "precision": precision}
 

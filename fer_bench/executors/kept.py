@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from fer_bench.evaluation.metrics import STANDARD, evaluate
 from fer_bench.executors.grid import Block, Job
 from fer_bench.models import files
 from fer_bench.models.files import ModelRecord, ModelScore
-from fer_bench.results.outcomes import Calibration
+from fer_bench.results.outcomes import Calibration, Searched
 from fer_bench.results.reading import read_predictions
 from fer_bench.results.store import Result, StoredCell
 from fer_bench.tasks.splitting import noun
@@ -55,7 +56,10 @@ def keep_model(
         how=f"fold {cell.fold} of {cell.protocol.folds} of {cell.protocol.text}",
     )
     assert result.measures is not None, "likewise"
-    record = describe_model(block, source, learned, job.fold.train, cell.seed, score, result.measures.calibration)
+    measures = result.measures
+    record = describe_model(
+        block, source, learned, job.fold.train, cell.seed, score, measures.calibration, measures.search
+    )
     kept = ModelRecord(**{**vars(record), "fold": cell.fold, "cell": cell.id})
     files.write(file_of(runs_dir, cell.id), kept, learned.table)
 
@@ -68,12 +72,17 @@ def describe_model(
     seed: int,
     score: ModelScore | None,
     calibration: Calibration | None,
+    search: Searched | None,
 ) -> ModelRecord:
-    """Return the record of a model of a block that was trained on the samples ``train``, (n,) bool."""
+    """Return the record of a model of a block that was trained on the samples ``train``, (n,) bool.
+
+    A model of settings that a search chose is one of the strategy with these.
+    """
+    experiment = block.jobs[0].cell.experiment
     shapes = {view.shape for view in block.task.parts}
     return ModelRecord(
         version=__version__,
-        experiment=block.jobs[0].cell.experiment,
+        experiment=replace(experiment, strategy=search.strategy) if search else experiment,
         seed=seed,
         counts=tuple(np.bincount(block.task.labels[train], minlength=len(block.task.classes)).tolist()),
         stages=source.digests(),

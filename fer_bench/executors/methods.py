@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError, MissingError, PluginError, bullet_list
-from fer_bench.learning.identity import identify_strategy
+from fer_bench.learning.identity import identify_search, identify_strategy
 from fer_bench.learning.plans import check, make_plan
+from fer_bench.learning.trials import Search, find_search
 from fer_bench.networks.identity import identity, resolve_precision
 from fer_bench.networks.shapes import Shapes, shapes_of
 from fer_bench.registry import Component, Registry
 from fer_bench.results import canonical, records
+from fer_bench.space import SearchSpace
 from fer_bench.specs import BackboneSpec, Plan, StrategySpec
 
 
@@ -28,12 +30,20 @@ class PlannedBackbone(NamedTuple):
 
 
 class PlannedStrategy(NamedTuple):
-    """A strategy that a run asks for: as the user typed it, what a cell records of it, and what it does."""
+    """A strategy that a run asks for: as the user typed it, what a cell records of it, and what it does.
+
+    Where its settings are searched, ``plan`` is that of what all trials have.
+    """
 
     typed: str
     component: Component[StrategySpec]
     record: records.StrategyRecord
     plan: Plan
+    search: Search | None = None
+
+    def plans(self, seeds: Iterable[int]) -> dict[str, Plan]:
+        """Return each plan that is trained, by the name of its strategy."""
+        return {str(self.component): self.plan} if self.search is None else self.search.plans(seeds)
 
 
 class Methods(NamedTuple):
@@ -60,7 +70,8 @@ def find_methods(config: RunConfig, registry: Registry, cache_dir: Path, say: Ca
     precision = resolve_precision(config.precision)
     backbones = _find_backbones(config, registry, precision, cache_dir, say)
     strategies = [_find_strategy(text, registry) for text in config.strategies]
-    misfits = [fault for strategy in strategies for fault in _misfits(strategy, backbones)]
+    strategies += [_find_search(space, config, registry) for space in config.search]
+    misfits = [fault for strategy in strategies for fault in _misfits(strategy, config.seeds, backbones)]
     if misfits:
         raise PluginError("\n".join(misfits))
     return Methods(backbones, strategies, precision)
@@ -97,14 +108,26 @@ def _find_backbones(
 def _find_strategy(text: str, registry: Registry) -> PlannedStrategy:
     strategy = registry.strategy(text)
     plan = make_plan(strategy)
-    record = canonical.from_json(records.StrategyRecord, {"text": str(strategy), **identify_strategy(strategy, plan)})
-    return PlannedStrategy(text, strategy, record, plan)
+    return PlannedStrategy(text, strategy, record_of(strategy, plan), plan)
 
 
-def _misfits(strategy: PlannedStrategy, backbones: list[PlannedBackbone]) -> Iterator[str]:
+def _find_search(space: SearchSpace, config: RunConfig, registry: Registry) -> PlannedStrategy:
+    search = find_search(space, config.trials, config.inner, registry)
+    record = canonical.from_json(records.StrategyRecord, {"text": search.text, **identify_search(search)})
+    return PlannedStrategy(space.strategy, search.strategy, record, make_plan(search.strategy), search)
+
+
+def record_of(strategy: Component[StrategySpec], plan: Plan) -> records.StrategyRecord:
+    """Return what a cell records of a strategy."""
+    return canonical.from_json(records.StrategyRecord, {"text": str(strategy), **identify_strategy(strategy, plan)})
+
+
+def _misfits(strategy: PlannedStrategy, seeds: Iterable[int], backbones: list[PlannedBackbone]) -> Iterator[str]:
     """Yield why a strategy cannot train a backbone, for each that it cannot train."""
+    plans = strategy.plans(seeds)
     for backbone in backbones:
-        try:
-            check(strategy.plan, str(strategy.component), backbone.component, backbone.shapes)
-        except PluginError as error:
-            yield str(error)
+        for name, plan in plans.items():
+            try:
+                check(plan, name, backbone.component, backbone.shapes)
+            except PluginError as error:
+                yield str(error)

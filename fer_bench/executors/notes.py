@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from fer_bench.data.texts import compute
+from fer_bench.learning.trials import Search
 from fer_bench.networks import answers
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneSpec
@@ -45,6 +46,19 @@ def notes_on_backbone(backbone: Component[BackboneSpec], task: Task) -> list[str
     said = backbone.ask(f"say what is to be known of {str(backbone)!r}", spec.notes) if spec.notes else ()
     notes = [f"{backbone}: {text}" for text in said]
     return [*notes, f"{backbone} on {task.name}: {answers.describe(known, task.classes)}."] if known else notes
+
+
+def notes_on_search(search: Search | None, seeds: Sequence[int]) -> list[str]:
+    """Return how many trainings a search takes in each cell; nothing where nothing is searched."""
+    if search is None:
+        return []
+    trials = max(len(search.draw(seed)) for seed in seeds)
+    few = f" (the space has no more than {trials})" if trials < search.trials else ""
+    how = ", most of them on few samples" if search.space.method == "halving" else ""
+    return [
+        f"{search.text}: in each cell {trials} settings{few} x {search.inner} inner folds and one final training: "
+        f"{trials * search.inner + 1:,} trainings{how}."
+    ]
 
 
 def notes_on_splits(task: Task, split_seeds: Sequence[int], used: Collection[int]) -> list[str]:

@@ -35,7 +35,7 @@ def divide(grid: Grid, jobs: Collection[Job]) -> list[Unit]:
     units: list[Unit] = []
     for block in grid.blocks:
         todo = tuple(job for job in block.jobs if id(job) in wanted)
-        if todo and len(block.plan.phases) == 1 and isinstance(block.plan.phases[0], ConvexPhase):
+        if todo and not block.search and len(block.plan.phases) == 1 and isinstance(block.plan.phases[0], ConvexPhase):
             units.append(Unit(block, todo, _names(todo[0].cell)[0]))
         else:
             units += (Unit(block, (job,), _names(job.cell)[1]) for job in todo)

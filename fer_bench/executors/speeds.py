@@ -70,7 +70,7 @@ class Watch:
             return
         own = sum(spent[work] for work in _EACH)
         self._first = self._first or own + spent["compile"] * (1.0 if self._compiles else AGAIN)
-        convex = all(isinstance(phase, ConvexPhase) for phase in self._plan.phases)
+        convex = not self._block.search and all(isinstance(phase, ConvexPhase) for phase in self._plan.phases)
         heads = outcome.seconds * len(self._block.jobs) if convex else 0.0
         total = sum(int(job.fold.train.sum()) for job in self._block.jobs)
         speed = Speed(
@@ -82,7 +82,7 @@ class Watch:
 
     def _whole(self, own: float, history: pd.DataFrame) -> float:
         """Return the seconds of a cell with all epochs of the plan; one that is measured may have had fewer."""
-        if "seconds" not in history:
+        if "seconds" not in history or self._block.search:
             return own
         epochs = {phase.name: phase.epochs for phase in self._plan.phases if isinstance(phase, GradientPhase)}
         took = history.dropna(subset="seconds").groupby("phase")["seconds"]

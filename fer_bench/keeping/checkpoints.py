@@ -78,11 +78,15 @@ class Checkpoint:
             return restore(*_read(self._file))
         # Whatever is wrong with the file, the training can begin again.
         except Exception as error:
-            self._warn(
-                f"The checkpoint of cell {self._file.stem[:12]} cannot be used "
-                f"({type(error).__name__}: {' '.join(str(error).split())[:200]}); its training starts again."
-            )
+            self.warn_unusable(error)
             return None
+
+    def warn_unusable(self, error: Exception) -> None:
+        """Say that what is saved cannot be used."""
+        self._warn(
+            f"The checkpoint of cell {self._file.stem[:12]} cannot be used "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:200]}); its training starts again."
+        )
 
     def save(self, facts: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         """Replace what is saved, atomically, while the caller goes on; one state is written at a time.
@@ -136,6 +140,42 @@ class Checkpoint:
             f"No checkpoint of cell {self._file.stem[:12]} can be written to {str(self._file.parent)!r}{free}: "
             f"{error}. The training goes on; if it is stopped, it starts again."
         )
+
+
+class Step(Checkpoint):
+    """One of the trainings of a cell that has several: its state is saved beside what the others came to.
+
+    Args:
+        whole: of the cell.
+        name: of the training.
+        facts: saved with its state.
+        arrays: likewise.
+        begun: its facts and arrays where a killed run left off; None where it was not in it.
+    """
+
+    def __init__(
+        self,
+        whole: Checkpoint,
+        name: str,
+        facts: Mapping[str, Any],
+        arrays: Mapping[str, Array],
+        begun: tuple[dict[str, Any], dict[str, Array]] | None,
+    ) -> None:
+        super().__init__(None)
+        self._whole, self._name, self._beside, self._arrays, self._begun = whole, name, facts, arrays, begun
+
+    def load(self, restore: Callable[[dict[str, Any], dict[str, Array]], T]) -> T | None:
+        """Return what ``restore`` makes of where this training stood; None where nothing can be used."""
+        try:
+            return None if self._begun is None else restore(*self._begun)
+        # As of the whole: the training can begin again.
+        except Exception as error:
+            self._whole.warn_unusable(error)
+            return None
+
+    def save(self, facts: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+        """Save the state of the cell with this one's."""
+        self._whole.save({**self._beside, "step": self._name, "training": dict(facts)}, {**self._arrays, **arrays})
 
 
 def remove_left(folder: Path, finished: Callable[[str], bool], asked: Collection[str]) -> None:

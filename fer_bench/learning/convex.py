@@ -69,7 +69,7 @@ class Heads:
     def log_probabilities(self, head: int, features: Inputs, rows: Array) -> Array:
         """Return what a head says of some samples, (k, c) float32."""
         weights = np.ascontiguousarray(self.weights[:, head])
-        size = max(1, PIECE_BYTES // _bytes_of_a_row(*self.weights.shape))
+        size = max(1, PIECE_BYTES // bytes_of_a_row(*self.weights.shape))
         values = np.empty((len(rows), weights.shape[1]), np.float32)
         for start in range(0, len(rows), size):
             x = (features.take(rows[start : start + size]) - self.centre) / self.spread
@@ -79,24 +79,30 @@ class Heads:
         return values
 
 
-class _Piece(NamedTuple):
+class Piece(NamedTuple):
+    """Samples that a pass over them reads at once."""
+
     x: jax.Array  # (k, f) features, standardized over all samples for the sake of rounding
     target: jax.Array  # (k,) int labels
     weight: jax.Array  # (k, m), 1 / training samples where a sample trains head m, else 0
 
 
-class _Problem(NamedTuple):
+class Objectives(NamedTuple):
+    """The objective of each head."""
+
     mean: jax.Array  # (f, m) of x over the training part
     scale: jax.Array  # (f, m) inverse deviation of x over the training part
     penalty: jax.Array  # (m,) factor of ||W||^2
 
 
-class _Head(NamedTuple):
+class Head(NamedTuple):
+    """Heads in training, or their gradients."""
+
     weights: jax.Array  # (f, m, c), of features standardized over the training part
     bias: jax.Array  # (m, c)
 
 
-_Pieces = Callable[[], Iterable[_Piece]]
+Pieces = Callable[[], Iterable[Piece]]
 
 
 def fit(
@@ -123,21 +129,22 @@ def fit(
             the largest gradient to the tolerance, on a logarithmic scale.
     """
     count = train.sum(1).astype(np.float32)
-    bounds = _bounds(len(features), _bytes_of_a_row(features.shape[0], len(train), classes))
-    centre, spread = _standardization(features, bounds) if phase.standardize else _identity(features.shape[0])
+    bounds = cut_evenly(len(features), bytes_of_a_row(features.shape[0], len(train), classes))
+    centre, spread = mean_and_deviation(features, bounds) if phase.standardize else _identity(features.shape[0])
     # One thread for all passes: the memory that each new one frees would stay with it.
     with ThreadPoolExecutor(1) as reader:
         pieces = _cut(features, labels, train, count, centre, spread, bounds, reader)
         problem = _pose(pieces, features.shape[0], count, phase)
-        head, *solved = _solve(pieces, problem, classes, phase, advance)
+        head, *solved = solve(pieces, problem, classes, phase, advance)
     return Heads(*map(np.asarray, (*solved, *_fold_scaling(problem, head), centre, spread)))
 
 
-def _bytes_of_a_row(f: int, m: int, c: int) -> int:
+def bytes_of_a_row(f: int, m: int, c: int) -> int:
+    """Return what a sample with f features takes in memory in a pass of m heads of c classes."""
     return 4 * (2 * f + 6 * m * c)
 
 
-def _bounds(n: int, row: int) -> list[tuple[int, int]]:
+def cut_evenly(n: int, row: int) -> list[tuple[int, int]]:
     """Return the first sample of each piece and the one after its last, as even as can be, for ``row`` bytes each."""
     whole, part = (BYTES_ELSEWHERE, BYTES_ELSEWHERE) if devices.accelerated() else (KEPT_BYTES, PIECE_BYTES)
     pieces = 1 if n * row <= whole else -(-n // max(1, part // row))
@@ -149,7 +156,7 @@ def _identity(f: int) -> tuple[Array, Array]:
     return np.zeros(f, np.float32), np.ones(f, np.float32)
 
 
-def _standardization(features: Outputs, bounds: list[tuple[int, int]]) -> tuple[Array, Array]:
+def mean_and_deviation(features: Outputs, bounds: list[tuple[int, int]]) -> tuple[Array, Array]:
     """Return mean and deviation (1 where there is none) of each feature over all samples, (f,) each.
 
     Pieces are merged in float64 (Chan, Golub & LeVeque 1983).
@@ -176,17 +183,17 @@ def _cut(
     spread: Array,
     bounds: list[tuple[int, int]],
     reader: ThreadPoolExecutor,
-) -> _Pieces:
+) -> Pieces:
     """Return a function that iterates over the pieces; a single one stays on the device."""
 
-    def read(start: int, stop: int) -> _Piece:
+    def read(start: int, stop: int) -> Piece:
         x = features.take(np.arange(start, stop))
         x -= centre
         x /= spread
         weight = train[:, start:stop].T / count
-        return _Piece(jnp.asarray(x), jnp.asarray(labels[start:stop]), jnp.asarray(weight, jnp.float32))
+        return Piece(jnp.asarray(x), jnp.asarray(labels[start:stop]), jnp.asarray(weight, jnp.float32))
 
-    def stream() -> Iterator[_Piece]:
+    def stream() -> Iterator[Piece]:
         # The next piece is read while the device works on this one.
         pending = reader.submit(read, *bounds[0])
         for following in (*bounds[1:], None):
@@ -201,7 +208,7 @@ def _cut(
     return lambda: kept
 
 
-def _sum(pieces: _Pieces, function: Callable[..., Any], *arguments: Any) -> Any:
+def _sum(pieces: Pieces, function: Callable[..., Any], *arguments: Any) -> Any:
     """Return the sum over the pieces of ``function(*arguments, piece)``, a pytree."""
     total = None
     for piece in pieces():
@@ -215,7 +222,7 @@ def _add(a: Any, b: Any) -> Any:
     return jax.tree.map(jnp.add, a, b)
 
 
-def _pose(pieces: _Pieces, f: int, count: Array, phase: ConvexPhase) -> _Problem:
+def _pose(pieces: Pieces, f: int, count: Array, phase: ConvexPhase) -> Objectives:
     """Describe each head's objective."""
     mean, scale = jnp.zeros((f, len(count))), jnp.ones((f, len(count)))
     if phase.standardize:
@@ -223,23 +230,23 @@ def _pose(pieces: _Pieces, f: int, count: Array, phase: ConvexPhase) -> _Problem
         variance = square - mean**2
         # As in StandardScaler, a feature that is constant over the training part is only centred.
         scale = jnp.where(variance > 1e-6, jax.lax.rsqrt(jnp.maximum(variance, 1e-6)), 1.0)
-    return _Problem(mean, scale, jnp.asarray(1 / (2 * phase.c * count), jnp.float32))
+    return Objectives(mean, scale, jnp.asarray(1 / (2 * phase.c * count), jnp.float32))
 
 
 @jax.jit
-def _moments(piece: _Piece) -> tuple[jax.Array, jax.Array]:
+def _moments(piece: Piece) -> tuple[jax.Array, jax.Array]:
     return piece.x.T @ piece.weight, (piece.x * piece.x).T @ piece.weight
 
 
 @jax.jit
-def _fold_scaling(problem: _Problem, head: _Head) -> _Head:
+def _fold_scaling(problem: Objectives, head: Head) -> Head:
     """Return the head for features that are not standardized over the training part."""
     scaled = head.weights * problem.scale[..., None]
-    return _Head(scaled, head.bias - jnp.einsum("fm,fmc->mc", problem.mean, scaled))
+    return Head(scaled, head.bias - jnp.einsum("fm,fmc->mc", problem.mean, scaled))
 
 
 @jax.jit
-def _entropies(problem: _Problem, head: _Head, piece: _Piece) -> jax.Array:
+def _entropies(problem: Objectives, head: Head, piece: Piece) -> jax.Array:
     """Return (m,), what a piece adds to the cross-entropy of each head."""
     folded = _fold_scaling(problem, head)
     f, m, c = folded.weights.shape
@@ -249,52 +256,52 @@ def _entropies(problem: _Problem, head: _Head, piece: _Piece) -> jax.Array:
 
 
 @jax.jit
-def _entropies_and_gradients(problem: _Problem, head: _Head, piece: _Piece) -> tuple[jax.Array, _Head]:
+def _entropies_and_gradients(problem: Objectives, head: Head, piece: Piece) -> tuple[jax.Array, Head]:
     """Return also the gradients; heads are independent, so the sum's gradient holds each one's."""
     values, pullback = jax.vjp(lambda head: _entropies(problem, head, piece), head)
     return values, pullback(jnp.ones_like(values))[0]
 
 
 @jax.jit
-def _penalize(problem: _Problem, head: _Head, values: jax.Array) -> jax.Array:
+def _penalize(problem: Objectives, head: Head, values: jax.Array) -> jax.Array:
     """Return (m,), the objectives for given cross-entropies."""
     return values + problem.penalty * (head.weights**2).sum((0, 2))
 
 
 @jax.jit
-def _penalize_gradients(problem: _Problem, head: _Head, gradient: _Head) -> _Head:
+def _penalize_gradients(problem: Objectives, head: Head, gradient: Head) -> Head:
     return gradient._replace(weights=gradient.weights + 2 * problem.penalty[:, None] * head.weights)
 
 
 @jax.jit
-def _largest(gradient: _Head) -> jax.Array:
+def _largest(gradient: Head) -> jax.Array:
     """Return (m,), the largest absolute entry of each head's gradient."""
     return jnp.maximum(jnp.abs(gradient.weights).max((0, 2)), jnp.abs(gradient.bias).max(1))
 
 
-def _dot(a: _Head, b: _Head) -> jax.Array:
+def _dot(a: Head, b: Head) -> jax.Array:
     """Return (m,), the inner product of each head's parts."""
     return (a.weights * b.weights).sum((0, 2)) + (a.bias * b.bias).sum(1)
 
 
 @jax.jit
-def _move(head: _Head, direction: _Head, step: Array) -> _Head:
+def _move(head: Head, direction: Head, step: Array) -> Head:
     """Return ``head + step * direction`` with one step a head."""
-    return _Head(head.weights + step[None, :, None] * direction.weights, head.bias + step[:, None] * direction.bias)
+    return Head(head.weights + step[None, :, None] * direction.weights, head.bias + step[:, None] * direction.bias)
 
 
-_LANES: Any = _Head(weights=1, bias=0)  # pyright: ignore[reportArgumentType]  # axes, for vmap
+_LANES: Any = Head(weights=1, bias=0)  # pyright: ignore[reportArgumentType]  # axes, for vmap
 _LBFGS = optax.scale_by_lbfgs(memory_size=_MEMORY)
 
 
 @jax.jit
-def _remember_nothing(head: _Head) -> Any:
+def _remember_nothing(head: Head) -> Any:
     """Return the memory that L-BFGS starts with."""
     return jax.vmap(_LBFGS.init, in_axes=(_LANES,))(head)
 
 
 @partial(jax.jit, donate_argnums=0)
-def _descend(memory: Any, gradient: _Head, head: _Head) -> tuple[Any, _Head, jax.Array]:
+def _descend(memory: Any, gradient: Head, head: Head) -> tuple[Any, Head, jax.Array]:
     """Return memory, direction, and (m,) slope along it."""
     precondition = jax.vmap(_LBFGS.update, in_axes=(_LANES, 0, _LANES), out_axes=(_LANES, 0))
     ascent, memory = precondition(gradient, memory, head)
@@ -302,22 +309,35 @@ def _descend(memory: Any, gradient: _Head, head: _Head) -> tuple[Any, _Head, jax
     return memory, direction, _dot(direction, gradient)
 
 
-def _solve(
-    pieces: _Pieces, problem: _Problem, classes: int, phase: ConvexPhase, advance: Callable[[int], None]
-) -> tuple[_Head, Array, Array, Array]:
-    """Minimise all objectives; return the heads, and loss, gradient and iterations as `Heads` holds them."""
+def solve(
+    pieces: Pieces,
+    problem: Objectives,
+    classes: int,
+    phase: ConvexPhase,
+    advance: Callable[[int], None] = lambda percent: None,
+    begin: Head | None = None,
+) -> tuple[Head, Array, Array, Array]:
+    """Minimise all objectives; return the heads, and loss, gradient and iterations as `Heads` holds them.
 
-    def losses(head: _Head) -> Array:
+    Args:
+        pieces: of the samples.
+        problem: the objective of each head.
+        classes: c.
+        phase: its stopping rule.
+        advance: as of `fit`.
+        begin: heads to begin with; None begins at 0.
+    """
+
+    def losses(head: Head) -> Array:
         return np.asarray(_penalize(problem, head, _sum(pieces, _entropies, problem, head)))
 
-    def losses_and_gradients(head: _Head) -> tuple[Array, _Head]:
+    def losses_and_gradients(head: Head) -> tuple[Array, Head]:
         values, gradient = _sum(pieces, _entropies_and_gradients, problem, head)
         return np.asarray(_penalize(problem, head, values)), _penalize_gradients(problem, head, gradient)
 
     f, m = problem.mean.shape
-    head = _Head(jnp.zeros((f, m, classes)), jnp.zeros((m, classes)))
-    memory = _remember_nothing(head)
-    value, gradient = losses_and_gradients(head)
+    head = Head(jnp.zeros((f, m, classes)), jnp.zeros((m, classes))) if begin is None else begin
+    memory, (value, gradient) = _remember_nothing(head), losses_and_gradients(head)
     iterations = np.zeros(m, np.int32)
     first = largest = np.asarray(_largest(gradient))
     active, gone = largest > phase.tolerance, 0

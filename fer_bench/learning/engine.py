@@ -22,6 +22,7 @@ from fer_bench.learning.calibration import Scaling
 from fer_bench.learning.gradient import LOW_RANK, Model, Trainer, changed
 from fer_bench.learning.prediction import Mirrored
 from fer_bench.learning.training import Progress, Training, is_random_state
+from fer_bench.learning.trials import ChosenTrial
 from fer_bench.networks import answers
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.meter import Meter
@@ -61,6 +62,7 @@ class Outcome:
         history: one row a phase, or an epoch of it.
         learned: returns what predicts other images.
         scaling: how the probabilities were calibrated; None where they are as the model gives them.
+        chosen: settings that a search chose, and how; None where nothing was searched.
     """
 
     probabilities: Array
@@ -71,6 +73,7 @@ class Outcome:
     history: pd.DataFrame
     learned: Callable[[], Learned]
     scaling: Scaling | None = None
+    chosen: ChosenTrial | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +171,7 @@ def run_plan(
         assert isinstance(first, ConvexPhase)
         features, start = material.features(), time.perf_counter()
         train = np.stack([fold.train for fold in folds])
-        material.begin(f"head of {len(folds)} folds", 100)
+        material.begin(f"head of {len(folds)} fold{'s' if len(folds) > 1 else ''}", 100)
         fitted = convex.fit(features, material.labels, train, material.classes, first, material.advance)
         return fitted, (time.perf_counter() - start) / len(folds)
 

@@ -11,9 +11,21 @@ from typing import Any
 import numpy as np
 
 from fer_bench.errors import PluginError
+from fer_bench.learning.plans import make_plan
+from fer_bench.learning.trials import Search
 from fer_bench.plugin_code import digest_code
 from fer_bench.registry import Component
 from fer_bench.specs import Plan, ReadoutPhase, StrategyParams, StrategySpec
+
+
+def identify_search(search: Search) -> dict[str, Any]:
+    """Return what a cell records of a strategy whose settings are searched: the space, and plans at its corners.
+
+    Raises:
+        PluginError: as of `identify_strategy`.
+    """
+    plans = [make_plan(search.strategy), *search.corners()]
+    return {**_identify(search.strategy, plans), "search": search.record()}
 
 
 def identify_strategy(strategy: Component[StrategySpec], plan: Plan) -> dict[str, Any]:
@@ -29,8 +41,13 @@ def identify_strategy(strategy: Component[StrategySpec], plan: Plan) -> dict[str
     Raises:
         PluginError: an option of an estimator is no plain value.
     """
+    return _identify(strategy, plan)
+
+
+def _identify(strategy: Component[StrategySpec], plans: Plan | list[Plan]) -> dict[str, Any]:
+    """Return what a cell records of a strategy by its plan or by several."""
     try:
-        text = json.dumps(plain(plan), sort_keys=True)
+        text = json.dumps(plain(plans), sort_keys=True)
     except TypeError as error:
         raise PluginError(
             f"Strategy {str(strategy)!r} of plugin {strategy.plugin.name!r} has a plan that is no plain data: {error}. "
@@ -42,7 +59,8 @@ def identify_strategy(strategy: Component[StrategySpec], plan: Plan) -> dict[str
     recorded["params"] = {
         name: value for name, value in params.items() if name not in common or value != common[name].default
     }
-    estimators = [phase.estimator for phase in plan.phases if isinstance(phase, ReadoutPhase)]
+    several = plans if isinstance(plans, list) else [plans]
+    estimators = [phase.estimator for plan in several for phase in plan.phases if isinstance(phase, ReadoutPhase)]
     return {
         **recorded,
         "plan_sha256": hashlib.sha256(text.encode()).hexdigest(),

@@ -168,6 +168,16 @@ def demand(plan: Plan, backbone: Component[BackboneSpec], shapes: Callable[[], S
     return Demand(frozenset(outputs), tuple(steps), frozenset({last} if last and plan.views == "crops" else ()))
 
 
+def unite(demands: Iterable[Demand]) -> Demand:
+    """Return what several plans ask for, of which each may be trained; the steps are those of the first."""
+    several = list(demands)
+    return Demand(
+        frozenset[tuple[int, int]]().union(*(one.outputs for one in several)),
+        several[0].steps,
+        frozenset[int]().union(*(one.windows for one in several)),
+    )
+
+
 def together(demands: Iterable[Demand]) -> dict[int, int]:
     """Return stop -> variants of the outputs that serve all of some demands: two variants serve who wants one."""
     return dict(sorted(set[tuple[int, int]]().union(*(one.outputs for one in demands))))

@@ -12,6 +12,7 @@ from fer_bench.reports.calibrated import CalibrationRecord, measure_calibration
 from fer_bench.reports.parts import GroupRecord, SoftRecord
 from fer_bench.reports.planned import JudgedPlan, PlanRecord
 from fer_bench.reports.row import Row, Score, Sources
+from fer_bench.reports.searched import SearchRecord, describe_choice, measure_search
 from fer_bench.reports.table import Cell, Table, texts
 from fer_bench.results.canonical import Amount, AtLeastOne, AtLeastTwo, Count, Record, Share
 
@@ -99,6 +100,7 @@ class RowRecord(Record):
     groups: dict[str, GroupRecord]
     soft: SoftRecord | None
     calibration: CalibrationRecord | None
+    search: SearchRecord | None
     converged: bool
     errors: tuple[str, ...]
 
@@ -173,6 +175,7 @@ def _record(row: Row) -> RowRecord:
         groups=parts.compare_groups(row),
         soft=parts.score_soft(row),
         calibration=measure_calibration(row),
+        search=measure_search(row),
         converged=row.converged,
         errors=row.errors,
     )
@@ -190,6 +193,8 @@ def _flatten(record: RowRecord) -> dict[str, Cell]:
         flat |= _spread(f"group_{name}", GroupRecord, group)
     flat |= _spread("soft", SoftRecord, record.soft)
     flat |= _spread("calibration", CalibrationRecord, record.calibration)
+    flat |= _spread("search", SearchRecord, record.search, without=("chosen",))
+    flat["search_chosen"] = describe_choice(record.search.chosen) if record.search else None
     flat |= _spread("behind", BehindRecord, record.behind) | _spread("sources", Sources, record.sources)
     flat |= _spread("interval", IntervalRecord, record.interval, without=("level", "units"))
     flat["rank_low"], flat["rank_high"] = record.ranks or (None, None)
@@ -204,7 +209,7 @@ def _spread(prefix: str, kind: type[Record], part: Record | None, without: Seque
 
 
 NESTED = (
-    *("scores", "chance", "soft", "calibration", "interval", "ranks"),
+    *("scores", "chance", "soft", "calibration", "search", "interval", "ranks"),
     *("cost", "groups", "cells", "behind", "sources"),
 )
 """Fields of a row that hold several values, or None."""

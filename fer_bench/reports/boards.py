@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from fer_bench.evaluation.intervals import FEW_UNITS
-from fer_bench.reports import across, calibrated, cost, parts, planned, standing
+from fer_bench.reports import across, calibrated, cost, parts, planned, searched, standing
 from fer_bench.reports.row import Row, Score
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
 
@@ -17,6 +17,7 @@ EXTRA: Mapping[str, Callable[[Sequence[Row]], list[Field[Row]]]] = {
     "soft": parts.soft_fields,
     "variance": standing.fields,
     "calibration": calibrated.fields,
+    "search": searched.fields,
 }
 """What tables show in place of scores, by name: the columns that a board needs."""
 
@@ -34,10 +35,11 @@ def to_tables(
         show: ``scores``, ``paper``, which fits a narrow column, or what to show in place of scores: one of ``EXTRA``.
         judged: a plan that was frozen before these rows ran; None without any.
     """
-    tables = [
-        replace(tabulate(board, fields_of(board, show), title), strong=_find_leaders(board))
-        for title, board in boards(rows)
-    ]
+    tables: list[Table] = []
+    for title, board in boards(rows):
+        tables.append(replace(tabulate(board, fields_of(board, show), title), strong=_find_leaders(board)))
+        if show == "scores" and (choices := searched.to_table(board)):
+            tables.append(choices)
     if judged is not None:
         tables += planned.to_tables(judged)
     if (ranking := across.rank_across(rows)) is not None:

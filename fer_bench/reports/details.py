@@ -89,6 +89,8 @@ def _curves(row: Row) -> list[dict[str, Any]]:
             history = pd.read_csv(io.BytesIO(cell.history()))
         except (OSError, ValueError):
             continue
+        if "phase" in history:
+            history = history[history["phase"] != "trial"]  # of a search, whose scores are no curve
         for name in history.select_dtypes("number"):
             values = history[name].dropna().to_numpy(np.float64)
             if len(values) > 1 and np.isfinite(values).all() and name not in ("epoch", "step"):

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 
 from fer_bench.results.canonical import Amount, Count, Images, Json, Record, Seed, Share
+from fer_bench.results.records import StrategyRecord
 
 PROVENANCE_SCHEMA = 2
 """Version of ``provenance.json``."""
@@ -65,6 +66,25 @@ class Calibration(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Searched(Record):
+    """What a search in the training part of a cell chose; ``history.csv`` has the score of each trial.
+
+    Attributes:
+        settings: the searched parameters and their values.
+        strategy: with these, as a cell without a search records it.
+        metric: by which it was chosen; ``score`` is the highest of the trials on the inner folds.
+        trials: that were tried; ``failed`` those that could not be trained.
+    """
+
+    settings: Json
+    strategy: StrategyRecord
+    metric: str
+    score: StrictFloat
+    trials: Count
+    failed: Count = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measures(Record):
     """Numbers about the work of a cell.
 
@@ -78,6 +98,7 @@ class Measures(Record):
         cost: what the cell took when it ran.
         faces: None where none were looked for.
         calibration: None where probabilities are as the model gives them.
+        search: None where no settings were searched.
     """
 
     parameters: Count
@@ -91,6 +112,7 @@ class Measures(Record):
     cost: Cost | None = None
     faces: FaceCounts | None = None
     calibration: Calibration | None = None
+    search: Searched | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -148,12 +148,15 @@ class StrategyRecord(ComponentRecord):
         code_sha256: of the syntax of the estimators' code, ``data_sha256`` of the files that the code names; empty
             without any. In schema 1, of the strategy's own code.
         engine_sha256: of the core's code; in schema 1 only.
+        search: the space of its settings, how many trials and inner folds; None where nothing is searched. Then
+            ``params`` are those that all trials have, and the plan is those at the corners of the space.
     """
 
     plan_sha256: str = ""
     code_sha256: str = ""
     data_sha256: str = ""
     engine_sha256: str = ""
+    search: Json | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True, kw_only=True)

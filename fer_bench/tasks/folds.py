@@ -115,10 +115,11 @@ def cut_validation(split: Split, task: Task, fraction: float, cache_dir: Path | 
     Raises:
         FerBenchError: a class or group is too rare for that.
     """
-    return replace(split, folds=tuple(_cut(fold, split, task, fraction, cache_dir) for fold in split.folds))
+    return replace(split, folds=tuple(cut_fold(fold, split, task, fraction, cache_dir) for fold in split.folds))
 
 
-def _cut(fold: Fold, split: Split, task: Task, fraction: float, cache_dir: Path | None) -> Fold:
+def cut_fold(fold: Fold, split: Split, task: Task, fraction: float, cache_dir: Path | None) -> Fold:
+    """Return a fold with a validation part, as `cut_validation` cuts it."""
     if fold.valid.any():
         return fold
     rows = np.flatnonzero(fold.train & (task.part == 0))

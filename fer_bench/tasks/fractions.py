@@ -29,11 +29,23 @@ def shrink_training(split: Split, task: Task, fraction: float) -> Split:
     if fraction == 1:
         return split
     apart = split.protocol.spec.groups != "ignored" and task.groups is not None
-    folds = tuple(_shrink(fold, split.seed, task, fraction, apart) for fold in split.folds)
+    folds = tuple(shrink_fold(fold, split.seed, task, fraction, apart=apart) for fold in split.folds)
     return replace(split, folds=folds, train_fraction=fraction)
 
 
-def _shrink(fold: Fold, seed: int, task: Task, fraction: float, apart: bool) -> Fold:
+def shrink_fold(fold: Fold, seed: int, task: Task, fraction: float, *, apart: bool) -> Fold:
+    """Return a fold with a share of its training part, as `shrink_training` takes it.
+
+    Args:
+        fold: which.
+        seed: draws the share.
+        task: the samples that were split.
+        fraction: of the training samples, above 0 to 1.
+        apart: take whole groups.
+
+    Raises:
+        FerBenchError: it would train without some class.
+    """
     rows = np.flatnonzero(fold.train)
     # Of the whole task, so that folds which share training samples keep the same of them.
     order = np.random.default_rng([seed, len(task)]).permutation(len(task))

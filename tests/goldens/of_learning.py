@@ -9,16 +9,22 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from goldens.materials import NAMES, net, picture, wave
+from goldens.materials import NAMES, net, picture, view, wave
 from goldens.record import golden, rounded, summary
 
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Outputs
 from fer_bench.learning import augment, calibration
 from fer_bench.learning.engine import Material, run_plan
+from fer_bench.learning.search import Searching
+from fer_bench.learning.trials import SearchTrial, draw_settings
 from fer_bench.networks import backbone
+from fer_bench.registry import Registry
+from fer_bench.space import SearchSpace
 from fer_bench.specs import AnswerPhase, ConvexPhase, GradientPhase, Plan, ReadoutPhase, Rule
-from fer_bench.tasks.folds import Fold
+from fer_bench.tasks.folds import Fold, Split
+from fer_bench.tasks.inner import divide_training
+from fer_bench.tasks.task import Task
 from fer_bench.tasks.windows import WINDOWS
 
 N = 26
@@ -119,6 +125,40 @@ def convex_heads(folder: Path) -> dict[str, Any]:
         phase = ConvexPhase(c=c, standardize=scaled, max_iterations=50, tolerance=1e-4)
         found |= {f"scaled {scaled}, {name}": value for name, value in _run(Plan(phases=(phase,)), 2).items()}
     return found
+
+
+@golden(1e-3)
+def searched(folder: Path) -> dict[str, Any]:
+    """A search among penalties, and successive halving among classifiers of scikit-learn."""
+    del folder
+    n = np.arange(N)
+    task = Task((view(LABELS.tolist(), [f"p{i % 9}" for i in range(N)]),))
+    fold = Fold(0, n % 9 < 7, n % 9 >= 7)
+    split = Split(Registry.load().protocol("group-kfold", {"folds": 2}), False, (), 3, (fold,))
+    nested = divide_training(fold, split, task, 2, None)
+    space = SearchSpace(strategy="", parameters={"c": {"log": (0.01, 10)}, "k": {"integer": (1, 3)}})
+    values: dict[str, Any] = {
+        "inner": [
+            "".join(".TV"[test + 2 * train] for train, test in zip(f.train, f.test, strict=True)) for f in nested.folds
+        ],
+        "drawn": [[settings["c"], settings["k"]] for settings in draw_settings(space, 4, 5)],
+    }
+    heads = [ConvexPhase(c=c, standardize=True, max_iterations=50, tolerance=1e-4) for c in (3.0, 0.01, 0.3)]
+    options = [{"var_smoothing": 10.0**power} for power in range(-6, 3)]
+    bayes = [ReadoutPhase(estimator="sklearn.naive_bayes:GaussianNB", options=each) for each in options]
+    for name, phases in (("heads", heads), ("halving", bayes)):
+        trials = [SearchTrial({"at": number}, None, Plan(phases=(phase,))) for number, phase in enumerate(phases)]
+        searching = Searching(trials, nested, _material(), 5, _score, Checkpoint(None), name == "halving")
+        outcome = searching.run()
+        values[f"{name}, chosen"] = outcome.chosen.trial.text
+        values[f"{name}, scores"] = rounded(outcome.history.query("phase == 'trial'")["score"])
+        values[f"{name}, probabilities"] = summary(outcome.probabilities)
+    return values
+
+
+def _score(labels: Any, probabilities: Any) -> float:
+    """The mean probability of the classes of the samples."""
+    return float(probabilities[np.arange(len(labels)), labels].mean())
 
 
 @golden(1e-3)

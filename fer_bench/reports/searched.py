@@ -1,0 +1,139 @@
+"""What searches chose: settings of each fold, their spread, and by how much the best inner score flatters."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fer_bench import brackets
+from fer_bench.evaluation.metrics import STANDARD, evaluate_parts
+from fer_bench.evaluation.optimism import measure_optimism
+from fer_bench.reports.row import Row
+from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
+from fer_bench.results.canonical import AtLeastOne, Count, Json, Record
+
+NOTE = (
+    "Chosen: on inner folds of each training part; of numbers the median over cells and the range. Inner: the score of "
+    "the chosen settings on the inner folds, which chose them, so that it flatters; outer: on the test parts, mean of "
+    "single folds; optimism: inner minus outer, in points, with its 95 % interval over folds."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRecord(Record):
+    """What the searches of a row chose.
+
+    Attributes:
+        metric: by which they chose.
+        trials: of a cell; ``failed`` those of all cells that could not be trained.
+        inner: the score of the chosen settings on the inner folds, mean over cells; ``outer`` on the test parts.
+        optimism: inner minus outer, ``optimism_low`` and ``optimism_high`` its 95 % interval.
+        chosen: the settings of each cell, in the order of trainings and folds.
+    """
+
+    metric: str
+    trials: AtLeastOne
+    failed: Count
+    inner: float
+    outer: float
+    optimism: float
+    optimism_low: float | None
+    optimism_high: float | None
+    chosen: tuple[Json, ...]
+
+
+def measure_search(row: Row) -> SearchRecord | None:
+    """Return what the searches of a row chose; None where nothing was searched."""
+    done = [cell for cell in row.cells if cell.ok]
+    chosen = [cell.measures.search for cell in done]
+    known = [search for search in chosen if search]
+    if row.baseline or row.pooled is None or not known or len(known) < len(done):
+        return None
+    metric = STANDARD[known[0].metric]
+    outer = evaluate_parts(row.pooled.labels, row.pooled.probabilities, row.pooled.cell, [metric])[metric.name]
+    inner = np.array([search.score for search in known])
+    names = [cell.record.training for cell in done]
+    optimism = measure_optimism(inner, outer, np.array([names.index(name) for name in names]))
+    return SearchRecord(
+        metric=metric.name,
+        trials=max(search.trials for search in known),
+        failed=sum(search.failed for search in known),
+        inner=float(inner.mean()),
+        outer=float(outer.mean()),
+        optimism=optimism.value,
+        optimism_low=optimism.low,
+        optimism_high=optimism.high,
+        chosen=tuple(search.settings for search in known),
+    )
+
+
+def to_table(board: Sequence[Row]) -> Table | None:
+    """Return what the searches of a board chose; None where no row searches."""
+    rows = [row for row in board if measure_search(row)]
+    if not rows:
+        return None
+    return tabulate(rows, [(Column("searched"), lambda row: row.method), *fields(rows)], "What was chosen", (NOTE,))
+
+
+def describe_choice(chosen: Sequence[Json]) -> str:
+    """Return the settings of several cells: of numbers the median and the range, of others how often each was chosen.
+
+    Example:
+        >>> describe_choice([{"c": 0.1, "kernel": "rbf"}, {"c": 0.3, "kernel": "rbf"}, {"c": 0.2, "kernel": "linear"}])
+        'c 0.2 (0.1 to 0.3), kernel rbf 2 of 3, linear 1 of 3'
+    """
+    parts: list[str] = []
+    for name in chosen[0]:
+        values: list[Any] = [settings[name] for settings in chosen]
+        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+            low, high = min(values), max(values)
+            spread = "" if low == high else f" ({low:g} to {high:g})"
+            parts.append(f"{name} {statistics.median(values):.4g}{spread}")
+        else:
+            counted = Counter(map(brackets.write, values)).most_common()
+            parts.append(f"{name} {', '.join(f'{value} {count} of {len(values)}' for value, count in counted)}")
+    return ", ".join(parts)
+
+
+def fields(board: Sequence[Row]) -> list[Field[Row]]:
+    """Return the columns of what was searched; none where no row searches."""
+    records = {id(row): measure_search(row) for row in board}
+    if not any(records.values()):
+        return []
+
+    def score(name: str) -> Field[Row]:
+        def cell(row: Row) -> Cell:
+            known = records[id(row)]
+            return known and Shown(f"{100 * getattr(known, name):.1f}", getattr(known, name))
+
+        return Column(f"{name} %", "number", "higher", optional=True), cell
+
+    def optimism(row: Row) -> Cell:
+        known = records[id(row)]
+        if known is None:
+            return None
+        text = f"{100 * known.optimism:+.1f}"
+        if known.optimism_low is not None and known.optimism_high is not None:
+            text += f" ({100 * known.optimism_low:+.1f} to {100 * known.optimism_high:+.1f})"
+        return Shown(text, known.optimism)
+
+    def chosen(row: Row) -> Cell:
+        known = records[id(row)]
+        return known and describe_choice(known.chosen)
+
+    def failed(row: Row) -> Cell:
+        known = records[id(row)]
+        return known and known.failed
+
+    shown: list[Field[Row]] = [
+        (Column("chosen"), chosen),
+        (Column("optimism", "number", "lower"), optimism),
+        score("inner"),
+        score("outer"),
+    ]
+    return [*shown, (Column("not trained", "number"), failed)] if any(map(failed, board)) else shown

@@ -1,0 +1,81 @@
+"""The space of a search: which settings of a strategy are tried, as a YAML file says it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from fer_bench import paths
+from fer_bench.errors import FerBenchError
+from fer_bench.yaml_files import read_yaml
+
+Values = list[Any] | dict[str, tuple[float, float]]
+RANGES = ("uniform", "log", "integer")
+
+
+class SearchSpace(BaseModel):
+    """Which settings of a strategy are tried, and how.
+
+    Attributes:
+        strategy: ``name[param=value,…]``; what stands in brackets is the same in every trial.
+        parameters: name of a parameter -> a list of its values, each as likely, or a range ``{uniform: [low, high]}``,
+            ``{log: [low, high]}`` (uniform on a logarithmic scale) or ``{integer: [low, high]}``, both ends included.
+        method: ``random`` trains every trial on whole inner training parts; ``halving`` trains all on few samples and
+            the better third on three times as many, until whole parts are reached (K. Jamieson and A. Talwalkar,
+            "Non-stochastic best arm identification and hyperparameter optimization", AISTATS 2016).
+        metric: that the chosen settings have the highest of on the inner folds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    strategy: str
+    parameters: dict[str, Values] = Field(min_length=1)
+    method: Literal["random", "halving"] = "random"
+    metric: Literal["uar", "accuracy", "macro_f1"] = "uar"
+
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _values_are_there(cls, parameters: Any) -> Any:
+        if not isinstance(parameters, Mapping):
+            return parameters
+        known = cast("Mapping[Any, Any]", parameters)
+        if faults := [f"{name}: {fault}" for name, values in known.items() if (fault := _fault(values))]:
+            raise ValueError("; ".join(faults))
+        return dict(known)
+
+
+def read_space(value: object) -> object:
+    """Return what the file of a path holds; what is no path is returned as it is.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    if not isinstance(value, str | Path):
+        return value
+    try:
+        return read_yaml(paths.parse(value))
+    except FerBenchError as error:
+        raise ValueError(str(error)) from None
+
+
+def _fault(values: object) -> str:
+    """Return what is wrong with the values of a parameter, or nothing."""
+    if isinstance(values, list):
+        return "" if values else "its list is empty; name one value at least"
+    kinds = list(cast("dict[Any, Any]", values).items()) if isinstance(values, dict) else []
+    if len(kinds) != 1 or kinds[0][0] not in RANGES:
+        return f"expected a list of values, or one of {', '.join(RANGES)} with [low, high], got {values!r}"
+    kind, ends = kinds[0]
+    numbers = (int,) if kind == "integer" else (int, float)
+    if not isinstance(ends, list | tuple) or len(cast("list[Any]", ends)) != 2:
+        return f"{kind} takes [low, high], got {ends!r}"
+    low, high = cast("list[Any]", ends)
+    if any(isinstance(end, bool) or not isinstance(end, numbers) or not math.isfinite(end) for end in (low, high)):
+        return f"{kind} takes two {'whole ' if kind == 'integer' else ''}numbers, got {ends!r}"
+    if not low < high or (kind == "log" and low <= 0):
+        return f"{kind} takes a low end below the high one{', both above 0' if kind == 'log' else ''}, got {ends!r}"
+    return ""
