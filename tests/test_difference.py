@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import itertools
 import math
@@ -14,7 +15,7 @@ from scipy import stats
 from fer_bench.evaluation.difference import Difference, compare_estimates
 from fer_bench.evaluation.equivalence import weigh_behind, weigh_equivalence
 from fer_bench.evaluation.estimate import Estimate, measure, measure_parts
-from fer_bench.evaluation.family import adjust_steps
+from fer_bench.evaluation.family import _rank_outcomes, adjust_steps
 from fer_bench.evaluation.intervals import algorithm_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate
 
@@ -75,8 +76,16 @@ def test_many_units_are_tested_as_by_scipy(grouped):
     assert found.p_value == pytest.approx(float(peer.pvalue), abs=0.01)
 
 
-@pytest.mark.parametrize("name", ["macro_f1", "kappa"])
-def test_parts_of_other_metrics_of_counts_are_nearly_what_a_swap_turns_round(name):
+def test_outcomes_are_ranked_by_how_many_are_as_large():
+    sizes = np.random.default_rng(0).integers(0, 40, size=(3, 200)) + np.array([[0.0], [1e-12], [0.3]])
+    sizes[1, ::2] += 1e-10  # equal, but for rounding
+    for row, ranked in zip(sizes, _rank_outcomes(sizes), strict=True):
+        as_large = [(row >= value - 1e-9 * row.max()).sum() for value in row]
+        assert np.ceil(-ranked).tolist() == as_large
+
+
+@pytest.mark.parametrize("name", ["accuracy", "uar", "macro_f1", "kappa"])
+def test_parts_of_metrics_of_counts_are_nearly_what_a_swap_turns_round(name):
     true, first = draw(0, n=400, classes=3)
     second, subjects = draw(1, n=400, classes=3, signal=0.5)[1], np.arange(400) % 20
     metric = STANDARD[name]
@@ -253,6 +262,8 @@ def test_steps_are_no_more_certain_than_pairs_and_no_less_than_holm():
     holm = np.minimum(1, np.maximum.accumulate(raw[order] * np.arange(6, 0, -1)))
     assert (adjusted >= raw - 1e-12).all()
     assert (adjusted[order] <= holm + 0.01).all()
+    swapped = [dataclasses.replace(one, metric=dataclasses.replace(one.metric, per_hit=None)) for one in estimates]
+    assert adjust_steps(swapped, pairs).tolist() == adjusted.tolist()
     with pytest.raises(ValueError, match="units or seeds"):
         adjust_steps([estimates[0], runs(range(3))], [(0, 1)])
     assert adjust_steps(estimates, []).tolist() == []

@@ -97,6 +97,11 @@ def accuracy_of(tables: Array) -> Array:
     return _diagonal(tables).sum(axis=-1) / tables.sum(axis=(-2, -1))
 
 
+def accuracy_per_hit(images: Array) -> Array:
+    """Return what a right answer in each class adds to the accuracy, (c,), of (c,) images of each class."""
+    return np.full(len(images), 1 / images.sum())
+
+
 def recall_of(tables: Array) -> Array:
     """Return the recall of each class, (…, c) float in 0 to 1; NaN for a class that does not occur."""
     return _divide(_diagonal(tables), tables.sum(axis=-1), np.nan)
@@ -114,6 +119,11 @@ def uar_of(tables: Array) -> Array:
     """
     totals = tables.sum(axis=-1)
     return _divide(_diagonal(tables), totals, 0.0).sum(axis=-1) / (totals > 0).sum(axis=-1)
+
+
+def uar_per_hit(images: Array) -> Array:
+    """Return what a right answer in each class adds to the UAR, (c,), of (c,) images of each class."""
+    return _divide(np.ones(len(images)), images * np.count_nonzero(images), 0.0)
 
 
 def macro_f1_of(tables: Array) -> Array:

@@ -6,6 +6,7 @@ a score vary: here the people who are tested, and the training (with the splits,
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +59,17 @@ class Estimate:
         """How many units there are, blocks of them where there were more than ``MOST_UNITS``."""
         return len(self.influence)
 
+    @functools.cached_property
+    def own(self) -> Array | None:
+        """(n,) float, what the answers of each unit add to the score; sums to it. None for a metric in which the worth
+        of an answer depends on the other answers.
+        """
+        if self.tables is None or self.metric.per_hit is None:
+            return None
+        images = self.tables.sum(axis=(0, 2))
+        own = np.diagonal(self.tables, axis1=1, axis2=2) @ self.metric.per_hit(images)
+        return own + (self.value - own.sum()) * self.shares
+
     @property
     def unit_variance(self) -> float | None:
         """Variance of ``value`` over draws of n units, given what was trained; None of one unit, which shows none."""
@@ -86,9 +98,12 @@ class Estimate:
 
 def measure_seed_variance(values: Array) -> float | None:
     """Return the sample variance of (k,) values over seeds: 0 where they are equal, None for one seed."""
-    if len(values) < 2:
-        return None
-    return 0.0 if np.ptp(values) <= SAME else float(values.var(ddof=1))
+    return None if len(values) < 2 else float(measure_seed_variances(values[None])[0])
+
+
+def measure_seed_variances(values: Array) -> Array:
+    """Return the sample variance of each row of (m, k) values over two seeds or more, (m,); 0 where they are equal."""
+    return np.where(np.ptp(values, axis=1) <= SAME, 0.0, values.var(axis=1, ddof=1))
 
 
 def measure(
@@ -120,12 +135,10 @@ def measure(
     names, first, seed = np.unique(seeds, return_index=True, return_inverse=True)
     unit, n = _merge(np.arange(len(true)) if units is None else np.unique(units, return_inverse=True)[1])
     k, classes = len(names), probabilities.shape[1]
-    influence, shares = np.zeros(n), np.zeros(n)
-    for index in range(k):
-        rows = np.flatnonzero(seed == index)
-        if n > 1:
-            influence += measure_influence(metric, true[rows], probabilities[rows], unit[rows], n, extra.take(rows))
-        shares += np.bincount(unit[rows], minlength=n) / len(rows)
+    influence = np.zeros(n)
+    if n > 1:
+        influence = measure_influence(metric, true, probabilities, unit, seed, extra).sum(axis=0)
+    shares = np.bincount(unit, weights=1 / np.bincount(seed)[seed], minlength=n)
     tables = None
     if metric.from_confusion is not None:
         rows, labels, weights = read_answers(probabilities)
@@ -166,6 +179,8 @@ def measure_parts(first: Estimate, second: Estimate) -> Array:
     """
     if first.n != second.n:
         raise ValueError(f"one method has {first.n} units and the other {second.n}; expected the same units")
+    if first.own is not None and second.own is not None:
+        return second.own - first.own
     value, shares = second.value - first.value, (first.shares + second.shares) / 2
     if first.tables is None or second.tables is None:
         return second.influence - first.influence + value * shares

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from fer_bench.arrays import Array
-from fer_bench.evaluation.estimate import Estimate, measure_parts, measure_seed_variance
+from fer_bench.evaluation.estimate import Estimate, measure_parts, measure_seed_variances
 from fer_bench.evaluation.flips import EQUAL, draw_flips
 
-CHUNK = 30_000
+CHUNK = 100_000
 """Statistics that are computed at once: so few stay in a processor's cache."""
 
 
@@ -45,68 +45,89 @@ def adjust_steps(estimates: Sequence[Estimate], pairs: Sequence[tuple[int, int]]
     if estimates[0].n < 2:
         return np.ones(len(pairs))
     significance = _rank_outcomes(_draw_outcomes(estimates, pairs))
-    order = np.argsort(-significance[0], kind="stable")
-    left = np.maximum.accumulate(significance[:, order[::-1]], axis=1)[:, ::-1]
+    order = np.argsort(-significance[:, 0], kind="stable")
+    left = significance[order]
+    np.maximum.accumulate(left[::-1], axis=0, out=left[::-1])  # of a pair and those that are less significant
     adjusted = np.empty(len(pairs))
-    adjusted[order] = np.maximum.accumulate((left >= left[0]).mean(axis=0))
+    adjusted[order] = np.maximum.accumulate((left >= left[:, :1]).mean(axis=1))
     return adjusted
 
 
 def _draw_outcomes(estimates: Sequence[Estimate], pairs: Sequence[tuple[int, int]]) -> Array:
-    """Return the sizes of the differences of pairs of methods, (outcomes, pairs); the first outcome was seen."""
+    """Return the sizes of the differences of pairs of methods, (pairs, outcomes); the first outcome was seen."""
     first, second = np.array(pairs).T
+    own = [estimate.own for estimate in estimates if estimate.own is not None]
+    if whole := len(own) == len(estimates):  # flips of few methods say what flips of many pairs do
+        parts = np.stack(own)[second] - np.stack(own)[first]
+        flipped = draw_flips(parts.shape[1]) @ np.stack(own).T
+    else:
+        parts = np.stack([measure_parts(estimates[a], estimates[b]) for a, b in pairs])
+        flipped = draw_flips(parts.shape[1]) @ parts.T
     scores = np.stack([estimate.series for estimate in estimates])
-    parts = np.stack([measure_parts(estimates[a], estimates[b]) for a, b in pairs])
-    differences, (n, k) = scores[second] - scores[first], (parts.shape[1], scores.shape[1])
-    outcomes = draw_flips(n) @ parts.T
-    noise = np.array([measure_seed_variance(row) or 0.0 for row in differences])
-    if not noise.any():
-        return np.abs(outcomes)
+    differences, (n, k), count = scores[second] - scores[first], (parts.shape[1], scores.shape[1]), len(estimates)
+    noise = measure_seed_variances(differences) if k > 1 else np.zeros(len(differences))
     spread = np.sqrt([estimate.seed_variance or 0.0 for estimate in estimates])
     together = np.hypot(spread[first], spread[second])
     scale = np.divide(np.sqrt(noise), together, out=np.zeros(len(noise)), where=together > 0)
-    power, rng, count = (parts**2).sum(axis=1), np.random.default_rng(0), len(estimates)
-    flat, least = first * count + second, 1e-9 * power
-    size = max(1, CHUNK // max(len(pairs), count * k))
-    for start in range(0, len(outcomes), size):
-        outcome = outcomes[start : start + size]
-        by_units = np.maximum(power - outcome**2 / n, least)
-        by_units *= n
-        by_units /= n - 1
-        drawn = rng.normal(size=(len(outcome), k, count)) * spread
-        means = drawn.mean(axis=1)
-        centred = drawn - means[:, None]
-        products = centred.transpose(0, 2, 1) @ centred / (k - 1)
-        # The variance of a difference from those of the methods: there are fewer methods than pairs.
-        own = np.einsum("oii->oi", products)
-        spreads = own.take(first, axis=1) + own.take(second, axis=1)
-        spreads -= 2 * products.reshape(len(outcome), -1).take(flat, axis=1)
-        spreads *= scale**2
-        spreads /= k
-        shift = means.take(second, axis=1) - means.take(first, axis=1)
-        shift *= scale
-        if start == 0:
-            shift[0], spreads[0] = 0.0, noise / k
-        error = np.sqrt(by_units + spreads)
-        shift += outcome
-        outcomes[start : start + size] = np.divide(shift, error, out=np.zeros_like(error), where=error > 0)
-    return np.abs(outcomes)
+    power, rng = (parts**2).sum(axis=1), np.random.default_rng(0)
+    sizes, size = np.empty((len(pairs), len(flipped))), max(1, CHUNK // max(len(pairs), count * k))
+    for start in range(0, len(flipped), size):
+        outcome = flipped[start : start + size]
+        outcome = _subtract(outcome, first, second) if whole else outcome
+        if noise.any():
+            drawn = rng.normal(size=(len(outcome), k, count)) * spread
+            means = drawn.mean(axis=1)
+            shift = _subtract(means, first, second) * scale
+            spreads = _measure_spreads(drawn - means[:, None], first, second) * (scale**2 / k)
+            if start == 0:
+                shift[0], spreads[0] = 0.0, noise / k
+            error = np.sqrt(np.maximum(power - outcome**2 / n, 1e-9 * power) * (n / (n - 1)) + spreads)
+            outcome = np.divide(outcome + shift, error, out=np.zeros_like(error), where=error > 0)
+        sizes[:, start : start + size] = np.abs(outcome).T
+    return sizes
+
+
+def _subtract(values: Array, first: Array, second: Array) -> Array:
+    """Return second - first of each pair, (outcomes, pairs), from (outcomes, methods)."""
+    return values.take(second, axis=1) - values.take(first, axis=1)
+
+
+def _measure_spreads(centred: Array, first: Array, second: Array) -> Array:
+    """Return the variance over seeds of the differences of pairs of methods, (outcomes, pairs) float32.
+
+    It follows from the covariances of the methods, of which there are fewer than pairs; they are drawn independently,
+    so that float32 loses nothing that counts.
+
+    Args:
+        centred: (outcomes, k, methods), each less its mean over the k seeds.
+        first: (pairs,) int, which method is the first of each pair.
+        second: likewise.
+    """
+    outcomes, k, count = centred.shape
+    centred = centred.astype(np.float32)
+    products = centred.transpose(0, 2, 1) @ centred
+    products /= k - 1
+    own = np.einsum("oii->oi", products)
+    together = products.reshape(outcomes, -1).take(first * count + second, axis=1)
+    return np.maximum(own.take(first, axis=1) + own.take(second, axis=1) - 2 * together, 0)
 
 
 def _rank_outcomes(sizes: Array) -> Array:
-    """Return how significant each outcome is for each pair, (outcomes, pairs) float32, more is rarer.
+    """Return how significant each outcome is for each pair, (pairs, outcomes) float32, more is rarer.
 
     Minus the number of this pair's outcomes that are as large; where that is equal for two pairs, as for the largest of
     each, the larger in units of the pair's 99 % quantile counts as rarer.
     """
-    significance = np.empty(sizes.shape[::-1], np.float32)
-    by_pair: Array = np.ascontiguousarray(sizes.T)
-    columns: list[Array] = list(by_pair)
-    for pair, column in enumerate(columns):
-        order = np.argsort(column)
-        ordered: Array = column[order]
-        slack = EQUAL * float(ordered[-1])
-        as_large = len(column) - np.searchsorted(ordered, ordered - slack)
-        ratio = ordered / (ordered[int(0.99 * (len(column) - 1))] or 1.0)
-        significance[pair, order] = np.round(ratio / (1 + ratio), 6) - as_large
-    return significance.T
+    significance, outcomes = np.empty(sizes.shape, np.float32), sizes.shape[1]
+    usual, as_large_as = int(0.99 * (outcomes - 1)), np.arange(outcomes, 0.0, -1)
+    for pair, drawn in enumerate(sizes):
+        order = drawn.argsort()
+        ordered: Array = drawn[order]
+        slack, as_large = EQUAL * float(ordered[-1]), as_large_as
+        tied = (ordered[1:] - ordered[:-1] <= slack).nonzero()[0] + 1
+        if len(tied):
+            as_large = as_large_as.copy()
+            as_large[tied] = outcomes - ordered.searchsorted(ordered[tied] - slack)
+        ratio = ordered / (ordered[usual] or 1.0)
+        significance[pair, order] = (ratio / (1 + ratio)).round(6) - as_large
+    return significance

@@ -9,7 +9,7 @@ import numpy as np
 
 from fer_bench.arrays import Array
 from fer_bench.evaluation.checks import check_predictions, factorize
-from fer_bench.evaluation.metrics import Metric
+from fer_bench.evaluation.metrics import Metric, evaluate_parts
 
 Name = TypeVar("Name")
 
@@ -33,15 +33,14 @@ def score_groups(
     if len(groups) != len(true):
         raise ValueError(f"there are {len(groups)} groups and {len(true)} samples; expected as many")
     codes, names = factorize(groups)
-    members = [np.flatnonzero(codes == code) for code in range(len(names))]
-    values = {
-        name: float(metric.score(true[rows], probabilities[rows]))
-        for name, rows in zip(names, members, strict=True)
-        if len(rows) >= min_samples
-    }
-    if not values:
+    large = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(names)) >= min_samples)
+    if not len(large):
         raise ValueError(f"no group has {min_samples} samples or more; there are {len(names)} groups")
-    return values
+    part = np.full(len(names) + 1, -1)  # the last is that of a sample without a group
+    part[large] = np.arange(len(large))
+    rows = np.flatnonzero(part[codes] >= 0)
+    scores = evaluate_parts(true[rows], probabilities[rows], part[codes[rows]], [metric])[metric.name]
+    return dict(zip([names[code] for code in large], scores.tolist(), strict=True))
 
 
 def pick_alike(true: Array, groups: Array) -> tuple[Array, int]:

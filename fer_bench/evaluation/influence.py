@@ -19,9 +19,9 @@ STEP = 1e-4
 
 
 def measure_influence(
-    metric: Metric, true: Array, probabilities: Array, units: Array, n: int, extra: Extra = NOTHING
+    metric: Metric, true: Array, probabilities: Array, units: Array, seeds: Array, extra: Extra = NOTHING
 ) -> Array:
-    """Return the influence value of each unit, (n,) float in the metric's unit; they sum to 0.
+    """Return the influence value of each unit on the metric of each seed, (k, n) float; those of a seed sum to 0.
 
     ``n / (n - 1) * (influence**2).sum()`` estimates the variance of the metric over draws of n units. A metric of
     counts is differentiated, a mean of samples needs no derivative, and any other metric is computed n times, with each
@@ -29,37 +29,45 @@ def measure_influence(
 
     Args:
         metric: any.
-        true: (r,) int labels.
+        true: (r,) int labels of the predictions of all seeds.
         probabilities: (r, c) float.
-        units: (r,) int, the unit of each row, from 0 to n - 1. A unit without rows has the value 0.
-        n: how many units there are, 2 or more.
+        units: (r,) int, the unit of each row, from 0 to n - 1, of two or more. One without rows of a seed has the value
+            0.
+        seeds: (r,) int, the seed of each row, from 0 to k - 1; each has rows.
         extra: what is known of the rows beside.
     """
+    k, n = int(seeds.max()) + 1, int(units.max()) + 1
+    place, sizes = seeds.astype(np.int64) * n + units, np.bincount(seeds)
     if metric.from_confusion is not None:
         rows, labels, weights = read_answers(probabilities)
-        slope = measure_slope(metric, count_answers(true, probabilities)[0])[true[rows], labels]
-        values = np.bincount(units[rows], weights=weights * slope, minlength=n)
+        slope = measure_slope(metric, count_answers(true, probabilities, seeds))[seeds[rows], true[rows], labels]
+        values = np.bincount(place[rows], weights=weights * slope, minlength=k * n)
     elif metric.per_sample is not None:
         sample = metric.per_sample(true, probabilities)
-        values = np.bincount(units, weights=(sample - sample.mean()) / len(sample), minlength=n)
+        mean = np.bincount(seeds, weights=sample) / sizes
+        values = np.bincount(place, weights=((sample - mean[seeds]) / sizes[seeds]), minlength=k * n)
     else:
-        values = _leave_out(metric, true, probabilities, units, n, extra)
-    return values - values.sum() * np.bincount(units, minlength=n) / len(units)
+        values = np.empty((k, n))
+        for seed in range(k):
+            rows = np.flatnonzero(seeds == seed)
+            values[seed] = _leave_out(metric, true[rows], probabilities[rows], units[rows], n, extra.take(rows))
+    values, shares = values.reshape(k, n), np.bincount(place, minlength=k * n).reshape(k, n) / sizes[:, None]
+    return values - values.sum(axis=1, keepdims=True) * shares
 
 
-def measure_slope(metric: Metric, table: Array) -> Array:
-    """Return the derivative of a metric of counts by each entry of the (c, c) float confusion matrix, (c, c).
+def measure_slope(metric: Metric, tables: Array) -> Array:
+    """Return the derivative of a metric of counts by each entry of (…, c, c) float confusion matrices, (…, c, c).
 
     It is 0 for an entry whose true or predicted class does not occur: the metric jumps where a class appears.
     """
     assert metric.from_confusion is not None
-    classes = len(table)
-    occurs = (table.sum(axis=0) + table.sum(axis=1)) > 0
-    inside = np.outer(table.sum(axis=1) > 0, occurs).astype(np.float64)
-    steps = (STEP * np.eye(classes**2)).reshape(-1, classes, classes) * inside
-    upper, lower = (metric.from_confusion(np.maximum(table + way * steps, 0)) for way in (1, -1))
-    reach = np.minimum(table.ravel(), STEP) + STEP  # nothing can be taken from an entry of 0
-    return ((upper - lower) / reach).reshape(classes, classes)
+    classes = tables.shape[-1]
+    images, answers = tables.sum(axis=-1), tables.sum(axis=-2)
+    inside = (images > 0)[..., :, None] & (images + answers > 0)[..., None, :]
+    steps = (STEP * np.eye(classes**2)).reshape(-1, classes, classes) * inside[..., None, :, :]
+    upper, lower = (metric.from_confusion(np.maximum(tables[..., None, :, :] + way * steps, 0)) for way in (1, -1))
+    reach = np.minimum(tables, STEP) + STEP  # nothing can be taken from an entry of 0
+    return (upper - lower).reshape(tables.shape) / reach
 
 
 def _leave_out(metric: Metric, true: Array, probabilities: Array, units: Array, n: int, extra: Extra) -> Array:

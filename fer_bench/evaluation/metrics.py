@@ -24,7 +24,15 @@ from fer_bench.evaluation.calibration import (
     sample_nll,
 )
 from fer_bench.evaluation.checks import check_predictions
-from fer_bench.evaluation.classification import accuracy_of, count_answers, kappa_of, macro_f1_of, uar_of
+from fer_bench.evaluation.classification import (
+    accuracy_of,
+    accuracy_per_hit,
+    count_answers,
+    kappa_of,
+    macro_f1_of,
+    uar_of,
+    uar_per_hit,
+)
 from fer_bench.evaluation.extra import NOTHING, Extra, Kind
 
 
@@ -40,6 +48,8 @@ class Metric:
         lowest: the least it can be; likewise ``highest``. Either may be infinite.
         from_confusion: the same metric from (…, c, c) confusion matrices, rows true, to (…); None if it needs more
             than counts. It may assume nothing but non-negative counts and is what makes the bootstrap fast.
+        per_hit: for a metric that only counts right answers: what one adds in each class, (c,), from (c,) images of
+            each class; None for others.
         per_sample: the same metric as the mean of one number a sample, (n,); None if it is not a mean.
         per_part: the same metric of each part of the rows, from labels, probabilities and (n,) int parts from 0, to
             (p,); None to compute it part by part.
@@ -60,6 +70,7 @@ class Metric:
     lowest: float
     highest: float
     from_confusion: Callable[[Array], Array] | None = None
+    per_hit: Callable[[Array], Array] | None = None
     per_sample: Callable[[Array, Array], Array] | None = None
     per_part: Callable[[Array, Array, Array], Array] | None = None
     biased: str = ""
@@ -96,6 +107,7 @@ def _counted(
     title: str,
     tables: Callable[[Array], Array],
     lowest: float = 0.0,
+    per_hit: Callable[[Array], Array] | None = None,
 ) -> Metric:
     def compute(true: Array, probabilities: Array) -> float:
         return float(tables(count_answers(true, probabilities))[0])
@@ -108,6 +120,7 @@ def _counted(
         lowest=lowest,
         highest=1.0,
         from_confusion=tables,
+        per_hit=per_hit,
     )
 
 
@@ -143,8 +156,8 @@ BINNED = (
 STANDARD: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        _counted("accuracy", "Accuracy", accuracy_of),
-        _counted("uar", "UAR", uar_of),
+        _counted("accuracy", "Accuracy", accuracy_of, per_hit=accuracy_per_hit),
+        _counted("uar", "UAR", uar_of, per_hit=uar_per_hit),
         _counted("macro_f1", "Macro-F1", macro_f1_of),
         _counted("kappa", "Cohen's kappa", kappa_of, lowest=-1.0),
         _loss("nll", "NLL (nats)", nll, math.inf, sample_nll),

@@ -75,18 +75,19 @@ def measure(cells: Sequence[StoredCell], left_out: Callable[[str], object] = ref
     """
     methods: dict[tuple[object, ...], dict[tuple[str, bool], list[MethodRow]]] = defaultdict(lambda: defaultdict(list))
     for row in group(cells):
-        for message in row.damaged:
-            left_out(message)
         asked = row.experiment
-        if row.predictions is not None:
-            method = asked.dataset, asked.backbone, asked.strategy, asked.numerics
-            methods[method][asked.protocol.name, bool(asked.protocol.ignores)].append(row)
+        method = asked.dataset, asked.backbone, asked.strategy, asked.numerics
+        methods[method][asked.protocol.name, bool(asked.protocol.ignores)].append(row)
     pairs: list[Inflation] = []
     for protocols in methods.values():
         for leaky, honest in (("kfold", "group-kfold"), ("official", "official")):
-            for row, twin in itertools.product(protocols[leaky, True], protocols[honest, False]):
-                same = row.experiment.protocol.folds == twin.experiment.protocol.folds
-                pairs += [made] if same and (made := _compare(row, twin)) else []
+            several = itertools.product(protocols[leaky, True], protocols[honest, False])
+            twins = [two for two in several if len({row.experiment.protocol.folds for row in two}) == 1]
+            for message in (
+                message for row in dict.fromkeys(row for two in twins for row in two) for message in row.damaged
+            ):
+                left_out(message)
+            pairs += [made for two in twins if (made := _compare(*two))]
     return sorted(pairs, key=lambda row: (row.dataset, row.protocol, row.trained_on, row.backbone, row.strategy))
 
 
@@ -113,8 +114,8 @@ FIELDS: tuple[Field[Inflation], ...] = (
 
 def _compare(leaky: MethodRow, honest: MethodRow) -> Inflation | None:
     """Return the inflation, or None where the two share no two groups of images."""
-    assert leaky.predictions is not None
-    assert honest.predictions is not None
+    if leaky.predictions is None or honest.predictions is None:
+        return None
     first, second = pair(leaky.predictions, honest.predictions)
     if not len(first) or first.n_units < 2:
         return None
