@@ -2,7 +2,8 @@
 
 The cells are those of a real grid on drawn faces: data sets x 10 backbones x 10 strategies x seeds x 5 folds. Each is
 written by the store, with random probabilities of the images that its fold tests, and records, history and provenance
-as long as real ones. Every command is a process of its own. The first ``leaderboard`` finds no index of the store.
+as long as real ones. Every command is a process of its own. The first ``leaderboard`` finds no index of the store and
+nothing that is remembered of rows; the last of each command may take no more than `LIMITS`, else the exit code is 1.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ from fer_bench.tasks.folds import Fold
 
 MAIN = "from fer_bench.cli import main; main()"
 METHODS, FOLDS, IMAGES = 100, 5, 301
+LIMITS = {"leaderboard": 25.0, "run": 20.0}
+"""Seconds of the processor, of user and system together; those of the clock depend on what else the machine does."""
+MEMORY_MIB = 2e9 / 2**20
+"""Peak of each command."""
 
 
 def main() -> None:
@@ -54,21 +59,29 @@ def main() -> None:
             print(f"{written} cells of {IMAGES // FOLDS} images, written in {time.perf_counter() - start:.0f} s")
         board = ["leaderboard", "--runs-dir", f"{folder / 'runs'}", "--format", "csv"]
         run = ["run", "--config", f"{folder / 'grid.yaml'}", "--quiet"]
+        environment = {**os.environ, "FER_BENCH_CACHE_DIR": str(folder / "cache")}
+        # An installed command has its modules compiled; without them each run would compile 700 of them anew.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        last: dict[str, tuple[float, float]] = {}
         for number in range(given.rounds):
             for command in (board, run):
-                print(f"{command[0]} {number}: {_time(command)}", flush=True)
+                clock, seconds, mib = _time(command, environment)
+                print(f"{command[0]} {number}: {clock:.2f} s, processor {seconds:.2f} s, {mib:.0f} MiB", flush=True)
+                last[command[0]] = seconds, mib
+    over = [name for name, (seconds, mib) in last.items() if seconds > LIMITS[name] or mib > MEMORY_MIB]
+    for name in over:
+        print(f"{name} takes more than {LIMITS[name]:g} s of the processor or {MEMORY_MIB:.0f} MiB", file=sys.stderr)
+    sys.exit(1 if over else 0)
 
 
-def _time(command: list[str]) -> str:
-    # An installed command has its modules compiled; without them each run would compile 700 of them anew.
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+def _time(command: list[str], environment: dict[str, str]) -> tuple[float, float, float]:
+    """Return the seconds of the clock and of the processor, and the peak of memory in MiB, of a command."""
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-c", MAIN, *command], stdout=subprocess.DEVNULL, env=environment)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     assert status == 0, f"{command[0]} ended with status {status}"
-    cpu = usage.ru_utime + usage.ru_stime
-    return f"{seconds:.2f} s, processor {cpu:.2f} s, {usage.ru_maxrss / 1024:.0f} MiB"
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def _write(folder: Path, cells: int) -> int:

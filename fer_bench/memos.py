@@ -17,8 +17,9 @@ from typing import Any
 
 from fer_bench import atomic, foreign_files
 
-FOLDERS = ("batches", "flops", "folds", "rates", "shapes", "stages")
-"""The kinds of facts, of `fer_bench.networks.source`, `fer_bench.networks.shapes` and `fer_bench.tasks.scikit`."""
+FOLDERS = ("batches", "flops", "folds", "rates", "scores", "shapes", "stages")
+"""The kinds of facts, of `fer_bench.networks.source`, `fer_bench.networks.shapes`, `fer_bench.tasks.scikit` and
+`fer_bench.reports.scored`."""
 LARGEST = 1 << 30
 """Bytes of a file, which is read whole."""
 

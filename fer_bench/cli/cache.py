@@ -97,7 +97,7 @@ def status(context: typer.Context, cache_dir: Folder, as_json: Json = False) -> 
 @app.command(epilog=CLEAR_EXAMPLES)
 def clear(
     cache_dir: Folder,
-    everything: Annotated[bool, typer.Option("--all", help="Compiled programs and measured speeds, too.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Compiled programs, speeds and scores, too.")] = False,
     as_json: Json = False,
 ) -> None:
     """Remove the stored stage outputs that no running process uses; a later run computes them again.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fer_bench import atomic, console
+from fer_bench import atomic, console, paths
 from fer_bench.cli.data_options import DataDir
 from fer_bench.cli.output import PIPE_WIDTH, terminal_text
 from fer_bench.cli.rows import Backbone, Dataset, Protocol, Strategy, filters_of
@@ -144,7 +144,9 @@ def read_board(
             f"The runs folder {str(runs_dir)!r} holds no cells yet. Run 'fer-bench run --runs-dir {runs_dir}' first."
         )
     cells = filters.keep(cells, lambda cell: cell.record.experiment) if filters else cells
-    rows = build(cells, tuple({**known, by.name: by}.values()), by, damaged.append, rope, all_versions)
+    rows = build(
+        cells, tuple({**known, by.name: by}.values()), by, damaged.append, rope, all_versions, paths.cache_dir()
+    )
     for message in damaged:
         console.warn(f"fer-bench: left out: {message}")
     for message in faults:

@@ -57,7 +57,7 @@ def run(
     with TerminalReporter(quiet) as reporter:
         finished = run_grid(runs, registry, reporter)
     damaged = list(finished.damaged)
-    rows = build(finished.cells, left_out=damaged.append)
+    rows = build(finished.cells, left_out=damaged.append, cache_dir=runs[0].cache_folder)
     if as_json:
         print_json(board_records.record(rows, damaged))
     else:

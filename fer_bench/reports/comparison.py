@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.evaluation.difference import compare_estimates
 from fer_bench.evaluation.equivalence import weigh_behind
 from fer_bench.evaluation.estimate import Estimate, measure
@@ -88,6 +89,11 @@ def estimate(metric: Metric, pooled: Predictions) -> Estimate:
     return kept[metric]
 
 
+def keep(pooled: Predictions, known: Estimate) -> None:
+    """Take an estimate for what `estimate` says of some predictions by its metric."""
+    _ESTIMATES.setdefault(pooled, {})[known.metric] = known
+
+
 def measure_row(metric: Metric, pooled: Predictions) -> Estimate:
     """Return the score of a row, and what subjects, seeds and splits add to it."""
     columns = pooled.labels, pooled.probabilities, pooled.training, pooled.units
@@ -95,7 +101,11 @@ def measure_row(metric: Metric, pooled: Predictions) -> Estimate:
 
 
 def rank(
-    metric: Metric, board: Sequence[Predictions | None], baseline: Predictions | None = None, rope: float = ROPE
+    metric: Metric,
+    board: Sequence[Predictions | None],
+    baseline: Predictions | None = None,
+    rope: float = ROPE,
+    adjust: Callable[[Sequence[Estimate], Sequence[tuple[int, int]]], Array] = adjust_steps,
 ) -> list[Standing | None]:
     """Return where each row of a board stands.
 
@@ -108,6 +118,7 @@ def rank(
         board: the pooled predictions of each row; None for a row without any, or that is not to be ranked.
         baseline: those of the majority class.
         rope: see `Standing`.
+        adjust: does what `adjust_steps` does.
     """
     keys = [None if pooled is None else pooled.key for pooled in board]
     counts = Counter(key for key in keys if key is not None)
@@ -124,12 +135,12 @@ def rank(
     scores, up = np.array([one.value for one in estimates]), metric.higher_is_better
     pairs = list(combinations(range(len(members)), 2))
     p_values = np.ones((len(members), len(members)))
-    for (first, second), p in zip(pairs, adjust_steps(estimates, pairs).tolist(), strict=True):
+    for (first, second), p in zip(pairs, adjust(estimates, pairs).tolist(), strict=True):
         p_values[first, second] = p_values[second, first] = p
     above: list[bool | None] = [None] * len(members)
     if baseline is not None and whole == common:
         floor = estimate(metric, baseline)
-        against = adjust_steps([floor, *estimates], [(0, 1 + index) for index in range(len(members))])
+        against = adjust([floor, *estimates], [(0, 1 + index) for index in range(len(members))])
         better = (scores > floor.value) == up
         above = [bool(better[index] and p <= ALPHA) for index, p in enumerate(against.tolist())]
     leader = int(np.argmax(scores if up else -scores))

@@ -1,6 +1,6 @@
 """From stored cells to a table: a row for each data set x protocol x backbone x strategy.
 
-Scores are recomputed from predictions, never read from a file.
+Scores are computed from predictions, never read from a runs folder; the user's own cache may remember them (`scored`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from fer_bench.evaluation.chance import measure_chance
 from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate_parts
 from fer_bench.reports import comparison
 from fer_bench.reports.row import Row, Score, Sources
+from fer_bench.reports.scored import Memory
 from fer_bench.results.outcomes import Measures
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.records import DatasetRecord, Experiment, ProtocolRecord
@@ -39,6 +41,7 @@ def build(
     left_out: Callable[[str], object] = refuse,
     rope: float = comparison.ROPE,
     all_versions: bool = False,
+    cache_dir: Path | None = None,
 ) -> list[Row]:
     """Return the rows of a leaderboard, the best first on each board, the majority class among them.
 
@@ -49,6 +52,7 @@ def build(
         left_out: is told of each cell that is left out since its predictions are not sound.
         rope: differences up to it do not matter, in the unit of ``by``.
         all_versions: of rows that differ in code alone return all, and not the newest.
+        cache_dir: where it is remembered what the predictions of rows said; None remembers nothing.
 
     Raises:
         PluginError: the metric that orders the rows fails. Others that fail are left out of a row and named in it.
@@ -58,10 +62,17 @@ def build(
     current = newest(methods)
     if not all_versions:
         methods = [method for method in methods if method.id in current]
+    memory = Memory(cache_dir, metrics, by, len(cells))
+    known = {method.id: memory.recall(method) for method in methods}
     for message in (message for method in methods for message in method.damaged):
         left_out(message)
     methods = [method for method in methods if method.done or method.failed]
-    made = [_row(method, metrics, by) for method in methods]
+    made = [
+        _row(method, known[method.id] or _evaluate(method.predictions, method.done, metrics, by)) for method in methods
+    ]
+    for method, row in zip(methods, made, strict=True):
+        if not known[method.id]:
+            memory.remember(method, row)
     keys = [method.id for method in methods]
     tasks: dict[tuple[DatasetRecord, ProtocolRecord], list[MethodRow]] = defaultdict(list)
     for method in methods:
@@ -75,13 +86,12 @@ def build(
         keys.append(members[0].experiment.task_id)
     if not all_versions:
         made = [replace(row, older=len(current.get(key, ()))) for row, key in zip(made, keys, strict=True)]
-    ordered = sorted(_tell_apart(made, keys), key=_order)
     rows: list[Row] = []
-    for _, board in groupby(ordered, key=lambda row: row.subject):
+    for _, board in groupby(sorted(_tell_apart(made, keys), key=_order), key=lambda row: row.subject):
         members = list(board)
         ranked = [None if row.baseline or row.stochastic else row.pooled for row in members]
         baseline = next((row.pooled for row in members if row.baseline), None)
-        standings = comparison.rank(by, ranked, baseline, rope)
+        standings = comparison.rank(by, ranked, baseline, rope, memory.adjust)
         rows += [replace(row, standing=standing) for row, standing in zip(members, standings, strict=True)]
     return rows
 
@@ -102,13 +112,13 @@ def _join(cells: Iterable[StoredCell], method: MethodRow) -> MethodRow:
     return replace(method, cells=tuple(sorted(cells, key=_place)))
 
 
-def _row(method: MethodRow, metrics: Sequence[Metric], by: Metric) -> Row:
-    """Return the row of a method."""
+def _row(method: MethodRow, scored: dict[str, Any]) -> Row:
+    """Return the row of a method; ``scored`` are the fields that its predictions decide."""
     measures = [cell.measures for cell in method.done]
     return Row(
         experiment=method.experiment,
         baseline=False,
-        **_evaluate(method.predictions, method.done, metrics, by),
+        **scored,
         seeds=len(method.trainings),
         split_seeds=_count_split_seeds(method),
         ok=len(method.done),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -13,7 +14,10 @@ from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports.row import Row
 from fer_bench.reports.table import Cell, Column, Field, Shown
 from fer_bench.results.canonical import AtLeastTwo, Count, Record, Share
+from fer_bench.results.predictions import Predictions
 
+_GROUPS: WeakKeyDictionary[Predictions, dict[str, GroupRecord]] = WeakKeyDictionary()
+_SOFT: WeakKeyDictionary[Predictions, SoftRecord | None] = WeakKeyDictionary()
 FEWEST = 10
 """Predictions that a group must have: what fewer say is mostly noise."""
 
@@ -53,7 +57,7 @@ class SoftRecord(Record):
 def measure_coverage(row: Row) -> float | None:
     """Return the share of the data set's images that were tested; None if its size or nothing of it is known."""
     size = row.experiment.dataset.n
-    return row.n / size if size and row.pooled else None
+    return row.n / size if size and row.pooled is not None else None
 
 
 def compare_groups(row: Row) -> dict[str, GroupRecord]:
@@ -65,6 +69,12 @@ def compare_groups(row: Row) -> dict[str, GroupRecord]:
     pooled = row.pooled
     if pooled is None:
         return {}
+    if pooled not in _GROUPS:
+        _GROUPS[pooled] = _compare_groups(pooled)
+    return _GROUPS[pooled]
+
+
+def _compare_groups(pooled: Predictions) -> dict[str, GroupRecord]:
     records: dict[str, GroupRecord] = {}
     for name, (names, codes) in pooled.groups.items():
         known = np.flatnonzero(codes >= 0)
@@ -83,10 +93,26 @@ def compare_groups(row: Row) -> dict[str, GroupRecord]:
 
 def score_soft(row: Row) -> SoftRecord | None:
     """Return how all predictions of a row, pooled, agree with soft labels; None where there are none."""
-    if row.pooled is None or row.pooled.soft is None:
+    pooled = row.pooled
+    if pooled is None:
         return None
-    soft, probabilities = row.pooled.soft, row.pooled.probabilities
-    return SoftRecord(accuracy=soft_accuracy(soft, probabilities), kl=soft_kl(soft, probabilities))
+    if pooled not in _SOFT:
+        _SOFT[pooled] = _score_soft(pooled)
+    return _SOFT[pooled]
+
+
+def keep(pooled: Predictions, groups: dict[str, GroupRecord], soft: SoftRecord | None) -> None:
+    """Take these for what `compare_groups` and `score_soft` say of some predictions."""
+    _GROUPS[pooled], _SOFT[pooled] = groups, soft
+
+
+def _score_soft(pooled: Predictions) -> SoftRecord | None:
+    soft, probabilities = pooled.soft, pooled.probabilities
+    return (
+        soft
+        if soft is None
+        else SoftRecord(accuracy=soft_accuracy(soft, probabilities), kl=soft_kl(soft, probabilities))
+    )
 
 
 def group_fields(board: Sequence[Row]) -> list[Field[Row]]:

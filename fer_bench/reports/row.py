@@ -193,7 +193,7 @@ class Row:
     @property
     def n(self) -> int:
         """Distinct samples that were tested."""
-        return len(self.pooled.ids) if self.pooled else 0
+        return 0 if self.pooled is None else self.pooled.n_samples
 
     @property
     def faces(self) -> float | None:

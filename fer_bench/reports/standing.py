@@ -56,7 +56,7 @@ def say_too_few(board: Sequence[Row]) -> str:
 
 def name_units(rows: Sequence[Row]) -> str:
     """Return what the units of rows are, such as ``subjects``; of several kinds, each."""
-    return " or ".join(sorted({row.pooled.unit_word for row in rows if row.pooled}))
+    return " or ".join(sorted({row.pooled.unit_word for row in rows if row.pooled is not None}))
 
 
 def find_limits(title: str, board: Sequence[Row]) -> list[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -55,8 +55,29 @@ class Predictions:
     cell: Array
     labels: Array
     probabilities: Array
-    groups: dict[str, tuple[list[str], Array]] = field(default_factory=dict[str, tuple[list[str], Array]])
-    soft: Array | None = None
+    groups: dict[str, tuple[list[str], Array]]
+    soft: Array | None
+
+    @classmethod
+    def later(cls, facts: Mapping[str, object], read: Callable[[], Predictions]) -> Predictions:
+        """Return predictions that are read when more of them is asked for than some facts.
+
+        Args:
+            facts: name of a property -> its value.
+            read: returns all of them.
+        """
+        made = object.__new__(cls)
+        vars(made).update(facts, _read=read)
+        return made
+
+    if not TYPE_CHECKING:  # a name that is not there stays a fault for type checkers
+
+        def __getattr__(self, name: str) -> object:
+            read = vars(self).get("_read")
+            if read is None or name not in self.__dataclass_fields__:
+                raise AttributeError(name)
+            vars(self).update(vars(read()))
+            return vars(self)[name]
 
     def __len__(self) -> int:
         return len(self.sample)
@@ -72,7 +93,7 @@ class Predictions:
         """(n,) uint64, what tells trainings of a row apart: their seed and that of the folds."""
         return (self.dealt_by.astype(np.uint64) << np.uint64(32)) + self.seed.astype(np.uint64)
 
-    @property
+    @cached_property
     def unit_word(self) -> str:
         """What the units are, in the plural: ``subjects``, ``sequences`` or ``images``, as their names say, ``groups``
         where they do not; of several kinds, each.
@@ -83,17 +104,17 @@ class Predictions:
         words = [word for kind, word in UNIT_WORDS.items() if kind in kinds]
         return " and ".join([*words, *(["groups"] if kinds - set(UNIT_WORDS) else [])])
 
-    @property
+    @cached_property
     def n_units(self) -> int:
         """How many units there are."""
         return len(self) if self.units is None else len(np.unique(self.units))
 
-    @property
+    @cached_property
     def n_samples(self) -> int:
         """How many distinct samples there are."""
         return len(np.unique(self.sample))
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A hash of what was tested: seeds, sample ids and labels."""
         value = hashlib.sha256()
@@ -247,10 +268,22 @@ def _matrix(table: pa.Table, prefix: str) -> Array:
 
 def _codes(column: Column) -> tuple[pa.LargeStringArray, Array]:
     """Return the distinct names of a text column in order, and (n,) int32; -1 for an empty or missing name."""
+    kind: Any = column.type
+    if pa.types.is_dictionary(kind) and kind.value_type in (pa.string(), pa.large_string()):
+        return _codes_of_category(column)
     texts = plain(column)
     names, codes = encode(plain(texts.fill_null("")) if texts.null_count else texts)  # fill_null imports pandas
     empty = int(len(names) > 0 and names[0].as_py() == "")  # names are in order
     return names.slice(empty), (codes - empty).astype(np.int32)
+
+
+def _codes_of_category(column: Any) -> tuple[pa.LargeStringArray, Array]:
+    """Return what `_codes` does of a category, from its few names: a text for each row takes ten times as long."""
+    whole: Any = column.unify_dictionaries().combine_chunks()
+    names, place = _codes(whole.dictionary)
+    codes = np.append(place, np.int32(-1))[numbers(whole.indices.fill_null(-1))]
+    used = np.bincount(codes[codes >= 0], minlength=len(names)) > 0
+    return names.filter(pa.array(used)), np.append(np.cumsum(used) - 1, -1)[codes].astype(np.int32)
 
 
 def _groups(column: Column) -> tuple[list[str], Array]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.evaluation.checks import SUM_TOLERANCE
 from fer_bench.results.folders import PREDICTIONS
 from fer_bench.results.predictions import GROUP, Predictions, from_table, probability_columns
@@ -51,6 +52,18 @@ def read_predictions(cells: Sequence[StoredCell]) -> tuple[Predictions | None, l
     rest = [cell for number, cell in enumerate(kept) if number not in wrong]
     made, kept, more = read_predictions(rest)
     return made, kept, faults + more
+
+
+def reread(cells: Sequence[StoredCell]) -> Predictions:
+    """Return the predictions of cells that had sound ones when they were read before.
+
+    Raises:
+        FerBenchError: they changed since.
+    """
+    made, _, faults = read_predictions(cells)
+    if made is None or faults:
+        raise FerBenchError(f"Cells changed while they were read; repeat the command:\n{bullet_list(faults)}")
+    return made
 
 
 def _message(cell: StoredCell, fault: str) -> str:

@@ -77,6 +77,10 @@ class MethodRow:
     def _read(self) -> tuple[Predictions | None, list[StoredCell], list[str]]:
         return read_predictions([cell for cell in self.cells if cell.ok])
 
+    def assume(self, predictions: Predictions) -> None:
+        """Take these for the predictions of all cells that are ok, which need not be read then."""
+        vars(self)["_read"] = predictions, [cell for cell in self.cells if cell.ok], []
+
     @property
     def predictions(self) -> Predictions | None:
         """Predictions of all cells that are done; None if there is none."""
@@ -99,8 +103,13 @@ def group(cells: Iterable[StoredCell]) -> list[MethodRow]:
     Where a seed dealt in two ways, as before and after an audit that found copies, the way stored last counts.
     """
     groups: dict[Experiment, list[StoredCell]] = defaultdict(list)
+    known: dict[tuple[object, ...], list[StoredCell]] = {}  # of records, which cells share: their hashes take long
     for cell in cells:
-        groups[cell.record.experiment].append(cell)
+        record = cell.record
+        key = id(record.dataset), id(record.protocol), id(record.backbone), id(record.strategy), record.numerics
+        if key not in known:
+            known[key] = groups[record.experiment]
+        known[key].append(cell)
     rows: list[MethodRow] = []
     for experiment, members in groups.items():
         by_time = sorted(members, key=lambda cell: cell.finished)

@@ -82,6 +82,7 @@ class StoredCell:
         finished: when it was stored, in UTC as ISO 8601 with milliseconds.
         folder: where it lies.
         predictions_sha256: of its predictions; empty without any.
+        result_sha256: of ``result.json``.
     """
 
     id: str
@@ -90,6 +91,7 @@ class StoredCell:
     finished: str
     folder: Path
     predictions_sha256: str
+    result_sha256: str
 
     @property
     def status(self) -> Literal["ok", "failed"]:
@@ -250,7 +252,8 @@ class Store:
         files[CHECKSUMS] = _json(checksums)
         target = self.folder(cell.id)
         self.put(target, files)
-        return StoredCell(cell.id, cell, record, finished, target, checksums.get(PREDICTIONS, ""))
+        hashes = checksums.get(PREDICTIONS, ""), checksums[RESULT]
+        return StoredCell(cell.id, cell, record, finished, target, *hashes)
 
     def put(self, target: Path, files: Mapping[str, bytes]) -> None:
         """Make files the whole content of a folder of a cell, at once or not at all.
@@ -309,9 +312,8 @@ class Store:
 
 
 def _stored(folder: Path, content: Content) -> StoredCell:
-    return StoredCell(
-        content.id, content.cell, content.result, content.finished, folder, content.checksums.get(PREDICTIONS, "")
-    )
+    hashes = content.checksums.get(PREDICTIONS, ""), content.checksums[RESULT]
+    return StoredCell(content.id, content.cell, content.result, content.finished, folder, *hashes)
 
 
 def _json(value: object) -> bytes:
