@@ -98,6 +98,9 @@ def runs_dir(tmp_path):
             p = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype("float32")
             table = pd.DataFrame({"id": [f"{fold}-{i:02}" for i in range(60)], "group": "", "label": label})
             table = table.assign(**{f"soft{c}": np.float32(0.75 * (true == c) + 0.25 * (label == c)) for c in range(3)})
+            names = np.array(["anger", "fear", "happy"])
+            table["group:annotator:anna"] = pd.Categorical(names[true])
+            table["group:annotator:ben"] = pd.Categorical(np.where(np.arange(60) % 2 == 0, names[label], ""))
             table = table.assign(**{f"p{c}": p[:, c] for c in range(3)})
             cell = make_cell(fold, strategy=strategy, classes=("anger", "fear", "happy"), n=120)
             result = Result("ok", "", make_measures((1, 2, 1)), table, pd.DataFrame({"phase": ["p"]}))
@@ -123,12 +126,22 @@ def test_the_command_lists_suspects_and_what_annotators_reach(runs_dir, tmp_path
     # Where the label is wrong, three of four annotators say so.
     assert check["ceiling"]["accuracy"] == pytest.approx(0.9 + 0.1 * 0.75)
     assert check["annotator_against_labels"]["accuracy"] == pytest.approx(0.9 + 0.1 * 0.25)
+    # Anna sees the true class of all images; a tenth of each class is labelled wrong. Ben gave half the labels.
+    each = {(one["annotator"], one["answers"]): one for one in check["annotators"]}
+    assert {pair[0] for pair in each} == {"anna", "ben"}
+    anna, ben = (each[name, "the labels"] for name in ("anna", "ben"))
+    assert (anna["images"], anna["everything"]["estimate"]) == (120, pytest.approx(0.9))
+    assert (ben["images"], ben["everything"]["estimate"]) == (60, 1)
+    assert (anna["agreed"]["estimate"], anna["doubtful"]["estimate"]) == (1, 0), "doubtful where the label is wrong"
+    assert each["anna", "net, probe"]["everything"]["estimate"] > 0.9
     methods = {method["name"]: method for method in check["methods"]}
     assert set(methods) == {"net, probe", "net, guess"}
     assert methods["net, probe"]["everything"]["tier"] != methods["net, guess"]["everything"]["tier"]
     assert methods["net, probe"]["kept"]["value"]["estimate"] > methods["net, probe"]["everything"]["value"]["estimate"]
     text = invoke("--runs-dir", str(runs_dir)).stdout
-    assert says(text, "120 images", "anger", "net, probe", "an annotator")
+    assert says(text, "120 images", "anger", "net, probe", "an annotator", "anna", "the labels", "90.0", "ben")
+    with pytest.raises(FerBenchError):  # votes group no people
+        CliRunner().invoke(app, ["groups", "probe", "--runs-dir", str(runs_dir), "--json"], catch_exceptions=False)
 
 
 def test_labels_of_nothing_are_refused(tmp_path):

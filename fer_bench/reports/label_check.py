@@ -22,6 +22,8 @@ from fer_bench.evaluation.annotators import (
 from fer_bench.evaluation.intervals import Interval, algorithm_interval
 from fer_bench.evaluation.label_noise import LabelNoise, bound_label_noise, estimate_label_noise
 from fer_bench.evaluation.metrics import STANDARD
+from fer_bench.reports import annotator_check
+from fer_bench.reports.annotator_check import AnnotatorScore, score_each_annotator
 from fer_bench.reports.comparison import measure_row, rank
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, numbers, tabulate, texts
 from fer_bench.results.predictions import Predictions
@@ -83,6 +85,7 @@ class LabelCheck:
         soft: (n, c) shares of annotators; None without votes.
         labelled: an annotator against the labels, ``ceiling``: the best answers against an annotator; None without
             votes.
+        annotators: the labels and each method against each annotator who has a name.
     """
 
     dataset: str
@@ -98,6 +101,7 @@ class LabelCheck:
     soft: Array | None = None
     labelled: Agreement | None = None
     ceiling: Agreement | None = None
+    annotators: tuple[AnnotatorScore, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +176,7 @@ def _check(rows: Sequence[MethodRow], agreed: float) -> LabelCheck:
     scores = [_score_part(consensus, part) for part in parts]
     methods = [
         MethodCheck(
-            name=f"{row.experiment.backbone.text}, {row.experiment.strategy.text}",
+            name=_name(row),
             **dict(zip(("everything", "kept", "agreed", "doubtful"), columns, strict=False)),
             annotator=None if soft is None else score_against_annotators(*_soft_answers(soft, predictions)),
         )
@@ -192,7 +196,14 @@ def _check(rows: Sequence[MethodRow], agreed: float) -> LabelCheck:
         soft=soft,
         labelled=None if soft is None else score_annotators(soft, labels),
         ceiling=None if soft is None else find_ceiling(soft),
+        annotators=tuple(
+            score_each_annotator([(_name(row), one) for row, one in consensus.rows], experiment.dataset, sure)
+        ),
     )
+
+
+def _name(row: MethodRow) -> str:
+    return f"{row.experiment.backbone.text}, {row.experiment.strategy.text}"
 
 
 def _soft_answers(soft: Array, predictions: Predictions) -> tuple[Array, Array]:
@@ -286,6 +297,7 @@ def record(check: LabelCheck) -> dict[str, Any]:
         "methods": [asdict(method) for method in check.methods],
         "left_out": list(check.left_out),
         "ceiling": None if check.ceiling is None else asdict(check.ceiling),
+        "annotators": [asdict(one) for one in check.annotators],
         "annotator_against_labels": None if check.labelled is None else asdict(check.labelled),
         "suspects": [asdict(one) for one in list_suspects(check)],
     }
@@ -316,7 +328,7 @@ def to_tables(check: LabelCheck) -> list[Table]:
             (Column("UAR %", "number"), lambda pair: _percent(pair[1].uar)),
         )
         tables.append(tabulate(scores, fields, "Against an annotator drawn at random", VOTES))
-    return tables
+    return [*tables, annotator_check.to_table(check.annotators)] if check.annotators else tables
 
 
 def _class_fields(check: LabelCheck) -> tuple[Field[int], ...]:

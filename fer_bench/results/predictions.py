@@ -17,6 +17,8 @@ from fer_bench.evaluation.extra import Extra
 
 GROUP = "group:"
 """How the columns begin that hold a category of each sample, such as sex."""
+ANNOTATOR = "annotator:"
+"""How the names of those begin that hold the vote of an annotator, whose name follows."""
 
 
 UNIT_WORDS = {"subject": "subjects", "sequence": "sequences", "sample": "images"}
@@ -42,6 +44,7 @@ class Predictions:
         probabilities: (n, c) float32 or float64, as they are stored.
         groups: name of a column of groups -> (names, (n,) int32 of each prediction, -1 where it has none).
         soft: (n, c) float32, shares of annotators; None where they are not known.
+        annotators: name of an annotator -> (native labels, (n,) int32 vote of each prediction, -1 where there is none).
     """
 
     ids: pa.LargeStringArray
@@ -57,6 +60,7 @@ class Predictions:
     probabilities: Array
     groups: dict[str, tuple[list[str], Array]]
     soft: Array | None
+    annotators: dict[str, tuple[list[str], Array]]
 
     @classmethod
     def later(cls, facts: Mapping[str, object], read: Callable[[], Predictions]) -> Predictions:
@@ -137,6 +141,7 @@ class Predictions:
             self,
             **{name: getattr(self, name)[rows] for name in names},
             groups={name: (names, codes[rows]) for name, (names, codes) in self.groups.items()},
+            annotators={name: (names, codes[rows]) for name, (names, codes) in self.annotators.items()},
             soft=None if self.soft is None else self.soft[rows],
         )
 
@@ -164,6 +169,7 @@ def from_table(
     ids, sample = encode(plain(table["id"]))
     unit_names, unit = _codes(table["group"])
     soft = _matrix(table, "soft")
+    named = {name.removeprefix(GROUP): _groups(table[name]) for name in table.column_names if name.startswith(GROUP)}
     made = Predictions(
         ids,
         sample,
@@ -176,8 +182,9 @@ def from_table(
         cell.astype(np.int32),
         np.clip(numbers(table["label"]), -1, 2**31 - 1).astype(np.int32),
         _matrix(table, "p"),
-        {name.removeprefix(GROUP): _groups(table[name]) for name in table.column_names if name.startswith(GROUP)},
+        {name: column for name, column in named.items() if not name.startswith(ANNOTATOR)},
         soft if soft.shape[1] else None,
+        {name.removeprefix(ANNOTATOR): column for name, column in named.items() if name.startswith(ANNOTATOR)},
     )
     return made.take(np.lexsort((made.cell, made.sample, made.dealt_by, made.seed)))
 

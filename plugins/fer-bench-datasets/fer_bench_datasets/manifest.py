@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
@@ -20,6 +21,8 @@ FILES = tuple(f"manifest{suffix}" for suffix in SUFFIXES)
 COLUMNS = ("path", "label", "subject", "split", "sequence")
 OTHER_HEADINGS = {"path": ("image", "file", "filename"), "label": ("emotion", "expression")}
 """Column -> names that other people give it."""
+ANNOTATOR = "annotator:"
+"""How the headings of columns begin that hold the vote of an annotator, whose name follows."""
 _DRIVE = re.compile(r"[A-Za-z]:|[\\/]")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
@@ -34,7 +37,7 @@ class _Manifest:
 
 
 class Manifest(FerBuilder):
-    """Reads ``manifest.csv``, ``.tsv`` or ``.parquet``: path, label, maybe subject, split, sequence, and groups."""
+    """Reads ``manifest.csv``, ``.tsv`` or ``.parquet``: path, label, maybe subject, split, sequence, groups, votes."""
 
     required: tuple[str, ...] = ("path", "label")
     """Columns that must be there and filled in."""
@@ -154,6 +157,7 @@ def _read_manifest(root: Path, required: Sequence[str], spec: DatasetSpec) -> _M
                     subject=values.get("subject", ""),
                     sequence=values.get("sequence", ""),
                     groups={name: text for name, text in values.items() if name not in COLUMNS},
+                    soft_label=Counter(text for name, text in values.items() if name.startswith(ANNOTATOR) and text),
                 )
             )
     return manifest

@@ -52,6 +52,23 @@ def test_columns(component, tmp_path):
     assert prepared.verify() == []
 
 
+def test_columns_of_annotators_are_votes(component, tmp_path):
+    rows = [
+        {"path": "a.png", "label": "sad", "annotator:anna": "sad", "annotator:ben": "happy", "annotator:eve": "sad"},
+        {"path": "b.png", "label": "happy", "annotator:anna": "happy", "annotator:ben": "", "annotator:eve": ""},
+    ]
+    write(tmp_path / "manual" / "manifest", rows)
+    prepared = prepare(component("manifest"), tmp_path)
+    assert prepared.samples["group:annotator:ben"].tolist() == ["happy", ""]
+    assert prepared.samples["soft:sad"].tolist() == pytest.approx([2 / 3, 0])
+    rows[1]["annotator:anna"] = ""
+    rows.append({**rows[0], "path": "c.png", "annotator:eve": "bored"})
+    write(tmp_path / "again" / "manual" / "manifest", rows)
+    missing, strange = faults_of(component("manifest"), tmp_path / "again")
+    assert says(missing, "b.png", "soft label")
+    assert says(strange, "c.png", "'bored'")
+
+
 def test_hostile_names(component, tmp_path):
     names = [
         "with space.png",
