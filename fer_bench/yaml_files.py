@@ -19,15 +19,20 @@ _DOUBTFUL = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2
 _MERGE = "tag:yaml.org,2002:merge"
 
 
-def read_yaml(file: Path) -> dict[Any, Any]:
+def read_yaml(file: Path, what: str = "configuration", example: str = "datasets: [synthetic]") -> dict[Any, Any]:
     """Return the mapping that a file holds; an empty file holds none.
+
+    Args:
+        file: to read.
+        what: it is, in messages.
+        example: of a key with its value, likewise.
 
     Raises:
         FerBenchError: the file cannot be read or is too large, is no YAML or no mapping, or has a key twice, an anchor
             or alias, a merge, a tag, a number that is not plainly decimal, or collections that are too deep; all
             faults at once, each with its line.
     """
-    text = read_text(file, "configuration", LARGEST)
+    text = read_text(file, what, LARGEST)
     try:
         faults = _event_faults(text)
         node: Any = None if faults else yaml.compose(text, yaml.SafeLoader)
@@ -42,9 +47,7 @@ def read_yaml(file: Path) -> dict[Any, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise FerBenchError(
-            f"{str(file)!r} holds a {type(values).__name__}; expected keys such as 'datasets: [synthetic]'."
-        )
+        raise FerBenchError(f"{str(file)!r} holds a {type(values).__name__}; expected keys such as {example!r}.")
     return values
 
 

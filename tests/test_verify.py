@@ -158,6 +158,11 @@ def test_bad_claims_say_all_that_is_wrong_in_one_message(tmp_path):
         "dataset",
     )
     assert says(str(result.exception), *faults)
+    for content, parts in ((None, ("claim", "claim.yaml")), ("- model: m", ("list", "onnx[card=model.yaml]"))):
+        file.unlink() if content is None else file.write_text(content)
+        with pytest.raises(FerBenchError) as caught:
+            read_claim(file)
+        assert says(str(caught.value), *parts)
     good = {"model": "m", "dataset": "folder[path=x]", "split": "test", "metric": "accuracy", "score": 65.7}
     for change, parts in (
         ({}, ("score", "0 to 1", "65.7pt")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import fer_bench
+from fer_bench.claims.seen import seen_by
 from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
 from fer_bench.models import files
@@ -41,8 +43,6 @@ def fitted(tmp_path_factory):
     words += ["--protocol", "official", "--runs-dir", str(folder / "runs")]
     done = CliRunner().invoke(app, ["fit", *words, "--output", str(folder / "m.safetensors")])
     assert done.exit_code == 0, done.output
-    kept = CliRunner().invoke(app, ["run", *words, "--keep", "all"])
-    assert kept.exit_code == 0, kept.output
     return folder
 
 
@@ -64,19 +64,27 @@ def test_fit_on_official_splits_leaves_the_test_split_alone(fitted):
     assert says(record.describe(), "24 images", "mine", "the training split")
 
 
-def test_a_fitted_and_a_kept_model_are_measured_on_the_test_split_with_its_copies(fitted):
-    (kept,) = (fitted / "runs" / "models").iterdir()
+def test_a_model_is_measured_on_the_test_split_with_its_copies(fitted):
     pictures = [fitted / "data" / "manual" / "manifest" / "mine" / f"{number}.png" for number in range(TESTED)]
     images = [np.asarray(Image.open(file))[..., None] for file in pictures]
-    for model in (fitted / "m.safetensors", kept):
-        code, record = _verify(fitted, model)
-        assert (code, record["verdict"]) == (0, "CONFIRMED")
-        loaded = fer_bench.load_model(model)
-        names = [("happy", "sad", "angry")[number % 3] for number in range(TESTED)]
-        right = np.array(loaded.classes)[loaded.predict(images).argmax(1)] == names
-        assert record["measured"]["score"] == pytest.approx(right.mean())
-        assert record["measured"]["images"] == TESTED
-        assert says(" ".join(record["notes"]), f"1 of {TESTED}", "mine", "train")
+    code, record = _verify(fitted, fitted / "m.safetensors")
+    assert (code, record["verdict"]) == (0, "CONFIRMED")
+    loaded = fer_bench.load_model(fitted / "m.safetensors")
+    names = [("happy", "sad", "angry")[number % 3] for number in range(TESTED)]
+    right = np.array(loaded.classes)[loaded.predict(images).argmax(1)] == names
+    assert record["measured"]["score"] == pytest.approx(right.mean())
+    assert record["measured"]["images"] == TESTED
+    assert says(" ".join(record["notes"]), f"1 of {TESTED}", "mine", "train")
+
+
+def test_a_kept_model_of_a_cell_was_trained_as_its_protocol_says(fitted):
+    record, _ = files.read(fitted / "m.safetensors")
+    (official,) = seen_by(replace(record, fold=0, cell="0" * 64))
+    assert official.official
+    protocol = replace(record.experiment.protocol, name="kfold", text="kfold")
+    (folds,) = seen_by(replace(record, fold=2, experiment=replace(record.experiment, protocol=protocol)))
+    assert not folds.official
+    assert says(folds.text, "fold 2", "mine", "kfold")
 
 
 def test_a_claim_about_what_trained_a_model_cannot_be_compared(fitted):

@@ -72,7 +72,7 @@ def read_claim(file: Path) -> tuple[Claim, Metric]:
         FerBenchError: the file cannot be read, has a key that is not known, lacks one, or a value is out of its range;
             all faults at once.
     """
-    values, known = read_yaml(file), Claim.model_fields
+    values, known = read_yaml(file, "claim", "model: onnx[card=model.yaml]"), Claim.model_fields
     unknown = [f"{key}: is not known here. {did_you_mean(str(key), known)}" for key in values if key not in known]
     claim, invalid = _validate({key: value for key, value in values.items() if key in known})
     faults, metric = [*unknown, *invalid.values()], None
