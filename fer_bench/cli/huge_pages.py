@@ -33,11 +33,14 @@ def restart_with_them(first_words: Collection[str] = TRAINING) -> None:
     """
     arguments = sys.argv[1:]
     own = bool(arguments) and arguments[0] in first_words and sys.orig_argv[-len(arguments) :] == arguments
-    if own and VARIABLE not in os.environ and _helps():
+    if not own:
+        return
+    if VARIABLE not in os.environ and _helps():
         with contextlib.suppress(OSError):  # slower without, and right all the same
             # An interrupt now waits until our code is read again: Python would end by it without a word.
             interrupts.block()
             os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, VARIABLE: SETTING})
+    interrupts.unblock()
 
 
 def _helps() -> bool:
