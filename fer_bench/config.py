@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from fer_bench import brackets, paths
+from fer_bench import brackets, corruption, paths
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
 from fer_bench.labels import parse_label_set
 from fer_bench.sizes import parse_size
@@ -22,8 +22,8 @@ FaceCrop = Literal["none", "align", "box"]
 Missed = Literal["error", "exclude"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
-PLACED = frozenset({"runs_dir", "data_dir", "cache_dir", "executor", "keep", "skip_missing", "stage"})
-"""Settings of a run that say where and how it happens, and decide no result."""
+PLACED = frozenset({"runs_dir", "data_dir", "cache_dir", "executor", "keep", "skip_missing", "stage", "corrupt"})
+"""Settings of a run that say where and how it happens and what is scored beside, and decide no cell."""
 
 
 def _path(value: object) -> object:
@@ -235,6 +235,14 @@ class RunConfig(BaseModel):
         Field(description="error or exclude: how an image without a detected face counts."),
         Option(group="Images"),
     ] = "error"
+    corrupt: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Score the trained models also on corrupted test images; all, or a kind as in "
+            "jpeg[severity=1..5]; repeat for several. 'fer-bench damage' reports."
+        ),
+        Option(group="Images", metavar="all|KIND[severity=1]", default="none"),
+    ] = ()
     runs_dir: Annotated[UserPath, Field(description="Folder of results."), Option(group="Folders")] = Path("runs")
     data_dir: Annotated[
         UserPath | None,
@@ -287,6 +295,15 @@ class RunConfig(BaseModel):
             return parse_size(value) if isinstance(value, str) else value
         except FerBenchError as error:
             raise ValueError(str(error)) from None
+
+    @field_validator("corrupt")
+    @classmethod
+    def _corruptions(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            corruption.parse(texts)
+        except FerBenchError as error:
+            raise ValueError(str(error)) from None
+        return texts
 
     @field_validator("seeds", "split_seeds")
     @classmethod

@@ -25,6 +25,7 @@ ORDER = [
         "privacy",
         "sizes",
         "brackets",
+        "corruption",
         "yaml_files",
         "foreign",
         "foreign_files",
@@ -34,7 +35,7 @@ ORDER = [
     ),
     *("containment", "numerics", "syntax", "atomic", "memos", "specs", "interface", "hookspecs"),
     *("builtin", "plugins", "registry", "plugin_code", "space", "config"),
-    *("arrays", "faces", "data", "audit", "tasks", "keeping", "networks", "learning"),
+    *("arrays", "faces", "data", "audit", "damage", "tasks", "keeping", "networks", "learning"),
     *("evaluation", "results", "models", "reports", "executors", "claims", "testing", "scaffold"),
     *("cli", "__main__", "pytest_plugin", "notebook", "fer_bench"),
 ]

@@ -19,6 +19,7 @@ from fer_bench.cli import (
     cite,
     compare,
     curve,
+    damage,
     data,
     export,
     fit,
@@ -74,6 +75,7 @@ app.command("leaderboard", epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
 app.command("inflation", epilog=inflation.EXAMPLES, cls=command_for(*inflation.SETTINGS))(inflation.inflation)
 app.command("matrix", epilog=matrix.EXAMPLES, cls=command_for(*matrix.SETTINGS))(matrix.matrix)
 app.command("curve", epilog=curve.EXAMPLES)(curve.curve)
+app.command("damage", epilog=damage.EXAMPLES)(damage.damage)
 app.command("groups", epilog=groups.EXAMPLES)(groups.groups)
 app.command("labels", epilog=labels.EXAMPLES)(labels.labels)
 app.command("check", epilog=check.EXAMPLES)(check.check)

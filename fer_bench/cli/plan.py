@@ -71,16 +71,20 @@ def plan(
         from fer_bench.registry import Registry
 
         registry = Registry.load()
+        from fer_bench.corruption import parse
         from fer_bench.evaluation.installed import find_metric
         from fer_bench.executors.estimate import estimate
         from fer_bench.executors.grid import expand
+        from fer_bench.executors.notes import notes_on_corruptions
         from fer_bench.executors.progress import TerminalReporter
         from fer_bench.executors.resolution import describe_resolution
         from fer_bench.results.store import Store
 
     with TerminalReporter(quiet=as_json) as reporter:
         grid = expand(runs, registry, settings.data_folder, settings.cache_folder, reporter)
-        forecast = estimate(grid, Store(settings.runs_dir), settings.cache_folder, probe=reporter if probe else None)
+        corruptions = parse(settings.corrupt)
+        told = reporter if probe else None
+        forecast = estimate(grid, Store(settings.runs_dir), settings.cache_folder, told, corruptions)
     if freeze is not None:
         _freeze(freeze, grid, forecast, questions, find_metric(metric, lambda: registry), margin)
     if as_json:
@@ -89,7 +93,8 @@ def plan(
     boards = itertools.groupby(forecast.rows, key=lambda row: (row.dataset, row.protocol))
     fields = FIELDS if any(row.others for row in forecast.rows) else FIELDS[:-1]
     tables = [tabulate(list(rows), fields, f"{dataset}: {protocol}") for (dataset, protocol), rows in boards]
-    notes = (*grid.notes, *forecast.lines(), *describe_resolution(grid))
+    hidden = notes_on_corruptions((block.task for block in grid.blocks), corruptions)
+    notes = (*grid.notes, *hidden, *forecast.lines(), *describe_resolution(grid))
     print_tables(*tables[:-1], replace(tables[-1], notes=notes))
 
 

@@ -155,6 +155,35 @@ def measure(
     )
 
 
+def measure_values(
+    metric: Metric, values: Array, seeds: Array | None = None, units: Array | None = None, splits: Array | None = None
+) -> Estimate:
+    """Return the estimate of the mean of one number a prediction.
+
+    Args:
+        metric: what the number is; it is not computed.
+        values: (r,) float, of the predictions of all seeds.
+        seeds: as for `measure`; likewise ``units`` and ``splits``.
+        units: likewise.
+        splits: likewise.
+    """
+    seeds = np.zeros(len(values), np.int64) if seeds is None else seeds
+    names, first, seed = np.unique(seeds, return_index=True, return_inverse=True)
+    unit, n = _merge(np.arange(len(values)) if units is None else np.unique(units, return_inverse=True)[1])
+    counts = np.bincount(seed)
+    scores = np.bincount(seed, weights=values) / counts
+    share = 1 / (counts[seed] * len(names))
+    return Estimate(
+        metric=metric,
+        seeds=names,
+        splits=names if splits is None else splits[first],
+        scores=scores,
+        influence=np.bincount(unit, weights=share * (values - scores[seed]), minlength=n),
+        shares=np.bincount(unit, weights=share, minlength=n),
+        tables=None,
+    )
+
+
 def pair_series(first: Estimate, second: Estimate) -> list[Array]:
     """Return what varies over seeds in the difference second - first: one series where both methods have the same
     seeds, or the same splits and several of them; else the series of each.

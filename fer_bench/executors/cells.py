@@ -23,7 +23,7 @@ from fer_bench.executors.trainings import searched, trainings_of
 from fer_bench.keeping.cache import Cache
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Inputs
-from fer_bench.learning.engine import Learned, Material, Outcome
+from fer_bench.learning.engine import Material, Outcome
 from fer_bench.learning.plans import Demand, demand, together, unite
 from fer_bench.networks import answers
 from fer_bench.networks.meter import Meter, Metered, peak_memory
@@ -37,7 +37,8 @@ from fer_bench.tasks.crops import as_errors
 from fer_bench.tasks.view import View
 
 T = TypeVar("T")
-Keep = Callable[[Job, Learned, Result], None]
+Trained = Callable[[Job, Outcome, Result], None]
+"""Is given each job that succeeded, what came of its training, and its result."""
 Calls = dict[int, Callable[[Checkpoint], Result]]
 """The id of a job as an object -> the call that runs it."""
 
@@ -185,7 +186,7 @@ def material_of(
     )
 
 
-def make_calls(block: Block, frozen: Frozen, keep: Keep | None = None, planned: Plan | None = None) -> Calls:
+def make_calls(block: Block, frozen: Frozen, trained: Trained = lambda *_: None, planned: Plan | None = None) -> Calls:
     """Return the call that runs each job of a block.
 
     The engine is given all of them: heads are fitted together, and which cells are stored already must not show, not
@@ -194,7 +195,7 @@ def make_calls(block: Block, frozen: Frozen, keep: Keep | None = None, planned: 
     Args:
         block: whose jobs.
         frozen: the frozen stages.
-        keep: is given each job that succeeded, what it learned, and its result.
+        trained: is told of each job that succeeded.
         planned: the whole plan, where that of the block is less, to measure how long the strategy takes.
     """
     spent, jobs, source = _Spent(), block.jobs, frozen.source
@@ -206,7 +207,7 @@ def make_calls(block: Block, frozen: Frozen, keep: Keep | None = None, planned: 
         before = material.meter.seconds()
         # The backbone is built here at the latest, even where all of its outputs come from the cache.
         with material.meter.count("train"):
-            outcome = _guarded(lambda: (training(checkpoint), source.built.parameters, source.flops()), block)
+            outcome = guarded(lambda: (training(checkpoint), source.built.parameters, source.flops()), block)
         if isinstance(outcome, str):
             return _failure(outcome)
         seconds = material.meter.seconds(before)
@@ -217,8 +218,7 @@ def make_calls(block: Block, frozen: Frozen, keep: Keep | None = None, planned: 
             forward_flops=outcome[2],
         )
         result = _success(block, job, outcome[1], spent, outcome[0], cost)
-        if keep is not None:
-            keep(job, outcome[0].learned(), result)
+        trained(job, outcome[0], result)
         return result
 
     return {
@@ -266,7 +266,7 @@ def _failure(error: str) -> Result:
     return Result("failed", error, None, None, pd.DataFrame({"phase": []}))
 
 
-def _guarded(work: Callable[[], T], block: Block) -> T | str:
+def guarded(work: Callable[[], T], block: Block) -> T | str:
     """Return what ``work`` returns, or its error as one line if neither we nor the user can correct it now."""
     try:
         return work()

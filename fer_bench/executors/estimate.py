@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fer_bench.arrays import Array
+from fer_bench.corruption import Corruption
 from fer_bench.executors.grid import Block, Grid, Job, Reporter
 from fer_bench.executors.stored import PlannedRow, describe, find_rows
 from fer_bench.learning.plans import by_view, demand
+from fer_bench.results import corrupted
 from fer_bench.results.store import Store
 from fer_bench.sizes import format_time
+from fer_bench.specs import GradientPhase
 
 if TYPE_CHECKING:
     from fer_bench.networks.source import BackboneSource
@@ -35,6 +39,7 @@ class Forecast:
         rows: how many cells of each row count, and what else of its name is stored.
         images: images that must go through frozen stages still, to be kept; a mirrored one counts.
         seconds: that these take; None if a backbone among them never ran on this machine.
+        corrupted: corrupted images that must be predicted still; one counts once for models that share its features.
         samples: (strategy, phase, first stage that runs) -> samples that go through training steps, in all folds and
             epochs.
     """
@@ -44,6 +49,7 @@ class Forecast:
     images: int
     seconds: float | None
     samples: Mapping[tuple[str, str, str], int]
+    corrupted: int = 0
 
     def lines(self) -> list[str]:
         """Return the forecast in words."""
@@ -61,6 +67,8 @@ class Forecast:
             lines.append(
                 f"{self.images:,} images go through frozen stages{took}: the first row that needs them takes that."
             )
+        if self.corrupted:
+            lines.append(f"{self.corrupted:,} corrupted images are predicted; their time is in that of the rows.")
         return lines
 
     def record(self) -> dict[str, Any]:
@@ -71,6 +79,7 @@ class Forecast:
             "rows": [asdict(row) for row in self.rows],
             "images": self.images,
             "seconds": self.seconds,
+            "corrupted": self.corrupted,
             "training": [
                 {"strategy": strategy, "phase": phase, "from": stage, "samples": samples}
                 for (strategy, phase, stage), samples in self.samples.items()
@@ -78,7 +87,13 @@ class Forecast:
         }
 
 
-def estimate(grid: Grid, store: Store, cache_dir: Path, probe: Reporter | None = None) -> Forecast:
+def estimate(
+    grid: Grid,
+    store: Store,
+    cache_dir: Path,
+    probe: Reporter | None = None,
+    corruptions: Sequence[Corruption] = (),
+) -> Forecast:
     """Return what of ``grid`` is stored, the time that the rest takes, and how much is trained.
 
     Args:
@@ -86,12 +101,22 @@ def estimate(grid: Grid, store: Store, cache_dir: Path, probe: Reporter | None =
         store: of its cells.
         cache_dir: where speeds are remembered.
         probe: is told, where what never ran on this machine is to be measured on a few images.
+        corruptions: of test images, which are to be predicted, too.
 
     Raises:
         FerBenchError: a backbone cannot be built; only with ``probe``.
     """
-    names = {"ok": "done", "failed": "failed", None: "to do"}
-    jobs = tuple((job, names[store.status(job.cell)]) for job in grid.jobs)
+    stored = {id(job): store.find(job.cell) for job in grid.jobs}
+    lacking = {
+        job: [*corruptions] if cell is None or not cell.ok else corrupted.lacking(cell, corruptions)
+        for job, cell in stored.items()
+    }
+
+    def status(job: Job) -> str:
+        cell = stored[id(job)]
+        return "to do" if cell is None or (cell.ok and lacking[id(job)]) else "done" if cell.ok else "failed"
+
+    jobs = tuple((job, status(job)) for job in grid.jobs)
     rows = tuple(find_rows(jobs, store.cells()[0] if store.runs_dir.is_dir() else ()))
     todo = {id(job) for job, status in jobs if status != "done"}
     images, seconds, samples = 0, 0.0, Counter[tuple[str, str, str]]()
@@ -107,12 +132,14 @@ def estimate(grid: Grid, store: Store, cache_dir: Path, probe: Reporter | None =
     }
     if probe is not None:
         _probe(blocks, sources, probe)
-    spent = {blocks[0].jobs[0].cell.experiment: BEGIN_S}
+    spent, predicted = {blocks[0].jobs[0].cell.experiment: BEGIN_S}, 0
     for _, group in itertools.groupby(blocks, key=lambda block: (id(block.task), id(block.backbone))):
         members = list(group)
         source = sources[id(members[0].backbone)]
         count, frozen = _frozen(members, source, cache_dir)
         images, seconds = images + count, seconds + frozen
+        again, took_again = _corrupted(members, lacking, source)
+        predicted, frozen = predicted + again, frozen + took_again
         for block in members:
             for key, number in _trained(block, todo):
                 samples[key] += number
@@ -125,7 +152,24 @@ def estimate(grid: Grid, store: Store, cache_dir: Path, probe: Reporter | None =
         replace(row, seconds=_known(spent.get(experiment, 0.0)))
         for row, experiment in zip(rows, experiments, strict=True)
     )
-    return Forecast(jobs, rows, images, _known(seconds), samples)
+    return Forecast(jobs, rows, images, _known(seconds), samples, predicted)
+
+
+def _corrupted(
+    blocks: Sequence[Block], lacking: Mapping[int, Sequence[Corruption]], source: BackboneSource
+) -> tuple[int, float]:
+    """Return how many corrupted images go through the backbone of blocks that share it, and the seconds, or NaN."""
+    tested: dict[tuple[Corruption, int], Array] = {}
+    for block in blocks:
+        alone = any(isinstance(phase, GradientPhase) for phase in block.plan.phases)
+        for job in block.jobs:
+            for one in lacking[id(job)]:
+                key = one, id(job) if alone else 0  # a model that was trained by gradients is scored by itself
+                tested[key] = tested.get(key, False) | job.fold.test
+    count = sum(int(rows.sum()) for rows in tested.values())
+    last = len(source.component.spec.stages)
+    rate = source.known_rate(last, corrupted=True) or source.known_rate(last)
+    return count, (count / rate if rate else math.nan) if count else 0.0
 
 
 def _probe(blocks: Sequence[Block], sources: Mapping[int, BackboneSource], reporter: Reporter) -> None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from fer_bench.executors.cells import Calls, Frozen, Keep, demand_of, make_calls
-from fer_bench.executors.grid import Block
+from fer_bench.executors.cells import Calls, Frozen, Trained, demand_of, make_calls
+from fer_bench.executors.corrupted import Scorer
+from fer_bench.executors.grid import Block, Job
 from fer_bench.executors.kept import keep_model
 from fer_bench.executors.leases import Leases
 from fer_bench.executors.sharing import Unit, by_outputs, divide
 from fer_bench.executors.work import Work
 from fer_bench.keeping.checkpoints import Checkpoint, remove_left
 from fer_bench.keeping.programs import keep_compiled_programs
+from fer_bench.learning.engine import Outcome
 from fer_bench.networks.meter import compiling_told
 from fer_bench.networks.prefix import cache_of
 from fer_bench.networks.source import BackboneSource
 from fer_bench.results import provenance
+from fer_bench.results.store import Result
 from fer_bench.specs import AnswerPhase, Params
 
 POLL_S = 1.0
@@ -47,7 +51,7 @@ def execute(params: Params, work: Work) -> None:
     unfinished = store.runs_dir / "unfinished"
     remove_left(unfinished, lambda cell_id: store.folder(cell_id).is_dir(), {job.cell.id for job in work.grid.jobs})
 
-    def run(unit: Unit, calls: Calls) -> None:
+    def run(unit: Unit, calls: Calls, scorer: Scorer) -> None:
         at_once = tuple(job.cell.place for job in unit.block.jobs)
         for job in unit.jobs:
             if known := work.stored(job):  # another process did it meanwhile
@@ -56,12 +60,20 @@ def execute(params: Params, work: Work) -> None:
             made = replace(origin, seeds=job.seeds, config=dict(job.config), together=at_once)
             # The checkpoint goes once the cell is stored.
             with Checkpoint(unfinished / f"{job.cell.id}.safetensors", reporter.warn) as checkpoint:
-                stored = store.write(job.cell, calls[id(job)](checkpoint), made)
-            work.add(stored)
+                result = calls[id(job)](checkpoint)
+                before = store.find(job.cell)  # it may only lack predictions of corrupted images
+                same = before is not None and result.predictions is not None and before.holds(result.predictions)
+                scorer.add(job, before if same and before else store.write(job.cell, result, made))
 
-    def keep(block: Block, source: BackboneSource) -> Keep | None:
+    def tell(block: Block, source: BackboneSource, scorer: Scorer) -> Trained:
         learns = not isinstance(block.plan.phases[0], AnswerPhase) or block.plan.calibrate != "none"
-        return functools.partial(keep_model, store.runs_dir, block, source) if work.keeps_models and learns else None
+
+        def trained(job: Job, outcome: Outcome, result: Result) -> None:
+            if work.keeps_models and learns:
+                keep_model(store.runs_dir, block, source, job, outcome.learned(), result)
+            scorer.hear(block, job, outcome)
+
+        return trained
 
     wanted = functools.cache(demand_of)
     with compiling_told(reporter.compile), Leases(store.runs_dir) as leases:
@@ -73,7 +85,7 @@ def execute(params: Params, work: Work) -> None:
                 block = units[0].block
                 source = BackboneSource(block.backbone, block.backbone_identity, cache_dir, reporter.warn)
                 frozen = Frozen(cache, source, {unit.block: wanted(unit.block) for unit in units}, leases, reporter)
-                held += _run_group(units, frozen, run, keep)
+                held += _run_group(units, frozen, Scorer(work, frozen), run, tell)
             if held and len(held) == len(left):
                 if not waiting:
                     reporter.say(f"waiting for {sum(len(unit.jobs) for unit in held)} cells of other processes")
@@ -85,18 +97,24 @@ def execute(params: Params, work: Work) -> None:
 def _run_group(
     units: Sequence[Unit],
     frozen: Frozen,
-    run: Callable[[Unit, Calls], None],
-    keep: Callable[[Block, BackboneSource], Keep | None],
+    scorer: Scorer,
+    run: Callable[[Unit, Calls, Scorer], None],
+    tell: Callable[[Block, BackboneSource, Scorer], Trained],
 ) -> list[Unit]:
     """Run units that share the outputs of frozen stages; return those that other processes hold."""
     held: list[Unit] = []
-    for block, members in itertools.groupby(units, key=lambda unit: unit.block):
-        calls: Calls = {}
-        for unit in members:
-            with frozen.entered(unit) as entered, frozen.leases.take(unit.name) as taken:
-                if entered and taken:
-                    calls = calls or make_calls(block, frozen, keep(block, frozen.source))
-                    run(unit, calls)
-                else:
-                    held.append(unit)
+    with contextlib.ExitStack() as until_scored:
+        for block, members in itertools.groupby(units, key=lambda unit: unit.block):
+            calls: Calls = {}
+            for unit in members:
+                with contextlib.ExitStack() as leases:
+                    entered = leases.enter_context(frozen.entered(unit))
+                    if entered and leases.enter_context(frozen.leases.take(unit.name)):
+                        calls = calls or make_calls(block, frozen, tell(block, frozen.source, scorer))
+                        run(unit, calls, scorer)
+                        if scorer.waits:
+                            until_scored.push(leases.pop_all())
+                    else:
+                        held.append(unit)
+        scorer.score()
     return held

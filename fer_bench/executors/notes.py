@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
+from fer_bench.corruption import KINDS, Corruption
 from fer_bench.data.texts import compute
 from fer_bench.learning.trials import Search
 from fer_bench.networks import answers
@@ -65,3 +66,15 @@ def notes_on_splits(task: Task, split_seeds: Sequence[int], used: Collection[int
     """Return which of ``--split-seeds`` are not ``used``, since they deal nothing new to any strategy."""
     rest = ", ".join(str(seed) for seed in split_seeds if seed not in used)
     return [f"{task.name}: split seeds {rest} give the same folds as those before, and are left out."] if rest else []
+
+
+def notes_on_corruptions(tasks: Iterable[Task], corruptions: Sequence[Corruption]) -> list[str]:
+    """Return where corruptions hide a part of the image at random, since nothing says where the face has its parts."""
+    hidden = list(dict.fromkeys(one.kind for one in corruptions if KINDS[one.kind].part))
+    blind = dict.fromkeys(task.name for task in tasks if task.parts[0].faces is None)
+    if not (hidden and blind):
+        return []
+    return [
+        f"{', '.join(blind)}: no landmarks are known, so {' and '.join(hidden)} hide a part of the image at random; "
+        "with --faces align or box they hide that part of the face."
+    ]

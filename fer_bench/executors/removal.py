@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fer_bench import atomic
 from fer_bench.executors.leases import Leases
 from fer_bench.executors.sharing import held
+from fer_bench.results import corrupted
 from fer_bench.results.store import Store, StoredCell
 
 
@@ -44,6 +45,7 @@ def remove(store: Store, cells: Sequence[StoredCell]) -> Removed:
                         aside.unlink()
                     else:
                         shutil.rmtree(aside)
+                    corrupted.remove(cell)
                     removed.cells.append(cell)
                 except OSError as error:
                     removed.kept.append(f"{cell.id[:8]} {cell.record}: {atomic.reason(error)}")

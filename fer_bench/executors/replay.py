@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -11,6 +12,7 @@ from typing import Any, Literal, cast, get_args
 import numpy as np
 
 from fer_bench.config import RunConfig
+from fer_bench.corruption import Corruption
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.classification import find_largest
 from fer_bench.evaluation.metrics import Metric
@@ -22,6 +24,7 @@ from fer_bench.executors.work import Work
 from fer_bench.plugins import Kind
 from fer_bench.privacy import HIDDEN
 from fer_bench.registry import Registry
+from fer_bench.results import corrupted
 from fer_bench.results.canonical import to_json
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.reading import read_predictions
@@ -124,12 +127,12 @@ def replay(
         place = Path(folder)
         cache = cache_dir or place / "cache"
         grid, job = _narrow(expand(config, registry, data_dir, cache, reporter), cell, together)
-        store = Store(place / "runs")
-        work = Work(grid, store, cache, registry.plugins, reporter, only=job)
+        store, corruptions = Store(place / "runs"), corrupted.find(cell)
+        work = Work(grid, store, cache, registry.plugins, reporter, only=job, corruptions=corruptions)
         work.begin()
         local.execute(Params(), work)
         (now,), _ = store.cells()
-        return compare(cell, now, terms)
+        return compare_all(cell, now, corruptions if now.ok else (), terms)
 
 
 def _config(cell: StoredCell, registry: Registry, together: list[tuple[int, ...]], precision: str | None) -> RunConfig:
@@ -216,6 +219,22 @@ def _narrow(grid: Grid, cell: StoredCell, together: list[tuple[int, ...]]) -> tu
         )
     kept = tuple(jobs[place] for place in together if place in jobs)
     return Grid((replace(block, jobs=kept),), grid.notes), jobs[own]
+
+
+def compare_all(then: StoredCell, now: StoredCell, corruptions: Sequence[Corruption], terms: Terms) -> Replay:
+    """Compare a cell and its predictions of corrupted images with their repetition; the worst answer counts."""
+    replayed = compare(then, now, terms)
+    if not corruptions:
+        return replayed
+    tables = then.table(), now.table()
+    by_corruption = [
+        (one, compare(corrupted.corrupted(then, tables[0], one), corrupted.corrupted(now, tables[1], one), terms))
+        for one in corruptions
+    ]
+    worst, other = max(by_corruption, key=lambda each: ANSWERS.index(each[1].answer))
+    if ANSWERS.index(other.answer) > ANSWERS.index(replayed.answer):
+        return replace(other, why=f"{worst}: {other.why}")
+    return replace(replayed, why=f"{replayed.why}; those of {len(corruptions)} corruptions are as near or nearer")
 
 
 def compare(then: StoredCell, now: StoredCell, terms: Terms) -> Replay:

@@ -12,10 +12,12 @@ from typing import Any
 
 from fer_bench.about import __version__
 from fer_bench.config import RunConfig
+from fer_bench.corruption import Corruption, parse
 from fer_bench.executors.grid import Grid, Job
 from fer_bench.executors.reporting import Reporter
 from fer_bench.plugins import CORE, Plugins
 from fer_bench.privacy import anonymise_component
+from fer_bench.results import corrupted
 from fer_bench.results.canonical import digest
 from fer_bench.results.store import Store, StoredCell
 
@@ -42,8 +44,10 @@ class Work:
         reporter: is told how it goes.
         runs: the settings that make the grid; a replay has none, and tells plugins nothing.
         only: do this job alone, trained as it is among those of its block: a replay.
+        corruptions: of test images, on which its model is scored, too; of a run, those of the settings.
 
     Attributes:
+        corruptions: likewise, of all jobs; a job is done once it has these predictions, too.
         pending: the jobs that are to be done, in the order of the grid.
         all_stored: what the store held at the beginning, as `Store.read_all` returns it.
     """
@@ -57,15 +61,17 @@ class Work:
         reporter: Reporter,
         runs: Sequence[RunConfig] = (),
         only: Job | None = None,
+        corruptions: Sequence[Corruption] = (),
     ):
+        self.corruptions = parse(runs[0].corrupt) if runs else tuple(corruptions)
         self.grid, self.store, self.cache_dir, self.plugins, self.reporter = grid, store, cache_dir, plugins, reporter
         self.runs, self._told = tuple(runs), plugins if runs else None
         self.all_stored = store.read_all()
         known = {cell.id: cell for cell in self.all_stored[0]}
         before = [(job, known.get(job.cell.id)) for job in grid.jobs]
         self._failed_before = {job.cell.id: cell.finished for job, cell in before if cell and not cell.ok}
-        self._cells, self.done = len(before), sum(1 for _, cell in before if cell and cell.ok)
-        self.pending = [only] if only else [job for job, cell in before if not (cell and cell.ok)]
+        self.pending = [only] if only else [job for job, cell in before if not (cell and self.whole(cell))]
+        self._cells, self.done = len(before), len(before) - len(self.pending)
         self._left = {job.cell.id: job for job in self.pending}
         self._counts = Counter(ok=self.done)
 
@@ -101,10 +107,16 @@ class Work:
             self.reporter.begin(self._cells, self.done)
         self._notify("fer_bench_run_start", cells=self._cells, done=self.done, runs_dir=self.store.runs_dir)
 
+    def whole(self, cell: StoredCell) -> bool:
+        """Return whether a stored cell is ok and has the predictions of all corrupted images that are asked for."""
+        return cell.ok and not corrupted.lacking(cell, self.corruptions)
+
     def stored(self, job: Job) -> StoredCell | None:
-        """Return the cell of a job if a process stored it after this run began."""
+        """Return the cell of a job if it is whole, or if a process stored after this run began that it failed."""
         cell = self.store.find(job.cell)
-        return cell if cell and (cell.ok or cell.finished != self._failed_before.get(cell.id)) else None
+        if cell is None or self.whole(cell):
+            return cell
+        return None if cell.ok or cell.finished == self._failed_before.get(cell.id) else cell
 
     def add(self, cell: StoredCell, new: bool = True) -> None:
         """Count a cell once.

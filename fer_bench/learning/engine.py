@@ -61,6 +61,7 @@ class Outcome:
         seconds: this fold's share of the time.
         history: one row a phase, or an epoch of it.
         learned: returns what predicts other images.
+        said: from other images of the same samples to what the model says of some of them; see `Material.said`.
         scaling: how the probabilities were calibrated; None where they are as the model gives them.
         chosen: settings that a search chose, and how; None where nothing was searched.
     """
@@ -72,6 +73,7 @@ class Outcome:
     seconds: float
     history: pd.DataFrame
     learned: Callable[[], Learned]
+    said: Callable[[Material], Callable[[Array], Array]]
     scaling: Scaling | None = None
     chosen: ChosenTrial | None = None
 
@@ -124,26 +126,32 @@ class Material:
             raise ValueError("labels=soft needs a data set with soft labels")
         return soft
 
-    def views(self, plan: Plan, inputs: Callable[[Material, bool], Inputs]) -> list[Inputs]:
-        """Return the views of the images that a plan predicts.
+    def said(
+        self, plan: Plan, inputs: Callable[[Material, bool], Inputs], predict: Callable[[Inputs, Array], Array]
+    ) -> Callable[[Array], Array]:
+        """Return a function of samples, (k,) int, that gives the mean over views of their probabilities, (k, c).
 
         Args:
-            plan: says which.
+            plan: says which views.
             inputs: returns what the model takes of a material's images, where asked for also mirrored.
+            predict: returns the probabilities of some samples from one view, (k, c) float32.
         """
         if plan.views == "crops":
             assert self.through is not None, "windows need images"
-            return [inputs(self.through(window), False) for window in WINDOWS]
-        own = inputs(self, plan.views == "mirror")
-        return [own, Mirrored(own)] if plan.views == "mirror" else [own]
+            views = [inputs(self.through(window), False) for window in WINDOWS]
+        else:
+            own = inputs(self, plan.views == "mirror")
+            views = [own, Mirrored(own)] if plan.views == "mirror" else [own]
+        return lambda rows: prediction.mean_of([predict(view, rows) for view in views])
 
-    def answer(
-        self, plan: Plan, fold: Fold, views: Sequence[Inputs], predict: Callable[[Inputs, Array], Array]
-    ) -> tuple[Array, Scaling | None]:
-        """Return what `fer_bench.learning.prediction.answer` makes of the views."""
-        sequences = np.full(len(self.labels), -1) if self.sequences is None else self.sequences()
+    def answer(self, plan: Plan, fold: Fold, said: Callable[[Array], Array]) -> tuple[Array, Scaling | None]:
+        """Return what `fer_bench.learning.prediction.answer` makes of what a model said."""
         with self.meter.count("evaluate"):
-            return prediction.answer(plan, views, predict, fold, self.labels, sequences)
+            return prediction.answer(plan, said, fold, self.labels, self.sequence_codes())
+
+    def sequence_codes(self) -> Array:
+        """Return the sequence of each sample, (n,) int; -1 for all where sequences do not count."""
+        return np.full(len(self.labels), -1) if self.sequences is None else self.sequences()
 
 
 def run_plan(
@@ -229,14 +237,16 @@ def _train_fold(
             raise FloatingPointError("the trained model predicts values that are not finite")
         return probabilities
 
-    views = material.views(plan, lambda seen, mirrored: seen.inputs(last.start, last.phase.flip or mirrored))
+    def said(seen: Material) -> Callable[[Array], Array]:
+        return seen.said(plan, lambda one, mirrored: one.inputs(last.start, last.phase.flip or mirrored), predict)
+
     with _memory_errors_named(last.phase):
-        probabilities, scaling = material.answer(plan, fold, views, predict)
+        probabilities, scaling = material.answer(plan, fold, said(material))
     head = sum(begun.model.parameters[name].size for name in rules.HEAD)
     trained = max(trainer.trained(begun.model) for trainer in trainers)
     seconds = now.seconds + time.perf_counter() - start
     learned = functools.partial(_changed_from, material.backbone, model, last.start, now.factors)
-    return Outcome(probabilities, trained, head, True, seconds, pd.DataFrame(now.history), learned, scaling)
+    return Outcome(probabilities, trained, head, True, seconds, pd.DataFrame(now.history), learned, said, scaling)
 
 
 def _changed_from(
@@ -306,7 +316,8 @@ def _convex_outcome(
     def predict(features: Inputs, rows: Array) -> Array:
         return np.exp(heads.log_probabilities(i, features, rows))
 
-    probabilities, scaling = material.answer(plan, fold, _features(plan, material), predict)
+    said = _by_features(plan, predict)
+    probabilities, scaling = material.answer(plan, fold, said(material))
     # float32 cannot always reach the tolerance; ten times it still agrees with float64 to 1e-3 in loss.
     converged = bool(heads.gradient[i] <= 10 * phase.tolerance)
     size = heads.weights[:, i].size + heads.bias[i].size
@@ -315,11 +326,11 @@ def _convex_outcome(
     def learned() -> Learned:
         return Learned(None, heads.of_features(i))
 
-    return Outcome(probabilities, size, size, converged, seconds, history, learned, scaling)
+    return Outcome(probabilities, size, size, converged, seconds, history, learned, said, scaling)
 
 
 def _read_out(plan: Plan, phase: ReadoutPhase, material: Material, fold: Fold, _: Checkpoint) -> Outcome:
-    views, rows = _features(plan, material), np.flatnonzero(fold.train)
+    rows = np.flatnonzero(fold.train)
     start = time.perf_counter()
     estimator = resolve(phase.estimator)(**phase.options)
     taken, labels = material.features().take(rows), material.labels[rows]
@@ -331,25 +342,29 @@ def _read_out(plan: Plan, phase: ReadoutPhase, material: Material, fold: Fold, _
         probabilities[:, np.asarray(estimator.classes_)] = said
         return probabilities
 
-    probabilities, scaling = material.answer(plan, fold, views, predict)
+    said = _by_features(plan, predict)
+    probabilities, scaling = material.answer(plan, fold, said(material))
     history = pd.DataFrame({"phase": ["readout"], "samples": [len(rows)]})
     learned = Learned(None, {"readout/features": taken, "readout/labels": labels})
     seconds = time.perf_counter() - start
-    return Outcome(probabilities, 0, 0, True, seconds, history, lambda: learned, scaling)
+    return Outcome(probabilities, 0, 0, True, seconds, history, lambda: learned, said, scaling)
 
 
 def _answer(plan: Plan, material: Material, fold: Fold, _: Checkpoint) -> Outcome:
-    start = time.perf_counter()
+    start, known, names = time.perf_counter(), material.answers, material.class_names
 
     def predict(features: Inputs, rows: Array) -> Array:
-        return answers.take(features.take(rows), material.answers, material.class_names)
+        return answers.take(features.take(rows), known, names)
 
-    probabilities, scaling = material.answer(plan, fold, _features(plan, material), predict)
+    said = _by_features(plan, predict)
+    probabilities, scaling = material.answer(plan, fold, said(material))
     history = pd.DataFrame({"phase": ["as it is"], "samples": [0]})
     seconds = time.perf_counter() - start
-    return Outcome(probabilities, 0, 0, True, seconds, history, lambda: Learned(None, {}), scaling)
+    return Outcome(probabilities, 0, 0, True, seconds, history, lambda: Learned(None, {}), said, scaling)
 
 
-def _features(plan: Plan, material: Material) -> list[Inputs]:
-    """Return the features of the views of the images that a plan predicts."""
-    return material.views(plan, lambda seen, mirrored: seen.features())
+def _by_features(
+    plan: Plan, predict: Callable[[Inputs, Array], Array]
+) -> Callable[[Material], Callable[[Array], Array]]:
+    """Return `Outcome.said` of a model that predicts from features."""
+    return lambda seen: seen.said(plan, lambda one, mirrored: one.features(), predict)

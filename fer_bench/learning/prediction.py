@@ -41,19 +41,13 @@ class Mirrored:
 
 
 def answer(
-    plan: Plan,
-    views: Sequence[Inputs],
-    predict: Callable[[Inputs, Array], Array],
-    fold: Fold,
-    labels: Array,
-    sequences: Array,
+    plan: Plan, said: Callable[[Array], Array], fold: Fold, labels: Array, sequences: Array
 ) -> tuple[Array, Scaling | None]:
     """Return the probabilities of the test part of a fold, and how they were calibrated on its validation part.
 
     Args:
         plan: says how.
-        views: of the images of all n samples; one is the image.
-        predict: returns the probabilities of some samples from one view, (k, c) float32.
+        said: returns the mean over views of the probabilities of some samples, (k, c) float32.
         fold: its parts.
         labels: (n,) int.
         sequences: (n,) int, equal within a sequence, -1 for an image of none.
@@ -61,16 +55,25 @@ def answer(
     Returns:
         (n_test, c), rows sum to 1: float32, or float64 where they are calibrated, which leaves room for the way back.
     """
+    tested, scaling = np.flatnonzero(fold.test), None
+    if plan.calibrate != "none":
+        valid = np.flatnonzero(fold.valid)
+        known = aggregate(said(valid), sequences[valid], plan.aggregate)
+        scaling = fit(known, labels[valid], plan.calibrate == "bias")
+    return finish(plan, said(tested), sequences[tested], scaling), scaling
 
-    def said(rows: Array) -> Array:
-        return aggregate(mean_of([predict(view, rows) for view in views]), sequences[rows], plan.aggregate)
 
-    tested = said(np.flatnonzero(fold.test))
-    if plan.calibrate == "none":
-        return tested, None
-    valid = np.flatnonzero(fold.valid)
-    scaling = fit(said(valid), labels[valid], plan.calibrate == "bias")
-    return scale(tested, scaling.temperature, scaling.biases), scaling
+def finish(plan: Plan, said: Array, sequences: Array, scaling: Scaling | None) -> Array:
+    """Return the answers that follow from the mean over views: one for a sequence, then calibrated.
+
+    Args:
+        plan: says how.
+        said: (k, c) float32.
+        sequences: (k,) int, as for `answer`.
+        scaling: how they are calibrated; None leaves them as they are.
+    """
+    answers = aggregate(said, sequences, plan.aggregate)
+    return answers if scaling is None else scale(answers, scaling.temperature, scaling.biases)
 
 
 def mean_of(views: Sequence[Array]) -> Array:

@@ -107,7 +107,7 @@ class Pass:
             self._run(Extraction(backbone, outputs), targets, advance)
             return
         last, smallest = max(output.stop for output in outputs), SIZES[0] * len(devices.available())
-        batch, done = self._batch_size(last), 0
+        batch, done = batch_size(self.source, self.view, last), 0
 
         def count(images: int) -> None:
             nonlocal done
@@ -121,7 +121,7 @@ class Pass:
                 if "RESOURCE_EXHAUSTED" not in str(error) or not devices.accelerated() or batch <= smallest:
                     raise
                 batch //= 2
-                self.source.remember("batches", str(batch), **self._batch_facts(last))
+                self.source.remember("batches", str(batch), **_batch_facts(self.source, self.view, last))
                 advance(-done)
                 done = 0
             else:
@@ -131,7 +131,7 @@ class Pass:
         start, backbone, n = time.perf_counter(), self.source.built, len(self.positions)
         outputs, hashes = [target.output for target in targets], self.view.hashes()[self.positions]
         last, variants = max(output.stop for output in outputs), max(output.variants for output in outputs)
-        batches = self._batches(forward.batch)
+        batches = read_batches(self.source, self.view, self.positions, forward.batch)
         first = next(batches)
         stops = [output.stop for output in outputs]
         shapes = backbone.shapes(first[1], stops)
@@ -171,51 +171,6 @@ class Pass:
                 writer.facts |= {**self._description(target), **facts}
         self.source.record_rate(last, rate)
 
-    def _batch_size(self, stop: int) -> int:
-        """Return the size of a batch; on an accelerator the one that fills it, or a smaller one that fitted before."""
-        if not devices.accelerated():
-            return BATCH
-        facts, backbone = self._batch_facts(stop), self.source.built
-        known = self.source.recall("batches", **facts)
-        if known and known.strip().isdigit():
-            return int(known)
-        image = np.zeros((1, *facts["shape"]), np.uint8)
-        shapes = backbone.shapes(image, range(1, stop + 1))
-        largest = max(
-            (math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)), default=image.size
-        )
-        return accelerator_batch(backbone.input_size**2, largest, devices.free_memory(), len(devices.available()))
-
-    def _batch_facts(self, stop: int) -> dict[str, Any]:
-        """Return what decides which batch fits."""
-        side = input_side(self.view, self.source.built.input_size)
-        shape = (*((self.view.shape or ()) if side is None else (side, side)), self.view.channels)
-        return {"stop": stop, "shape": shape, "devices": sorted(device.device_kind for device in jax.local_devices())}
-
-    def _batches(self, batch: int) -> Iterator[tuple[int, Any, int]]:
-        """Yield (first index, (batch, h, w, c) uint8, images that count); the last image fills up the last batch.
-
-        An extractor gets a list of images instead, each (h, w, 3) uint8, which nothing fills up. The next batch is
-        decoded while the device works on this one.
-        """
-        backbone = self.source.built
-        side = input_side(self.view, backbone.input_size)
-
-        def read(at: int) -> tuple[int, Any, int]:
-            here = self.positions[at : at + batch]
-            if backbone.extractor is not None:
-                return at, [transforms.to_colour(image) for image in self.view.images(here)], len(here)
-            images = transforms.to_batch(self.view.images(here), side, self.view.channels)
-            return at, np.concatenate([images, np.repeat(images[-1:], batch - len(here), axis=0)]), len(here)
-
-        with ThreadPoolExecutor(1) as reader:
-            pending = reader.submit(read, 0)
-            for at in range(0, len(self.positions), batch):
-                ready = pending.result()
-                if at + batch < len(self.positions):
-                    pending = reader.submit(read, at + batch)
-                yield ready
-
     def _description(self, target: Target) -> dict[str, Any]:
         """Return what a part is, for `fer-bench cache status`."""
         return {
@@ -230,6 +185,58 @@ class Pass:
             "type": target.output.dtype.name,
             MADE_BY: describe_machine(),
         }
+
+
+def batch_size(source: BackboneSource, view: View, stop: int) -> int:
+    """Return the size of a batch; on an accelerator the one that fills it, or a smaller one that fitted before."""
+    if not devices.accelerated():
+        return BATCH
+    facts, backbone = _batch_facts(source, view, stop), source.built
+    known = source.recall("batches", **facts)
+    if known and known.strip().isdigit():
+        return int(known)
+    image = np.zeros((1, *facts["shape"]), np.uint8)
+    shapes = backbone.shapes(image, range(1, stop + 1))
+    largest = max((math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)), default=image.size)
+    return accelerator_batch(backbone.input_size**2, largest, devices.free_memory(), len(devices.available()))
+
+
+def _batch_facts(source: BackboneSource, view: View, stop: int) -> dict[str, Any]:
+    """Return what decides which batch fits."""
+    side = input_side(view, source.built.input_size)
+    shape = (*((view.shape or ()) if side is None else (side, side)), view.channels)
+    return {"stop": stop, "shape": shape, "devices": sorted(device.device_kind for device in jax.local_devices())}
+
+
+def read_batches(source: BackboneSource, view: View, positions: Array, batch: int) -> Iterator[tuple[int, Any, int]]:
+    """Yield (first index, (batch, h, w, c) uint8, images that count); the last image fills up the last batch.
+
+    An extractor gets a list of images instead, each (h, w, 3) uint8, which nothing fills up. The next batch is decoded
+    while the device works on this one.
+
+    Args:
+        source: the backbone.
+        view: the images.
+        positions: (k,) int, of those that are read.
+        batch: images in a batch.
+    """
+    backbone = source.built
+    side = input_side(view, backbone.input_size)
+
+    def read(at: int) -> tuple[int, Any, int]:
+        here = positions[at : at + batch]
+        if backbone.extractor is not None:
+            return at, [transforms.to_colour(image) for image in view.images(here)], len(here)
+        images = transforms.to_batch(view.images(here), side, view.channels)
+        return at, np.concatenate([images, np.repeat(images[-1:], batch - len(here), axis=0)]), len(here)
+
+    with ThreadPoolExecutor(1) as reader:
+        pending = reader.submit(read, 0)
+        for at in range(0, len(positions), batch):
+            ready = pending.result()
+            if at + batch < len(positions):
+                pending = reader.submit(read, at + batch)
+            yield ready
 
 
 def input_side(view: View, input_size: int) -> int | None:

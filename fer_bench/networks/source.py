@@ -77,13 +77,15 @@ class BackboneSource:
         self.remember("stages", json.dumps(digests))
         return digests
 
-    def known_rate(self, stop: int) -> float | None:
-        """Return images per second through the first ``stop`` stages when they last ran on this machine, or None."""
-        return _number(self.recall("rates", stop=stop))
+    def known_rate(self, stop: int, *, corrupted: bool = False) -> float | None:
+        """Return images per second through the first ``stop`` stages when they last ran on this machine, or None;
+        where asked for, of images that were corrupted first.
+        """
+        return _number(self.recall("rates", stop=stop, **_only(corrupted)))
 
-    def record_rate(self, stop: int, images_per_second: float) -> None:
+    def record_rate(self, stop: int, images_per_second: float, *, corrupted: bool = False) -> None:
         """Remember a speed for `known_rate`."""
-        self.remember("rates", f"{images_per_second:.3f}", stop=stop)
+        self.remember("rates", f"{images_per_second:.3f}", stop=stop, **_only(corrupted))
 
     def recall(self, kind: str, **more: Any) -> str | None:
         """Return what `remember` was given, or None."""
@@ -101,6 +103,10 @@ class BackboneSource:
                     f"The cache {str(self.cache_dir)!r} cannot be written ({error.strerror or error}): what was "
                     f"measured of {self.component} is not remembered."
                 )
+
+
+def _only(corrupted: bool) -> dict[str, bool]:
+    return {"corrupted": True} if corrupted else {}
 
 
 def _number(text: str | None) -> float | None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.evaluation.classification import find_largest
+from fer_bench.results import corrupted
 from fer_bench.results.consistency import Pairing, find_contradictions, pair_boards
 from fer_bench.results.folders import CHECKSUMS
 from fer_bench.results.predictions import probability_columns
@@ -94,6 +95,8 @@ def merge(folders: Sequence[Path], into: Path, *, keep: bool = False, tolerance:
         if cell.folder != there:
             new += not there.is_dir()
             target.put(there, cell.files())
+        for copy in copies[cell.id]:
+            corrupted.copy(copy, replace(cell, folder=there))
     for cell in others:
         target.put(into / ASIDE / f"{cell.id[:16]}-{_digest(cell)[:8]}", cell.files())
     return Merged(

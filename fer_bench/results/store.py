@@ -128,6 +128,13 @@ class StoredCell:
             raise ValueError("does not match its checksum")
         return pyarrow.ipc.open_file(content, options=ALONE).read_all()
 
+    def holds(self, predictions: pd.DataFrame) -> bool:
+        """Return whether the cell is ok and has these predictions, to the bit."""
+        try:
+            return self.ok and bool(self.table().equals(pa.Table.from_pandas(predictions, preserve_index=False)))
+        except (OSError, ValueError, pa.ArrowException):
+            return False
+
     @functools.cached_property
     def provenance(self) -> Provenance:
         """Where it comes from.

@@ -53,6 +53,14 @@ class Faces:
             return align.whole(image, self.crop.size)
         return align.cut(image, self.detections.boxes[position], self.detections.landmarks[position], self.crop)
 
+    def landmarks(self, position: int) -> Array:
+        """Return eyes, nose and corners of the mouth in pixels of a crop, (5, 2); NaN where no face was found."""
+        points = self.detections.landmarks[position]
+        if not bool(self.found[position]):
+            return np.full(points.shape, np.nan)
+        matrix = align.place(self.detections.boxes[position], points, self.crop)
+        return (points - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+
     def identity(self) -> dict[str, Any]:
         """Return what a cell records: everything that decides the pixels and which images count."""
         return {**self.crop.identity(), "missed": self.missed}

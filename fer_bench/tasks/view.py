@@ -13,6 +13,8 @@ import pandas as pd
 import pyarrow as pa
 
 from fer_bench.arrays import Array
+from fer_bench.corruption import Corruption
+from fer_bench.damage.images import corrupt
 from fer_bench.data.index import GROUP
 from fer_bench.data.prepared import Prepared
 from fer_bench.data.texts import Column, blocks, compute, listed, numbers, plain
@@ -37,7 +39,8 @@ class View:
         label_set: as `fer_bench.labels.parse_label_set` returns it.
         dropped: native label -> samples left out because the label set has no place for it.
         faces: the faces to which images are cut down; None takes whole images.
-        window: of `WINDOWS`, to which images are cut down after that; empty takes all of them.
+        corruption: what is done to images after that; None leaves them as they are.
+        window: of `WINDOWS`, to which images are cut down last; empty takes all of them.
     """
 
     dataset: Component[DatasetSpec]
@@ -47,6 +50,7 @@ class View:
     label_set: str
     dropped: dict[str, int]
     faces: Faces | None = None
+    corruption: Corruption | None = None
     window: str = ""
 
     def __str__(self) -> str:
@@ -97,7 +101,8 @@ class View:
         return whole if len(whole) == len(self.rows) else whole.take(self.rows)
 
     def images(self, positions: Array) -> list[Array]:
-        """Decode the images at ``positions`` of the view, cut down to their faces and a window if the view has them.
+        """Decode the images at ``positions`` of the view: cut down to their faces, corrupted, cut down to a window, as
+        far as the view says so.
 
         Returns:
             Arrays (h, w, 1 or 3) uint8, each in its own size; crops share theirs.
@@ -105,7 +110,14 @@ class View:
         images = self.prepared.images(self.rows[positions])
         if (faces := self.faces) is not None:
             images = [faces.cut(image, position) for image, position in zip(images, positions.tolist(), strict=True)]
+        if self.corruption is not None:
+            landmarks = None if faces is None else [faces.landmarks(position) for position in positions.tolist()]
+            images = corrupt(images, self._hashes[positions], self.corruption, landmarks)
         return [cut(image, self.window) for image in images] if self.window else images
+
+    @cached_property
+    def _hashes(self) -> Array:
+        return self.hashes()
 
     @property
     def found(self) -> Array:

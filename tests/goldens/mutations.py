@@ -150,7 +150,7 @@ MUTATIONS: list[Mutation] = [
     *_of(
         "learning.engine",
         "learning.answered",
-        ("material.answers, material.class_names)", "material.answers, material.class_names[::-1])"),
+        ("material.answers, material.class_names\n", "material.answers, material.class_names[::-1]\n"),
     ),
     *_of(
         "learning.engine",

@@ -1,0 +1,62 @@
+"""``fer-bench damage``: what methods score on corrupted test images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fer_bench import atomic
+from fer_bench.cli.output import print_json, print_tables
+from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, filters_of
+from fer_bench.errors import FerBenchError
+from fer_bench.reports.formats import FIGURES
+
+EXAMPLES = """\b
+Examples:
+  fer-bench run --dataset fer2013 --corrupt all
+  fer-bench damage --dataset fer2013 --figure damage.svg
+  fer-bench damage linear-probe --kinds
+"""
+
+
+def damage(
+    rows: Annotated[list[str] | None, typer.Argument(metavar="[ROW]...", help=f"{HELP} All rows without one.")] = None,
+    runs_dir: RunsDir = Path("runs"),
+    dataset: Dataset = None,
+    backbone: Backbone = None,
+    strategy: Strategy = None,
+    protocol: Protocol = None,
+    metric: Annotated[str, typer.Option(help="accuracy, uar, macro_f1, kappa, nll, brier, …")] = "uar",
+    kinds: Annotated[bool, typer.Option("--kinds", help="Also print each kind at each severity.")] = False,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", metavar="FILE", help="Also draw it into this .svg, .pdf or .png file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print what rows of 'fer-bench run --corrupt all' score on corrupted test images, and how they differ there.
+
+    Columns: the mean over all kinds, the worst kind, and how often answers flip between severities.
+    """
+    if figure is not None and figure.suffix not in FIGURES:
+        raise FerBenchError(f"--figure {str(figure)!r}: expected a name that ends in {', '.join(FIGURES)}.")
+    from fer_bench.evaluation.installed import find_metric
+    from fer_bench.reports import damage as report
+    from fer_bench.reports.damage_figure import draw
+    from fer_bench.results.find import find_cells
+    from fer_bench.results.rows import group, newest
+    from fer_bench.results.store import Store
+
+    by = find_metric(metric)
+    if by.biased:
+        raise FerBenchError(f"--metric {metric}: {by.biased}.")
+    every = group(find_cells(Store(runs_dir), rows or (), filters_of(dataset, backbone, strategy, protocol)))
+    current = newest(every)
+    measured = report.find_rows([row for row in every if row.id in current], by)
+    if figure is not None:
+        atomic.write_file(figure, draw(measured, figure.suffix), "the figure")
+    if as_json:
+        print_json({"schema": 1, **report.record(measured)})
+    else:
+        print_tables(*report.to_tables(measured, kinds=kinds))

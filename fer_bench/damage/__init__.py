@@ -1,0 +1,1 @@
+"""Corrupted images: what ``run --corrupt`` does to test images, on the device."""

@@ -1,0 +1,196 @@
+"""Score trained models on corrupted test images: one training, more predictions.
+
+Models that predict from the features of one backbone wait for one another, so that a corrupted image goes through the
+network once for all of them; one that was trained by gradients is scored at once, while its checkpoint is there. Images
+come in pieces whose outputs are forgotten, so that memory and disk do not grow with their number.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from fer_bench.arrays import Array
+from fer_bench.corruption import Corruption
+from fer_bench.errors import FerBenchError
+from fer_bench.executors.cells import Frozen, guarded, material_of
+from fer_bench.executors.grid import Block, Job
+from fer_bench.executors.work import Work
+from fer_bench.keeping.outputs import Inputs
+from fer_bench.learning.engine import Material, Outcome
+from fer_bench.learning.prediction import finish
+from fer_bench.networks.pictures import Pictures
+from fer_bench.networks.streams import Rows, Stream
+from fer_bench.results import corrupted
+from fer_bench.results.store import StoredCell
+from fer_bench.specs import GradientPhase
+from fer_bench.tasks.crops import as_errors
+from fer_bench.tasks.task import Task
+from fer_bench.tasks.view import View
+
+PIECE = 1024
+"""Samples of a task whose images are corrupted and predicted together; a piece begins at a multiple of it, so that what
+a model is asked does not depend on which others are asked."""
+HELD_BYTES = 1 << 30
+"""Of the numbers of models that wait for one another."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Model:
+    """A model in memory, and what its cell lacks.
+
+    Attributes:
+        block: of the cell.
+        job: the cell.
+        outcome: of its training.
+        cell: as it is stored.
+        lacking: corruptions of which it has no predictions.
+    """
+
+    block: Block
+    job: Job
+    outcome: Outcome
+    cell: StoredCell
+    lacking: tuple[Corruption, ...]
+
+
+@dataclass(eq=False)
+class Scorer:
+    """Scores the models of blocks that share a task and a backbone.
+
+    Attributes:
+        work: is told of each cell once it has all predictions.
+        frozen: the frozen stages.
+    """
+
+    work: Work
+    frozen: Frozen
+    _outcomes: dict[int, tuple[Block, Outcome]] = field(default_factory=dict[int, tuple[Block, Outcome]])
+    _models: list[_Model] = field(default_factory=list[_Model])
+    _bytes: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether a model waits to be scored."""
+        return bool(self._models)
+
+    def hear(self, block: Block, job: Job, outcome: Outcome) -> None:
+        """Note what came of the training of a job, which `add` follows."""
+        if self.work.corruptions:
+            self._outcomes[id(job)] = block, outcome
+
+    def add(self, job: Job, cell: StoredCell) -> None:
+        """Score the model of a cell that is stored now, or let it wait for those that share its features."""
+        lacking = tuple(corrupted.lacking(cell, self.work.corruptions)) if cell.ok else ()
+        known = self._outcomes.pop(id(job), None)
+        if not lacking or known is None:
+            self.work.add(cell)
+            return
+        block, outcome = known
+        self._models.append(_Model(block, job, outcome, cell, lacking))
+        self._bytes += sum(values.nbytes for values in outcome.learned().table.values())
+        if self._bytes > HELD_BYTES or any(isinstance(phase, GradientPhase) for phase in block.plan.phases):
+            self.score()
+
+    def score(self) -> None:
+        """Score all models that wait.
+
+        Raises:
+            FerBenchError: the backbone fails on corrupted images, or the runs folder cannot be written. Cells stay.
+        """
+        models, self._models, self._bytes = self._models, [], 0
+        if not models:
+            return
+        block = models[0].block
+        wanted = [one for one in self.work.corruptions if any(one in model.lacking for model in models)]
+        tested = [_tested([model for model in models if one in model.lacking]) for one in wanted]
+        self.work.reporter.step(f"corrupted images: {block.task.name} through {block.backbone}", sum(map(len, tested)))
+        stream, start = Stream(self.frozen.source), time.perf_counter()
+        bases = {id(model): material_of(model.block, self.frozen) for model in models}
+        mirrored = any(model.block.plan.views == "mirror" for model in models)
+        for one, rows in zip(wanted, tested, strict=True):
+            asked = [model for model in models if one in model.lacking]
+
+            def said(one: Corruption = one, rows: Array = rows, asked: Sequence[_Model] = asked) -> list[Array]:
+                parts: list[list[Array]] = [[] for _ in asked]
+                for piece in np.split(rows, np.flatnonzero(np.diff(rows // PIECE)) + 1):
+                    images = _Piece(block.task, one, piece, stream, 1 + mirrored)
+                    for model, known in zip(asked, parts, strict=True):
+                        own = piece[model.job.fold.test[piece]]
+                        if len(own):
+                            known.append(model.outcome.said(images.material(bases[id(model)]))(own))
+                    self.work.reporter.advance(len(piece))
+                return [np.concatenate(known) for known in parts]
+
+            made = guarded(said, block)
+            if isinstance(made, str):
+                raise FerBenchError(
+                    f"Images with {one} cannot be predicted: {made}. The cells are stored; repeat the command without "
+                    "this --corrupt to leave these images out."
+                )
+            for model, values in zip(asked, made, strict=True):
+                corrupted.write(model.cell, one, _answers(model, bases[id(model)], values))
+        source, seconds = self.frozen.source, time.perf_counter() - start
+        source.record_rate(len(source.component.spec.stages), sum(map(len, tested)) / seconds, corrupted=True)
+        for model in models:
+            self.work.add(model.cell)
+
+
+def _tested(models: Sequence[_Model]) -> Array:
+    """Return the samples that any of some models tests, (k,) int, rising."""
+    return np.flatnonzero(np.any([model.job.fold.test for model in models], axis=0))
+
+
+def _answers(model: _Model, base: Material, said: Array) -> Array:
+    """Return what is stored of what a model said of its test samples, as of clean images."""
+    tested, task = np.flatnonzero(model.job.fold.test), model.block.task
+    answers = finish(model.block.plan, said, base.sequence_codes()[tested], model.outcome.scaling)
+    return as_errors(answers, task.labels[tested], task.found[tested])
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Some corrupted images, and what the frozen stages make of them, computed once.
+
+    Attributes:
+        task: of the images.
+        corruption: what is done to them.
+        rows: (k,) int, samples of the first part.
+        stream: the frozen stages.
+        variants: 2 for the mirrored image beside each.
+    """
+
+    task: Task
+    corruption: Corruption
+    rows: Array
+    stream: Stream
+    variants: int
+    _made: dict[tuple[int, str], Rows] = field(default_factory=dict[tuple[int, str], Rows])
+
+    def material(self, base: Material, window: str = "") -> Material:
+        """Return what a model works on that was trained on ``base``."""
+        stages = self.stream.source.component.spec.stages
+        return replace(
+            base,
+            features=lambda: self._outputs(len(stages), window),
+            inputs=lambda stop, _: self._outputs(stop, window) if stop else self._pictures(window),
+            through=functools.partial(self.material, base),
+        )
+
+    def _view(self, window: str) -> View:
+        return replace(self.task.parts[0], corruption=self.corruption, window=window)
+
+    def _pictures(self, window: str) -> Inputs:
+        others = (replace(view, window=window) for view in self.task.parts[1:])
+        seen = replace(self.task, parts=(self._view(window), *others))
+        return Pictures(seen, self.stream.source.built.input_size)
+
+    def _outputs(self, stop: int, window: str) -> Rows:
+        if (stop, window) not in self._made:
+            values = self.stream.outputs(self._view(window), self.rows, stop, 1 if window else self.variants)
+            self._made[stop, window] = Rows(self.rows, values, len(self.task))
+        return self._made[stop, window]

@@ -1,0 +1,191 @@
+"""Predictions of corrupted test images, in a folder of their own beside the cells whose models made them.
+
+``<runs>/corrupted/<cell>/<kind>-<severity>.feather`` has the probabilities of the cell's test samples in the order of
+its ``predictions.feather``, whose sha256 stands in it: a cell that was trained again with other predictions has none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.ipc
+
+from fer_bench import atomic, corruption, foreign_files
+from fer_bench.arrays import Array
+from fer_bench.corruption import Corruption
+from fer_bench.results.predictions import probability_columns
+from fer_bench.results.store import ALONE, COMPRESSED, StoredCell, cannot_write
+
+FOLDER = "corrupted"
+LARGEST = 1 << 30
+"""Bytes that a file may have."""
+_KEY = b"fer_bench_corrupted"
+_NAME = re.compile(
+    rf"({'|'.join(corruption.KINDS)})-([{corruption.SEVERITIES[0]}-{corruption.SEVERITIES[-1]}])(?:s(\d{{1,9}}))?\.feather"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class CorruptedCell(StoredCell):
+    """A cell with its predictions of corrupted images in the place of those of clean ones.
+
+    Attributes:
+        clean: the table of the cell.
+        corruption: of the images.
+    """
+
+    clean: pa.Table
+    corruption: Corruption
+
+    def table(self) -> pa.Table:
+        """Read the predictions, as of `StoredCell`."""
+        stored = _read(_file(self, self.corruption), _record(self, self.corruption))
+        names = probability_columns(self.clean.column_names)
+        if stored.column_names != names or len(stored) != len(self.clean):
+            raise ValueError(f"has {len(stored)} rows of {stored.num_columns} classes")
+        table = self.clean
+        for name in names:
+            table = table.set_column(table.column_names.index(name), name, stored[name])
+        return table
+
+
+def corrupted(cell: StoredCell, clean: pa.Table, done: Corruption) -> CorruptedCell:
+    """Return a cell as it predicts corrupted images.
+
+    Args:
+        cell: as it is stored.
+        clean: its table.
+        done: of `find`.
+    """
+    return CorruptedCell(
+        **{field.name: getattr(cell, field.name) for field in fields(cell)}, clean=clean, corruption=done
+    )
+
+
+def find(cell: StoredCell) -> list[Corruption]:
+    """Return of which corrupted images a cell has predictions that belong to it, in the order of reports."""
+    known: list[str] = []
+    for file in _folder(cell).glob("*.feather") if cell.predictions_sha256 else ():
+        if match := _NAME.fullmatch(file.name):
+            known.append(f"{match[1]}[severity={match[2]}{f',seed={match[3]}' if match[3] else ''}]")
+    return [one for one in corruption.parse(known) if _is_sound(cell, one)]
+
+
+def lacking(cell: StoredCell, wanted: Iterable[Corruption]) -> list[Corruption]:
+    """Return of which corrupted images a cell has no predictions."""
+    return [one for one in wanted if not _is_sound(cell, one)]
+
+
+def write(cell: StoredCell, done: Corruption, probabilities: Array) -> None:
+    """Store what a cell predicts of corrupted images, at once or not at all.
+
+    Args:
+        cell: as it is stored.
+        done: to the images.
+        probabilities: (n, c) float32 or float64, samples in the order of the cell's.
+
+    Raises:
+        FerBenchError: the disk is full or the folder cannot be written.
+    """
+    columns = [np.ascontiguousarray(column) for column in probabilities.T]
+    record = {**_record(cell, done), "sha256": _digest(columns)}
+    arrays = [pa.array(column) for column in columns]
+    names = [f"p{number}" for number in range(len(arrays))]
+    table = pa.Table.from_arrays(arrays, names, metadata={_KEY: json.dumps(record).encode()})
+    buffer = io.BytesIO()
+    with pyarrow.ipc.new_file(buffer, table.schema, options=COMPRESSED) as writer:
+        writer.write_table(table, max_chunksize=1 << 16)
+    file = _file(cell, done)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        atomic.replace_file(file, buffer.getvalue())
+    except OSError as error:
+        raise cannot_write(_runs(cell), error) from None
+
+
+def copy(cell: StoredCell, to: StoredCell) -> None:
+    """Copy what belongs to a cell to the same cell of another runs folder, where that has none of it.
+
+    Raises:
+        FerBenchError: the folder cannot be written.
+    """
+    known = find(cell)
+    if not known or _folder(cell) == _folder(to) or cell.predictions_sha256 != to.predictions_sha256:
+        return
+    clean = cell.table()
+    names = probability_columns(clean.column_names)
+    for done in lacking(to, known):
+        table = corrupted(cell, clean, done).table()
+        write(to, done, np.stack([table[name].to_numpy() for name in names], axis=1))
+
+
+def remove(cell: StoredCell) -> None:
+    """Remove all that a cell predicts of corrupted images; what cannot be removed belongs to no cell and stays."""
+    with suppress(OSError):
+        if _folder(cell).is_dir() and not _folder(cell).is_symlink():
+            shutil.rmtree(_folder(cell))
+
+
+def _runs(cell: StoredCell) -> Path:
+    return cell.folder.parents[1]
+
+
+def _folder(cell: StoredCell) -> Path:
+    return _runs(cell) / FOLDER / cell.folder.name
+
+
+def _file(cell: StoredCell, done: Corruption) -> Path:
+    seed = f"s{done.seed}" if done.seed else ""
+    return _folder(cell) / f"{done.kind}-{done.severity}{seed}.feather"
+
+
+def _record(cell: StoredCell, done: Corruption) -> dict[str, object]:
+    """Return what a file says of itself."""
+    return {
+        "schema": 1,
+        "corruption": str(done),
+        "version": corruption.VERSION,
+        "cell": cell.id,
+        "predictions": cell.predictions_sha256,
+    }
+
+
+def _is_sound(cell: StoredCell, done: Corruption) -> bool:
+    try:
+        _read(_file(cell, done), _record(cell, done))
+    except (OSError, ValueError, pa.ArrowException):
+        return False
+    return True
+
+
+def _read(file: Path, record: dict[str, object]) -> pa.Table:
+    """Return the table in a file that says of itself what is expected.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it says something else, or is damaged.
+        pyarrow.ArrowException: it is no table.
+    """
+    table = pyarrow.ipc.open_file(foreign_files.read(file, LARGEST), options=ALONE).read_all()
+    known = json.loads((table.schema.metadata or {}).get(_KEY, b"{}"))
+    columns = [np.ascontiguousarray(column.to_numpy()) for column in table.columns]
+    if known != {**record, "sha256": _digest(columns)}:
+        raise ValueError(f"{file.name} is damaged, or of another cell or version")
+    return table
+
+
+def _digest(columns: Iterable[Array]) -> str:
+    value = hashlib.sha256()
+    for column in columns:
+        value.update(f"{column.dtype} {len(column)}\n".encode() + column.tobytes())
+    return value.hexdigest()
