@@ -32,6 +32,7 @@ from fer_bench.models.files import KEY
 from fer_bench.models.pictures import BATCH
 from fer_bench.networks.parameters import divide
 from fer_bench.registry import Registry
+from fer_bench.results import corrupted
 from fer_bench.results.reading import read_predictions
 from fer_bench.results.store import Store
 
@@ -43,7 +44,13 @@ def kept(tmp_path_factory):
     """Return the settings of a run that kept the model of every cell."""
     folder = tmp_path_factory.mktemp("kept")
     config = RunConfig(
-        backbones=("mini-xception",), strategies=STRATEGIES, limit=42, folds=2, keep="all", runs_dir=folder / "runs"
+        backbones=("mini-xception",),
+        strategies=STRATEGIES,
+        limit=42,
+        folds=2,
+        keep="all",
+        corrupt=("brightness[severity=3]",),
+        runs_dir=folder / "runs",
     )
     run_grid([config], Registry.load(), TerminalReporter(quiet=True))
     return config
@@ -76,8 +83,14 @@ def test_a_kept_model_predicts_what_its_cell_predicted(kept, images, strategy):
     for cell in cells:
         predictions, _, _ = read_predictions([cell])
         model = fer_bench.load_model(file_of(kept.runs_dir, cell.id))
-        said = model.predict([images[name] for name in cell.table().column("id").to_pylist()])
+        table = cell.table()
+        tested = [images[name] for name in table.column("id").to_pylist()]
+        said = model.predict(tested)
         np.testing.assert_allclose(said, predictions.probabilities, atol=2e-5)
+        brighter = [np.minimum(image.astype(int) + 50, 255).astype(np.uint8) for image in tested]
+        (one,) = corrupted.find(cell)
+        predictions, _, _ = read_predictions([corrupted.corrupted(cell, table, one)])
+        np.testing.assert_allclose(model.predict(brighter), predictions.probabilities, atol=2e-5)
         assert model.classes == cell.record.dataset.classes
         assert model.record.fold == cell.record.fold
         assert sum(model.record.counts) + len(said) == 42

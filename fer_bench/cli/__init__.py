@@ -68,7 +68,7 @@ app = App(
 app.command("run", epilog=run.EXAMPLES, cls=command_for())(run.run)
 app.command("new", epilog=new.EXAMPLES)(new.new)
 app.command("plan", epilog=plan.EXAMPLES, cls=command_for(without=("cache_limit", "executor", "keep")))(plan.plan)
-app.command("fit", epilog=fit.EXAMPLES, cls=command_for(without=("executor", "keep")))(fit.fit)
+app.command("fit", epilog=fit.EXAMPLES, cls=command_for(without=("executor", "keep", "corrupt")))(fit.fit)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("leaderboard", epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
