@@ -241,7 +241,7 @@ class RunConfig(BaseModel):
             description="Score the trained models also on corrupted test images; all, or a kind as in "
             "jpeg[severity=1..5]; repeat for several. 'fer-bench damage' reports."
         ),
-        Option(group="Images", metavar="all|KIND[severity=1]", default="none"),
+        Option(group="Images", metavar="all|KIND[severity=1]", default="clean images only"),
     ] = ()
     runs_dir: Annotated[UserPath, Field(description="Folder of results."), Option(group="Folders")] = Path("runs")
     data_dir: Annotated[

@@ -206,8 +206,8 @@ def test_without_landmarks_a_part_is_hidden_at_random_and_inside():
     places = {tuple(np.argwhere(one)[0]) for one in made}
     assert len(places) > 10
     view = make_view([0, 1, 0, 1])
-    assert not notes_on_corruptions([Task((view,))], parse(["jpeg"]))
-    (note,) = notes_on_corruptions([Task((view,)), Task((view,))], parse(["all"]))
+    assert not notes_on_corruptions(Task((view,)), parse(["jpeg"]))
+    (note,) = notes_on_corruptions(Task((view,)), parse(["all"]))
     assert says(note, "occluded-eyes", "occluded-mouth", "--faces")
 
 

@@ -15,7 +15,7 @@ from fer_bench.reports.formats import FIGURES
 
 EXAMPLES = """\b
 Examples:
-  fer-bench run --dataset fer2013 --corrupt all
+  fer-bench damage
   fer-bench damage --dataset fer2013 --figure damage.svg
   fer-bench damage linear-probe --kinds
 """

@@ -75,16 +75,14 @@ def plan(
         from fer_bench.evaluation.installed import find_metric
         from fer_bench.executors.estimate import estimate
         from fer_bench.executors.grid import expand
-        from fer_bench.executors.notes import notes_on_corruptions
         from fer_bench.executors.progress import TerminalReporter
         from fer_bench.executors.resolution import describe_resolution
         from fer_bench.results.store import Store
 
     with TerminalReporter(quiet=as_json) as reporter:
         grid = expand(runs, registry, settings.data_folder, settings.cache_folder, reporter)
-        corruptions = parse(settings.corrupt)
-        told = reporter if probe else None
-        forecast = estimate(grid, Store(settings.runs_dir), settings.cache_folder, told, corruptions)
+        told, store = reporter if probe else None, Store(settings.runs_dir)
+        forecast = estimate(grid, store, settings.cache_folder, told, parse(settings.corrupt))
     if freeze is not None:
         _freeze(freeze, grid, forecast, questions, find_metric(metric, lambda: registry), margin)
     if as_json:
@@ -93,8 +91,7 @@ def plan(
     boards = itertools.groupby(forecast.rows, key=lambda row: (row.dataset, row.protocol))
     fields = FIELDS if any(row.others for row in forecast.rows) else FIELDS[:-1]
     tables = [tabulate(list(rows), fields, f"{dataset}: {protocol}") for (dataset, protocol), rows in boards]
-    hidden = notes_on_corruptions((block.task for block in grid.blocks), corruptions)
-    notes = (*grid.notes, *hidden, *forecast.lines(), *describe_resolution(grid))
+    notes = (*grid.notes, *forecast.lines(), *describe_resolution(grid))
     print_tables(*tables[:-1], replace(tables[-1], notes=notes))
 
 

@@ -25,6 +25,7 @@ Examples:
   fer-bench run --config recipes/nasri2020-synthetic.yaml
   fer-bench run --backbone 'xception[input_size=149]' --dataset 'fer2013[split=training]' \\
       --limit 2100 --seeds 0,1
+  fer-bench run --dataset fer2013 --corrupt all
 """
 
 

@@ -17,8 +17,9 @@ import numpy as np
 from fer_bench.arrays import Array
 from fer_bench.corruption import Corruption
 from fer_bench.errors import FerBenchError
-from fer_bench.executors.cells import Frozen, guarded, material_of
+from fer_bench.executors.cells import Frozen, Trained, guarded, material_of
 from fer_bench.executors.grid import Block, Job
+from fer_bench.executors.kept import keep_model
 from fer_bench.executors.work import Work
 from fer_bench.keeping.outputs import Inputs
 from fer_bench.learning.engine import Material, Outcome
@@ -26,8 +27,8 @@ from fer_bench.learning.prediction import finish
 from fer_bench.networks.pictures import Pictures
 from fer_bench.networks.streams import Rows, Stream
 from fer_bench.results import corrupted
-from fer_bench.results.store import StoredCell
-from fer_bench.specs import GradientPhase
+from fer_bench.results.store import Result, StoredCell
+from fer_bench.specs import AnswerPhase, GradientPhase
 from fer_bench.tasks.crops import as_errors
 from fer_bench.tasks.task import Task
 from fer_bench.tasks.view import View
@@ -78,10 +79,17 @@ class Scorer:
         """Whether a model waits to be scored."""
         return bool(self._models)
 
-    def hear(self, block: Block, job: Job, outcome: Outcome) -> None:
-        """Note what came of the training of a job, which `add` follows."""
-        if self.work.corruptions:
-            self._outcomes[id(job)] = block, outcome
+    def hear_of(self, block: Block) -> Trained:
+        """Return what is told of each training of a block, which `add` follows; it keeps models that are to be kept."""
+        learns = not isinstance(block.plan.phases[0], AnswerPhase) or block.plan.calibrate != "none"
+
+        def trained(job: Job, outcome: Outcome, result: Result) -> None:
+            if self.work.keeps_models and learns:
+                keep_model(self.work.store.runs_dir, block, self.frozen.source, job, outcome.learned(), result)
+            if self.work.corruptions:
+                self._outcomes[id(job)] = block, outcome
+
+        return trained
 
     def add(self, job: Job, cell: StoredCell) -> None:
         """Score the model of a cell that is stored now, or let it wait for those that share its features."""
@@ -118,7 +126,7 @@ class Scorer:
             def said(one: Corruption = one, rows: Array = rows, asked: Sequence[_Model] = asked) -> list[Array]:
                 parts: list[list[Array]] = [[] for _ in asked]
                 for piece in np.split(rows, np.flatnonzero(np.diff(rows // PIECE)) + 1):
-                    images = _Piece(block.task, one, piece, stream, 1 + mirrored)
+                    images = _CorruptedPiece(block.task, one, piece, stream, 1 + mirrored)
                     for model, known in zip(asked, parts, strict=True):
                         own = piece[model.job.fold.test[piece]]
                         if len(own):
@@ -153,7 +161,7 @@ def _answers(model: _Model, base: Material, said: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class _Piece:
+class _CorruptedPiece:
     """Some corrupted images, and what the frozen stages make of them, computed once.
 
     Attributes:

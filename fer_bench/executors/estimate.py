@@ -18,7 +18,7 @@ from fer_bench.executors.grid import Block, Grid, Job, Reporter
 from fer_bench.executors.stored import PlannedRow, describe, find_rows
 from fer_bench.learning.plans import by_view, demand
 from fer_bench.results import corrupted
-from fer_bench.results.store import Store
+from fer_bench.results.store import Store, StoredCell
 from fer_bench.sizes import format_time
 from fer_bench.specs import GradientPhase
 
@@ -88,11 +88,7 @@ class Forecast:
 
 
 def estimate(
-    grid: Grid,
-    store: Store,
-    cache_dir: Path,
-    probe: Reporter | None = None,
-    corruptions: Sequence[Corruption] = (),
+    grid: Grid, store: Store, cache_dir: Path, probe: Reporter | None = None, corruptions: Sequence[Corruption] = ()
 ) -> Forecast:
     """Return what of ``grid`` is stored, the time that the rest takes, and how much is trained.
 
@@ -111,12 +107,7 @@ def estimate(
         job: [*corruptions] if cell is None or not cell.ok else corrupted.lacking(cell, corruptions)
         for job, cell in stored.items()
     }
-
-    def status(job: Job) -> str:
-        cell = stored[id(job)]
-        return "to do" if cell is None or (cell.ok and lacking[id(job)]) else "done" if cell.ok else "failed"
-
-    jobs = tuple((job, status(job)) for job in grid.jobs)
+    jobs = tuple((job, _status(stored[id(job)], lacking[id(job)])) for job in grid.jobs)
     rows = tuple(find_rows(jobs, store.cells()[0] if store.runs_dir.is_dir() else ()))
     todo = {id(job) for job, status in jobs if status != "done"}
     images, seconds, samples = 0, 0.0, Counter[tuple[str, str, str]]()
@@ -153,6 +144,13 @@ def estimate(
         for row, experiment in zip(rows, experiments, strict=True)
     )
     return Forecast(jobs, rows, images, _known(seconds), samples, predicted)
+
+
+def _status(cell: StoredCell | None, lacking: Sequence[Corruption]) -> str:
+    """Return what is to be done of a cell: ``done``, ``failed`` or ``to do``."""
+    if cell is not None and not cell.ok:
+        return "failed"
+    return "to do" if cell is None or lacking else "done"
 
 
 def _corrupted(

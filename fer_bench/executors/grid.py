@@ -11,10 +11,17 @@ from typing import Any
 from fer_bench.arrays import Array
 from fer_bench.audit.clusters import duplicate_clusters
 from fer_bench.config import PLACED, RunConfig
+from fer_bench.corruption import parse
 from fer_bench.data.prepare import prepare
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.executors.methods import Methods, PlannedStrategy, find_methods
-from fer_bench.executors.notes import notes_on_backbone, notes_on_search, notes_on_splits, notes_on_task
+from fer_bench.executors.notes import (
+    notes_on_backbone,
+    notes_on_corruptions,
+    notes_on_search,
+    notes_on_splits,
+    notes_on_task,
+)
 from fer_bench.executors.reporting import Reporter, preparing
 from fer_bench.faces.parameters import Crop, Detection
 from fer_bench.learning import augment
@@ -147,7 +154,7 @@ def expand(
                 leave_out_of_training(protocols.split(protocol, task, config, seed), task, ~task.found)
                 for seed in config.split_seeds or config.seeds
             ]
-            notes += notes_on_task(task, splits[0], why)
+            notes += [*notes_on_task(task, splits[0], why), *notes_on_corruptions(task, parse(config.corrupt))]
             for backbone in asked.backbones:
                 notes += notes_on_backbone(backbone.component, task)
             for strategy in asked.strategies:

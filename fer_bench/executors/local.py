@@ -9,22 +9,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from fer_bench.executors.cells import Calls, Frozen, Trained, demand_of, make_calls
+from fer_bench.executors.cells import Calls, Frozen, demand_of, make_calls
 from fer_bench.executors.corrupted import Scorer
-from fer_bench.executors.grid import Block, Job
-from fer_bench.executors.kept import keep_model
 from fer_bench.executors.leases import Leases
 from fer_bench.executors.sharing import Unit, by_outputs, divide
 from fer_bench.executors.work import Work
 from fer_bench.keeping.checkpoints import Checkpoint, remove_left
 from fer_bench.keeping.programs import keep_compiled_programs
-from fer_bench.learning.engine import Outcome
 from fer_bench.networks.meter import compiling_told
 from fer_bench.networks.prefix import cache_of
 from fer_bench.networks.source import BackboneSource
 from fer_bench.results import provenance
-from fer_bench.results.store import Result
-from fer_bench.specs import AnswerPhase, Params
+from fer_bench.specs import Params
 
 POLL_S = 1.0
 """Between two looks at what other processes hold, where nothing else is left."""
@@ -49,7 +45,12 @@ def execute(params: Params, work: Work) -> None:
     cache.space.tidy()
     origin = replace(provenance.collect(work.plugins), executor=work.executor)
     unfinished = store.runs_dir / "unfinished"
-    remove_left(unfinished, lambda cell_id: store.folder(cell_id).is_dir(), {job.cell.id for job in work.grid.jobs})
+    pending = {job.cell.id for job in work.pending}  # a stored one lacks predictions of corrupted images
+    remove_left(
+        unfinished,
+        lambda cell_id: store.folder(cell_id).is_dir() and cell_id not in pending,
+        {job.cell.id for job in work.grid.jobs},
+    )
 
     def run(unit: Unit, calls: Calls, scorer: Scorer) -> None:
         at_once = tuple(job.cell.place for job in unit.block.jobs)
@@ -60,20 +61,7 @@ def execute(params: Params, work: Work) -> None:
             made = replace(origin, seeds=job.seeds, config=dict(job.config), together=at_once)
             # The checkpoint goes once the cell is stored.
             with Checkpoint(unfinished / f"{job.cell.id}.safetensors", reporter.warn) as checkpoint:
-                result = calls[id(job)](checkpoint)
-                before = store.find(job.cell)  # it may only lack predictions of corrupted images
-                same = before is not None and result.predictions is not None and before.holds(result.predictions)
-                scorer.add(job, before if same and before else store.write(job.cell, result, made))
-
-    def tell(block: Block, source: BackboneSource, scorer: Scorer) -> Trained:
-        learns = not isinstance(block.plan.phases[0], AnswerPhase) or block.plan.calibrate != "none"
-
-        def trained(job: Job, outcome: Outcome, result: Result) -> None:
-            if work.keeps_models and learns:
-                keep_model(store.runs_dir, block, source, job, outcome.learned(), result)
-            scorer.hear(block, job, outcome)
-
-        return trained
+                scorer.add(job, store.update(job.cell, calls[id(job)](checkpoint), made))
 
     wanted = functools.cache(demand_of)
     with compiling_told(reporter.compile), Leases(store.runs_dir) as leases:
@@ -85,7 +73,7 @@ def execute(params: Params, work: Work) -> None:
                 block = units[0].block
                 source = BackboneSource(block.backbone, block.backbone_identity, cache_dir, reporter.warn)
                 frozen = Frozen(cache, source, {unit.block: wanted(unit.block) for unit in units}, leases, reporter)
-                held += _run_group(units, frozen, Scorer(work, frozen), run, tell)
+                held += _run_group(units, frozen, Scorer(work, frozen), run)
             if held and len(held) == len(left):
                 if not waiting:
                     reporter.say(f"waiting for {sum(len(unit.jobs) for unit in held)} cells of other processes")
@@ -99,7 +87,6 @@ def _run_group(
     frozen: Frozen,
     scorer: Scorer,
     run: Callable[[Unit, Calls, Scorer], None],
-    tell: Callable[[Block, BackboneSource, Scorer], Trained],
 ) -> list[Unit]:
     """Run units that share the outputs of frozen stages; return those that other processes hold."""
     held: list[Unit] = []
@@ -110,7 +97,7 @@ def _run_group(
                 with contextlib.ExitStack() as leases:
                     entered = leases.enter_context(frozen.entered(unit))
                     if entered and leases.enter_context(frozen.leases.take(unit.name)):
-                        calls = calls or make_calls(block, frozen, tell(block, frozen.source, scorer))
+                        calls = calls or make_calls(block, frozen, scorer.hear_of(block))
                         run(unit, calls, scorer)
                         if scorer.waits:
                             until_scored.push(leases.pop_all())

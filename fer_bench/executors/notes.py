@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from fer_bench.corruption import KINDS, Corruption
 from fer_bench.data.texts import compute
@@ -68,13 +68,12 @@ def notes_on_splits(task: Task, split_seeds: Sequence[int], used: Collection[int
     return [f"{task.name}: split seeds {rest} give the same folds as those before, and are left out."] if rest else []
 
 
-def notes_on_corruptions(tasks: Iterable[Task], corruptions: Sequence[Corruption]) -> list[str]:
-    """Return where corruptions hide a part of the image at random, since nothing says where the face has its parts."""
+def notes_on_corruptions(task: Task, corruptions: Sequence[Corruption]) -> list[str]:
+    """Return which corruptions hide a part of the image at random, since nothing says where the face has its parts."""
     hidden = list(dict.fromkeys(one.kind for one in corruptions if KINDS[one.kind].part))
-    blind = dict.fromkeys(task.name for task in tasks if task.parts[0].faces is None)
-    if not (hidden and blind):
+    if not hidden or task.parts[0].faces is not None:
         return []
     return [
-        f"{', '.join(blind)}: no landmarks are known, so {' and '.join(hidden)} hide a part of the image at random; "
-        "with --faces align or box they hide that part of the face."
+        f"{task.name}: no landmarks are known, so {' and '.join(hidden)} hide a part of the image at random; with "
+        "--faces align or box they hide that part of the face."
     ]

@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fer_bench.config import RunConfig
-from fer_bench.corruption import parse
 from fer_bench.errors import FerBenchError
 from fer_bench.executors import memory
 from fer_bench.executors.grid import expand
 from fer_bench.executors.kept import FOLDER, drop_all_but_best, file_of
-from fer_bench.executors.notes import notes_on_corruptions
 from fer_bench.executors.reporting import Reporter
 from fer_bench.executors.work import Summary, Work
 from fer_bench.plugins import CORE
-from fer_bench.registry import Registry
+from fer_bench.registry import Component, Registry
 from fer_bench.results.store import Store, StoredCell
+from fer_bench.specs import ExecutorSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,16 +47,8 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
     """
     settings = runs[0]
     executor = registry.executor(settings.executor)
-    if settings.stage and not executor.spec.stages:
-        raise FerBenchError(
-            f"--stage copies files to other machines, and the executor {str(executor)!r} uses the folders of this one. "
-            "Leave --stage out, or name dask[scheduler=…] or slurm[…] with --executor."
-        )
-    if settings.stage and settings.corrupt:
-        raise FerBenchError(
-            "--corrupt is not possible with --stage, which brings cells back and nothing else. Leave one of them out: "
-            "without --stage the workers use folders that all machines share."
-        )
+    if settings.stage:
+        _check_stage(settings, executor)
     if executor.spec.name != "local":
         # The driver computes nothing: the memory of a GPU is for its workers, several of which may share one.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -67,7 +58,7 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
     ).is_dir():  # Where cells lie, all may be done: then the folder may be read-only.
         store.ensure_writable()
     grid = expand(runs, registry, settings.data_folder, settings.cache_folder, reporter)
-    for note in (*grid.notes, *notes_on_corruptions((block.task for block in grid.blocks), parse(settings.corrupt))):
+    for note in grid.notes:
         reporter.say(note)
     many = max((len(block.task) for block in grid.blocks), default=0) > memory.MANY
     if many:
@@ -98,6 +89,20 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
     if settings.keep != "none":
         _say_what_is_kept(settings, finished.cells, reporter)
     return finished
+
+
+def _check_stage(settings: RunConfig, executor: Component[ExecutorSpec]) -> None:
+    """Raise FerBenchError if workers on other machines cannot do what is asked for."""
+    if not executor.spec.stages:
+        raise FerBenchError(
+            f"--stage copies files to other machines, and the executor {str(executor)!r} uses the folders of this one. "
+            "Leave --stage out, or name dask[scheduler=…] or slurm[…] with --executor."
+        )
+    if settings.corrupt:
+        raise FerBenchError(
+            "--corrupt is not possible with --stage, which brings cells back and nothing else. Leave one of them out: "
+            "without --stage the workers use folders that all machines share."
+        )
 
 
 def _say_what_is_kept(settings: RunConfig, cells: Sequence[StoredCell], reporter: Reporter) -> None:

@@ -32,7 +32,7 @@ NOTES = (
     "Corrupted: mean over kinds of the mean over severities. Worst: of the kind with the worst score. Flips: how often "
     "the answer to an image changes from one severity of a kind to the next, beginning with the clean image. "
     "Intervals: 95 %, for other people and, as far as several seeds show it, other trainings; that of the worst kind "
-    "holds whichever kind is truly the worst.",
+    "allows for the choice of the kind.",
     "Differences are row 2 minus row 1, paired by subject, or by image where no subject is known; p is of the score on "
     "all corrupted images, adjusted for all pairs of a board.",
 )
@@ -140,7 +140,7 @@ def _key(clean: Predictions, corruptions: Sequence[Corruption]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class DamagedPair:
     """Two rows of a board; differences are the second minus the first.
 
     Attributes:
@@ -158,9 +158,9 @@ class Pair:
     flips: Difference
 
 
-def compare_rows(rows: Sequence[DamagedRow]) -> list[Pair]:
+def compare_rows(rows: Sequence[DamagedRow]) -> list[DamagedPair]:
     """Return every two rows that tested the same images under the same corruptions."""
-    pairs: list[Pair] = []
+    pairs: list[DamagedPair] = []
     for _, group in itertools.groupby(rows, key=lambda one: one.key):
         board = list(group)
         indices = list(itertools.combinations(range(len(board)), 2))
@@ -168,7 +168,7 @@ def compare_rows(rows: Sequence[DamagedRow]) -> list[Pair]:
         for (i, j), p_value in zip(indices, adjusted, strict=True):
             first, second = board[i].robustness, board[j].robustness
             pairs.append(
-                Pair(
+                DamagedPair(
                     first=board[i].name,
                     second=board[j].name,
                     mean=compare_estimates(first.mean, second.mean),
@@ -222,11 +222,11 @@ def _fields(board: Sequence[DamagedRow]) -> tuple[Field[DamagedRow], ...]:
     )
 
 
-def _pair_fields(row: DamagedRow) -> tuple[Field[Pair], ...]:
+def _pair_fields(row: DamagedRow) -> tuple[Field[DamagedPair], ...]:
     scale = _scale(row)
 
-    def difference(name: str, factor: float, digits: int) -> Field[Pair]:
-        def cell(pair: Pair) -> Cell:
+    def difference(name: str, factor: float, digits: int) -> Field[DamagedPair]:
+        def cell(pair: DamagedPair) -> Cell:
             one: Difference = getattr(pair, name)
             value, low, high = (factor * part for part in (one.value, one.low, one.high))
             return Shown(f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})", one.value)

@@ -128,8 +128,10 @@ class StoredCell:
             raise ValueError("does not match its checksum")
         return pyarrow.ipc.open_file(content, options=ALONE).read_all()
 
-    def holds(self, predictions: pd.DataFrame) -> bool:
+    def holds(self, predictions: pd.DataFrame | None) -> bool:
         """Return whether the cell is ok and has these predictions, to the bit."""
+        if predictions is None:
+            return False
         try:
             return self.ok and bool(self.table().equals(pa.Table.from_pandas(predictions, preserve_index=False)))
         except (OSError, ValueError, pa.ArrowException):
@@ -235,6 +237,11 @@ class Store:
             ValueError: it is not there or damaged.
         """
         return _stored(self.folder(cell_id), read_folder(self.folder(cell_id)))
+
+    def update(self, cell: Cell, result: Result, provenance: Provenance) -> StoredCell:
+        """Store a cell as `write` does, unless it is stored with the same predictions already."""
+        known = self.find(cell)
+        return known if known and known.holds(result.predictions) else self.write(cell, result, provenance)
 
     def write(self, cell: Cell, result: Result, provenance: Provenance) -> StoredCell:
         """Store a cell at once or not at all; one of the same id is replaced.
