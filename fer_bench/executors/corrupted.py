@@ -28,7 +28,7 @@ from fer_bench.networks.pictures import Pictures
 from fer_bench.networks.streams import Rows, Stream
 from fer_bench.results import corrupted
 from fer_bench.results.store import Result, StoredCell
-from fer_bench.specs import AnswerPhase, GradientPhase
+from fer_bench.specs import AnswerPhase, GradientPhase, Plan
 from fer_bench.tasks.crops import as_errors
 from fer_bench.tasks.task import Task
 from fer_bench.tasks.view import View
@@ -48,6 +48,7 @@ class _Model:
         block: of the cell.
         job: the cell.
         outcome: of its training.
+        plan: of the training; the one that a search chose, where settings are searched.
         cell: as it is stored.
         lacking: corruptions of which it has no predictions.
     """
@@ -55,6 +56,7 @@ class _Model:
     block: Block
     job: Job
     outcome: Outcome
+    plan: Plan
     cell: StoredCell
     lacking: tuple[Corruption, ...]
 
@@ -99,9 +101,10 @@ class Scorer:
             self.work.add(cell)
             return
         block, outcome = known
-        self._models.append(_Model(block, job, outcome, cell, lacking))
+        plan = outcome.chosen.trial.plan if outcome.chosen else block.plan
+        self._models.append(_Model(block, job, outcome, plan, cell, lacking))
         self._bytes += sum(values.nbytes for values in outcome.learned().table.values())
-        if self._bytes > HELD_BYTES or any(isinstance(phase, GradientPhase) for phase in block.plan.phases):
+        if self._bytes > HELD_BYTES or any(isinstance(phase, GradientPhase) for phase in plan.phases):
             self.score()
 
     def score(self) -> None:
@@ -119,7 +122,7 @@ class Scorer:
         self.work.reporter.step(f"corrupted images: {block.task.name} through {block.backbone}", sum(map(len, tested)))
         stream, start = Stream(self.frozen.source), time.perf_counter()
         bases = {id(model): material_of(model.block, self.frozen) for model in models}
-        mirrored = any(model.block.plan.views == "mirror" for model in models)
+        mirrored = any(model.plan.views == "mirror" for model in models)
         for one, rows in zip(wanted, tested, strict=True):
             asked = [model for model in models if one in model.lacking]
 
@@ -156,7 +159,7 @@ def _tested(models: Sequence[_Model]) -> Array:
 def _answers(model: _Model, base: Material, said: Array) -> Array:
     """Return what is stored of what a model said of its test samples, as of clean images."""
     tested, task = np.flatnonzero(model.job.fold.test), model.block.task
-    answers = finish(model.block.plan, said, base.sequence_codes()[tested], model.outcome.scaling)
+    answers = finish(model.plan, said, base.sequence_codes()[tested], model.outcome.scaling)
     return as_errors(answers, task.labels[tested], task.found[tested])
 
 

@@ -159,7 +159,7 @@ def _corrupted(
     """Return how many corrupted images go through the backbone of blocks that share it, and the seconds, or NaN."""
     tested: dict[tuple[Corruption, int], Array] = {}
     for block in blocks:
-        alone = any(isinstance(phase, GradientPhase) for phase in block.plan.phases)
+        alone = any(isinstance(phase, GradientPhase) for plan in block.plans.values() for phase in plan.phases)
         for job in block.jobs:
             for one in lacking[id(job)]:
                 key = one, id(job) if alone else 0  # a model that was trained by gradients is scored by itself

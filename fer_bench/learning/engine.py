@@ -126,6 +126,19 @@ class Material:
             raise ValueError("labels=soft needs a data set with soft labels")
         return soft
 
+    def views(self, plan: Plan, inputs: Callable[[Material, bool], Inputs]) -> list[Inputs]:
+        """Return the views of the images that a plan predicts.
+
+        Args:
+            plan: says which.
+            inputs: returns what the model takes of a material's images, where asked for also mirrored.
+        """
+        if plan.views == "crops":
+            assert self.through is not None, "windows need images"
+            return [inputs(self.through(window), False) for window in WINDOWS]
+        own = inputs(self, plan.views == "mirror")
+        return [own, Mirrored(own)] if plan.views == "mirror" else [own]
+
     def said(
         self, plan: Plan, inputs: Callable[[Material, bool], Inputs], predict: Callable[[Inputs, Array], Array]
     ) -> Callable[[Array], Array]:
@@ -133,15 +146,10 @@ class Material:
 
         Args:
             plan: says which views.
-            inputs: returns what the model takes of a material's images, where asked for also mirrored.
+            inputs: as for `views`.
             predict: returns the probabilities of some samples from one view, (k, c) float32.
         """
-        if plan.views == "crops":
-            assert self.through is not None, "windows need images"
-            views = [inputs(self.through(window), False) for window in WINDOWS]
-        else:
-            own = inputs(self, plan.views == "mirror")
-            views = [own, Mirrored(own)] if plan.views == "mirror" else [own]
+        views = self.views(plan, inputs)
         return lambda rows: prediction.mean_of([predict(view, rows) for view in views])
 
     def answer(self, plan: Plan, fold: Fold, said: Callable[[Array], Array]) -> tuple[Array, Scaling | None]:

@@ -24,6 +24,7 @@ from fer_bench.keeping.checkpoints import Checkpoint, Step
 from fer_bench.keeping.outputs import Inputs
 from fer_bench.learning import penalties
 from fer_bench.learning.engine import Material, Outcome, run_plan
+from fer_bench.learning.prediction import mean_of
 from fer_bench.learning.trials import FACTOR, ChosenTrial, SearchTrial, rounds
 from fer_bench.specs import ConvexPhase
 from fer_bench.tasks.folds import Fold
@@ -155,7 +156,7 @@ class Searching:
             heads = penalties.fit(features, self.material.labels, rows, self.material.classes, phases[0], strengths)
             predict = _Shared(heads)
             for place, own in enumerate(said):
-                own.append(self.material.answer(plan, fold, views, partial(predict, place))[0])
+                own.append(self.material.answer(plan, fold, partial(predict, place, views))[0])
             self._advance(len(members), stage)
         return said
 
@@ -201,9 +202,12 @@ class _Shared:
     def __init__(self, heads: penalties.Heads):
         self._heads, self._known = heads, dict[tuple[int, bytes], Array]()
 
-    def __call__(self, head: int, features: Inputs, rows: Array) -> Array:
-        """Return the probabilities by one head, (k, c) float32."""
-        key = id(features), rows.tobytes()
-        if key not in self._known:
-            self._known[key] = np.exp(penalties.log_probabilities(self._heads, features, rows))
-        return self._known[key][head]
+    def __call__(self, head: int, views: Sequence[Inputs], rows: Array) -> Array:
+        """Return the mean over views of the probabilities by one head, (k, c) float32; the views stay the same."""
+        said: list[Array] = []
+        for number, features in enumerate(views):
+            key = number, rows.tobytes()
+            if key not in self._known:
+                self._known[key] = np.exp(penalties.log_probabilities(self._heads, features, rows))
+            said.append(self._known[key][head])
+        return mean_of(said)
