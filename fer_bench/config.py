@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -26,21 +26,23 @@ PLACED = frozenset({"runs_dir", "data_dir", "cache_dir", "executor", "keep", "sk
 """Settings of a run that say where and how it happens and what is scored beside, and decide no cell."""
 
 
-def _path(value: object) -> object:
+def _ask(parse: Callable[[Any], object], value: object) -> object:
+    """Return what a parser makes of a value; what it refuses is one of the faults of the settings."""
     try:
-        return paths.parse(value) if isinstance(value, str | Path) else value
+        return parse(value)
     except FerBenchError as error:
         raise ValueError(str(error)) from None
+
+
+def _path(value: object) -> object:
+    return _ask(paths.parse, value) if isinstance(value, str | Path) else value
 
 
 def _label_set(value: Any) -> Any:
     names: list[Any] = value if isinstance(value, list) else [value]
     if not all(isinstance(name, str) for name in names):
         return value
-    try:
-        return parse_label_set(",".join(names))
-    except FerBenchError as error:
-        raise ValueError(str(error)) from None
+    return _ask(parse_label_set, ",".join(names))
 
 
 UserPath = Annotated[Path, BeforeValidator(_path)]
@@ -291,18 +293,12 @@ class RunConfig(BaseModel):
     @field_validator("cache_limit", mode="before")
     @classmethod
     def _size(cls, value: object) -> object:
-        try:
-            return parse_size(value) if isinstance(value, str) else value
-        except FerBenchError as error:
-            raise ValueError(str(error)) from None
+        return _ask(parse_size, value) if isinstance(value, str) else value
 
     @field_validator("corrupt")
     @classmethod
     def _corruptions(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            corruption.parse(texts)
-        except FerBenchError as error:
-            raise ValueError(str(error)) from None
+        _ask(corruption.parse, texts)
         return texts
 
     @field_validator("seeds", "split_seeds")
