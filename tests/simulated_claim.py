@@ -18,7 +18,8 @@ class Claim:
         setting: in which it is measured.
         promised: lowest and highest share, 0 to 1.
         happens: whether it happens in a case drawn by a generator.
-        draws: of the long table; ``quick``, of a test.
+        draws: of the long table.
+        quick: draws of a test; 0: the suite leaves it to ``tox run -e simulate``.
     """
 
     name: str

@@ -12,6 +12,7 @@ import pytest
 from drawn_predictions import draw
 from scipy import stats
 
+from fer_bench.evaluation.cross_validation import CrossValidation
 from fer_bench.evaluation.difference import Difference, compare_estimates
 from fer_bench.evaluation.equivalence import weigh_behind, weigh_equivalence
 from fer_bench.evaluation.estimate import Estimate, measure, measure_parts
@@ -164,6 +165,11 @@ def test_five_subjects_show_nothing_and_one_less_than_that():
     assert (found.p_value, found.units) == (1, 1)
 
 
+def test_units_are_counted_before_they_are_merged():
+    one = measure(STANDARD["accuracy"], np.zeros(2000, int), answer([0, 1] * 1000), units=np.arange(2000) // 2)
+    assert (one.n, one.units, compare_estimates(one, one).units, algorithm_interval(one).units) == (400, *[1000] * 3)
+
+
 def test_methods_of_other_units_are_refused():
     with pytest.raises(ValueError, match=r"10 units.* 20"):
         compare_estimates(runs(range(9)), measure(STANDARD["accuracy"], np.arange(20) % 2, answer(np.arange(20) % 2)))
@@ -307,7 +313,7 @@ def test_no_number_is_nan(fault, name):
     found = compare_estimates(estimates[0], estimates[1])
     weighed = weigh_equivalence(found, 20, 0.01)
     assert weighed is not None
-    whole = algorithm_interval(estimates[0], 6, 1.25)
+    whole = algorithm_interval(estimates[0], CrossValidation(folds=5, tested_per_trained=1.25))
     numbers = [found.value, found.low, found.high, found.p_value, found.error, found.df, weighed.less, weighed.more]
     numbers += [whole.low, whole.high, *adjust_steps(estimates, [(0, 1), (0, 2), (1, 2)])]
     numbers += weigh_behind(np.array([one.value for one in estimates]), [found, found], 20, 0.01) or [math.nan]

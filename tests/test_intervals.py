@@ -12,6 +12,7 @@ from drawn_predictions import draw
 from scipy import stats
 
 from fer_bench.evaluation.checks import factorize
+from fer_bench.evaluation.cross_validation import CrossValidation, measure_folds
 from fer_bench.evaluation.estimate import measure
 from fer_bench.evaluation.intervals import algorithm_interval, bootstrap_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric
@@ -94,19 +95,48 @@ def test_resamples_are_repeatable_and_shared_by_methods():
 
 
 def test_the_interval_of_an_algorithm_by_hand():
-    """Twenty people of one image each, 12 right: a variance of .6 * .4 / 19, 2.25 times as much for five folds."""
-    true = np.ones(20, int)
-    one = measure(STANDARD["accuracy"], true, np.eye(2)[(np.arange(20) < 12).astype(int)], units=np.arange(20))
-    found = algorithm_interval(one, 20, 20 / 16)
-    reach = stats.t.ppf(0.975, 19) * np.sqrt(2.25 * 0.24 / 19)
+    """Twenty people of one image each, 12 right: a variance of .6 * .4 / 19. Of the term for five folds, 1.25, a share
+    of .3 + 6 / 20 is taken.
+    """
+    true, right = np.ones(20, int), (np.arange(20) < 12).astype(int)
+    one = measure(STANDARD["accuracy"], true, np.eye(2)[right], units=np.arange(20))
+    by_people = (1 + 0.6 * 1.25) * 0.24 / 19
+
+    def cross(folds: np.ndarray, runs: int = 1) -> CrossValidation:
+        columns = np.tile(true, runs), np.tile(np.eye(2)[right], (runs, 1)), np.repeat(np.arange(runs), 20)
+        return measure_folds(STANDARD["accuracy"], *columns, np.tile(folds, runs), 20 / 16)
+
+    found = algorithm_interval(one, cross(np.arange(20) % 5))  # recalls of 3, 3, 2, 2 and 2 of 4: as people differ
+    reach = stats.t.ppf(0.975, 19) * np.sqrt(by_people)
     assert (found.low, found.high) == pytest.approx((0.6 - reach, 0.6 + reach))
+    # Folds of 4 images with 4, 3, 2, 2 and 1 right: recalls with a variance of .325 / 4, a fifth of it for their mean.
+    uneven = np.repeat([0, 1, 2, 3, 4, 1, 2, 3, 4], [4, 3, 2, 2, 1, 1, 2, 2, 3])
+    noise = 0.325 / 4 / 5 - 0.24 / 19
+    df = (by_people + noise) ** 2 / (by_people**2 / 19 + noise**2 / 4)
+    for runs in (1, 3):  # seeds that agree show no noise of their own
+        columns = np.tile(true, runs), np.tile(np.eye(2)[right], (runs, 1)), np.repeat(np.arange(runs), 20)
+        several = measure(STANDARD["accuracy"], *columns, np.tile(np.arange(20), runs))
+        found = algorithm_interval(several, cross(uneven, runs))
+        assert found.high - 0.6 == pytest.approx(stats.t.ppf(0.975, df) * np.sqrt(by_people + noise))
     # A second training gets 14 right: s² is .005, half of it that of the mean, of one degree of freedom.
     both = np.concatenate([np.arange(20) < 12, np.arange(20) < 14]).astype(int)
     two = measure(STANDARD["accuracy"], np.tile(true, 2), np.eye(2)[both], np.repeat([0, 1], 20), np.tile(range(20), 2))
     by_people = ((np.bincount(np.tile(range(20), 2), weights=both) / 2 - 0.65) ** 2).sum() / 20 / 19
     df = (by_people + 0.0025) ** 2 / (by_people**2 / 19 + 0.0025**2)
-    found = algorithm_interval(two, 20)
+    found = algorithm_interval(two)
     assert found.high - found.estimate == pytest.approx(stats.t.ppf(0.975, df) * np.sqrt(by_people + 0.0025))
+
+
+def test_folds_that_one_person_makes_each_add_no_noise():
+    """With one person left out, folds are people, and the folds' variance is the people's."""
+    true, table = draw(3)
+    people = np.arange(len(true)) // 10
+    for name in ("accuracy", "uar", "macro_f1", "brier"):
+        known = measure(STANDARD[name], true, table, units=people)
+        crossed = measure_folds(STANDARD[name], true, table, np.zeros(len(true)), people, 1.1)
+        assert crossed.variance == pytest.approx(known.unit_variance)
+        assert (crossed.folds, crossed.measure_noise(crossed.variance)) == (len(np.unique(people)), 0)
+    assert (crossed.count_training(5), crossed.count_training(10**6)) == pytest.approx((2.1, 1.33), abs=1e-3)
 
 
 @pytest.mark.slow

@@ -105,7 +105,7 @@ def compare_estimates(first: Estimate, second: Estimate, *, level: float = 0.95)
         unit_error=math.sqrt(by_units),
         seed_error=None if by_seeds is None else math.sqrt(by_seeds),
         df=df,
-        units=n,
+        units=first.units,
         seeds=max(len(first.seeds), len(second.seeds)),
         test="two variances" if by_seeds else "sign flips",
     )

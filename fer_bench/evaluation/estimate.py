@@ -35,6 +35,7 @@ class Estimate:
         seeds: (k,) int, names of the seeds in order: of the trainings.
         splits: (k,) int, names of the folds on which each of them trained.
         scores: (k,) float, the metric of all predictions of each seed.
+        units: how many subjects, or samples where no subject is known; the arrays have n of them, see ``n``.
         influence: (n,) float, what each unit adds, averaged over seeds; see ``measure_influence``. Sums to 0.
         shares: (n,) float, share of the predictions that are of each unit, averaged over seeds. Sums to 1.
         tables: (n, c, c) float, confusion matrices of each unit, rows true, averaged over seeds; None for a metric
@@ -45,6 +46,7 @@ class Estimate:
     seeds: Array
     splits: Array
     scores: Array
+    units: int
     influence: Array
     shares: Array
     tables: Array | None
@@ -133,7 +135,8 @@ def measure(
     true, probabilities = check_predictions(true, probabilities)
     seeds = np.zeros(len(true), np.int64) if seeds is None else seeds
     names, first, seed = np.unique(seeds, return_index=True, return_inverse=True)
-    unit, n = _merge(np.arange(len(true)) if units is None else np.unique(units, return_inverse=True)[1])
+    codes = np.arange(len(true)) if units is None else np.unique(units, return_inverse=True)[1]
+    unit, n = _merge(codes)
     k, classes = len(names), probabilities.shape[1]
     influence = np.zeros(n)
     if n > 1:
@@ -149,6 +152,7 @@ def measure(
         seeds=names,
         splits=names if splits is None else splits[first],
         scores=score_seeds(metric, true, probabilities, seeds, extra),
+        units=int(codes.max()) + 1,
         influence=influence / k,
         shares=shares / k,
         tables=tables,

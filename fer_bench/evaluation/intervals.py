@@ -10,6 +10,7 @@ from scipy import special
 
 from fer_bench.arrays import Array
 from fer_bench.evaluation.checks import group_codes
+from fer_bench.evaluation.cross_validation import CrossValidation
 from fer_bench.evaluation.estimate import Estimate, measure
 from fer_bench.evaluation.extra import NOTHING, Extra
 from fer_bench.evaluation.metrics import Metric
@@ -101,43 +102,39 @@ def bootstrap_interval(
     )
 
 
-def algorithm_interval(
-    estimate: Estimate, units: int, tested_per_trained: float = 0.0, *, level: float = 0.95
-) -> Interval:
+def algorithm_interval(estimate: Estimate, crossed: CrossValidation | None = None, *, level: float = 0.95) -> Interval:
     """Return Student's interval of the score of an algorithm: with other people to train on as well as to test on, and
-    with other seeds as far as the seeds here show them.
+    with other trainings.
 
-    Folds share training data, so the score varies more than the units that were tested show. C. Nadeau and Y. Bengio,
-    "Inference for the generalization error" (Machine Learning 52, 2003), section 3, add n_test / n_train to 1 / J for J
-    folds; of the variance over units, which stands for 1 / J, that is the factor 1 + J n_test / n_train: 2.25 for five
-    folds. S. Bates, T. Hastie and R. Tibshirani, "Cross-validation: what does it estimate and how well does it do it?"
-    (Journal of the American Statistical Association 119, 2024), measure it by more fits instead. Here it was 1.2 to 2.4
-    in simulations, so that the rule errs towards wide intervals where people are many and features few. Seeds add their
-    variance, with the degrees of freedom of Satterthwaite, as in `compare_estimates`; those of units are from
-    `count_freedom`. With n - 1 the interval of the UAR, one of 20 people left out, covered in 0.910 and 0.926 of
-    simulations, with these in 0.948. Coverage: docs/statistics.md.
+    Folds share training data, so the score varies more than the units that were tested show: their variance is
+    multiplied by ``CrossValidation.count_training``. Seeds add their variance. Where they show none, since there is one
+    or all agree, folds that differ more than their units explain do: ``CrossValidation.measure_noise``. The degrees of
+    freedom are those of Satterthwaite, as in `compare_estimates`; those of units are from `count_freedom`, since with
+    n - 1 the interval of the UAR, one of 20 people left out, covered less than 0.93. Coverage: docs/statistics.md.
 
     Args:
         estimate: of the score, of two units or more.
-        units: how many there are, before any were merged.
-        tested_per_trained: samples that all folds test, each counted once, over those in one training part; 0 where the
-            training part is given, as in a published split.
+        crossed: how the folds trained; None where the training part is given, as in a published split.
         level: of the interval.
     """
     metric, k = estimate.metric, len(estimate.series)
-    by_units, by_seeds = (estimate.unit_variance or 0.0, (estimate.seed_variance or 0.0) / k)
-    by_units *= 1 + tested_per_trained
-    sources = [(by_units, estimate.unit_freedom), (by_seeds, k - 1)]
-    spread = sum(variance**2 / df for variance, df in sources if variance)
+    by_units = estimate.unit_variance or 0.0
+    noise, df_noise = (estimate.seed_variance or 0.0) / k, k - 1
+    if crossed and not noise:
+        noise, df_noise = crossed.measure_noise(by_units), crossed.folds - 1
+    by_units *= crossed.count_training(estimate.units) if crossed else 1
+    spread = sum(
+        variance**2 / df for variance, df in ((by_units, estimate.unit_freedom), (noise, df_noise)) if variance
+    )
     reach = 0.0
     if spread:
-        df = (by_units + by_seeds) ** 2 / spread
-        reach = float(special.stdtrit(df, (1 + level) / 2)) * math.sqrt(by_units + by_seeds)
+        df = (by_units + noise) ** 2 / spread
+        reach = float(special.stdtrit(df, (1 + level) / 2)) * math.sqrt(by_units + noise)
     return Interval(
         estimate=estimate.value,
         low=max(estimate.value - reach, metric.lowest),
         high=min(estimate.value + reach, metric.highest),
         level=level,
-        units=units,
-        few_units=units < FEW_UNITS,
+        units=estimate.units,
+        few_units=estimate.units < FEW_UNITS,
     )

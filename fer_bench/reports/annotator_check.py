@@ -86,7 +86,7 @@ def _read_votes(column: tuple[list[str], Array], mapped: Mapping[str, str | None
 def _score(part: Predictions) -> Interval | None:
     if len(part) == 0 or len(np.unique(part.labels)) < 2 or part.n_units < 2:
         return None
-    return algorithm_interval(measure_row(STANDARD["uar"], part), part.n_units)
+    return algorithm_interval(measure_row(STANDARD["uar"], part))
 
 
 def to_table(scores: Sequence[AnnotatorScore]) -> Table:

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from fer_bench.arrays import Array
+from fer_bench.evaluation.cross_validation import CrossValidation, measure_folds
 from fer_bench.evaluation.difference import compare_estimates
 from fer_bench.evaluation.equivalence import weigh_behind
 from fer_bench.evaluation.estimate import Estimate, measure
@@ -69,8 +70,8 @@ def interval(metric: Metric, pooled: Predictions, trained: float | None = None) 
     if pooled.n_units < 2:
         return None
     if trained is not None or len(estimate(metric, pooled).seeds) > 1:
-        ratio = 0.0 if trained is None else pooled.n_samples / trained
-        return algorithm_interval(estimate(metric, pooled), pooled.n_units, ratio, level=1 - ALPHA)
+        crossed = None if trained is None else _measure_folds(metric, pooled, trained)
+        return algorithm_interval(estimate(metric, pooled), crossed, level=1 - ALPHA)
     return bootstrap_interval(
         metric,
         pooled.labels,
@@ -160,6 +161,11 @@ def rank(
             above_baseline=above[place],
         )
     return standings
+
+
+def _measure_folds(metric: Metric, pooled: Predictions, trained: float) -> CrossValidation:
+    columns = pooled.labels, pooled.probabilities, pooled.training, pooled.fold
+    return measure_folds(metric, *columns, pooled.n_samples / trained, _extra(metric, pooled))
 
 
 def _extra(metric: Metric, pooled: Predictions) -> Extra:

@@ -244,7 +244,7 @@ def _score_part(consensus: _Consensus, part: Array) -> list[PartScore]:
     standings = rank(UAR, taken)
     return [
         PartScore(
-            value=algorithm_interval(measure_row(UAR, predictions), predictions.n_units),
+            value=algorithm_interval(measure_row(UAR, predictions)),
             tier=standing.tier if standing else "",
         )
         for predictions, standing in zip(taken, standings, strict=True)
