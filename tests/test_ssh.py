@@ -1,4 +1,4 @@
-"""The lines of docs/cluster.md for machines with ssh alone, on loopback (``tox run -e cluster``)."""
+"""The lines of docs/cluster.md for machines with ssh and for a cloud, on loopback (``tox run -e cluster``)."""
 
 from __future__ import annotations
 
@@ -77,9 +77,23 @@ def server(tmp_path):
         process.wait()
 
 
+def lines_of(section):
+    """Return the shell block of a section of the page."""
+    (lines,) = re.findall(rf"\n## {section}\n(?:(?!\n## ).)*?```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    return lines
+
+
+def run(lines, folder, environment):
+    """Run shell lines, each of which must succeed."""
+    command = ["bash", "-e", "-m", "-c", lines]
+    ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=400)
+    assert ran.returncode == 0, ran.stderr
+    return ran
+
+
 @pytest.mark.slow
-def test_the_lines_for_machines_with_ssh_run_as_they_stand(tiny, server):
-    (lines,) = re.findall(r"## Machines with ssh alone.*?```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
+def test_the_lines_for_machines_with_ssh_and_for_a_cloud_run_as_they_stand(tiny, server):
+    lines = lines_of("Machines with ssh alone")
     commands = tiny / "commands"
     commands.mkdir()
     programs = {"ssh": f"{shutil.which('ssh')} -F {server / 'ssh_config'}"}
@@ -100,17 +114,23 @@ def test_the_lines_for_machines_with_ssh_run_as_they_stand(tiny, server):
         assert old in lines
         lines = lines.replace(old, new)
     environment = {**os.environ, "PATH": f"{commands}:{os.environ['PATH']}", "PYTHONPATH": str(tiny / "site")}
-    ran = subprocess.run(
-        ["bash", "-e", "-m", "-c", f"{lines}\nwait"],
-        cwd=tiny,
-        env={**environment, "FER_BENCH_PLUGINS": "tiny"},
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
+    environment["FER_BENCH_PLUGINS"] = "tiny"
+    ran = run(f"{lines}\nwait", tiny, environment)
     assert says(ran.stderr, "MB copied", "2 cells ok", "0 failed")
     assert len(list(tiny.glob("box-*/staged/data/prepared/squares/*/*/prepared.json"))) == 2
     assert not list(tiny.glob("own-*"))
     wait_for(lambda: not of_workers(tiny))
     assert invoke("run", *GRID, "--runs-dir", "alone").exit_code == 0
     assert cells(tiny / "runs") == cells(tiny / "alone")
+    home, lines = tiny / "home", lines_of("A cloud")
+    home.mkdir()
+    for old, new in {
+        "cd faces": f"cd {tiny}",
+        "faces/results.zip": str(tiny / "results.zip"),
+        ".venv/bin/fer-bench": f"{plugin} {commands / 'fer-bench'}",
+    }.items():
+        assert old in lines
+        lines = lines.replace(old, new)
+    board = run(lines, home, environment)
+    assert says(board.stdout, "squares", "probe", "majority-class")
+    assert cells(home / "runs") == cells(tiny / "alone")
