@@ -19,10 +19,12 @@ from pathlib import Path
 from simulated_across import across_claims
 from simulated_boards import board_claims
 from simulated_claim import Claim
+from simulated_data import data_claims
 from simulated_differences import difference_claims
 from simulated_gate import gate_claims
 from simulated_groups import group_claims
 from simulated_intervals import interval_claims
+from simulated_planned import planned_claims
 from simulated_power import power_claims
 from simulated_shift import shift_claims
 
@@ -35,10 +37,12 @@ def claims() -> Iterator[Claim]:
     """Yield every claim, in the order of the table."""
     yield from difference_claims()
     yield from board_claims()
+    yield from planned_claims()
     yield from interval_claims()
     yield from across_claims()
     yield from shift_claims()
     yield from group_claims()
+    yield from data_claims()
     yield from power_claims()
     yield from gate_claims()
 

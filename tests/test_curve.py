@@ -84,27 +84,6 @@ def test_the_power_law_by_hand():
         fit_learning_curve([100, 100], [measure(STANDARD["uar"], *answers(0.4))] * 2)
 
 
-def test_intervals_cover_the_true_law():
-    """200 draws of 40 people who differ; errors 0.6 at 100 images and smaller with the power -0.3."""
-    people, sizes, slope = 40, (100, 300, 1000), -0.3
-    true, person = np.tile(np.arange(7), 2 * people), np.repeat(np.arange(people), 14)
-    covered = []
-    for draw in range(200):
-        rng = np.random.default_rng(draw)
-        skill = np.exp(0.4 * rng.normal(size=people) - 0.08)[person]
-        points = []
-        for size in sizes:
-            wrong = rng.random(len(true)) < np.minimum(0.6 * (size / 100) ** slope * skill, 1)
-            answer = np.where(wrong, (true + rng.integers(1, 7, size=len(true))) % 7, true)
-            points.append(measure(STANDARD["uar"], true, np.eye(7)[answer], units=person))
-        law = fit_learning_curve(sizes, points)
-        low, high = law.slope_interval()
-        least, most = law.gain(1000)[1:]
-        gain = 0.6 * 10**slope * (1 - 2**slope)
-        covered.append((low <= slope <= high, least <= gain <= most))
-    assert np.mean(covered, axis=0) == pytest.approx([0.95, 0.95], abs=0.045)
-
-
 def test_the_command_fits_the_rows_of_a_run(tiny):
     done = invoke("run", *BASE, "--folds", "2", "--train-fraction", "0.5,1", "--json")
     protocols = {row["protocol"] for row in json.loads(done.stdout)["rows"]}

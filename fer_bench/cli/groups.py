@@ -53,9 +53,6 @@ def groups(
         print_json({"schema": 1, **report.record(check)})
     else:
         print_tables(*report.to_tables(check))
-        console.echo(
-            f"{check.verdict or 'No verdict'}: no group of {fewest} subjects may be worse than all by {margin}."
-        )
     if check.verdict is None:
         raise FerBenchError(f"{check.name}: no attribute groups people, so there is no verdict.")
     if not as_json:

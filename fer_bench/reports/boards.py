@@ -107,8 +107,8 @@ def fields_of(board: Sequence[Row], show: str = "scores") -> list[Field[Row]]:
     if any(row.variant for row in board):
         fields.append((Column("variant"), _variant))
     if any(row.planned is not None for row in board):
-        marks = {True: "planned", False: "exploratory", None: "-"}
-        fields.append((Column("plan"), lambda row: marks[row.planned]))
+        marks = {True: "yes", False: "no", None: "-"}
+        fields.append((Column("plan", optional=True), lambda row: marks[row.planned]))
     sizes: list[Field[Row]] = [
         (Column("params", "number", optional=True), lambda row: _count(row.parameters)),
         (Column("trained", "number", optional=True), lambda row: _count(row.trained_parameters)),

@@ -88,6 +88,7 @@ class GroupCheck:
         margin: the shortfall that matters.
         fewest: subjects that a group needs.
         metric: of the scores.
+        unit: what is drawn at random, such as ``subjects``.
         attributes: those with two large groups or more.
     """
 
@@ -95,6 +96,7 @@ class GroupCheck:
     margin: float
     fewest: int
     metric: Metric
+    unit: str
     attributes: tuple[AttributeCheck, ...]
 
     @property
@@ -135,7 +137,8 @@ def check_groups(row: MethodRow, metric: Metric, margin: float, fewest: int, alp
             f"{row.name}: no attribute has two groups of {fewest} subjects with {FEWEST_IMAGES} images of the same "
             f"classes. Attributes of these images: {known}. Take more images, or a smaller --fewest."
         )
-    return GroupCheck(name=row.name, margin=margin, fewest=fewest, metric=metric, attributes=attributes)
+    unit = predictions.unit_word
+    return GroupCheck(name=row.name, margin=margin, fewest=fewest, metric=metric, unit=unit, attributes=attributes)
 
 
 def _cross(one: tuple[list[str], Array], two: tuple[list[str], Array]) -> tuple[list[str], Array]:
@@ -214,7 +217,9 @@ def to_tables(check: GroupCheck) -> list[Table]:
     for attribute in check.attributes:
         small = f"Left out, with fewer than {check.fewest} subjects: {', '.join(attribute.small)}."
         title = f"{check.name}, by {attribute.attribute}: {attribute.verdict or 'no verdict, it groups no people'}"
-        tables.append(tabulate(attribute.groups, _group_fields(check), title, [small] if attribute.small else []))
+        tables.append(
+            tabulate(attribute.groups, _group_fields(check, attribute), title, [small] if attribute.small else [])
+        )
         if attribute.classes:
             checks = tuple(attribute.classes.items())
             tables.append(tabulate(checks, CLASS_FIELDS, f"Recall of each class, by {attribute.attribute}"))
@@ -239,18 +244,20 @@ def _range(group: GroupDifference, scale: float = 100) -> Shown:
     return Shown(text, group.difference)
 
 
-def _group_fields(check: GroupCheck) -> tuple[Field[GroupDifference], ...]:
+def _group_fields(check: GroupCheck, attribute: AttributeCheck) -> tuple[Field[GroupDifference], ...]:
     scale = 100 if check.metric.name in PERCENT else 1
     title = f"{check.metric.title} %" if scale == 100 else check.metric.title
-    return (
+    fields: tuple[Field[GroupDifference], ...] = (
         (Column("group"), lambda group: group.name),
-        (Column("subjects", "number"), lambda group: group.units),
+        (Column(check.unit, "number"), lambda group: group.units),
         (Column("predictions", "number", optional=True), lambda group: group.samples),
         (Column(title, "number"), lambda group: Shown(f"{scale * group.value:.1f}", group.value)),
         (Column("difference", "number"), lambda group: _range(group, scale)),
-        (Column("verdict"), lambda group: group.verdict),
-        (Column("needed", "number"), lambda group: group.needed),
     )
+    if attribute.verdict is None:
+        return fields
+    verdict: Field[GroupDifference] = (Column("verdict"), lambda group: group.verdict)
+    return (*fields, verdict, (Column("needed", "number"), lambda group: group.needed))
 
 
 def _recall(check: ClassCheck, name: str) -> Shown:

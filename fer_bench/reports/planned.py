@@ -227,8 +227,8 @@ def to_tables(judged: JudgedPlan) -> list[Table]:
     margin = f"{write_number(metric, plan.margin, 1)}{unit}"
     note = (
         f"Frozen {plan.frozen[:16].replace('T', ' ')} UTC, digest {plan.digest[:12]}, margin {margin}. Intervals and p "
-        "hold for all planned comparisons of a board together, 5 %. All other comparisons are exploratory: tiers, "
-        "ranks, best? and behind take all pairs of a board."
+        "hold for all planned comparisons of a board together, 5 %. All other comparisons are exploratory: of rows "
+        "whose plan is no, and tiers, ranks, best? and behind, which take all pairs of a board."
     )
     earlier = [f"Stored when it was frozen: {line}" for line in plan.earlier]
     return [*tables[:-1], replace(tables[-1], notes=(note, *earlier))]
