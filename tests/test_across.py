@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from messages import says
 from scipy import stats
 from test_results import UNKNOWN, make_cell, make_result
+from typer.testing import CliRunner
 from written import write
 
+from fer_bench.cli import app
 from fer_bench.evaluation.across import BlockDifference, compare_across, make_block
 from fer_bench.evaluation.estimate import measure
 from fer_bench.evaluation.metrics import STANDARD
-from fer_bench.reports.across import Across, rank_across, to_table
+from fer_bench.reports.across import Across, rank_across, say_unnamed, to_table
+from fer_bench.reports.boards import notes
 from fer_bench.reports.leaderboard import build
 from fer_bench.results.store import Store
 
@@ -100,6 +106,22 @@ def test_what_users_bring_under_two_names_is_two_data_sets(tmp_path):
         named = {"name": "manifest", "params": {"name": name}}
         board(store, f"manifest[name={name}]", fingerprint, {"probe": 9, "tune": 3}, **named)
     assert across(store).datasets == 2
+
+
+def test_what_users_bring_without_a_name_is_one_data_set_and_is_said(tmp_path):
+    store = Store(tmp_path)
+    for path, fingerprint in (("a", "d"), ("b", "e")):
+        unnamed = {"name": "manifest", "params": {"name": "", "path": path}}
+        board(store, f"manifest[path={path}]", fingerprint, {"probe": 9, "tune": 3}, **unnamed)
+    rows = build(store.cells()[0])
+    assert rank_across(rows) is None
+    (said,) = [line for line in notes(rows) if "[name=" in line]
+    assert says(said, "manifest[path=a]", "manifest[name=")
+    records = [row.experiment.dataset for row in rows if row.dataset == "manifest[path=a]"]
+    assert say_unnamed(records) == [], "one board needs no name"
+    shown = CliRunner().invoke(app, ["power", "probe", "tune", "--runs-dir", str(tmp_path), "--format", "json"])
+    assert not shown.exception, shown.exception
+    assert json.loads(shown.stdout)["datasets"] == 1
 
 
 def test_every_format_for_people_shows_ranks_and_mean_differences(tmp_path):

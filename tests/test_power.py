@@ -134,7 +134,7 @@ def store(tmp_path):
         for name, share in (("probe", 0.7), ("tune", 0.9)):
             for seed in (0, 1):
                 answers = [label if rng.uniform() < share else 1 - label for label in labels]
-                cell = make_cell(0, seed, strategy=name, text=text, fingerprint=fingerprint)
+                cell = make_cell(0, seed, strategy=name, text=text, name=text, fingerprint=fingerprint)
                 store.write(cell, make_result(labels, answers, ids=[f"i{n:02d}" for n in range(40)]), UNKNOWN)
     return store
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ Trained = tuple[Board, str]
 """What is the same for all rows of a board, and what they are trained on."""
 NAMED = 5
 """Pairs of methods that a note names."""
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +77,7 @@ def rank_across(rows: Sequence[Row]) -> Across | None:
     if len(methods) < 2:
         return None
     shared = scored[methods[0]]
-    blocks = _find_blocks({board: row.experiment.dataset for board, row in shared.items()})
+    blocks = find_blocks({board: row.experiment.dataset for board, row in shared.items()})
     if len(blocks) < 2:
         return None
     metric = rows[0].metric
@@ -164,12 +166,12 @@ def _explain_orders(across: Across) -> str:
     )
 
 
-def _find_blocks(boards: dict[Trained, DatasetRecord]) -> list[list[Trained]]:
+def find_blocks(boards: Mapping[Key, DatasetRecord]) -> list[list[Key]]:
     """Return the boards of each data set: those of one reader, or of the same images.
 
     A reader that reads what a user brings, such as ``manifest``, tells data sets apart by its parameter ``name``.
     """
-    blocks: list[tuple[set[object], list[Trained]]] = []
+    blocks: list[tuple[set[object], list[Key]]] = []
     for board, record in boards.items():
         keys: set[object] = {record.fingerprint, (record.package, record.name, str(record.params.get("name", "")))}
         members = [board]
@@ -178,6 +180,20 @@ def _find_blocks(boards: dict[Trained, DatasetRecord]) -> list[list[Trained]]:
             keys, members = keys | known[0], known[1] + members
         blocks.append((keys, members))
     return [members for _, members in blocks]
+
+
+def say_unnamed(records: Sequence[DatasetRecord]) -> list[str]:
+    """Return which data sets that users bring count as one, since they have no name."""
+    alike: dict[str, dict[str, str]] = defaultdict(dict)
+    for record in records:
+        if record.params.get("name") == "":
+            alike[record.name][record.fingerprint] = record.text
+    return [
+        f"{', '.join(texts.values())}: one data set of several boards, as long as none has a name. Where they are "
+        f"several, give each its own: {reader}[name=…]."
+        for reader, texts in alike.items()
+        if len(texts) > 1
+    ]
 
 
 def _compare(

@@ -173,6 +173,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
         if not row.converged:
             said.append(f"{row.dataset} / {row.backbone} / {row.strategy}: training did not converge in every cell.")
     said += [*calibrated.notes(rows), *sorted({fault for row in rows for fault in row.faults})]
+    said += across.say_unnamed([row.experiment.dataset for row in rows])
     if replaced := [row for row in rows if row.older]:
         rows_have = "1 row has" if len(replaced) == 1 else f"{len(replaced)} rows have"
         said.append(f"{rows_have} older results, by other code, which --all-versions shows.")

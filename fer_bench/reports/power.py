@@ -23,6 +23,7 @@ from fer_bench.evaluation.variances import (
     foresee_variances,
     measure_variances,
 )
+from fer_bench.reports.across import find_blocks, say_unnamed
 from fer_bench.reports.comparison import measure_row
 from fer_bench.reports.pair import pair_rows
 from fer_bench.reports.standing import PERCENT
@@ -57,13 +58,16 @@ class Basis:
 
 
 def measure_pairs(first: Sequence[MethodRow], second: Sequence[MethodRow], metric: Metric) -> Basis:
-    """Return what two methods show, each with a row on the same data sets.
+    """Return what two methods show, each with a row on the same data sets; of several boards of a data set, the first.
 
     Raises:
         FerBenchError: two rows cannot be paired, or have one subject.
     """
     others = {row.experiment.dataset.fingerprint: row for row in second}
     pairs = [(row, other) for row in first if (other := others.get(row.experiment.dataset.fingerprint)) is not None]
+    blocks = find_blocks({index: row.experiment.dataset for index, (row, _) in enumerate(pairs)})
+    unnamed = say_unnamed([row.experiment.dataset for row, _ in pairs])
+    pairs = [pairs[min(block)] for block in blocks]
     if not pairs:
         raise FerBenchError(f"{first[0].name} and {second[0].name} have no data set in common; name two that do.")
     estimates: list[tuple[Estimate, Estimate]] = []
@@ -84,6 +88,7 @@ def measure_pairs(first: Sequence[MethodRow], second: Sequence[MethodRow], metri
         unit=unit,
         origin=f"measured on {pairs[0][0].name} and {pairs[0][1].name}"
         + (f" and on {len(pairs) - 1} more data sets" if len(pairs) > 1 else ""),
+        notes=tuple(unnamed),
     )
 
 
@@ -147,7 +152,7 @@ def complete(basis: Basis, units: int | None, seed_sd: float | None, data_set_sd
             _explain_unknown("differences vary between data sets", assumed, "--data-set-sd", "on more data sets")
         )
     design = replace(basis.design, units=units or basis.design.units)
-    return replace(basis, variances=known, design=design, notes=tuple(notes))
+    return replace(basis, variances=known, design=design, notes=(*basis.notes, *notes))
 
 
 def _state(deviation: float) -> Variance:
