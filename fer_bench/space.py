@@ -68,14 +68,14 @@ def _fault(values: object) -> str:
         return "" if values else "its list is empty; name one value at least"
     kinds = list(cast("dict[Any, Any]", values).items()) if isinstance(values, dict) else []
     if len(kinds) != 1 or kinds[0][0] not in RANGES:
-        return f"expected a list of values, or one of {', '.join(RANGES)} with [low, high], got {values!r}"
+        return f"expected a list of values, or one of {', '.join(RANGES)} with [low, high]"
     kind, ends = kinds[0]
     numbers = (int,) if kind == "integer" else (int, float)
     if not isinstance(ends, list | tuple) or len(cast("list[Any]", ends)) != 2:
-        return f"{kind} takes [low, high], got {ends!r}"
+        return f"{kind} takes [low, high]"
     low, high = cast("list[Any]", ends)
     if any(isinstance(end, bool) or not isinstance(end, numbers) or not math.isfinite(end) for end in (low, high)):
-        return f"{kind} takes two {'whole ' if kind == 'integer' else ''}numbers, got {ends!r}"
+        return f"{kind} takes two {'whole ' if kind == 'integer' else ''}numbers"
     if not low < high or (kind == "log" and low <= 0):
-        return f"{kind} takes a low end below the high one{', both above 0' if kind == 'log' else ''}, got {ends!r}"
+        return f"{kind} takes a low end below the high one{', both above 0' if kind == 'log' else ''}"
     return ""

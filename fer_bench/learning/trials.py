@@ -21,6 +21,8 @@ FACTOR = 3
 """Of successive halving: each round keeps one trial of so many, and trains it on so many times the samples."""
 FIRST_SHARE = 1 / 9
 """Of the inner training part, in the first round of halving."""
+DRAWS = 20
+"""Draws for each trial at most, of a space with ranges: whole numbers come again."""
 DIGITS = 4
 """Significant digits of a number that is drawn from a range."""
 
@@ -179,10 +181,12 @@ def draw_settings(space: SearchSpace, trials: int, seed: int) -> list[dict[str, 
         name: values if isinstance(values, list) else next(kinds[kind](*ends) for kind, ends in values.items())
         for name, values in space.parameters.items()
     }
-    if all(isinstance(values, list) for values in spread.values()):
-        trials = min(trials, len(ParameterGrid(spread)))
+    lists = all(isinstance(values, list) for values in spread.values())
+    draws = min(trials, len(ParameterGrid(spread))) if lists else DRAWS * trials
     drawn: list[dict[str, Any]] = []
-    for settings in ParameterSampler(spread, trials, random_state=seed):
+    for settings in ParameterSampler(spread, draws, random_state=seed):
+        if len(drawn) == trials:
+            break
         plain = {name: _plain(settings[name], values) for name, values in space.parameters.items()}
         if plain not in drawn:
             drawn.append(plain)
