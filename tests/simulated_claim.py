@@ -50,3 +50,16 @@ class Claim:
         low, high = self.promised
         promised = "none" if self.promised == (0, 1) else f"{100 * low:g} to {100 * high:g} %"
         return f"| {self.name} | {self.setting} | {promised} | {100 * share:.1f} % | {100 * error:.1f} |"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanClaim(Claim):
+    """A mean that is promised, such as a bias: ``happens`` returns a number, and ``promised`` holds its mean."""
+
+    happens: Callable[[np.random.Generator], float]
+
+    def measure(self, draws: int) -> tuple[float, float]:
+        """Return the mean and its Monte Carlo error, one standard error."""
+        rng = np.random.default_rng([17, *self.name.encode(), *self.setting.encode()])
+        values = np.array([self.happens(rng) for _ in range(draws)])
+        return float(values.mean()), float(values.std(ddof=1)) / math.sqrt(draws)

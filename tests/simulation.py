@@ -26,6 +26,7 @@ from simulated_groups import group_claims
 from simulated_intervals import interval_claims
 from simulated_planned import planned_claims
 from simulated_power import power_claims
+from simulated_search import search_claims
 from simulated_shift import shift_claims
 
 PAGE = Path(__file__).parents[1] / "docs" / "statistics.md"
@@ -45,6 +46,7 @@ def claims() -> Iterator[Claim]:
     yield from data_claims()
     yield from power_claims()
     yield from gate_claims()
+    yield from search_claims()
 
 
 def write(page: Path, begins: Sequence[str] = (), *, missing: bool = False, processes: int | None = None) -> list[str]:
