@@ -6,10 +6,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import jax
 import pytest
 
-from fer_bench.networks import forward
+from fer_bench.errors import FerBenchError
+from fer_bench.executors import cells
+from fer_bench.networks import devices, forward
+from fer_bench.networks.identity import notes_on_precision, resolve_precision
 
 TWO_DEVICES = """
 import sys
@@ -84,3 +90,35 @@ def test_a_backend_that_is_not_here_is_named(command, tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert "JAX_PLATFORMS is 'rocm'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("capability", "precision"), [("7.5", "float32"), ("8.0", "bfloat16"), ("gfx90a", "bfloat16")])
+def test_an_accelerator_without_bfloat16_takes_float32_and_says_so(monkeypatch, capability, precision):
+    device = SimpleNamespace(platform="gpu", device_kind="Quadro 9", compute_capability=capability)
+    monkeypatch.setattr(devices, "accelerated", lambda: True)
+    monkeypatch.setattr(jax, "devices", lambda: [device])
+    assert resolve_precision("auto") == precision
+    assert notes_on_precision("float32") == []
+    notes = [*notes_on_precision("auto"), *notes_on_precision("bfloat16")]
+    assert [("Quadro 9" in note, "float32" in note) for note in notes] == [(True, True)] * 2 * (precision == "float32")
+
+
+def test_a_lost_device_ends_the_run_and_says_how_to_go_on(monkeypatch):
+    fault = jax.errors.JaxRuntimeError("INTERNAL: CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure")
+
+    def train() -> None:
+        raise fault
+
+    block = cast("Any", SimpleNamespace(backbone=None, strategy=None))
+    monkeypatch.setattr(cells, "_packages", lambda block: {})
+    assert "CUDA_ERROR_LAUNCH_FAILED" in cells._guarded(train, block)  # the cell failed, and the device works
+
+    def lost(value: Any) -> None:
+        raise jax.errors.JaxRuntimeError("UNAVAILABLE: the device is gone")
+
+    monkeypatch.setattr(jax, "device_get", lost)
+    with pytest.raises(FerBenchError) as ended:
+        cells._guarded(train, block)
+    for part in ("CUDA_ERROR_LAUNCH_FAILED", "unfinished", "same command", "JAX_PLATFORMS=cpu"):
+        assert part in str(ended.value)
+    assert not devices.is_lost(ValueError("no fault of the device"))

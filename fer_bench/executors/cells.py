@@ -25,15 +25,16 @@ from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Inputs
 from fer_bench.learning.engine import Material, Outcome
 from fer_bench.learning.plans import Demand, demand, together, unite
-from fer_bench.networks import answers
-from fer_bench.networks.meter import Meter, Metered, peak_memory
-from fer_bench.networks.pictures import Pictures
+from fer_bench.networks import answers, devices
+from fer_bench.networks.meter import Meter, peak_memory
+from fer_bench.networks.pictures import Pictures, pictures_of
 from fer_bench.networks.prefix import Prefix, fetch, join
 from fer_bench.networks.source import BackboneSource
 from fer_bench.results.outcomes import Calibration, Cost, FaceCounts, Measures, PeakMemory, Seconds
 from fer_bench.results.store import Result
 from fer_bench.specs import Plan, ReadoutPhase
 from fer_bench.tasks.crops import as_errors
+from fer_bench.tasks.task import Task
 from fer_bench.tasks.view import View
 
 T = TypeVar("T")
@@ -61,6 +62,7 @@ class Frozen:
     leases: Leases
     reporter: Reporter
     _ready: bool = False
+    _pictures: Inputs | None = None
     _lease: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @contextlib.contextmanager
@@ -78,6 +80,12 @@ class Frozen:
                 folder.mkdir(parents=True, exist_ok=True)
                 number = folder.stat().st_ino
             yield self._lease.enter_context(self.leases.take(name_of_outputs(unit, number)))
+
+    def pictures(self, task: Task) -> Inputs:
+        """Return the images of the task; where they stay in memory, they are decoded once for all blocks."""
+        if self._pictures is None:
+            self._pictures = pictures_of(task, self.source.built.input_size)
+        return self._pictures
 
     def outputs(self, block: Block, stop: int, variants: int, window: str = "") -> list[Prefix]:
         """Return what the first ``stop`` stages make of each part of the task: from the cache, or computed.
@@ -163,9 +171,11 @@ def material_of(
 
     def inputs(stop: int, flip: bool) -> Inputs:
         if stop == 0:
+            if not window:
+                return frozen.pictures(block.task)
             seen = tuple(replace(view, window=window) for view in block.task.parts)
-            return Metered(Pictures(replace(block.task, parts=seen), source.built.input_size), meter)
-        return Metered(join(outputs(stop, 1 + (flip and not window)), dtype=None), meter)
+            return Pictures(replace(block.task, parts=seen), source.built.input_size)
+        return join(outputs(stop, 1 + (flip and not window)), dtype=None)
 
     mirrored = any(plan.views == "mirror" for plan in block.plans.values())
     method = f"{block.task.name} / {block.backbone} / {block.search.text if block.search else block.strategy}"
@@ -282,6 +292,12 @@ def guarded(work: Callable[[], T], block: Block) -> T | str:
     except BaseException as error:  # a panic of native code is no Exception
         if why := lacking(error):
             raise FerBenchError(f"The run ends: {why} to go on. Cells that are stored are untouched.") from error
+        if devices.is_lost(error):
+            raise FerBenchError(
+                f"The run ends: the device was lost ({' '.join(str(error).split())[:200]}). Its cell is unfinished. "
+                "Give the same command again, once the device is back: stored cells stay, and a training goes on from "
+                "its last epoch that was kept. JAX_PLATFORMS=cpu goes on without it."
+            ) from error
         text = f"{type(error).__name__}: {' '.join(str(error).split()) or _unsaid(error)}"
         name = plugin_at_fault(error, _packages(block))
         return f"Plugin {name!r} failed: {text}" if name else text

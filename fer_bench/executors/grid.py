@@ -27,7 +27,7 @@ from fer_bench.faces.parameters import Crop, Detection
 from fer_bench.learning import augment
 from fer_bench.learning.trials import Search, rounds
 from fer_bench.networks.devices import check_backend
-from fer_bench.networks.identity import BACKBONE_SEED
+from fer_bench.networks.identity import BACKBONE_SEED, notes_on_precision
 from fer_bench.networks.shapes import Shapes
 from fer_bench.numerics import NUMERICS
 from fer_bench.privacy import anonymise_component
@@ -147,6 +147,7 @@ def expand(
     blocks, notes = list[Block](), list[str]()
     seen: set[str] = set()
     for config, asked in zip(runs, methods, strict=True):
+        notes += notes_on_precision(config.precision)
         for typed in config.datasets:
             task = _task(config, typed, registry, data_dir, cache_dir, reporter, views)
             protocol, why = protocols.choose(config, task, registry)

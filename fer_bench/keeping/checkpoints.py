@@ -93,14 +93,13 @@ class Checkpoint:
 
         Args:
             facts: what JSON can hold; numbers come back as they are.
-            arrays: by name; they must stay as they are.
+            arrays: by name; they must stay as they are. The writing thread takes them from the device.
         """
         if self._lock is None or not self._lock.is_locked:
             return
-        copies = {name: np.asarray(array, order="C") for name, array in arrays.items()}
         if self._writing is not None:
             self._writing.result()
-        self._writing = self._writer.submit(self._write, dict(facts), copies)
+        self._writing = self._writer.submit(self._write, dict(facts), dict(arrays))
 
     def _own(self) -> bool:
         """Return whether the cell is this process's; a second process trains without a checkpoint."""
@@ -115,7 +114,8 @@ class Checkpoint:
             self._warn_of(error)
         return self._lock.is_locked
 
-    def _write(self, facts: dict[str, Any], arrays: dict[str, Array]) -> None:
+    def _write(self, facts: dict[str, Any], given: Mapping[str, Any]) -> None:
+        arrays = {name: np.asarray(array, order="C") for name, array in given.items()}
         record = {"version": VERSION, "jax": jax.__version__, "sha256": _digest(facts, arrays), "facts": facts}
         beside = self._file.with_suffix(".part")
         try:

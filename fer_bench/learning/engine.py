@@ -234,7 +234,7 @@ def _train_fold(
         material.begin(phase.name, phase.epochs * int(fold.train.sum()))
         # Two phases must not see the same order of samples, so each has a seed of its own.
         own_seed = seed * len(trainers) + number
-        with _memory_errors_named(phase):
+        with _memory_errors_named(trainer):
             now = Training(trainer, inputs, targets, fold, own_seed, material.advance).run(now, keep)
     last, start = trainers[-1], time.perf_counter()
     model = now.model
@@ -248,7 +248,7 @@ def _train_fold(
     def said(seen: Material) -> Callable[[Array], Array]:
         return seen.said(plan, lambda one, mirrored: one.inputs(last.start, last.phase.flip or mirrored), predict)
 
-    with _memory_errors_named(last.phase):
+    with _memory_errors_named(last):
         probabilities, scaling = material.answer(plan, fold, said(material))
     head = sum(begun.model.parameters[name].size for name in rules.HEAD)
     trained = max(trainer.trained(begun.model) for trainer in trainers)
@@ -281,16 +281,17 @@ def _changed_from(
 
 
 @contextlib.contextmanager
-def _memory_errors_named(phase: GradientPhase) -> Iterator[None]:
+def _memory_errors_named(trainer: Trainer) -> Iterator[None]:
     """Turn what the device raises for want of memory into advice."""
     try:
         yield
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
         if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
+        phase = trainer.phase
         raise MemoryError(
             f"the device has too little memory for batches of {phase.batch} in phase {phase.name!r}; "
-            f"try batch={max(1, phase.batch // 2)}"
+            f"take batch={trainer.fitting_batch()}"
         ) from error
 
 

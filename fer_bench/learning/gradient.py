@@ -6,7 +6,7 @@ Everything random is a function of seed and step.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -20,7 +20,9 @@ from fer_bench.arrays import Array
 from fer_bench.keeping.outputs import Inputs
 from fer_bench.learning import augment, rules
 from fer_bench.networks import devices
+from fer_bench.networks.ahead import read_ahead
 from fer_bench.networks.backbone import Backbone
+from fer_bench.networks.meter import count
 from fer_bench.networks.parameters import Table, divide, run
 from fer_bench.specs import GradientPhase
 
@@ -33,6 +35,9 @@ LOW_RANK = ("/left", "/right")
 STEPS_AT_ONCE = 4
 """Steps that are one program. On a CPU a program gets its memory anew, gigabytes for a deep network: alone that takes
 about a quarter of the time of a single step."""
+
+AT_WORK = 2
+"""Programs that the device has been given and not finished, at most: it never waits, and their inputs stay few."""
 
 STATISTICS = 64
 """Batches whose statistics are taken for those of the whole training part."""
@@ -113,9 +118,10 @@ class Trainer:
         self._first = rules.boundary(self.rules, backbone.stages, shapes)
         self.start = 0 if augment.needs_images(phase) else self._first
         self._optimizer = _optimizer(phase)
-        self.devices = devices.available()
+        self.devices, self._room = devices.available(), devices.free_memory()
+        self._asked: tuple[Any, ...] = ()
         whole = self.devices.whole
-        self._take_steps = jax.jit(self._steps, out_shardings=whole)
+        self._take_steps = jax.jit(self._steps, out_shardings=whole, donate_argnums=0)
         self._measure = jax.jit(self._batch_statistics, out_shardings=whole)
         self._predict = jax.jit(lambda table, x: self._logits(table, x, None)[0], out_shardings=whole)
 
@@ -146,42 +152,74 @@ class Trainer:
         state: State,
         frozen: Table,
         weight: jax.Array,
-        x: Array,
-        targets: Array,
-        rates: Sequence[np.float32],
+        batches: Batches,
         seed: int,
         first: int,
+        steps: int,
     ) -> tuple[State, jax.Array]:
-        """Take up to `STEPS_AT_ONCE` steps, one for each of ``rates``.
+        """Take up to `STEPS_AT_ONCE` steps.
 
         Args:
-            state: where they begin.
+            state: where they begin; its arrays are given away.
             frozen: from `frozen`.
             weight: (c,) float32, the factor of each class in the loss.
-            x: (steps * batch, …), what `Inputs` gave.
-            targets: (steps * batch, c) float32, the probability of each class.
-            rates: the learning rate of each step.
+            batches: from `batches`.
             seed: of everything random.
             first: number of the first step in the phase.
+            steps: how many are taken.
 
         Returns:
-            Where they end, and the loss of each.
+            Where they end, and the loss of each, (`STEPS_AT_ONCE`,) float32, of which the first ``steps`` count.
         """
-        steps, batch = len(rates), len(x) // len(rates)
-        state, losses = self._take_steps(
-            state,
-            frozen,
-            weight,
-            Batches(
-                self.devices.divide(_in_batches(x, batch), axis=1),
-                self.devices.divide(_in_batches(targets, batch), axis=1),
-                jnp.asarray(_in_batches(np.array(rates, np.float32), 1)[:, 0]),
-            ),
-            np.uint32(seed),
-            np.uint32(first),
-            np.int32(steps),
+        arguments = state, frozen, weight, batches, np.uint32(seed), np.uint32(first), np.int32(steps)
+        if not self._asked:
+            self._asked = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), arguments)
+        return self._take_steps(*arguments)
+
+    def fitting_batch(self) -> int:
+        """Return the largest half, quarter and so on of the phase's batch whose steps fit the device, as XLA counts.
+
+        It is half of the batch where the device does not say how much memory it has.
+        """
+        size = max(1, self.phase.batch // 2)
+        while self._room is not None and self._asked and size > 1 and self._needed(size) > self._room:
+            size //= 2
+        return size
+
+    def _needed(self, batch: int) -> int:
+        """Return the bytes of memory that the steps of the phase take with batches of a size."""
+
+        def resized(x: Any) -> Any:
+            return jax.ShapeDtypeStruct((x.shape[0], batch, *x.shape[2:]), x.dtype)
+
+        state, frozen, weight, batches, *numbers = self._asked
+        batches = batches._replace(x=resized(batches.x), target=resized(batches.target))
+        sizes: Any = self._take_steps.lower(state, frozen, weight, batches, *numbers).compile().memory_analysis()
+        held = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
+        return held + sizes.temp_size_in_bytes
+
+    def batches(
+        self, inputs: Inputs, rows: Array, variant: int | Array, targets: Array, rates: Sequence[np.float32]
+    ) -> Batches:
+        """Read what up to `STEPS_AT_ONCE` steps take, and begin to move it to the devices.
+
+        Args:
+            inputs: of all samples.
+            rows: (steps * batch,) int, samples.
+            variant: as `Inputs` takes it.
+            targets: (n, c) float32, the probability of each class, of all samples.
+            rates: the learning rate of each step.
+        """
+        batch = len(rows) // len(rates)
+        x, target, shape = inputs.take(rows, variant), targets[rows], (STEPS_AT_ONCE, batch)
+        if len(rates) < STEPS_AT_ONCE:  # one program serves every count: the last steps of an epoch are filled up
+            again = np.resize(np.arange(len(rows)), STEPS_AT_ONCE * batch)
+            x, target = x[again], target[again]
+        return Batches(
+            self.devices.divide(x.reshape(*shape, *x.shape[1:]), axis=1),
+            self.devices.divide(target.reshape(*shape, -1), axis=1),
+            jnp.asarray(np.resize(np.array(rates, np.float32), STEPS_AT_ONCE)),
         )
-        return state, losses[:steps]
 
     def settled(self, model: Model, inputs: Inputs, batches: Array) -> Table:
         """Return the other arrays with statistics that belong to the weights as they are now.
@@ -195,7 +233,10 @@ class Trainer:
             batches: (steps, batch) int, samples of the training part; the first `STATISTICS` batches count.
         """
         table = self.devices.copy({**model.parameters, **model.others})
-        measured = [self._measure(table, self.devices.divide(inputs.take(rows))) for rows in batches[:STATISTICS]]
+        measured: list[Table] = []
+        for x in self._read(inputs, batches[:STATISTICS]):
+            measured.append(self._measure(table, x))
+            wait_for(measured)
         settled: Table = {}
         for name in measured[0]:
             settled[name] = jnp.stack([statistics[name] for statistics in measured]).mean(0)
@@ -209,14 +250,18 @@ class Trainer:
         table = self.devices.copy({**model.parameters, **model.others})
         size = min(max(self.phase.batch, 32), len(rows))
         size += -size % len(self.devices)
-        parts: list[Array] = []
-        for at in range(0, len(rows), size):
-            taken = rows[at : at + size]
-            filled = np.concatenate([taken, np.repeat(taken[-1:], size - len(taken))])
-            parts.append(np.asarray(self._predict(table, self.devices.divide(inputs.take(filled))))[: len(taken)])
-        logits = np.concatenate(parts).astype(np.float64)
+        filled = np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % size)])
+        parts: list[jax.Array] = []
+        for x in self._read(inputs, filled.reshape(-1, size)):
+            parts.append(self._predict(table, x))
+            wait_for(parts)
+        logits = np.concatenate(parts)[: len(rows)].astype(np.float64)
         logits -= logits.max(1, keepdims=True)
         return (logits - np.log(np.exp(logits).sum(1, keepdims=True))).astype(np.float32)
+
+    def _read(self, inputs: Inputs, batches: Array) -> Iterator[Any]:
+        """Yield each batch of samples on the devices, read while they work on the one before."""
+        return read_ahead(lambda rows: self.devices.divide(inputs.take(rows)), batches, partial(count, "data"))
 
     def _begin_learning(self, model: Model, seed: int) -> Learning:
         """Return what the optimizer changes: parameters, or the two factors of a change, of which one begins at 0."""
@@ -243,7 +288,11 @@ class Trainer:
         first: jax.Array,
         count: jax.Array,
     ) -> tuple[State, jax.Array]:
-        """Take the first ``count`` of the steps, and return the loss of each."""
+        """Take the first ``count`` of the steps, and return the loss of each.
+
+        An accelerator takes all of them and leaves the state as it is in those that do not count: a loop whose length
+        is known when it is compiled needs no answer of the host. On a CPU these steps would take time.
+        """
 
         def take(at: jax.Array, reached: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
             state, losses = reached
@@ -252,7 +301,13 @@ class Trainer:
             state, loss = self._step(state, frozen, weight, batch, seed, number)
             return state, losses.at[at].set(loss)
 
-        return jax.lax.fori_loop(0, count, take, (state, jnp.zeros(len(batches.rate))))
+        def take_or_stay(at: jax.Array, reached: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
+            return jax.tree.map(lambda new, old: jnp.where(at < count, new, old), take(at, reached), reached)
+
+        begin = state, jnp.zeros(STEPS_AT_ONCE)
+        if devices.accelerated():
+            return jax.lax.fori_loop(0, STEPS_AT_ONCE, take_or_stay, begin)
+        return jax.lax.fori_loop(0, count, take, begin)
 
     def _step(
         self, state: State, frozen: Table, weight: jax.Array, batch: Batches, seed: jax.Array, step: jax.Array
@@ -313,11 +368,10 @@ def changed(matrix: jax.Array, left: jax.Array, right: jax.Array) -> jax.Array:
     return matrix + (left @ right).reshape(matrix.shape)
 
 
-def _in_batches(values: Array, batch: int) -> Array:
-    """Return (`STEPS_AT_ONCE`, batch, …) of the values, with zeros where they end: one program serves every count."""
-    if missing := STEPS_AT_ONCE * batch - len(values):
-        values = np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
-    return values.reshape(STEPS_AT_ONCE, batch, *values.shape[1:])
+def wait_for(results: Sequence[Any]) -> None:
+    """Wait until the device has no more than `AT_WORK` programs left, of which these are the results in order."""
+    if len(results) > AT_WORK:
+        jax.block_until_ready(results[-AT_WORK - 1])
 
 
 def _optimizer(phase: GradientPhase) -> optax.GradientTransformation:

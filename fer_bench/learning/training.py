@@ -6,7 +6,8 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +15,14 @@ import numpy as np
 
 from fer_bench.arrays import Array
 from fer_bench.keeping.outputs import Inputs
-from fer_bench.learning.gradient import STEPS_AT_ONCE, Learning, Model, State, Trainer
+from fer_bench.learning.gradient import STEPS_AT_ONCE, Batches, Learning, Model, State, Trainer, wait_for
+from fer_bench.networks.ahead import read_ahead
+from fer_bench.networks.meter import count
 from fer_bench.networks.parameters import Table
 from fer_bench.specs import GradientPhase
 from fer_bench.tasks.folds import Fold
+
+T = TypeVar("T")
 
 DIVERGED = 10
 """Times the loss of equal probabilities: a model whose loss is above was not trained but broken."""
@@ -137,7 +142,7 @@ class Training:
 
         Args:
             progress: where the phase begins, or where it stood after some epoch of it with the same other arguments.
-            keep: called after every epoch.
+            keep: called after every epoch; what it is given stays as it is.
 
         Returns:
             Where the next phase begins.
@@ -147,12 +152,13 @@ class Training:
         """
         trainer, started = self._trainer, time.perf_counter() - progress.seconds
         now = begin(trainer, progress, self._seed) if progress.state is None else progress
-        state, best = trainer.devices.copy((now.state, now.best))
+        # A step gives the arrays of its state away, and those of the model are others' too.
+        state, best = trainer.devices.copy((copied(now.state), now.best))
         now, frozen = replace(now, state=state, best=best), trainer.frozen(now.model)
         self._advance(now.epoch * self._steps * self._batch)
         while not self._finished(now):
             now = replace(self._epoch(now, frozen), seconds=time.perf_counter() - started)
-            keep(now)
+            keep(replace(now, state=copied(now.state)))
         assert now.state is not None
         self._check_learned(now)
         learning, others = now.best if now.best and len(self._valid) else (now.state.learning, now.state.others)
@@ -207,22 +213,26 @@ class Training:
 
     def _pass(self, now: Progress, frozen: Table, order: Array, rng: np.random.Generator) -> tuple[State, Array]:
         """Take the steps of one epoch; return where they end and the loss of each, (steps,) float32."""
-        phase, state, weight = self._phase, now.state, self._class_weights()
+        phase, trainer, state, weight = self._phase, self._trainer, now.state, self._class_weights()
         assert state is not None
         before, total = now.epoch * self._steps, phase.epochs * self._steps
-        losses: list[jax.Array] = []
-        for first in range(0, self._steps, STEPS_AT_ONCE):
+
+        def read(first: int) -> Batches:
             taken = order[first * self._batch : (first + STEPS_AT_ONCE) * self._batch]
             variant = rng.integers(0, 2, len(taken)) if phase.flip else 0
             numbers = range(before + first, before + first + len(taken) // self._batch)
             rates = [learning_rate(phase, number, total) for number in numbers]
-            x = self._inputs.take(taken, variant)
-            state, some = self._trainer.take_steps(
-                state, frozen, weight, x, self._targets[taken], rates, self._seed, numbers.start
-            )
+            return trainer.batches(self._inputs, taken, variant, self._targets, rates)
+
+        losses: list[jax.Array] = []
+        firsts = range(0, self._steps, STEPS_AT_ONCE)
+        for first, batches in zip(firsts, read_ahead(read, firsts, partial(count, "data")), strict=True):
+            steps = min(STEPS_AT_ONCE, self._steps - first)
+            state, some = trainer.take_steps(state, frozen, weight, batches, self._seed, before + first, steps)
             losses.append(some)
-            self._advance(len(taken))
-        return state, np.concatenate(losses)
+            wait_for(losses)
+            self._advance(steps * self._batch)
+        return state, np.concatenate(losses)[: self._steps]
 
     def _class_weights(self) -> jax.Array:
         """Return the factor of each class in the loss, (c,) float32."""
@@ -243,7 +253,7 @@ def learning_rate(phase: GradientPhase, step: int, steps: int) -> np.float32:
 def _judged(now: Progress, state: State, loss: float) -> Progress:
     """Return the progress after an epoch whose loss on the validation part was ``loss``."""
     if loss < now.best_loss:
-        return replace(now, best=(state.learning, state.others), best_loss=loss, waited=0)
+        return replace(now, best=copied((state.learning, state.others)), best_loss=loss, waited=0)
     return replace(now, waited=now.waited + 1)
 
 
@@ -262,6 +272,11 @@ def _check_finite(losses: Array, first: int, phase: GradientPhase, last: float) 
 
 def _loss(log_probabilities: Array, targets: Array) -> float:
     return float(-(targets * log_probabilities).sum(1).mean())
+
+
+def copied(tree: T) -> T:
+    """Return copies of arrays, which the device makes when it comes to them."""
+    return jax.tree.map(jnp.copy, tree)
 
 
 def is_random_state(leaf: jax.Array) -> bool:

@@ -51,7 +51,7 @@ class Devices:
         Where it cannot be divided evenly, all devices do all of it.
         """
         if self._mesh is None:
-            return batch
+            return jax.device_put(batch)
         spec = PartitionSpec() if batch.shape[axis] % self._count else PartitionSpec(*[None] * axis, _AXIS)
         return jax.device_put(batch, NamedSharding(self._mesh, spec))
 
@@ -87,6 +87,28 @@ def multiplies_bfloat16() -> bool:
     except OSError:
         return False
     return bool({"amx_bf16", "avx512_bf16"} & set(flags.split()))
+
+
+def room() -> int:
+    """Return the bytes that are free on the first device, or on the host where the device does not say."""
+    import psutil  # not needed by a command that finds all done
+
+    free = free_memory()
+    return psutil.virtual_memory().available if free is None else free
+
+
+def is_lost(error: BaseException) -> bool:
+    """Return whether the device no longer computes, where an error of jax is among the causes of ``error``."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, jax.errors.JaxRuntimeError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return False
+    try:
+        jax.device_get(jax.device_put(np.ones(2)) + 1)
+    except jax.errors.JaxRuntimeError:
+        return True
+    return False
 
 
 def check_backend() -> None:

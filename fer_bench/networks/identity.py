@@ -39,6 +39,16 @@ def resolve_precision(precision: Precision) -> str:
     return "bfloat16" if devices.multiplies_bfloat16() else "float32"
 
 
+def notes_on_precision(precision: Precision) -> list[str]:
+    """Return what a user should know of the device's arithmetic, if ``precision`` is asked for."""
+    if precision == "float32" or not devices.accelerated() or devices.multiplies_bfloat16():
+        return []
+    kind = devices.describe_device()["kind"]
+    if precision == "auto":
+        return [f"precision is float32: {kind} does not multiply bfloat16."]
+    return [f"{kind} does not multiply bfloat16: --precision bfloat16 is slower there than float32."]
+
+
 def identity(component: Component[BackboneSpec], precision: str) -> dict[str, Any]:
     """Return what a cell records of a backbone: its code, the files that it names and its weights, by content.
 

@@ -6,14 +6,12 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import jax
 import numpy as np
 
-from fer_bench.arrays import Array
-from fer_bench.keeping.outputs import Inputs
 from fer_bench.networks import WORK
 from fer_bench.networks.backbone import Backbone
 
@@ -62,19 +60,11 @@ class Meter:
         self._since = now
 
 
-class Metered:
-    """Inputs of a training whose reading counts as ``data``."""
-
-    def __init__(self, inputs: Inputs, meter: Meter):
-        self._inputs, self._meter = inputs, meter
-
-    def __len__(self) -> int:
-        return len(self._inputs)
-
-    def take(self, rows: Array, variant: int | Array = 0) -> Array:
-        """Return what the inputs return."""
-        with self._meter.count("data"):
-            return self._inputs.take(rows, variant)
+@contextmanager
+def count(work: str) -> Iterator[None]:
+    """Give the seconds of the block to ``work`` by the innermost meter that counts, if there is one."""
+    with _METERS[-1].count(work) if _METERS else nullcontext():
+        yield
 
 
 _METERS: list[Meter] = []

@@ -7,7 +7,6 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +22,7 @@ from fer_bench.keeping.cache import Cache
 from fer_bench.keeping.parts import Writer
 from fer_bench.keeping.travel import MADE_BY
 from fer_bench.networks import devices, transforms
+from fer_bench.networks.ahead import read_ahead
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.devices import describe_machine
 from fer_bench.networks.forward import BATCH, SIZES, Extraction, Forward, Output, accelerator_batch
@@ -209,7 +209,7 @@ def _batch_facts(source: BackboneSource, view: View, stop: int) -> dict[str, Any
 
 
 def read_batches(source: BackboneSource, view: View, positions: Array, batch: int) -> Iterator[tuple[int, Any, int]]:
-    """Yield (first index, (batch, h, w, c) uint8, images that count); the last image fills up the last batch.
+    """Return (first index, (b, h, w, c) uint8, images that count) of each batch; the last image fills up the last one.
 
     An extractor gets a list of images instead, each (h, w, 3) uint8, which nothing fills up. The next batch is decoded
     while the device works on this one.
@@ -230,13 +230,7 @@ def read_batches(source: BackboneSource, view: View, positions: Array, batch: in
         images = transforms.to_batch(view.images(here), side, view.channels)
         return at, np.concatenate([images, np.repeat(images[-1:], batch - len(here), axis=0)]), len(here)
 
-    with ThreadPoolExecutor(1) as reader:
-        pending = reader.submit(read, 0)
-        for at in range(0, len(positions), batch):
-            ready = pending.result()
-            if at + batch < len(positions):
-                pending = reader.submit(read, at + batch)
-            yield ready
+    return read_ahead(read, range(0, len(positions), batch))
 
 
 def input_side(view: View, input_size: int) -> int | None:

@@ -1,12 +1,32 @@
-"""Stored pixels of a task, for plans that train from the image on."""
+"""Stored pixels of a task, for plans that train from the image on: in memory where they fit, else read each time."""
 
 from __future__ import annotations
 
+from functools import partial
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fer_bench.arrays import Array
-from fer_bench.networks import transforms
+from fer_bench.keeping.outputs import Inputs
+from fer_bench.networks import devices, transforms
 from fer_bench.tasks.task import Task
+
+SHARE = 1 / 8
+"""Of the free memory of a device that decoded images may take."""
+
+
+def pictures_of(task: Task, input_size: int) -> Inputs:
+    """Return the images of a task; they stay in memory once they are decoded, if all of them fit into `SHARE` of it.
+
+    Args:
+        task: the samples.
+        input_size: side of the backbone's input, pixels.
+    """
+    pictures = Pictures(task, input_size)
+    fit = len(pictures) * int(np.prod(pictures.shape)) <= SHARE * devices.room()
+    return Resident(pictures) if fit else pictures
 
 
 class Pictures:
@@ -15,6 +35,9 @@ class Pictures:
     Args:
         task: the samples.
         input_size: side of the backbone's input, pixels.
+
+    Attributes:
+        shape: of an image, (h, w, c).
     """
 
     def __init__(self, task: Task, input_size: int):
@@ -25,6 +48,8 @@ class Pictures:
         self._side = None if shape is not None and max(shape) <= 2 * input_size else input_size
         self._channels = max(view.channels for view in task.parts)
         self._ends = np.cumsum([len(view.rows) for view in task.parts])
+        height, width = shape if shape is not None and self._side is None else (input_size, input_size)
+        self.shape = height, width, self._channels
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -39,6 +64,66 @@ class Pictures:
             for place, image in zip(here, decoded, strict=True):
                 images[place] = image
         batch = transforms.to_batch(images, self._side, self._channels)
-        mirrored = np.broadcast_to(np.asarray(variant), np.shape(rows)) == 1
-        batch[mirrored] = batch[mirrored, :, ::-1]
-        return batch
+        return _turned(batch, _mirrored(rows, variant))
+
+
+class Resident:
+    """Images that are decoded when they are asked for first, and then stay on the device, or in a CPU's memory.
+
+    Use it from one thread at a time.
+
+    Args:
+        pictures: what they are read from.
+    """
+
+    def __init__(self, pictures: Pictures):
+        self._pictures, self._known = pictures, np.zeros(len(pictures), bool)
+        shape = len(pictures), *pictures.shape
+        self._images = devices.available().copy(jnp.zeros(shape, jnp.uint8)) if devices.accelerated() else None
+        self._here: Array = np.zeros(shape if self._images is None else 0, np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def take(self, rows: Array, variant: int | Array = 0) -> Array:
+        """Return (k, h, w, c) uint8; where ``variant`` is 1, mirrored left to right. On a device it stays there."""
+        rows, mirrored = np.asarray(rows), _mirrored(rows, variant)
+        missing = np.unique(rows[~self._known[rows]])
+        if len(missing):
+            # As many as are asked for, so that one program serves every count.
+            filled = missing if self._images is None else np.resize(missing, len(rows))
+            self._keep(filled, self._pictures.take(missing)[np.arange(len(filled)) % len(missing)])
+            self._known[missing] = True
+        if self._images is not None:
+            return _gather(self._images, rows, mirrored)
+        return _turned(self._here[rows], mirrored)
+
+    def _keep(self, rows: Array, images: Array) -> None:
+        if self._images is None:
+            self._here[rows] = images
+        else:
+            self._images = _scatter(self._images, rows, images)
+
+
+def _mirrored(rows: Array, variant: int | Array) -> Array:
+    """Return of which rows the mirror image is asked for, (k,) bool."""
+    return np.broadcast_to(np.asarray(variant), np.shape(rows)) == 1
+
+
+def _turned(batch: Array, mirrored: Array) -> Array:
+    """Turn some images of a batch left to right, in place."""
+    batch[mirrored] = batch[mirrored, :, ::-1]
+    return batch
+
+
+@jax.jit
+def _gather(images: jax.Array, rows: Array, mirrored: Array) -> jax.Array:
+    """Return some of the images, mirrored left to right where that is wanted."""
+    taken = images[rows]
+    return jnp.where(mirrored[:, None, None, None], taken[:, :, ::-1], taken)
+
+
+@partial(jax.jit, donate_argnums=0)
+def _scatter(images: jax.Array, rows: Array, some: Array) -> jax.Array:
+    """Return the images with some of them put in."""
+    return images.at[rows].set(some)

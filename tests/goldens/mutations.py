@@ -94,7 +94,6 @@ MUTATIONS: list[Mutation] = [
         "executors.whole_run",
         ("as_errors(outcome.probabilities, labels[tested], task.found[tested])", "outcome.probabilities"),
         ("= probabilities[:, index]", "= probabilities[:, index - 1]"),
-        ("[job.cell.seed for job in jobs])", "[0 for _ in jobs])"),
     ),
     *_of(
         "executors.grid",
@@ -228,7 +227,7 @@ MUTATIONS: list[Mutation] = [
     *_of(
         "networks.devices",
         "learning.gradient_usual",
-        ("is None:\n            return batch", "is None:\n            return batch[::-1]"),
+        ("return jax.device_put(batch)", "return jax.device_put(batch[::-1])"),
     ),
     *_of("networks.forward", "networks.stage_outputs", ("images[:, :, ::-1]", "images[:, ::-1]")),
     *_of(

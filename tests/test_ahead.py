@@ -1,0 +1,136 @@
+"""The device does not wait: what it takes next is read meanwhile, images are decoded once, no step asks the host."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import test_gradient as tiny
+
+from fer_bench.learning.engine import _memory_errors_named
+from fer_bench.learning.gradient import STEPS_AT_ONCE
+from fer_bench.networks import devices
+from fer_bench.networks.ahead import AHEAD, read_ahead
+from fer_bench.networks.pictures import Resident
+from fer_bench.specs import GradientPhase
+
+PHASE = GradientPhase(name="p", rules=tiny.EVERYTHING, epochs=1, batch=8, dropout=0.2, batch_norm="train")
+
+
+def test_answers_come_in_order_and_few_are_read_ahead():
+    begun, used, waits = [], [], []
+
+    @contextmanager
+    def waiting():
+        waits.append(len(used))
+        yield
+
+    def read(number: int) -> tuple[int, str]:
+        begun.append(number)
+        return number, threading.current_thread().name
+
+    for number, thread in read_ahead(read, range(7), waiting):
+        used.append(number)
+        assert thread.startswith("fer-bench-read")
+        assert len(begun) <= len(used) + AHEAD
+    assert used == begun == waits == list(range(7))
+
+
+def test_what_reading_raises_is_raised_at_its_answer():
+    answers = read_ahead(lambda number: 1 / (2 - number), range(5))
+    assert [next(answers), next(answers)] == [0.5, 1.0]
+    with pytest.raises(ZeroDivisionError):
+        next(answers)
+
+
+class Decoded:
+    """Pictures that count how often each is decoded."""
+
+    shape = (4, 5, 1)
+
+    def __init__(self) -> None:
+        self.images = np.random.default_rng(0).integers(0, 256, (6, *self.shape), dtype=np.uint8)
+        self.times = np.zeros(6, int)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, rows, variant=0):
+        np.add.at(self.times, rows, 1)
+        return self.images[rows].copy()
+
+
+@pytest.mark.parametrize("accelerated", [False, True])
+def test_images_in_memory_are_decoded_once(monkeypatch, accelerated):
+    monkeypatch.setattr(devices, "accelerated", lambda: accelerated)
+    resident = Resident(pictures := Decoded())
+    for rows, variant in (([4, 0, 4], [1, 0, 0]), ([5, 4, 1], 1), ([4, 5, 0], 0)):
+        taken = resident.take(np.array(rows), np.array(variant))
+        assert isinstance(taken, jax.Array) == accelerated
+        mirrored = np.broadcast_to(variant, 3)[:, None, None, None] == 1
+        expected = np.where(mirrored, pictures.images[rows][:, :, ::-1], pictures.images[rows])
+        np.testing.assert_array_equal(taken, expected)
+    assert pictures.times.tolist() == [1, 1, 0, 0, 1, 1]
+
+
+def taken(steps: int):
+    """Return the state and losses after some steps of `PHASE`, and the program for a GPU."""
+    net, (inputs, labels, _) = tiny.backbone(), tiny.problem(3, 0)
+    fitter, model = tiny.trainer(net, PHASE, 3), tiny.Model.first(net, 3)
+    rows, rates = np.arange(steps * PHASE.batch), [np.float32(1e-2)] * steps
+    batches = fitter.batches(inputs, rows, 0, tiny.one_hot(labels), rates)
+    state = jax.tree.map(jnp.copy, fitter.begin(model, 0))
+    arguments = fitter.frozen(model), jnp.ones(3), batches, 7, 0, steps
+    text = fitter._take_steps.trace(state, *arguments).lower(lowering_platforms=("cuda",)).as_text()
+    after, losses = fitter.take_steps(state, *arguments)
+    assert all(leaf.is_deleted() for leaf in state.learning.values())  # given away
+    return after, losses[:steps], text, fitter
+
+
+@pytest.fixture(scope="module")
+def on_a_cpu():
+    return taken(STEPS_AT_ONCE - 1)
+
+
+def test_an_accelerator_takes_a_fixed_number_of_steps_and_the_same_ones(on_a_cpu, monkeypatch):
+    after, losses, text, _ = on_a_cpu
+    monkeypatch.setattr(devices, "accelerated", lambda: True)
+    fixed_after, fixed_losses, fixed, _ = taken(STEPS_AT_ONCE - 1)
+    np.testing.assert_allclose(losses, fixed_losses, rtol=1e-5)
+    for one, other in zip(jax.tree.leaves(after.learning), jax.tree.leaves(fixed_after.learning), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    assert "tf.aliasing_output" in fixed  # donated
+    # The loop ends at a number that the program holds, not at one that the host gives.
+    assert bound(fixed) == f"dense<{STEPS_AT_ONCE}>"
+    assert bound(text) == "%arg"
+
+
+def bound(text: str) -> str:
+    """Return where the first loop of a program ends: a constant, or an argument of the program."""
+    lines = text[text.index("stablehlo.while") :].splitlines()
+    compared = next(line for line in lines if "stablehlo.compare" in line and "LT" in line)
+    name = compared.split(",")[2].split(":")[0].split()[0]
+    for line in [*lines, *text.splitlines()]:
+        if f"{name} = stablehlo.constant" in line:
+            return line.split("constant ")[1].split(" ")[0]
+    return "%arg"
+
+
+def test_too_little_memory_names_a_batch_that_fits(on_a_cpu, monkeypatch):
+    *_, fitter = on_a_cpu
+    whole, least = fitter._needed(PHASE.batch), fitter._needed(2)
+    assert whole > least > 0
+
+    def message(room: int | None) -> str:
+        monkeypatch.setattr(fitter, "_room", room)
+        with pytest.raises(MemoryError) as caught, _memory_errors_named(fitter):
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return str(caught.value)
+
+    assert "batch=2" in message(least)
+    assert "batch=1" in message(1)
+    assert f"batch={PHASE.batch // 2}" in message(None)  # the device does not say
