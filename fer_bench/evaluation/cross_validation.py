@@ -40,8 +40,10 @@ class CrossValidation:
         does for stable learners (P. Bayle, A. Bayle, L. Janson and L. Mackey, "Cross-validation confidence intervals
         for test error", NeurIPS 2020): 1.2 to 2.2 of 20 people, 1.1 to 1.8 of 60, and 0.9 to 1.8 of 200. One
         cross-validation does not show its own (Y. Bengio and Y. Grandvalet, "No unbiased estimator of the variance of
-        K-fold cross-validation", JMLR 5, 2004). So ``SHARE`` + ``SHARE_OF_FEW`` / units of the term is taken for every
-        learner, at most all of it.
+        K-fold cross-validation", JMLR 5, 2004); nested cross-validation would (S. Bates, T. Hastie and R. Tibshirani,
+        "Cross-validation: what does it estimate and how well does it do it?", Journal of the American Statistical
+        Association 119, 2024), by more fits than are stored. So ``SHARE`` + ``SHARE_OF_FEW`` / units of the term is
+        taken for every learner, at most all of it.
 
         Args:
             units: how many there are, before any were merged.
