@@ -3,7 +3,7 @@
 The idea is that of D. Hendrycks and T. Dietterich, "Benchmarking neural network robustness to common corruptions and
 perturbations" (ICLR 2019, arXiv:1903.12261), section 3. Their severities are for pictures of 224 pixels that show
 objects; these are for crops of faces, which may have 48 pixels: lengths are shares of the image's shorter side, so that
-the same part of a face is lost at every size, and the mildest severity is one that people hardly notice.
+the same part of a face is lost at every size.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from pathlib import Path
 from simulated_across import across_claims
 from simulated_boards import board_claims
 from simulated_claim import Claim
+from simulated_damage import damage_claims
 from simulated_data import data_claims
 from simulated_differences import difference_claims
 from simulated_gate import gate_claims
@@ -47,6 +48,7 @@ def claims() -> Iterator[Claim]:
     yield from power_claims()
     yield from gate_claims()
     yield from search_claims()
+    yield from damage_claims()
 
 
 def write(page: Path, begins: Sequence[str] = (), *, missing: bool = False, processes: int | None = None) -> list[str]:
