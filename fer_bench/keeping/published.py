@@ -171,15 +171,14 @@ def load_into(module: nnx.Module, path: Path, schemes: Sequence[Scheme], model: 
     Raises:
         FerBenchError: as `load`.
     """
-    variables = {
-        "/".join(map(str, where)): variable
+    places = {
+        "/".join(map(str, where)): (where, tuple(variable.shape))
         for where, variable in nnx.iter_graph(module)
         if isinstance(variable, nnx.Param | nnx.BatchStat)
     }
-    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-    arrays = load(path, schemes, shapes, model)
-    for name, variable in variables.items():
-        variable.set_value(jnp.asarray(arrays[name]))
+    arrays = load(path, schemes, {name: shape for name, (_, shape) in places.items()}, model)
+    state = {where: jnp.asarray(arrays[name]) for name, (where, _) in places.items()}
+    nnx.update(module, nnx.traversals.unflatten_mapping(state))
 
 
 def _recognise(path: Path, tensors: Tensors, schemes: Sequence[Scheme], model: str) -> tuple[Scheme, str]:
