@@ -173,7 +173,8 @@ def measure_values(
     """
     seeds = np.zeros(len(values), np.int64) if seeds is None else seeds
     names, first, seed = np.unique(seeds, return_index=True, return_inverse=True)
-    unit, n = _merge(np.arange(len(values)) if units is None else np.unique(units, return_inverse=True)[1])
+    codes = np.arange(len(values)) if units is None else np.unique(units, return_inverse=True)[1]
+    unit, n = _merge(codes)
     counts = np.bincount(seed)
     scores = np.bincount(seed, weights=values) / counts
     share = 1 / (counts[seed] * len(names))
@@ -182,6 +183,7 @@ def measure_values(
         seeds=names,
         splits=names if splits is None else splits[first],
         scores=scores,
+        units=int(codes.max()) + 1,
         influence=np.bincount(unit, weights=share * (values - scores[seed]), minlength=n),
         shares=np.bincount(unit, weights=share, minlength=n),
         tables=None,
