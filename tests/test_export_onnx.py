@@ -221,9 +221,9 @@ def test_a_damaged_export_is_refused_by_the_backbone_in_words(kept, tmp_path):
 
 
 def test_a_backbone_that_computes_outside_of_jax_is_refused_and_nothing_written(kept, images, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
     export(_model_of(kept, "linear-probe"), "onnx", tmp_path / "faces")
-    words = ["--backbone", "onnx[card=faces/card.yaml]", "--limit", "28", "--folds", "2", "--output", "m.safetensors"]
+    monkeypatch.chdir(tmp_path / "faces")
+    words = ["--backbone", "onnx[card=card.yaml]", "--limit", "28", "--folds", "2", "--output", "m.safetensors"]
     done = CliRunner().invoke(app, ["fit", *words, "--runs-dir", str(tmp_path / "runs")])
     assert done.exit_code == 0, done.output
     with pytest.raises(FerBenchError) as refused:
