@@ -49,8 +49,7 @@ def _draw(rng: np.random.Generator, people: int, shared: People | None = None) -
             kinds=kinds,
             mean=average([*kinds.values()]),
             flips=measure_flips(np.mean(flips, axis=0), units=units),
-            units=people,
-            tested_per_trained=0.0,
+            crossed=None,
         ),
         shared,
     )

@@ -250,8 +250,7 @@ def test_scores_flips_and_the_worst_kind_by_hand():
         kinds=kinds,
         mean=average([*kinds.values()]),
         flips=measure_flips(np.mean(flips, axis=0)),
-        units=4,
-        tested_per_trained=0,
+        crossed=None,
     )
     assert known.mean.value == 0.75
     assert known.worst == "a"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fer_bench.arrays import Array
+from fer_bench.evaluation.cross_validation import CrossValidation
 from fer_bench.evaluation.estimate import Estimate, measure_values
 from fer_bench.evaluation.groups import find_worst_group
 from fer_bench.evaluation.intervals import Interval, algorithm_interval
@@ -49,16 +50,14 @@ class Robustness:
         kinds: series of corruptions, such as ``jpeg`` -> the mean score over its severities.
         mean: the mean over kinds.
         flips: changes of an image's answer along the severities of a kind, the mean over kinds.
-        units: how many subjects or samples were tested, before any were merged.
-        tested_per_trained: as for `algorithm_interval`.
+        crossed: the folds, as for `algorithm_interval`; None where they do not train on each other.
     """
 
     clean: Estimate
     kinds: Mapping[str, Estimate]
     mean: Estimate
     flips: Estimate
-    units: int
-    tested_per_trained: float
+    crossed: CrossValidation | None
 
     @property
     def worst(self) -> str:
@@ -67,7 +66,7 @@ class Robustness:
 
     def interval(self, estimate: Estimate, level: float = LEVEL) -> Interval:
         """Return the interval of one of the attributes, for other people and other seeds."""
-        return algorithm_interval(estimate, self.units, self.tested_per_trained, level=level)
+        return algorithm_interval(estimate, self.crossed, level=level)
 
     def worst_interval(self) -> Interval:
         """Return the interval of the score on the kind that is truly the worst, whichever that is.

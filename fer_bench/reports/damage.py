@@ -14,6 +14,7 @@ from fer_bench.arrays import Array
 from fer_bench.corruption import Corruption, in_order
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.evaluation.classification import find_largest
+from fer_bench.evaluation.cross_validation import CrossValidation
 from fer_bench.evaluation.difference import Difference, compare_estimates
 from fer_bench.evaluation.estimate import Estimate
 from fer_bench.evaluation.family import adjust_steps
@@ -119,6 +120,7 @@ def _measure(row: MethodRow, corruptions: Sequence[Corruption], metric: Metric) 
             scores[one] = measure_row(metric, predictions)
             answers.append(find_largest(predictions.probabilities))
         flips.append(count_flips(answers))
+    folds = row.experiment.protocol.folds
     trained = float(np.mean([sum(cell.measures.train_counts) for cell in row.done]))
     kinds: dict[str, list[Estimate]] = defaultdict(list)
     for one, estimate in scores.items():
@@ -129,8 +131,7 @@ def _measure(row: MethodRow, corruptions: Sequence[Corruption], metric: Metric) 
         kinds=means,
         mean=average([*means.values()]),
         flips=measure_flips(np.mean(flips, axis=0), clean.training, clean.units, clean.split),
-        units=clean.n_units,
-        tested_per_trained=clean.n_samples / trained if row.experiment.protocol.folds > 1 else 0.0,
+        crossed=CrossValidation(folds=folds, tested_per_trained=clean.n_samples / trained) if folds > 1 else None,
     )
     return DamagedRow(row=row, scores=scores, robustness=robustness, key=_key(clean, corruptions))
 
