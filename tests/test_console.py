@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from test_gate import write_runs as write_rows
 from tiny_run import BASE, invoke, start
 from written import FORMATS
 
+from fer_bench.cli import output
 from fer_bench.errors import FerBenchError
 from fer_bench.reports.formats import terminal
 from fer_bench.reports.table import words as as_text
@@ -93,7 +93,7 @@ def check_names_at_every_width(cell):
 
     with mock.patch.object(terminal, "write", check):
         for width in (80, 40):
-            with mock.patch.dict(os.environ, COLUMNS=str(width)):
+            with mock.patch.object(output, "PIPE_WIDTH", width):
                 for given in TABLES:
                     command(*(cell if word == "CELL" else word for word in given)).ends_in(0, 1)
     assert len(written) == 2 * len(TABLES)

@@ -1,8 +1,7 @@
-"""Tables and records on stdout; a pipe gets the room that ``COLUMNS`` says, else more than 80 columns."""
+"""Tables and records on stdout; a pipe gets more room than 80 columns."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -10,15 +9,14 @@ from fer_bench import console
 from fer_bench.reports.table import Table
 
 PIPE_WIDTH = 140
+"""Columns of a pipe. ``COLUMNS`` does not count: readline sets it in every process that imports it, and its children."""
 
 
 def terminal_text(tables: Sequence[Table]) -> str:
     """Return tables as stdout can show them."""
     from fer_bench.reports.formats import terminal
 
-    asked = os.environ.get("COLUMNS", "")
-    piped = int(asked) if asked.isdecimal() and int(asked) else PIPE_WIDTH
-    return terminal.write(tables, None if sys.stdout.isatty() else piped, console.encoding())
+    return terminal.write(tables, None if sys.stdout.isatty() else PIPE_WIDTH, console.encoding())
 
 
 def print_tables(*tables: Table) -> None:
