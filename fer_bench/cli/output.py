@@ -9,7 +9,7 @@ from fer_bench import console
 from fer_bench.reports.table import Table
 
 PIPE_WIDTH = 140
-"""Columns of a pipe. ``COLUMNS`` does not count: readline sets it in every process that imports it, and its children."""
+"""Columns of a pipe. ``COLUMNS`` does not count: readline sets it wherever it is imported, also for child processes."""
 
 
 def terminal_text(tables: Sequence[Table]) -> str:

@@ -207,22 +207,22 @@ def assign(model: nnx.Module, tensors: Mapping[str, np.ndarray]) -> None:
     Raises:
         FerBenchError: a tensor is missing, unexpected or of another shape; all are listed, and the model is unchanged.
     """
-    variables = {
-        "/".join(map(str, path)): variable
+    places = {
+        "/".join(map(str, path)): (path, variable.shape)
         for path, variable in nnx.iter_graph(model)
         if isinstance(variable, nnx.Param | nnx.BatchStat)
     }
-    faults = [f"missing: {name}" for name in variables if name not in tensors]
-    faults += [f"unexpected: {name}" for name in tensors if name not in variables]
+    faults = [f"missing: {name}" for name in places if name not in tensors]
+    faults += [f"unexpected: {name}" for name in tensors if name not in places]
     faults += [
-        f"{name}: shape {tensors[name].shape}, expected {variable.shape}"
-        for name, variable in variables.items()
-        if name in tensors and tensors[name].shape != variable.shape
+        f"{name}: shape {tensors[name].shape}, expected {shape}"
+        for name, (_, shape) in places.items()
+        if name in tensors and tensors[name].shape != shape
     ]
     if faults:
         raise FerBenchError(f"These tensors do not fit the model:\n{bullet_list(faults, len(faults))}")
-    for name, variable in variables.items():
-        variable.set_value(jnp.asarray(tensors[name], jnp.float32))
+    state = {path: jnp.asarray(tensors[name], jnp.float32) for name, (path, _) in places.items()}
+    nnx.update(model, nnx.traversals.unflatten_mapping(state))
 
 
 def load_shipped(model: nnx.Module, name: str) -> None:
