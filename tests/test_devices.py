@@ -111,14 +111,14 @@ def test_a_lost_device_ends_the_run_and_says_how_to_go_on(monkeypatch):
 
     block = cast("Any", SimpleNamespace(backbone=None, strategy=None))
     monkeypatch.setattr(cells, "_packages", lambda block: {})
-    assert "CUDA_ERROR_LAUNCH_FAILED" in cells._guarded(train, block)  # the cell failed, and the device works
+    assert "CUDA_ERROR_LAUNCH_FAILED" in cells.guarded(train, block)  # the cell failed, and the device works
 
     def lost(value: Any) -> None:
         raise jax.errors.JaxRuntimeError("UNAVAILABLE: the device is gone")
 
     monkeypatch.setattr(jax, "device_get", lost)
     with pytest.raises(FerBenchError) as ended:
-        cells._guarded(train, block)
+        cells.guarded(train, block)
     for part in ("CUDA_ERROR_LAUNCH_FAILED", "unfinished", "same command", "JAX_PLATFORMS=cpu"):
         assert part in str(ended.value)
     assert not devices.is_lost(ValueError("x"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from campaign.ranges import Number, numbers, parameters
 from messages import says
@@ -23,6 +25,13 @@ LARGEST_K = "knn[k=100000]"
 """More neighbours than training samples."""
 
 
+MEAN = {"arcface", "adaface"}
+"""Families whose embedding takes one size of input, and whose mean takes all."""
+SPACE = {"strategy": "linear-probe", "parameters": {"c": [0.1, 1.0]}}
+SEARCHED = {"inner", "trials"}
+"""Settings of a search."""
+
+
 def ids(value: object) -> str | None:
     return value.name if isinstance(value, Number) else None
 
@@ -38,27 +47,29 @@ def test_both_ends_are_stated():
     owners = [(name, number) for _, name, number in PARAMETERS] + [("RunConfig", number) for number in SETTINGS]
     assert [(owner, number.name) for owner, number in owners if None in (number.low, number.high)] == []
     assert len(PARAMETERS) > 100
-    assert len(SETTINGS) == 7
+    assert len(SETTINGS) == 9
 
 
 @pytest.mark.parametrize(("kind", "name", "number"), PARAMETERS, ids=ids)
 def test_the_ends_of_a_parameter_are_taken_and_what_lies_beyond_is_refused(kind, name, number):
+    beside = ",features=mean" if number.name == "input_size" and name.partition("-")[0] in MEAN else ""
     for value in (number.low, number.high):
-        taken = REGISTRY.find(kind, f"{name}[{number.name}={value!r}]")
+        taken = REGISTRY.find(kind, f"{name}[{number.name}={value!r}{beside}]")
         assert getattr(taken.params, number.name) == value
     for value in number.beyond():
         with pytest.raises(FerBenchError) as raised:
-            REGISTRY.find(kind, f"{name}[{number.name}={value!r}]")
+            REGISTRY.find(kind, f"{name}[{number.name}={value!r}{beside}]")
         assert says(str(raised.value), repr(name.split("/")[-1]), number.name)
 
 
 @pytest.mark.parametrize("number", SETTINGS, ids=ids)
 def test_the_ends_of_a_setting_are_taken_and_what_lies_beyond_is_refused(number):
+    beside = {"search": [SPACE]} if number.name in SEARCHED else {}
     for value in (number.low, number.high):
-        assert getattr(RunConfig.build(None, {number.name: value}), number.name) == value
+        assert getattr(RunConfig.build(None, {number.name: value, **beside}), number.name) == value
     for value in number.beyond():
         with pytest.raises(FerBenchError) as raised:
-            RunConfig.build(None, {number.name: value})
+            RunConfig.build(None, {number.name: value, **beside})
         assert says(str(raised.value), number.name)
 
 
@@ -70,13 +81,17 @@ def place(tmp_path_factory) -> list[str]:
 
 
 @pytest.mark.parametrize("number", SETTINGS, ids=ids)
-def test_the_ends_of_a_setting_are_planned_or_refused_in_one_message(number, place):
+def test_the_ends_of_a_setting_are_planned_or_refused_in_one_message(number, place, tmp_path):
+    (tmp_path / "space.yaml").write_text(json.dumps(SPACE), encoding="utf-8")
     option = f"--{number.name.replace('_', '-')}"
     for value in (number.low, number.high):
         command = ["run"] if number.name == "cache_limit" else ["plan", "--no-probe"]
-        command += ["--dataset", DATA, "--backbone", "mini-xception"]
+        data = "synthetic[n=28,size=16]" if number.name in SEARCHED else DATA
+        command += ["--dataset", data, "--backbone", "mini-xception"]
         other = ["--protocol", "repeated-kfold"] if number.name == "repeats" else ["--protocol", "kfold"]
         folds = [] if number.name == "folds" else ["--folds", "2"]
+        other += ["--search", str(tmp_path / "space.yaml")] if number.name in SEARCHED else []
+        other += ["--inner", "2"] if number.name == "trials" else []
         done = invoke(*command, option, str(value), *folds, *other, *place)
         # The data may be too few for it; that is said before anything is trained.
         assert done.exit_code == 0 or says(str(done.exception), str(value)[:4]), done.output
@@ -113,7 +128,7 @@ def test_the_ends_of_strategies_are_planned_or_refused_in_one_message(place):
     )
     assert planned.exit_code == 0, planned.output
     for text in DEPENDS:
-        refused = invoke("plan", "--dataset", DATA, "--backbone", "mini-xception", "--strategy", text, *place)
+        refused = invoke("plan", "--dataset", DATA, "--backbone", "mini-xception", *few, "--strategy", text, *place)
         assert says(str(refused.exception), repr(text), "mini-xception")
 
 

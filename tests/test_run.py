@@ -147,7 +147,7 @@ def test_an_error_without_a_text_is_told_in_words(error, said):
 
     strategy = SimpleNamespace(spec=SimpleNamespace(plan="a:b"), plugin=SimpleNamespace(name="a"))
     backbone = SimpleNamespace(spec=SimpleNamespace(build="b:c"), plugin=SimpleNamespace(name="b"))
-    told = cells.guarded(fall, SimpleNamespace(strategy=strategy, backbone=backbone, plan=SimpleNamespace(phases=())))
+    told = cells.guarded(fall, SimpleNamespace(strategy=strategy, backbone=backbone, plans={}))
     assert says(told, *said)
     assert not told.rstrip().endswith(":")
 

@@ -34,7 +34,7 @@ def block(plan: Plan, *sizes: int, name: str = "s") -> Any:
         SimpleNamespace(cell=SimpleNamespace(strategy=record), fold=SimpleNamespace(train=np.ones(size, bool)))
         for size in sizes
     ]
-    return SimpleNamespace(plan=plan, jobs=jobs)
+    return SimpleNamespace(plan=plan, search=None, jobs=jobs)
 
 
 def add(watch: Watch, size: int, own: float, compiling: float, history: pd.DataFrame, seconds: float = 0.0) -> None:

@@ -38,7 +38,7 @@ def test_its_own_tests_pass(edges, tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stdout
-    assert "14 passed" in done.stdout or "13 passed, 1 skipped" in done.stdout
+    assert "14 passed, 1 skipped" in done.stdout or "13 passed, 2 skipped" in done.stdout
 
 
 @pytest.mark.slow

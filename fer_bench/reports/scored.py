@@ -87,7 +87,7 @@ class Memory:
         try:
             arrays = load(content)
             known = canonical.read(_Known, arrays.pop("known").tobytes())
-            estimate = Estimate(metric=self._by, tables=arrays.pop("tables", None), **arrays)
+            estimate = Estimate(metric=self._by, units=known.n_units, tables=arrays.pop("tables", None), **arrays)
         except (SafetensorError, ValueError, KeyError, TypeError):
             return None
         done = [cell for cell in method.cells if cell.ok]

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jax.core import Tracer
 from jax.typing import DTypeLike
 
 from fer_bench_xception.model import Convolution, DownBlock
@@ -96,9 +97,13 @@ def build(params: MiniXceptionParams, *, rngs: nnx.Rngs, compute_dtype: DTypeLik
     """
     del params
     dtype = jnp.dtype(compute_dtype)
-    model = nnx.eval_shape(lambda rngs: MiniXception(rngs=rngs, compute_dtype=dtype), rngs)
-    state, streams = _draw(*nnx.split(rngs), dtype)
-    nnx.update(model, state)
-    nnx.update(rngs, streams)
+    graph, streams = nnx.split(rngs)
+    if any(isinstance(number, Tracer) for number in jax.tree.leaves(streams)):
+        model = MiniXception(rngs=rngs, compute_dtype=dtype)  # within a program, which has options of its own
+    else:
+        model = nnx.eval_shape(lambda rngs: MiniXception(rngs=rngs, compute_dtype=dtype), rngs)
+        state, streams = _draw(graph, streams, dtype)
+        nnx.update(model, state)
+        nnx.update(rngs, streams)
     model.eval()
     return model
