@@ -46,7 +46,7 @@ def holders(folder):
 
 
 def cells(folder):
-    return {file.parent.name: file.read_bytes() for file in folder.glob("cells/*/predictions.feather")}
+    return {file.parent.name: file.read_bytes() for file in folder.glob("cells/[!.]*/predictions.feather")}
 
 
 @pytest.mark.slow
@@ -65,7 +65,7 @@ def test_workers_make_the_cells_of_a_local_run_and_one_that_is_killed_is_replace
     assert len(cells(tiny / "shared")) == 4
     assert cells(tiny / "shared") == cells(tiny / "alone")
     for name, executor in (("shared", "processes[workers=2]"), ("alone", "local")):
-        for file in tiny.glob(f"{name}/cells/*/provenance.json"):
+        for file in tiny.glob(f"{name}/cells/[!.]*/provenance.json"):
             assert json.loads(file.read_text())["executor"] == executor
             assert "executor" not in json.loads(file.read_text())["config"]
 
@@ -237,7 +237,7 @@ def test_a_dask_cluster_loses_a_worker_and_the_driver_and_ends_in_the_same_bytes
     wait_for(lambda: not of_workers(tiny))
     before = cells(tiny / "shared")
     assert 0 < len(before) < 4
-    stored = {file: file.stat().st_mtime_ns for file in tiny.glob("shared/cells/*/result.json")}
+    stored = {file: file.stat().st_mtime_ns for file in tiny.glob("shared/cells/[!.]*/result.json")}
     driver = start(tiny, *run)
     _, err = driver.communicate(timeout=300)
     assert driver.returncode == 0, err
