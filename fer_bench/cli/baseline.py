@@ -9,6 +9,7 @@ import typer
 
 from fer_bench import console
 from fer_bench.cli.command import App
+from fer_bench.cli.rows import MetricName
 
 app = App(
     help="Freeze results, for 'fer-bench check' to compare with, and compare two baselines.", no_args_is_help=True
@@ -58,7 +59,7 @@ def freeze(
 def diff(
     first: Annotated[Path, typer.Argument(metavar="A", help="Folder of a baseline.")],
     second: Annotated[Path, typer.Argument(metavar="B", help="Folder of another.")],
-    metric: Annotated[str, typer.Option(help="accuracy, uar, macro_f1, kappa, nll, brier, …")] = "uar",
+    metric: MetricName = "uar",
     form: Annotated[Literal["terminal", "md", "json"], typer.Option("--format", help="How to print it.")] = "terminal",
 ) -> None:
     """Print what changed from baseline A to B: rows, samples, scores with their paired difference, seeds, versions."""

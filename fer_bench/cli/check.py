@@ -11,7 +11,7 @@ import typer
 
 from fer_bench import atomic, console
 from fer_bench.cli.output import print_tables
-from fer_bench.cli.rows import Backbone, Dataset, Protocol, Strategy, filters_of
+from fer_bench.cli.rows import Backbone, Dataset, MetricName, Protocol, Strategy, filters_of
 from fer_bench.errors import FerBenchError
 from fer_bench.sizes import parse_points
 
@@ -33,7 +33,7 @@ Exit codes: 0 PASS, 1 FAIL, 2 cannot be compared, 3 UNDERPOWERED (0 with --under
 def check(
     baseline: Annotated[Path | None, typer.Option(help="Folder that 'baseline freeze' wrote.")] = None,
     runs_dir: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
-    metric: Annotated[str, typer.Option(help="accuracy, uar, macro_f1, kappa, nll, brier, …")] = "uar",
+    metric: MetricName = "uar",
     margin: Annotated[
         str, typer.Option(metavar="X|Npt", help="Smallest drop that matters; 2pt (2 points) is 0.02.")
     ] = "2pt",

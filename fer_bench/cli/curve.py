@@ -9,7 +9,7 @@ import typer
 
 from fer_bench import atomic
 from fer_bench.cli.output import print_json, print_tables
-from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, filters_of
+from fer_bench.cli.rows import HELP, Backbone, Dataset, FigureFile, MetricName, Protocol, RunsDir, Strategy, filters_of
 from fer_bench.errors import FerBenchError
 from fer_bench.reports.formats import FIGURES
 
@@ -27,10 +27,8 @@ def curve(
     backbone: Backbone = None,
     strategy: Strategy = None,
     protocol: Protocol = None,
-    metric: Annotated[str, typer.Option(help="accuracy, uar, macro_f1, kappa, nll, brier, …")] = "uar",
-    figure: Annotated[
-        Path | None, typer.Option("--figure", metavar="FILE", help="Also draw it into this .svg, .pdf or .png file.")
-    ] = None,
+    metric: MetricName = "uar",
+    figure: FigureFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Fit a power law to rows of 'fer-bench run --train-fraction 0.25,0.5,1', and print what twice as many training

@@ -9,6 +9,7 @@ import typer
 
 from fer_bench import console
 from fer_bench.cli.output import print_json, print_tables
+from fer_bench.cli.rows import MetricName
 from fer_bench.cli.show import RunsDir
 from fer_bench.errors import FerBenchError
 
@@ -30,7 +31,7 @@ def power(
     ] = None,
     second: Annotated[str | None, typer.Argument(metavar="B", help="Another; none: a method like A.")] = None,
     runs_dir: RunsDir = Path("runs"),
-    metric: Annotated[str, typer.Option(help="accuracy, uar, macro_f1, kappa, nll, brier, …")] = "uar",
+    metric: MetricName = "uar",
     difference: Annotated[
         float, typer.Option(help="Difference to show, in the metric's unit; 0.05 is 5 points.")
     ] = 0.05,

@@ -1,4 +1,4 @@
-"""How every command takes a row and the options that choose rows."""
+"""How every command takes a row, the options that choose rows, and those that several reports share."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ def _option(name: str, what: str) -> typer.models.OptionInfo:
     )
 
 
+MetricName = Annotated[str, typer.Option(help="accuracy, uar, macro_f1, kappa, nll, brier, …")]
+FigureFile = Annotated[
+    Path | None, typer.Option("--figure", metavar="FILE", help="Also draw it into this .svg, .pdf or .png file.")
+]
 RunsDir = Annotated[Path, typer.Option(help="Folder of results.")]
 Dataset = Annotated[list[str] | None, _option("dataset", "data set")]
 Backbone = Annotated[list[str] | None, _option("backbone", "backbone")]
