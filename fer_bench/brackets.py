@@ -99,6 +99,14 @@ def write(value: object) -> str:
     return str(value) if bare else json.dumps(value, ensure_ascii=False)
 
 
+def rewrite(kind: str, text: str, values: Mapping[str, str]) -> str:
+    """Return the text of a component with other values of some parameters."""
+    name, before = read(kind, text)
+    written = {one: value if isinstance(value, Word) else write(value) for one, value in before.items()}
+    written |= {one: write(value) for one, value in values.items()}
+    return f"{name}[{','.join(f'{one}={value}' for one, value in written.items())}]" if written else name
+
+
 def cut(text: str) -> str:
     """Return a text in quotes, its middle left out where it is long."""
     return repr(text if len(text) <= SHOWN else f"{text[: SHOWN - 20]} … {text[-10:]}")

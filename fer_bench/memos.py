@@ -4,7 +4,7 @@
 
     <cache folder>/<kind>/<hash of the key>.memo
 
-A fact that is lost is computed again, so nothing but time depends on these files.
+A fact that is lost is computed again, or a user is asked for it: no number depends on these files.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 
 from fer_bench import atomic, foreign_files
 
-FOLDERS = ("batches", "flops", "folds", "rates", "scores", "shapes", "stages")
-"""The kinds of facts, of `fer_bench.networks.source`, `fer_bench.networks.shapes`, `fer_bench.tasks.scikit` and
-`fer_bench.reports.scored`."""
+FOLDERS = ("batches", "flops", "folds", "places", "rates", "scores", "shapes", "stages")
+"""The kinds of facts, of `fer_bench.networks.source`, `fer_bench.networks.shapes`, `fer_bench.tasks.scikit`,
+`fer_bench.keeping.named_files` and `fer_bench.reports.scored`."""
 LARGEST = 1 << 30
 """Bytes of a file, which is read whole."""
 

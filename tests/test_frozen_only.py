@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from fer_bench.cli import app
 from fer_bench.data.prepare import prepare
-from fer_bench.errors import PluginError
+from fer_bench.errors import MissingError, PluginError
 from fer_bench.models.model import load_model
 from fer_bench.networks import prefix
 from fer_bench.networks.backbone import build
@@ -35,6 +35,7 @@ CODE = '''
         input_size: int = Field(8, ge=2)
         copies: int = Field(1, ge=1)
         fault: str = ""
+        card: str = Field("", json_schema_extra={"file": True})
 
     @hookimpl
     def fer_bench_backbones():
@@ -149,8 +150,12 @@ def test_strategies_of_gradients_and_missing_weights_are_refused_before_a_run_al
 
 
 @pytest.mark.slow
-def test_a_run_trains_a_head_on_them_and_its_model_predicts(registry, tmp_path):
-    wanted = ["--dataset", "squares", "--strategy", "probe", "--backbone", "halves", "--keep", "all"]
+def test_a_run_trains_a_head_on_them_and_its_model_predicts_and_replays_elsewhere(registry, tmp_path, monkeypatch):
+    (tmp_path / "nets").mkdir()
+    card = tmp_path / "nets" / "card.yaml"
+    card.write_text("mine")
+    backbone = ["--backbone", "halves[card=nets/card.yaml]"]
+    wanted = ["--dataset", "squares", "--strategy", "probe", *backbone, "--keep", "all"]
     result = CliRunner().invoke(app, ["run", *wanted, "--runs-dir", "runs", "--json"])
     assert result.exit_code == 0, result.output
     (row,) = [row for row in json.loads(result.stdout)["rows"] if row["backbone"]]
@@ -158,8 +163,20 @@ def test_a_run_trains_a_head_on_them_and_its_model_predicts(registry, tmp_path):
     assert row["parameters"] == 7 + 3 * (2 + 1)
     (kept, *_) = sorted((tmp_path / "runs").rglob("*.safetensors"))
     images = [np.full(shape, value, np.uint8) for shape, value in (((12, 12, 1), 30), ((20, 9, 3), 180))]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
     probabilities = load_model(kept).predict(images)
     assert probabilities.argmax(1).tolist() == [0, 1]
+    replay = ["replay", kept.stem[:8], "--runs-dir", "../runs", "--reuse-cache", "--trust"]
+    repeated = CliRunner().invoke(app, [*replay, "--json"])
+    assert json.loads(repeated.stdout)["answer"] == "bit-identical"
+    card.rename(tmp_path / "elsewhere" / "card.txt")
+    for needs in (lambda: load_model(kept), lambda: CliRunner().invoke(app, replay, catch_exceptions=False)):
+        with pytest.raises(MissingError, match=r"card 'card\.yaml' of backbone 'halves', sha256 [0-9a-f]{64}\n"):
+            needs()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "elsewhere" / "card.txt").rename(tmp_path / "there" / "card.yaml")
+    np.testing.assert_array_equal(load_model(kept, [tmp_path / "there"]).predict(images), probabilities)
 
 
 FAULTS = {

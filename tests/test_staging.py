@@ -17,7 +17,6 @@ from tiny_run import BASE, invoke, start, write_distribution
 from fer_bench import brackets
 from fer_bench.errors import FerBenchError
 from fer_bench.executors import copies, staging
-from fer_bench.executors.staged_files import rewrite
 from fer_bench.results.store import Store
 
 SLOW = ["run", "--dataset", "squares", "--strategy", "probe", "--folds", "2", "--backbone"]
@@ -106,7 +105,7 @@ def test_executors_of_this_machine_refuse_to_stage(tiny, executor):
     ],
 )
 def test_the_file_that_a_parameter_names_has_another_name_on_a_worker(text, places, written):
-    assert rewrite("backbone", text, places) == written
+    assert brackets.rewrite("backbone", text, places) == written
     name, values = brackets.read("backbone", text)
     assert brackets.read("backbone", written) == (name, {**values, **places})
 

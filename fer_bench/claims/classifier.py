@@ -62,14 +62,14 @@ class Classifier(ABC):
         """
 
 
-def load_classifier(text: str, registry: Registry) -> Classifier:
-    """Return the model that a claim names.
+def load_classifier(text: str, registry: Registry, files_in: Sequence[Path] = ()) -> Classifier:
+    """Return the model that a claim names; ``files_in`` as of `fer_bench.models.model.load_model`.
 
     Raises:
         FerBenchError: there is no such file or backbone, or the backbone is no finished classifier.
     """
     if text.endswith(".safetensors"):
-        return KeptClassifier(text, load_model(Path(text)))
+        return KeptClassifier(text, load_model(Path(text), files_in))
     component = registry.backbone(text)
     if not (outputs := answers.known(component)):
         raise FerBenchError(

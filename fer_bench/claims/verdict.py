@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -89,7 +89,13 @@ class Judgement:
 
 
 def verify(
-    claim: Claim, metric: Metric, registry: Registry, data_dir: Path, cache_dir: Path, reporter: Reporter
+    claim: Claim,
+    metric: Metric,
+    registry: Registry,
+    data_dir: Path,
+    cache_dir: Path,
+    reporter: Reporter,
+    files_in: Sequence[Path] = (),
 ) -> Judgement:
     """Return the verdict on a claim.
 
@@ -100,11 +106,12 @@ def verify(
         data_dir: folder of data sets.
         cache_dir: where it is kept what faces were found.
         reporter: is told how it goes.
+        files_in: as of `fer_bench.models.model.load_model`.
 
     Raises:
         FerBenchError: the model, the data set or the split is not there, or their classes have nothing in common.
     """
-    model = load_classifier(claim.model, registry)
+    model = load_classifier(claim.model, registry, files_in)
     crop = model.crop if claim.faces is None else None if claim.faces == "none" else Crop(method=claim.faces)
     seen = seen_by(model.record) if model.record else None
     images = ClaimImages(claim, crop, registry, data_dir, cache_dir, reporter, seen)

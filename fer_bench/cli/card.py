@@ -11,7 +11,7 @@ import typer
 
 from fer_bench import console
 from fer_bench.cli.command import App
-from fer_bench.cli.rows import RunsDir
+from fer_bench.cli.rows import FilesIn, RunsDir
 
 MAKE_EXAMPLES = """\b
 Examples:
@@ -72,6 +72,7 @@ def write(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Written by 'fer-bench fit' or 'run --keep'.")],
     output: Annotated[Path, typer.Option(metavar="FILE", help="The card, Markdown.")],
     runs_dir: RunsDir = Path("runs"),
+    files_in: FilesIn = None,
 ) -> None:
     """Write the card of a trained model: data, licences, scores, calibration, cost, forbidden uses, versions.
 
@@ -88,6 +89,7 @@ def write(
 
     record, table = files.read(model)
     registry, row = Registry.load(), find_row_of(record.experiment, Store(runs_dir))
-    card = write_card(TrainedModel(record, table, registry), model.name, row, registry)
+    loaded = TrainedModel(record, table, registry, folders=(*(files_in or ()), model.parent))
+    card = write_card(loaded, model.name, row, registry)
     atomic.write_file(output, card, "the card")
     console.echo(f"Written to {output}.")

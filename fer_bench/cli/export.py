@@ -9,6 +9,7 @@ import typer
 
 from fer_bench import console
 from fer_bench.cli.command import imports
+from fer_bench.cli.rows import FilesIn
 
 EXAMPLES = """\b
 Examples:
@@ -24,6 +25,7 @@ def export(
         typer.Option("--to", help="One ONNX graph with its card, or all arrays by name with a config."),
     ],
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="An export that is there is replaced as a whole.")],
+    files_in: FilesIn = None,
 ) -> None:
     """Write a model as a folder that needs neither its training data nor a cache.
 
@@ -34,7 +36,7 @@ def export(
         from fer_bench.models import export as exporting
         from fer_bench.sizes import format_size
 
-    made = exporting.export(model, to, output)
+    made = exporting.export(model, to, output, files_in or ())
     for name, size in made.files.items():
         console.echo(f"{output / name}  {format_size(size)}")
     if made.apart is None:

@@ -12,6 +12,7 @@ import typer
 from fer_bench import console
 from fer_bench.cli.command import imports
 from fer_bench.cli.output import print_tables
+from fer_bench.cli.rows import FilesIn
 
 if TYPE_CHECKING:
     from fer_bench.models.model import TrainedModel
@@ -55,6 +56,7 @@ def predict(
     ] = None,
     views: Views = None,
     aggregate: Aggregate = "none",
+    files_in: FilesIn = None,
     form: Annotated[
         Literal["table", "csv", "json"], typer.Option("--format", help="json is one line a face.")
     ] = "table",
@@ -72,7 +74,7 @@ def predict(
         from fer_bench.models.model import load_model
 
     named = reading.find_pictures(pictures, sys.stdin.buffer.read)
-    loaded = load_model(model)
+    loaded = load_model(model, files_in or ())
     crop = loaded.crop if faces is None else None if faces == "none" else Crop(method=faces)
     if faces is not None and loaded.crop is not None and loaded.crop.method == faces:
         crop = loaded.crop

@@ -13,7 +13,7 @@ import typer
 from fer_bench import console
 from fer_bench.cli import options
 from fer_bench.cli.output import print_json
-from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, chosen, filters_of
+from fer_bench.cli.rows import HELP, Backbone, Dataset, FilesIn, Protocol, RunsDir, Strategy, chosen, filters_of
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.sizes import parse_points
 
@@ -68,6 +68,7 @@ def replay(
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16, instead of the cell's own.")] = None,
     reuse_cache: ReuseCache = False,
     trust: Trust = False,
+    files_in: FilesIn = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the answer and warnings.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -84,8 +85,7 @@ def replay(
     from fer_bench.results.store import Store
 
     terms = _terms(tolerance, metric, margin, alpha)
-    filters = filters_of(dataset, backbone, strategy, protocol)
-    cells = chosen(Store(runs_dir), rows, filters, everything, "--all")
+    cells = chosen(Store(runs_dir), rows, filters_of(dataset, backbone, strategy, protocol), everything, "--all")
     (config,) = options.make_config(context)
     with TerminalReporter(quiet) as reporter, tempfile.TemporaryDirectory(prefix="fer-bench-features-") as shared:
         registry = Registry.load()
@@ -93,7 +93,10 @@ def replay(
         cache = config.cache_folder if reuse_cache else Path(shared)
 
         def one(cell: StoredCell) -> Replay:
-            return repeat(cell, registry, config.data_folder, cache, terms, reporter, precision, trusted=trust)
+            folders = files_in or ()
+            return repeat(
+                cell, registry, config.data_folder, cache, terms, reporter, precision, trusted=trust, files_in=folders
+            )
 
         done, faults = _each(cells, one)
     if as_json:

@@ -28,6 +28,15 @@ MetricName = Annotated[str, typer.Option(help="accuracy, uar, macro_f1, kappa, n
 FigureFile = Annotated[
     Path | None, typer.Option("--figure", metavar="FILE", help="Also draw it into this .svg, .pdf or .png file.")
 ]
+FilesIn = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--files-in",
+        metavar="FOLDER",
+        help="A folder with files that the backbone names, such as a card or weights; repeat for several. They are "
+        "also looked for beside the model, here, and where they were last used.",
+    ),
+]
 RunsDir = Annotated[Path, typer.Option(help="Folder of results.")]
 Dataset = Annotated[list[str] | None, _option("dataset", "data set")]
 Backbone = Annotated[list[str] | None, _option("backbone", "backbone")]

@@ -11,6 +11,7 @@ from fer_bench import console
 from fer_bench.cli import options
 from fer_bench.cli.command import imports
 from fer_bench.cli.output import print_json, print_tables
+from fer_bench.cli.rows import FilesIn
 
 EXAMPLES = """\b
 Examples:
@@ -24,6 +25,7 @@ Exit codes: 0 CONFIRMED, 1 REFUTED, 2 NOT COMPARABLE or a fault in the claim, 3 
 def verify(
     context: typer.Context,
     claim: Annotated[Path, typer.Argument(metavar="CLAIM", help="YAML file with the claim.")],
+    files_in: FilesIn = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Measure a claimed score again: the answer is CONFIRMED, REFUTED, NOT COMPARABLE or UNDERPOWERED.
@@ -45,7 +47,9 @@ def verify(
     (config,) = options.make_config(context)
     keep_compiled_programs(config.cache_folder, console.warn)
     with TerminalReporter(quiet=as_json) as reporter:
-        judged = make_verdict(stated, metric, Registry.load(), config.data_folder, config.cache_folder, reporter)
+        judged = make_verdict(
+            stated, metric, Registry.load(), config.data_folder, config.cache_folder, reporter, files_in or ()
+        )
     if as_json:
         print_json(report.to_json(judged))
     else:

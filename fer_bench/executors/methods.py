@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError, MissingError, PluginError, bullet_list
+from fer_bench.keeping import named_files
 from fer_bench.learning.identity import identify_search, identify_strategy
 from fer_bench.learning.plans import check, make_plan
 from fer_bench.learning.trials import Search, find_search
@@ -71,6 +72,8 @@ def find_methods(config: RunConfig, registry: Registry, cache_dir: Path, say: Ca
     backbones = _find_backbones(config, registry, precision, cache_dir, say)
     strategies = [_find_strategy(text, registry) for text in config.strategies]
     strategies += [_find_search(space, config, registry) for space in config.search]
+    for strategy in strategies:
+        named_files.remember(strategy.component.files(), strategy.record.files, cache_dir)
     misfits = [fault for strategy in strategies for fault in _misfits(strategy, config.seeds, backbones)]
     if misfits:
         raise PluginError("\n".join(misfits))
@@ -89,6 +92,7 @@ def _find_backbones(
         except FerBenchError as error:
             faults[text] = error
             continue
+        named_files.remember(component.files(), known.get("files", {}), cache_dir)
         shapes = functools.partial(shapes_of, component, known, cache_dir)
         backbones.append(PlannedBackbone(text, component, known, shapes))
     lines = [f"{text}: {error}".replace("\n", "\n    ") for text, error in faults.items()]

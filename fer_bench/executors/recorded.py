@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError
 from fer_bench.executors.grid import COMPONENTS
+from fer_bench.keeping.named_files import Places
 from fer_bench.plugins import Kind
 from fer_bench.privacy import HIDDEN
 from fer_bench.registry import Registry
+from fer_bench.results.records import ComponentRecord, ProtocolRecord
 from fer_bench.results.store import StoredCell
 
 
@@ -36,25 +39,50 @@ def config_of(
 
 def _of_recorded_packages(config: RunConfig, cell: StoredCell, registry: Registry) -> RunConfig:
     """Name each component with the package that the cell records, since another may bring the same name by now."""
-    record = cell.record
-    made = [("dataset", part) for part in (record.dataset, *record.dataset.trained_with)]
-    made += [("protocol", record.protocol), ("backbone", record.backbone), ("strategy", record.strategy)]
-    packages = {(kind, part.name): part.package for kind, part in made}
+    packages = {key: part.package for key, part in _components(cell).items()}
 
-    def qualified(kind: str, text: str) -> str:
+    def qualified(kind: Kind, text: str) -> str:
         package = packages.get((kind, text.partition("[")[0].strip()))
-        return registry.qualify(cast("Kind", kind), text, package) if package else text
+        return registry.qualify(kind, text, package) if package else text
 
-    kinds = {"backbones": "backbone", "strategies": "strategy"}
+    return _rename(config, qualified)
+
+
+def with_files(config: RunConfig, cell: StoredCell, places: Places) -> RunConfig:
+    """Name the files of components where they lie on this machine; raises as `Places.locate`."""
+    components = _components(cell)
+
+    def located(kind: Kind, text: str) -> str:
+        part = components.get((kind, places.registry.read(kind, text)[1].name))
+        return places.locate(kind, text, part.files if part else {})
+
+    return _rename(config, located)
+
+
+def _components(cell: StoredCell) -> dict[tuple[Kind, str], ComponentRecord | ProtocolRecord]:
+    """Return what a cell records of its components, by kind and name."""
+    record = cell.record
+    made: dict[tuple[Kind, str], ComponentRecord | ProtocolRecord] = {
+        ("dataset", part.name): part for part in (record.dataset, *record.dataset.trained_with)
+    }
+    made["protocol", record.protocol.name] = record.protocol
+    made["backbone", record.backbone.name] = record.backbone
+    made["strategy", record.strategy.name] = record.strategy
+    return made
+
+
+def _rename(config: RunConfig, rename: Callable[[Kind, str], str]) -> RunConfig:
+    """Return settings with other texts of their components."""
+    kinds: dict[str, Kind] = {"backbones": "backbone", "strategies": "strategy"}
     named = {
-        field: tuple(qualified(kinds.get(field, "dataset"), text) for text in getattr(config, field))
+        field: tuple(rename(kinds.get(field, "dataset"), text) for text in getattr(config, field))
         for field in COMPONENTS
     }
-    return config.model_copy(update={**named, "protocol": qualified("protocol", config.protocol)})
+    return config.model_copy(update={**named, "protocol": rename("protocol", config.protocol)})
 
 
 def _settings(cell: StoredCell) -> dict[str, Any]:
-    """Return the settings that make the cell; a file whose folder was not recorded lies in the working directory."""
+    """Return the settings that make the cell; a folder of data whose place was not recorded is looked for here."""
     config = cell.provenance.config
     if not config:
         raise FerBenchError(

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from fer_bench import paths
 from fer_bench.corruption import Corruption
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.classification import find_largest
@@ -19,6 +20,7 @@ from fer_bench.executors import local, recorded, trust
 from fer_bench.executors.grid import Grid, Job, expand
 from fer_bench.executors.reporting import Reporter
 from fer_bench.executors.work import Work
+from fer_bench.keeping.named_files import Places
 from fer_bench.registry import Registry
 from fer_bench.results import corrupted
 from fer_bench.results.canonical import to_json
@@ -94,6 +96,7 @@ def replay(
     precision: str | None = None,
     *,
     trusted: bool = False,
+    files_in: Sequence[Path] = (),
 ) -> Replay:
     """Rebuild ``cell`` from the settings in its provenance, repeat it in a temporary place and compare.
 
@@ -106,6 +109,7 @@ def replay(
         reporter: is told how it goes.
         precision: in place of the cell's own.
         trusted: whether the cell may open the files that it names and get weights from elsewhere.
+        files_in: folders that may hold these files; see `fer_bench.keeping.named_files`.
 
     Raises:
         FerBenchError: the cell failed, or does not say how to make it again, or something that it needs is not here, or
@@ -119,6 +123,8 @@ def replay(
     config = recorded.config_of(cell, registry, together, precision)
     if not trusted:
         trust.ask(cell.id, config, registry)
+    places = Places(registry, files_in, paths.cache_dir(), f"Cell {cell.id[:8]}")
+    config = recorded.with_files(config, cell, places)
     with tempfile.TemporaryDirectory(prefix="fer-bench-replay-") as folder:
         place = Path(folder)
         cache = cache_dir or place / "cache"

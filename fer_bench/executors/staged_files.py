@@ -70,7 +70,7 @@ def give_files(work: Work) -> tuple[list[RunConfig], dict[str, Path]]:
         named = component.files()
         places = {name: f"{copies.FOLDER}/files/{copies.digest(file)}/{file.name}" for name, file in named.items()}
         files.update({places[name]: file for name, file in named.items()})
-        return rewrite(kind, text, places) if places else text
+        return brackets.rewrite(kind, text, places) if places else text
 
     runs: list[RunConfig] = []
     for run in work.runs:
@@ -84,16 +84,6 @@ def give_files(work: Work) -> tuple[list[RunConfig], dict[str, Path]]:
         }
         runs.append(run.model_copy(update=typed))
     return runs, files
-
-
-def rewrite(kind: str, text: str, places: Mapping[str, str]) -> str:
-    """Return the text of a component with other values of some parameters."""
-    name, values = brackets.read(kind, text)
-    written = (
-        (one, value if isinstance(value, brackets.Word) else brackets.write(value)) for one, value in values.items()
-    )
-    changed = {**dict(written), **{one: brackets.write(place) for one, place in places.items()}}
-    return f"{name}[{','.join(f'{one}={value}' for one, value in changed.items())}]"
 
 
 def _kept_files(component: Component[BackboneSpec], cache_dir: Path) -> dict[str, Path]:

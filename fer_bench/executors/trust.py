@@ -46,12 +46,12 @@ def reaches(config: RunConfig, registry: Registry) -> list[str]:
 def _reaches(kind: Kind, text: str, registry: Registry) -> list[str]:
     _, spec, values = registry.read(kind, text)
     files = files_of(spec.params)
-    lines = [
-        f"{'file' if name in files else 'folder'} {str(Path(str(values[name])).absolute())!r}: parameter {name!r} of "
-        f"{kind} {spec.name!r}"
-        for name in paths_of(spec.params)
-        if values.get(name)
-    ]
+    lines: list[str] = []
+    for name in paths_of(spec.params):
+        if value := str(values.get(name) or ""):
+            # A file is looked for by its content later; a folder is the one of that name in the working directory.
+            reached = f"file {value!r}" if name in files else f"folder {str(Path(value).absolute())!r}"
+            lines.append(f"{reached}: parameter {name!r} of {kind} {spec.name!r}")
     if isinstance(spec, BackboneSpec):
         name = str(values.get("weights", spec.params.model_fields["weights"].default))
         if any(weights.name == name and not (weights.file or weights.url) for weights in spec.weights):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -46,13 +47,14 @@ class Exported:
     apart: float | None
 
 
-def export(file: Path, form: Literal["onnx", "safetensors"], output: Path) -> Exported:
+def export(file: Path, form: Literal["onnx", "safetensors"], output: Path, files_in: Sequence[Path] = ()) -> Exported:
     """Write a model as a folder, whole or not at all.
 
     Args:
         file: the model.
         form: ``onnx`` gives `GRAPH` with its `CARD`, ``safetensors`` `ARRAYS` with their `CONFIG`.
         output: the folder; an export that is there is replaced.
+        files_in: as of `fer_bench.models.model.load_model`.
 
     Raises:
         FerBenchError: the model cannot be read or converted, the graph answers differently, or the folder cannot be
@@ -60,7 +62,7 @@ def export(file: Path, form: Literal["onnx", "safetensors"], output: Path) -> Ex
     """
     atomic.replaceable(output, (GRAPH, CARD, ARRAYS, CONFIG).__contains__, "an exported model")
     record, table = files.read(file)
-    model = TrainedModel(record, table, Registry.load(), "float32")
+    model = TrainedModel(record, table, Registry.load(), "float32", (*files_in, file.parent))
     if model.backbone.extractor is not None:
         raise FerBenchError(
             f"Backbone {model.backbone.name!r} computes outside of JAX, and its arrays are not fer-bench's: only its "

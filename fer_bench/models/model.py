@@ -11,10 +11,12 @@ import jax
 import numpy as np
 from pydantic import ValidationError
 
+from fer_bench import paths
 from fer_bench.arrays import Array
 from fer_bench.brackets import describe_fault
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.faces.parameters import Crop, Detection
+from fer_bench.keeping.named_files import Places
 from fer_bench.learning import calibration, prediction
 from fer_bench.learning.gradient import LOW_RANK, changed
 from fer_bench.learning.plans import make_plan
@@ -34,13 +36,19 @@ from fer_bench.specs.strategies import Aggregate, Views
 from fer_bench.tasks import windows
 
 
-def load_model(path: str | Path) -> TrainedModel:
+def load_model(path: str | Path, files_in: Sequence[str | Path] = ()) -> TrainedModel:
     """Return the model in a file that ``fer-bench fit`` or ``fer-bench run --keep`` wrote.
 
+    Args:
+        path: of the file.
+        files_in: folders that may hold files that the model's backbone names, such as a card or weights. They are
+            looked for beside the model, in the working directory and where they lay when it was trained, too.
+
     Raises:
-        FerBenchError: the file is no model; a plugin that it needs is missing, or has other code or weights.
+        FerBenchError: the file is no model; a plugin or file that it needs is missing, or has other content.
     """
-    return TrainedModel(*files.read(Path(path)), Registry.load())
+    folders = (*map(Path, files_in), Path(path).parent)
+    return TrainedModel(*files.read(Path(path)), Registry.load(), folders=folders)
 
 
 class TrainedModel:
@@ -51,6 +59,7 @@ class TrainedModel:
         table: its numbers; see `fer_bench.learning.engine.Learned`.
         registry: of the installed plugins.
         precision: of the products, ``float32`` or ``bfloat16``; empty is as in training.
+        folders: that may hold the files that the backbone and the strategy name; see `fer_bench.keeping.named_files`.
 
     Attributes:
         record: as given.
@@ -63,13 +72,21 @@ class TrainedModel:
         estimator: that predicts from features; None where a head does, or a finished classifier that was calibrated.
 
     Raises:
-        FerBenchError: a plugin that the model needs is missing, or has other code or weights; the numbers do not fit.
+        FerBenchError: a plugin or file that the model needs is missing, or has other content; the numbers do not fit.
     """
 
-    def __init__(self, record: ModelRecord, table: dict[str, Array], registry: Registry, precision: str = ""):
+    def __init__(
+        self,
+        record: ModelRecord,
+        table: dict[str, Array],
+        registry: Registry,
+        precision: str = "",
+        folders: Sequence[Path] = (),
+    ):
         self.record, self.classes = record, record.classes
-        known = record.experiment.backbone
-        component = registry.backbone(known.text)
+        known, strategy = record.experiment.backbone, record.experiment.strategy
+        places = Places(registry, folders, paths.cache_dir(), f"The model {record.title!r}")
+        component = registry.backbone(places.locate("backbone", known.text, known.files))
         _check_same(component, known)
         self.backbone = build(component, precision or known.precision, BACKBONE_SEED)
         if record.stages != self.backbone.digests():
@@ -84,7 +101,7 @@ class TrainedModel:
         self.table = _lay_over(self.backbone, table, len(self.classes)) if HEAD[0] in table else {}
         self.estimator = None
         if "readout/labels" in table:
-            (phase,) = make_plan(registry.strategy(record.experiment.strategy.text)).phases
+            (phase,) = make_plan(registry.strategy(places.locate("strategy", strategy.text, strategy.files))).phases
             assert isinstance(phase, ReadoutPhase), "what is kept of other phases is a head"
             self.estimator = resolve(phase.estimator)(**phase.options)
             self.estimator.fit(table["readout/features"].astype(np.float32), table["readout/labels"])

@@ -114,6 +114,7 @@ MOVES_NOTHING = {
     "keeping.checkpoints": "gives back the bits that it was given, or nothing (test_checkpoints.py)",
     "keeping.programs": "keeps what XLA compiled",
     "keeping.licences": "chooses names of licences",
+    "keeping.named_files": "finds files, whose content is part of a cell's identity (test_frozen_only.py)",
     "keeping.published": "renames numbers of files, whose digest is part of a cell's identity (test_published.py)",
     "keeping.torch_files": "hands on the numbers of a file, or refuses it (test_published.py)",
     "keeping.space": "makes room",
