@@ -8,12 +8,19 @@ import time
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from rich.console import Console
+from sklearn.neighbors import KNeighborsClassifier
 
 from fer_bench import progress
 from fer_bench.executors.progress import TerminalReporter
+from fer_bench.keeping.checkpoints import Checkpoint
+from fer_bench.keeping.outputs import Outputs
+from fer_bench.learning.engine import READ_AT_ONCE, Material, run_plan
 from fer_bench.networks.meter import compiling_told
+from fer_bench.specs import Plan, ReadoutPhase
+from fer_bench.tasks.folds import Fold
 
 NAME = "features: fer2013[split=training] through xception[input_size=149,weights=imagenet]"
 
@@ -73,3 +80,27 @@ def test_a_step_says_that_it_compiles(monkeypatch):
     assert "compiling" in _shown(steps, 80)[0]
     steps.compile(step, begins=False)
     assert "compiling" not in _shown(steps, 80)[0]
+
+
+def test_a_classical_classifier_says_how_many_images_it_has_predicted():
+    """A piece at a time, each view counted; the pieces change no bit."""
+    rng, n = np.random.default_rng(0), 30 + 2 * READ_AT_ONCE + 100
+    labels, told = np.arange(n) % 3, []
+    features = rng.normal(labels[:, None, None], 1.5, (n, 2, 8)).astype(np.float32)
+    material = Material(
+        labels=labels,
+        classes=3,
+        features=lambda: Outputs([features]),
+        inputs=lambda stop, flip: Outputs([features]),
+        backbone=lambda seed: None,
+        begin=lambda what, total: told.append((what, total)),
+        advance=told.append,
+    )
+    train = np.arange(n) < 30
+    phase = ReadoutPhase(estimator="sklearn.neighbors:KNeighborsClassifier", options={"n_neighbors": 5})
+    (call,) = run_plan(Plan(phases=(phase,), views="mirror"), material, [Fold(0, train, ~train)], [0])
+    probabilities = call(Checkpoint(None)).probabilities
+    assert told == [("readout of 30 samples", 2 * (n - 30)), *[READ_AT_ONCE, READ_AT_ONCE, 100] * 2]
+    known = KNeighborsClassifier(5).fit(features[:30, 0], labels[:30])
+    views = [known.predict_proba(features[30:, view]).astype(np.float32) for view in (0, 1)]
+    np.testing.assert_array_equal(probabilities, np.mean(views, axis=0))

@@ -31,6 +31,10 @@ from fer_bench.specs import AnswerPhase, ConvexPhase, GradientPhase, Plan, Reado
 from fer_bench.tasks.folds import Fold
 from fer_bench.tasks.windows import WINDOWS
 
+READ_AT_ONCE = 1024
+"""Images that an estimator predicts between two reports of its progress: a whole number of scikit-learn's chunks of 256
+neighbours, so that they change no number."""
+
 
 @dataclass(frozen=True, eq=False)
 class Learned:
@@ -343,16 +347,20 @@ def _read_out(plan: Plan, phase: ReadoutPhase, material: Material, fold: Fold, _
     start = time.perf_counter()
     estimator = resolve(phase.estimator)(**phase.options)
     taken, labels = material.features().take(rows), material.labels[rows]
+    material.begin(f"readout of {len(rows):,} samples", prediction.count(plan, fold))
     estimator.fit(taken, labels)
 
-    def predict(features: Inputs, rows: Array) -> Array:
-        said = estimator.predict_proba(features.take(rows))
-        probabilities = np.zeros((len(said), material.classes), np.float32)
-        probabilities[:, np.asarray(estimator.classes_)] = said
+    def predict(features: Inputs, rows: Array, tell: Callable[[int], None] = lambda _: None) -> Array:
+        probabilities = np.zeros((len(rows), material.classes), np.float32)
+        for start in range(0, len(rows), READ_AT_ONCE):
+            piece = slice(start, start + READ_AT_ONCE)
+            probabilities[piece, np.asarray(estimator.classes_)] = estimator.predict_proba(features.take(rows[piece]))
+            tell(len(rows[piece]))
         return probabilities
 
     said = _by_features(plan, predict)
-    probabilities, scaling = material.answer(plan, fold, said(material))
+    told = _by_features(plan, functools.partial(predict, tell=material.advance))
+    probabilities, scaling = material.answer(plan, fold, told(material))
     history = pd.DataFrame({"phase": ["readout"], "samples": [len(rows)]})
     learned = Learned(None, {"readout/features": taken, "readout/labels": labels})
     seconds = time.perf_counter() - start

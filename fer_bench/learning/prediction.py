@@ -16,6 +16,7 @@ from fer_bench.keeping.outputs import Inputs
 from fer_bench.learning.calibration import Scaling, fit, scale
 from fer_bench.specs import Plan
 from fer_bench.tasks.folds import Fold
+from fer_bench.tasks.windows import WINDOWS
 
 FLOOR = 2.0**-23
 """Probabilities below it count as it in logarithms, as in the scores of a board: one image of a sequence does not rule
@@ -38,6 +39,12 @@ class Mirrored:
     def take(self, rows: Array, variant: int | Array = 0) -> Array:
         """Return the inputs of some samples with the image mirrored left to right, or as it is for ``variant`` 1."""
         return self.inputs.take(rows, 1 - np.asarray(variant))
+
+
+def count(plan: Plan, fold: Fold) -> int:
+    """Return how many images `answer` asks for, each view of them counted."""
+    views = {"mirror": 2, "crops": len(WINDOWS)}.get(plan.views, 1)
+    return views * int(fold.test.sum() + (fold.valid.sum() if plan.calibrate != "none" else 0))
 
 
 def answer(
