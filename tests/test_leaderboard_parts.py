@@ -19,6 +19,7 @@ from written import write
 
 from fer_bench.cli import app
 from fer_bench.data.texts import numbers
+from fer_bench.reports import boards
 from fer_bench.reports.leaderboard import build
 from fer_bench.results.outcomes import Calibration, Provenance
 from fer_bench.results.reading import read_predictions
@@ -143,3 +144,19 @@ def test_numbers_are_those_of_arrow(column):
 def test_a_missing_whole_number_is_no_number():
     with pytest.raises(pa.ArrowInvalid):
         numbers(pa.array([1, None], pa.int64()))
+
+
+def test_what_several_boards_do_not_show_is_said_once_with_their_names(tmp_path):
+    store = Store(tmp_path)
+
+    def said_of_one_seed():
+        notes = boards.notes(build(store.cells()[0]))
+        return [note.partition(":")[0] for note in notes if ": of one seed" in note]
+
+    store.write(make_cell(text="one"), make_result(), UNKNOWN)
+    assert said_of_one_seed() == ["one"]
+    store.write(make_cell(text="two"), make_result(), UNKNOWN)
+    assert said_of_one_seed() == ["Every board"]
+    for seed in (0, 1):
+        store.write(make_cell(text="three", seed=seed), make_result(), UNKNOWN)
+    assert said_of_one_seed() == ["one; two"]

@@ -159,7 +159,7 @@ def _variant(row: Row) -> str:
 
 def notes(rows: Sequence[Row]) -> list[str]:
     """Return what the tables alone do not say: first how to read the columns."""
-    said = [standing.explain(rows), *(line for board in boards(rows) for line in standing.find_limits(*board))]
+    said = [standing.explain(rows), *standing.find_limits(boards(rows))]
     if few := [row for row in rows if row.interval is not None and row.interval.few_units]:
         said.append(
             f"An interval over fewer than {FEW_UNITS} {standing.name_units(few)} shows little of how they differ: "

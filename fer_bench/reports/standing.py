@@ -59,29 +59,41 @@ def name_units(rows: Sequence[Row]) -> str:
     return " or ".join(sorted({row.pooled.unit_word for row in rows if row.pooled is not None}))
 
 
-def find_limits(title: str, board: Sequence[Row]) -> list[str]:
-    """Return what a board does not show, and what it cannot."""
-    name, methods = title.partition(":")[0], [row for row in board if not row.baseline and row.ok]
+def find_limits(boards: Sequence[tuple[str, Sequence[Row]]]) -> list[str]:
+    """Return what boards, (title, rows), do not show, and what they cannot; what holds for several is said once."""
+    titles: dict[str, list[str]] = {}
+    for title, board in boards:
+        for limit in _limits_of(board):
+            titles.setdefault(limit, []).append(title.partition(":")[0])
+    every = len(boards) if len(boards) > 1 else None
+    return [
+        f"{'Every board' if len(named) == every else '; '.join(dict.fromkeys(named))}: {limit}"
+        for limit, named in titles.items()
+    ]
+
+
+def _limits_of(board: Sequence[Row]) -> list[str]:
+    methods = [row for row in board if not row.baseline and row.ok]
     said: list[str] = []
     if methods and all(row.seeds == 1 for row in methods):
-        said.append(f"{name}: of one seed, so for these trained models only, not for another training.")
+        said.append("of one seed, so for these trained models only, not for another training.")
     if methods and all(row.split_seeds == 1 < row.seeds for row in methods):
-        said.append(f"{name}: all trained on one division into folds: how another one would move scores is not shown.")
+        said.append("all trained on one division into folds: how another one would move scores is not shown.")
     if random := [row.method for row in methods if row.stochastic]:
         said.append(
-            f"{name}: {'; '.join(random)}: trained at random, and one seed does not show how much that matters: no "
-            "tier and no rank. Run more seeds, such as --seeds 0,1,2,3,4."
+            f"{'; '.join(random)}: trained at random, and one seed does not show how much that matters: no tier and no "
+            "rank. Run more seeds, such as --seeds 0,1,2,3,4."
         )
     if few := [row for row in methods if row.standing and row.standing.behind is None]:
         said.append(
-            f"{name}: fewer than {ENOUGH_UNITS} {name_units(few)}: no probability of being behind is given; with ten, "
-            "95 % would be true in some 91 %."
+            f"fewer than {ENOUGH_UNITS} {name_units(few)}: no probability of being behind is given; with ten, 95 % "
+            "would be true in some 91 %."
         )
     if weak := [row.method for row in methods if row.standing and row.standing.above_baseline is False]:
-        said.append(f"{name}: not shown to be better than the majority class: {'; '.join(weak)}.")
+        said.append(f"not shown to be better than the majority class: {'; '.join(weak)}.")
     if lacking := max((row.lacking for row in board), default=0):
         cells = max(row.ok for row in board)
-        said.append(f"{name}: {lacking} of {cells} test folds lack a class that others have; ± is over the rest.")
+        said.append(f"{lacking} of {cells} test folds lack a class that others have; ± is over the rest.")
     return said
 
 
