@@ -51,8 +51,13 @@ def write_file(file: Path, content: str | bytes, what: str) -> None:
         ) from None
 
 
-def replace_file(file: Path, data: bytes) -> None:
+def replace_file(file: Path, data: bytes, *, flush: bool = True) -> None:
     """Make ``data`` the whole content of ``file``, in a folder that is there.
+
+    Args:
+        file: to be written.
+        data: its content.
+        flush: to the disk, which takes milliseconds; without it a power cut may leave other content.
 
     Raises:
         OSError: it cannot be written; what stood there before is untouched.
@@ -60,7 +65,10 @@ def replace_file(file: Path, data: bytes) -> None:
     remove_stale(file.parent, file.name)
     beside = scratch(file)
     try:
-        write_synced(beside, data)
+        if flush:
+            write_synced(beside, data)
+        else:
+            beside.write_bytes(data)
         if file.exists():
             shutil.copymode(file, beside)
         beside.replace(file)
@@ -68,7 +76,8 @@ def replace_file(file: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
         raise
-    sync_folder(file.parent)
+    if flush:
+        sync_folder(file.parent)
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes], what: str) -> None:
@@ -206,7 +215,9 @@ def remove_stale(folder: Path, name: str | None = None) -> None:
         name: of what was to be written; None: of anything.
     """
     with contextlib.suppress(OSError):
-        for entry in list(folder.iterdir()):
+        with os.scandir(folder) as entries:  # a cache may hold thousands of others
+            hidden = [folder / entry.name for entry in entries if entry.name.startswith(".")]
+        for entry in hidden:
             match = _SCRATCH.fullmatch(entry.name)
             if match and name in (None, match[1]) and match[2] == _HOST and not _lives(int(match[3])):
                 if entry.is_dir() and not entry.is_symlink():

@@ -4,7 +4,8 @@
 
     <cache folder>/<kind>/<hash of the key>.memo
 
-A fact that is lost is computed again, or a user is asked for it: no number depends on these files.
+A file begins with the sha256 of the rest. A fact that is lost or damaged is computed again, or a user is asked for it:
+no number depends on these files. None is flushed to disk when it is written: a thousand of them would take seconds.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ FOLDERS = ("batches", "flops", "folds", "places", "rates", "scores", "shapes", "
 `fer_bench.keeping.named_files` and `fer_bench.reports.scored`."""
 LARGEST = 1 << 30
 """Bytes of a file, which is read whole."""
+DIGEST = hashlib.sha256().digest_size
+"""Bytes of the hash."""
 
 
 def recall(cache_dir: Path, kind: str, key: Mapping[str, Any]) -> bytes | None:
@@ -33,16 +36,18 @@ def recall(cache_dir: Path, kind: str, key: Mapping[str, Any]) -> bytes | None:
         key: all that the fact depends on, as plain JSON.
     """
     try:
-        return foreign_files.read(_file(cache_dir, kind, key), LARGEST)
+        known = foreign_files.read(_file(cache_dir, kind, key), LARGEST)
     except (OSError, ValueError):
         return None
+    content = known[DIGEST:]
+    return content if known[:DIGEST] == hashlib.sha256(content).digest() else None
 
 
 def remember(cache_dir: Path, kind: str, key: Mapping[str, Any], content: bytes) -> None:
     """Remember ``content`` for `recall`; raises OSError where the folder cannot be written."""
     file = _file(cache_dir, kind, key)
     file.parent.mkdir(parents=True, exist_ok=True)
-    atomic.replace_file(file, content)
+    atomic.replace_file(file, hashlib.sha256(content).digest() + content, flush=False)
 
 
 def _file(cache_dir: Path, kind: str, key: Mapping[str, Any]) -> Path:

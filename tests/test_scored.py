@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 import numpy as np
 import pytest
@@ -62,13 +63,27 @@ def test_a_remembered_board_is_the_same_and_reads_only_what_the_baseline_needs(s
             _ = remembered.pooled.nothing
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", bytes(8) + b"{}", b"\xff" * 100])
-def test_a_damaged_memory_is_computed_again(store, monkeypatch, content):
+def hashed(content):
+    """Return what a memo holds of some content."""
+    return hashlib.sha256(content).digest() + content
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda known: b"",
+        lambda known: known[:-9],
+        lambda known: known[:-1] + bytes([known[-1] ^ 1]),
+        lambda known: bytes(len(known)),
+        *(lambda known, content=content: hashed(content) for content in (b"", b"{}", bytes(8) + b"{}", b"\xff" * 100)),
+    ],
+)
+def test_a_damaged_memory_is_computed_again(store, monkeypatch, damage):
     first = board(store)
     files = [*(store.runs_dir.parent / "cache" / scored.KIND).iterdir()]
     assert files
     for file in files:
-        file.write_bytes(content)
+        file.write_bytes(damage(file.read_bytes()))
     assert opened(store, monkeypatch) == (["one", "other"], first)
 
 
