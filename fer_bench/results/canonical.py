@@ -35,6 +35,11 @@ class Record:
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
+    @functools.cached_property
+    def canonical(self) -> str:
+        """Canonical JSON, see `digest`; kept, since thousands of cells share a record."""
+        return CANONICAL.encode(to_json(self))
+
 
 @functools.cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:

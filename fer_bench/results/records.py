@@ -8,7 +8,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal, get_type_hints
@@ -17,12 +18,14 @@ from pydantic import Field, StrictBool, StrictInt
 
 from fer_bench.numerics import NUMERICS
 from fer_bench.plugins import CORE
-from fer_bench.results.canonical import CANONICAL, Count, Images, Json, Record, Seed, digest, read, to_json
+from fer_bench.results.canonical import CANONICAL, Count, Images, Json, Record, Seed, read, to_json
 from fer_bench.specs import MOST_FOLDS
 
 SCHEMA = 2
 """Version of the files in a cell's folder; since 2, the record holds the version of the core's numerics."""
 MOST_CLASSES = 10_000
+PARTS = ("dataset", "protocol", "backbone", "strategy")
+"""The fields of a cell that are records, each shared by many cells."""
 Board = tuple[str, int, str, str, int]
 """Data set, limit (0 without), labels, protocol, folds."""
 
@@ -176,12 +179,12 @@ class Experiment(Record):
     @cached_property
     def id(self) -> str:
         """The sha256 of the canonical JSON."""
-        return digest({**to_json(self), "numerics": self.numerics})
+        return _hash({**_texts_of(self, *PARTS), "numerics": CANONICAL.encode(self.numerics)})
 
     @property
     def task_id(self) -> str:
         """The sha256 of data set and protocol."""
-        return digest({"dataset": to_json(self.dataset), "protocol": to_json(self.protocol)})
+        return _hash(_texts_of(self, "dataset", "protocol"))
 
     @property
     def trained_on(self) -> str:
@@ -252,7 +255,11 @@ class Cell(Record):
     @cached_property
     def id(self) -> str:
         """The sha256 of the record's canonical JSON."""
-        return digest(self.record())
+        numbers = {"fold": self.fold, "seed": self.seed, "schema": self.schema}
+        if self.split_seed is not None:
+            numbers["split_seed"] = self.split_seed
+        texts = {name: str(number) for name, number in numbers.items()}
+        return _hash({**_texts_of(self, *PARTS), **texts, "numerics": CANONICAL.encode(self.numerics)})
 
     @property
     def experiment(self) -> Experiment:
@@ -273,18 +280,44 @@ class Cell(Record):
 def split_cell(content: bytes) -> dict[str, str]:
     """Return each field of a ``cell.json`` as canonical JSON.
 
+    Cells have most of their fields in common: as the store lays them out, each distinct one is parsed once.
+
     Raises:
         ValueError: it holds no record.
     """
     try:
+        with suppress(ValueError):
+            return {name: _canonical(text) for name, text in sorted(_split_lines(content.decode()))}
         value = json.loads(content)
         return {name: CANONICAL.encode(value[name]) for name in sorted(value)}
     except (RecursionError, TypeError) as error:
         raise ValueError(f"not the record of a cell ({error})") from None
 
 
+def _split_lines(content: str) -> Iterator[tuple[str, str]]:
+    """Yield name and value of each field of a JSON object that begins on a line with an indent of 1.
+
+    Raises:
+        ValueError: the object is laid out in another way.
+    """
+    start, *fields = content.removesuffix("\n}\n").split('\n "')
+    if start != "{":
+        raise ValueError("no object with an indent of 1")
+    for number, field_text in enumerate(fields, 1):
+        name, colon, text = field_text.partition('": ')
+        if not colon or not name.isidentifier() or (number < len(fields)) != text.endswith(","):
+            raise ValueError("no field on lines of its own")
+        yield name, text.removesuffix(",")
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _canonical(text: str) -> str:
+    """Return JSON as canonical JSON."""
+    return CANONICAL.encode(json.loads(text))
+
+
 def join_cell(fields: Mapping[str, str]) -> tuple[str, Cell]:
-    """Return the id and the record of a cell from its fields in canonical JSON, in the order of their names.
+    """Return the id and the record of a cell from its fields in canonical JSON.
 
     Cells have most of their parts in common: each distinct one is checked once and held once.
 
@@ -306,13 +339,18 @@ def join_cell(fields: Mapping[str, str]) -> tuple[str, Cell]:
         raise ValueError(f"fold {cell.fold} of {cell.protocol.folds}; the first is 0")
     if schema == 1:
         del texts["numerics"]
-    whole = ",".join(f"{_encoded(name)}:{text}" for name, text in texts.items())
-    return hashlib.sha256(f"{{{whole}}}".encode()).hexdigest(), cell
+    return _hash(texts), cell
 
 
-@functools.cache
-def _encoded(name: str) -> str:
-    return CANONICAL.encode(name)
+def _texts_of(record: Cell | Experiment, *names: str) -> dict[str, str]:
+    """Return some parts of a record as canonical JSON."""
+    return {name: getattr(record, name).canonical for name in names}
+
+
+def _hash(texts: Mapping[str, str]) -> str:
+    """Return the sha256 of a record from its fields in canonical JSON; their names need no escapes."""
+    whole = ",".join([f'"{name}":{texts[name]}' for name in sorted(texts)])
+    return hashlib.sha256(f"{{{whole}}}".encode()).hexdigest()
 
 
 @functools.cache
