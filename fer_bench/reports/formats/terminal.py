@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table as Grid
@@ -19,7 +20,7 @@ from rich.text import Text
 
 from fer_bench.console import encodable
 from fer_bench.foreign import defuse, visible
-from fer_bench.reports.table import Table, words
+from fer_bench.reports.table import Column, Table, words
 
 GAP = 2
 """Blanks between two columns."""
@@ -58,18 +59,49 @@ def write(tables: Sequence[Table], width: int | None = None, encoding: str = "ut
     return encodable(defuse("".join(lines)), encoding)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Sizes:
+    """How wide a column is on a terminal.
+
+    Attributes:
+        head: its title, in one line; ``head_word``: the longest word of it.
+        line: the longest line of its rows; ``word``: the longest word of them.
+    """
+
+    head: int
+    head_word: int
+    line: int
+    word: int
+
+
 def _fit(table: Table, width: int, text: Callable[[str], Text]) -> tuple[RenderableType, list[str]]:
     """Return the fullest form of a table that fits, and the titles of columns that it leaves out."""
-    for form, left_out in _forms(table):
+    columns = range(len(table.columns))
+    sizes = [_measure(table, place, text) for place in columns]
+    for kept in _forms(table):
         for tight in (False, True):
-            if grid := _grid(form, width, text, tight=tight):
-                return grid, left_out
-    optional = [place for place, column in enumerate(table.columns) if column.optional]
-    return _stack(_without(table, optional), text), [table.columns[place].title for place in optional]
+            chosen = [table.columns[place] for place in kept], [sizes[place] for place in kept]
+            if (widths := _find_widths(*chosen, width, tight=tight)) is not None:
+                left_out = [table.columns[place].title for place in columns if place not in kept]
+                return _grid(_pick(table, kept), widths, text), left_out
+    kept = [place for place in columns if not table.columns[place].optional]
+    return _stack(_pick(table, kept), text), [column.title for column in table.columns if column.optional]
 
 
-def _forms(table: Table) -> Iterator[tuple[Table, list[str]]]:
-    """Yield a table with ever fewer columns, and the titles that are gone.
+def _measure(table: Table, place: int, text: Callable[[str], Text]) -> _Sizes:
+    """Return how wide a column is."""
+    head, texts = text(table.columns[place].title).plain, {words(row[place]) for row in table.rows}
+    lines = {line for one in texts for line in text(one).plain.split("\n")}
+    return _Sizes(
+        head=cell_len(head),
+        head_word=max(map(cell_len, head.split(" "))),
+        line=max(map(cell_len, lines), default=0),
+        word=max((cell_len(word) for line in lines for word in line.split(" ")), default=0),
+    )
+
+
+def _forms(table: Table) -> Iterator[list[int]]:
+    """Yield the places of ever fewer columns.
 
     Optional columns go first, then numbers, the last ones first; names and two columns stay.
     """
@@ -78,46 +110,45 @@ def _forms(table: Table) -> Iterator[tuple[Table, list[str]]]:
     numbers = [place for place, column in enumerate(columns) if column.kind == "number" and not column.optional]
     order = [*reversed(optional), *reversed(numbers[2:])]
     for count in range(len(order) + 1):
-        gone = sorted(order[:count])
-        yield _without(table, gone), [columns[place].title for place in gone]
+        yield [place for place in range(len(columns)) if place not in order[:count]]
 
 
-def _without(table: Table, places: Sequence[int]) -> Table:
-    kept = [place for place in range(len(table.columns)) if place not in places]
-    rows = tuple(tuple(row[place] for place in kept) for row in table.rows)
-    return replace(table, columns=tuple(table.columns[place] for place in kept), rows=rows)
+def _pick(table: Table, places: Sequence[int]) -> Table:
+    """Return a table with some of its columns."""
+    rows = tuple(tuple(row[place] for place in places) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[place] for place in places), rows=rows)
 
 
-def _names(table: Table) -> int:
+def _names(columns: Sequence[Column]) -> int:
     """Return how many of the first columns name a row: the texts before its numbers, or the first of texts alone."""
-    texts = len(list(takewhile(lambda column: column.kind == "text", table.columns)))
-    return texts if texts < len(table.columns) else 1
+    texts = len(list(takewhile(lambda column: column.kind == "text", columns)))
+    return texts if texts < len(columns) else 1
 
 
-def _grid(table: Table, width: int, text: Callable[[str], Text], *, tight: bool) -> Grid | None:
-    """Return a table for rich, which never sees foreign text as its markup; None where it is too wide.
+def _find_widths(columns: Sequence[Column], sizes: Sequence[_Sizes], width: int, *, tight: bool) -> list[int] | None:
+    """Return the width of each column; None where they are too wide together.
 
     The first column and numbers stay whole, and so do words of names; with ``tight`` columns of numbers are no wider
     than they and the words of the head are.
     """
-    cells = [[text(words(cell)) for cell in row] for row in table.rows]
     wholes, least = list[int](), list[int]()
-    for place, column in enumerate(table.columns):
-        head, number = text(column.title), column.kind == "number"
-        heads = head.split(" ") if tight and number else [head]
-        parts = [*heads, *(line for row in cells for line in row[place].split("\n"))]
-        wholes.append(max(part.cell_len for part in parts))
-        longest = max(word.cell_len for part in parts for word in part.split(" ")) if place < _names(table) else 0
+    for place, (column, size) in enumerate(zip(columns, sizes, strict=True)):
+        number = column.kind == "number"
+        wholes.append(max(size.head_word if tight and number else size.head, size.line))
+        longest = max(size.head_word, size.word) if place < _names(columns) else 0
         least.append(wholes[-1] if number or not place else min(wholes[-1], max(TEXT, longest)))
     room = width - GAP * len(wholes)
-    if sum(least) > room:
-        return None
+    return None if sum(least) > room else _widths(wholes, least, room)
+
+
+def _grid(table: Table, widths: Sequence[int], text: Callable[[str], Text]) -> Grid:
+    """Return a table for rich, which never sees foreign text as its markup."""
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for column, own in zip(table.columns, _widths(wholes, least, room), strict=True):
+    for column, own in zip(table.columns, widths, strict=True):
         justify = "right" if column.kind == "number" else "left"
         grid.add_column(text(column.title), justify=justify, width=own, overflow="fold")
-    for row in cells:
-        grid.add_row(*row)
+    for row in table.rows:
+        grid.add_row(*(text(words(cell)) for cell in row))
     return grid
 
 
@@ -134,7 +165,7 @@ def _widths(wholes: Sequence[int], least: Sequence[int], room: int) -> list[int]
 
 def _stack(table: Table, text: Callable[[str], Text]) -> Group:
     """Return a few lines for each row: its names, which are the texts before its numbers, then the other columns."""
-    names = _names(table)
+    names = _names(table.columns)
     lines: list[RenderableType] = [Text()]
     for row in table.rows:
         said = [words(cell) for cell in row]
