@@ -30,7 +30,6 @@ from fer_bench.networks.devices import check_backend
 from fer_bench.networks.identity import BACKBONE_SEED, notes_on_precision
 from fer_bench.networks.shapes import Shapes
 from fer_bench.numerics import NUMERICS
-from fer_bench.privacy import anonymise_component
 from fer_bench.registry import Component, Registry
 from fer_bench.results import canonical, records
 from fer_bench.results.records import Cell
@@ -234,7 +233,7 @@ def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], 
         backbone_record = canonical.from_json(records.BackboneRecord, backbone.identity)
         for strategy in methods.strategies:
             texts = {"datasets": typed, "backbones": backbone.typed}
-            settings = config_of(config, texts, methods.precision, strategy)
+            settings = config_of(config, texts, methods, strategy)
             jobs = [
                 Job(
                     Cell(
@@ -368,7 +367,9 @@ def _crop(config: RunConfig) -> Crop | None:
     return Crop(method=config.faces, size=config.face_size, margin=config.face_margin, detection=detection)
 
 
-def config_of(config: RunConfig, texts: Mapping[str, str], precision: str, strategy: PlannedStrategy) -> dict[str, Any]:
+def config_of(
+    config: RunConfig, texts: Mapping[str, str], methods: Methods, strategy: PlannedStrategy
+) -> dict[str, Any]:
     """Return the settings that make the cells of one block of ``config`` again, on any machine, but for their seeds.
 
     They name no folders, and nothing automatic.
@@ -376,7 +377,7 @@ def config_of(config: RunConfig, texts: Mapping[str, str], precision: str, strat
     Args:
         config: of the whole run.
         texts: field of `RunConfig` -> the one component that the block uses, as the user typed it.
-        precision: ``float32`` or ``bfloat16``, what ``auto`` came to.
+        methods: of the whole run.
         strategy: of the block.
     """
     settings = config.model_dump(mode="json", exclude=set(PLACED))
@@ -387,9 +388,10 @@ def config_of(config: RunConfig, texts: Mapping[str, str], precision: str, strat
             del settings[name]
     else:
         space = strategy.search.space.model_dump(mode="json")
-        settings |= {"strategies": [], "search": [{**space, "strategy": anonymise_component(space["strategy"])}]}
-    components = {name: [anonymise_component(text) for text in settings[name] or ()] for name in COMPONENTS}
-    return {**settings, **components, "protocol": anonymise_component(config.protocol), "precision": precision}
+        settings |= {"strategies": [], "search": [{**space, "strategy": methods.anonymise(space["strategy"])}]}
+    components = {name: [methods.anonymise(text) for text in settings[name] or ()] for name in COMPONENTS}
+    protocol = methods.anonymise(config.protocol)
+    return {**settings, **components, "protocol": protocol, "precision": methods.precision}
 
 
 def _seeds_of(config: RunConfig, dealt_by: int, seed: int) -> dict[str, list[int]]:

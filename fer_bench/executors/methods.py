@@ -15,6 +15,7 @@ from fer_bench.learning.plans import check, make_plan
 from fer_bench.learning.trials import Search, find_search
 from fer_bench.networks.identity import identity, resolve_precision
 from fer_bench.networks.shapes import Shapes, shapes_of
+from fer_bench.privacy import anonymise_component
 from fer_bench.registry import Component, Registry
 from fer_bench.results import canonical, records
 from fer_bench.space import SearchSpace
@@ -48,11 +49,15 @@ class PlannedStrategy(NamedTuple):
 
 
 class Methods(NamedTuple):
-    """What a run trains on each data set, and the precision that ``auto`` came to."""
+    """What a run trains on each data set, and the precision that ``auto`` came to.
+
+    ``anonymise`` is `anonymise_component`, which remembers its results: blocks share components.
+    """
 
     backbones: list[PlannedBackbone]
     strategies: list[PlannedStrategy]
     precision: str
+    anonymise: Callable[[str], str]
 
 
 def find_methods(config: RunConfig, registry: Registry, cache_dir: Path, say: Callable[[str], None]) -> Methods:
@@ -77,7 +82,7 @@ def find_methods(config: RunConfig, registry: Registry, cache_dir: Path, say: Ca
     misfits = [fault for strategy in strategies for fault in _misfits(strategy, config.seeds, backbones)]
     if misfits:
         raise PluginError("\n".join(misfits))
-    return Methods(backbones, strategies, precision)
+    return Methods(backbones, strategies, precision, functools.cache(anonymise_component))
 
 
 def _find_backbones(
