@@ -114,3 +114,15 @@ def test_without_slurm_its_command_is_named(tiny, monkeypatch, tmp_path):
     with pytest.raises(FerBenchError) as missing, slurm._cluster(SlurmParams(), tmp_path):
         pass
     assert says(str(missing.value), "sbatch")
+
+
+@pytest.mark.parametrize(("answers", "advice"), [(0, "sinfo"), (1, "scontrol ping")])
+def test_a_controller_that_does_not_answer_is_no_refused_job(tmp_path, monkeypatch, answers, advice):
+    for name, code in {"sbatch": 1, "scontrol": answers}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {name} says why >&2\nexit {code}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(FerBenchError) as refused:
+        slurm._try("#!/bin/sh\n", tmp_path)
+    assert says(str(refused.value), "sbatch says why", advice)
+    assert says(str(refused.value), "sinfo") != says(str(refused.value), "scontrol ping")

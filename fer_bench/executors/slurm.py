@@ -148,12 +148,19 @@ def _make_keys(folder: Path) -> Any:
 
 
 def _try(script: str, folder: Path) -> None:
-    """Raise FerBenchError unless Slurm would accept a job."""
+    """Raise FerBenchError unless Slurm answers and would accept a job."""
     file = folder / "job.sh"
     file.write_text(script, encoding="utf-8")
     tried = _ask("sbatch", "--test-only", str(file))
-    if tried.returncode:
-        raise FerBenchError(f"Slurm refuses the job: {' '.join(tried.stderr.split())}. {HINT}")
+    if not tried.returncode:
+        return
+    why = " ".join(tried.stderr.split())
+    if shutil.which("scontrol") and _ask("scontrol", "ping").returncode:
+        raise FerBenchError(
+            f"No Slurm controller answers: {why}. Check slurm.conf and slurmctld until 'scontrol ping' says UP, "
+            "or start the run on a machine of the cluster."
+        )
+    raise FerBenchError(f"Slurm refuses the job: {why}. {HINT}")
 
 
 def _ask(*command: str) -> subprocess.CompletedProcess[str]:
