@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,8 @@ from fer_bench.reports.formats import terminal
 from fer_bench.reports.table import words as as_text
 from fer_bench.results.store import Store
 
+PROGRAMS = 39
+"""That a first run of a convex head and of two gradient phases compiles, at most; each is a file of the cache."""
 PART = [word.replace("squares", "squares[split=train]") for word in BASE]
 TRAINING = [
     ["run", *BASE, "--folds", "2", "--protocol", "kfold"],
@@ -119,12 +122,28 @@ def test_closed_streams_end_in_no_traceback(closed, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_run_in_a_process_of_its_own_warns_of_nothing(tiny, monkeypatch):
+def test_a_run_in_a_process_of_its_own_warns_of_nothing_and_the_next_compiles_nothing(tiny, monkeypatch):
     for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
         monkeypatch.delenv(name, raising=False)
-    _, err = start(tiny, "run", *BASE, "--folds", "2").communicate(timeout=120)
-    assert says(err, "2 cells ok", "fer-bench leaderboard --format html", "fer-bench run --help", "fer-bench show")
+    command = ["run", *BASE, "--strategy", "steps", "--folds", "2"]
+
+    def programs() -> dict[Path, int]:
+        """Return the size of each program that was compiled and is kept."""
+        return {file: file.stat().st_size for file in Path(os.environ["FER_BENCH_CACHE_DIR"]).glob("xla/*-cache")}
+
+    _, err = start(tiny, *command).communicate(timeout=300)
+    assert says(err, "4 cells ok", "fer-bench leaderboard --format html", "fer-bench compare", "fer-bench show")
     assert "warning" not in err
+    compiled = programs()
+    assert len(compiled) <= PROGRAMS
+    torn = min(compiled)  # as by a killed process or a full disk
+    os.truncate(torn, compiled[torn] // 2)
+    _, err = start(tiny, *command, "--runs-dir", "again").communicate(timeout=300)
+    assert says(err, "4 cells ok")
+    assert "warning" not in err
+    now = programs()
+    assert now.pop(torn) > compiled.pop(torn) // 2
+    assert now == compiled
 
 
 def test_a_finished_run_shows_its_board_from_a_folder_that_is_read_only(tiny, monkeypatch):

@@ -1,40 +1,17 @@
-"""Compiled programs on disk: what was not written to its end is removed, where jax would refuse it for ever."""
+"""Compiled programs on disk: what was not written to its end is removed, where jax would refuse it for ever.
+
+That the next process compiles such a program again, and no other: tests/test_console.py.
+"""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import zlib
 
 import pytest
 
 from fer_bench.keeping import programs
-
-COMPILE = """
-import sys
-from pathlib import Path
-import jax
-from fer_bench.keeping.programs import keep_compiled_programs
-keep_compiled_programs(Path(sys.argv[1]), print)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-print(jax.jit(lambda x: x + 1)(1.0))
-"""
-
-
-def test_a_torn_program_of_a_killed_process_is_replaced_by_the_next(tmp_path):
-    def compile_in_a_process():
-        environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
-        done = subprocess.run(
-            [sys.executable, "-c", COMPILE, str(tmp_path)], env=environment, capture_output=True, text=True, check=True
-        )
-        assert (done.stdout, done.stderr) == ("2.0\n", "")
-        return {file: file.stat().st_size for file in tmp_path.glob("xla/*-cache")}
-
-    sizes = compile_in_a_process()
-    (program,) = [file for file in sizes if file.name.startswith("jit__lambda")]
-    os.truncate(program, sizes[program] // 2)
-    assert compile_in_a_process() == sizes
 
 
 def test_each_program_is_looked_at_once_after_it_was_written(tmp_path, monkeypatch):
@@ -62,6 +39,10 @@ def test_each_program_is_looked_at_once_after_it_was_written(tmp_path, monkeypat
     assert "f-cache" in read
 
 
+def test_what_a_gpu_tunes_itself_to_is_kept_beside_the_programs():
+    assert "xla_gpu_per_fusion_autotune_cache_dir" in programs.jax.config.jax_persistent_cache_enable_xla_caches
+
+
 def test_a_folder_that_cannot_be_written_is_told_once_and_nothing_is_written(tmp_path, monkeypatch, readable_only):
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
     settings, told = {}, []
@@ -73,6 +54,7 @@ def test_a_folder_that_cannot_be_written_is_told_once_and_nothing_is_written(tmp
     assert str(tmp_path / "xla") in told[0]
     assert settings["jax_persistent_cache_min_compile_time_secs"] == float("inf")
     assert settings["jax_compilation_cache_dir"] == str(tmp_path / "xla"), "what is there is read"
+    assert settings["jax_persistent_cache_enable_xla_caches"] == "none"
     settings.clear()
     (tmp_path / "file").write_text("")
     programs.keep_compiled_programs(tmp_path / "file", told.append)

@@ -23,6 +23,9 @@ _ZLIB_MAGIC, _ZSTD_MAGIC = b"\x78", b"\x28\xb5\x2f\xfd"
 def keep_compiled_programs(cache_dir: Path, warn: Callable[[str], None]) -> None:
     """Let XLA keep what it compiles below ``cache_dir``, or where the environment variable of jax says.
 
+    Small programs are kept as well, so that the next process compiles nothing. On a GPU, jax lets XLA keep what
+    autotuning chose for each fusion in a folder beside them.
+
     jax writes a program in place and never replaces one. What a killed process or a full disk left half-written would
     be refused and compiled anew in every later process, so it is removed here.
 
@@ -32,15 +35,16 @@ def keep_compiled_programs(cache_dir: Path, warn: Callable[[str], None]) -> None
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
-    folder, shortest = cache_dir / FOLDER, 0.5
+    folder, shortest = cache_dir / FOLDER, 0.0
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_torn(folder)
     except OSError as error:
         warn(f"Compiled programs cannot be kept in {str(folder)!r}: {atomic.reason(error)}.")
-        shortest = float("inf")  # nothing is written
         if not folder.is_dir():
             return
+        shortest = float("inf")  # jax writes nothing, and XLA keeps nothing of its own there
+        jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", shortest)
 

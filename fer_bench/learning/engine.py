@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
@@ -302,7 +301,7 @@ def _memory_errors_named(trainer: Trainer) -> Iterator[None]:
 def _with_head(begun: Progress, i: int, heads: convex.Heads, seconds: float) -> Progress:
     """Return a progress whose model has the fitted head ``i``, as a function of features as they are."""
     _check_head(heads, i)
-    head = {name: jnp.asarray(values) for name, values in heads.of_features(i).items()}
+    head = jax.device_put(heads.of_features(i))
     model = replace(begun.model, parameters=begun.model.parameters | head)
     return replace(begun, model=model, history=(_convex_row(heads, i),), seconds=seconds)
 

@@ -59,7 +59,7 @@ class Model:
     def first(cls, backbone: Backbone, classes: int) -> Model:
         """Return the numbers of a backbone, with a head of so many classes that begins at 0."""
         parameters, others = divide(backbone)
-        head = (jnp.zeros((backbone.feature_size, classes)), jnp.zeros(classes))
+        head = jax.device_put((np.zeros((backbone.feature_size, classes), np.float32), np.zeros(classes, np.float32)))
         return cls(parameters | dict(zip(rules.HEAD, head, strict=True)), others)
 
     @property
@@ -121,6 +121,7 @@ class Trainer:
         self.devices, self._room = devices.available(), devices.free_memory()
         self._asked: tuple[Any, ...] = ()
         whole = self.devices.whole
+        self._begin_memory = jax.jit(self._optimizer.init)
         self._take_steps = jax.jit(self._steps, out_shardings=whole, donate_argnums=0)
         self._measure = jax.jit(self._batch_statistics, out_shardings=whole)
         self._predict = jax.jit(lambda table, x: self._logits(table, x, None)[0], out_shardings=whole)
@@ -128,7 +129,7 @@ class Trainer:
     def begin(self, model: Model, seed: int) -> State:
         """Return where the phase begins."""
         learning = self._begin_learning(model, seed)
-        return State(learning, self._optimizer.init(learning), model.others)
+        return State(learning, self._begin_memory(learning), model.others)
 
     def trained(self, model: Model) -> int:
         """Return how many numbers the phase changes."""

@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from flax import nnx
 
@@ -221,7 +221,8 @@ def assign(model: nnx.Module, tensors: Mapping[str, np.ndarray]) -> None:
     ]
     if faults:
         raise FerBenchError(f"These tensors do not fit the model:\n{bullet_list(faults, len(faults))}")
-    state = {path: jnp.asarray(tensors[name], jnp.float32) for name, (path, _) in places.items()}
+    # Converted on the host: on the device each shape would be a program to compile.
+    state = {path: jax.device_put(np.asarray(tensors[name], np.float32)) for name, (path, _) in places.items()}
     nnx.update(model, nnx.traversals.unflatten_mapping(state))
 
 
