@@ -132,7 +132,8 @@ def operations(batch: int, tiny: bool) -> Iterator[tuple[str, str, Callable[[], 
         return pull_back(y)
 
     def multiplied(x: Any, kernel: Any) -> tuple[Any, ...]:
-        return half.product(x, kernel, jnp.bfloat16)[:, : len(kernel)], kernel
+        made: Any = half.product(x, kernel, jnp.bfloat16)
+        return made[:, : len(kernel)], kernel
 
     for shape in [(batch, 5, 5, 24)] if tiny else [(batch, 19, 19, 728), (batch, 74, 74, 128)]:
         x = jax.random.normal(jax.random.key(0), shape, jnp.bfloat16)

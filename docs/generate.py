@@ -12,6 +12,7 @@ import dataclasses
 import inspect
 import json
 import re
+import runpy
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -223,6 +224,11 @@ def _line(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+def expectations() -> str:
+    """Return the page of what runs cost."""
+    return str(runpy.run_path(str(HERE / "expect.py"))["page"]())
+
+
 def schemas() -> dict[str, str]:
     """Return file below docs -> JSON Schema of a record."""
     kinds = {f"schemas/{name}.schema.json": kind for name, kind in FILES.items()}
@@ -233,5 +239,6 @@ def schemas() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    for name, page in {"commands.md": commands(), "specs.md": specifications(), **schemas()}.items():
+    pages = {"commands.md": commands(), "specs.md": specifications(), "expect.md": expectations()}
+    for name, page in {**pages, **schemas()}.items():
         write_file(HERE / name, page, "a page")

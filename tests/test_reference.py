@@ -33,7 +33,9 @@ def test_the_published_schemas_are_those_of_the_records():
         assert (DOCS / name).read_text(encoding="utf-8") == text, f"docs/{name} is old: run 'python docs/generate.py'"
 
 
-@pytest.mark.parametrize(("page", "written"), [("commands.md", "commands"), ("specs.md", "specifications")])
+@pytest.mark.parametrize(
+    ("page", "written"), [("commands.md", "commands"), ("specs.md", "specifications"), ("expect.md", "expectations")]
+)
 def test_the_generated_pages_are_those_of_this_code(page, written):
     committed = (DOCS / page).read_text(encoding="utf-8")
     assert committed == getattr(GENERATE, written)(), f"docs/{page} is old: run 'python docs/generate.py' and commit it"

@@ -1,0 +1,168 @@
+"""The page "what to expect": seconds, memory and disk of whole runs, computed from what machines showed.
+
+No duration on the page is typed: each follows from the runs in `docs/performance.md` that `MACHINES` and `RUNS` name,
+and from the sizes of the data sets. What no machine has shown stays open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fer_bench.sizes import format_size, format_time
+
+FOLDS, EPOCHS = 5, 5
+DATASETS = {"FER2013": 35_887, "RAF-DB": 15_339, "AffectNet": 290_000}
+"""Name -> faces, the last number rounded."""
+PROBE, FINETUNE, FULL = STRATEGIES = "linear-probe", f"finetune[epochs={EPOCHS}]", f"full[epochs={EPOCHS}]"
+FEATURES = 2048
+WIDTH = 728
+"""Channels of what ``finetune`` reads, the output of block 12."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a machine showed of Xception; None is what nobody measured.
+
+    Attributes:
+        name: of it.
+        pixels: side of the network's input.
+        start: seconds of a run that do not grow with its images: imports, building, compiling.
+        frozen: images a second through the frozen stages.
+        beside: seconds for each image of a linear probe beside these: reading, features to and from the file, heads.
+        finetune: samples a second in the steps of ``finetune``, with what a run does around them.
+        full: likewise of ``full``, with predictions.
+        shown: how these were measured.
+    """
+
+    name: str
+    pixels: int
+    start: float
+    frozen: float
+    beside: float | None
+    finetune: float | None
+    full: float | None
+    shown: str
+
+    def seconds(self, strategy: str, images: int) -> float | None:
+        """Return how long a run on so many images takes, from an empty cache; None where a rate is missing."""
+        steps = images * (FOLDS - 1) * EPOCHS
+        if strategy == FULL:
+            return None if self.full is None else self.start + steps / self.full
+        if self.beside is None:
+            return None
+        probe = self.start + images * (1 / self.frozen + self.beside)
+        if strategy == PROBE:
+            return probe
+        return None if self.finetune is None else probe + steps / self.finetune
+
+
+BESIDE = (260.9 - 95.3) / 20_000 - 0.0029
+"""At 71 pixels 20,000 images more took 165.6 s more, of which the network needs 2.9 ms each (2 cores with AMX)."""
+MACHINES = (
+    Machine(
+        "2 cores with AMX",
+        149,
+        start=6 + 1 + 8,
+        frozen=2100 / 18,
+        beside=BESIDE,
+        finetune=2100 * (FOLDS - 1) * 5 / 121,
+        full=2100 * (FOLDS - 1) / 473,
+        shown="the seconds by activity of `--row finetune --limit 2100`, `--row full --limit 2100` and the growth",
+    ),
+    Machine(
+        "2 cores with AVX2",
+        149,
+        start=6 + 1 + 8,
+        frozen=2100 / (259 - 49),
+        beside=BESIDE,
+        finetune=2100 * (FOLDS - 1) * 5 / (1688 - 259),
+        full=350 * (FOLDS - 1) / 272,
+        shown="`--row probe` and `finetune` with 2,100 images, `full` with 350; start and reading as with AMX",
+    ),
+    Machine(
+        "H100",
+        299,
+        start=0,
+        frozen=5062,
+        beside=None,
+        finetune=None,
+        full=2 * 28_709 / 215,
+        shown="the passes of 26 November; two epochs of `full` on 28,709 images, 215 s from the start with compilation",
+    ),
+)
+RUNS = ((MACHINES[0], PROBE, 2100, 32.1, 49.2), (MACHINES[0], FINETUNE, 2100, 169, 182))
+"""Machine, strategy, images, and the shortest and longest seconds of whole runs from an empty cache."""
+MEMORY = {PROBE: 1.131e9, FINETUNE: 1.805e9, FULL: 3.764e9}
+"""Strategy -> bytes of peak memory: the growth at 71 pixels, with 30,000 images, and 350 for what takes steps."""
+
+
+INTRODUCTION = f"""# What to expect
+
+<!-- Written by docs/generate.py from the rates in docs/expect.py; change these, then run it again. -->
+
+A first run of one row on Xception, {FOLDS} folds of one seed, from an empty cache. **Each duration is computed** from
+rates that the machine showed on fewer images ([performance](performance.md)); none of these data sets was run as a
+whole. `?`: no such rate was measured. Files of more pixels than the network takes cost decoding, which is not counted.
+For your own grid and machine ask `fer-bench plan`, which measures.
+"""
+PASS = "Of these, the pass through the frozen stages, which later runs and all strategies but `full` share:"
+KEPT = """
+The memory of a linear probe hardly grows with the images ([memory](scale.md)); that of steps grows with the batch and
+the pixels. On an H100 it was not measured. Outputs of frozen stages are kept in half precision: the features, and for
+`finetune` those of block 12, mirrored ones too.
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    lines = [
+        *INTRODUCTION.splitlines(),
+        "",
+        f"| faces | strategy | {' | '.join(f'{one.name}, {one.pixels} pixels' for one in MACHINES)} | 16 cores |",
+        f"| --- | --- |{' ---: |' * (len(MACHINES) + 1)}",
+    ]
+    for name, images in DATASETS.items():
+        for strategy in STRATEGIES:
+            took = [machine.seconds(strategy, images) for machine in MACHINES]
+            cells = [*("?" if seconds is None else format_time(seconds) for seconds in took), "?"]
+            lines.append(f"| {name}, {images:,} | `{strategy}` | {' | '.join(cells)} |")
+    lines += ["", PASS, ""]
+    lines += [f"| faces | {' | '.join(machine.name for machine in MACHINES)} |", f"| --- |{' ---: |' * len(MACHINES)}"]
+    for name, images in DATASETS.items():
+        lines.append(f"| {name} | {' | '.join(format_time(images / machine.frozen) for machine in MACHINES)} |")
+    lines += ["", "Where the rates come from:", "", *(f"- {machine.name}: {machine.shown}." for machine in MACHINES)]
+    lines += [
+        "- No machine with 16 cores has run it.",
+        "",
+        "## Computed and measured",
+        "",
+        "| machine | run | computed | measured |",
+        "| --- | --- | ---: | ---: |",
+    ]
+    for machine, strategy, images, least, most in RUNS:
+        computed = machine.seconds(strategy, images)
+        assert computed is not None, "its rates are known"
+        lines.append(
+            f"| {machine.name} | `{strategy}`, {images:,} images | {computed:.0f} s | {least:.0f} to {most:.0f} s |"
+        )
+    lines += [
+        "",
+        "## Memory and disk",
+        "",
+        "| strategy | peak memory, measured at 71 pixels | disk for FER2013 at 149 pixels, computed |",
+    ]
+    lines += ["| --- | ---: | ---: |"]
+    lines += [f"| `{name}` | {format_size(round(MEMORY[name]))} | {_disk(name, 149)} |" for name in STRATEGIES]
+    lines += [*KEPT.splitlines(), ""]
+    return "\n".join(lines)
+
+
+def _disk(strategy: str, pixels: int) -> str:
+    """Return what a run on FER2013 keeps in the cache."""
+    if strategy == FULL:
+        return "0"
+    side = (pixels - 3) // 2 + 1 - 2  # two convolutions without padding
+    for _ in range(3):  # and three max-pools with
+        side = -(-side // 2)
+    numbers = FEATURES + (2 * side * side * WIDTH if strategy == FINETUNE else 0)
+    return format_size(2 * numbers * DATASETS["FER2013"])
