@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import math
 import os
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from fer_bench.keeping import checkpoints
-from fer_bench.keeping.checkpoints import UNWANTED, Checkpoint, remove_left
+from fer_bench.keeping.checkpoints import SHARE, UNWANTED, Checkpoint, remove_left
 
 ARRAYS = {
     "kernel": np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32),
@@ -165,3 +167,22 @@ def test_what_no_run_will_go_on_with_goes_and_the_checkpoint_of_another_grid_sta
     assert {entry.name for entry in folder.iterdir()} == stays, "this run asks for it"
     remove_left(folder, lambda cell: False, ())
     assert {entry.name for entry in folder.iterdir()} == {"notes.txt", "strange"}
+
+
+def test_a_training_saves_its_state_only_where_writing_takes_a_small_share_of_it(left, monkeypatch):
+    clock, processor, save_file, go_on = [1000.0], iter([3.0, 3.25]), checkpoints.save_file, threading.Event()
+    times = SimpleNamespace(monotonic=lambda: clock[0], thread_time=lambda: next(processor))
+    monkeypatch.setattr(checkpoints, "time", times)
+    monkeypatch.setattr(checkpoints, "save_file", lambda *given: go_on.wait(60) and save_file(*given))
+    with Checkpoint(left, pytest.fail) as checkpoint:
+        assert not checkpoint.due, "another process may have it"
+        checkpoint.load(both)
+        assert checkpoint.due
+        checkpoint.save(FACTS, ARRAYS)
+        assert not checkpoint.due, "it is being written"
+        go_on.set()
+        deadline = time.perf_counter() + 60
+        while checkpoint._writing is None or not checkpoint._writing.done():
+            assert time.perf_counter() < deadline
+        for clock[0], due in ((1000 + 0.25 / SHARE - 0.1, False), (1000 + 0.25 / SHARE, True)):
+            assert checkpoint.due is due, clock

@@ -17,7 +17,7 @@ from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Outputs
 from fer_bench.learning import augment, rules
 from fer_bench.learning.gradient import Model, Trainer
-from fer_bench.learning.training import Progress, Training
+from fer_bench.learning.training import Progress, Training, copied
 from fer_bench.networks.backbone import Backbone
 from fer_bench.specs import GradientPhase, ImageInput, Rule
 from fer_bench.tasks.folds import Fold
@@ -283,7 +283,11 @@ def test_goes_on_from_any_epoch_of_any_phase_to_the_same_bits(patience, tmp_path
     trainers = [trainer(tiny, phase, 3)] * 2
     first, second = (Training(trainers[0], inputs, one_hot(labels), fold, seed, steps.append) for seed in (5, 6))
     begun = Progress(Model.first(tiny, 3))
-    whole = second.run(first.run(begun, kept.append), kept.append)
+
+    def keep(progress):
+        kept.append(replace(progress, state=copied(progress.state)))
+
+    whole = second.run(first.run(begun, keep), keep)
     assert [(progress.phase, progress.epoch) for progress in kept] == [(p, e) for p in (0, 1) for e in (1, 2, 3)]
     for progress in kept:
         left = leave(tmp_path / "cell.safetensors", (progress.facts(), progress.arrays(trainers)))

@@ -45,7 +45,7 @@ def test_a_run_that_is_killed_between_epochs_ends_in_the_same_bits(tiny):
     assert straight.exit_code == 0, straight.output
     seen = []
     # In the second phase of the first cell, and early in the second cell.
-    for cells, newest in ((0, 10), (1, 2)):
+    for cells, newest in ((0, 9), (1, 2)):
         process = start(tiny, *grid, "--runs-dir", "killed")
         deadline = time.monotonic() + 300
         while process.poll() is None and time.monotonic() < deadline:

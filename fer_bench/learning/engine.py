@@ -20,7 +20,7 @@ from fer_bench.learning import convex, prediction, rules
 from fer_bench.learning.calibration import Scaling
 from fer_bench.learning.gradient import LOW_RANK, Model, Trainer, changed
 from fer_bench.learning.prediction import Mirrored
-from fer_bench.learning.training import Progress, Training, is_random_state
+from fer_bench.learning.training import Progress, Training, copied, is_random_state
 from fer_bench.learning.trials import ChosenTrial
 from fer_bench.networks import answers
 from fer_bench.networks.backbone import Backbone
@@ -229,7 +229,8 @@ def _train_fold(
     now = checkpoint.load(functools.partial(begun.at, trainers)) or begun
 
     def keep(now: Progress) -> None:
-        checkpoint.save(now.facts(), now.arrays(trainers))
+        if checkpoint.due:
+            checkpoint.save(now.facts(), copied(now.arrays(trainers)))
 
     for number, trainer in enumerate(trainers[now.phase :], now.phase):
         phase = trainer.phase

@@ -142,7 +142,7 @@ class Training:
 
         Args:
             progress: where the phase begins, or where it stood after some epoch of it with the same other arguments.
-            keep: called after every epoch; what it is given stays as it is.
+            keep: called after every epoch; the next one gives the arrays of its state away, so it copies what it holds.
 
         Returns:
             Where the next phase begins.
@@ -158,7 +158,7 @@ class Training:
         self._advance(now.epoch * self._steps * self._batch)
         while not self._finished(now):
             now = replace(self._epoch(now, frozen), seconds=time.perf_counter() - started)
-            keep(replace(now, state=copied(now.state)))
+            keep(now)
         assert now.state is not None
         self._check_learned(now)
         learning, others = now.best if now.best and len(self._valid) else (now.state.learning, now.state.others)
