@@ -70,6 +70,17 @@ def test_a_round_in_which_a_program_failed_does_not_count(table):
     )
 
 
+def test_the_table_of_a_processor_holds_the_ratio_of_each_round(monkeypatch, table):
+    processor = load(monkeypatch, "processor")
+    monkeypatch.setitem(processor.PROGRAMS, "full", ["ours-steps", "torch-float32", "keras"])
+    seconds = {"ours-steps": [10.0, 20.0, 10.0], "torch-float32": [15.0, 24.0, 13.0], "keras": [30.0, None, 50.0]}
+    _, _, *rows = processor.to_markdown({"full": rounds_of(table, seconds)}).splitlines()
+    assert rows == [
+        "| full | 10.0, 20.0, 10.0 | PyTorch float32 | 1.30 | 1.50, 1.20, 1.30 |",
+        "| full | 10.0, 20.0, 10.0 | Keras | 4.00 | 3.00, failed, 5.00 |",
+    ]
+
+
 def test_the_table_holds_medians_ratios_and_accuracies(table):
     labels = np.arange(400) % 4
     half = np.where(np.arange(400) < 200, labels, (labels + 1) % 4)

@@ -85,6 +85,8 @@ def train_all(work: Work, backbone: Backbone) -> None:
 def main() -> None:
     restart_with_them(["--images"])  # as `fer-bench run` does
     work = read_work(__doc__ or "")
+    # Compilation is not timed, so that the next round need not repeat it.
+    jax.config.update("jax_compilation_cache_dir", str(work.options.images.parent / "compiled"))
     precision = resolve_precision("auto")
     backbone = build(Registry.load().backbone(f"xception[input_size={work.options.size}]"), precision, seed=0)
     if work.options.kind == "forward":
