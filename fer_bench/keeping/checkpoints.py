@@ -31,8 +31,8 @@ from fer_bench.arrays import Array
 T = TypeVar("T")
 
 VERSION = 2
-SHARE = 0.02
-"""Of a training's time that writing its checkpoints may take of a processor: 82 MB take 0.13 s, the next wait 7 s."""
+SHARE = 0.01
+"""Of a training's time that writing its checkpoints may take of a processor: 82 MB take 0.13 s, the next wait 13 s."""
 UNWANTED = 30
 """Days after which a checkpoint is removed that no run has gone on with."""
 _SUFFIXES = (".part", ".safetensors", ".lock")
