@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from command_line import examples, parse, subcommands
+from command_line import COMMAND, examples, parse, subcommands
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
@@ -26,6 +27,14 @@ def test_the_help_of_every_command_has_examples_that_parse(path):
 def test_the_first_help_has_examples_that_parse():
     found = examples(CliRunner().invoke(app, ["--help"]).stdout)
     assert len([parse(line) for line in found]) >= 3
+
+
+def test_the_help_of_a_group_cuts_no_summary_of_a_command():
+    for group in ("", *(name for name, command in COMMAND.commands.items() if hasattr(command, "commands"))):
+        shown = CliRunner().invoke(app, [*group.split(), "--help"], env={"COLUMNS": "80"}).stdout
+        commands = shown.partition("Commands:")[2].partition("Examples:")[0]
+        assert len(re.findall(r"\.\n", commands)) >= 2
+        assert "..." not in commands, group
 
 
 def test_an_example_with_an_unknown_option_or_command_would_be_found():

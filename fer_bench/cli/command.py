@@ -5,16 +5,25 @@ from __future__ import annotations
 import gc
 import inspect
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from fer_bench import interrupts, paths
 from fer_bench.errors import reword, suggest
+
+
+class CommandGroup(TyperGroup):
+    """A group of commands, which the help of a group above describes by a whole sentence."""
+
+    def get_short_help_str(self, limit: int = sys.maxsize) -> str:
+        """Return the first sentence of the help; it wraps, and is not cut where a line ends."""
+        return super().get_short_help_str(sys.maxsize)
 
 
 class Command(TyperCommand):
@@ -31,6 +40,10 @@ class Command(TyperCommand):
             if parameter.param_type_name == "option" and parameter.metavar is None and parameter.name in hints:
                 parameter.metavar = placeholder(parameter.name, hints[parameter.name])
         return params
+
+    def get_short_help_str(self, limit: int = sys.maxsize) -> str:
+        """Return the first sentence of the help; it wraps, and is not cut where a line ends."""
+        return super().get_short_help_str(sys.maxsize)
 
     def group_of(self, parameter: Any) -> str:
         """Return the heading under which the help shows an option."""
@@ -112,7 +125,10 @@ def placeholder(name: str, hint: Any) -> str | None:
 
 
 class App(typer.Typer):
-    """A group of commands, each a `Command`."""
+    """A `CommandGroup`, each a `Command`."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(cls=CommandGroup, **settings)
 
     def command(self, name: str | None = None, *, cls: type[TyperCommand] | None = None, **settings: Any) -> Any:
         """Return a decorator that adds a function as a command; see `typer.Typer.command`."""
