@@ -28,9 +28,7 @@ def compare(
     first: Annotated[str, typer.Argument(metavar="A", help=HELP)],
     second: Annotated[str, typer.Argument(metavar="B", help="Likewise.")],
     runs_dir: RunsDir = Path("runs"),
-    other: Annotated[
-        Path | None, typer.Option("--other-runs-dir", help="Folder of B's results.  [default: --runs-dir]")
-    ] = None,
+    other_runs_dir: Annotated[Path | None, typer.Option(help="Folder of B's results.  [default: --runs-dir]")] = None,
     rope: Annotated[
         float, typer.Option(min=0, help="Differences up to this do not matter, in the metric's unit; 0.01 is a point.")
     ] = 0.01,
@@ -53,12 +51,12 @@ def compare(
     from fer_bench.results.store import Store
 
     filters = filters_of(dataset, backbone, strategy, protocol)
-    a, b = find_row(Store(runs_dir), first, filters), find_row(Store(other or runs_dir), second, filters)
+    a, b = find_row(Store(runs_dir), first, filters), find_row(Store(other_runs_dir or runs_dir), second, filters)
     metrics, faults = load_metrics(Registry.load())
     for message in faults:
         console.warn(f"fer-bench: {message}")
     judged = None
-    if plan is not None and other not in (None, runs_dir):
+    if plan is not None and other_runs_dir not in (None, runs_dir):
         raise FerBenchError("--plan is about the rows of one folder: leave out --other-runs-dir.")
     if plan is not None:
         from fer_bench.reports.planned import read_judged

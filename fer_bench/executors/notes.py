@@ -20,7 +20,7 @@ def notes_on_task(task: Task, split: Split, why: str) -> list[str]:
     folds = f"{len(split.folds)} fold{'s' if len(split.folds) > 1 else ''}"
     nameless = compute.equal(first.texts("subject"), "").true_count if "subject" in task.known else 0
     without = f"; {nameless:,} images have no subject" if nameless else ""
-    notes = [f"{first.dataset}: {len(first.rows)} images, {split.text} with {folds} ({why}{without})."]
+    notes = [f"{first.dataset}: {len(first.rows):,} images, {split.text} with {folds} ({why}{without})."]
     if others:
         added = " and ".join(f"{view.dataset} ({len(view.rows)} images)" for view in others)
         trained = "trained on" if split.protocol.spec.trains_on_others else "trained also on"
