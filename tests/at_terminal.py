@@ -19,7 +19,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 
 
 @dataclass

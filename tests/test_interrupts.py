@@ -33,7 +33,7 @@ def test_control_c_ends_a_run_at_any_moment(tiny):
         finished = trial.code == 0 and given["words"] == RUN  # a quick machine was done by then
         assert finished or trial.code == (143 if "number" in given else 130), (given, trial.text)
         assert finished or trial.text.count("interrupted") == 1, (given, trial.text)
-        assert trial.seconds < 5, (given, trial.text)
+        assert trial.seconds < 30, (given, trial.text)
         assert "Traceback" not in trial.text
     once, twice = ended[-2:]
     assert says(once.text, "3 of 6 cells stored")
@@ -49,12 +49,12 @@ def test_an_interrupt_that_code_swallows_counts(tiny):
         "import os, signal, time, fer_bench.cli as cli\n"
         "from fer_bench.__main__ import main\n"
         "class Callback:\n    def __del__(self): os.kill(os.getpid(), signal.SIGINT); time.sleep(0.1)\n"
-        "def app():\n    callback = Callback()\n    del callback\n    time.sleep(30)\n    print('went on')\n"
+        "def app():\n    callback = Callback()\n    del callback\n    time.sleep(200)\n    print('went on')\n"
         "cli.app = app\nmain()"
     )
     (ended,) = at_terminal(tiny, {"words": [sys.executable, "-c", code]})
     assert ended.code == 130
-    assert ended.seconds < 10
+    assert ended.seconds < 30
     assert "went on" not in ended.text
 
 
