@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -18,6 +19,23 @@ from tiny_run import install, write_distribution
 pytest.register_assert_rewrite("campaign")
 TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial" / "fer-bench-edges"
 WritePlugin = Callable[..., Path]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put modules with slow tests at the beginning of both halves, with which the two processes of the suite begin.
+
+    What they take from one another at the end is quick then, and no process waits long for the other. Modules stay
+    whole, so that few of their fixtures are made in both.
+    """
+    modules, slow = defaultdict(list), Counter()
+    for item in items:
+        modules[item.path].append(item)
+        slow[item.path] += item.get_closest_marker("slow") is not None
+    first = [modules.pop(path) for path, count in slow.most_common() if count]
+    quick = [item for module in modules.values() for item in module]
+    one, other = ([item for module in first[start::2] for item in module] for start in (0, 1))
+    room = max(0, len(items) // 2 - len(one))
+    items[:] = [*one, *quick[:room], *other, *quick[room:]]
 
 
 @pytest.fixture

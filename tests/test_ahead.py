@@ -96,6 +96,7 @@ def on_a_cpu():
     return taken(STEPS_AT_ONCE - 1)
 
 
+@pytest.mark.slow
 def test_an_accelerator_takes_a_fixed_number_of_steps_and_the_same_ones(on_a_cpu, monkeypatch):
     after, losses, text, _ = on_a_cpu
     monkeypatch.setattr(devices, "accelerated", lambda: True)

@@ -150,6 +150,7 @@ def test_cutmix_pastes_one_rectangle_whose_area_is_in_the_target():
     assert max(stayed) > 0.95
 
 
+@pytest.mark.slow
 def test_all_is_a_function_of_the_key():
     phase = GradientPhase(name="p", rules=(Rule(),), epochs=1, augment=("affine", "colour", "erase"), mixup=0.4)
     images, targets = jnp.asarray(noise(4, 8, 8, 3)), jnp.eye(4)

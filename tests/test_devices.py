@@ -49,6 +49,7 @@ for name, value in found[0].items():
 """
 
 
+@pytest.mark.slow
 def test_two_devices_compute_what_one_does():
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", TWO_DEVICES, str(Path(__file__).parent)]

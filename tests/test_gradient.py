@@ -116,6 +116,7 @@ def test_a_separable_set_is_learnt_and_frozen_numbers_stay_to_the_bit(classes):
     assert not np.array_equal(after.parameters["head/kernel"], other.parameters["head/kernel"])
 
 
+@pytest.mark.slow
 def test_agrees_with_a_plain_optax_loop_on_the_module_itself():
     tiny = backbone()
     phase = GradientPhase(

@@ -13,6 +13,7 @@ from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
 
 
+@pytest.mark.slow
 def test_plan_measures_what_never_ran_and_stores_nothing(tiny):
     grid = [*BASE, "--strategy", "steps"]
     assert says(invoke("plan", "--no-probe", *grid).stdout, "net, probe", "not known", "2 rows")

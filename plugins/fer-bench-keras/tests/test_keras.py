@@ -19,6 +19,7 @@ from fer_bench_keras.network import build
 from flax import nnx
 from messages import says
 from pydantic import ValidationError
+from quick_programs import quick_programs
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
@@ -316,6 +317,7 @@ except FerBenchError as error:
 
 
 @pytest.mark.slow
+@quick_programs()
 def test_a_run_fine_tunes_from_a_file(mobilenet, tmp_path, monkeypatch):
     _, file = mobilenet
     monkeypatch.chdir(tmp_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from quick_programs import quick_programs
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
@@ -82,6 +83,7 @@ def test_changes_of_images_are_named_one_or_many():
 
 
 @pytest.mark.slow
+@quick_programs()
 def test_all_run_from_an_image_to_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("FER_BENCH_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("FER_BENCH_CACHE_DIR", str(tmp_path / "cache"))
@@ -106,6 +108,7 @@ def test_all_run_from_an_image_to_a_row(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.slow
+@quick_programs()
 def test_the_last_block_of_the_large_xception_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("FER_BENCH_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("FER_BENCH_CACHE_DIR", str(tmp_path / "cache"))

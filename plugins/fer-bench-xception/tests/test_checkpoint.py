@@ -51,6 +51,7 @@ def check_same(actual, expected):
         np.testing.assert_array_equal(actual[name].ravel(), array.ravel(), err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_file_that_keras_writes_gives_the_same_tensors(kind, keras_files, expected):
     check_same(checkpoint.read(keras_files[kind]), expected)

@@ -79,6 +79,7 @@ def test_one_bit_that_turned_in_the_packaged_weights_ends_what_loads_them(tmp_pa
     weights.ensure_pinned(spec)
 
 
+@pytest.mark.slow
 def test_convert_writes_the_same_bytes_every_time_and_says_what_differs(keras_files, tmp_path):
     one = weights.convert(IMAGENET, keras_files["weights"], tmp_path / "new" / "one.safetensors")
     two = weights.convert(IMAGENET, keras_files["nested archive"], tmp_path / "two.safetensors")
