@@ -14,7 +14,7 @@ from fer_bench.cli import app
 
 TINY = '''
     """A data set of grey squares and a backbone of one convolution."""
-    import hashlib, os, pathlib, time
+    import hashlib, os, pathlib, threading, time
     from fer_bench import hookimpl
     from fer_bench.specs import BackboneParams, BackboneSpec, DatasetSpec
     from fer_bench.specs import ConvexPhase, ImageInput, Params, Plan, StrategySpec
@@ -90,7 +90,7 @@ TINY = '''
         if params.fault == "slow":
             time.sleep(float(os.environ.get("TINY_SLEEP", 0)))
         if params.fault == "stuck":
-            pathlib.Path("stuck").touch()
+            threading.Timer(0.5, pathlib.Path("stuck").touch).start()  # when what follows has begun
             hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
         return Net()
 '''
