@@ -175,7 +175,9 @@ def test_workers_without_shared_folders_lose_one_and_give_the_bytes_of_a_local_r
     grid = [*SLOW, "net[fault=slow]", "--backbone", "net[fault=slow,input_size=20,note=note.txt]"]
     own = [{**variables, "TINY_SLEEP": "10"} for variables in boxes(tiny)]
     with dask_on_loopback(tiny, own) as file:
-        run = [*grid, "--stage", "--executor", f"dask[scheduler={file},workers=2,wait=120]", "--runs-dir", "shared"]
+        more = ["--corrupt", "brightness[severity=2]", "--keep", "all"]
+        to = ["--stage", "--executor", f"dask[scheduler={file},workers=2,wait=120]", "--runs-dir", "shared"]
+        run = [*grid, *more, *to]
         driver = start(tiny, *run)
         given = "staged/data/prepared/squares/*/*/prepared.json"  # before that, workers only tell their versions
         both = lambda: all(list(tiny.glob(f"box{n}/{given}")) for n in (1, 2)) and len(of_workers(tiny)) == 2  # noqa: E731
@@ -192,10 +194,21 @@ def test_workers_without_shared_folders_lose_one_and_give_the_bytes_of_a_local_r
         for number in (1, 2):
             assert list(tiny.glob(f"box{number}/staged/data/prepared/squares/*/*/prepared.json"))
             assert len(list(tiny.glob(f"box{number}/staged/files/*/note.txt"))) == 1
-            assert not list(tiny.glob(f"box{number}/staged/runs/cells/*"))
+            assert not list(tiny.glob(f"box{number}/staged/runs/c*/*")), "cells left the machine"
+            assert not list(tiny.glob(f"box{number}/staged/runs/models/*"))
             assert not (tiny / f"own{number}").exists()
     assert not (tiny / "shared" / "leases").exists()
-    assert invoke(*grid, "--runs-dir", "alone").exit_code == 0
+    assert invoke(*grid, *more, "--runs-dir", "alone").exit_code == 0
     assert cells(tiny / "shared") == cells(tiny / "alone")
+    shared, alone = (
+        {
+            file.relative_to(tiny / name): file.read_bytes()
+            for kind in ("corrupted/*/*", "models/*")
+            for file in (tiny / name).glob(kind)
+        }
+        for name in ("shared", "alone")
+    )
+    assert shared == alone
+    assert len(shared) == 8
     for record in tiny.glob("shared/cells/[!.]*/provenance.json"):
         assert json.loads(record.read_text())["executor"].startswith("dask[")

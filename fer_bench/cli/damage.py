@@ -42,6 +42,7 @@ def damage(
     from fer_bench.evaluation.installed import find_metric
     from fer_bench.reports import damage as report
     from fer_bench.reports.damage_figure import draw
+    from fer_bench.reports.damaged import find_rows
     from fer_bench.results.find import find_cells
     from fer_bench.results.rows import group, newest
     from fer_bench.results.store import Store
@@ -51,7 +52,7 @@ def damage(
         raise FerBenchError(f"--metric {metric}: {by.biased}.")
     every = group(find_cells(Store(runs_dir), rows or (), filters_of(dataset, backbone, strategy, protocol)))
     current = newest(every)
-    measured = report.find_rows([row for row in every if row.id in current], by)
+    measured = find_rows([row for row in every if row.id in current], by)
     if figure is not None:
         atomic.write_file(figure, draw(measured, figure.suffix), "the figure")
     if as_json:

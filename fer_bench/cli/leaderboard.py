@@ -33,6 +33,7 @@ Examples:
   fer-bench leaderboard --format latex --columns paper --output board.tex
   fer-bench leaderboard --columns cost
   fer-bench leaderboard --columns groups
+  fer-bench leaderboard --columns damage
   fer-bench leaderboard --all-versions
   fer-bench leaderboard --dataset fer2013 --backbone xception
   fer-bench leaderboard --figure board.pdf
@@ -41,7 +42,12 @@ Examples:
 """
 
 Form = Literal["terminal", "md", "csv", "json", "latex", "html"]
-Columns = Literal["scores", "paper", "cost", "groups", "soft", "variance", "calibration", "search"]
+Columns = Literal["scores", "paper", "cost", "groups", "soft", "variance", "calibration", "search", "damage"]
+
+Plan = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="What 'plan --freeze' wrote: show its comparisons, call others exploratory."),
+]
 
 
 def leaderboard(
@@ -69,10 +75,7 @@ def leaderboard(
     figure_kind: Annotated[
         Literal["intervals", "cost", "confusion", "classes", "pairs"], typer.Option(help="What the figure shows.")
     ] = "intervals",
-    plan: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="What 'plan --freeze' wrote: show its comparisons, call others exploratory."),
-    ] = None,
+    plan: Plan = None,
     dataset: Dataset = None,
     backbone: Backbone = None,
     strategy: Strategy = None,
@@ -85,7 +88,7 @@ def leaderboard(
         raise FerBenchError(f"--gallery {gallery} is for the page: add --format html.")
     filters = filters_of(dataset, backbone, strategy, protocol)
     rows, damaged = read_board(context, runs_dir, metric, rope, all_versions, filters)
-    judged = None if plan is None else _judge(plan, runs_dir)
+    judged = None if plan is None else read_plan(plan, runs_dir)
     rows = judged.mark(rows) if judged else rows
     if form == "html":
         shots = _draw_gallery(rows, gallery, data_dir) if gallery else None
@@ -154,7 +157,12 @@ def read_board(
     return rows, damaged
 
 
-def _judge(plan: Path, runs_dir: Path) -> JudgedPlan:
+def read_plan(plan: Path, runs_dir: Path) -> JudgedPlan:
+    """Return a frozen plan with what the rows of a runs folder answer.
+
+    Raises:
+        FerBenchError: the file is no plan, or was changed, or the rows are not those that were planned.
+    """
     from fer_bench.reports.planned import read_judged
 
     return read_judged(plan, runs_dir)

@@ -15,6 +15,8 @@ from typing import Any
 
 from fer_bench import atomic, paths
 from fer_bench.errors import FerBenchError
+from fer_bench.executors.kept import file_of
+from fer_bench.results import corrupted
 from fer_bench.results.store import Store
 
 FOLDER = "staged"
@@ -108,13 +110,23 @@ def folders() -> tuple[Path, Path, Path]:
     return home() / FOLDER / "runs", home() / FOLDER / "data", home()
 
 
-def fetch(cell_id: str) -> dict[str, bytes]:
-    """Return the files of a cell that this machine made, and forget it.
+def fetch(cell_id: str) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Return the files of a cell that this machine made, and those beside it, and forget all of them.
+
+    Returns:
+        Name -> content of the cell's folder; and name below the runs folder -> content of the predictions of corrupted
+        images and the trained model, where there are any.
 
     Raises:
         ValueError: it is not there, or damaged.
+        OSError: a file cannot be read.
     """
-    cell = Store(folders()[0]).read(cell_id)
-    files = cell.files()
+    runs = folders()[0]
+    cell = Store(runs).read(cell_id)
+    files, beside, model = cell.files(), corrupted.read_files(cell), file_of(runs, cell_id)
+    if model.is_file():
+        beside[model.relative_to(runs).as_posix()] = model.read_bytes()
+        model.unlink()
+    corrupted.remove(cell)
     shutil.rmtree(cell.folder)
-    return files
+    return files, beside

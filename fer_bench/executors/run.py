@@ -48,7 +48,7 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
     settings = runs[0]
     executor = registry.executor(settings.executor)
     if settings.stage:
-        _check_stage(settings, executor)
+        _check_stage(executor)
     if executor.spec.name != "local":
         # The driver computes nothing: the memory of a GPU is for its workers, several of which may share one.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -91,17 +91,12 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
     return finished
 
 
-def _check_stage(settings: RunConfig, executor: Component[ExecutorSpec]) -> None:
+def _check_stage(executor: Component[ExecutorSpec]) -> None:
     """Raise FerBenchError if workers on other machines cannot do what is asked for."""
     if not executor.spec.stages:
         raise FerBenchError(
             f"--stage copies files to other machines, and the executor {str(executor)!r} uses the folders of this one. "
             "Leave --stage out, or name dask[scheduler=…] or slurm[…] with --executor."
-        )
-    if settings.corrupt:
-        raise FerBenchError(
-            "--corrupt is not possible with --stage, which brings cells back and nothing else. Leave one of them out: "
-            "without --stage the workers use folders that all machines share."
         )
 
 

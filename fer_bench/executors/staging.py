@@ -134,10 +134,10 @@ class _Dealer:
         address = next(address for address, other in self.numbers.items() if other == number)
         if "cell" in message:
             try:
-                files = copies.call(self.client, address, copies.fetch, message["cell"])
+                files, beside = copies.call(self.client, address, copies.fetch, message["cell"])
             except (KeyError, OSError, ValueError):  # the worker is gone, and the cell with it
                 return
-            self.work.store.put(self.work.store.folder(message["cell"]), files)
+            self.work.store.take(message["cell"], files, beside)
         self.work.hear(number, message)
 
     def run(self) -> None:

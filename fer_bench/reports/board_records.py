@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import groupby
 from typing import Any, Literal
 
 from fer_bench.evaluation.metrics import STANDARD
-from fer_bench.reports import cost, parts, planned
+from fer_bench.reports import cost, damage_columns, parts, planned
 from fer_bench.reports.calibrated import CalibrationRecord, measure_calibration
+from fer_bench.reports.damaged import DamagedPair, DamageRecord, DifferencesRecord, record_row
 from fer_bench.reports.parts import GroupRecord, SoftRecord
 from fer_bench.reports.planned import JudgedPlan, PlanRecord
 from fer_bench.reports.row import Row, Score, Sources
@@ -101,6 +103,7 @@ class RowRecord(Record):
     soft: SoftRecord | None
     calibration: CalibrationRecord | None
     search: SearchRecord | None
+    damage: DamageRecord | None
     converged: bool
     errors: tuple[str, ...]
 
@@ -118,18 +121,25 @@ class BoardRecord(Record):
 def record(rows: Sequence[Row], damaged: Sequence[str], judged: JudgedPlan | None = None) -> dict[str, Any]:
     """Return a leaderboard as plain values that keep the schema of `BoardRecord`; scores lie in 0 to 1."""
     plan = planned.record(judged) if judged else None
-    return asdict(BoardRecord(schema=3, rows=tuple(map(_record, rows)), damaged=tuple(damaged), plan=plan))
+    return asdict(BoardRecord(schema=3, rows=_records(rows), damaged=tuple(damaged), plan=plan))
 
 
 def to_flat_table(rows: Sequence[Row]) -> Table:
     """Return all rows in one table for programs: scores 0 to 1, ``<metric>_mean`` and ``<metric>_std``."""
-    flat = [_flatten(_record(row)) for row in rows]
+    flat = [_flatten(one) for one in _records(rows)]
     names = list(dict.fromkeys(name for row in flat for name in row)) or ["dataset"]
     return Table("", texts(*names), tuple(tuple(row.get(name) for name in names) for row in flat))
 
 
-def _record(row: Row) -> RowRecord:
-    standing, interval = row.standing, row.interval
+def _records(rows: Sequence[Row]) -> tuple[RowRecord, ...]:
+    pairs: dict[str, DamagedPair] = {}
+    for _, board in groupby(rows, key=lambda row: row.subject):
+        pairs |= damage_columns.compare_to_first(list(board))
+    return tuple(_record(row, pairs.get(row.id)) for row in rows)
+
+
+def _record(row: Row, damage_to_first: DamagedPair | None) -> RowRecord:
+    standing, interval, damaged = row.standing, row.interval, damage_columns.measure_damage(row)
     ends = interval and IntervalRecord(low=interval.low, high=interval.high, level=interval.level, units=interval.units)
     return RowRecord(
         dataset=row.dataset,
@@ -176,6 +186,7 @@ def _record(row: Row) -> RowRecord:
         soft=parts.score_soft(row),
         calibration=measure_calibration(row),
         search=measure_search(row),
+        damage=damaged and record_row(damaged, damage_to_first),
         converged=row.converged,
         errors=row.errors,
     )
@@ -194,6 +205,8 @@ def _flatten(record: RowRecord) -> dict[str, Cell]:
     flat |= _spread("soft", SoftRecord, record.soft)
     flat |= _spread("calibration", CalibrationRecord, record.calibration)
     flat |= _spread("search", SearchRecord, record.search, without=("chosen",))
+    flat |= _spread("damage", DamageRecord, record.damage, without=("corruptions", "to_first"))
+    flat |= _spread("damage_to_first", DifferencesRecord, record.damage and record.damage.to_first)
     flat["search_chosen"] = describe_choice(record.search.chosen) if record.search else None
     flat |= _spread("behind", BehindRecord, record.behind) | _spread("sources", Sources, record.sources)
     flat |= _spread("interval", IntervalRecord, record.interval, without=("level", "units"))
@@ -209,7 +222,7 @@ def _spread(prefix: str, kind: type[Record], part: Record | None, without: Seque
 
 
 NESTED = (
-    *("scores", "chance", "soft", "calibration", "search", "interval", "ranks"),
+    *("scores", "chance", "soft", "calibration", "search", "damage", "interval", "ranks"),
     *("cost", "groups", "cells", "behind", "sources"),
 )
 """Fields of a row that hold several values, or None."""

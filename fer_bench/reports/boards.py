@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from fer_bench.evaluation.intervals import FEW_UNITS
-from fer_bench.reports import across, calibrated, cost, parts, planned, searched, standing
+from fer_bench.reports import across, calibrated, cost, damage_columns, parts, planned, searched, standing
 from fer_bench.reports.row import Row, Score
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
 
@@ -18,6 +18,7 @@ EXTRA: Mapping[str, Callable[[Sequence[Row]], list[Field[Row]]]] = {
     "variance": standing.fields,
     "calibration": calibrated.fields,
     "search": searched.fields,
+    "damage": damage_columns.fields,
 }
 """What tables show in place of scores, by name: the columns that a board needs."""
 
@@ -40,6 +41,8 @@ def to_tables(
         tables.append(replace(tabulate(board, fields_of(board, show), title), strong=_find_leaders(board)))
         if show == "scores" and (choices := searched.to_table(board)):
             tables.append(choices)
+        if show == "damage":
+            tables.append(damage_columns.to_table(board))
     if judged is not None:
         tables += planned.to_tables(judged)
     if (ranking := across.rank_across(rows)) is not None:

@@ -1,34 +1,19 @@
-"""The damage report: what each method scores on corrupted test images, and how methods differ there."""
+"""The damage report as tables and JSON: the scores of rows on corrupted test images, and the differences of rows."""
 
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-import numpy as np
-
-from fer_bench.arrays import Array
-from fer_bench.corruption import Corruption, in_order
-from fer_bench.errors import FerBenchError, bullet_list
-from fer_bench.evaluation.classification import find_largest
-from fer_bench.evaluation.cross_validation import CrossValidation
-from fer_bench.evaluation.difference import Difference, compare_estimates
-from fer_bench.evaluation.estimate import Estimate
-from fer_bench.evaluation.family import adjust_steps
+from fer_bench.evaluation.difference import Difference
 from fer_bench.evaluation.intervals import Interval
 from fer_bench.evaluation.metrics import Metric
-from fer_bench.evaluation.robustness import Robustness, average, count_flips, measure_flips
-from fer_bench.reports.comparison import measure_row
+from fer_bench.reports.damaged import DamagedPair, DamagedRow, compare_rows, find_ends
 from fer_bench.reports.standing import PERCENT
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
-from fer_bench.results import corrupted
-from fer_bench.results.predictions import Predictions
-from fer_bench.results.reading import read_predictions
-from fer_bench.results.rows import MethodRow
 
+Item = TypeVar("Item")
 NOTES = (
     "Corrupted: mean over kinds of the mean over severities. Worst: of the kind with the worst score. Flips: how often "
     "the answer to an image changes from one severity of a kind to the next, beginning with the clean image. "
@@ -37,206 +22,100 @@ NOTES = (
     "Differences are row 2 minus row 1, paired by subject, or by image where no subject is known; p is of the score on "
     "all corrupted images, adjusted for all pairs of a board.",
 )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class DamagedRow:
-    """A method whose models predicted corrupted images.
-
-    Attributes:
-        row: its cells.
-        scores: corruption -> score.
-        robustness: what follows from these.
-        key: of what was tested; rows that share it are paired.
-    """
-
-    row: MethodRow
-    scores: dict[Corruption, Estimate]
-    robustness: Robustness
-    key: str
-
-    @property
-    def name(self) -> str:
-        """Backbone and strategy."""
-        return f"{self.row.experiment.backbone.text}, {self.row.experiment.strategy.text}"
-
-    @property
-    def board(self) -> str:
-        """What was tested, how, and under which corruptions."""
-        experiment, kinds = self.row.experiment, len(self.robustness.kinds)
-        what = f"{kinds} kinds of corruption" if kinds > 1 else f"{next(iter(self.robustness.kinds))}"
-        counts = {sum(one.series == kind for one in self.scores) for kind in self.robustness.kinds}
-        severities = f"{counts.pop()} severities" if len(counts) == 1 else f"{len(self.scores)} in all"
-        return f"{experiment.dataset.text}: {experiment.protocol.text}, {what}, {severities}"
-
-
-def find_rows(rows: Sequence[MethodRow], metric: Metric) -> list[DamagedRow]:
-    """Return the rows whose cells all have predictions of corrupted images, the best mean score first on each board.
-
-    Args:
-        rows: any.
-        metric: that is measured.
-
-    Raises:
-        FerBenchError: there is none, or cells of one row lack some; every such row is named.
-    """
-    made: list[DamagedRow] = []
-    faults: list[str] = []
-    for row in rows:
-        known = [set(corrupted.find(cell)) for cell in row.done]
-        whole = set[Corruption]().union(*known)
-        if not whole:
-            continue
-        if lacking := sum(one != whole for one in known):
-            faults.append(f"{row.name}: {lacking} of {len(known)} cells lack some")
-        elif row.predictions is not None and row.predictions.n_units > 1:
-            made.append(_measure(row, in_order(whole), metric))
-    if faults:
-        raise FerBenchError(
-            f"Predictions of corrupted images are not complete:\n{bullet_list(faults)}\n"
-            "Repeat 'fer-bench run' with the same --corrupt, which computes those that are missing."
-        )
-    if not made:
-        raise FerBenchError(
-            "No method of these rows has predicted corrupted images. Repeat its 'fer-bench run' with '--corrupt all'."
-        )
-    sign = -1 if metric.higher_is_better else 1
-    return sorted(made, key=lambda one: (one.board, one.key, sign * one.robustness.mean.value, one.name))
-
-
-def _measure(row: MethodRow, corruptions: Sequence[Corruption], metric: Metric) -> DamagedRow:
-    clean = row.predictions
-    assert clean is not None
-    tables = [cell.table() for cell in row.done]
-    scores: dict[Corruption, Estimate] = {}
-    flips: list[Array] = []
-    for _, series in itertools.groupby(corruptions, key=lambda one: one.series):
-        answers = [find_largest(clean.probabilities)]
-        for one in series:
-            cells = [corrupted.corrupted(cell, table, one) for cell, table in zip(row.done, tables, strict=True)]
-            predictions, _, faults = read_predictions(cells)
-            if predictions is None or faults:
-                raise FerBenchError(f"Predictions of {one} cannot be used: {faults[0]}.")
-            scores[one] = measure_row(metric, predictions)
-            answers.append(find_largest(predictions.probabilities))
-        flips.append(count_flips(answers))
-    folds = row.experiment.protocol.folds
-    trained = float(np.mean([sum(cell.measures.train_counts) for cell in row.done]))
-    kinds: dict[str, list[Estimate]] = defaultdict(list)
-    for one, estimate in scores.items():
-        kinds[one.series].append(estimate)
-    means = {kind: average(estimates) for kind, estimates in kinds.items()}
-    robustness = Robustness(
-        clean=measure_row(metric, clean),
-        kinds=means,
-        mean=average([*means.values()]),
-        flips=measure_flips(np.mean(flips, axis=0), clean.training, clean.units, clean.split),
-        crossed=CrossValidation(folds=folds, tested_per_trained=clean.n_samples / trained) if folds > 1 else None,
-    )
-    return DamagedRow(row=row, scores=scores, robustness=robustness, key=_key(clean, corruptions))
-
-
-def _key(clean: Predictions, corruptions: Sequence[Corruption]) -> str:
-    return f"{clean.key} {' '.join(map(str, corruptions))}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DamagedPair:
-    """Two rows of a board; differences are the second minus the first.
-
-    Attributes:
-        first: names of the rows, likewise ``second``.
-        mean: of the mean score on corrupted images, and ``p_value`` adjusted for all pairs of the board.
-        worst: of the scores on the worst kind of each.
-        flips: of the flips of an image.
-    """
-
-    first: str
-    second: str
-    mean: Difference
-    p_value: float
-    worst: Difference
-    flips: Difference
-
-
-def compare_rows(rows: Sequence[DamagedRow]) -> list[DamagedPair]:
-    """Return every two rows that tested the same images under the same corruptions."""
-    pairs: list[DamagedPair] = []
-    for _, group in itertools.groupby(rows, key=lambda one: one.key):
-        board = list(group)
-        indices = list(itertools.combinations(range(len(board)), 2))
-        adjusted = adjust_steps([one.robustness.mean for one in board], indices).tolist()
-        for (i, j), p_value in zip(indices, adjusted, strict=True):
-            first, second = board[i].robustness, board[j].robustness
-            pairs.append(
-                DamagedPair(
-                    first=board[i].name,
-                    second=board[j].name,
-                    mean=compare_estimates(first.mean, second.mean),
-                    p_value=p_value,
-                    worst=compare_estimates(first.kinds[first.worst], second.kinds[second.worst]),
-                    flips=compare_estimates(first.flips, second.flips),
-                )
-            )
-    return pairs
+NO_INTERVAL = "too few for an interval"
 
 
 def to_tables(rows: Sequence[DamagedRow], *, kinds: bool = False) -> list[Table]:
     """Return a table for each board, one of all pairs, and where asked for one of the kinds of each row."""
     boards = [list(group) for _, group in itertools.groupby(rows, key=lambda one: one.board)]
-    tables = [tabulate(board, _fields(board), board[0].board) for board in boards]
+    tables = [tabulate(board, _fields(board[0].robustness.mean.metric), board[0].board) for board in boards]
     if pairs := compare_rows(rows):
-        tables.append(tabulate(pairs, _pair_fields(rows[0]), "Paired differences"))
+        tables.append(tabulate(pairs, pair_fields(pairs[0].first.robustness.mean.metric), "Paired differences"))
     if kinds:
         tables += [_kinds(row) for row in rows]
     return [*tables, Table(notes=NOTES if pairs else NOTES[:1])]
 
 
-def _fields(board: Sequence[DamagedRow]) -> tuple[Field[DamagedRow], ...]:
-    metric, scale = board[0].robustness.mean.metric, _scale(board[0])
-    title = f"{metric.title} %" if scale == 100 else metric.title
+def _fields(metric: Metric) -> tuple[Field[DamagedRow], ...]:
     better = "higher" if metric.higher_is_better else "lower"
+    scale = _scale(metric)
 
-    def shown(value: float, interval: Interval | None = None, factor: float = scale, digits: int = 1) -> Shown:
-        text = f"{factor * value:.{digits}f}"
-        if interval is not None:
-            text += f" ({factor * interval.low:.{digits}f} to {factor * interval.high:.{digits}f})"
-        return Shown(text, value)
-
-    def mean(one: DamagedRow) -> Cell:
-        return shown(one.robustness.mean.value, one.robustness.interval(one.robustness.mean))
-
-    def worst(one: DamagedRow) -> Cell:
-        return shown(one.robustness.kinds[one.robustness.worst].value, one.robustness.worst_interval())
-
-    def flips(one: DamagedRow) -> Cell:
-        estimate = one.robustness.flips
-        return shown(estimate.value, one.robustness.interval(estimate), 1, 2)
+    def clean(one: DamagedRow) -> Cell:
+        value = one.robustness.clean.value
+        return Shown(f"{scale * value:.1f}", value)
 
     return (
         (Column("backbone, strategy"), lambda one: one.name),
-        (Column(f"clean {title}", "number", better), lambda one: shown(one.robustness.clean.value)),
-        (Column("corrupted", "number", better), mean),
-        (Column("worst", "number", better), worst),
-        (Column("worst kind"), lambda one: one.robustness.worst),
-        (Column("flips", "number", "lower"), flips),
+        (Column(f"clean {title(metric)}", "number", better), clean),
+        *score_fields(metric, lambda one: one),
     )
 
 
-def _pair_fields(row: DamagedRow) -> tuple[Field[DamagedPair], ...]:
-    scale = _scale(row)
+def score_fields(
+    metric: Metric, find: Callable[[Item], DamagedRow | None], measured: str = ""
+) -> tuple[Field[Item], ...]:
+    """Return the columns of scores on corrupted images, each with its interval.
+
+    Args:
+        metric: of the scores.
+        find: returns what an item scored; None where it scored nothing.
+        measured: what stands in the titles beside ``corrupted`` and ``worst``.
+    """
+    better = "higher" if metric.higher_is_better else "lower"
+    scored = f" {measured}" if measured else ""
+
+    def shown(show: Callable[[DamagedRow], Cell]) -> Callable[[Item], Cell]:
+        def cell(item: Item) -> Cell:
+            known = find(item)
+            return None if known is None else show(known)
+
+        return cell
+
+    def mean(one: DamagedRow) -> Cell:
+        known = one.robustness
+        return _estimate(known.mean.value, known.interval(known.mean), _scale(metric), 1)
+
+    def worst(one: DamagedRow) -> Cell:
+        known = one.robustness
+        return _estimate(known.kinds[known.worst].value, known.worst_interval(), _scale(metric), 1)
+
+    def flips(one: DamagedRow) -> Cell:
+        known = one.robustness
+        return _estimate(known.flips.value, known.interval(known.flips), 1, 2)
+
+    return (
+        (Column(f"corrupted{scored}", "number", better), shown(mean)),
+        (Column(f"worst{scored}", "number", better), shown(worst)),
+        (Column("worst kind"), shown(lambda one: one.robustness.worst)),
+        (Column("flips", "number", "lower"), shown(flips)),
+    )
+
+
+def _estimate(value: float, interval: Interval, factor: float, digits: int) -> Shown:
+    low, high = (f"{factor * end:.{digits}f}" for end in (interval.low, interval.high))
+    return Shown(f"{factor * value:.{digits}f} ({low} to {high})", value)
+
+
+def pair_fields(metric: Metric) -> tuple[Field[DamagedPair], ...]:
+    """Return the columns of two rows on corrupted images."""
+    scale = _scale(metric)
 
     def difference(name: str, factor: float, digits: int) -> Field[DamagedPair]:
         def cell(pair: DamagedPair) -> Cell:
             one: Difference = getattr(pair, name)
-            value, low, high = (factor * part for part in (one.value, one.low, one.high))
-            return Shown(f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})", one.value)
+            low, high = find_ends(one)
+            ends = (
+                NO_INTERVAL
+                if low is None or high is None
+                else f"{factor * low:+.{digits}f} to {factor * high:+.{digits}f}"
+            )
+            return Shown(f"{factor * one.value:+.{digits}f} ({ends})", one.value)
 
         return Column({"mean": "corrupted"}.get(name, name), "number"), cell
 
     return (
-        (Column("row 1"), lambda pair: pair.first),
-        (Column("row 2"), lambda pair: pair.second),
+        (Column("row 1"), lambda pair: pair.first.name),
+        (Column("row 2"), lambda pair: pair.second.name),
         difference("mean", scale, 1),
         (
             Column("p", "number"),
@@ -249,7 +128,7 @@ def _pair_fields(row: DamagedRow) -> tuple[Field[DamagedPair], ...]:
 
 def _kinds(row: DamagedRow) -> Table:
     """Return the score of each kind at each severity."""
-    scale, severities = _scale(row), sorted({one.severity for one in row.scores})
+    scale, severities = _scale(row.robustness.mean.metric), sorted({one.severity for one in row.scores})
 
     def at(severity: int) -> Field[str]:
         def cell(kind: str) -> Cell:
@@ -262,9 +141,7 @@ def _kinds(row: DamagedRow) -> Table:
 
     def mean(kind: str) -> Cell:
         estimate = row.robustness.kinds[kind]
-        interval = row.robustness.interval(estimate)
-        text = f"{scale * estimate.value:.1f} ({scale * interval.low:.1f} to {scale * interval.high:.1f})"
-        return Shown(text, estimate.value)
+        return _estimate(estimate.value, row.robustness.interval(estimate), scale, 1)
 
     fields: tuple[Field[str], ...] = (
         (Column("kind"), lambda kind: kind),
@@ -275,8 +152,13 @@ def _kinds(row: DamagedRow) -> Table:
     return tabulate([*row.robustness.kinds], fields, f"{row.name} by severity; clean: {clean}")
 
 
-def _scale(row: DamagedRow) -> float:
-    return 100 if row.robustness.mean.metric.name in PERCENT else 1
+def _scale(metric: Metric) -> float:
+    return 100 if metric.name in PERCENT else 1
+
+
+def title(metric: Metric) -> str:
+    """Return the name of a metric with its unit."""
+    return f"{metric.title} %" if metric.name in PERCENT else metric.title
 
 
 def record(rows: Sequence[DamagedRow]) -> dict[str, Any]:
@@ -285,16 +167,17 @@ def record(rows: Sequence[DamagedRow]) -> dict[str, Any]:
     def ends(interval: Interval) -> list[float]:
         return [interval.low, interval.high]
 
-    def difference(one: Difference) -> dict[str, float]:
-        return {"value": one.value, "low": one.low, "high": one.high, "p_value": one.p_value}
+    def difference(one: Difference) -> dict[str, float | None]:
+        low, high = find_ends(one)
+        return {"value": one.value, "low": low, "high": high, "p_value": one.p_value}
 
     return {
         "rows": [
             {
-                "dataset": row.row.experiment.dataset.text,
-                "protocol": row.row.experiment.protocol.text,
-                "backbone": row.row.experiment.backbone.text,
-                "strategy": row.row.experiment.strategy.text,
+                "dataset": row.experiment.dataset.text,
+                "protocol": row.experiment.protocol.text,
+                "backbone": row.experiment.backbone.text,
+                "strategy": row.experiment.strategy.text,
                 "metric": known.mean.metric.name,
                 "clean": known.clean.value,
                 "corrupted": {"value": known.mean.value, "interval": ends(known.interval(known.mean))},
@@ -312,8 +195,8 @@ def record(rows: Sequence[DamagedRow]) -> dict[str, Any]:
         ],
         "pairs": [
             {
-                "first": pair.first,
-                "second": pair.second,
+                "first": pair.first.name,
+                "second": pair.second.name,
                 **{name: difference(getattr(pair, name)) for name in ("mean", "worst", "flips")},
                 "p_adjusted": pair.p_value,
             }

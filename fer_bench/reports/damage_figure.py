@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from fer_bench.foreign import visible
-from fer_bench.reports.damage import DamagedRow
+from fer_bench.reports.damaged import DamagedRow
 from fer_bench.reports.figures import WIDTH, save, style
 from fer_bench.reports.standing import PERCENT
 
@@ -23,7 +23,7 @@ def draw(rows: Sequence[DamagedRow], suffix: str) -> bytes:
     """Return a figure with a part for each board: a line with its 95 % band for each row, from the clean image on.
 
     Args:
-        rows: from `fer_bench.reports.damage.find_rows`.
+        rows: from `fer_bench.reports.damaged.find_rows`.
         suffix: one of ``formats.FIGURES``.
     """
     from matplotlib.figure import Figure

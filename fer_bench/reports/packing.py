@@ -18,6 +18,7 @@ from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.reports import boards
 from fer_bench.reports.formats import markdown
 from fer_bench.reports.leaderboard import build
+from fer_bench.results import corrupted
 from fer_bench.results.find import find_row
 from fer_bench.results.keyed import SEAL, copied, name_key, seal
 from fer_bench.results.private import find_private
@@ -68,6 +69,8 @@ def _write(cells: Sequence[StoredCell], runs_dir: Path, output: Path, key: bytes
             "Repeat them, or leave their rows out with --rows."
         )
     files = {f"cells/{cell.folder.name}/{name}": data for cell in cells for name, data in cell.files().items()}
+    for cell in cells:
+        files |= corrupted.read_files(cell)
     config, alone = _settings(cells)
     files[CONFIG] = yaml.safe_dump({"runs": config}, sort_keys=True, allow_unicode=True).encode()
     facts = {"cells": len(cells), "fer_bench": sorted(_versions(cells)), "data": _data(cells)}

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from fer_bench.about import __version__
 from fer_bench.errors import FerBenchError
 from fer_bench.foreign import defuse, one_line
-from fer_bench.reports import across, board_records, boards, charts, columns, details, pairwise, planned
+from fer_bench.reports import across, board_records, boards, charts, columns, damage_columns, details, pairwise, planned
 from fer_bench.reports.formats import csv
 from fer_bench.reports.formats import json as json_format
 from fer_bench.reports.gallery import Gallery
@@ -27,6 +27,8 @@ from fer_bench.reports.table import Cell, Column, Table, value, words
 
 ID = 16
 """Hexadecimal digits of a row's id in addresses."""
+PLAN_FILE = "plan.json"
+"""Of a site: the frozen plan."""
 
 
 def to_html(
@@ -68,6 +70,7 @@ def to_html(
         ranking=ranking,
         across=summary and _table(summary),
         planned=[_table(table) for table in planned.to_tables(judged)] if judged else [],
+        plan_file=PLAN_FILE,
         notes=boards.notes(rows),
         failures=failures,
         failed=failed,
@@ -147,6 +150,7 @@ def _section(
         "costs": [drawn for kind in charts.COSTS if (drawn := charts.draw_costs(board, kind))],
         "pairs": charts.draw_pairs(board),
         "recalls": charts.draw_recalls(board),
+        "damage": _draw_damage(board),
         "rows": [
             {
                 "cells": [_cell(choice.column, choice.field[1](row)) for choice in choices],
@@ -158,6 +162,12 @@ def _section(
             for row in board
         ],
     }
+
+
+def _draw_damage(board: Sequence[Row]) -> dict[str, Any] | None:
+    """Return scores by kind of corruption and the differences of rows there; None where no row was tested so."""
+    kinds = damage_columns.draw_kinds(board)
+    return None if kinds is None else {**kinds, "differences": _table(damage_columns.to_table(board))}
 
 
 def _group(sections: Sequence[dict[str, Any]]) -> list[tuple[str, list[columns.Choice]]]:

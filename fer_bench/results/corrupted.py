@@ -31,8 +31,11 @@ LARGEST = 1 << 30
 """Bytes that a file may have."""
 _KEY = b"fer_bench_corrupted"
 _NAME = re.compile(
-    rf"({'|'.join(corruption.KINDS)})-([{corruption.SEVERITIES[0]}-{corruption.SEVERITIES[-1]}])(?:s(\d{{1,9}}))?\.feather"
+    rf"({'|'.join(corruption.KINDS)})-([{corruption.SEVERITIES[0]}-{corruption.SEVERITIES[-1]}])(?:s(\d{{1,10}}))?\.feather"
 )
+
+MEMBER = rf"{FOLDER}/[0-9a-f]{{16}}/{_NAME.pattern}"
+"""Pattern of such a file below a runs folder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,20 +116,33 @@ def write(cell: StoredCell, done: Corruption, probabilities: Array) -> None:
         raise cannot_write(_runs(cell), error) from None
 
 
-def copy(cell: StoredCell, to: StoredCell) -> None:
+def copy(cell: StoredCell, to: StoredCell, order: Array | None = None) -> None:
     """Copy what belongs to a cell to the same cell of another runs folder, where that has none of it.
+
+    Args:
+        cell: as it is stored.
+        to: the same cell with the same predictions, else nothing is copied; or with samples in another order.
+        order: (n,) int, the place in ``cell`` of each sample of ``to``; None where the order is the same.
 
     Raises:
         FerBenchError: the folder cannot be written.
     """
     known = find(cell)
-    if not known or _folder(cell) == _folder(to) or cell.predictions_sha256 != to.predictions_sha256:
+    same = order is not None or cell.predictions_sha256 == to.predictions_sha256
+    if not known or _folder(cell) == _folder(to) or not same:
         return
     clean = cell.table()
     names = probability_columns(clean.column_names)
     for done in lacking(to, known):
         table = corrupted(cell, clean, done).table()
-        write(to, done, np.stack([table[name].to_numpy() for name in names], axis=1))
+        values = np.stack([table[name].to_numpy() for name in names], axis=1)
+        write(to, done, values if order is None else values[order])
+
+
+def read_files(cell: StoredCell) -> dict[str, bytes]:
+    """Return the files of what a cell predicts of corrupted images: name below the runs folder -> content."""
+    files = [_file(cell, done) for done in find(cell)]
+    return {file.relative_to(_runs(cell)).as_posix(): foreign_files.read(file, LARGEST) for file in files}
 
 
 def remove(cell: StoredCell) -> None:

@@ -290,6 +290,32 @@ class Store:
             shutil.rmtree(temporary, ignore_errors=True)
             raise cannot_write(self.runs_dir, error) from None
 
+    def take(self, cell_id: str, files: Mapping[str, bytes], beside: Mapping[str, bytes]) -> None:
+        """Store a cell that another machine made, unless it is stored with the same predictions already.
+
+        Args:
+            cell_id: of the cell.
+            files: of its folder, name -> content.
+            beside: of what belongs to it, name below the runs folder -> content.
+
+        Raises:
+            FerBenchError: the disk is full or the folder cannot be written; cells stored before are untouched.
+        """
+        made = canonical.read(dict[str, str], files[CHECKSUMS]).get(PREDICTIONS, "")
+        try:
+            known = self.read(cell_id).predictions_sha256
+        except ValueError:
+            known = ""
+        try:
+            for name, content in beside.items():
+                file = self.runs_dir / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                atomic.replace_file(file, content)
+        except OSError as error:
+            raise cannot_write(self.runs_dir, error) from None
+        if not made or made != known:
+            self.put(self.folder(cell_id), files)
+
     def cells(self) -> tuple[list[StoredCell], list[str]]:
         """Return all intact cells, sorted by id, and one message for each folder that is not.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fer_bench import atomic, foreign_files
 from fer_bench.errors import FerBenchError, bullet_list
-from fer_bench.results import canonical
+from fer_bench.results import canonical, corrupted
 from fer_bench.results.folders import CELL, CHECKSUMS, HISTORY, LARGEST, PREDICTIONS, PROVENANCE, RESULT
 from fer_bench.results.keyed import seal_fault
 from fer_bench.results.store import cannot_write
@@ -23,8 +23,10 @@ README, CONFIG, MANIFEST = "README.md", "config.yaml", "manifest.json"
 SCHEMA = 1
 _MEMBER = re.compile(
     rf"cells/[0-9a-f]{{16}}/({'|'.join(map(re.escape, (CELL, RESULT, PREDICTIONS, HISTORY, PROVENANCE, CHECKSUMS)))})"
-    rf"|{re.escape(README)}|{re.escape(CONFIG)}|{re.escape(MANIFEST)}"
+    rf"|{corrupted.MEMBER}|{re.escape(README)}|{re.escape(CONFIG)}|{re.escape(MANIFEST)}"
 )
+RESULTS = ("cells/", f"{corrupted.FOLDER}/")
+"""Folders of a pack that are folders of a runs folder."""
 MOST_MEMBERS = 10_000_000
 MOST_TIMES = 200
 """Times that a file over 1 MiB may be larger than what it is compressed to; a cell's are compressed at most tenfold."""
@@ -61,7 +63,7 @@ def _extract(file: Path, folder: Path, runs_dir: Path, key: bytes | None) -> Non
         with zipfile.ZipFile(file) as archive:
             _check(archive, file, key)
             for member in archive.infolist():
-                if member.filename.startswith("cells/"):
+                if member.filename.startswith(RESULTS):
                     _write(folder / member.filename, archive.read(member), runs_dir)
     except foreign_files.BROKEN_ZIP as error:
         raise FerBenchError(f"{str(file)!r} is no complete pack of results: {error}. Copy it again.") from None
@@ -104,7 +106,8 @@ def _fault(member: zipfile.ZipInfo) -> str:
     if member.flag_bits & 1:
         return "is encrypted"
     size = member.file_size
-    if size > LARGEST.get(member.filename.rpartition("/")[2], 1 << 24):
+    folder, _, name = member.filename.rpartition("/")
+    if size > (corrupted.LARGEST if folder.startswith(corrupted.FOLDER) else LARGEST.get(name, 1 << 24)):
         return f"has {size:,} bytes, more than such a file"
     if size > 1 << 20 and size > MOST_TIMES * member.compress_size:
         return f"has {size:,} bytes out of {member.compress_size:,}"

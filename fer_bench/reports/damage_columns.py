@@ -1,0 +1,114 @@
+"""Scores on corrupted images beside the other columns of a leaderboard, where rows have such predictions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from fer_bench.evaluation.metrics import Metric
+from fer_bench.reports import charts, damage
+from fer_bench.reports.damaged import DamagedPair, DamagedRow, compare_rows, find_corruptions, measure
+from fer_bench.reports.pairwise import name_shortly
+from fer_bench.reports.row import Row
+from fer_bench.reports.standing import write_number
+from fer_bench.reports.table import Field, Table, tabulate
+from fer_bench.results.predictions import Predictions
+
+_MEASURED: WeakKeyDictionary[Predictions, dict[Metric, DamagedRow | None]] = WeakKeyDictionary()
+
+
+def measure_damage(row: Row) -> DamagedRow | None:
+    """Return what a row scores on corrupted images by the metric of its board.
+
+    Returns:
+        None where no cell has such predictions or some cells lack some of them, and for a single subject.
+    """
+    pooled = row.pooled
+    if row.baseline or pooled is None or pooled.n_units < 2:
+        return None
+    known = _MEASURED.setdefault(pooled, {})
+    if row.metric not in known:
+        cells = [cell for cell in row.cells if cell.ok]
+        corruptions, lacking = find_corruptions(cells)
+        whole = corruptions and not lacking
+        known[row.metric] = measure(row.experiment, cells, pooled, corruptions, row.metric) if whole else None
+    return known[row.metric]
+
+
+def compare_to_first(board: Sequence[Row]) -> dict[str, DamagedPair]:
+    """Return id of a row -> its differences to the first row of the board, of those that the columns show."""
+    known = _find_comparable(board)
+    rest = [row.id for row in board if row.id in known][1:]
+    pairs = compare_rows([known[row.id] for row in board if row.id in known], with_first=True)
+    return dict(zip(rest, pairs, strict=True))
+
+
+def fields(board: Sequence[Row]) -> list[Field[Row]]:
+    """Return the columns of corrupted images; none where no row has such predictions."""
+    known = _find_comparable(board)
+    if not known:
+        return []
+    metric = board[0].metric
+    return [*damage.score_fields(metric, lambda row: known.get(row.id), damage.title(metric))]
+
+
+def to_table(board: Sequence[Row]) -> Table:
+    """Return the differences of the rows of a board to its first row on corrupted images, and what rows lack."""
+    known = _find_comparable(board)
+    if not known:
+        return Table(notes=("No row was tested on corrupted images: repeat 'fer-bench run' with '--corrupt all'.",))
+    others = [row for row in board if row.id not in known and measure_damage(row)]
+    lacking = [row for row in board if not row.baseline and row.id not in known and row not in others]
+    pairs = [*compare_to_first(board).values()]
+    notes = [*damage.NOTES] if pairs else [damage.NOTES[0]]
+    if len(pairs) > 1:
+        notes.append("'fer-bench damage' has every two rows.")
+    if others:
+        names = "; ".join(row.method for row in others)
+        notes.append(f"Tested under other corruptions, so that they are not compared: {names}; see 'fer-bench damage'.")
+    if lacking:
+        names = "; ".join(row.method for row in lacking)
+        notes.append(f"Without predictions of all these images: {names}. Repeat 'fer-bench run' with --corrupt.")
+    title = f"On corrupted images: {next(iter(known.values())).corruptions}"
+    return (
+        tabulate(pairs, damage.pair_fields(board[0].metric), title, notes) if pairs else Table(title, notes=(*notes,))
+    )
+
+
+def draw_kinds(board: Sequence[Row]) -> dict[str, Any] | None:
+    """Return the score of each row that the columns show on each kind of corruption; None without any."""
+    known = _find_comparable(board)
+    rows = [row for row in board if row.id in known]
+    if not rows:
+        return None
+    metric = rows[0].metric
+    measured = [known[row.id].robustness for row in rows]
+    top = 1.0 if metric.highest == 1 else max(one.value for known in measured for one in known.kinds.values()) or 1.0
+    lines = [
+        {
+            "name": name,
+            "cells": [
+                {
+                    "text": write_number(metric, one.value, 0),
+                    "tint": f"h{min(charts.TINTS, max(0, round(charts.TINTS * one.value / top)))}",
+                }
+                for one in (known.clean, *known.kinds.values())
+            ],
+        }
+        for known, name in zip(measured, name_shortly(rows), strict=True)
+    ]
+    return {"kinds": ("clean", *measured[0].kinds), "lines": lines, "axis": damage.title(metric)}
+
+
+def _find_comparable(board: Sequence[Row]) -> dict[str, DamagedRow]:
+    """Return the id of each row that was tested under the corruptions that most rows share -> what it scores there.
+
+    Of equally many rows those count that were tested under more corruptions.
+    """
+    measured = {row.id: one for row in board if (one := measure_damage(row))}
+    counts = Counter(one.key for one in measured.values())
+    sizes = {one.key: len(one.scores) for one in measured.values()}
+    common = max(counts, key=lambda key: (counts[key], sizes[key], key), default="")
+    return {name: one for name, one in measured.items() if one.key == common}
