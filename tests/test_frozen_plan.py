@@ -28,18 +28,27 @@ LABELS = [n % 2 for n in range(60)]
 @pytest.fixture
 def store(tmp_path):
     """Four methods of one seed; each answers its first images wrong."""
-    store = Store(tmp_path / "runs")
+    return write_rows(Store(tmp_path / "runs"))
+
+
+def write_rows(store, **dataset):
     for strategy, wrong in WRONG.items():
         answers = [label ^ (n < wrong) for n, label in enumerate(LABELS)]
         for fold in (0, 1):
             half = slice(30 * fold, 30 * fold + 30)
             result = make_result(LABELS[half], answers[half], ids=IDS[half])
-            store.write(make_cell(fold, strategy=strategy, n=60), result, UNKNOWN)
+            store.write(make_cell(fold, strategy=strategy, n=60, **dataset), result, UNKNOWN)
     return store
 
 
 def freeze(file, questions, frozen="2000-01-01T00:00:00.000+00:00", seeds=(0,), splits="0", **dataset):
-    cells = {name: make_cell(0, strategy=name, **{"n": 60, **dataset}) for name in {*sum(questions, ())}}
+    """Freeze questions; a name with ``@`` is that of a row of another data set."""
+
+    def make(name):
+        strategy, _, text = name.partition("@")
+        return make_cell(0, strategy=strategy, **{"n": 60, **dataset, **({"text": text} if text else {})})
+
+    cells = {name: make(name) for name in {*sum(questions, ())}}
     ids = {name: cell.experiment.id for name, cell in cells.items()}
     rows = {
         ids[name]: PlannedTrainings(
@@ -73,6 +82,33 @@ def test_only_the_planned_comparisons_are_corrected_for(store, tmp_path):
     assert judged.find(rows["probe"].id, rows["guess"].id) is None
     marks = {row.strategy: row.planned for row in judged.mark(list(rows.values()))}
     assert marks == {"tune": True, "probe": True, "other": True, "guess": False, "majority-class": None}
+
+
+def test_a_plan_about_several_data_sets_is_one_family_and_a_site_shows_it(store, tmp_path):
+    write_rows(store, text="letters")
+    alone = read_judged(freeze(tmp_path / "alone.json", [("tune", "guess")]), store.runs_dir)
+    asked = [("tune", "guess"), ("tune@letters", "guess@letters"), ("probe@letters", "other@letters")]
+    file = freeze(tmp_path / "plan.json", asked)
+    judged = read_judged(file, store.runs_dir)
+    ((_, (first,)),) = alone.boards
+    (_, (faces,)), (_, letters) = judged.boards
+    # One of three questions has a third of the error; two of three have two thirds, with the steps of two.
+    assert 0 < first.p_value < 0.05
+    assert faces.p_value == pytest.approx(3 * first.p_value)
+    estimates = [
+        comparison.estimate(STANDARD["uar"], row.pooled) for answer in letters for row in (answer.first, answer.second)
+    ]
+    assert [one.p_value for one in letters] == pytest.approx(1.5 * adjust_steps(estimates, [(0, 1), (2, 3)]))
+    assert [one.difference.level for one in (faces, *letters)] == pytest.approx([1 - 0.05 / 3] * 3)
+    site = tmp_path / "site"
+    told = invoke("publish", "--runs-dir", str(store.runs_dir), "--output", str(site), "--plan", str(file))
+    assert told.exit_code == 0, told.stderr
+    assert (site / "plan.json").read_bytes() == file.read_bytes()
+    page = (site / "index.html").read_text()
+    assert says(page, "Planned", "letters", judged.plan.digest[:12], 'href="plan.json"')
+    assert len(json.loads((site / "leaderboard.json").read_text())["plan"]["answers"]) == 3
+    again = invoke("publish", "--runs-dir", str(store.runs_dir), "--output", str(site))
+    assert (again.exit_code, (site / "plan.json").exists()) == (0, False)
 
 
 def test_every_format_shows_what_was_planned(store, tmp_path):

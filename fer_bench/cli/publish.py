@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from fer_bench import atomic, console
-from fer_bench.cli.leaderboard import read_board
+from fer_bench.cli.leaderboard import Plan, read_board, read_plan
 from fer_bench.errors import FerBenchError
 
 EXAMPLES = """\b
@@ -17,6 +17,7 @@ Examples:
   fer-bench publish --output site
   fer-bench publish --output site --url https://lab.example/fer/ --title 'Our methods' --authors 'A. Smith, B. Jones'
   fer-bench publish --output site --history boards.jsonl
+  fer-bench publish --output site --plan plan.json
 """
 MOST_SHOWN = 20
 """Changes that are printed."""
@@ -34,6 +35,7 @@ def publish(
     title: Annotated[str, typer.Option(help="Heading of the site.")] = "Leaderboard",
     authors: Annotated[str, typer.Option(metavar="NAMES", help="Who made the results.")] = "",
     metric: Annotated[str, typer.Option(help="Metric that orders, ranks and tells apart the rows.")] = "uar",
+    plan: Plan = None,
 ) -> None:
     """Write the leaderboard as a folder that any web server shows: the page, a page a row, numbers, badges, a feed.
 
@@ -51,10 +53,12 @@ def publish(
     publishing.check_folder(output)
     before = publications.read(output / publishing.HISTORY if history is None else history)
     rows, damaged = read_board(context, runs_dir, metric)
+    judged = None if plan is None else read_plan(plan, runs_dir)
+    rows = judged.mark(rows) if judged else rows
     now = publications.describe(rows, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
     known = publications.extend(before, now)
     address = url if not url or url.endswith("/") else f"{url}/"
-    atomic.write_folder(output, publishing.make_site(rows, damaged, known, title, authors, address), "the site")
+    atomic.write_folder(output, publishing.make_site(rows, damaged, known, title, authors, address, judged), "the site")
     if history is not None:
         atomic.write_file(history, publications.write(known), "the history")
     changes = publications.compare(before[-1].rows if before else (), now.rows)

@@ -102,11 +102,10 @@ def _plan(pair: Pair) -> list[str]:
     answer = pair.judged.find(pair.first.id, pair.second.id)
     if answer is None:
         return [f"exploratory: {named}, does not ask this comparison"]
-    count = next(len(answers) for _, answers in pair.judged.boards if answer in answers)
     better = answer.answer if answer.first.id == pair.first.id else answer.answer.translate(SWAP)
     return [
-        f"planned: {named}; {better}: by {pair.judged.metric.title}, p {write_p(answer.p_value).text} for all planned "
-        f"comparisons of this board together ({count}), margin {plan.margin:g}"
+        f"planned: {named}; {better}: by {pair.judged.metric.title}, p {write_p(answer.p_value).text} for all "
+        f"comparisons of the plan together ({len(plan.questions)}), margin {plan.margin:g}"
     ]
 
 

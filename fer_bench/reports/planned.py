@@ -9,6 +9,8 @@ from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
+
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.evaluation.difference import Difference, compare_estimates
 from fer_bench.evaluation.family import adjust_steps
@@ -33,9 +35,9 @@ class PlannedAnswer:
     Attributes:
         first: a row; likewise ``second``.
         names: of both, as short as the board allows.
-        difference: first minus second; its interval holds for all planned comparisons of the board together
-            (Bonferroni).
-        p_value: two-sided, likewise for all of them together (`adjust_steps`).
+        difference: first minus second; its interval holds for all comparisons of the plan together (Bonferroni).
+        p_value: two-sided, likewise for all of them together: by `adjust_steps` within a board, weighted Bonferroni
+            over boards.
         margin: the smallest difference that matters.
     """
 
@@ -126,7 +128,7 @@ def read_judged(file: Path, runs_dir: Path) -> JudgedPlan:
 
 
 def judge(plan: FrozenPlan, file: Path, rows: Sequence[Row], metric: Metric) -> JudgedPlan:
-    """Return the answers of a plan, corrected over the planned comparisons of each board.
+    """Return the answers of a plan, corrected over all of its comparisons: a plan is one family.
 
     Args:
         plan: as it was read; ``file``: its name, for messages.
@@ -159,7 +161,7 @@ def judge(plan: FrozenPlan, file: Path, rows: Sequence[Row], metric: Metric) -> 
     return JudgedPlan(
         plan=plan,
         metric=metric,
-        boards=tuple((board, tuple(_answer(board, pairs, metric, plan.margin))) for board, pairs in boards),
+        boards=tuple((board, tuple(_answer(board, pairs, metric, plan))) for board, pairs in boards),
     )
 
 
@@ -193,14 +195,19 @@ def _count(trained: set[tuple[int, int]], planned: Sequence[tuple[int, int]]) ->
 
 
 def _answer(
-    board: Sequence[Row], questions: Sequence[tuple[Row, Row]], metric: Metric, margin: float
+    board: Sequence[Row], questions: Sequence[tuple[Row, Row]], metric: Metric, plan: FrozenPlan
 ) -> list[PlannedAnswer]:
-    """Return the answers of the questions about one board: one family."""
+    """Return the answers of the questions of a plan about one board.
+
+    A board with q of n questions gets the share q / n of the error of the plan, so its p-values are multiplied by
+    n / q.
+    """
     members = list({row.id: row for pair in questions for row in pair}.values())
     place = {row.id: index for index, row in enumerate(members)}
     estimates = [comparison.estimate(metric, row.pooled) for row in members if row.pooled is not None]
     pairs = [(place[one.id], place[other.id]) for one, other in questions]
-    level = 1 - comparison.ALPHA / len(questions)
+    count = len(plan.questions)
+    adjusted = np.minimum(1, adjust_steps(estimates, pairs) * (count / len(questions)))
     named = [row for row in board if not row.baseline]
     names = dict(zip((row.id for row in named), name_shortly(named), strict=True))
     return [
@@ -208,11 +215,11 @@ def _answer(
             first=first,
             second=second,
             names=(names[first.id], names[second.id]),
-            difference=compare_estimates(estimates[j], estimates[i], level=level),
+            difference=compare_estimates(estimates[j], estimates[i], level=1 - comparison.ALPHA / count),
             p_value=p,
-            margin=margin,
+            margin=plan.margin,
         )
-        for (first, second), (i, j), p in zip(questions, pairs, adjust_steps(estimates, pairs).tolist(), strict=True)
+        for (first, second), (i, j), p in zip(questions, pairs, adjusted.tolist(), strict=True)
     ]
 
 
@@ -227,8 +234,8 @@ def to_tables(judged: JudgedPlan) -> list[Table]:
     margin = f"{write_number(metric, plan.margin, 1)}{unit}"
     note = (
         f"Frozen {plan.frozen[:16].replace('T', ' ')} UTC, digest {plan.digest[:12]}, margin {margin}. Intervals and p "
-        "hold for all planned comparisons of a board together, 5 %. All other comparisons are exploratory: of rows "
-        "whose plan is no, and tiers, ranks, best? and behind, which take all pairs of a board."
+        f"hold for all comparisons of the plan together ({len(plan.questions)}), 5 %. All other comparisons are "
+        "exploratory: of rows whose plan is no, and tiers, ranks, best? and behind, which take all pairs of a board."
     )
     earlier = [f"Stored when it was frozen: {line}" for line in plan.earlier]
     return [*tables[:-1], replace(tables[-1], notes=(note, *earlier))]

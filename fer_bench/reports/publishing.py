@@ -17,17 +17,26 @@ from fer_bench.reports.feed import name_badge, write_badge, write_feed
 from fer_bench.reports.formats import csv
 from fer_bench.reports.formats import json as json_format
 from fer_bench.reports.history import Publication, PublishedRow, write
+from fer_bench.reports.page import PLAN_FILE
+from fer_bench.reports.planned import JudgedPlan
 from fer_bench.reports.row import Row
+from fer_bench.results.frozen_plan import to_text
 from fer_bench.results.private import find_private
 
 HISTORY, INDEX = "history.jsonl", "index.html"
-FILES = (INDEX, "leaderboard.json", "leaderboard.csv", "feed.xml", HISTORY, ".nojekyll")
+FILES = (INDEX, "leaderboard.json", "leaderboard.csv", "feed.xml", HISTORY, PLAN_FILE, ".nojekyll")
 FOLDERS = {"rows": (".html", ".json"), "badges": (".svg",)}
 """Folders of a site, and how the names of their files end."""
 
 
 def make_site(
-    rows: Sequence[Row], damaged: Sequence[str], history: Sequence[Publication], title: str, authors: str, url: str
+    rows: Sequence[Row],
+    damaged: Sequence[str],
+    history: Sequence[Publication],
+    title: str,
+    authors: str,
+    url: str,
+    judged: JudgedPlan | None = None,
 ) -> dict[str, bytes]:
     """Return the files of a site by name. The same rows and history give the same bytes.
 
@@ -38,18 +47,20 @@ def make_site(
         title: of the site.
         authors: of the results; may be empty.
         url: address of the site, ending in ``/``; or empty.
+        judged: a plan that was frozen before these rows ran; None without any.
 
     Raises:
         FerBenchError: a cell holds what is private.
     """
-    check_privacy(rows, damaged, history)
-    record = board_records.record(rows, damaged)
+    check_privacy(rows, damaged, history, to_text(judged.plan) if judged else "")
+    record = board_records.record(rows, damaged, judged)
     texts = {
-        INDEX: page.to_html(rows, damaged, title=title, authors=authors, published=True),
+        INDEX: page.to_html(rows, damaged, title=title, authors=authors, published=True, judged=judged),
         "leaderboard.json": json_format.write(record),
         "leaderboard.csv": csv.write(board_records.to_flat_table(rows)),
         HISTORY: write(history),
         ".nojekyll": "",
+        **({PLAN_FILE: to_text(judged.plan)} if judged else {}),
     }
     files = {name: text.encode() for name, text in texts.items()}
     files["feed.xml"] = write_feed(history, title, authors, url)
@@ -75,8 +86,10 @@ def make_site(
     return files
 
 
-def check_privacy(rows: Sequence[Row], damaged: Sequence[str], history: Sequence[Publication]) -> None:
-    """Raise FerBenchError if cells, messages or a history hold folders, user names or secrets; all are named."""
+def check_privacy(rows: Sequence[Row], damaged: Sequence[str], history: Sequence[Publication], plan: str) -> None:
+    """Raise FerBenchError if cells, messages, a history or the text of a plan hold folders, user names or secrets; all
+    are named.
+    """
     cells = {cell.id: cell for row in rows for cell in row.cells}
     private = [f"{cell.id[:16]}: {text[:80]!r}" for cell in cells.values() for text in find_private(cell)]
     private += [repr(message[:80]) for message in damaged if anonymise(message) != message]
@@ -87,6 +100,7 @@ def check_privacy(rows: Sequence[Row], damaged: Sequence[str], history: Sequence
         for text in (row.name, row.board, row.method)
         if anonymise(text) != text
     ]
+    private += [f"plan: {line.strip()[:80]}" for line in plan.splitlines() if anonymise(line) != line]
     if private:
         raise FerBenchError(
             f"This is private, as texts of older versions may be:\n{bullet_list(private)}\n"

@@ -77,11 +77,18 @@ def write_plan(plan: FrozenPlan, file: Path) -> str:
         raise FerBenchError(
             f"--freeze {str(file)!r}: the file exists, and a frozen plan is not changed. Name another file."
         )
-    record = to_json(plan)
-    stated = digest(record)
-    text = json.dumps({"digest": stated, **record}, indent=1, ensure_ascii=False)
-    atomic.write_file(file, f"{text}\n", "the plan")
-    return stated
+    stated = replace(plan, digest=digest(_undigested(plan)))
+    atomic.write_file(file, to_text(stated), "the plan")
+    return stated.digest
+
+
+def to_text(plan: FrozenPlan) -> str:
+    """Return what the file of a plan with its digest holds."""
+    return f"{json.dumps({'digest': plan.digest, **_undigested(plan)}, indent=1, ensure_ascii=False)}\n"
+
+
+def _undigested(plan: FrozenPlan) -> dict[str, Any]:
+    return to_json(replace(plan, digest=""))
 
 
 def read_plan(file: Path) -> FrozenPlan:
