@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import shutil
 from pathlib import Path
 
 import jax
@@ -26,7 +27,9 @@ from fer_bench.damage.images import corrupt
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.evaluation.robustness import Robustness, average, count_flips, measure_flips
+from fer_bench.executors.kept import file_of
 from fer_bench.executors.notes import notes_on_corruptions
+from fer_bench.learning.training import Training
 from fer_bench.results import corrupted
 from fer_bench.results.store import Store
 from fer_bench.tasks.task import Task
@@ -265,22 +268,35 @@ def test_scores_flips_and_the_worst_kind_by_hand():
     assert (worst.low, worst.high) == (kind.low, min(kind.high, known.interval(kinds["b"], 0.975).high))
 
 
-def test_a_run_scores_stored_models_once_and_replays_them_to_the_bit(tiny, tmp_path):
+def test_a_run_scores_stored_models_once_and_replays_them_to_the_bit(tiny, tmp_path, monkeypatch):
     runs = str(tmp_path / "runs")
-    where = [*BASE, "--runs-dir", runs, "--folds", "2"]
-    assert invoke("run", *where).exit_code == 0
+    where = [*BASE, "--strategy", "steps", "--runs-dir", runs, "--folds", "2"]
+    assert invoke("run", *where, "--keep", "all").exit_code == 0
     before = Store(tmp_path / "runs").read_all()[0]
     asked = ["--corrupt", "gaussian-noise[severity=4]", "--corrupt", "brightness"]
     planned = json.loads(invoke("plan", *where, *asked, "--json").stdout)
-    assert planned["corrupted"] == 6 * 90
+    assert planned["corrupted"] == 2 * 6 * 90, "each way through the network"
     assert {cell["status"] for cell in planned["cells"]} == {"to do"}
-    result = invoke("run", *where, *asked)
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "run", lambda *_: pytest.fail("a kept model is trained again"))
+        result = invoke("run", *where, *asked)
     assert result.exit_code == 0, result.stderr
     cells = Store(tmp_path / "runs").read_all()[0]
     assert [(cell.id, cell.finished) for cell in cells] == [(cell.id, cell.finished) for cell in before]
     assert json.loads(invoke("plan", *where, *asked, "--json").stdout)["corrupted"] == 0
     assert "corrupted images" not in invoke("run", *where, *asked).stderr
-    assert [len(corrupted.find(cell)) for cell in cells] == [6, 6]
+    assert [len(corrupted.find(cell)) for cell in cells] == [6] * 4
+    trained = [cell for cell in cells if cell.record.strategy.name == "steps"]
+    recalled = [corrupted.read_files(cell) for cell in trained]
+    for cell, other in zip(trained, reversed(trained), strict=True):  # each has the model of the other now
+        corrupted.remove(cell)
+        (tmp_path / other.id).write_bytes(file_of(tmp_path / "runs", cell.id).read_bytes())
+    for cell in trained:
+        shutil.move(tmp_path / cell.id, file_of(tmp_path / "runs", cell.id))
+    again = invoke("run", *where, *asked)
+    assert (again.exit_code, again.stderr.count("another cell")) == (0, 2)
+    assert [corrupted.read_files(cell) for cell in trained] == recalled, "as after training"
+    cells = [cell for cell in cells if cell not in trained]
     replayed = invoke("replay", cells[0].id[:8], "--runs-dir", runs, "--require", "bit-identical")
     assert replayed.exit_code == 0, replayed.stdout
     file = next((tmp_path / "runs" / "corrupted" / cells[0].id[:16]).glob("brightness-2*"))
@@ -294,7 +310,7 @@ def test_a_run_scores_stored_models_once_and_replays_them_to_the_bit(tiny, tmp_p
     assert invoke("run", *where, *asked).exit_code == 0
     figure = tmp_path / "damage.svg"
     told = json.loads(invoke("damage", "--runs-dir", runs, "--json", "--figure", str(figure)).stdout)
-    (row,) = told["rows"]
+    row = next(row for row in told["rows"] if row["strategy"] == "probe")
     scores = row["scores"]
     mean = np.mean([scores[f"brightness[severity={severity}]"] for severity in range(1, 6)])
     assert row["kinds"]["brightness"] == pytest.approx(mean)

@@ -8,15 +8,20 @@ import shutil
 import subprocess
 from types import SimpleNamespace
 
+import numpy as np
 import psutil
 import pytest
 from messages import says
 from test_executors import cells, dask_on_loopback, of_workers, wait_for
+from test_results import UNKNOWN, make_cell, make_result
 from tiny_run import BASE, invoke, start, write_distribution
 
 from fer_bench import brackets
+from fer_bench.corruption import Corruption
 from fer_bench.errors import FerBenchError
 from fer_bench.executors import copies, staging
+from fer_bench.executors.kept import file_of
+from fer_bench.results import corrupted
 from fer_bench.results.store import Store
 
 SLOW = ["run", "--dataset", "squares", "--strategy", "probe", "--folds", "2", "--backbone"]
@@ -59,6 +64,25 @@ def test_what_comes_damaged_does_not_count(sent):
         copies.send(Near(), "x", files, {**digests, "b": "0" * 64})
     assert says(str(error.value), "'b'")
     assert not (there / "b").exists()
+
+
+def test_a_cell_comes_back_with_what_belongs_to_it_and_leaves_the_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_BENCH_CACHE_DIR", str(tmp_path / "there"))
+    there, here, dark = Store(copies.folders()[0]), Store(tmp_path / "here"), Corruption("low-light", 2)
+    made = there.write(make_cell(), make_result(), UNKNOWN)
+    corrupted.write(made, dark, np.full((3, 2), 0.5, np.float32))
+    file_of(there.runs_dir, made.id).parent.mkdir()
+    file_of(there.runs_dir, made.id).write_bytes(b"numbers")
+    before = here.write(make_cell(), make_result(), UNKNOWN)  # it lacked predictions of corrupted images
+    here.take(made.id, *copies.fetch(made.id))
+    stored = here.read(made.id)
+    assert (stored.finished, corrupted.find(stored)) == (before.finished, [dark])
+    assert file_of(here.runs_dir, made.id).read_bytes() == b"numbers"
+    assert not [file for file in there.runs_dir.rglob("*") if file.is_file()]
+    other = there.write(make_cell(), make_result(predicted=(1, 1, 1)), UNKNOWN)
+    here.take(made.id, *copies.fetch(made.id))
+    stored = here.read(made.id)
+    assert (stored.predictions_sha256, corrupted.find(stored)) == (other.predictions_sha256, [])
 
 
 def test_a_worker_that_cannot_keep_them_is_one_message(sent):

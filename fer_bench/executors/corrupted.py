@@ -20,9 +20,11 @@ from fer_bench.errors import FerBenchError
 from fer_bench.executors.cells import Frozen, Trained, guarded, material_of
 from fer_bench.executors.grid import Block, Job
 from fer_bench.executors.kept import keep_model
+from fer_bench.executors.recalled import KeptModels
 from fer_bench.executors.work import Work
 from fer_bench.keeping.outputs import Inputs
-from fer_bench.learning.engine import Material, Outcome
+from fer_bench.learning.calibration import Scaling
+from fer_bench.learning.engine import Material, Outcome, Said
 from fer_bench.learning.prediction import finish
 from fer_bench.networks.pictures import Pictures
 from fer_bench.networks.streams import Rows, Stream
@@ -47,7 +49,8 @@ class _Model:
     Attributes:
         block: of the cell.
         job: the cell.
-        outcome: of its training.
+        said: `fer_bench.learning.engine.Outcome.said` of its training.
+        scaling: how its probabilities are calibrated.
         plan: of the training; the one that a search chose, where settings are searched.
         cell: as it is stored.
         lacking: corruptions of which it has no predictions.
@@ -55,7 +58,8 @@ class _Model:
 
     block: Block
     job: Job
-    outcome: Outcome
+    said: Said
+    scaling: Scaling | None
     plan: Plan
     cell: StoredCell
     lacking: tuple[Corruption, ...]
@@ -75,6 +79,10 @@ class Scorer:
     _outcomes: dict[int, tuple[Block, Outcome]] = field(default_factory=dict[int, tuple[Block, Outcome]])
     _models: list[_Model] = field(default_factory=list[_Model])
     _bytes: int = 0
+    _kept: KeptModels = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._kept = KeptModels(self.work.store.runs_dir, self.frozen, self.work.reporter)
 
     @property
     def waits(self) -> bool:
@@ -102,10 +110,23 @@ class Scorer:
             return
         block, outcome = known
         plan = outcome.chosen.trial.plan if outcome.chosen else block.plan
-        self._models.append(_Model(block, job, outcome, plan, cell, lacking))
+        self._models.append(_Model(block, job, outcome.said, outcome.scaling, plan, cell, lacking))
         self._bytes += sum(values.nbytes for values in outcome.learned().table.values())
         if self._bytes > HELD_BYTES or any(isinstance(phase, GradientPhase) for phase in plan.phases):
             self.score()
+
+    def add_kept(self, block: Block, job: Job, cell: StoredCell) -> bool:
+        """Score a stored cell by the model that ``--keep`` wrote, and say whether it could be used.
+
+        It is one that was trained by gradients, and predicts what the cell predicted, to the bit.
+        """
+        lacking = tuple(corrupted.lacking(cell, self.work.corruptions)) if cell.ok else ()
+        kept = self._kept.find(block, job, cell) if lacking else None
+        if kept is None:
+            return False
+        self._models.append(_Model(block, job, kept.said, kept.scaling, kept.plan, cell, lacking))
+        self.score()
+        return True
 
     def score(self) -> None:
         """Score all models that wait.
@@ -133,7 +154,7 @@ class Scorer:
                     for model, known in zip(asked, parts, strict=True):
                         own = piece[model.job.fold.test[piece]]
                         if len(own):
-                            known.append(model.outcome.said(images.material(bases[id(model)]))(own))
+                            known.append(model.said(images.material(bases[id(model)]))(own))
                     self.work.reporter.advance(len(piece))
                 return [np.concatenate(known) for known in parts]
 
@@ -159,7 +180,7 @@ def _tested(models: Sequence[_Model]) -> Array:
 def _answers(model: _Model, base: Material, said: Array) -> Array:
     """Return what is stored of what a model said of its test samples, as of clean images."""
     tested, task = np.flatnonzero(model.job.fold.test), model.block.task
-    answers = finish(model.plan, said, base.sequence_codes()[tested], model.outcome.scaling)
+    answers = finish(model.plan, said, base.sequence_codes()[tested], model.scaling)
     return as_errors(answers, task.labels[tested], task.found[tested])
 
 

@@ -58,6 +58,8 @@ def execute(params: Params, work: Work) -> None:
             if known := work.stored(job):  # another process did it meanwhile
                 work.add(known, new=False)
                 continue
+            if (known := store.find(job.cell)) and scorer.add_kept(unit.block, job, known):
+                continue
             made = replace(origin, seeds=job.seeds, config=dict(job.config), together=at_once)
             # The checkpoint goes once the cell is stored.
             with Checkpoint(unfinished / f"{job.cell.id}.safetensors", reporter.warn) as checkpoint:

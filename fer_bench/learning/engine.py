@@ -76,7 +76,7 @@ class Outcome:
     seconds: float
     history: pd.DataFrame
     learned: Callable[[], Learned]
-    said: Callable[[Material], Callable[[Array], Array]]
+    said: Said
     scaling: Scaling | None = None
     chosen: ChosenTrial | None = None
 
@@ -165,6 +165,10 @@ class Material:
         return np.full(len(self.labels), -1) if self.sequences is None else self.sequences()
 
 
+Said = Callable[[Material], Callable[[Array], Array]]
+"""From images to a function of samples that gives what a model says of them; see `Material.said`."""
+
+
 def run_plan(
     plan: Plan, material: Material, folds: Sequence[Fold], seeds: Sequence[int]
 ) -> list[Callable[[Checkpoint], Outcome]]:
@@ -242,16 +246,7 @@ def _train_fold(
             now = Training(trainer, inputs, targets, fold, own_seed, material.advance).run(now, keep)
     last, start = trainers[-1], time.perf_counter()
     model = now.model
-
-    def predict(inputs: Inputs, rows: Array) -> Array:
-        probabilities = np.exp(last.predict(model, inputs, rows))
-        if not np.isfinite(probabilities).all():
-            raise FloatingPointError("the trained model predicts values that are not finite")
-        return probabilities
-
-    def said(seen: Material) -> Callable[[Array], Array]:
-        return seen.said(plan, lambda one, mirrored: one.inputs(last.start, last.phase.flip or mirrored), predict)
-
+    said = by_images(plan, last, model)
     with _memory_errors_named(last):
         probabilities, scaling = material.answer(plan, fold, said(material))
     head = sum(begun.model.parameters[name].size for name in rules.HEAD)
@@ -259,6 +254,20 @@ def _train_fold(
     seconds = now.seconds + time.perf_counter() - start
     learned = functools.partial(_changed_from, material.backbone, model, last.start, now.factors)
     return Outcome(probabilities, trained, head, True, seconds, pd.DataFrame(now.history), learned, said, scaling)
+
+
+def by_images(plan: Plan, last: Trainer, model: Model) -> Said:
+    """Return `Outcome.said` of a model that was trained by gradients, in a last phase of this trainer."""
+
+    def predict(inputs: Inputs, rows: Array) -> Array:
+        probabilities = np.exp(last.predict(model, inputs, rows))
+        if not np.isfinite(probabilities).all():
+            raise FloatingPointError("the trained model predicts values that are not finite")
+        return probabilities
+
+    return lambda seen: seen.said(
+        plan, lambda one, mirrored: one.inputs(last.start, last.phase.flip or mirrored), predict
+    )
 
 
 def _changed_from(
@@ -380,8 +389,6 @@ def _answer(plan: Plan, material: Material, fold: Fold, _: Checkpoint) -> Outcom
     return Outcome(probabilities, 0, 0, True, seconds, history, lambda: Learned(None, {}), said, scaling)
 
 
-def _by_features(
-    plan: Plan, predict: Callable[[Inputs, Array], Array]
-) -> Callable[[Material], Callable[[Array], Array]]:
+def _by_features(plan: Plan, predict: Callable[[Inputs, Array], Array]) -> Said:
     """Return `Outcome.said` of a model that predicts from features."""
     return lambda seen: seen.said(plan, lambda one, mirrored: one.features(), predict)

@@ -98,7 +98,7 @@ class TrainedModel:
         self.start = len(self.backbone.stages) if record.start is None else record.start
         if self.start > len(self.backbone.stages):
             raise FerBenchError(f"The model begins at stage {self.start} of {len(self.backbone.stages)}.")
-        self.table = _lay_over(self.backbone, table, len(self.classes)) if HEAD[0] in table else {}
+        self.table = lay_over(self.backbone, table, len(self.classes)) if HEAD[0] in table else {}
         self.estimator = None
         if "readout/labels" in table:
             (phase,) = make_plan(registry.strategy(places.locate("strategy", strategy.text, strategy.files))).phases
@@ -270,8 +270,12 @@ def _check_same(component: Component[BackboneSpec], known: BackboneRecord) -> No
         )
 
 
-def _lay_over(backbone: Backbone, table: dict[str, Array], classes: int) -> dict[str, jax.Array]:
-    """Return the numbers of a backbone and a head, those of a model in their place."""
+def lay_over(backbone: Backbone, table: dict[str, Array], classes: int) -> dict[str, jax.Array]:
+    """Return the numbers of a backbone and a head, those of a model in their place.
+
+    Raises:
+        FerBenchError: some are unknown or have another shape; all of them are named.
+    """
     parameters, others = divide(backbone)
     before = {**parameters, **others}
     table, faults = _multiply_out(before, table)
