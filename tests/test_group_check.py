@@ -16,6 +16,8 @@ from typer.testing import CliRunner
 from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.certificate import compare_groups_to_all
+from fer_bench.evaluation.difference import compare_estimates
+from fer_bench.evaluation.group_scores import measure_group_scores
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.evaluation.opportunity import measure_group_gap
 from fer_bench.results.outcomes import Provenance
@@ -53,6 +55,38 @@ def test_the_gap_of_two_groups_by_hand():
     assert (gap.low, gap.high) == pytest.approx((gap.value - reach, gap.value + reach), abs=0.01)
     with pytest.raises(ValueError, match="'second' has one subject"):
         measure_group_gap(STANDARD["accuracy"], *columns, [members[0], ("second", person == 20)])
+
+
+def test_the_worst_group_and_the_gap_of_two_methods_by_hand():
+    rng = np.random.default_rng(3)
+    person, true = np.repeat(np.arange(20), 10), np.zeros(200, np.int64)
+    members = [("few", person < 8), ("many", person >= 8)]
+    chances = {"a": (0.9, 0.6), "b": (0.7, 0.65)}
+    right = {name: rng.random(200) < np.where(person < 8, *both) for name, both in chances.items()}
+    scores = {
+        name: measure_group_scores(
+            STANDARD["accuracy"], true, np.eye(2)[1 - one], np.zeros(200, np.int64), person, np.zeros(200), members
+        )
+        for name, one in right.items()
+    }
+    means = {name: [one[member].reshape(-1, 10).mean(axis=1) for _, member in members] for name, one in right.items()}
+    for name, (few, many) in means.items():
+        known = scores[name]
+        assert (known.lowest, known.worst.value) == ("many", pytest.approx(many.mean()))
+        assert known.gap.value == pytest.approx(few.mean() - many.mean())
+        assert known.worst.unit_variance == pytest.approx(many.var(ddof=1) / 12)
+        assert known.gap.unit_variance == pytest.approx(many.var(ddof=1) / 12 + few.var(ddof=1) / 8)
+        low, high = known.worst_interval()
+        reach = stats.t.ppf(1 - 0.05 / 4, 11) * many.std(ddof=1) / np.sqrt(12)
+        assert (low, high) == pytest.approx((many.mean() - reach, many.mean() + reach))
+    difference = compare_estimates(scores["a"].gap, scores["b"].gap)
+    gaps = [few.mean() - many.mean() for few, many in means.values()]
+    assert difference.value == pytest.approx(gaps[1] - gaps[0])
+    few, many = (means["b"][place] - means["a"][place] for place in range(2))
+    assert difference.unit_error == pytest.approx(np.sqrt(few.var(ddof=1) / 8 + many.var(ddof=1) / 12), rel=0.15)
+    alone = [members[0], ("one", person == 19)]
+    columns = np.eye(2)[1 - right["a"]], np.zeros(200, np.int64), person, np.zeros(200)
+    assert measure_group_scores(STANDARD["accuracy"], true, *columns, alone) is None
 
 
 @pytest.fixture

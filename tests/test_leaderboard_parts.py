@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -56,6 +57,10 @@ def test_the_board_holds_groups_votes_and_coverage(store):
     rows = {row["strategy"]: row for row in json.loads(write("json", build(store.cells()[0])))["rows"]}
     # Of 16 men class 0 is never right, class 1 always; of 16 women all is.
     assert rows["probe"]["groups"] == {"sex": {"worst": "man", "uar": 0.5, "n": 16, "gap": 0.5, "compared": 2}}
+    known = rows["probe"]["group_intervals"]["sex"]
+    assert known["uar_low"] <= 0.5 <= known["uar_high"]
+    assert known["gap_low"] <= 0.5 <= known["gap_high"]
+    assert {value for name, value in known.items() if "to_first" in name} == {None}
     assert rows["probe"]["coverage"] == 36 / 40
     # KL of halves to (1/4, 3/4), either way round: ln(1/2) - (ln(1/4) + ln(3/4)) / 2.
     assert rows["probe"]["soft"] == pytest.approx({"accuracy": 0.5, "kl": 0.143841}, abs=1e-6)
@@ -69,10 +74,24 @@ def test_the_board_shows_them(store):
         return CliRunner().invoke(app, command, catch_exceptions=False).stdout
 
     text = show("--columns", "groups", "--format", "md")
-    assert "| net | probe | 50.0 (man, n 16) | 50.0 | 90.0 |" in text
+    assert re.search(
+        r"\| net \| probe \| 50\.0 \(\d+\.\d to \d+\.\d; man, n 16\) \| 50\.0 \(\d+\.\d to \d+\.\d\) \| 90\.0 \|", text
+    )
     assert "worst sex, UAR %" in text
     assert "| net | probe | 50.0 | 0.144 | 90.0 |" in show("--columns", "soft", "--format", "md")
-    assert "50.0 (man, n 16)" in show("--columns", "groups", "--format", "html")
+    assert "man, n 16)" in show("--columns", "groups", "--format", "html")
+    for cell in store.cells()[0]:  # another method, which is right of everybody
+        record = replace(cell.record, strategy=replace(cell.record.strategy, text="sure"))
+        table = cell.table().to_pandas()
+        table["p0"] = (table["label"] == 0).astype("float32")
+        table["p1"] = 1 - table["p0"]
+        store.write(record, Result("ok", "", cell.measures, table, pd.DataFrame({"phase": ["p"]})), Provenance())
+    rows = {row["strategy"]: row for row in json.loads(show("--format", "json"))["rows"]}
+    known = rows["probe"]["group_intervals"]["sex"]
+    assert (known["uar_to_first"], known["gap_to_first"]) == (-0.5, 0.5)
+    assert known["uar_to_first_low"] <= -0.5 <= known["uar_to_first_high"] < 0 < known["gap_to_first_low"]
+    assert rows["sure"]["group_intervals"]["sex"]["uar_to_first"] is None
+    assert says(show("--columns", "groups"), "probe", "sex", "-50.0", "+50.0", "first row")
 
 
 def test_nll_and_ece_before_calibration_by_hand(store):

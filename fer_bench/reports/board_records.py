@@ -8,9 +8,10 @@ from itertools import groupby
 from typing import Any, Literal
 
 from fer_bench.evaluation.metrics import STANDARD
-from fer_bench.reports import cost, damage_columns, parts, planned
+from fer_bench.reports import cost, damage_columns, group_columns, parts, planned
 from fer_bench.reports.calibrated import CalibrationRecord, measure_calibration
 from fer_bench.reports.damaged import DamagedPair, DamageRecord, DifferencesRecord, record_row
+from fer_bench.reports.group_columns import GroupIntervals
 from fer_bench.reports.parts import GroupRecord, SoftRecord
 from fer_bench.reports.planned import JudgedPlan, PlanRecord
 from fer_bench.reports.row import Row, Score, Sources
@@ -100,6 +101,7 @@ class RowRecord(Record):
     cost: dict[str, Count | Amount | None]
     coverage: Share | None
     groups: dict[str, GroupRecord]
+    group_intervals: dict[str, GroupIntervals]
     soft: SoftRecord | None
     calibration: CalibrationRecord | None
     search: SearchRecord | None
@@ -133,12 +135,15 @@ def to_flat_table(rows: Sequence[Row]) -> Table:
 
 def _records(rows: Sequence[Row]) -> tuple[RowRecord, ...]:
     pairs: dict[str, DamagedPair] = {}
-    for _, board in groupby(rows, key=lambda row: row.subject):
-        pairs |= damage_columns.compare_to_first(list(board))
-    return tuple(_record(row, pairs.get(row.id)) for row in rows)
+    intervals: dict[str, dict[str, GroupIntervals]] = {}
+    for _, group in groupby(rows, key=lambda row: row.subject):
+        board = list(group)
+        pairs |= damage_columns.compare_to_first(board)
+        intervals |= group_columns.record_intervals(board)
+    return tuple(_record(row, intervals.get(row.id, {}), pairs.get(row.id)) for row in rows)
 
 
-def _record(row: Row, damage_to_first: DamagedPair | None) -> RowRecord:
+def _record(row: Row, intervals: dict[str, GroupIntervals], damage_to_first: DamagedPair | None) -> RowRecord:
     standing, interval, damaged = row.standing, row.interval, damage_columns.measure_damage(row)
     ends = interval and IntervalRecord(low=interval.low, high=interval.high, level=interval.level, units=interval.units)
     return RowRecord(
@@ -183,6 +188,7 @@ def _record(row: Row, damage_to_first: DamagedPair | None) -> RowRecord:
         cost=cost.record(row),
         coverage=parts.measure_coverage(row),
         groups=parts.compare_groups(row),
+        group_intervals=intervals,
         soft=parts.score_soft(row),
         calibration=measure_calibration(row),
         search=measure_search(row),
@@ -202,6 +208,8 @@ def _flatten(record: RowRecord) -> dict[str, Cell]:
     flat |= {f"cost_{name}": value for name, value in record.cost.items()}
     for name, group in record.groups.items():
         flat |= _spread(f"group_{name}", GroupRecord, group)
+    for name, known in record.group_intervals.items():
+        flat |= _spread(f"group_{name}", GroupIntervals, known)
     flat |= _spread("soft", SoftRecord, record.soft)
     flat |= _spread("calibration", CalibrationRecord, record.calibration)
     flat |= _spread("search", SearchRecord, record.search, without=("chosen",))
@@ -223,6 +231,6 @@ def _spread(prefix: str, kind: type[Record], part: Record | None, without: Seque
 
 NESTED = (
     *("scores", "chance", "soft", "calibration", "search", "damage", "interval", "ranks"),
-    *("cost", "groups", "cells", "behind", "sources"),
+    *("cost", "groups", "group_intervals", "cells", "behind", "sources"),
 )
 """Fields of a row that hold several values, or None."""

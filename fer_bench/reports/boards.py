@@ -7,13 +7,23 @@ from dataclasses import replace
 from itertools import groupby
 
 from fer_bench.evaluation.intervals import FEW_UNITS
-from fer_bench.reports import across, calibrated, cost, damage_columns, parts, planned, searched, standing
+from fer_bench.reports import (
+    across,
+    calibrated,
+    cost,
+    damage_columns,
+    group_columns,
+    parts,
+    planned,
+    searched,
+    standing,
+)
 from fer_bench.reports.row import Row, Score
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
 
 EXTRA: Mapping[str, Callable[[Sequence[Row]], list[Field[Row]]]] = {
     "cost": cost.fields,
-    "groups": parts.group_fields,
+    "groups": group_columns.fields,
     "soft": parts.soft_fields,
     "variance": standing.fields,
     "calibration": calibrated.fields,
@@ -41,6 +51,8 @@ def to_tables(
         tables.append(replace(tabulate(board, fields_of(board, show), title), strong=_find_leaders(board)))
         if show == "scores" and (choices := searched.to_table(board)):
             tables.append(choices)
+        if show == "groups" and (differences := group_columns.to_table(board)):
+            tables.append(differences)
         if show == "damage":
             tables.append(damage_columns.to_table(board))
     if judged is not None:

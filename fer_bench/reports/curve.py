@@ -17,7 +17,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.learning_curve import LearningCurve, fit_learning_curve
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.foreign import visible
-from fer_bench.reports.comparison import measure_row
+from fer_bench.reports.comparison import interval, measure_row
 from fer_bench.reports.figures import COLOUR, WIDTH, save, style
 from fer_bench.reports.standing import PERCENT
 from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
@@ -41,6 +41,7 @@ class Curve:
     Attributes:
         dataset: as the user typed it; likewise ``protocol``, ``backbone`` and ``strategy``.
         law: the power law.
+        intervals: the ends of the 95 % interval of each measured score, for other people.
     """
 
     dataset: str
@@ -48,6 +49,7 @@ class Curve:
     backbone: str
     strategy: str
     law: LearningCurve
+    intervals: tuple[tuple[float, float], ...]
 
     @property
     def name(self) -> str:
@@ -96,12 +98,15 @@ def _fit(experiment: Experiment, points: Sequence[tuple[float, Predictions]], me
     if first.n_units < 2:
         raise FerBenchError(f"{experiment.dataset.text!r} was tested on a single subject, which shows no spread.")
     law = fit_learning_curve([size for size, _ in points], [measure_row(metric, part) for _, part in points])
+    crossed = experiment.protocol.folds > 1
+    intervals = [interval(metric, part, size if crossed else None) for size, part in points]
     return Curve(
         dataset=experiment.dataset.text,
         protocol=experiment.protocol.text,
         backbone=experiment.backbone.text,
         strategy=experiment.strategy.text,
         law=law,
+        intervals=tuple((one.low, one.high) for one in intervals if one),
     )
 
 
@@ -123,7 +128,8 @@ def _table(curve: Curve, notes: Sequence[str]) -> Table:
     title = f"{curve.name}: error falls as images^{law.fit[1]:.2f} ({low:.2f} to {high:.2f})"
 
     def score(place: int) -> Shown:
-        return Shown(f"{scale * law.scores[place]:.1f}", float(law.scores[place]))
+        value, (low, high) = float(law.scores[place]), curve.intervals[place]
+        return Shown(f"{scale * value:.1f} ({scale * low:.1f} to {scale * high:.1f})", value)
 
     def fitted(place: int) -> Shown:
         value, lowest, highest = (scale * part for part in law.predict(float(law.sizes[place])))
@@ -144,8 +150,15 @@ def record(curves: Sequence[Curve]) -> list[dict[str, Any]]:
             **{name: getattr(curve, name) for name in ("dataset", "protocol", "backbone", "strategy")},
             "metric": curve.law.metric.name,
             "points": [
-                {"training_images": size, "score": score, "fitted": list(curve.law.predict(size))}
-                for size, score in zip(curve.law.sizes.tolist(), curve.law.scores.tolist(), strict=True)
+                {
+                    "training_images": size,
+                    "score": score,
+                    "interval": list(ends),
+                    "fitted": list(curve.law.predict(size)),
+                }
+                for size, score, ends in zip(
+                    curve.law.sizes.tolist(), curve.law.scores.tolist(), curve.intervals, strict=True
+                )
             ],
             "slope": [float(curve.law.fit[1]), *curve.law.slope_interval()],
             "doubling": list(curve.law.gain(float(curve.law.sizes[-1]))),

@@ -12,7 +12,10 @@ import numpy as np
 from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.certificate import GroupDifference, Verdict, compare_groups_to_all
+from fer_bench.evaluation.cross_validation import CrossValidation
+from fer_bench.evaluation.group_scores import measure_group_scores
 from fer_bench.evaluation.groups import pick_alike
+from fer_bench.evaluation.intervals import algorithm_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.evaluation.opportunity import GroupGap, measure_group_gap
 from fer_bench.reports.standing import PERCENT
@@ -29,9 +32,10 @@ AGREED = 0.8
 DOUBT = "annotators' doubt"
 """The attribute by which images are agreed or doubtful; it groups images, not people, and decides no verdict."""
 NOTE = (
-    "Difference: score of the group minus that of all, on the classes that most groups have; each end of its range is "
-    "a 95 % bound for all groups of the table at once. PASS: a shortfall of the margin is excluded; FAIL: it is shown; "
-    "UNDERPOWERED: neither. Needed: subjects of the group with which a group that is no worse passes in 80 % of cases."
+    "Score: with its 95 % interval, by itself. Difference: score of the group minus that of all, on the classes that "
+    "most groups have; each end of its range is a 95 % bound for all groups of the table at once. PASS: a shortfall of "
+    "the margin is excluded; FAIL: it is shown; UNDERPOWERED: neither. Needed: subjects with which a group "
+    "that is no worse passes in 80 % of cases."
 )
 CLASS_NOTE = (
     "Gap: by how much the recall of a class differs between the groups at most (equal opportunity), with a 95 % "
@@ -64,12 +68,15 @@ class AttributeCheck:
     Attributes:
         attribute: its name, or two with ``x`` between.
         groups: those that are large enough.
+        intervals: group -> the ends of the 95 % interval of its score, by itself; none where some seed did not test
+            one of them.
         small: groups with too few subjects, which the certificate leaves out.
         classes: class -> its recall by group, where two groups have enough images of it.
     """
 
     attribute: str
     groups: tuple[GroupDifference, ...]
+    intervals: dict[str, tuple[float, float]]
     small: tuple[str, ...]
     classes: dict[str, ClassCheck]
 
@@ -175,9 +182,24 @@ def _check(
     return AttributeCheck(
         attribute=attribute,
         groups=tuple(_compare(terms.metric, part, members, terms)),
+        intervals=_find_intervals(row, part, members, terms),
         small=tuple(names[code] for code in held if code not in kept),
         classes=classes,
     )
+
+
+def _find_intervals(
+    row: MethodRow, part: Predictions, members: Mapping[str, Array], terms: _Terms
+) -> dict[str, tuple[float, float]]:
+    folds, trained = row.experiment.protocol.folds, [sum(cell.measures.train_counts) for cell in row.done]
+    ratio = part.n_samples / float(np.mean(trained))
+    crossed = CrossValidation(folds=folds, tested_per_trained=ratio) if folds > 1 else None
+    columns = part.labels, part.probabilities, part.training.astype(np.int64), _units(part), part.split
+    scores = measure_group_scores(terms.metric, *columns, tuple(members.items()), crossed)
+    if scores is None:
+        return {}
+    each = {name: algorithm_interval(one, crossed) for name, one in scores.groups.items()}
+    return {name: (one.low, one.high) for name, one in each.items()}
 
 
 def _check_class(part: Predictions, members: Mapping[str, Array], terms: _Terms) -> ClassCheck | None:
@@ -247,11 +269,17 @@ def _range(group: GroupDifference, scale: float = 100) -> Shown:
 def _group_fields(check: GroupCheck, attribute: AttributeCheck) -> tuple[Field[GroupDifference], ...]:
     scale = 100 if check.metric.name in PERCENT else 1
     title = f"{check.metric.title} %" if scale == 100 else check.metric.title
+
+    def score(group: GroupDifference) -> Shown:
+        ends = attribute.intervals.get(group.name)
+        interval = f" ({scale * ends[0]:.1f} to {scale * ends[1]:.1f})" if ends else ""
+        return Shown(f"{scale * group.value:.1f}{interval}", group.value)
+
     fields: tuple[Field[GroupDifference], ...] = (
         (Column("group"), lambda group: group.name),
         (Column(check.unit, "number"), lambda group: group.units),
         (Column("predictions", "number", optional=True), lambda group: group.samples),
-        (Column(title, "number"), lambda group: Shown(f"{scale * group.value:.1f}", group.value)),
+        (Column(title, "number"), score),
         (Column("difference", "number"), lambda group: _range(group, scale)),
     )
     if attribute.verdict is None:

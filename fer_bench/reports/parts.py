@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from fer_bench.arrays import Array
 from fer_bench.evaluation.calibration import soft_accuracy, soft_kl
 from fer_bench.evaluation.groups import find_worst_group, measure_gap, pick_alike, score_groups
 from fer_bench.evaluation.metrics import STANDARD
@@ -77,11 +78,8 @@ def compare_groups(row: Row) -> dict[str, GroupRecord]:
 def _compare_groups(pooled: Predictions) -> dict[str, GroupRecord]:
     records: dict[str, GroupRecord] = {}
     for name, (names, codes) in pooled.groups.items():
-        known = np.flatnonzero(codes >= 0)
-        large = known[np.bincount(codes[known], minlength=len(names))[codes[known]] >= FEWEST]
-        alike, compared = pick_alike(pooled.labels[large], codes[large]) if len(large) else (large, 0)
+        rows, compared = find_alike(pooled, name)
         if compared:
-            rows = large[alike]
             values: dict[int, float] = score_groups(
                 STANDARD["uar"], pooled.labels[rows], pooled.probabilities[rows], codes[rows]
             )
@@ -89,6 +87,15 @@ def _compare_groups(pooled: Predictions) -> dict[str, GroupRecord]:
             n, gap = int((codes[rows] == code).sum()), measure_gap(values)
             records[name] = GroupRecord(worst=names[code], uar=worst, n=n, gap=gap, compared=compared)
     return records
+
+
+def find_alike(pooled: Predictions, attribute: str) -> tuple[Array, int]:
+    """Return the predictions whose groups of an attribute are compared, (k,) int, and how many groups these are."""
+    names, codes = pooled.groups[attribute]
+    known = np.flatnonzero(codes >= 0)
+    large = known[np.bincount(codes[known], minlength=len(names))[codes[known]] >= FEWEST]
+    alike, compared = pick_alike(pooled.labels[large], codes[large]) if len(large) else (large, 0)
+    return large[alike], compared
 
 
 def score_soft(row: Row) -> SoftRecord | None:
@@ -113,25 +120,6 @@ def _score_soft(pooled: Predictions) -> SoftRecord | None:
         if soft is None
         else SoftRecord(accuracy=soft_accuracy(soft, probabilities), kl=soft_kl(soft, probabilities))
     )
-
-
-def group_fields(board: Sequence[Row]) -> list[Field[Row]]:
-    """Return the columns of groups: the worst group of each, and the largest gap."""
-    records = {id(row): compare_groups(row) for row in board}
-    fields: list[Field[Row]] = []
-    for name in sorted({name for known in records.values() for name in known}):
-
-        def worst(row: Row, name: str = name) -> Cell:
-            group = records[id(row)].get(name)
-            return Shown(f"{100 * group.uar:.1f} ({group.worst}, n {group.n:,})", group.uar) if group else None
-
-        def gap(row: Row, name: str = name) -> Cell:
-            group = records[id(row)].get(name)
-            return _percent(group.gap if group else None)
-
-        fields.append((Column(f"worst {name}, UAR %", "number", "higher"), worst))
-        fields.append((Column(f"{name} gap", "number", "lower"), gap))
-    return [*fields, COVERAGE]
 
 
 def soft_fields(board: Sequence[Row]) -> list[Field[Row]]:

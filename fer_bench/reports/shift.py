@@ -163,7 +163,7 @@ def _foreign(shift: Shift) -> Cell:
 
 
 def _accuracy(shift: Shift) -> Cell:
-    return Shown(f"{100 * shift.accuracy.value:+.1f}", shift.accuracy.value)
+    return _range(shift.accuracy.value, shift.accuracy.low, shift.accuracy.high)
 
 
 FIELDS: tuple[Field[Shift], ...] = (

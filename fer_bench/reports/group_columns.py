@@ -1,0 +1,203 @@
+"""Groups on a leaderboard: the worst group and the largest gap, with intervals and paired differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from fer_bench.arrays import Array
+from fer_bench.evaluation.cross_validation import CrossValidation
+from fer_bench.evaluation.difference import Difference, compare_estimates
+from fer_bench.evaluation.group_scores import GroupScores, measure_group_scores
+from fer_bench.evaluation.metrics import STANDARD
+from fer_bench.evaluation.opportunity import GroupGap, measure_group_gap
+from fer_bench.reports.parts import COVERAGE, compare_groups, find_alike
+from fer_bench.reports.row import Row
+from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
+from fer_bench.results.canonical import Record, Share
+from fer_bench.results.predictions import Predictions
+
+MOST_GROUPS = 20
+"""Groups of an attribute for which intervals are computed: they are of every two."""
+NOTES = (
+    "Groups: intervals of the worst group and of the largest gap allow for their choice among all groups, 95 %. "
+    "Differences are row minus first row, paired by subject, or by image where no subject is known; each has its 95 % "
+    "interval, taken by itself. 'fer-bench groups' compares every group with all and gives a verdict.",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredGroups:
+    """What a row scores on the groups of an attribute, and the interval of the largest gap."""
+
+    scores: GroupScores
+    gap: GroupGap
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupIntervals(Record):
+    """The ends of 95 % intervals of the UAR of the worst group of an attribute and of the largest gap, and the paired
+    differences to the first row of the board with theirs: null of that row, and where too few units allow none.
+    """
+
+    uar_low: float
+    uar_high: float
+    gap_low: Share
+    gap_high: Share
+    uar_to_first: float | None
+    uar_to_first_low: float | None
+    uar_to_first_high: float | None
+    gap_to_first: float | None
+    gap_to_first_low: float | None
+    gap_to_first_high: float | None
+
+
+@dataclass(frozen=True)
+class GroupPair:
+    """A row and the first row of its board, by an attribute: row minus first."""
+
+    row: Row
+    attribute: str
+    worst: Difference
+    gap: Difference
+
+
+_MEASURED: WeakKeyDictionary[Predictions, dict[str, MeasuredGroups]] = WeakKeyDictionary()
+
+
+def measure_groups(row: Row) -> dict[str, MeasuredGroups]:
+    """Return attribute -> what a row scores on its groups, of those attributes that `compare_groups` compares.
+
+    An attribute is left out where a group has a single subject, or where there are more than ``MOST_GROUPS``.
+    """
+    pooled = row.pooled
+    if pooled is None or row.baseline:
+        return {}
+    if pooled not in _MEASURED:
+        measured = {name: _measure(row, pooled, name) for name in compare_groups(row)}
+        _MEASURED[pooled] = {name: one for name, one in measured.items() if one}
+    return _MEASURED[pooled]
+
+
+def _measure(row: Row, pooled: Predictions, attribute: str) -> MeasuredGroups | None:
+    (names, codes), (rows, compared) = pooled.groups[attribute], find_alike(pooled, attribute)
+    if compared > MOST_GROUPS:
+        return None
+    part, codes = pooled.take(rows), codes[rows]
+    members: list[tuple[str, Array]] = [(names[code], codes == code) for code in np.unique(codes).tolist()]
+    units = part.sample if part.units is None else part.units
+    columns = part.labels, part.probabilities, part.training.astype(np.int64), units
+    trained = float(np.mean([sum(cell.measures.train_counts) for cell in row.cells if cell.ok]))
+    crossed = CrossValidation(folds=row.folds, tested_per_trained=pooled.n_samples / trained) if row.folds > 1 else None
+    scores = measure_group_scores(STANDARD["uar"], *columns, part.split, members, crossed)
+    return None if scores is None else MeasuredGroups(scores, measure_group_gap(STANDARD["uar"], *columns, members))
+
+
+def compare_to_first(board: Sequence[Row]) -> list[GroupPair]:
+    """Return the differences of each row to the first row of a board that tested the same groups."""
+    first = next((row for row in board if measure_groups(row)), None)
+    if first is None or first.pooled is None:
+        return []
+    known = measure_groups(first)
+    return [
+        GroupPair(
+            row,
+            attribute,
+            compare_estimates(known[attribute].scores.worst, other.scores.worst),
+            compare_estimates(known[attribute].scores.gap, other.scores.gap),
+        )
+        for row in board
+        if row is not first and row.pooled is not None and row.pooled.key == first.pooled.key
+        for attribute, other in measure_groups(row).items()
+        if attribute in known
+    ]
+
+
+def record_intervals(board: Sequence[Row]) -> dict[str, dict[str, GroupIntervals]]:
+    """Return id of a row -> attribute -> its intervals, for JSON."""
+    pairs = {(pair.row.id, pair.attribute): pair for pair in compare_to_first(board)}
+    return {
+        row.id: {name: _record(one, pairs.get((row.id, name))) for name, one in measure_groups(row).items()}
+        for row in board
+        if not row.baseline
+    }
+
+
+def _record(measured: MeasuredGroups, pair: GroupPair | None) -> GroupIntervals:
+    low, high = measured.scores.worst_interval()
+    worst, gap = (
+        (None, None, None) if one is None else _ends(one) for one in ((pair and pair.worst), (pair and pair.gap))
+    )
+    return GroupIntervals(
+        uar_low=low,
+        uar_high=high,
+        gap_low=measured.gap.low,
+        gap_high=measured.gap.high,
+        uar_to_first=worst[0],
+        uar_to_first_low=worst[1],
+        uar_to_first_high=worst[2],
+        gap_to_first=gap[0],
+        gap_to_first_low=gap[1],
+        gap_to_first_high=gap[2],
+    )
+
+
+def _ends(one: Difference) -> tuple[float, float | None, float | None]:
+    return (one.value, one.low, one.high) if math.isfinite(one.high - one.low) else (one.value, None, None)
+
+
+def fields(board: Sequence[Row]) -> list[Field[Row]]:
+    """Return the columns of groups: the worst group of each attribute, and the largest gap, with their intervals."""
+    records = {id(row): compare_groups(row) for row in board}
+    made: list[Field[Row]] = []
+    for name in sorted({name for known in records.values() for name in known}):
+
+        def worst(row: Row, name: str = name) -> Cell:
+            group, measured = records[id(row)].get(name), measure_groups(row).get(name)
+            if group is None:
+                return None
+            ends = f"{_range(*measured.scores.worst_interval())}; " if measured else ""
+            return Shown(f"{100 * group.uar:.1f} ({ends}{group.worst}, n {group.n:,})", group.uar)
+
+        def gap(row: Row, name: str = name) -> Cell:
+            group, measured = records[id(row)].get(name), measure_groups(row).get(name)
+            if group is None:
+                return None
+            ends = f" ({_range(measured.gap.low, measured.gap.high)})" if measured else ""
+            return Shown(f"{100 * group.gap:.1f}{ends}", group.gap)
+
+        made.append((Column(f"worst {name}, UAR %", "number", "higher"), worst))
+        made.append((Column(f"{name} gap", "number", "lower"), gap))
+    return [*made, COVERAGE]
+
+
+def to_table(board: Sequence[Row]) -> Table | None:
+    """Return the differences of the rows of a board to its first row by group; None where no group is compared."""
+    if not any(measure_groups(row) for row in board):
+        return None
+    pairs = compare_to_first(board)
+    if not pairs:
+        return Table(notes=NOTES)
+    return tabulate(pairs, PAIR_FIELDS, "By group: differences to the first row", NOTES)
+
+
+def _range(low: float, high: float) -> str:
+    return f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def _difference(one: Difference) -> Shown:
+    value, low, high = _ends(one)
+    ends = "too few for an interval" if low is None or high is None else f"{100 * low:+.1f} to {100 * high:+.1f}"
+    return Shown(f"{100 * value:+.1f} ({ends})", value)
+
+
+PAIR_FIELDS: tuple[Field[GroupPair], ...] = (
+    (Column("row"), lambda pair: pair.row.method),
+    (Column("attribute"), lambda pair: pair.attribute),
+    (Column("worst group", "number"), lambda pair: _difference(pair.worst)),
+    (Column("gap", "number"), lambda pair: _difference(pair.gap)),
+)
