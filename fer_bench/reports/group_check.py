@@ -237,7 +237,7 @@ def to_tables(check: GroupCheck) -> list[Table]:
     """Return a table for each attribute, and one of classes."""
     tables: list[Table] = []
     for attribute in check.attributes:
-        small = f"Left out, with fewer than {check.fewest} subjects: {', '.join(attribute.small)}."
+        small = f"Left out, with fewer than {check.fewest} subjects: {'; '.join(attribute.small)}."
         title = f"{check.name}, by {attribute.attribute}: {attribute.verdict or 'no verdict, it groups no people'}"
         tables.append(
             tabulate(attribute.groups, _group_fields(check, attribute), title, [small] if attribute.small else [])

@@ -103,10 +103,10 @@ def _describe(check: GroupCheck, attribute: AttributeCheck) -> str:
     """Return what is shown of the groups that decide the verdict of an attribute."""
     scale, unit = (100, " points") if check.metric.name in PERCENT else (1, "")
     named = [group for group in attribute.groups if group.verdict == attribute.verdict]
-    margin = f"{scale * check.margin:g}{unit}"
+    margin, unclear = f"{scale * check.margin:g}{unit}", attribute.verdict == "UNDERPOWERED"
     told = [
         f"{group.name} {scale * group.difference:+.1f} [{scale * group.low:+.1f}, {scale * group.high:+.1f}] to all"
-        + (f", {group.needed:,} subjects would settle it" if attribute.verdict == "UNDERPOWERED" else "")
+        + (f", passes in 80 % of cases with {group.needed:,} subjects if it is no worse" if unclear else "")
         for group in named
     ]
     what = {"PASS": "excluded", "FAIL": "shown", "UNDERPOWERED": "neither shown nor excluded"}
