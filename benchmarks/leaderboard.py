@@ -3,7 +3,8 @@
 The cells are those of a real grid on drawn faces: data sets x 10 backbones x 10 strategies x seeds x 5 folds. Each is
 written by the store, with random probabilities of the images that its fold tests, and records, history and provenance
 as long as real ones. Every command is a process of its own. The first ``leaderboard`` finds no index of the store and
-nothing that is remembered of rows; the last of each command may take no more than `LIMITS`, else the exit code is 1.
+nothing that is remembered of rows. The targets are `LIMITS` and `MEMORY_MIB`; at the end it is said which are met, and
+the exit code is 1 where one is missed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,7 +36,7 @@ from fer_bench.results.folders import CELL, CHECKSUMS, PREDICTIONS
 from fer_bench.results.outcomes import Cost, Measures, PeakMemory, Seconds
 from fer_bench.results.provenance import collect
 from fer_bench.results.records import Cell
-from fer_bench.results.store import COMPRESSED, Result, Store, StoredCell
+from fer_bench.results.store import COMPRESSED, Result, Store
 from fer_bench.tasks.folds import Fold
 
 MAIN = "from fer_bench.cli import main; main()"
@@ -62,16 +64,29 @@ def main() -> None:
         environment = {**os.environ, "FER_BENCH_CACHE_DIR": str(folder / "cache")}
         # An installed command has its modules compiled; without them each run would compile 700 of them anew.
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        for name in ("cache/scores", "runs/index.json.z"):  # of an earlier call with this folder
+            _remove(folder / name)
         last: dict[str, tuple[float, float]] = {}
         for number in range(given.rounds):
             for command in (board, run):
                 clock, seconds, mib = _time(command, environment)
                 print(f"{command[0]} {number}: {clock:.2f} s, processor {seconds:.2f} s, {mib:.0f} MiB", flush=True)
-                last[command[0]] = seconds, mib
-    over = [name for name, (seconds, mib) in last.items() if seconds > LIMITS[name] or mib > MEMORY_MIB]
-    for name in over:
-        print(f"{name} takes more than {LIMITS[name]:g} s of the processor or {MEMORY_MIB:.0f} MiB", file=sys.stderr)
-    sys.exit(1 if over else 0)
+                last["first leaderboard" if command is board and not number else command[0]] = seconds, mib
+    missed = 0
+    for name, (seconds, mib) in last.items():
+        limit = LIMITS[name.split()[-1]]
+        met = seconds <= limit and mib <= MEMORY_MIB
+        missed += not met
+        print(f"{name}: {seconds:.1f} of {limit:g} s, {mib:.0f} of {MEMORY_MIB:.0f} MiB: {'met' if met else 'MISSED'}")
+    sys.exit(1 if missed else 0)
+
+
+def _remove(place: Path) -> None:
+    """Remove a file or a folder that may be there."""
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
 
 
 def _time(command: list[str], environment: dict[str, str]) -> tuple[float, float, float]:
@@ -104,16 +119,17 @@ def _write(folder: Path, cells: int) -> int:
     grid = expand(config, registry, config.data_folder, config.cache_folder, TerminalReporter(quiet=True))
     here = collect(registry.plugins)
     atomic.write_synced = Path.write_bytes  # what is removed in an hour need not survive a power failure
-    like: dict[tuple[str, int, int], StoredCell] = {}
+    like: dict[tuple[str, int, int], tuple[dict[str, bytes], pa.Table]] = {}
     for number, block in enumerate(grid.blocks):
         together = tuple(job.cell.place for job in block.jobs)
         for job in block.jobs:
             place = block.task.name, job.cell.seed, job.cell.fold
             if place not in like:
                 made = dataclasses.replace(here, seeds=job.seeds, config=dict(job.config), together=together)
-                like[place] = store.write(job.cell, _draw(block, job.fold), made)
+                stored = store.write(job.cell, _draw(block, job.fold), made)
+                like[place] = stored.files(), stored.table()
             else:
-                _write_like(store, job.cell, like[place], 0.5 + number % METHODS / METHODS, rng)
+                _write_like(store, job.cell, *like[place], 0.5 + number % METHODS / METHODS, rng)
     return len(grid.jobs)
 
 
@@ -142,9 +158,12 @@ def _draw(block: Block, fold: Fold) -> Result:
     return Result("ok", "", measures, predictions, pd.DataFrame({"phase": [0], "iteration": [17], "loss": [1.25]}))
 
 
-def _write_like(store: Store, cell: Cell, other: StoredCell, skill: float, rng: np.random.Generator) -> None:
-    """Store a cell with the files of another of its fold, but probabilities that know the true class by ``skill``."""
-    files, table = other.files(), other.table()
+def _write_like(
+    store: Store, cell: Cell, files: dict[str, bytes], table: pa.Table, skill: float, rng: np.random.Generator
+) -> None:
+    """Store a cell with the files and the table of another of its fold, but probabilities that know the true class by
+    ``skill``.
+    """
     classes = len(cell.dataset.classes)
     logits = rng.normal(size=(len(table), classes)) + skill * np.eye(classes)[table["label"].to_numpy()]
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -154,7 +173,8 @@ def _write_like(store: Store, cell: Cell, other: StoredCell, skill: float, rng: 
     buffer = io.BytesIO()
     with pa.ipc.new_file(buffer, table.schema, options=COMPRESSED) as writer:
         writer.write_table(table)
-    files |= {CELL: json.dumps(cell.record()).encode(), PREDICTIONS: buffer.getvalue()}
+    text = json.dumps(cell.record(), indent=1, sort_keys=True, ensure_ascii=False)
+    files = {**files, CELL: f"{text}\n".encode(), PREDICTIONS: buffer.getvalue()}
     del files[CHECKSUMS]
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     store.put(store.folder(cell.id), {**files, CHECKSUMS: json.dumps(checksums).encode()})

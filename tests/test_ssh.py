@@ -93,7 +93,7 @@ def run(lines, folder, environment):
 
 @pytest.mark.slow
 def test_the_lines_for_machines_with_ssh_and_for_a_cloud_run_as_they_stand(tiny, server):
-    lines = lines_of("Machines with ssh alone")
+    lines = lines_of("Machines with only ssh")
     commands = tiny / "commands"
     commands.mkdir()
     programs = {"ssh": f"{shutil.which('ssh')} -F {server / 'ssh_config'}"}
