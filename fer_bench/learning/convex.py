@@ -9,19 +9,17 @@ not depend on their number.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from fer_bench.arrays import Array
 from fer_bench.keeping.outputs import Inputs, Outputs
+from fer_bench.learning.descent import Descent, Objectives, Piece, Pieces, begin_at_zero, fold_scaling, sum_over
 from fer_bench.networks import devices
 from fer_bench.specs import ConvexPhase
 
@@ -33,11 +31,6 @@ PIECE_BYTES = 16 << 20
 this size: 400 MB at 64 MiB, 210 MB at 16 (300,000 samples, 64 features, 5 heads)."""
 BYTES_ELSEWHERE = 2 << 30
 """Either of them on a GPU or TPU."""
-_MEMORY = 10
-_BACKTRACKS = 20
-_SUFFICIENT_DECREASE = 1e-4
-_ROUNDING = 4 * float(np.finfo(np.float32).eps)
-"""Relative noise of a float32 loss; a step that changes less than that is taken (Hager & Zhang 2005, sec. 4)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,32 +72,6 @@ class Heads:
         return values
 
 
-class Piece(NamedTuple):
-    """Samples that a pass over them reads at once."""
-
-    x: jax.Array  # (k, f) features, standardized over all samples for the sake of rounding
-    target: jax.Array  # (k,) int labels
-    weight: jax.Array  # (k, m), 1 / training samples where a sample trains head m, else 0
-
-
-class Objectives(NamedTuple):
-    """The objective of each head."""
-
-    mean: jax.Array  # (f, m) of x over the training part
-    scale: jax.Array  # (f, m) inverse deviation of x over the training part
-    penalty: jax.Array  # (m,) factor of ||W||^2
-
-
-class Head(NamedTuple):
-    """Heads in training, or their gradients."""
-
-    weights: jax.Array  # (f, m, c), of features standardized over the training part
-    bias: jax.Array  # (m, c)
-
-
-Pieces = Callable[[], Iterable[Piece]]
-
-
 def fit(
     features: Outputs,
     labels: Array,
@@ -135,8 +102,9 @@ def fit(
     with ThreadPoolExecutor(1) as reader:
         pieces = _cut(features, labels, train, count, centre, spread, bounds, reader)
         problem = _pose(pieces, features.shape[0], count, phase)
-        head, *solved = solve(pieces, problem, classes, phase, advance)
-    return Heads(*map(np.asarray, (*solved, *_fold_scaling(problem, head), centre, spread)))
+        solved = _solve(pieces, problem, classes, phase, advance)
+    weights, bias = map(np.asarray, fold_scaling(problem, solved.head))
+    return Heads(solved.value, solved.largest, solved.iterations, weights, bias, centre, spread)
 
 
 def bytes_of_a_row(f: int, m: int, c: int) -> int:
@@ -208,25 +176,11 @@ def _cut(
     return lambda: kept
 
 
-def _sum(pieces: Pieces, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return the sum over the pieces of ``function(*arguments, piece)``, a pytree."""
-    total = None
-    for piece in pieces():
-        part = function(*arguments, piece)
-        total = part if total is None else jax.block_until_ready(_add(total, part))
-    return total
-
-
-@partial(jax.jit, donate_argnums=0)
-def _add(a: Any, b: Any) -> Any:
-    return jax.tree.map(jnp.add, a, b)
-
-
 def _pose(pieces: Pieces, f: int, count: Array, phase: ConvexPhase) -> Objectives:
     """Describe each head's objective."""
     mean, scale = jnp.zeros((f, len(count))), jnp.ones((f, len(count)))
     if phase.standardize:
-        mean, square = _sum(pieces, _moments)
+        mean, square = sum_over(pieces, _moments)
         variance = square - mean**2
         # As in StandardScaler, a feature that is constant over the training part is only centred.
         scale = jnp.where(variance > 1e-6, jax.lax.rsqrt(jnp.maximum(variance, 1e-6)), 1.0)
@@ -238,137 +192,20 @@ def _moments(piece: Piece) -> tuple[jax.Array, jax.Array]:
     return piece.x.T @ piece.weight, (piece.x * piece.x).T @ piece.weight
 
 
-@jax.jit
-def _fold_scaling(problem: Objectives, head: Head) -> Head:
-    """Return the head for features that are not standardized over the training part."""
-    scaled = head.weights * problem.scale[..., None]
-    return Head(scaled, head.bias - jnp.einsum("fm,fmc->mc", problem.mean, scaled))
-
-
-@jax.jit
-def _entropies(problem: Objectives, head: Head, piece: Piece) -> jax.Array:
-    """Return (m,), what a piece adds to the cross-entropy of each head."""
-    folded = _fold_scaling(problem, head)
-    f, m, c = folded.weights.shape
-    logits = (piece.x @ folded.weights.reshape(f, m * c)).reshape(-1, m, c) + folded.bias
-    chosen = jnp.take_along_axis(logits, piece.target[:, None, None], axis=2)[..., 0]
-    return (piece.weight * (jax.nn.logsumexp(logits, axis=2) - chosen)).sum(0)
-
-
-@jax.jit
-def _entropies_and_gradients(problem: Objectives, head: Head, piece: Piece) -> tuple[jax.Array, Head]:
-    """Return also the gradients; heads are independent, so the sum's gradient holds each one's."""
-    values, pullback = jax.vjp(lambda head: _entropies(problem, head, piece), head)
-    return values, pullback(jnp.ones_like(values))[0]
-
-
-@jax.jit
-def _penalize(problem: Objectives, head: Head, values: jax.Array) -> jax.Array:
-    """Return (m,), the objectives for given cross-entropies."""
-    return values + problem.penalty * (head.weights**2).sum((0, 2))
-
-
-@jax.jit
-def _penalize_gradients(problem: Objectives, head: Head, gradient: Head) -> Head:
-    return gradient._replace(weights=gradient.weights + 2 * problem.penalty[:, None] * head.weights)
-
-
-@jax.jit
-def _largest(gradient: Head) -> jax.Array:
-    """Return (m,), the largest absolute entry of each head's gradient."""
-    return jnp.maximum(jnp.abs(gradient.weights).max((0, 2)), jnp.abs(gradient.bias).max(1))
-
-
-def _dot(a: Head, b: Head) -> jax.Array:
-    """Return (m,), the inner product of each head's parts."""
-    return (a.weights * b.weights).sum((0, 2)) + (a.bias * b.bias).sum(1)
-
-
-@jax.jit
-def _move(head: Head, direction: Head, step: Array) -> Head:
-    """Return ``head + step * direction`` with one step a head."""
-    return Head(head.weights + step[None, :, None] * direction.weights, head.bias + step[:, None] * direction.bias)
-
-
-_LANES: Any = Head(weights=1, bias=0)  # pyright: ignore[reportArgumentType]  # axes, for vmap
-_LBFGS = optax.scale_by_lbfgs(memory_size=_MEMORY)
-
-
-@jax.jit
-def _remember_nothing(head: Head) -> Any:
-    """Return the memory that L-BFGS starts with."""
-    return jax.vmap(_LBFGS.init, in_axes=(_LANES,))(head)
-
-
-@partial(jax.jit, donate_argnums=0)
-def _descend(memory: Any, gradient: Head, head: Head) -> tuple[Any, Head, jax.Array]:
-    """Return memory, direction, and (m,) slope along it."""
-    precondition = jax.vmap(_LBFGS.update, in_axes=(_LANES, 0, _LANES), out_axes=(_LANES, 0))
-    ascent, memory = precondition(gradient, memory, head)
-    direction = jax.tree.map(jnp.negative, ascent)
-    return memory, direction, _dot(direction, gradient)
-
-
-def solve(
-    pieces: Pieces,
-    problem: Objectives,
-    classes: int,
-    phase: ConvexPhase,
-    advance: Callable[[int], None] = lambda percent: None,
-    begin: Head | None = None,
-) -> tuple[Head, Array, Array, Array]:
-    """Minimise all objectives; return the heads, and loss, gradient and iterations as `Heads` holds them.
-
-    Args:
-        pieces: of the samples.
-        problem: the objective of each head.
-        classes: c.
-        phase: its stopping rule.
-        advance: as of `fit`.
-        begin: heads to begin with; None begins at 0.
-    """
-
-    def losses(head: Head) -> Array:
-        return np.asarray(_penalize(problem, head, _sum(pieces, _entropies, problem, head)))
-
-    def losses_and_gradients(head: Head) -> tuple[Array, Head]:
-        values, gradient = _sum(pieces, _entropies_and_gradients, problem, head)
-        return np.asarray(_penalize(problem, head, values)), _penalize_gradients(problem, head, gradient)
-
-    f, m = problem.mean.shape
-    head = Head(jnp.zeros((f, m, classes)), jnp.zeros((m, classes))) if begin is None else begin
-    memory, (value, gradient) = _remember_nothing(head), losses_and_gradients(head)
-    iterations = np.zeros(m, np.int32)
-    first = largest = np.asarray(_largest(gradient))
-    active, gone = largest > phase.tolerance, 0
-    while active.any():
-        memory, direction, slope = _descend(memory, gradient, head)
-        bound = _SUFFICIENT_DECREASE * np.asarray(slope)
-        noise = _ROUNDING * np.abs(value)
-        step = active.astype(np.float32)
-        # Nearly always every head takes the whole step, so its gradient comes in the same pass.
-        moved = _move(head, direction, step)
-        new, new_gradient = losses_and_gradients(moved)
-        good = (new <= value + bound * step + noise) | ~active
-        if not good.all():
-            for _ in range(_BACKTRACKS):
-                step = np.where(good, step, step / 2)
-                moved = _move(head, direction, step)
-                good = (losses(moved) <= value + bound * step + noise) | ~active
-                if good.all():
-                    break
-            moved = _move(head, direction, np.where(good, step, np.float32(0)))
-            new, new_gradient = losses_and_gradients(moved)
-        head, value, gradient = moved, new, new_gradient
-        iterations += active
-        # No step was good enough: rounding hides any further progress.
-        largest = np.asarray(_largest(gradient))
-        active = active & good & (largest > phase.tolerance) & (iterations < phase.max_iterations)
-        now = max(gone, _percent(first[active], largest[active], phase.tolerance))
+def _solve(
+    pieces: Pieces, problem: Objectives, classes: int, phase: ConvexPhase, advance: Callable[[int], None]
+) -> Descent:
+    """Minimise all objectives; ``advance`` is called as of `fit`."""
+    descent, gone = Descent(pieces, problem, begin_at_zero(problem, classes), phase), 0
+    first = descent.largest
+    while descent.active.any():
+        descent.step()
+        left = descent.active
+        now = max(gone, _percent(first[left], descent.largest[left], phase.tolerance))
         advance(now - gone)
         gone = now
     advance(100 - gone)
-    return head, value, largest, iterations
+    return descent
 
 
 def _percent(first: Array, largest: Array, tolerance: float) -> int:

@@ -127,8 +127,12 @@ MUTATIONS: list[Mutation] = [
         "learning.convex",
         "learning.convex_heads",
         ("1 / (2 * phase.c * count)", "1 / (phase.c * count)"),
-        ("gradient.weights + 2 * problem.penalty", "gradient.weights - 2 * problem.penalty"),
         ("square - mean**2", "square"),
+    ),
+    *_of(
+        "learning.descent",
+        "learning.convex_heads",
+        ("gradient.weights + 2 * problem.penalty", "gradient.weights - 2 * problem.penalty"),
     ),
     *_of(
         "learning.convex",

@@ -39,6 +39,7 @@ HELD: dict[str, tuple[str, ...]] = {
     "learning.augment": tuple(f"learning.{name}" for name in ("affine", "colour", "erased", "mixed")),
     "learning.calibration": ("learning.calibrated",),
     "learning.convex": ("learning.convex_heads", "learning.phases_in_order"),
+    "learning.descent": ("learning.convex_heads",),
     "learning.engine": ("learning.phases_in_order", "learning.readout", "learning.answered", *GRADIENT),
     "learning.gradient": GRADIENT,
     "learning.penalties": ("learning.searched",),
