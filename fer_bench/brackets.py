@@ -176,4 +176,5 @@ def describe_fault(fault: ErrorDetails, most: int = 200) -> str:
     value = repr(fault["input"])
     if fault["type"] == "literal_error" and (near := suggest(str(fault["input"]), re.findall(r"'([^']*)'", what))):
         return f"{where}: {what}, got {value[:most]}. {near}"
-    return f"{where}: {what}" if value in what else f"{where}: {what}, got {value[:most]}{' …' * (len(value) > most)}"
+    named = re.search(rf"(?<![\w.]){re.escape(value)}(?![\w.])", what)
+    return f"{where}: {what}" if named else f"{where}: {what}, got {value[:most]}{' …' * (len(value) > most)}"

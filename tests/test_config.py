@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import typer
 from messages import says
+from pydantic import Field, TypeAdapter, ValidationError
 
+from fer_bench.brackets import describe_fault
 from fer_bench.cli import app
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError
@@ -183,6 +185,12 @@ def test_a_path_behind_a_link_to_itself_is_named(tmp_path):
     for path in (tmp_path / "loop", tmp_path / "loop" / "runs"):
         with pytest.raises(FerBenchError, match="back to itself"):
             RunConfig.build(None, {"runs_dir": path})
+
+
+def test_a_value_is_named_also_where_its_digits_stand_in_the_bound():
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(dict[str, Annotated[int, Field(ge=10)]]).validate_python({"c": 0})
+    assert says(describe_fault(caught.value.errors()[0]), "c: ", "10", "got 0")
 
 
 @pytest.mark.parametrize("limit", ["1e400", "9" * 400, "99999999999 TB", -5, 2**63])

@@ -54,7 +54,7 @@ def notes_on_search(search: Search | None, seeds: Sequence[int]) -> list[str]:
     if search is None:
         return []
     trials = max(len(search.draw(seed)) for seed in seeds)
-    few = f" (no more are found of the {search.trials} asked for)" if trials < search.trials else ""
+    few = " (all that the space has)" if trials < search.trials else ""
     how = ", most of them on few samples" if search.space.method == "halving" else ""
     return [
         f"{search.text}: in each cell {trials} settings{few} x {search.inner} inner folds and one final training: "
