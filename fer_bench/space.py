@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from fer_bench import paths
+from fer_bench import brackets, paths
 from fer_bench.errors import FerBenchError
 from fer_bench.yaml_files import read_yaml
 
@@ -26,22 +26,23 @@ class SearchSpace(BaseModel):
             ``{log: [low, high]}`` (uniform on a logarithmic scale) or ``{integer: [low, high]}``, both ends included.
         method: ``random`` trains every trial on whole inner training parts; ``halving`` trains all on few samples and
             the better third on three times as many, until whole parts are reached (K. Jamieson and A. Talwalkar,
-            "Non-stochastic best arm identification and hyperparameter optimization", AISTATS 2016).
+            "Non-stochastic best arm identification and hyperparameter optimization", AISTATS 2016); ``tpe`` suggests
+            settings from the scores of those before, as `fer_bench.learning.suggestions` does.
         metric: that the chosen settings have the highest of on the inner folds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     strategy: str
-    parameters: dict[str, Values] = Field(min_length=1)
-    method: Literal["random", "halving"] = "random"
+    parameters: dict[str, Values]
+    method: Literal["random", "halving", "tpe"] = "random"
     metric: Literal["uar", "accuracy", "macro_f1"] = "uar"
 
     @field_validator("parameters", mode="before")
     @classmethod
     def _values_are_there(cls, parameters: Any) -> Any:
-        if not isinstance(parameters, Mapping):
-            return parameters
+        if not isinstance(parameters, Mapping) or not parameters:
+            raise ValueError("expected names of parameters, at least one, each with a list or a range of values")
         known = cast("Mapping[Any, Any]", parameters)
         if faults := [f"{name}: {fault}" for name, values in known.items() if (fault := _fault(values))]:
             raise ValueError("; ".join(faults))
@@ -49,17 +50,20 @@ class SearchSpace(BaseModel):
 
 
 def read_space(value: object) -> object:
-    """Return what the file of a path holds; what is no path is returned as it is.
+    """Return the space in the file of a path; what is no path is returned as it is.
 
     Raises:
-        ValueError: the file cannot be read.
+        ValueError: the file cannot be read, or holds no space; all faults at once, after the name of the file.
     """
     if not isinstance(value, str | Path):
         return value
     try:
-        return read_yaml(paths.parse(value))
+        return SearchSpace.model_validate(read_yaml(paths.parse(value)))
     except FerBenchError as error:
         raise ValueError(str(error)) from None
+    except ValidationError as error:
+        faults = "; ".join(brackets.describe_fault(fault) for fault in error.errors())
+        raise ValueError(f"{str(value)!r}: {faults}") from None
 
 
 def _fault(values: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from dataclasses import replace
 
@@ -83,6 +84,7 @@ def test_settings_are_drawn_by_the_seed_within_their_ranges_and_once_each():
         ("strategy: probe\nparameters: {c: {integer: [1, 2.5]}}\n", ["c: integer", "[1, 2.5]"]),
         ("strategy: probe\nparameters: {c: {normal: [1, 2]}}\n", ["uniform, log, integer", "normal"]),
         ("strategy: probe\nparameters: {c: []}\n", ["c: "]),
+        ("strategy: probe\nparameters: {}\n", ["'space.yaml'", "parameters", "{}"]),
         ("strategy: probe\nmethod: grid\nparameters: {c: [1]}\n", ["method", "'halving'", "'grid'"]),
         ("strategy: probe\nvalues: {c: [1]}\n", ["parameters", "values"]),
         ("- c\n", ["list"]),
@@ -91,7 +93,7 @@ def test_settings_are_drawn_by_the_seed_within_their_ranges_and_once_each():
 def test_a_space_that_cannot_be_searched_is_one_message_before_any_work(space, text, named):
     space.write_text(text)
     with pytest.raises(FerBenchError) as caught:
-        invoke("run", *RUN, "--search", str(space))
+        invoke("run", *RUN, "--search", space.name)
     assert says(str(caught.value), *named), caught.value
 
 
@@ -111,6 +113,13 @@ def test_inner_folds_and_trials_that_cannot_be_are_refused(space, options, named
     with pytest.raises(FerBenchError) as caught:
         invoke("run", *RUN, *options)
     assert says(str(caught.value), *named), caught.value
+
+
+def test_without_optuna_the_extra_is_named(space, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    space.write_text("strategy: probe\nmethod: tpe\nparameters: {c: [1, 2]}\n")
+    with pytest.raises(FerBenchError, match=r"pip install 'fer-bench\[search\]'"):
+        invoke("run", *RUN, "--search", str(space))
 
 
 FITS: Counter[int] = Counter()

@@ -12,6 +12,7 @@ from fer_bench.errors import FerBenchError, MissingError, PluginError, bullet_li
 from fer_bench.keeping import named_files
 from fer_bench.learning.identity import identify_search, identify_strategy
 from fer_bench.learning.plans import check, make_plan
+from fer_bench.learning.suggestions import find_optuna
 from fer_bench.learning.trials import Search, find_search
 from fer_bench.networks.identity import identity, resolve_precision
 from fer_bench.networks.shapes import Shapes, shapes_of
@@ -122,6 +123,8 @@ def _find_strategy(text: str, registry: Registry) -> PlannedStrategy:
 
 def _find_search(space: SearchSpace, config: RunConfig, registry: Registry) -> PlannedStrategy:
     search = find_search(space, config.trials, config.inner, registry)
+    if space.method == "tpe":
+        find_optuna()
     record = canonical.from_json(records.StrategyRecord, {"text": search.text, **identify_search(search)})
     return PlannedStrategy(space.strategy, search.strategy, record, make_plan(search.strategy), search)
 

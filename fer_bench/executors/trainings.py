@@ -12,6 +12,7 @@ from fer_bench.executors.methods import record_of
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.learning.engine import Material, Outcome, run_plan
 from fer_bench.learning.search import Searching
+from fer_bench.learning.suggestions import Suggestions
 from fer_bench.results.outcomes import Searched
 
 
@@ -32,8 +33,10 @@ def _search(block: Block, material: Material, job: Job, checkpoint: Checkpoint) 
     def score(labels: Array, probabilities: Array) -> float:
         return evaluate(labels, probabilities, [metric])[metric.name]
 
-    trials, halving = block.search.draw(job.cell.seed), space.method == "halving"
-    return Searching(trials, job.nested, material, job.cell.seed, score, checkpoint, halving).run()
+    seed, halving = job.cell.seed, space.method == "halving"
+    suggestions = Suggestions(block.search, seed) if space.method == "tpe" else None
+    trials = suggestions.first if suggestions else block.search.draw(seed)
+    return Searching(trials, job.nested, material, seed, score, checkpoint, halving, suggestions).run()
 
 
 def searched(block: Block, outcome: Outcome) -> Searched | None:

@@ -25,6 +25,7 @@ from fer_bench.keeping.outputs import Inputs
 from fer_bench.learning import penalties
 from fer_bench.learning.engine import Material, Outcome, run_plan
 from fer_bench.learning.prediction import mean_of
+from fer_bench.learning.suggestions import Suggestions
 from fer_bench.learning.trials import FACTOR, ChosenTrial, SearchTrial, rounds
 from fer_bench.specs import ConvexPhase
 from fer_bench.tasks.folds import Fold
@@ -39,13 +40,14 @@ class Searching:
     """A search in the training part of one cell.
 
     Attributes:
-        trials: what is tried.
+        trials: what is tried; with suggestions what is tried first.
         nested: the fold and its inner folds.
         material: what plans work on.
         seed: of the cell.
         score: of predictions.
         checkpoint: where a killed search left off, and where this one is kept.
         halving: whether most trials train on few samples only.
+        suggestions: what is tried next; None where all trials are given.
     """
 
     trials: Sequence[SearchTrial]
@@ -55,6 +57,7 @@ class Searching:
     score: Score
     checkpoint: Checkpoint
     halving: bool
+    suggestions: Suggestions | None = None
 
     def run(self) -> Outcome:
         """Choose, train with what was chosen, and predict the test part of the fold.
@@ -65,43 +68,54 @@ class Searching:
         start = time.perf_counter()
         self._begun = self.checkpoint.load(_Begun) or _Begun({"scores": []}, {})
         self._scores = {(trial, stage): score for trial, stage, score in self._begun.facts["scores"]}
-        alive, stages = list(range(len(self.trials))), rounds(len(self.trials)) if self.halving else [1.0]
-        self.material.begin(f"search of {len(alive)} settings", len(alive) * len(self.nested.folds))
+        self._tried = list(self.trials)
+        stages = rounds(len(self._tried)) if self.halving else [1.0]
+        count = self.suggestions.total if self.suggestions else len(self._tried)
+        self.material.begin(f"search of {count} settings", count * len(self.nested.folds))
+        alive = list(range(len(self._tried)))
         for stage, share in enumerate(stages):
             if stage:
                 alive = alive[: math.ceil(len(alive) / FACTOR)]
-            for members in self._together([i for i in alive if (i, stage) not in self._scores]):
-                self._scores.update(self._measure(members, stage, share))
-                self.checkpoint.save(self._facts(), {})
+            self._try(alive, stage, share)
+            while len(self._tried) < count and self.suggestions:
+                self._tried += self.suggestions.after(self._tried, [self._scores[i, stage] for i in alive])
+                alive = list(range(len(self._tried)))
+                self._try(alive, stage, share)
             alive = sorted(alive, key=lambda i: -(-math.inf if (s := self._scores[i, stage]) is None else s))
         return self._train(alive[0], stages, time.perf_counter() - start)
 
+    def _try(self, alive: Sequence[int], stage: int, share: float) -> None:
+        """Score the trials of a round that have no score yet."""
+        for members in self._together([i for i in alive if (i, stage) not in self._scores]):
+            self._scores.update(self._measure(members, stage, share))
+            self.checkpoint.save(self._facts(), {})
+
     def _train(self, best: int, stages: Sequence[float], seconds: float) -> Outcome:
         """Return what the chosen trial gives on the whole fold."""
-        score, trial = self._scores[best, len(stages) - 1], self.trials[best]
+        score, trial = self._scores[best, len(stages) - 1], self._tried[best]
         if score is None:
-            raise FloatingPointError(f"none of {len(self.trials)} settings could be trained; search smaller rates")
+            raise FloatingPointError(f"none of {len(self._tried)} settings could be trained; search smaller rates")
         (train,) = run_plan(trial.plan, self.material, [self.nested.cut(trial.plan.validation)], [self.seed])
         outcome = train(Step(self.checkpoint, "chosen", self._facts(), {}, self._begun.of("chosen")))
         failed = sum(value is None for value in self._scores.values())
         tried = pd.DataFrame(
             {
                 "phase": "trial",
-                "settings": self.trials[i].text,
+                "settings": self._tried[i].text,
                 "share": round(stages[stage], 4),
                 "score": math.nan if value is None else value,
             }
             for (i, stage), value in sorted(self._scores.items(), key=lambda item: (item[0][1], item[0][0]))
         )
         history = pd.concat([tried, outcome.history], ignore_index=True)
-        choice = ChosenTrial(trial, score, len(self.trials), failed)
+        choice = ChosenTrial(trial, score, len(self._tried), failed)
         return replace(outcome, history=history, seconds=outcome.seconds + seconds, chosen=choice)
 
     def _together(self, members: Sequence[int]) -> Iterator[list[int]]:
         """Yield trials that are measured at once: heads that differ in their penalty only; else one by one."""
         alike: dict[str, list[int]] = defaultdict(list)
         for i in members:
-            plan = self.trials[i].plan
+            plan = self._tried[i].plan
             head = plan.phases[0]
             if isinstance(head, ConvexPhase) and len(plan.phases) == 1 and self._fits:
                 alike[repr(replace(plan, phases=(replace(head, c=1.0),)))].append(i)
@@ -122,7 +136,7 @@ class Searching:
 
     def _measure(self, members: Sequence[int], stage: int, share: float) -> dict[tuple[int, int], float | None]:
         """Return the scores of some trials on the inner folds, by trial and round."""
-        plan = self.trials[members[0]].plan
+        plan = self._tried[members[0]].plan
         cut = self.nested.inner(share, plan.validation)
         if isinstance(plan.phases[0], ConvexPhase) and len(plan.phases) == 1 and self._fits:
             said = self._predict_heads(members, stage, cut)
@@ -134,7 +148,7 @@ class Searching:
         """Return what one trial says of the test part of each inner fold; None where it cannot be trained."""
         name = f"trial {i} of round {stage}"
         said = self._begun.said(name)
-        trainings = run_plan(self.trials[i].plan, self._quiet, folds, [self.seed] * len(folds))
+        trainings = run_plan(self._tried[i].plan, self._quiet, folds, [self.seed] * len(folds))
         for k, train in list(enumerate(trainings))[len(said) :]:
             facts, arrays = {**self._facts(), "trial": name}, {f"said/{j}": each for j, each in enumerate(said)}
             step = f"{name}, fold {k}"
@@ -147,8 +161,8 @@ class Searching:
 
     def _predict_heads(self, members: Sequence[int], stage: int, folds: Sequence[Fold]) -> list[list[Array]]:
         """Return what each of some heads says of the test part of each inner fold."""
-        phases = [phase for i in members for phase in self.trials[i].plan.phases if isinstance(phase, ConvexPhase)]
-        plan, features = self.trials[members[0]].plan, self.material.features()
+        phases = [phase for i in members for phase in self._tried[i].plan.phases if isinstance(phase, ConvexPhase)]
+        plan, features = self._tried[members[0]].plan, self.material.features()
         views = self.material.views(plan, lambda seen, mirrored: seen.features())
         said: list[list[Array]] = [[] for _ in members]
         for fold in folds:

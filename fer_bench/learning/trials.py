@@ -84,10 +84,10 @@ class Search:
     def text(self) -> str:
         """How the row is called, as in ``linear-probe[search=c,trials=50,inner=4]``."""
         fixed = [f"{name}={brackets.write(value)}" for name, value in self.strategy.changed().items()]
-        halving = ["method=halving"] if self.space.method == "halving" else []
+        method = [f"method={self.space.method}"] if self.space.method != "random" else []
         metric = [f"by={self.space.metric}"] if self.space.metric != "uar" else []
         searched = f"search={'+'.join(self.space.parameters)}"
-        parts = [*fixed, searched, f"trials={self.trials}", f"inner={self.inner}", *halving, *metric]
+        parts = [*fixed, searched, f"trials={self.trials}", f"inner={self.inner}", *method, *metric]
         return f"{self.strategy.spec.name}[{','.join(parts)}]"
 
     def record(self) -> dict[str, Any]:
@@ -124,18 +124,30 @@ class Search:
         return whole
 
     def plans(self, seeds: Iterable[int]) -> dict[str, Plan]:
-        """Return the plans of all trials of some seeds, by the name of their strategy."""
-        return {str(trial.strategy): trial.plan for seed in dict.fromkeys(seeds) for trial in self.draw(seed)}
+        """Return the plans of all trials of some seeds that are known before any of them is scored, by name."""
+        plans = {str(trial.strategy): trial.plan for seed in dict.fromkeys(seeds) for trial in self.draw(seed)}
+        if self.space.method == "tpe":  # which suggests other settings than are drawn
+            plans |= {f"{self.text}, end {number}": plan for number, plan in enumerate(self.corners())}
+        return plans
+
+    def trial(self, settings: dict[str, Any]) -> SearchTrial:
+        """Return the trial of settings.
+
+        Raises:
+            ValidationError, PluginError: the strategy refuses them together.
+        """
+        strategy = self.strategy.with_values(settings)
+        return SearchTrial(settings, strategy, make_plan(strategy))
 
     def _draw(self, seed: int) -> list[SearchTrial]:
         trials: list[SearchTrial] = []
         faults: list[str] = []
         for settings in draw_settings(self.space, self.trials, seed):
             try:
-                strategy = self.strategy.with_values(settings)
-                trials.append(SearchTrial(settings, strategy, make_plan(strategy)))
+                trials.append(self.trial(settings))
             except (ValidationError, PluginError) as error:
-                faults.append(f"{settings}: {_say(error)}")
+                text = ",".join(f"{name}={brackets.write(value)}" for name, value in settings.items())
+                faults.append(f"{text}: {_say(error)}".replace("\n", "\n    "))
         if faults:
             raise FerBenchError(
                 f"{len(faults)} of {len(faults) + len(trials)} settings that are drawn of {str(self.strategy)!r} "
@@ -187,7 +199,7 @@ def draw_settings(space: SearchSpace, trials: int, seed: int) -> list[dict[str, 
     for settings in ParameterSampler(spread, draws, random_state=seed):
         if len(drawn) == trials:
             break
-        plain = {name: _plain(settings[name], values) for name, values in space.parameters.items()}
+        plain = {name: plain_value(settings[name], values) for name, values in space.parameters.items()}
         if plain not in drawn:
             drawn.append(plain)
     return drawn
@@ -201,7 +213,7 @@ def rounds(trials: int) -> list[float]:
     return shares
 
 
-def _plain(value: Any, values: Any) -> Any:
+def plain_value(value: Any, values: Any) -> Any:
     """Return a value that was drawn as JSON holds it; one of a range is rounded to what people read."""
     value = value.item() if hasattr(value, "item") else value
     if isinstance(values, list) or not isinstance(value, float):
