@@ -98,7 +98,10 @@ def _count_units(answers: Answers) -> dict[int, int]:
     return {label: len(np.unique(answers.units[answers.true == label])) for label in labels}
 
 
-def join_verdicts(tests: Sequence[NonInferiority]) -> Verdict:
-    """Return FAIL where a test fails, PASS where all pass, else UNDERPOWERED."""
+def join_verdicts(tests: Sequence[NonInferiority], unguarded: Sequence[int] = ()) -> Verdict:
+    """Return FAIL where a test fails, PASS where all pass and no class is ``unguarded``, else UNDERPOWERED.
+
+    One unit shows nothing of how units differ, so it cannot exclude that the class is lost for others.
+    """
     verdicts = {test.verdict for test in tests}
-    return "FAIL" if "FAIL" in verdicts else "UNDERPOWERED" if "UNDERPOWERED" in verdicts else "PASS"
+    return "FAIL" if "FAIL" in verdicts else "UNDERPOWERED" if unguarded or "UNDERPOWERED" in verdicts else "PASS"

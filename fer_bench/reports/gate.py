@@ -100,7 +100,7 @@ class CheckedRow:
         baseline: the metric then, and ``current``, now; None where cells failed.
         test: what the test found; None where cells failed.
         classes: name of a class -> what the test of its recall found; empty without a guard.
-        unguarded: classes that changed and that one unit has, so that no guard can speak of them.
+        unguarded: classes whose predictions changed and that one unit has, so that no test of them is possible.
         drift: what the test against the oldest baseline found; None where none is kept.
         unit: what was compared, such as ``subjects``.
         samples: distinct samples that were tested.
@@ -126,7 +126,7 @@ class CheckedRow:
     fallen_units: tuple[Fall, ...] = ()
 
     def message(self) -> str:
-        """Return the finding in words: of the metric, of each guard that did not pass, and of what has no guard."""
+        """Return the finding in words: of the metric, and of each guard that did not pass."""
         if self.test is None:
             return f"cells failed: {self.error}"
         guards = [(f"recall of {name}", test) for name, test in self.classes.items()]
@@ -134,7 +134,8 @@ class CheckedRow:
         told = [f"{name}: {_describe(test, self.unit)}" for name, test in guards if test.verdict != "PASS"]
         if self.unguarded:
             told.append(
-                f"no guard of {', '.join(self.unguarded)}: only one of the {self.unit} has it, so it may be lost"
+                f"recall of {', '.join(self.unguarded)}: only one of the {self.unit} has it; "
+                "test two or more that have it, or turn this guard off by --class-margin 1"
             )
         return "; ".join([_describe(self.test, self.unit) + self._scope(), *told])
 
@@ -252,7 +253,7 @@ def _check_row(frozen: FrozenRow, row: MethodRow, terms: GateTerms) -> CheckedRo
         unguarded = find_unguarded(*answers)
         classes = {names[label]: one for label, one in judge_classes(*answers, margin=limit, alpha=terms.alpha).items()}
     drift = _test(oldest.predictions, now, terms, SHARE, METRIC_POWER) if oldest else None
-    verdict = join_verdicts([test, *classes.values(), *([drift] if drift else [])])
+    verdict = join_verdicts([test, *classes.values(), *([drift] if drift else [])], unguarded)
     return make(
         verdict=verdict,
         baseline=measure_row(terms.metric, before).value,
