@@ -15,7 +15,7 @@ from fer_bench.arrays import Array
 from fer_bench.evaluation.checks import check_predictions
 from fer_bench.evaluation.classification import read_answers
 from fer_bench.evaluation.extra import NOTHING, Extra
-from fer_bench.evaluation.freedom import count_freedom
+from fer_bench.evaluation.freedom import count_freedom, count_worth
 from fer_bench.evaluation.influence import measure_influence, measure_slope
 from fer_bench.evaluation.metrics import Metric, score_seeds
 
@@ -81,6 +81,13 @@ class Estimate:
     def unit_freedom(self) -> float:
         """Degrees of freedom of ``unit_variance``, see ``count_freedom``."""
         return count_freedom(self.metric, self.tables, self.shares)
+
+    @property
+    def effective_units(self) -> float:
+        """How many units the metric speaks of, before any were merged: less than ``units`` where images of a rare class
+        count for more than others, see ``count_worth``.
+        """
+        return self.units * count_worth(self.metric, self.tables)
 
     @property
     def series(self) -> Array:

@@ -1,4 +1,4 @@
-"""How much is known of a variance over units that differ in size: its degrees of freedom."""
+"""How much is known from units that differ in size, and from classes that do."""
 
 from __future__ import annotations
 
@@ -35,3 +35,24 @@ def count_freedom(metric: Metric, tables: Array | None, shares: Array) -> float:
         counted = (tables.sum(axis=2) ** 2) @ by_class
         weights = counted if counted.any() else weights
     return float(np.clip(weights.sum() ** 2 / (weights**2).sum(), 1, max(1, len(shares) - 1)))
+
+
+def count_worth(metric: Metric, tables: Array | None) -> float:
+    """Return what share of the images would say as much of a metric if each of them counted alike, above 0, at most 1.
+
+    L. Kish, "Weighting for unequal P_i" (Journal of Official Statistics 8, 1992): images with weights w are worth
+    (sum of w)² / sum of w². The weight of an image is how far its answer can move the metric. That of accuracy is the
+    same for all; of the UAR, that of an image of a rare class is large: FER2013's are worth 46 % of their number.
+
+    Args:
+        metric: any.
+        tables: (n, c, c) float, confusion matrices of the units, rows true; None for a metric that needs more: each
+            image then counts alike.
+    """
+    if tables is None:
+        return 1.0
+    total = tables.sum(axis=0)
+    slope, images = measure_slope(metric, total), total.sum(axis=1)
+    weights = slope.max(axis=1) - slope.min(axis=1)
+    spread = images.sum() * (images @ weights**2)
+    return float((images @ weights) ** 2 / spread) if spread else 1.0

@@ -122,7 +122,7 @@ def algorithm_interval(estimate: Estimate, crossed: CrossValidation | None = Non
     noise, df_noise = (estimate.seed_variance or 0.0) / k, k - 1
     if crossed and not noise:
         noise, df_noise = crossed.measure_noise(by_units), crossed.folds - 1
-    by_units *= crossed.count_training(estimate.units) if crossed else 1
+    by_units *= crossed.count_training(estimate.effective_units) if crossed else 1
     spread = sum(
         variance**2 / df for variance, df in ((by_units, estimate.unit_freedom), (noise, df_noise)) if variance
     )
