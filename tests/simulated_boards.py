@@ -195,7 +195,7 @@ def _behind() -> Iterator[Claim]:
                 name=f"a row that is said to be behind the first by more than a point with {said} is so",
                 setting=f"UAR, {people} people, "
                 + (drawn if spread is None else f"six methods that differ by {spread} logits"),
-                promised=promised, happens=true, draws=200 if spread is None else 100, quick=6,
+                promised=promised, happens=true, draws=200 if spread is None else 60, quick=6,
             )  # fmt: skip
 
     def any_behind(rng: np.random.Generator) -> bool:

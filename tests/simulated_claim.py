@@ -30,9 +30,9 @@ class Claim:
     quick: int = 60
 
     @property
-    def key(self) -> tuple[str, str]:
+    def title(self) -> str:
         """What tells the claim from others."""
-        return self.name, self.setting
+        return f"{self.name} | {self.setting}"
 
     def measure(self, draws: int) -> tuple[float, float]:
         """Return the share in which it happens and its Monte Carlo error, one standard error."""
@@ -45,11 +45,13 @@ class Claim:
         low, high = self.promised
         return low - 3 * error <= share <= high + 3 * error
 
-    def to_row(self, share: float, error: float) -> str:
-        """Return the row of the table, in Markdown."""
+    def to_row(self, share: float, error: float, earlier: bool = False) -> str:
+        """Return the row of the table, in Markdown; ``earlier`` where earlier code was measured."""
         low, high = self.promised
         promised = "none" if self.promised == (0, 1) else f"{100 * low:g} to {100 * high:g} %"
-        return f"| {self.name} | {self.setting} | {promised} | {100 * share:.1f} % | {100 * error:.1f} |"
+        said = "" if self.held(share, error) else ", not held"
+        said += ", earlier code" if earlier else ""
+        return f"| {self.title} | {promised} | {100 * share:.1f} %{said} | {100 * error:.1f} |"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from simulated_claim import Claim
-from simulated_learner import fit, predict
+from simulated_learner import fit_ridge
 
 from fer_bench.evaluation.estimate import Estimate, measure
 from fer_bench.evaluation.label_noise import bound_label_noise, estimate_label_noise
@@ -57,7 +57,7 @@ def draw_labels(rng: np.random.Generator, noise: float, apart: float) -> tuple[n
     fold, table = np.arange(1400) % 5, np.zeros((1400, 7))
     for number in range(5):
         test = fold == number
-        table[test] = predict(fit(x[~test], given[~test]), x[test])
+        table[test] = fit_ridge(x[~test], given[~test])(x[test])
     return given, true, table
 
 

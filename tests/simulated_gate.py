@@ -8,15 +8,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from simulated_claim import Claim
-from simulated_people import Releases
+from simulated_releases import Releases
 
 from fer_bench.evaluation.estimate import measure
-from fer_bench.evaluation.guards import METRIC_POWER, SHARE, Answers, join_verdicts, judge_classes
+from fer_bench.evaluation.guards import METRIC_POWER, SHARE, Answers, find_unguarded, join_verdicts, judge_classes
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.evaluation.noninferiority import NonInferiority, judge_estimates, noninferiority_test
 
 RECALLS = (0.6, 0.6, 0.6, 0.8, 0.6, 0.75, 0.65)
-DISGUST = 1
 DISGUST_LOST = (0.7, 0.0, 0.7, 0.9, 0.7, 0.85, 0.75)
 
 
@@ -50,11 +49,12 @@ def _judge(
     if wanted == "PASS" != tests[0].verdict:
         return tests[0].verdict, tests[0].units_needed
     tests += judge_classes(before, after, margin=7 * margin, alpha=0.05).values()
+    unguarded = find_unguarded(before, after)
     if oldest is not None:
         tests.append(test(oldest, SHARE))
     people = len(np.unique(before.units))
     least, most = (max(people / one.units * one.units_needed[end] for one in tests) for end in (0, 1))
-    return join_verdicts(tests), (least, most)
+    return join_verdicts(tests, unguarded), (least, most)
 
 
 def _drop(points: float) -> tuple[float, ...]:
@@ -64,13 +64,11 @@ def _drop(points: float) -> tuple[float, ...]:
 def _says(
     wanted: str, people: int, margin: float, after: tuple[float, ...], guarded: bool = True
 ) -> Callable[[np.random.Generator], bool]:
-    """Return a function that tells whether the gate says so of two releases; two people or more have disgust."""
+    """Return a function that tells whether the gate says so of two releases."""
 
     def happens(rng: np.random.Generator) -> bool:
         releases = Releases(people=people, recalls=(RECALLS, after))
         before, now = releases.draw(rng)
-        while len(np.unique(before.units[before.true == DISGUST])) < 2:  # the guard says nothing of such a class
-            before, now = releases.draw(rng)
         return _judge(before, now, margin, guarded=guarded, wanted=wanted)[0] == wanted
 
     return happens
@@ -91,7 +89,7 @@ def _errors() -> Iterator[Claim]:
         setting = f"UAR, {people} people, margin {margin:g}"
         yield Claim(
             name="gate: FAIL without a drop", setting=setting, promised=(0, 0.05),
-            happens=_says("FAIL", people, margin, RECALLS), draws=1000, quick=20,
+            happens=_says("FAIL", people, margin, RECALLS), draws=1000 if people < 300 else 400, quick=20,
         )  # fmt: skip
         yield Claim(
             name="gate: PASS with a drop of the margin", setting=setting, promised=(0, 0.05),
@@ -206,7 +204,7 @@ def _sizes() -> Iterator[Claim]:
         yield Claim(
             name="gate: the range of units needed holds the true number",
             setting=f"UAR, margin 0.05, a pilot of {units:,} {unit}", promised=(0.9, 1), happens=holds,
-            draws=2400 if units == 20 else 600 if units < 1000 else 200, quick=20 if units < 1000 else 5,
+            draws=1200 if units == 20 else 600 if units < 1000 else 200, quick=20 if units < 1000 else 5,
         )  # fmt: skip
 
     def overlap(rng: np.random.Generator) -> bool:

@@ -1,32 +1,21 @@
-"""Claims of intervals: of a fixed model, of an algorithm in cross-validation, and why ECE has none."""
+"""Claims of intervals of a fixed model, and why ECE has none."""
 
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 from simulated_claim import Claim
-from simulated_learner import Learner
 from simulated_people import Faces
 
 from fer_bench.evaluation.intervals import bootstrap_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric, score_seeds
 
-ASKED = (0.93, 0.97)
-SHARES: dict[float | None, str] = {
-    None: "",
-    0.0: " without a term for training (so there is one)",
-    1.0: " with the whole term of Nadeau and Bengio (so there is less)",
-}
-
 
 def interval_claims() -> Iterator[Claim]:
     """Yield the claims of this module."""
     yield from _fixed_models()
-    yield from _algorithms()
     yield from _calibration()
 
 
@@ -50,43 +39,6 @@ def _fixed_models() -> Iterator[Claim]:
             yield Claim(
                 name=f"{metric.title}: the interval of a fixed model covers", setting=f"{people} people",
                 promised=(0.9 if people == 10 else 0.93, 0.97), happens=covers, draws=1000, quick=40,
-            )  # fmt: skip
-
-
-def _algorithms() -> Iterator[Claim]:
-    small, wide, both = (0.9, 0.97), (0.93, 1.0), ("uar", "accuracy")
-    many = Learner(people=200, features=64, images=6)
-    for names, learner, promised, quick, rules in (
-        (("uar",), Learner(people=10, features=64), small, 0, 1),
-        (("uar", "macro_f1"), Learner(people=14, features=64, folds=14), small, 0, 1),
-        (both, Learner(people=20, features=64), ASKED, 20, 3),
-        (both, Learner(people=20, features=256), ASKED, 0, 1),
-        (("uar", "macro_f1"), Learner(people=20, features=64, folds=20), ASKED, 20, 1),
-        (("uar",), Learner(people=60, features=16, images=20), ASKED, 20, 3),
-        (("accuracy",), Learner(people=60, features=16, images=20), wide, 20, 3),
-        (both, Learner(people=60, features=16, images=20, noise=0.1), ASKED, 20, 1),
-        (both, Learner(people=60, features=256, images=20), ASKED, 0, 1),
-        (both, many, ASKED, 20, 1),
-        (both, replace(many, noise=0.1), ASKED, 0, 3),
-        (("uar",), replace(many, images=20), ASKED, 0, 1),
-        (("accuracy",), replace(many, images=20), wide, 0, 1),
-    ):
-        folds = f"{learner.folds} folds" if learner.folds < learner.people else "one person left out"
-        setting = f"{learner.people} people of {learner.images} images, {learner.features} features, {folds}"
-        setting += f", training noise {learner.noise:g}" if learner.noise else ""
-        for name, (share, beside) in itertools.product(names, list(SHARES.items())[:rules]):
-            metric = STANDARD[name]
-
-            def covers(
-                rng: np.random.Generator, learner: Learner = learner, metric: Metric = metric,
-                share: float | None = share,
-            ) -> bool:  # fmt: skip
-                return learner.covers(metric, rng, share)
-
-            yield Claim(
-                name=f"{metric.title}: the interval of a cross-validation covers the algorithm's score{beside}",
-                setting=setting, promised=promised if share is None else (0, 1), happens=covers,
-                draws=1000 if share is None and learner.people < 200 else 400, quick=quick,
             )  # fmt: skip
 
 

@@ -137,7 +137,7 @@ def search_claims() -> Iterator[Claim]:
         setting=SETTING,
         promised=(-0.005, 0.005),
         happens=lambda rng: Drawn(rng).search()[0] - CHANCE,
-        draws=300,
+        draws=150,
         quick=2,
     )
     yield MeanClaim(
@@ -153,5 +153,5 @@ def search_claims() -> Iterator[Claim]:
         setting=SETTING,
         promised=(0, 1),
         happens=_covers,
-        draws=200,
+        draws=100,
     )

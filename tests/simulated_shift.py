@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 from simulated_claim import Claim
-from simulated_learner import PRIOR, Learner, fit, predict
+from simulated_learner import PRIOR, Learner, fit_ridge
 from simulated_people import Faces
 
 from fer_bench.evaluation.across import make_block
@@ -69,9 +69,9 @@ def draw_shift(rng: np.random.Generator, own: Learner, people: int, weaker: floa
     table = np.zeros((len(true), 7))
     for number in range(own.folds):
         test = fold == number
-        table[test] = predict(fit(x[~test], true[~test]), x[test])
+        table[test] = fit_ridge(x[~test], true[~test])(x[test])
     others, labels, names = draw_other(rng, replace(own, people=people), weaker)
-    return _answer(true, table, person), _answer(labels, predict(fit(x, true), others), names)
+    return _answer(true, table, person), _answer(labels, fit_ridge(x, true)(others), names)
 
 
 def draw_other(rng: np.random.Generator, learner: Learner, weaker: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -96,7 +96,7 @@ def find_gaps(own: Learner) -> tuple[tuple[str, float], ...]:
     for row in gaps:
         x, true, person = own.draw(rng)
         part = person < round(own.people * (1 - 1 / own.folds))
-        here, there = predict(fit(x[part], true[part]), many), predict(fit(x, true), others)
+        here, there = fit_ridge(x[part], true[part])(many), fit_ridge(x, true)(others)
         row[:] = [metric.score(foreign, there) - metric.score(labels, here) for metric in metrics]
     return tuple(zip([metric.name for metric in metrics], gaps.mean(axis=0).tolist(), strict=True))
 

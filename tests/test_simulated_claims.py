@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from simulated_claim import Claim
-from simulation import BEGIN, PAGE, claims
+from simulated_table import PAGE, Measured, find_modules, read_measured, read_table, to_table
+from simulation import claims
 
 CLAIMS = list(claims())
-PROMISES = [claim for claim in CLAIMS if claim.quick and claim.promised != (0, 1)]
+PROMISES = [claim for claim, _ in CLAIMS if claim.quick and claim.promised != (0, 1)]
 
 
 @pytest.mark.slow
@@ -24,7 +25,29 @@ def test_a_broken_claim_is_told_from_one_that_holds():
     assert seldom.held(*seldom.measure(60))
 
 
-def test_the_page_has_a_row_for_every_claim():
-    table = PAGE.read_text(encoding="utf-8").partition(BEGIN)[2]
-    missing = [claim for claim in CLAIMS if f"| {claim.name} | {claim.setting} |" not in table]
-    assert not missing
+def test_the_page_has_a_row_for_every_claim_and_marks_those_of_earlier_code():
+    measured = read_measured()
+    assert [claim.title for claim, _ in CLAIMS if claim.title not in measured] == []
+    table = read_table(PAGE.read_text(encoding="utf-8"))
+    assert table == to_table(CLAIMS, measured), "run tox run -e simulate, or python tests/simulation.py --mark"
+
+
+def test_a_row_says_that_its_claim_is_not_held_and_that_its_code_is_an_earlier_one():
+    claim = Claim(name="x", setting="y", promised=(0, 0.05), happens=lambda rng: True)
+
+    def row(share: float, code: str) -> str:
+        measured = {claim.title: Measured(share=share, error=0.01, seconds=1.0, code=code)}
+        return to_table([(claim, "now")], measured).splitlines()[-1]
+
+    assert row(0.04, "now") == "| x | y | 0 to 5 % | 4.0 % | 1.0 |"
+    assert row(0.2, "now") == "| x | y | 0 to 5 % | 20.0 %, not held | 1.0 |"
+    assert row(0.04, "then") == "| x | y | 0 to 5 % | 4.0 %, earlier code | 1.0 |"
+
+
+def test_a_row_depends_on_the_code_that_its_numbers_come_from():
+    names = {file.stem for file in find_modules("simulated_power")}
+    assert {"simulated_power", "simulated_people", "simulated_claim", "power", "estimate", "influence"} <= names
+    assert "cross_validation" not in names
+    names = {file.stem for file in find_modules("simulated_search")}
+    assert {"search", "engine", "optimism"} <= names, "a module of another room counts itself"
+    assert "gradient" not in names, "and not what it imports"
