@@ -125,7 +125,7 @@ def placeholder(name: str, hint: Any) -> str | None:
 
 
 class App(typer.Typer):
-    """A `CommandGroup`, each a `Command`."""
+    """A group of commands: each is a `Command`, and the help is that of a `CommandGroup`."""
 
     def __init__(self, **settings: Any):
         super().__init__(cls=CommandGroup, **settings)

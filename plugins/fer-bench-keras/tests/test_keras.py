@@ -132,6 +132,7 @@ def test_names_do_not_depend_on_what_was_built_before():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", cases("keras-mobilenet[input_size=32,weights=random]"), ids=str)
+@quick_programs()
 def test_mobilenet_keeps_the_rules(case):
     case.check()
 

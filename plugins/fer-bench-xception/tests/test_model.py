@@ -23,8 +23,9 @@ def shipped():
     return build(XceptionParams(), rngs=nnx.Rngs(0), compute_dtype=jnp.float32)
 
 
+# The size of the image, and that of what each of the four pools takes, is even at one of these and odd at another.
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [71, 97, 150, 299])
+@pytest.mark.parametrize("size", [71, 98, 299])
 def test_features_are_keras_features(size, keras_model, keras_files, new_model, apply, picture, relative_error):
     model = new_model()
     checkpoint.assign(model, checkpoint.read(keras_files["weights"]))
