@@ -17,7 +17,8 @@ from fer_bench import progress
 from fer_bench.executors.progress import TerminalReporter
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Outputs
-from fer_bench.learning.engine import READ_AT_ONCE, Material, run_plan
+from fer_bench.learning.engine import Material, run_plan
+from fer_bench.learning.prediction import READ_AT_ONCE
 from fer_bench.networks.meter import compiling_told
 from fer_bench.specs import Plan, ReadoutPhase
 from fer_bench.tasks.folds import Fold
@@ -100,7 +101,7 @@ def test_a_classical_classifier_says_how_many_images_it_has_predicted():
     phase = ReadoutPhase(estimator="sklearn.neighbors:KNeighborsClassifier", options={"n_neighbors": 5})
     (call,) = run_plan(Plan(phases=(phase,), views="mirror"), material, [Fold(0, train, ~train)], [0])
     probabilities = call(Checkpoint(None)).probabilities
-    assert told == [("readout of 30 samples", 2 * (n - 30)), *[READ_AT_ONCE, READ_AT_ONCE, 100] * 2]
+    assert told == [("readout of 1 fold", 2 * (n - 30)), *[READ_AT_ONCE, READ_AT_ONCE, 100] * 2]
     known = KNeighborsClassifier(5).fit(features[:30, 0], labels[:30])
     views = [known.predict_proba(features[30:, view]).astype(np.float32) for view in (0, 1)]
     np.testing.assert_array_equal(probabilities, np.mean(views, axis=0))

@@ -30,10 +30,6 @@ from fer_bench.specs import AnswerPhase, ConvexPhase, GradientPhase, Plan, Reado
 from fer_bench.tasks.folds import Fold
 from fer_bench.tasks.windows import WINDOWS
 
-READ_AT_ONCE = 1024
-"""Images that an estimator predicts between two reports of its progress: a whole number of scikit-learn's chunks of 256
-neighbours, so that they change no number."""
-
 
 @dataclass(frozen=True, eq=False)
 class Learned:
@@ -185,7 +181,8 @@ def run_plan(
     """
     first = plan.phases[0]
     if isinstance(first, ReadoutPhase):
-        return [functools.partial(_read_out, plan, first, material, fold) for fold in folds]
+        begin = functools.cache(functools.partial(_begin_to_read_out, plan, material, folds))
+        return [functools.partial(_read_out, plan, first, material, fold, begin) for fold in folds]
     if isinstance(first, AnswerPhase):
         return [functools.partial(_answer, plan, material, fold) for fold in folds]
 
@@ -194,7 +191,7 @@ def run_plan(
         assert isinstance(first, ConvexPhase)
         features, start = material.features(), time.perf_counter()
         train = np.stack([fold.train for fold in folds])
-        material.begin(f"head of {len(folds)} fold{'s' if len(folds) > 1 else ''}", 100)
+        material.begin(f"head of {_count(folds)}", 100)
         fitted = convex.fit(features, material.labels, train, material.classes, first, material.advance)
         return fitted, (time.perf_counter() - start) / len(folds)
 
@@ -218,6 +215,10 @@ def run_plan(
         return _train_fold(plan, trainers(), begun, material, folds[i], seeds[i], checkpoint)
 
     return [functools.partial(train, i) for i in range(len(folds))]
+
+
+def _count(folds: Sequence[Fold]) -> str:
+    return f"{len(folds)} fold{'s' if len(folds) > 1 else ''}"
 
 
 def _train_fold(
@@ -351,22 +352,21 @@ def _convex_outcome(
     return Outcome(probabilities, size, size, converged, seconds, history, learned, said, scaling)
 
 
-def _read_out(plan: Plan, phase: ReadoutPhase, material: Material, fold: Fold, _: Checkpoint) -> Outcome:
+def _begin_to_read_out(plan: Plan, material: Material, folds: Sequence[Fold]) -> None:
+    material.begin(f"readout of {_count(folds)}", sum(prediction.count(plan, fold) for fold in folds))
+
+
+def _read_out(
+    plan: Plan, phase: ReadoutPhase, material: Material, fold: Fold, begin: Callable[[], None], _: Checkpoint
+) -> Outcome:
     rows = np.flatnonzero(fold.train)
     start = time.perf_counter()
     estimator = resolve(phase.estimator)(**phase.options)
     taken, labels = material.features().take(rows), material.labels[rows]
-    material.begin(f"readout of {len(rows):,} samples", prediction.count(plan, fold))
+    begin()
     estimator.fit(taken, labels)
 
-    def predict(features: Inputs, rows: Array, tell: Callable[[int], None] = lambda _: None) -> Array:
-        probabilities = np.zeros((len(rows), material.classes), np.float32)
-        for start in range(0, len(rows), READ_AT_ONCE):
-            piece = slice(start, start + READ_AT_ONCE)
-            probabilities[piece, np.asarray(estimator.classes_)] = estimator.predict_proba(features.take(rows[piece]))
-            tell(len(rows[piece]))
-        return probabilities
-
+    predict = functools.partial(prediction.read_out, estimator, material.classes)
     said = _by_features(plan, predict)
     told = _by_features(plan, functools.partial(predict, tell=material.advance))
     probabilities, scaling = material.answer(plan, fold, told(material))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from fer_bench.specs import Plan
 from fer_bench.tasks.folds import Fold
 from fer_bench.tasks.windows import WINDOWS
 
+READ_AT_ONCE = 1024
+"""Images that an estimator predicts between two reports of its progress: a whole number of scikit-learn's chunks of 256
+neighbours, so that they change no number."""
 FLOOR = 2.0**-23
 """Probabilities below it count as it in logarithms, as in the scores of a board: one image of a sequence does not rule
 out a class."""
@@ -39,6 +43,26 @@ class Mirrored:
     def take(self, rows: Array, variant: int | Array = 0) -> Array:
         """Return the inputs of some samples with the image mirrored left to right, or as it is for ``variant`` 1."""
         return self.inputs.take(rows, 1 - np.asarray(variant))
+
+
+def read_out(
+    estimator: Any, classes: int, features: Inputs, rows: Array, tell: Callable[[int], None] = lambda _: None
+) -> Array:
+    """Return the probabilities of some samples, (k, c) float32, by a fitted classifier of scikit-learn.
+
+    Args:
+        estimator: knows some of the classes.
+        classes: their number, c.
+        features: of all samples.
+        rows: (k,) int.
+        tell: called with the number of samples of each piece that is done.
+    """
+    probabilities = np.zeros((len(rows), classes), np.float32)
+    for start in range(0, len(rows), READ_AT_ONCE):
+        piece = slice(start, start + READ_AT_ONCE)
+        probabilities[piece, np.asarray(estimator.classes_)] = estimator.predict_proba(features.take(rows[piece]))
+        tell(len(rows[piece]))
+    return probabilities
 
 
 def count(plan: Plan, fold: Fold) -> int:
