@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
+from fer_bench.reports import pair_formats
 from fer_bench.reports.pair import compare
 from fer_bench.results.find import find_row
 from fer_bench.results.outcomes import Provenance
@@ -110,16 +111,18 @@ def test_of_two_ways_to_deal_a_seed_the_last_counts(store):
 
 
 def test_two_states_of_the_code_are_told_by_id_and_folders_can_differ(store, tmp_path):
-    older, cell = find_row(store, "probe"), make_cell(strategy="probe", code="2")
+    older, cell = find_row(store, "probe"), make_cell(strategy="probe", code="2a" * 32)
     other = Store(tmp_path / "other")
     for target in (store, other):
         target.write(cell, make_result(LABELS, answers(3), ids=IDS), UNKNOWN)
-    assert find_row(store, "probe").experiment.backbone.code_sha256 == "2"
+    assert find_row(store, "probe").experiment.backbone.code_sha256 == "2a" * 32
     assert find_row(store, older.id).experiment == older.experiment
     found = compare(find_row(store, "tune"), find_row(other, "probe"))
     assert found.samples == 40  # of the seed that both have
     assert found.only == (40, 0)
-    assert ("backbone.code_sha256", None, "2") in found.spec
+    assert ("backbone.code_sha256", None, "2a" * 32) in found.spec
+    spec = next(table for table in pair_formats.to_tables(found) if table.title.endswith("spec"))
+    assert ("backbone.code_sha256", "nothing", "2a" * 6) in spec.rows
 
 
 def test_other_trainings_on_the_same_folds_are_paired_by_sample(store):

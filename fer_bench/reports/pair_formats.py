@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import asdict
 from typing import Any
 
@@ -128,11 +129,17 @@ def _terms(pair: Pair) -> list[str]:
     return lines
 
 
+def _write(part: object) -> str:
+    """Return a setting as text; the first digits tell a sha256 from another, as those of a commit."""
+    text = "nothing" if part is None else str(part)
+    return text[:12] if re.fullmatch(r"[0-9a-f]{64}", text) else text
+
+
 def _differences(what: str, lines: tuple[tuple[str, object, object], ...], shown: int | None) -> Table:
     title = f"What differs in {what}"
     if not lines:
         return Table(f"{title}: nothing")
-    rows = tuple((name, *("nothing" if part is None else str(part) for part in parts)) for name, *parts in lines)
+    rows = tuple((name, *map(_write, parts)) for name, *parts in lines)
     more = () if shown is None or len(rows) <= shown else (f"and {len(rows) - shown} more; see --format json",)
     return Table(title, texts("field", "A", "B"), rows[:shown], more)
 
