@@ -1,4 +1,4 @@
-"""Searches by suggestions of Optuna.
+"""Searches that take more than the suite has: by suggestions of Optuna, and one of a real network that is killed.
 
 `tox run -e search` runs them; without Optuna they are skipped.
 """
@@ -6,10 +6,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors import SafetensorError, safe_open
 from test_search import _accuracy, _material, _nested
 from tiny_run import invoke
 
@@ -128,3 +134,67 @@ def test_a_row_that_is_searched_by_suggestions_says_so_and_is_replayed(tiny):
     assert row["search"]["trials"] == 14
     (cell, *_) = sorted(tiny.glob("runs/cells/[0-9a-f]*"))
     assert "bit-identical" in invoke("replay", cell.name).stdout
+
+
+def _state(file):
+    """Return how many trials of a search are scored, and after how many epochs of the next one it stands."""
+    try:
+        with safe_open(file, "np") as stored:
+            facts = json.loads(stored.metadata()["record"])["facts"]
+    except (OSError, SafetensorError):  # it has just gone, or is not there yet
+        return 0, 0
+    return len(facts["scores"]), sum("epoch" in row for row in facts.get("training", {}).get("history", []))
+
+
+@pytest.mark.slow
+def test_a_killed_search_of_a_network_is_shared_by_two_processes_and_ends_in_the_same_bits(tmp_path):
+    space = tmp_path / "space.yaml"
+    space.write_text("strategy: finetune[epochs=2]\nparameters:\n  learning_rate: [0.003, 0.0003]\n")
+    grid = [
+        "run",
+        "--backbone",
+        "mini-xception",
+        "--limit",
+        "28",
+        "--folds",
+        "2",
+        "--search",
+        str(space),
+        "--inner",
+        "2",
+    ]
+    folders = {f"FER_BENCH_{name}_DIR": str(tmp_path / name.lower()) for name in ("DATA", "CACHE")}
+    process = "from fer_bench.cli import main; main()"
+
+    def start(runs):
+        command = [sys.executable, "-c", process, *grid, "--runs-dir", str(tmp_path / runs)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, env=os.environ | folders, **pipes)
+
+    straight = start("straight")
+    assert straight.wait(500) == 0, straight.stderr.read()
+    killed, deadline, state = start("killed"), time.monotonic() + 500, (0, 0)
+    while killed.poll() is None and time.monotonic() < deadline:
+        state = max((_state(file) for file in tmp_path.glob("killed/unfinished/*.safetensors")), default=(0, 0))
+        if state[0] and state[1]:
+            break
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait(60) == -signal.SIGKILL
+    assert state[0], "it was killed in its second trial or after it"
+    assert not list(tmp_path.glob("killed/cells/[0-9a-f]*")), "in the first cell"
+    both = [start("killed"), start("killed")]
+    said = [each.communicate(timeout=500) for each in both]
+    assert [each.returncode for each in both] == [0, 0], said
+    assert not (tmp_path / "killed" / "unfinished").exists()
+    cells = sorted(tmp_path.glob("straight/cells/[0-9a-f]*"))
+    assert len(cells) == 2
+    for cell in cells:
+        other = tmp_path / "killed" / "cells" / cell.name
+        results = [json.loads((folder / "result.json").read_text()) for folder in (cell, other)]
+        assert results[0]["measures"]["search"] == results[1]["measures"]["search"]
+        histories = [
+            pd.read_csv(folder / "history.csv").drop(columns="seconds", errors="ignore") for folder in (cell, other)
+        ]
+        pd.testing.assert_frame_equal(*histories, check_exact=True)
+        predictions = [pd.read_feather(folder / "predictions.feather") for folder in (cell, other)]
+        pd.testing.assert_frame_equal(*predictions, check_exact=True)
