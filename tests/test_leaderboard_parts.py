@@ -92,6 +92,7 @@ def test_the_board_shows_them(store):
     assert known["uar_to_first_low"] <= -0.5 <= known["uar_to_first_high"] < 0 < known["gap_to_first_low"]
     assert rows["sure"]["group_intervals"]["sex"]["uar_to_first"] is None
     assert says(show("--columns", "groups"), "probe", "sex", "-50.0", "+50.0", "first row")
+    assert says(show("--format", "html"), "By group", "-50.0", "+50.0")
 
 
 def test_nll_and_ece_before_calibration_by_hand(store):

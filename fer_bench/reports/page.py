@@ -18,7 +18,18 @@ from markupsafe import Markup
 from fer_bench.about import __version__
 from fer_bench.errors import FerBenchError
 from fer_bench.foreign import defuse, one_line
-from fer_bench.reports import across, board_records, boards, charts, columns, damage_columns, details, pairwise, planned
+from fer_bench.reports import (
+    across,
+    board_records,
+    boards,
+    charts,
+    columns,
+    damage_columns,
+    details,
+    group_columns,
+    pairwise,
+    planned,
+)
 from fer_bench.reports.formats import csv
 from fer_bench.reports.formats import json as json_format
 from fer_bench.reports.gallery import Gallery
@@ -150,6 +161,7 @@ def _section(
         "costs": [drawn for kind in charts.COSTS if (drawn := charts.draw_costs(board, kind))],
         "pairs": charts.draw_pairs(board),
         "recalls": charts.draw_recalls(board),
+        "groups": _table(groups) if (groups := group_columns.to_table(board)) and groups.rows else None,
         "damage": _draw_damage(board),
         "rows": [
             {
