@@ -21,6 +21,7 @@ import timm
 import torch
 import transformers
 from fer_bench_vit.architectures import ARCHITECTURES, Architecture
+from parity_table import apart, differences  # noqa: F401 (a fixture)
 from safetensors.torch import load_file, save_file
 from tiny_models import CASES, GOLDEN, NATIVE, OTHER, images, numbers, tiny
 
@@ -102,13 +103,6 @@ def tensor(a: Architecture, side: int) -> torch.Tensor:
     return torch.tensor(x.transpose(0, 3, 1, 2), dtype=torch.float32)
 
 
-def apart(one: np.ndarray, two: np.ndarray) -> float:
-    """Return the largest difference, relative to the largest value."""
-    assert one.shape == two.shape
-    assert np.isfinite(one).all()
-    return float(np.abs(one - two).max() / np.abs(two).max())
-
-
 def depth_of(a: Architecture) -> int:
     return SHALLOW if a.depth > 12 else a.depth
 
@@ -168,10 +162,11 @@ def test_features_are_those_of_timm(name, registers, tmp_path, monkeypatch):
     file = tmp_path / "model.safetensors"
     save_file({key: value.contiguous() for key, value in state.items()}, file)
     more = {"registers": registers} if registers else {}
+    row = f"{name.partition('-')[0]}{' with registers' * bool(registers)} beside timm"
     for side in (native, other):
         own, mean = timm_features(a, registers, side, state)
-        assert apart(ours(monkeypatch, file, name, depth_of(a), side, **more), own) < TOLERANCE
-    assert apart(ours(monkeypatch, file, name, depth_of(a), other, features="mean", **more), mean) < TOLERANCE
+        assert apart(row, ours(monkeypatch, file, name, depth_of(a), side, **more), own) < TOLERANCE
+    assert apart(row, ours(monkeypatch, file, name, depth_of(a), other, features="mean", **more), mean) < TOLERANCE
 
 
 def hugging_face_model(family: str, a: Architecture) -> torch.nn.Module:
@@ -221,7 +216,7 @@ def test_features_are_those_of_transformers(family, name, tmp_path, monkeypatch)
             continue
         own = hugging_face_features(family, model, a, side)
         features = ours(monkeypatch, tmp_path / "model.safetensors", name, depth_of(a), side, **more)
-        assert apart(features, own) < TOLERANCE, side
+        assert apart(f"{family} beside transformers", features, own) < TOLERANCE, side
 
 
 @pytest.mark.parametrize(
@@ -269,7 +264,8 @@ def test_a_file_of_openai_is_read_as_timm_reads_it(tmp_path, monkeypatch):
     again.load_state_dict(checkpoint_filter_fn(published, again), strict=False)
     with torch.no_grad():
         own = again.eval().forward_features(tensor(a, a.input_size))[:, 0].numpy()
-    assert apart(ours(monkeypatch, tmp_path / "ViT-B-16.pt", a.name, a.depth, a.input_size), own) < TOLERANCE
+    features = ours(monkeypatch, tmp_path / "ViT-B-16.pt", a.name, a.depth, a.input_size)
+    assert apart("clip from a file of OpenAI", features, own) < TOLERANCE
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -299,4 +295,4 @@ def test_goldens_are_the_features_of_the_references(case, tmp_path, monkeypatch)
         GOLDEN.write_text(json.dumps(golden, indent=1) + "\n")
     assert golden[case]["shapes"] == shapes
     for side, values in features.items():
-        assert apart(np.asarray([golden[case]["features"][str(side)]]), values) < 1e-6
+        assert apart("goldens", np.asarray([golden[case]["features"][str(side)]]), values) < 1e-6
