@@ -153,12 +153,12 @@ class _Tile(NamedTuple):
     """The results of one program.
 
     Attributes:
-        exist: (p, 1) bool, whether there is such a pixel.
+        exist: (p,) bool, whether there is such a pixel.
         images: (p,) int32, the image that each pixel is of.
         rows: (p,) int32, in its image.
         columns: likewise.
         channels: (c,) int32.
-        known: (1, c) bool, whether there is such a channel.
+        known: (c,) bool, whether there is such a channel.
     """
 
     exist: Array
@@ -176,7 +176,7 @@ def _tile_of(number: Any, part: Any, shape: tuple[int, ...]) -> _Tile:
     images, within = lax.div(places, jnp.int32(h * w)), lax.rem(places, jnp.int32(h * w))
     rows, columns = lax.div(within, jnp.int32(w)), lax.rem(within, jnp.int32(w))
     channels = part * _tile(c) + jnp.arange(_tile(c), dtype=jnp.int32)
-    return _Tile((places < b * h * w)[:, None], images, rows, columns, channels, (channels < c)[None])
+    return _Tile(places < b * h * w, images, rows, columns, channels, channels < c)
 
 
 def _read(
@@ -191,16 +191,16 @@ def _read(
     """Return (p, c) of an array (places, channels): pixels of images of ``size``; ``other`` outside and if unwanted."""
     h, w = size
     inside = (rows >= 0) & (rows < h) & (columns >= 0) & (columns < w) & wanted
-    places = jnp.where(inside & tile.exist[:, 0], tile.images * (h * w) + rows * w + columns, 0)
-    channels = jnp.where(tile.known[0], tile.channels, 0)
-    mask = inside[:, None] & tile.exist & tile.known
+    places = jnp.where(inside & tile.exist, tile.images * (h * w) + rows * w + columns, 0)
+    channels = jnp.where(tile.known, tile.channels, 0)
+    mask = (inside & tile.exist)[:, None] & tile.known[None]
     return triton.load(ref.at[places[:, None], channels[None]], mask=mask, other=other)
 
 
 def _write(ref: Any, tile: _Tile, values: Array, size: tuple[int, ...]) -> None:
     places = tile.images * (size[0] * size[1]) + tile.rows * size[1] + tile.columns
     at = ref.at[places[:, None], tile.channels[None]]
-    triton.store(at, values.astype(ref.dtype), mask=tile.exist & tile.known)
+    triton.store(at, values.astype(ref.dtype), mask=tile.exist[:, None] & tile.known[None])
 
 
 def _depthwise(x: Any, kernel: Any, *others: Any, shape: tuple[int, ...], relu: bool) -> None:
@@ -210,8 +210,8 @@ def _depthwise(x: Any, kernel: Any, *others: Any, shape: tuple[int, ...], relu: 
     total = jnp.zeros((PIXELS, _tile(shape[3])), jnp.float32)
     for number, (i, j) in enumerate(TAPS):
         seen = _read(x, tile, tile.rows + i - 1, tile.columns + j - 1, size).astype(jnp.float32)
-        channels = jnp.where(tile.known[0], tile.channels, 0)
-        weight = triton.load(kernel.at[number, channels], mask=tile.known[0], other=0.0)
+        channels = jnp.where(tile.known, tile.channels, 0)
+        weight = triton.load(kernel.at[number, channels], mask=tile.known, other=0.0)
         total += (jnp.maximum(seen, 0) if relu else seen) * weight[None]
     for image in gate:
         total = jnp.where(_read(image, tile, tile.rows, tile.columns, size) > 0, total, 0)
@@ -235,7 +235,7 @@ def _to_kernel(x: Any, gradient: Any, sums: Any, *, shape: tuple[int, ...], part
     totals = lax.fori_loop(0, steps, add, (jnp.zeros((PIXELS, _tile(c)), jnp.float32),) * 9)
     tile = _tile_of(0, of_channels, shape)
     for number, total in enumerate(totals):
-        triton.store(sums.at[part, number, tile.channels], total.sum(0), mask=tile.known[0])
+        triton.store(sums.at[part, number, tile.channels], total.sum(0), mask=tile.known)
 
 
 def _max_pool(x: Any, highest: Any, winner: Any, *, shape: tuple[int, ...], size: tuple[int, ...]) -> None:
