@@ -19,6 +19,7 @@ from fer_bench.containment import contained
 from fer_bench.errors import FerBenchError, MissingError, PluginError, PluginWarning, bullet_list, did_you_mean
 from fer_bench.plugins import Item, Kind, Plugin, Plugins, load_plugins
 from fer_bench.privacy import hide
+from fer_bench.sizes import number_of
 from fer_bench.specs import (
     BackboneSpec,
     DatasetSpec,
@@ -289,7 +290,8 @@ class Registry:
                 return items[unique[0]]
         if matches:
             raise FerBenchError(
-                f"{len(matches)} packages bring a {kind} {name!r}; say which: {', '.join(sorted(matches))}."
+                f"{number_of(len(matches), 'package brings', 'packages bring')} a {kind} {name!r}; say "
+                f"which: {', '.join(sorted(matches))}."
             )
         package = PACKAGE_OF.get(name) or PACKAGE_OF.get(name.partition("-")[0])
         if kind == "backbone" and package and self._lacks(package):

@@ -1,4 +1,4 @@
-"""Numbers with a unit, as people write and read them: bytes, points of a score, and durations."""
+"""Numbers with a unit, as people write and read them: things, bytes, points of a score, and durations."""
 
 from __future__ import annotations
 
@@ -40,6 +40,18 @@ def parse_points(text: str, option: str) -> float:
     if match is None:
         raise FerBenchError(f"{option} {text[:40]!r} is not a number; write a fraction or points, as in 0.02 or 2pt.")
     return float(match[1]) / (100 if match[2] else 1)
+
+
+def number_of(n: int, one: str, several: str = "") -> str:
+    """Return a count for people; ``several`` is the plural where that is not ``one`` with an s.
+
+    Example:
+        >>> number_of(1, "row"), number_of(35887, "image"), number_of(2, "class", "classes")
+        ('1 row', '35,887 images', '2 classes')
+        >>> number_of(1, "cell is", "cells are")
+        '1 cell is'
+    """
+    return f"{n:,} {one if n == 1 else several or f'{one}s'}"
 
 
 def format_size(size: int) -> str:

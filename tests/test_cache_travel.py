@@ -21,13 +21,13 @@ def exported(tiny):
     """The outputs of a run as a file; its cache is then empty."""
     assert invoke("run", *BASE, "--folds", "2").exit_code == 0
     done = invoke("cache", "export", "--backbone", "net", "--dataset", "squares", "--output", "outputs.zip")
-    assert says(done.stdout, "1 parts", "outputs.zip")
+    assert says(done.stdout, "1 part of", "outputs.zip")
     shutil.rmtree(tiny / "cache")
     return tiny / "outputs.zip"
 
 
 def test_outputs_travel_and_are_not_computed_again(exported, tiny):
-    assert says(invoke("cache", "import", "outputs.zip", "--exact").stdout, "1 parts", "0 were there")
+    assert says(invoke("cache", "import", "outputs.zip", "--exact").stdout, "1 part of", "0 were there")
     assert says(invoke("cache", "import", "outputs.zip").stdout, "0 parts", "1 were there")
     (entry,) = json.loads(invoke("cache", "status", "--json").stdout)["entries"]
     assert entry["made_by"] == describe_machine()

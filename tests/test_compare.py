@@ -148,7 +148,7 @@ def test_other_trainings_on_the_same_folds_are_paired_by_sample(store):
     [
         ({"fingerprint": "other"}, LABELS, ("other data",)),
         ({"classes": ["a", "c"]}, LABELS, ("classes", "a, b", "a, c")),
-        ({}, [1 - LABELS[0], *LABELS[1:]], ("1 samples", "another label")),
+        ({}, [1 - LABELS[0], *LABELS[1:]], ("1 sample has", "another label")),
     ],
 )
 def test_what_cannot_be_paired_is_told_and_scored_alone(store, dataset, labels, why):

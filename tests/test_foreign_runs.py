@@ -92,7 +92,7 @@ PREDICTIONS = {
     "sum": (_set("p0", 0.5), "sum to 1"),
     "label": (_set("label", 2), "labels outside 0 to 1"),
     "large label": (_set("label", 2**40), "labels outside"),
-    "half": (lambda table: table.iloc[:1], "1 rows of 3"),
+    "half": (lambda table: table.iloc[:1], "1 row of 3"),
     "twice": (lambda table: pd.concat([table, table]), "6 rows of 3"),
     "equal ids": (_set("id", "1-0"), "twice"),
     "no id": (_set("id", None), "without id"),

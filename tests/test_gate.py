@@ -170,7 +170,7 @@ def test_a_new_seed_is_held_against_the_noise_of_the_frozen_ones(tmp_path):
     (checked,) = check(tmp_path / "base", tmp_path / "new").rows
     assert (checked.trainings, checked.test.units) == ((5, 1), 1600)
     assert checked.test.standard_error**2 > np.var(scores, ddof=1) * (1 + 1 / 5)
-    assert says(checked.message(), "1 trainings against 5")
+    assert says(checked.message(), "1 training against 5")
     write_runs(tmp_path / "worse", 0.5, seed=9, training=9)
     assert check(tmp_path / "base", tmp_path / "worse").verdict == "FAIL"
 

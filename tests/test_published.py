@@ -281,7 +281,7 @@ def test_all_mismatches_are_named_at_once(tmp_path):
     for parts in (("block0.qk2", "(2, 3)"), ("block0/query", "int32"), ("stem/kernel", "6 of 6")):
         assert says(text, *parts)
     save_file({"block0.qk": np.zeros(3, np.float32), "stem.weight": KERNEL}, path)
-    assert says(refusal(path), "1 of 3", "1 mismatches", "block0.qk")
+    assert says(refusal(path), "1 of 3", "1 mismatch:", "block0.qk")
 
 
 def test_a_file_of_another_family_or_of_two_models_is_refused(tmp_path):

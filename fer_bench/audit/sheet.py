@@ -20,6 +20,7 @@ from fer_bench.audit.copies import SIDE, thumbnail
 from fer_bench.audit.near import correlate
 from fer_bench.data.prepared import Prepared
 from fer_bench.errors import FerBenchError
+from fer_bench.sizes import number_of
 
 MOST = 60
 """Groups that are drawn, of each kind as many; what one kind has not, the others get."""
@@ -115,7 +116,7 @@ def _thumbnails(prepared: Prepared, rows: Array) -> Array:
 
 def _draw_group(sheet: Image.Image, pen: ImageDraw.ImageDraw, group: Group, corner: tuple[int, int]) -> None:
     left, top = corner
-    more = f"\n{len(group.members)} images" if len(group.members) > ACROSS else ""
+    more = f"\n{number_of(len(group.members), 'image')}" if len(group.members) > ACROSS else ""
     pen.text((left, top), group.kind + more, fill="black", font=_font())
     for number, (source, row) in enumerate(group.members[:ACROSS]):
         x = left - MARGIN + HEAD + number * (TILE + MARGIN)

@@ -9,6 +9,7 @@ from fer_bench.claims.judging import REPEATED, ClaimTerms, Measured
 from fer_bench.claims.verdict import Judgement
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.reports.table import Cell, Shown, Table, numbers, texts
+from fer_bench.sizes import number_of
 
 
 def summary(judged: Judgement) -> str:
@@ -18,7 +19,7 @@ def summary(judged: Judgement) -> str:
         return f"{judged.verdict}: {judged.why}."
     text = (
         f"{judged.verdict}: {metric.title} {_number(metric, measured.value)} ({_ends(metric, measured)}) on "
-        f"{len(measured.labels):,} images; {_number(metric, claim.score)} is claimed"
+        f"{number_of(len(measured.labels), 'image')}; {_number(metric, claim.score)} is claimed"
     )
     if (reason := judged.reason) is not None:
         reached = f"{_number(metric, reason.reached.value)} ({_ends(metric, reason.reached)}) on {reason.where}"

@@ -23,6 +23,7 @@ from fer_bench.executors.reporting import Reporter
 from fer_bench.faces.parameters import Crop
 from fer_bench.labels import EXPRESSIONS
 from fer_bench.registry import Registry
+from fer_bench.sizes import number_of
 from fer_bench.tasks.splitting import noun
 from fer_bench.tasks.view import View
 
@@ -146,7 +147,7 @@ class Trials:
 def _judge(start: Judgement, trials: Trials) -> Judgement:
     bench, terms = trials.bench, trials.bench.terms
     rows = np.arange(len(bench.view.rows))
-    trials.reporter.step(f"{len(rows):,} images through {bench.model.text}", None)
+    trials.reporter.step(f"{number_of(len(rows), 'image')} through {bench.model.text}", None)
     measured = bench.measure(Trial(), rows)
     if measured is None:
         raise FerBenchError(f"{bench.model.text} gives no finite answers for {bench.view}.")
@@ -171,7 +172,7 @@ def _judge(start: Judgement, trials: Trials) -> Judgement:
     made = replace(made, searched=sum(tried))
     if explained:
         trial, reached = explained
-        where = f"the {len(reached.labels):,} images that the search did not see"
+        where = f"the {number_of(len(reached.labels), 'image')} that the search did not see"
         reason = Reason(kinds=trial.kinds, what=f"with {trial.what}", so=trial.so, reached=reached, where=where)
         return replace(made, verdict="NOT COMPARABLE", reason=reason)
     return replace(made, reason=next(_other_images(trials, shared), None))
@@ -230,7 +231,7 @@ def _copies_matter(terms: ClaimTerms, rest: Measured | None) -> Reason | None:
         what="without the images that have a copy in training",
         so="the claim is reached only with images that the model was trained on",
         reached=rest,
-        where=f"the other {len(rest.labels):,} images",
+        where=f"the other {number_of(len(rest.labels), 'image')}",
     )
 
 
@@ -261,12 +262,12 @@ def _other_images(trials: Trials, shared: Array) -> Iterator[Reason]:
             view = images.of_split(split)
         except FerBenchError:
             continue  # a split that lacks a class of the label set is not what was tested
-        trials.reporter.step(f"{len(view.rows):,} images of the split {split!r}", None)
+        trials.reporter.step(f"{number_of(len(view.rows), 'image')} of the split {split!r}", None)
         other = Bench(bench.model, view, images.task(view).groups, terms, images.cut)
         reached = other.measure(Trial(), np.arange(len(view.rows)))
         if reached is not None and abs(reached.value - terms.claimed) <= NEAR:
             so = f"the claimed score is that of the split {split!r}"
-            where = f"its {len(view.rows):,} images"
+            where = f"its {number_of(len(view.rows), 'image')}"
             yield Reason(kinds=("split",), what=f"on the split {split!r}", so=so, reached=reached, where=where)
     rows = np.flatnonzero(shared)
     if len(rows) >= FEWEST:
@@ -274,4 +275,6 @@ def _other_images(trials: Trials, shared: Array) -> Iterator[Reason]:
         if reached is not None and abs(reached.value - terms.claimed) <= NEAR:
             so = "the claimed score is that of images that the model was trained on"
             what = "on the tested images that have a copy in training"
-            yield Reason(kinds=("copies",), what=what, so=so, reached=reached, where=f"these {len(rows):,} images")
+            yield Reason(
+                kinds=("copies",), what=what, so=so, reached=reached, where=f"these {number_of(len(rows), 'image')}"
+            )

@@ -10,6 +10,7 @@ import typer
 from fer_bench import console
 from fer_bench.cli.command import App
 from fer_bench.cli.rows import MetricName
+from fer_bench.sizes import number_of
 
 app = App(
     help="Freeze results, for 'fer-bench check' to compare with, and compare two baselines.", no_args_is_help=True
@@ -50,9 +51,7 @@ def freeze(
             f"fer-bench: {name} is trained at random, and frozen with one seed: the gate cannot distinguish a "
             "worse method from another training. Freeze several, with --split-seeds 0 --seeds 0,1,2,3,4 of 'run'."
         )
-    console.echo(
-        f"{len(names)} row{'s' if len(names) != 1 else ''}, {size / 1000:,.0f} kB in {output}. Commit this folder."
-    )
+    console.echo(f"{number_of(len(names), 'row')}, {size / 1000:,.0f} kB in {output}. Commit this folder.")
 
 
 @app.command("diff", epilog=DIFF_EXAMPLES)

@@ -15,6 +15,7 @@ from fer_bench.cli.command import App
 from fer_bench.cli.options import command_for, make_config
 from fer_bench.cli.output import print_json, print_tables
 from fer_bench.reports.table import Shown, Table, numbers, texts
+from fer_bench.sizes import number_of
 
 if TYPE_CHECKING:
     from fer_bench.keeping.space import KeptPart, Space
@@ -134,7 +135,7 @@ def clear(
     if failed:
         lines = [f"{name!r}: {reason}" for name, reason in failed.items()]
         raise FerBenchError(
-            f"{len(lines)} things in {str(cache_dir)!r} could not be removed:\n{bullet_list(lines, 10)}"
+            f"{number_of(len(lines), 'thing')} in {str(cache_dir)!r} could not be removed:\n{bullet_list(lines, 10)}"
         )
 
 
@@ -152,7 +153,7 @@ def write(
     space = _open(cache_dir, None)
     rows = travel.select(space, backbone, dataset)
     travel.write(space, rows, output)
-    console.echo(f"{len(rows)} parts of stage outputs in {output}, {format_size(output.stat().st_size)}.")
+    console.echo(f"{number_of(len(rows), 'part')} of stage outputs in {output}, {format_size(output.stat().st_size)}.")
 
 
 @app.command("import", epilog=IMPORT_EXAMPLES, cls=command_for("cache_limit"))
@@ -170,7 +171,10 @@ def take(
 
     (config,) = make_config(context)
     new, known = travel.take(_open(cache_dir, config.cache_limit), file, describe_machine(), exact)
-    console.echo(f"{new} parts of stage outputs are new in {cache_dir}, {known} were there.")
+    console.echo(
+        f"{number_of(new, 'part of stage outputs is', 'parts of stage outputs are')} new in {cache_dir}, "
+        f"{known} were there."
+    )
 
 
 def _open(cache_dir: Path, limit: int | None) -> Space:
@@ -216,7 +220,7 @@ def _ago(when: float) -> str:
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
             number = int(seconds // length)
-            return f"{number} {unit}{'s' if number > 1 else ''} ago"
+            return f"{number_of(number, unit)} ago"
     return "now"
 
 

@@ -16,7 +16,7 @@ from fer_bench.cli.output import print_json, print_tables
 from fer_bench.errors import DataError, FerBenchError
 from fer_bench.labels import describe_spellings
 from fer_bench.reports.table import Column, Field, Shown, Table, numbers, tabulate, texts
-from fer_bench.sizes import format_size
+from fer_bench.sizes import format_size, number_of
 
 if TYPE_CHECKING:
     from fer_bench.data.prepared import Prepared
@@ -157,7 +157,7 @@ def _prepare(dataset: Component[DatasetSpec], data_dir: Path) -> None:
 
     with show_progress(f"Preparing {dataset}") as (progress,):
         prepared = prepare_dataset(dataset, data_dir, progress)
-    title = f"{dataset}: {len(prepared):,} images"
+    title = f"{dataset}: {number_of(len(prepared), 'image')}"
     print_tables(Table(title, texts("", "what was understood"), tuple(describe_data(prepared))))
     _report(dataset, prepared, "prepared")
 
@@ -187,7 +187,7 @@ def _verify(dataset: Component[DatasetSpec], data_dir: Path) -> None:
 
 
 def _report(dataset: Component[DatasetSpec], prepared: Prepared, done: str) -> None:
-    said = f"{len(prepared):,} images {done}, fingerprint {prepared.fingerprint[:12]}, in {prepared.folder}"
+    said = f"{number_of(len(prepared), 'image')} {done}, fingerprint {prepared.fingerprint[:12]}, in {prepared.folder}"
     console.echo(f"{dataset}: {said}")
     for warning in _warnings(dataset, prepared):
         console.warn(f"Warning: {dataset}: {warning}")

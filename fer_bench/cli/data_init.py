@@ -10,6 +10,7 @@ import typer
 
 from fer_bench import console
 from fer_bench.cli.data_options import DataDir
+from fer_bench.sizes import number_of
 
 EXAMPLES = """\b
 Examples:
@@ -35,5 +36,5 @@ def init(
     file, columns = write_manifest(root, samples)
     near = root.relative_to(Path.cwd()) if root.is_relative_to(Path.cwd()) else root
     named = shlex.quote(f"manifest[path={brackets.write(str(near))}]")
-    console.echo(f"{len(samples):,} rows written to {file}, with the columns {', '.join(columns)}.")
+    console.echo(f"{number_of(len(samples), 'row')} written to {file}, with the columns {', '.join(columns)}.")
     console.echo(f"Edit it, then: fer-bench data prepare {named}")

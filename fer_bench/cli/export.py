@@ -10,6 +10,7 @@ import typer
 from fer_bench import console
 from fer_bench.cli.command import imports
 from fer_bench.cli.rows import FilesIn
+from fer_bench.sizes import number_of
 
 EXAMPLES = """\b
 Examples:
@@ -48,6 +49,6 @@ def export(
         console.echo("The model was trained with bfloat16 products; the graph has float32, which is closer to exact.")
     console.echo(
         f"It takes uint8 (n, height, width, {made.model.record.channels}), best {height} x {width}, and gives "
-        f"{len(made.model.classes)} probabilities: {', '.join(made.model.classes)}."
+        f"{number_of(len(made.model.classes), 'probability', 'probabilities')}: {', '.join(made.model.classes)}."
     )
     console.echo(f"Test it: fer-bench run --backbone 'onnx[card={output / exporting.CARD}]' --strategy as-is")

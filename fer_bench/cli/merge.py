@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from fer_bench import console
+from fer_bench.sizes import number_of
 
 EXAMPLES = """\b
 Examples:
@@ -48,7 +49,7 @@ def copy(folders: list[Path], into: Path, contradictions: str, tolerance: float)
         console.warn(f"fer-bench: left out: {message}")
     for message in merged.contradictions:
         console.warn(f"fer-bench: kept in {into / ASIDE}: {message}")
-    console.echo(f"{merged.taken} cells are new in {into}, {merged.known} were there.")
+    console.echo(f"{number_of(merged.taken, 'cell is', 'cells are')} new in {into}, {merged.known} were there.")
     for pairing in merged.boards:
         console.echo(str(pairing))
     if merged.damaged:

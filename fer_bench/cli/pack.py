@@ -9,6 +9,7 @@ import typer
 
 from fer_bench import console
 from fer_bench.cli.merge import Contradictions, Into, Tolerance, copy
+from fer_bench.sizes import number_of
 
 PACK_EXAMPLES = """\b
 Examples:
@@ -42,7 +43,7 @@ def pack(
     from fer_bench.results.keyed import read_key
 
     cells = pack(runs_dir, rows or (), output, None if private is None else read_key(private))
-    console.echo(f"{cells} cells in {output}, {output.stat().st_size / 1000:,.0f} kB.")
+    console.echo(f"{number_of(cells, 'cell')} in {output}, {output.stat().st_size / 1000:,.0f} kB.")
 
 
 def unpack(

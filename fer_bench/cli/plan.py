@@ -16,7 +16,7 @@ from fer_bench.cli.command import imports
 from fer_bench.cli.output import print_json, print_tables
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.reports.table import Column, Field, tabulate
-from fer_bench.sizes import format_time, parse_points
+from fer_bench.sizes import format_time, number_of, parse_points
 
 if TYPE_CHECKING:
     from fer_bench.evaluation.metrics import Metric
@@ -117,7 +117,7 @@ def _freeze(
     plan = freeze(grid, forecast, asked, metric, smallest)
     digest = write_plan(plan, file)
     names = [" vs ".join(plan.rows[one].name for one in pair) for pair in plan.questions]
-    count = "1 comparison" if len(names) == 1 else f"{len(names)} comparisons"
+    count = number_of(len(names), "comparison")
     console.warn(f"fer-bench: frozen in {file}: {count} by {metric.title}, digest {digest}\n{bullet_list(names)}")
 
 

@@ -14,6 +14,7 @@ from fer_bench import console, paths
 from fer_bench.cli.command import App
 from fer_bench.cli.output import print_json, print_tables
 from fer_bench.reports.table import Column, Table, texts
+from fer_bench.sizes import number_of
 
 if TYPE_CHECKING:
     from fer_bench.testing.conformance import Finding
@@ -131,4 +132,7 @@ def _print(findings: list[Finding]) -> None:
         if finding.status == "failed":
             console.echo(f"{finding}\n")
     counts = Counter(finding.status for finding in findings)
-    console.echo(f"{counts['passed']} rules kept, {counts['failed']} broken, {counts['skipped']} had nothing to check.")
+    console.echo(
+        f"{number_of(counts['passed'], 'rule')} kept, {counts['failed']} broken, {counts['skipped']} had "
+        "nothing to check."
+    )

@@ -11,6 +11,7 @@ import typer
 from fer_bench import atomic, console
 from fer_bench.cli.leaderboard import Plan, read_board, read_plan
 from fer_bench.errors import FerBenchError
+from fer_bench.sizes import number_of
 
 EXAMPLES = """\b
 Examples:
@@ -67,4 +68,6 @@ def publish(
     if len(changes) > MOST_SHOWN:
         console.echo(f"{len(changes) - MOST_SHOWN} more rows changed.")
     what = f"{len(changes)} changed since {before[-1].published}" if before else "published for the first time"
-    console.echo(f"{len(now.rows)} rows in {output}, {what}. Open {output / publishing.INDEX} to see them.")
+    console.echo(
+        f"{number_of(len(now.rows), 'row')} in {output}, {what}. Open {output / publishing.INDEX} to see them."
+    )

@@ -13,6 +13,7 @@ from fer_bench.cli.output import print_tables
 from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, chosen, filters_of
 from fer_bench.errors import bullet_list
 from fer_bench.reports.table import Table, numbers, texts
+from fer_bench.sizes import number_of
 
 EXAMPLES = """\b
 Examples:
@@ -46,10 +47,13 @@ def rm(
     if not yes:
         counts = Counter(cell.record.experiment.question for cell in cells)
         print_tables(Table("", (*texts("row"), *numbers("cells")), tuple(counts.items())))
-        console.echo(f"{len(cells)} cells in {runs_dir}. Nothing was removed: --yes removes them.")
+        console.echo(f"{number_of(len(cells), 'cell')} in {runs_dir}. Nothing was removed: --yes removes them.")
         return
     removed = remove(store, cells)
-    console.echo(f"{len(removed.cells)} cells removed from {runs_dir}.")
+    console.echo(f"{number_of(len(removed.cells), 'cell')} removed from {runs_dir}.")
     if removed.kept:
-        console.warn(f"fer-bench: {len(removed.kept)} cells were not removed:\n{bullet_list(removed.kept, 10)}")
+        console.warn(
+            f"fer-bench: {number_of(len(removed.kept), 'cell was', 'cells were')} not "
+            f"removed:\n{bullet_list(removed.kept, 10)}"
+        )
         raise typer.Exit(1)

@@ -14,6 +14,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.foreign import one_line
 from fer_bench.reports.table import Cell as TableCell
 from fer_bench.reports.table import Column, Table, numbers, texts
+from fer_bench.sizes import number_of
 
 if TYPE_CHECKING:
     from fer_bench.results.outcomes import Source
@@ -113,7 +114,7 @@ def _lines(cell: StoredCell) -> list[str]:
     rest = {key: value for key, value in known.items() if key not in ("distributions", "code", "config")}
     lines += ["", "provenance", *_fields({**rest, "command": " ".join(provenance.command)})]
     lines += [f"  {name}: {_source(source)}" for name, source in provenance.code.items()]
-    lines.append(f"  {len(provenance.distributions)} distributions: see provenance.json or --json")
+    lines.append(f"  {number_of(len(provenance.distributions), 'distribution')}: see provenance.json or --json")
     lines += ["", f"Files: {cell.folder}"]
     return lines
 

@@ -11,6 +11,7 @@ from fer_bench import console, paths
 from fer_bench.cli.command import App
 from fer_bench.cli.output import print_json
 from fer_bench.errors import FerBenchError
+from fer_bench.sizes import number_of
 
 if TYPE_CHECKING:
     from fer_bench.specs import WeightsSpec
@@ -137,11 +138,12 @@ def convert(
     spec = _find(backbone, weights)
     ensure_packaged(backbone, spec)
     written = convert(spec, source, output)
-    console.echo(f"Wrote {written.tensors} tensors, {written.size_bytes:,} bytes, to {written.path}")
+    console.echo(f"Wrote {number_of(written.tensors, 'tensor')}, {written.size_bytes:,} bytes, to {written.path}")
     console.echo(f"sha256 {written.sha256}")
     if written.differences:
         console.echo(
-            f"{len(written.differences)} tensors differ from the pinned digests: these are not the shipped weights."
+            f"{number_of(len(written.differences), 'tensor differs', 'tensors differ')} from the pinned "
+            "digests: these are not the shipped weights."
         )
     else:
         console.echo("All tensors have the pinned digests.")
@@ -158,7 +160,9 @@ def verify(
 
     spec = _find(backbone, weights)
     ensure_packaged(backbone, spec)
-    console.echo(f"All {verify(spec, file)} tensors of {str(file or spec.file)!r} have the pinned digests.")
+    console.echo(
+        f"All {number_of(verify(spec, file), 'tensor')} of {str(file or spec.file)!r} have the pinned digests."
+    )
 
 
 def _find(backbone: str, name: str) -> WeightsSpec:

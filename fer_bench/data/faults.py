@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fer_bench.errors import DataError, bullet_list
+from fer_bench.sizes import number_of
 
 SHOWN = 1000
 """How many lines one message has: all faults of a normal folder, but not 300,000 when a disk is unplugged."""
@@ -54,7 +55,9 @@ class Faults:
                 lines += [_line(where, what) for where in several]
             else:
                 more = f" and {len(several) - NAMED:,} more" if len(several) > NAMED else ""
-                lines.append(f"{len(several):,} times: {what}: {', '.join(map(repr, several[:NAMED]))}{more}")
+                lines.append(
+                    f"{number_of(len(several), 'time')}: {what}: {', '.join(map(repr, several[:NAMED]))}{more}"
+                )
         return DataError(f"{headline}\n{bullet_list(lines, most=SHOWN)}")
 
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from fer_bench.arrays import Array
 from fer_bench.data.checks import CheckedSample
+from fer_bench.sizes import number_of
 
 GROUP = "group:"
 """Prefix of the columns with a sample's groups, which are categorical."""
@@ -153,19 +154,19 @@ def compare_counts(counts: Mapping[str, Mapping[str, int]], expected: Mapping[st
     for split, labels in expected.items():
         total = sum(labels.values())
         if split not in counts:
-            warnings.append(f"split {split!r} is missing: {total:,} samples are published")
+            warnings.append(f"split {split!r} is missing: {number_of(total, 'sample is', 'samples are')} published")
             continue
         number = sum(counts[split].values())
         has = f"split {split!r} has" if split else "there are"
         if "" in labels:  # No number of each label is published.
             if number != total:
-                warnings.append(f"{has} {number:,} samples, {total:,} are published")
+                warnings.append(f"{has} {number_of(number, 'sample')}, {total:,} are published")
             continue
         names = [*labels, *(name for name in counts[split] if name not in labels)]
         differ = [name for name in names if counts[split].get(name, 0) != labels.get(name, 0)]
         if differ:
             details = ", ".join(f"{name} {counts[split].get(name, 0):,} for {labels.get(name, 0):,}" for name in differ)
-            warnings.append(f"{has} {number:,} samples, {total:,} are published: {details}")
+            warnings.append(f"{has} {number_of(number, 'sample')}, {total:,} are published: {details}")
     if expected:
         warnings += [f"split {split!r} is not among the published ones" for split in counts if split not in expected]
     return warnings

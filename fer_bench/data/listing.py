@@ -14,6 +14,7 @@ from fer_bench.data.place import locate
 from fer_bench.data.records import quiet
 from fer_bench.errors import DataError, FerBenchError
 from fer_bench.registry import Component
+from fer_bench.sizes import number_of
 from fer_bench.specs import DatasetSpec, Sample
 
 MANIFEST = "manifest.csv"
@@ -40,7 +41,9 @@ def list_samples(dataset: Component[DatasetSpec], data_dir: Path) -> tuple[Path,
         )
         samples = list(builder.read(place.manual, builder.faults))
     if builder.faults:
-        raise builder.faults.error(f"{str(place.manual)!r} has {len(builder.faults):,} faults; nothing was written.")
+        raise builder.faults.error(
+            f"{str(place.manual)!r} has {number_of(len(builder.faults), 'fault')}; nothing was written."
+        )
     return place.manual, samples
 
 

@@ -35,6 +35,7 @@ from fer_bench.data.records import file_format, quiet
 from fer_bench.data.understood import unused_subjects
 from fer_bench.errors import DataError, FerBenchError
 from fer_bench.registry import Component
+from fer_bench.sizes import number_of
 from fer_bench.specs import DatasetSpec
 
 
@@ -137,7 +138,7 @@ def _write(
         where = f" in {str(place.manual)!r}" if place.manual is not None else ""
         count = len(builder.faults)
         raise builder.faults.error(
-            f"Data set {str(dataset)!r}{where} has {count:,} fault{'s' if count > 1 else ''}; nothing was prepared. "
+            f"Data set {str(dataset)!r}{where} has {number_of(count, 'fault')}; nothing was prepared. "
             f"Correct {'them' if count > 1 else 'it'} and prepare again:"
         )
     folder = Path(builder.data_dir)

@@ -21,6 +21,7 @@ from fer_bench.data.index import BOX, GROUP, SOFT, column_names, fingerprint, re
 from fer_bench.data.records import Records
 from fer_bench.data.texts import blocks, plain
 from fer_bench.errors import DataError
+from fer_bench.sizes import number_of
 from fer_bench.specs import DatasetSpec
 
 SCHEMA = 4
@@ -224,7 +225,8 @@ class Prepared:
         records = self._records
         if not len(records) == len(self.samples) == len(self):
             return [
-                f"{len(records):,} records, {len(self.samples):,} rows in {INDEX_FILE} and {len(self):,} in "
+                f"{number_of(len(records), 'record')}, {number_of(len(self.samples), 'row')} in "
+                f"{INDEX_FILE} and {len(self):,} in "
                 f"{SUMMARY_FILE}: expected the same number"
             ]
         faults: list[str] = []

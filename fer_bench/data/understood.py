@@ -9,6 +9,7 @@ import pandas as pd
 
 from fer_bench.data.index import GROUP
 from fer_bench.data.prepared import Prepared
+from fer_bench.sizes import number_of
 
 SHOWN = 12
 """Values of a group that are listed with their counts; of more, only the number is said."""
@@ -43,7 +44,8 @@ def unused_subjects(table: pd.DataFrame) -> list[str]:
         return []
     names = [name.removeprefix(GROUP) for name in table.columns if name.startswith(GROUP)]
     return [
-        f"the column {name!r} ({table[GROUP + name].nunique():,} values) looks like the subject and is not taken as "
+        f"the column {name!r} ({number_of(table[GROUP + name].nunique(), 'value')}) looks like the "
+        "subject and is not taken as "
         "one, so a person may be in both training and test. If it says who is shown, rename it to 'subject'"
         for name in names
         if _SUBJECT.fullmatch(re.sub(r"[\W_]", "", name))
@@ -65,7 +67,7 @@ def _people(column: pd.Series[str]) -> str:
 def _group(name: str, column: pd.Series[str]) -> str:
     counts = column[column != ""].value_counts()
     values = {str(value): int(count) for value, count in counts.items() if count}
-    return f"{name}: {_listed(values) if len(values) <= SHOWN else f'{len(values):,} values'}"
+    return f"{name}: {_listed(values) if len(values) <= SHOWN else number_of(len(values), 'value')}"
 
 
 def _listed(counts: Mapping[str, int]) -> str:
@@ -73,4 +75,4 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 
 def _images(count: int) -> str:
-    return f"{count:,} image{'s' if count != 1 else ''}"
+    return number_of(count, "image")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fer_bench.arrays import Array
+from fer_bench.sizes import number_of
 
 SUM_TOLERANCE = 1e-3
 """How far the probabilities of a sample may sum from 1; a softmax in float32 stays well within it."""
@@ -43,7 +44,9 @@ def check_predictions(true: Array, probabilities: Array) -> tuple[Array, Array]:
     probabilities = check_distributions("probabilities", probabilities)
     true = _whole("true labels", true)
     if len(true) != len(probabilities):
-        raise ValueError(f"there are {len(true)} true labels and {len(probabilities)} rows of probabilities")
+        raise ValueError(
+            f"got {number_of(len(true), 'true label')} and {number_of(len(probabilities), 'row')} of probabilities"
+        )
     if true.max() >= probabilities.shape[1]:
         raise ValueError(f"true label {true.max()} is out of range; expected 0 to {probabilities.shape[1] - 1}")
     return true, probabilities
@@ -86,7 +89,7 @@ def group_codes(groups: Array | None, n: int) -> tuple[Array, int]:
     if groups is None:
         return np.arange(n), n
     if len(groups) != n:
-        raise ValueError(f"there are {len(groups)} groups and {n} samples; expected as many")
+        raise ValueError(f"got {number_of(len(groups), 'group')} and {number_of(n, 'sample')}; expected as many")
     codes, names = factorize(groups)
     if (codes < 0).any():
         raise ValueError(f"{(codes < 0).sum()} of {n} samples have no group; give each of them a group or leave it out")

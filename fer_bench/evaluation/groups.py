@@ -10,6 +10,7 @@ import numpy as np
 from fer_bench.arrays import Array
 from fer_bench.evaluation.checks import check_predictions, factorize
 from fer_bench.evaluation.metrics import Metric, evaluate_parts
+from fer_bench.sizes import number_of
 
 Name = TypeVar("Name")
 
@@ -31,11 +32,15 @@ def score_groups(
     """
     true, probabilities = check_predictions(true, probabilities)
     if len(groups) != len(true):
-        raise ValueError(f"there are {len(groups)} groups and {len(true)} samples; expected as many")
+        raise ValueError(
+            f"got {number_of(len(groups), 'group')} and {number_of(len(true), 'sample')}; expected as many"
+        )
     codes, names = factorize(groups)
     large = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(names)) >= min_samples)
     if not len(large):
-        raise ValueError(f"no group has {min_samples} samples or more; there are {len(names)} groups")
+        raise ValueError(
+            f"no group has {number_of(min_samples, 'sample')} or more, of {number_of(len(names), 'group')}"
+        )
     part = np.full(len(names) + 1, -1)  # the last is that of a sample without a group
     part[large] = np.arange(len(large))
     rows = np.flatnonzero(part[codes] >= 0)

@@ -12,6 +12,7 @@ from fer_bench.arrays import Array
 from fer_bench.evaluation.certificate import deal_blocks, find_reach, find_seed_variance
 from fer_bench.evaluation.estimate import Estimate, measure
 from fer_bench.evaluation.metrics import Metric
+from fer_bench.sizes import number_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ def measure_group_gap(
         ValueError: there are fewer than two groups, or one has fewer than two units.
     """
     if len(groups) < 2:
-        raise ValueError(f"there are {len(groups)} groups; expected two or more")
+        raise ValueError(f"got {number_of(len(groups), 'group')}; expected two or more")
     blocks, parts = deal_blocks(units), list[Estimate]()
     adds, sizes = np.zeros((len(groups), int(blocks.max()) + 1)), np.zeros(len(groups))
     for place, (name, member) in enumerate(groups):

@@ -20,6 +20,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.executors import staging
 from fer_bench.executors.dask_task import BEGUN, ENDED, MOST_LOSSES, explain_loss, run_worker
 from fer_bench.executors.work import Work
+from fer_bench.sizes import number_of
 
 WATCH_S = 10.0
 """Without news, after which the driver looks why."""
@@ -126,7 +127,8 @@ def _connected(params: DaskParams) -> Iterator[Any]:
             client.wait_for_workers(params.workers or 1, timeout=params.wait)
         except TimeoutError:
             raise FerBenchError(
-                f"The scheduler at {params.scheduler!r} has fewer than {params.workers or 1} workers after "
+                f"The scheduler at {params.scheduler!r} has fewer than "
+                f"{number_of(params.workers or 1, 'worker')} after "
                 f"{params.wait:g} s. Start 'dask worker' on each machine."
             ) from None
         yield client

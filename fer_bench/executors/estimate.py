@@ -19,7 +19,7 @@ from fer_bench.executors.stored import PlannedRow, describe, find_rows
 from fer_bench.learning.plans import by_view, demand
 from fer_bench.results import corrupted
 from fer_bench.results.store import Store, StoredCell
-from fer_bench.sizes import format_time
+from fer_bench.sizes import format_time, number_of
 from fer_bench.specs import GradientPhase
 
 if TYPE_CHECKING:
@@ -60,12 +60,13 @@ class Forecast:
         times = [row.seconds for row in self.rows if row.seconds is not None]
         unknown = len(self.rows) - len(times)
         rest = f"the rest takes about {format_time(sum(times))} on this machine" if times else ""
-        none = f"no estimate yet for {unknown} row{'s' if unknown > 1 else ''} that never ran here" if unknown else ""
+        none = f"no estimate yet for {number_of(unknown, 'row')} that never ran here" if unknown else ""
         lines = [f"{'; '.join(filter(None, (count, rest, none)))}.", *describe(self.rows)]
         if self.images:
             took = "" if self.seconds is None else f", about {format_time(self.seconds)}, once"
             lines.append(
-                f"{self.images:,} images go through frozen stages{took}: the first row that needs them takes that."
+                f"{number_of(self.images, 'image goes', 'images go')} through frozen stages{took}: the "
+                "first row that needs them takes that."
             )
         if self.corrupted:
             lines.append(f"{self.corrupted:,} corrupted images are predicted; their time is in that of the rows.")

@@ -26,6 +26,7 @@ from fer_bench.registry import Registry
 from fer_bench.reports.leaderboard import find_row_of
 from fer_bench.results.outcomes import Calibration
 from fer_bench.results.store import Store
+from fer_bench.sizes import number_of
 from fer_bench.specs import AnswerPhase
 from fer_bench.tasks import protocols
 from fer_bench.tasks.folds import Fold, Split, cut_validation
@@ -119,5 +120,5 @@ def _score(block: Block, store: Store) -> ModelScore | None:
         images=tested,
         units=tested if interval is None else interval.units,
         unit=noun(block.task.unit),
-        how=f"{row.experiment.protocol.folds} folds of {row.experiment.protocol.text}",
+        how=f"{number_of(row.experiment.protocol.folds, 'fold')} of {row.experiment.protocol.text}",
     )

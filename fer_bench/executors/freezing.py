@@ -16,6 +16,7 @@ from fer_bench.results.find import match_names
 from fer_bench.results.folders import format_time
 from fer_bench.results.frozen_plan import FrozenPlan, PlannedTrainings, Question
 from fer_bench.results.records import Board, Experiment
+from fer_bench.sizes import number_of
 
 Rows = Mapping[Experiment, Sequence[Job]]
 
@@ -94,7 +95,7 @@ def _match(names: tuple[str, str], boards: Sequence[Mapping[str, Sequence[str]]]
         if not first or not second:
             continue
         meant = zip(names, (first, second), strict=True)
-        several = [f"{text!r} may mean {len(ids)} rows" for text, ids in meant if len(ids) > 1]
+        several = [f"{text!r} may mean {number_of(len(ids), 'row')}" for text, ids in meant if len(ids) > 1]
         if several:
             faults |= dict.fromkeys(several)
         elif first == second:

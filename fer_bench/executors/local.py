@@ -20,6 +20,7 @@ from fer_bench.networks.meter import compiling_told
 from fer_bench.networks.prefix import cache_of
 from fer_bench.networks.source import BackboneSource
 from fer_bench.results import provenance
+from fer_bench.sizes import number_of
 from fer_bench.specs import Params
 
 POLL_S = 1.0
@@ -78,7 +79,9 @@ def execute(params: Params, work: Work) -> None:
                 held += _run_group(units, frozen, Scorer(work, frozen), run)
             if held and len(held) == len(left):
                 if not waiting:
-                    reporter.say(f"waiting for {sum(len(unit.jobs) for unit in held)} cells of other processes")
+                    reporter.say(
+                        f"waiting for {number_of(sum(len(unit.jobs) for unit in held), 'cell')} of other processes"
+                    )
                 waiting = True
                 time.sleep(POLL_S)
             left = held

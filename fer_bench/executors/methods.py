@@ -19,6 +19,7 @@ from fer_bench.networks.shapes import Shapes, shapes_of
 from fer_bench.privacy import anonymise_component
 from fer_bench.registry import Component, Registry
 from fer_bench.results import canonical, records
+from fer_bench.sizes import number_of
 from fer_bench.space import SearchSpace
 from fer_bench.specs import BackboneSpec, Plan, StrategySpec
 
@@ -104,14 +105,17 @@ def _find_backbones(
     lines = [f"{text}: {error}".replace("\n", "\n    ") for text, error in faults.items()]
     missing = all(isinstance(error, MissingError) for error in faults.values())
     if faults and missing and backbones and config.skip_missing:
-        say(f"{len(faults)} backbones are not on this machine and are left out:\n{bullet_list(lines, len(lines))}")
+        count = number_of(len(faults), "backbone is", "backbones are")
+        say(f"{count} left out, not being on this machine:\n{bullet_list(lines, len(lines))}")
         return backbones
     advice = "\nTo run the others, add --skip-missing." if missing and backbones else ""
     if len(faults) == 1:
         (error,) = faults.values()
         raise type(error)(f"{error}{advice}")
     if faults:
-        raise FerBenchError(f"{len(faults)} backbones cannot be used:\n{bullet_list(lines, len(lines))}{advice}")
+        raise FerBenchError(
+            f"{number_of(len(faults), 'backbone')} cannot be used:\n{bullet_list(lines, len(lines))}{advice}"
+        )
     return backbones
 
 

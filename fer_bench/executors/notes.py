@@ -9,6 +9,7 @@ from fer_bench.data.texts import compute
 from fer_bench.learning.trials import Search
 from fer_bench.networks import answers
 from fer_bench.registry import Component
+from fer_bench.sizes import number_of
 from fer_bench.specs import BackboneSpec
 from fer_bench.tasks.folds import Split
 from fer_bench.tasks.task import Task
@@ -17,18 +18,19 @@ from fer_bench.tasks.task import Task
 def notes_on_task(task: Task, split: Split, why: str) -> list[str]:
     """Return what a user should know of a data set's protocol, its labels and its preparation."""
     first, *others = task.parts
-    folds = f"{len(split.folds)} fold{'s' if len(split.folds) > 1 else ''}"
+    folds = number_of(len(split.folds), "fold")
     nameless = compute.equal(first.texts("subject"), "").true_count if "subject" in task.known else 0
-    without = f"; {nameless:,} images have no subject" if nameless else ""
-    notes = [f"{first.dataset}: {len(first.rows):,} images, {split.text} with {folds} ({why}{without})."]
+    without = f"; {number_of(nameless, 'image has', 'images have')} no subject" if nameless else ""
+    notes = [f"{first.dataset}: {number_of(len(first.rows), 'image')}, {split.text} with {folds} ({why}{without})."]
     if others:
-        added = " and ".join(f"{view.dataset} ({len(view.rows)} images)" for view in others)
+        added = " and ".join(f"{view.dataset} ({number_of(len(view.rows), 'image')})" for view in others)
         trained = "trained on" if split.protocol.spec.trains_on_others else "trained also on"
         notes.append(f"{first.dataset}: {trained} {added}.")
         dropped = sum(int((~(fold.train | fold.test | fold.valid)[task.part > 0]).sum()) for fold in split.folds)
         if dropped:
             notes.append(
-                f"{first.dataset}: {dropped} images of other data sets that share a person, sequence or copy with a "
+                f"{first.dataset}: {number_of(dropped, 'image')} of other data sets that share a person, "
+                "sequence or copy with a "
                 f"tested image are left out of training, summed over {folds}."
             )
     notes += [f"{view.dataset}: {text}" for view in task.parts if (text := view.describe_labels())]
@@ -57,8 +59,9 @@ def notes_on_search(search: Search | None, seeds: Sequence[int]) -> list[str]:
     few = " (all that the space has)" if trials < search.trials else ""
     how = ", most of them on few samples" if search.space.method == "halving" else ""
     return [
-        f"{search.text}: in each cell {trials} settings{few} x {search.inner} inner folds and one final training: "
-        f"{trials * search.inner + 1:,} trainings{how}."
+        f"{search.text}: in each cell {number_of(trials, 'setting')}{few} x {search.inner} inner folds "
+        "and one final training: "
+        f"{number_of(trials * search.inner + 1, 'training')}{how}."
     ]
 
 

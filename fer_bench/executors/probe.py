@@ -17,6 +17,7 @@ from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.programs import keep_compiled_programs
 from fer_bench.networks.prefix import cache_of
 from fer_bench.networks.source import BackboneSource
+from fer_bench.sizes import number_of
 from fer_bench.specs import ConvexPhase, GradientPhase
 from fer_bench.tasks.folds import Fold
 from fer_bench.tasks.task import Task
@@ -39,7 +40,9 @@ def check_backbones(sources: Sequence[BackboneSource]) -> None:
         except FerBenchError as error:
             faults.append(f"{source.component}: {error}")
     if faults:
-        raise FerBenchError(f"{len(faults)} backbones cannot be built:\n{bullet_list(faults, len(faults))}")
+        raise FerBenchError(
+            f"{number_of(len(faults), 'backbone')} cannot be built:\n{bullet_list(faults, len(faults))}"
+        )
 
 
 def measure(block: Block, source: BackboneSource, reporter: Reporter) -> None:

@@ -17,6 +17,7 @@ from fer_bench.builtin import ProcessesParams
 from fer_bench.errors import FerBenchError
 from fer_bench.executors.work import Work
 from fer_bench.executors.worker import REFUSED
+from fer_bench.sizes import number_of
 
 PATIENCE_S = 10.0
 """Given to a worker that is asked to end."""
@@ -66,7 +67,8 @@ def _deal_devices(params: ProcessesParams) -> list[str | None]:
     known = [str(number) for number in range(wanted)] if seen is None else [part for part in seen.split(",") if part]
     if len(known) < wanted:
         raise FerBenchError(
-            f"{params.workers} workers of {params.gpus} GPUs each need {wanted}; {DEVICES} names {len(known)}. "
+            f"{number_of(params.workers, 'worker')} of {params.gpus} GPUs each need {wanted}; {DEVICES} "
+            f"names {len(known)}. "
             "Ask for fewer workers."
         )
     return [",".join(known[start : start + params.gpus]) for start in range(0, wanted, params.gpus)]

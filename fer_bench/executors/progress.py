@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from fer_bench import interrupts
 from fer_bench.progress import Steps
+from fer_bench.sizes import number_of
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -45,7 +46,7 @@ class TerminalReporter:
 
     def begin(self, cells: int, done: int) -> None:
         """The run begins."""
-        self.say(f"{cells} cells, {done} of them done before." if done else f"{cells} cells.")
+        self.say(f"{number_of(cells, 'cell')}, {done} of them done before." if done else f"{number_of(cells, 'cell')}.")
         self._total, self._done = cells, done
         self._cells = self._shown.add(self._count(), cells, done)
 

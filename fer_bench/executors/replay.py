@@ -29,6 +29,7 @@ from fer_bench.results.reading import read_predictions
 from fer_bench.results.records import name_training
 from fer_bench.results.store import Store, StoredCell
 from fer_bench.results.versions import differences
+from fer_bench.sizes import number_of
 from fer_bench.specs import Params
 
 Answer = Literal["bit-identical", "numerically equal", "statistically equivalent", "different"]
@@ -147,7 +148,8 @@ def _together(cell: StoredCell) -> list[tuple[int, ...]]:
     seeds = len({(seed, *rest) for seed, _, *rest in together})
     if own not in together or len(set(together)) < len(together) or seeds > MOST_SEEDS:
         raise FerBenchError(
-            f"Cell {cell.id[:8]} says that it was trained with {len(together)} cells of {seeds} seeds ('together' in "
+            f"Cell {cell.id[:8]} says that it was trained with {number_of(len(together), 'cell')} of "
+            f"{seeds} seeds ('together' in "
             f"provenance.json); expected distinct ones, itself among them, of {MOST_SEEDS} seeds at most. Repeat the "
             "run into a fresh folder and use 'fer-bench compare'."
         )
@@ -163,7 +165,7 @@ def _narrow(grid: Grid, cell: StoredCell, together: list[tuple[int, ...]]) -> tu
     if own not in jobs:
         raise FerBenchError(
             f"Cell {cell.id[:8]} is fold {own[1]} of {name_training(cell.record.training)}; the data here make only "
-            f"{len(jobs)} folds. They are not the data of the cell: see 'fer-bench show'."
+            f"{number_of(len(jobs), 'fold')}. They are not the data of the cell: see 'fer-bench show'."
         )
     kept = tuple(jobs[place] for place in together if place in jobs)
     return Grid((replace(block, jobs=kept),), grid.notes), jobs[own]
@@ -203,11 +205,17 @@ def compare(then: StoredCell, now: StoredCell, terms: Terms) -> Replay:
     largest = float(np.abs(p - q).max())
     test = None
     if then.table().equals(now.table()):
-        answer, why = "bit-identical", f"all {p.size:,} probabilities of {len(p):,} images are the same bits"
+        answer, why = (
+            "bit-identical",
+            f"all {number_of(p.size, 'probability', 'probabilities')} of {len(p):,} images are the same bits",
+        )
     elif largest <= terms.tolerance:
         turned = int((find_largest(p) != find_largest(q)).any(axis=1).sum())
         answer = "numerically equal"
-        why = f"probabilities differ by {largest:.2g} at most, tolerance {terms.tolerance:g}; {turned} answers turned"
+        why = (
+            f"probabilities differ by {largest:.2g} at most, tolerance {terms.tolerance:g}; "
+            f"{number_of(turned, 'answer')} turned"
+        )
     else:
         alike, test = show_equivalence(terms.metric, true, p, q, first.units, margin=terms.margin, alpha=terms.alpha)
         answer = "statistically equivalent" if alike else "different"
@@ -234,7 +242,9 @@ def _other_samples(first: Predictions, second: Predictions) -> str | None:
     if a != b:
         return f"other samples are tested: {len(a - b)} of {len(a)} are gone, {len(b - a)} are new"
     if first.probabilities.shape != second.probabilities.shape:
-        return f"{second.probabilities.shape[1]} classes instead of {first.probabilities.shape[1]}"
+        return (
+            f"{number_of(second.probabilities.shape[1], 'class', 'classes')} instead of {first.probabilities.shape[1]}"
+        )
     if changed := int((first.labels != second.labels).sum()):
         return f"{changed} of {len(a)} samples have another label"
     return None

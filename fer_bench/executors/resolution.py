@@ -20,6 +20,7 @@ from fer_bench.evaluation.variances import (
     count_images,
 )
 from fer_bench.executors.grid import Block, Grid
+from fer_bench.sizes import number_of
 from fer_bench.specs import GradientPhase
 from fer_bench.tasks.splitting import noun
 
@@ -83,8 +84,7 @@ def _measure(blocks: list[Block]) -> Board:
 def _describe(board: Board) -> str:
     """Return what the rows of a board can show on its data set."""
     n, seeds = board.design.units, board.design.seeds
-    word = board.unit + ("s" if n != 1 else "")
-    name = f"{board.name}, {n:,} {word}, {seeds} seed{'s' if seeds > 1 else ''}"
+    name = f"{board.name}, {number_of(n, board.unit)}, {number_of(seeds, 'seed')}"
     if n < FEWEST_UNITS:
         return f"{name}: too few for any two rows to be told apart; {FEWEST_UNITS} {board.unit}s are the least."
     noisy = replace(board.variances, seed=assume_noise(math.sqrt(2) * SEED_SD)) if board.random else board.variances

@@ -16,6 +16,7 @@ from fer_bench.executors.work import Summary, Work
 from fer_bench.plugins import CORE
 from fer_bench.registry import Component, Registry
 from fer_bench.results.store import Store, StoredCell
+from fer_bench.sizes import number_of
 from fer_bench.specs import ExecutorSpec
 
 
@@ -74,10 +75,11 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
             executor.call(f"run by {str(executor)!r}", execute, executor.params, work)
     if (summary := work.end()) is None:
         raise FerBenchError(
-            f"{work.left} cells are not done: the workers of {str(executor)!r} ended before. What is stored stays; "
+            f"{number_of(work.left, 'cell is', 'cells are')} not done: the workers of {str(executor)!r} "
+            "ended before. What is stored stays; "
             "look at the warnings above, then repeat the command to go on."
         )
-    reporter.say(f"{summary.ok} cells ok, {summary.failed} failed; stored in {settings.runs_dir}.")
+    reporter.say(f"{number_of(summary.ok, 'cell')} ok, {summary.failed} failed; stored in {settings.runs_dir}.")
     wanted, before = {job.cell.id for job in grid.jobs}, None if work.pending else work.all_stored
     if many:
         del grid, work
@@ -103,10 +105,11 @@ def _check_stage(executor: Component[ExecutorSpec]) -> None:
 def _say_what_is_kept(settings: RunConfig, cells: Sequence[StoredCell], reporter: Reporter) -> None:
     kept = sum(file_of(settings.runs_dir, cell.id).is_file() for cell in cells)
     rest = sum(cell.ok for cell in cells) - kept
-    text = f"{kept} models are kept in {settings.runs_dir / FOLDER}."
+    text = f"{number_of(kept, 'model is', 'models are')} kept in {settings.runs_dir / FOLDER}."
     if settings.keep == "all" and rest:
         text += (
-            f" {rest} cells have none: nothing is trained in them, or a run that kept no model did them before. "
+            f" {number_of(rest, 'cell has', 'cells have')} none: nothing is trained in them, or a run "
+            "that kept no model did them before. "
             "'fer-bench fit' trains a model on all data."
         )
     reporter.say(text)

@@ -21,6 +21,7 @@ from fer_bench.executors import staging
 from fer_bench.executors.dask_cluster import hand_out
 from fer_bench.executors.work import Work
 from fer_bench.results.store import cannot_write
+from fer_bench.sizes import number_of
 
 FOLDER = "cluster"
 """In the runs folder: keys and logs of jobs."""
@@ -53,7 +54,9 @@ def execute(params: SlurmParams, work: Work) -> None:
         with _cluster(params, folder) as (cluster, client):
             _try(cluster.job_script(), folder)
             cluster.adapt(minimum_jobs=params.workers, maximum_jobs=params.workers, interval=f"{CHECK_S}s")
-            work.reporter.say(f"{params.workers} jobs are handed to Slurm; their logs are in {folder}")
+            work.reporter.say(
+                f"{number_of(params.workers, 'job is', 'jobs are')} handed to Slurm; their logs are in {folder}"
+            )
             if work.staged:
                 staging.hand_out(client, work, _Watch(work))
             else:

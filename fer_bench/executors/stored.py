@@ -11,6 +11,7 @@ from fer_bench.results.records import Experiment
 from fer_bench.results.rows import MethodRow, group
 from fer_bench.results.store import StoredCell
 from fer_bench.results.versions import explain
+from fer_bench.sizes import number_of
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,11 @@ def describe(rows: Sequence[PlannedRow]) -> list[str]:
     lines = []
     for why, pairs in reasons.items():
         first, count = pairs[0][0], sum(other.cells for _, other in pairs)
-        where = f"{len(pairs)} rows" if len(pairs) > 1 else f"{first.backbone} / {first.strategy} on {first.dataset}"
+        where = (
+            number_of(len(pairs), "row")
+            if len(pairs) > 1
+            else f"{first.backbone} / {first.strategy} on {first.dataset}"
+        )
         cells = "1 stored cell does" if count == 1 else f"{count} stored cells do"
         newest = max(other.finished for _, other in pairs)
         lines.append(f"{where}: {cells} not count, the newest of {newest}: {'; '.join(why)}.")

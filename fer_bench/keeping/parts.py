@@ -26,6 +26,7 @@ import numpy as np
 
 from fer_bench import foreign_files
 from fer_bench.arrays import Array
+from fer_bench.sizes import number_of
 
 SCHEMA = 2
 """Version of the files of a part: 2 has rows by image."""
@@ -178,7 +179,9 @@ class Writer:
     def finish(self) -> None:
         """Bring everything to disk, the description last."""
         if not self._rows == self._shape[0] == len(self._images):
-            raise ValueError(f"{self._rows} rows of {len(self._images)} images were written of {self._shape[0]}")
+            raise ValueError(
+                f"{number_of(self._rows, 'row')} of {len(self._images)} images were written of {self._shape[0]}"
+            )
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()

@@ -20,6 +20,7 @@ from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.keeping import torch_files
 from fer_bench.keeping.weights import Tensors
+from fer_bench.sizes import number_of
 
 _DTYPES = {
     **{"F64": "float64", "F32": "float32", "F16": "float16", "BF16": jnp.bfloat16},
@@ -153,7 +154,8 @@ def load(path: Path, schemes: Sequence[Scheme], shapes: Mapping[str, tuple[int, 
     if faults:
         raise FerBenchError(
             f"{str(path)!r} does not hold the weights of {model}. It is named as {scheme.publisher} names them; "
-            f"{len(fitting)} of {len(shapes)} arrays fit, {len(faults)} mismatches:\n{bullet_list(faults)}"
+            f"{len(fitting)} of {len(shapes)} arrays fit, "
+            f"{number_of(len(faults), 'mismatch', 'mismatches')}:\n{bullet_list(faults)}"
         )
     return {name: np.asarray(array, np.float32) for name, array in fitting.items()}
 
@@ -194,12 +196,14 @@ def _recognise(path: Path, tensors: Tensors, schemes: Sequence[Scheme], model: s
         there = ", ".join(repr(name) for name in list(tensors)[:5]) or "none"
         raise FerBenchError(
             f"{str(path)!r} does not hold the weights of {model}, but of another family. Expected a tensor "
-            f"{expected}, perhaps with a prefix; its {len(tensors)} tensors begin with {there}."
+            f"{expected}, perhaps with a prefix; its "
+            f"{number_of(len(tensors), 'tensor begins', 'tensors begin')} with {there}."
         )
     if len(fitting) > 1:
         prefixes = ", ".join(f"{prefix!r} ({scheme.publisher})" for scheme, prefix in fitting)
         raise FerBenchError(
-            f"{str(path)!r} holds {len(fitting)} models that could be {model}, with the prefixes {prefixes}. "
+            f"{str(path)!r} holds {number_of(len(fitting), 'model')} that could be {model}, with the "
+            f"prefixes {prefixes}. "
             "Save the tensors of one of them in a file of its own."
         )
     return fitting[0]

@@ -21,6 +21,7 @@ import numpy as np
 from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.foreign_files import BROKEN_ZIP
+from fer_bench.sizes import number_of
 
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 """How a file of torch before 1.6 begins: a pickle of the format's number."""
@@ -259,7 +260,8 @@ def _array(tensor: _Tensor, content: Array) -> Array:
     dtype = np.dtype(_dtype(storage.dtype))
     if len(content) < storage.size * dtype.itemsize:
         raise ValueError(
-            f"storage {storage.key!r} has {len(content):,} bytes; {storage.size:,} numbers of type {dtype} have "
+            f"storage {storage.key!r} has {len(content):,} bytes; {number_of(storage.size, 'number')} of "
+            f"type {dtype} take "
             f"{storage.size * dtype.itemsize:,}"
         )
     numbers = np.frombuffer(content, dtype, storage.size)

@@ -15,6 +15,7 @@ from urllib.parse import urlparse
 
 from fer_bench import atomic, paths
 from fer_bench.errors import FerBenchError, MissingError, bullet_list, did_you_mean
+from fer_bench.sizes import number_of
 from fer_bench.specs import BackboneSpec, WeightsSpec, resolve
 
 if TYPE_CHECKING:
@@ -162,7 +163,8 @@ def verify(spec: WeightsSpec, file: Path | None = None) -> int:
     differences = compare_with_pinned(spec, tensors)
     if differences:
         raise FerBenchError(
-            f"{str(file)!r} does not hold the weights {spec.name!r}: {len(differences)} tensors differ from the "
+            f"{str(file)!r} does not hold the weights {spec.name!r}: "
+            f"{number_of(len(differences), 'tensor differs', 'tensors differ')} from the "
             f"pinned digests. Reinstall the package, or convert the published file again.\n"
             f"{bullet_list(differences, len(differences))}"
         )

@@ -26,6 +26,7 @@ from fer_bench.networks import answers
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.meter import Meter
 from fer_bench.networks.parameters import Table, divide
+from fer_bench.sizes import number_of
 from fer_bench.specs import AnswerPhase, ConvexPhase, GradientPhase, Plan, ReadoutPhase, resolve
 from fer_bench.tasks.folds import Fold
 from fer_bench.tasks.windows import WINDOWS
@@ -191,7 +192,7 @@ def run_plan(
         assert isinstance(first, ConvexPhase)
         features, start = material.features(), time.perf_counter()
         train = np.stack([fold.train for fold in folds])
-        material.begin(f"head of {_count(folds)}", 100)
+        material.begin(f"head of {number_of(len(folds), 'fold')}", 100)
         fitted = convex.fit(features, material.labels, train, material.classes, first, material.advance)
         return fitted, (time.perf_counter() - start) / len(folds)
 
@@ -215,10 +216,6 @@ def run_plan(
         return _train_fold(plan, trainers(), begun, material, folds[i], seeds[i], checkpoint)
 
     return [functools.partial(train, i) for i in range(len(folds))]
-
-
-def _count(folds: Sequence[Fold]) -> str:
-    return f"{len(folds)} fold{'s' if len(folds) > 1 else ''}"
 
 
 def _train_fold(
@@ -319,7 +316,9 @@ def _with_head(begun: Progress, i: int, heads: convex.Heads, seconds: float) -> 
 
 def _check_head(heads: convex.Heads, i: int) -> None:
     if not (np.isfinite(heads.loss[i]) and np.isfinite(heads.weights[:, i]).all()):
-        raise FloatingPointError(f"the head's loss is {heads.loss[i]} after {heads.iterations[i]} iterations")
+        raise FloatingPointError(
+            f"the head's loss is {heads.loss[i]} after {number_of(heads.iterations[i], 'iteration')}"
+        )
 
 
 def _convex_row(heads: convex.Heads, i: int) -> dict[str, Any]:
@@ -353,7 +352,7 @@ def _convex_outcome(
 
 
 def _begin_to_read_out(plan: Plan, material: Material, folds: Sequence[Fold]) -> None:
-    material.begin(f"readout of {_count(folds)}", sum(prediction.count(plan, fold) for fold in folds))
+    material.begin(f"readout of {number_of(len(folds), 'fold')}", sum(prediction.count(plan, fold) for fold in folds))
 
 
 def _read_out(

@@ -11,6 +11,7 @@ from fer_bench.errors import PluginError, bullet_list
 from fer_bench.learning import augment, rules
 from fer_bench.networks.shapes import Shapes
 from fer_bench.registry import Component
+from fer_bench.sizes import number_of
 from fer_bench.specs import (
     AnswerPhase,
     BackboneSpec,
@@ -66,7 +67,9 @@ def _faults(plan: Plan) -> list[str]:
     for phase in (phase for phase in plan.phases if isinstance(phase, GradientPhase)):
         where = f"phase {phase.name!r}"
         if phase.epochs < 1 or phase.batch < 1:
-            faults.append(f"{where} has {phase.epochs} epochs of batches of {phase.batch}; both must be at least 1")
+            faults.append(
+                f"{where} has {number_of(phase.epochs, 'epoch')} of batches of {phase.batch}; both must be at least 1"
+            )
         if not (phase.learning_rate > 0 and math.isfinite(phase.learning_rate)):
             faults.append(f"{where} has the learning rate {phase.learning_rate}; it must be above 0")
         for name in ("warmup", "label_smoothing", "dropout"):

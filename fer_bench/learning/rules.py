@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from fer_bench.errors import bullet_list
+from fer_bench.sizes import number_of
 from fer_bench.specs import GradientPhase, Rule
 
 HEAD = ("head/kernel", "head/bias")
@@ -39,7 +40,11 @@ def assign(phase: GradientPhase, stages: Sequence[str], shapes: Mapping[str, tup
             if stage in reached and re.fullmatch(rule.leaves, path):
                 matches[name].append(rule)
     faults = [f"no rule matches {name}" for name, rules in matches.items() if not rules]
-    faults += [f"{len(rules)} rules match {name}" for name, rules in matches.items() if len(rules) > 1]
+    faults += [
+        f"{number_of(len(rules), 'rule matches', 'rules match')} {name}"
+        for name, rules in matches.items()
+        if len(rules) > 1
+    ]
     if faults:
         raise ValueError(
             f"phase {phase.name!r} must match every parameter by exactly one rule, but:\n{bullet_list(faults, _SHOWN)}"

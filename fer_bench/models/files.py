@@ -24,6 +24,7 @@ from fer_bench.results import canonical
 from fer_bench.results.canonical import AtLeastOne, Count, Images, Record, Seed, Share
 from fer_bench.results.outcomes import Calibration
 from fer_bench.results.records import Experiment
+from fer_bench.sizes import number_of
 
 SCHEMA = 1
 KEY = "fer_bench_model"
@@ -105,7 +106,7 @@ class ModelRecord(Record):
         experiment = self.experiment
         part = "all" if self.fold is None else f"all but fold {self.fold}"
         part = "the training split" if experiment.protocol.name == "official" else part
-        return f"{sum(self.counts):,} images of {experiment.trained_on or experiment.dataset.text} ({part})"
+        return f"{number_of(sum(self.counts), 'image')} of {experiment.trained_on or experiment.dataset.text} ({part})"
 
     def describe(self) -> str:
         """Return in one line what the model is, what it was trained on, and how well the method did on other people."""
@@ -115,7 +116,7 @@ class ModelRecord(Record):
         interval = (
             "" if score.low is None or score.high is None else f" ({100 * score.low:.1f} to {100 * score.high:.1f})"
         )
-        units = f"{score.units:,} {score.unit}{'s' if score.units != 1 else ''}"
+        units = number_of(score.units, score.unit)
         return f"{text}; {score.metric} {100 * score.value:.1f}{interval} on {units} in {score.how}."
 
 

@@ -31,6 +31,7 @@ from fer_bench.networks.parameters import divide, run
 from fer_bench.registry import Component, Registry
 from fer_bench.results import canonical
 from fer_bench.results.records import BackboneRecord
+from fer_bench.sizes import number_of
 from fer_bench.specs import BackboneSpec, ReadoutPhase, StrategyParams, resolve
 from fer_bench.specs.strategies import Aggregate, Views
 from fer_bench.tasks import windows
@@ -106,7 +107,10 @@ class TrainedModel:
             self.estimator = resolve(phase.estimator)(**phase.options)
             self.estimator.fit(table["readout/features"].astype(np.float32), table["readout/labels"])
         if (known := record.calibration) and len(known.biases) not in (0, len(self.classes)):
-            raise FerBenchError(f"The model has {len(known.biases)} biases for {len(self.classes)} classes.")
+            raise FerBenchError(
+                f"The model has {number_of(len(known.biases), 'bias', 'biases')} for "
+                f"{number_of(len(self.classes), 'class', 'classes')}."
+            )
         self._answers = answers.known(component)
         if not (self.table or self.estimator or (self._answers and record.calibration)):
             raise FerBenchError("The model has neither a head nor an estimator: its file is not complete.")

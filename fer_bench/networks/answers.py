@@ -10,6 +10,7 @@ from fer_bench.arrays import Array
 from fer_bench.errors import PluginError
 from fer_bench.labels import EXPRESSIONS, canonical
 from fer_bench.registry import Component
+from fer_bench.sizes import number_of
 from fer_bench.specs import BackboneSpec
 
 
@@ -27,7 +28,8 @@ def known(backbone: Component[BackboneSpec]) -> tuple[str, ...]:
     if strange or not names or not eight:
         raise PluginError(
             f"Backbone {backbone.spec.name!r} of plugin {backbone.plugin.name!r} answers {names} with "
-            f"{backbone.spec.feature_size} features; expected {len(EXPRESSIONS)}, some of {', '.join(EXPRESSIONS)}."
+            f"{number_of(backbone.spec.feature_size, 'feature')}; expected {len(EXPRESSIONS)}, some of "
+            f"{', '.join(EXPRESSIONS)}."
         )
     return names
 

@@ -19,6 +19,7 @@ from fer_bench.labels import EXPRESSIONS
 from fer_bench.networks import devices
 from fer_bench.networks.transforms import to_input
 from fer_bench.registry import Component
+from fer_bench.sizes import number_of
 from fer_bench.specs import BackboneParams, BackboneSpec, Extractor, ImageInput
 
 _FLOAT32 = jnp.dtype(jnp.float32)
@@ -192,7 +193,7 @@ def _hold_extractor(component: Component[BackboneSpec], extractor: Extractor) ->
     if len(spec.stages) != 1:
         faults.append(f"the spec has the stages {spec.stages}; expected the default")
     if spec.answers and not faults and extractor.feature_size != len(EXPRESSIONS):
-        faults.append(f"it answers with {extractor.feature_size} features; expected {len(EXPRESSIONS)}")
+        faults.append(f"it answers with {number_of(extractor.feature_size, 'feature')}; expected {len(EXPRESSIONS)}")
     if faults:
         raise PluginError(
             f"Backbone {spec.name!r} of plugin {component.plugin.name!r} is frozen-only, and built a "

@@ -26,6 +26,7 @@ from fer_bench.networks.forward import Output
 from fer_bench.networks.passes import Pass, Target, input_side
 from fer_bench.networks.source import BackboneSource
 from fer_bench.numerics import NUMERICS
+from fer_bench.sizes import number_of
 from fer_bench.specs import BackboneParams
 from fer_bench.tasks.view import View
 from fer_bench.tasks.windows import WINDOWS
@@ -151,7 +152,7 @@ def fetch(
         FerBenchError: the cache cannot be written, or is too small.
     """
     if variants not in (1, 2) or not 0 <= stop <= len(source.component.spec.stages):
-        raise ValueError(f"no {variants} variants after {stop} stages")
+        raise ValueError(f"no {number_of(variants, 'variant')} after {number_of(stop, 'stage')}")
     digests, hashes = source.digests(), view.hashes()
     name, serves = key(view, source, digests, stop), _serves(variants)
     entries, places = cache.open(name, hashes, serves)

@@ -19,6 +19,7 @@ from fer_bench.reports import comparison, standing
 from fer_bench.reports.row import Row
 from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
 from fer_bench.results.records import Board, DatasetRecord
+from fer_bench.sizes import number_of
 
 Trained = tuple[Board, str]
 """What is the same for all rows of a board, and what they are trained on."""
@@ -161,7 +162,8 @@ def _explain_orders(across: Across) -> str:
     )
     named = f" ({'; '.join(turned[:NAMED])}{'; …' if len(turned) > NAMED else ''})" if turned else ""
     return (
-        f" Of {len(across.orders)} pairs of methods, {len(holds)} are shown to keep their order on every data set, "
+        f" Of {number_of(len(across.orders), 'pair')} of methods, {len(holds)} are shown to keep their "
+        "order on every data set, "
         f"{len(turned)} to reverse it{named}, and of {len(unclear)} it is open (5 %, all pairs together)."
     )
 

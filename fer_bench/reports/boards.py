@@ -20,6 +20,7 @@ from fer_bench.reports import (
 )
 from fer_bench.reports.row import Row, Score
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
+from fer_bench.sizes import number_of
 
 EXTRA: Mapping[str, Callable[[Sequence[Row]], list[Field[Row]]]] = {
     "cost": cost.fields,
@@ -73,8 +74,8 @@ def boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
         named = f": {first.labels.replace(',', ', ')}" if "," in first.labels else f" of {first.labels}"
         classes = "classes" if first.labels == "native" else f"classes{named}"
         title = (
-            f"{first.dataset}{kind}{subset}: {first.protocol}{_ignored(first)}, {first.folds} "
-            f"fold{'s' if first.folds > 1 else ''} x {_seeds(board)}, "
+            f"{first.dataset}{kind}{subset}: {first.protocol}{_ignored(first)}, "
+            f"{number_of(first.folds, 'fold')} x {_seeds(board)}, "
             f"{first.classes} {classes} ({_chance(board)}){standing.say_too_few(board)}"
         )
         boards.append((title, board))
@@ -89,8 +90,8 @@ def _find_leaders(board: Sequence[Row]) -> tuple[int, ...]:
 def _seeds(board: Sequence[Row]) -> str:
     """Return how many seeds the row of a board has that has most of them, and on how many splits they trained."""
     row = max(board, key=lambda row: row.seeds)
-    seeds = f"{row.seeds} seed{'s' if row.seeds > 1 else ''}"
-    return f"{seeds} on {row.split_seeds} split{'s' if row.split_seeds > 1 else ''}" if row.split_seeds else seeds
+    seeds = number_of(row.seeds, "seed")
+    return f"{seeds} on {number_of(row.split_seeds, 'split')}" if row.split_seeds else seeds
 
 
 def _chance(board: Sequence[Row]) -> str:
@@ -190,7 +191,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     said += [*calibrated.notes(rows), *sorted({fault for row in rows for fault in row.faults})]
     said += across.say_unnamed([row.experiment.dataset for row in rows])
     if replaced := [row for row in rows if row.older]:
-        rows_have = "1 row has" if len(replaced) == 1 else f"{len(replaced)} rows have"
+        rows_have = number_of(len(replaced), "row has", "rows have")
         said.append(f"{rows_have} older results, by other code, which --all-versions shows.")
     formats = [(row, row.experiment.numerics) for row in rows if not row.baseline]
     if old := [f"{row.dataset} / {row.backbone} / {row.strategy}" for row, numerics in formats if numerics is None]:
@@ -201,7 +202,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
 def failures(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
     """Return a line for each row that has failed cells and for each cell that was left out."""
     said = [
-        f"{row.failed} failed cell{'s' if row.failed > 1 else ''} of {row.dataset} / {row.backbone} / {row.strategy}: "
+        f"{number_of(row.failed, 'failed cell')} of {row.dataset} / {row.backbone} / {row.strategy}: "
         f"{'; '.join(row.errors)}"
         for row in rows
         if row.failed

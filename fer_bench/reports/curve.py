@@ -24,6 +24,7 @@ from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.records import Experiment
 from fer_bench.results.rows import MethodRow
+from fer_bench.sizes import number_of
 
 _SHARE = re.compile(r"\[train=[^,\]]*\]|,train=[^,\]]*")
 NOTES = (
@@ -93,7 +94,8 @@ def _fit(experiment: Experiment, points: Sequence[tuple[float, Predictions]], me
         if not (predictions.ids.equals(first.ids) and predictions.unit_names.equals(first.unit_names)):
             raise FerBenchError(
                 f"{experiment.backbone.text}, {experiment.strategy.text}: the row of {size:,.0f} training images "
-                f"tested {predictions.n_samples:,} images, another {first.n_samples:,}: cells failed or are missing."
+                f"tested {number_of(predictions.n_samples, 'image')}, another {first.n_samples:,}: cells "
+                "failed or are missing."
             )
     if first.n_units < 2:
         raise FerBenchError(f"{experiment.dataset.text!r} was tested on a single subject, which shows no spread.")

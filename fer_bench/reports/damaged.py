@@ -28,6 +28,7 @@ from fer_bench.results.reading import read_predictions
 from fer_bench.results.records import Experiment
 from fer_bench.results.rows import MethodRow
 from fer_bench.results.store import StoredCell
+from fer_bench.sizes import number_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,10 +57,11 @@ class DamagedRow:
     def corruptions(self) -> str:
         """Of how many kinds and severities, in words."""
         kinds = len(self.robustness.kinds)
-        what = f"{kinds} kinds of corruption" if kinds > 1 else f"{next(iter(self.robustness.kinds))}"
+        what = f"{number_of(kinds, 'kind')} of corruption" if kinds > 1 else f"{next(iter(self.robustness.kinds))}"
         counts = {sum(one.series == kind for one in self.scores) for kind in self.robustness.kinds}
         count = counts.pop() if len(counts) == 1 else 0
-        return f"{what}, {f'{count} severities' if count > 1 else f'{len(self.scores)} in all'}"
+        severities = number_of(count, "severity", "severities") if count > 1 else f"{len(self.scores)} in all"
+        return f"{what}, {severities}"
 
     @property
     def board(self) -> str:

@@ -11,6 +11,7 @@ from fer_bench.arrays import Array
 from fer_bench.data.texts import listed
 from fer_bench.evaluation.classification import measure_hits
 from fer_bench.results.predictions import Predictions
+from fer_bench.sizes import number_of
 
 MOST_UNITS = 5
 """Subjects that a message names."""
@@ -35,7 +36,7 @@ class Fall:
     def __str__(self) -> str:
         if (self.samples, self.before, self.after) == (1, 1, 0):
             return self.name
-        images = "1 image" if self.samples == 1 else f"{self.samples:,} images"
+        images = number_of(self.samples, "image")
         return f"{self.name} {100 * self.before:.1f} % to {100 * self.after:.1f} % ({images})"
 
 

@@ -12,6 +12,7 @@ from markupsafe import escape
 from fer_bench.about import __version__
 from fer_bench.foreign import one_line
 from fer_bench.reports.history import Publication, PublishedRow, compare
+from fer_bench.sizes import number_of
 
 ATOM = "http://www.w3.org/2005/Atom"
 SVG = "http://www.w3.org/2000/svg"
@@ -45,7 +46,7 @@ def write_feed(history: Sequence[Publication], title: str, authors: str, url: st
     for last, publication in [*zip(before, history, strict=True)][: -MOST_ENTRIES - 1 : -1]:
         changes = compare(last.rows if last else (), publication.rows)
         entry = _add(feed, "entry")
-        rows = "1 row" if len(changes) == 1 else f"{len(changes)} rows"
+        rows = number_of(len(changes), "row")
         _add(entry, "title", f"{rows} {'changed' if last else 'published'}")
         _add(entry, "id", _name(publication, "entry"))
         _add(entry, "updated", publication.published)

@@ -22,6 +22,7 @@ from fer_bench.results.canonical import to_json
 from fer_bench.results.find import Filters
 from fer_bench.results.predictions import Predictions, pair_trainings
 from fer_bench.results.rows import MethodRow, read_rows
+from fer_bench.sizes import number_of
 
 Verdict = Literal["PASS", "FAIL", "UNDERPOWERED"]
 Underpowered = Literal["warn", "fail"]
@@ -148,7 +149,11 @@ class CheckedRow:
         if max(self.trainings) == 1:
             return "" if self.test and self.test.identical else " (these trained models only: one seed)"
         then, now = self.trainings
-        return "" if then == now else f" ({now} trainings against {then}, with the noise of training that these show)"
+        return (
+            ""
+            if then == now
+            else f" ({number_of(now, 'training')} against {then}, with the noise of training that these show)"
+        )
 
 
 def _describe(test: NonInferiority, unit: str) -> str:

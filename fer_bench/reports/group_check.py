@@ -22,6 +22,7 @@ from fer_bench.reports.standing import PERCENT
 from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.rows import MethodRow
+from fer_bench.sizes import number_of
 
 RECALL = STANDARD["accuracy"]
 """On the images of one class."""
@@ -237,7 +238,7 @@ def to_tables(check: GroupCheck) -> list[Table]:
     """Return a table for each attribute, and one of classes."""
     tables: list[Table] = []
     for attribute in check.attributes:
-        small = f"Left out, with fewer than {check.fewest} subjects: {'; '.join(attribute.small)}."
+        small = f"Left out, with fewer than {number_of(check.fewest, 'subject')}: {'; '.join(attribute.small)}."
         title = f"{check.name}, by {attribute.attribute}: {attribute.verdict or 'no verdict, it groups no people'}"
         tables.append(
             tabulate(attribute.groups, _group_fields(check, attribute), title, [small] if attribute.small else [])

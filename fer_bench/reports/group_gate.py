@@ -13,6 +13,7 @@ from fer_bench.reports.standing import PERCENT
 from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
 from fer_bench.results.find import Filters
 from fer_bench.results.rows import read_rows
+from fer_bench.sizes import number_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,10 @@ class GroupReport:
         verdicts = [case.verdict for case in self.cases]
         worst = next(name for name in ("FAIL", "UNDERPOWERED", "PASS") if name in verdicts)
         told = ", ".join(f"{verdicts.count(name)} {name}" for name in EXIT_CODES if name in verdicts)
-        terms = f"margin {self.asked.margin:g}, {self.asked.fewest} subjects or more, alpha {self.terms.alpha:g}"
+        terms = (
+            f"margin {self.asked.margin:g}, {number_of(self.asked.fewest, 'subject')} or more, alpha "
+            f"{self.terms.alpha:g}"
+        )
         return f"{worst}: groups: {told} (each group against all, {self.terms.metric.title}, {terms})"
 
     def _decided(self) -> list[tuple[GroupCheck, AttributeCheck, Verdict]]:
@@ -106,7 +110,11 @@ def _describe(check: GroupCheck, attribute: AttributeCheck) -> str:
     margin, unclear = f"{scale * check.margin:g}{unit}", attribute.verdict == "UNDERPOWERED"
     told = [
         f"{group.name} {scale * group.difference:+.1f} [{scale * group.low:+.1f}, {scale * group.high:+.1f}] to all"
-        + (f", passes in 80 % of cases with {group.needed:,} subjects if it is no worse" if unclear else "")
+        + (
+            f", passes in 80 % of cases with {number_of(group.needed, 'subject')} if it is no worse"
+            if unclear and group.needed
+            else ""
+        )
         for group in named
     ]
     what = {"PASS": "excluded", "FAIL": "shown", "UNDERPOWERED": "neither shown nor excluded"}

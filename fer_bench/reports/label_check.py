@@ -28,6 +28,7 @@ from fer_bench.reports.comparison import measure_row, rank
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, numbers, tabulate, texts
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.rows import MethodRow
+from fer_bench.sizes import number_of
 
 UAR = STANDARD["uar"]
 NOTES = (
@@ -308,8 +309,10 @@ def to_tables(check: LabelCheck) -> list[Table]:
     low, high = 100 * check.wrong
     accuracy = STANDARD["accuracy"].score(check.labels, check.probabilities)
     title = (
-        f"Labels of {check.dataset}, {len(check.ids):,} images: at most {100 * check.noise.wrong:.1f} % are wrong "
-        f"({low:.1f} to {high:.1f}), {len(check.noise.suspects):,} suspects; the methods together reach an accuracy of "
+        f"Labels of {check.dataset}, {number_of(len(check.ids), 'image')}: at most "
+        f"{100 * check.noise.wrong:.1f} % are wrong "
+        f"({low:.1f} to {high:.1f}), {number_of(len(check.noise.suspects), 'suspect')}; the methods "
+        "together reach an accuracy of "
         f"{100 * accuracy:.1f} %"
     )
     left_out = [f"Left out, since it tested other images: {name}." for name in check.left_out]

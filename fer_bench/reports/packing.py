@@ -26,6 +26,7 @@ from fer_bench.results.records import CANONICAL
 from fer_bench.results.rows import group
 from fer_bench.results.store import Store, StoredCell
 from fer_bench.results.unpacking import CONFIG, MANIFEST, README, SCHEMA
+from fer_bench.sizes import number_of
 
 _TIME = (1980, 1, 1, 0, 0, 0)
 """Of each member, so that the same cells give the same bytes."""
@@ -127,7 +128,8 @@ def _readme(cells: Sequence[StoredCell], alone: int, facts: dict[str, Any]) -> s
     lines = [
         "# Results of fer-bench",
         "",
-        f"{len(cells)} cells of {len(group(cells))} rows, made by fer-bench {', '.join(facts['fer_bench'])}.",
+        f"{number_of(len(cells), 'cell')} of {len(group(cells))} rows, made by fer-bench "
+        f"{', '.join(facts['fer_bench'])}.",
         "Predictions and records of runs; no images.",
         "",
         "    fer-bench unpack results.zip --into runs",

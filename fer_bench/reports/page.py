@@ -35,6 +35,7 @@ from fer_bench.reports.formats import json as json_format
 from fer_bench.reports.gallery import Gallery
 from fer_bench.reports.row import Row
 from fer_bench.reports.table import Cell, Column, Table, value, words
+from fer_bench.sizes import number_of
 
 ID = 16
 """Hexadecimal digits of a row's id in addresses."""
@@ -71,7 +72,7 @@ def to_html(
     summary = across.to_table(ranking) if ranking else None
     failures = boards.failures(rows, damaged)
     counts = ((sum(row.failed for row in rows), "failed"), (len(damaged), "left out"))
-    failed = ", ".join(f"{number} cell{'s' if number > 1 else ''} {what}" for number, what in counts if number)
+    failed = ", ".join(f"{number_of(number, 'cell')} {what}" for number, what in counts if number)
     everything = board_records.record(rows, damaged, judged)
     return render(
         "page.html",

@@ -22,6 +22,7 @@ from fer_bench.results.predictions import Predictions, pair_trainings
 from fer_bench.results.records import DatasetRecord
 from fer_bench.results.rows import MethodRow
 from fer_bench.results.versions import differences
+from fer_bench.sizes import number_of
 
 PROVENANCE = ("code", "python", "jax", "device", "cpu", "platform", "xla_flags", "environment", "distributions")
 """What may explain a difference; command, settings and seeds are said by the cells."""
@@ -202,7 +203,7 @@ def pair_predictions(
     labels = np.zeros(int(left.sample.max()) + 1, np.int32)
     labels[left.sample] = left.labels
     if changed := len(np.unique(right.sample[labels[right.sample] != right.labels])):
-        return f"{changed} samples have another label in the second", None
+        return f"{number_of(changed, 'sample has', 'samples have')} another label in the second", None
     return "", (left, right)
 
 

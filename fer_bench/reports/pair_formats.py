@@ -12,6 +12,7 @@ from fer_bench.evaluation.flips import FEWEST_UNITS
 from fer_bench.reports.pair import Compared, Pair
 from fer_bench.reports.planned import record_answer, write_p
 from fer_bench.reports.table import Cell, Column, Shown, Table, numbers, texts
+from fer_bench.sizes import number_of
 
 SCHEMA = 2
 SWAP = str.maketrans("AB", "BA")
@@ -74,17 +75,18 @@ def _notes(pair: Pair) -> list[str]:
     lines = [f"not paired: {pair.unpaired}; A and B are scores of their own"] if pair.unpaired else []
     if pair.samples:
         lines.append(
-            f"paired: {pair.samples:,} predictions, {pair.units:,} {pair.unit}"
+            f"paired: {number_of(pair.samples, 'prediction')}, {pair.units:,} {pair.unit}"
             + (f"; only A has {pair.only[0]:,}, only B {pair.only[1]:,}" if any(pair.only) else "")
         )
         if not pair.matched:
             lines.append(
                 f"paired by sample, not by seed: A and B have other seeds or folds ({pair.trainings[0]} and "
-                f"{pair.trainings[1]} trainings)"
+                f"{number_of(pair.trainings[1], 'training')})"
             )
         if pair.answers is not None:
             lines.append(
-                f"A is right more often on {pair.answers.only_first:,} samples, B on {pair.answers.only_second:,}"
+                f"A is right more often on {number_of(pair.answers.only_first, 'sample')}, B on "
+                f"{pair.answers.only_second:,}"
             )
         lines += _terms(pair)
         if 1 < pair.units < FEWEST_UNITS:

@@ -26,6 +26,7 @@ from fer_bench.results.canonical import Record, Share
 from fer_bench.results.frozen_plan import FrozenPlan, PlannedTrainings, read_plan
 from fer_bench.results.store import Store
 from fer_bench.results.versions import explain
+from fer_bench.sizes import number_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,14 +179,17 @@ def _find_faults(plan: FrozenPlan, key: str, asked: PlannedTrainings, known: dic
         faults.append(f"other folds of seed {', '.join(other)}")
     trained = {cell.record.training for cell in row.cells}
     if trained != set(asked.trainings):
-        faults.append(f"{len(asked.trainings)} trainings were planned, {_count(trained, asked.trainings)}")
+        faults.append(
+            f"{number_of(len(asked.trainings), 'training was', 'trainings were')} planned, "
+            f"{_count(trained, asked.trainings)}"
+        )
     elif lacking := len(trained) * row.folds - len(row.cells):
         faults.append(f"{lacking} of {len(trained) * row.folds} cells are not there")
     if row.failed:
-        faults.append(f"{row.failed} cells failed: {row.errors[0]}")
+        faults.append(f"{number_of(row.failed, 'cell')} failed: {row.errors[0]}")
     begun = datetime.fromisoformat(plan.frozen)
     if before := sum(datetime.fromisoformat(cell.finished) < begun for cell in row.cells):
-        faults.append(f"{before} cells were stored before the plan was frozen")
+        faults.append(f"{number_of(before, 'cell was', 'cells were')} stored before the plan was frozen")
     return [f"{asked.name}: {fault}" for fault in faults]
 
 

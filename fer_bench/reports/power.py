@@ -29,6 +29,7 @@ from fer_bench.reports.pair import pair_rows
 from fer_bench.reports.standing import PERCENT
 from fer_bench.reports.table import Cell, Shown, Table, numbers
 from fer_bench.results.rows import MethodRow
+from fer_bench.sizes import number_of
 
 SEEDS = (1, 2, 3, 5, 10)
 """Numbers of seeds that are looked at."""
@@ -224,7 +225,7 @@ def _explain(basis: Basis, known: dict[str, Any]) -> list[str]:
     """Return the answer in short, where the numbers come from, and what they do not know."""
     seeds = known["seeds_needed"]
     line = next((line for line in known["seeds"] if line["seeds"] == ENOUGH_SEEDS), known["seeds"][-1])
-    trained = f"{line['seeds']} seeds" if seeds is not None else "one seed"
+    trained = number_of(line["seeds"], "seed") if seeds is not None else "one seed"
     said = [f"In short, with {trained}: {_name(line['units'], basis.unit)}."]
     if basis.variances.dataset is not None:
         sets = _name(line["datasets"], f"of {basis.design.units:,} {basis.unit}", "data sets ")

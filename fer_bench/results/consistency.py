@@ -16,6 +16,7 @@ import numpy as np
 from fer_bench.results.reading import read_predictions
 from fer_bench.results.records import DatasetRecord, ProtocolRecord
 from fer_bench.results.store import StoredCell
+from fer_bench.sizes import number_of
 
 ONCE = frozenset({"kfold", "group-kfold", "loso", "official", "cross"})
 """Protocols that test a sample once in a training; a plugin's may do so several times."""
@@ -82,7 +83,7 @@ def _contradictions(cells: Sequence[StoredCell]) -> Iterator[str]:
     numbers, places, counts = np.unique(cell[order[again + 1]], return_index=True, return_counts=True)
     for number, place, count in zip(numbers, places, counts, strict=True):
         other = names[cell[order[again[place]]]]
-        yield f"{names[number]} and {other} test {count} samples twice in one training"
+        yield f"{names[number]} and {other} test {number_of(count, 'sample')} twice in one training"
 
 
 def pair_boards(cells: Iterable[StoredCell]) -> list[Pairing]:

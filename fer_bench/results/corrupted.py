@@ -25,6 +25,7 @@ from fer_bench.arrays import Array
 from fer_bench.corruption import Corruption
 from fer_bench.results.predictions import probability_columns
 from fer_bench.results.store import ALONE, COMPRESSED, StoredCell, cannot_write
+from fer_bench.sizes import number_of
 
 FOLDER = "corrupted"
 LARGEST = 1 << 30
@@ -55,7 +56,7 @@ class CorruptedCell(StoredCell):
         stored = _read(_file(self, self.corruption), _record(self, self.corruption))
         names = probability_columns(self.clean.column_names)
         if stored.column_names != names or len(stored) != len(self.clean):
-            raise ValueError(f"has {len(stored)} rows of {stored.num_columns} classes")
+            raise ValueError(f"has {number_of(len(stored), 'row')} of {stored.num_columns} classes")
         table = self.clean
         for name in names:
             table = table.set_column(table.column_names.index(name), name, stored[name])

@@ -12,6 +12,7 @@ from fer_bench.errors import FerBenchError, bullet_list, did_you_mean, suggest
 from fer_bench.results.records import Experiment
 from fer_bench.results.rows import MethodRow, group, newest
 from fer_bench.results.store import Store, StoredCell
+from fer_bench.sizes import number_of
 
 T = TypeVar("T")
 _BETWEEN = re.compile(r"\s*[,/]?\s+")
@@ -108,7 +109,7 @@ def _one(text: str, matches: list[MethodRow]) -> MethodRow:
     if len(matches) == 1:
         return matches[0]
     lines = [f"{row.id[:8]}  {row.name}" for row in matches]
-    raise FerBenchError(f"{text!r} may mean {len(matches)} things; write an id:\n{bullet_list(lines, 20)}")
+    raise FerBenchError(f"{text!r} may mean {number_of(len(matches), 'thing')}; write an id:\n{bullet_list(lines, 20)}")
 
 
 def _cells(store: Store, filters: Filters | None, text: str = "") -> list[StoredCell]:

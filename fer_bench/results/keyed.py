@@ -39,6 +39,7 @@ from fer_bench.results.store import (
     Store,
     StoredCell,
 )
+from fer_bench.sizes import number_of
 
 SHORTEST, LONGEST = 32, 4096
 """Characters of a key."""
@@ -63,7 +64,8 @@ def read_key(file: Path) -> bytes:
         ) from None
     if len(key) < SHORTEST or len(set(key)) < 8:
         raise FerBenchError(
-            f"The key in {str(file)!r} has {len(key)} characters, {len(set(key))} of them different; expected "
+            f"The key in {str(file)!r} has {number_of(len(key), 'character')}, {len(set(key))} of them "
+            "different; expected "
             f"{SHORTEST} random ones at least. Make one with '{MAKE}'."
         )
     return key

@@ -24,6 +24,7 @@ from fer_bench.results.reading import read_predictions
 from fer_bench.results.records import to_json
 from fer_bench.results.store import Store, StoredCell
 from fer_bench.results.versions import differences
+from fer_bench.sizes import number_of
 
 ASIDE = "contradictions"
 """Folder in a runs folder for copies of a cell that say something else; no board reads it."""
@@ -80,7 +81,8 @@ def merge(folders: Sequence[Path], into: Path, *, keep: bool = False, tolerance:
                 lines.append(f"{first.id[:16]} ({first.record}): {why}")
     if lines and not keep:
         raise FerBenchError(
-            f"{len(lines)} copies of cells contradict others, and nothing was copied:\n{bullet_list(lines)}\n"
+            f"{number_of(len(lines), 'copy of a cell contradicts', 'copies of cells contradict')} others, "
+            f"and nothing was copied:\n{bullet_list(lines)}\n"
             "Accept rounding with --tolerance, or keep the copies next to the cells with --contradictions keep."
         )
     if wrong := find_contradictions([cell for cell in kept if cell.ok]):

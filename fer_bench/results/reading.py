@@ -12,6 +12,7 @@ from fer_bench.evaluation.checks import SUM_TOLERANCE
 from fer_bench.results.folders import PREDICTIONS
 from fer_bench.results.predictions import GROUP, Predictions, from_table, probability_columns
 from fer_bench.results.store import StoredCell
+from fer_bench.sizes import number_of
 
 
 def read_predictions(cells: Sequence[StoredCell]) -> tuple[Predictions | None, list[StoredCell], list[str]]:
@@ -128,10 +129,10 @@ def check_columns(schema: pa.Schema, classes: int) -> None:
     if len(columns) < len(schema.names):
         raise ValueError("has a column twice")
     if f"p{classes}" in columns:
-        raise ValueError(f"has more probabilities than the {classes} classes")
+        raise ValueError(f"has more probabilities than the {number_of(classes, 'class', 'classes')}")
     soft = probability_columns(schema.names, "soft")
     if len(soft) not in (0, classes):
-        raise ValueError(f"has not one soft label for each of the {classes} classes")
+        raise ValueError(f"has not one soft label for each of the {number_of(classes, 'class', 'classes')}")
     for name in texts:
         kind = columns[name]
         kind = kind.value_type if types.is_dictionary(kind) else kind
@@ -148,7 +149,7 @@ def check_columns(schema: pa.Schema, classes: int) -> None:
 def check_rows(table: pa.Table, tested: int | None) -> None:
     """Raise ValueError unless a table has as many rows as samples were ``tested``, and each has its values."""
     if tested is not None and len(table) != tested:
-        raise ValueError(f"has {len(table)} rows of {tested}")
+        raise ValueError(f"has {number_of(len(table), 'row')} of {tested}")
     if not len(table):
         raise ValueError("has no rows")
     if any(table[name].null_count for name in ("id", "group", "label")):
@@ -179,5 +180,5 @@ def _row_faults(predictions: Predictions, cells: int) -> dict[int, str]:
     for what, wrong in checks:
         counts = np.bincount(predictions.cell[wrong], minlength=cells)
         for number in np.flatnonzero(counts).tolist():
-            faults.setdefault(number, f"{counts[number]} rows with {what}")
+            faults.setdefault(number, f"{number_of(counts[number], 'row')} with {what}")
     return faults

@@ -16,6 +16,7 @@ from fer_bench.results.reading import read_predictions
 from fer_bench.results.records import Experiment, name_training
 from fer_bench.results.store import Store, StoredCell
 from fer_bench.results.versions import differences, without_code
+from fer_bench.sizes import number_of
 
 MOST_MISSING = 1000
 
@@ -170,4 +171,6 @@ def read_rows(runs_dir: Path) -> tuple[dict[str, MethodRow], list[str]]:
 
 def _first_difference(rows: list[MethodRow]) -> str:
     name, first, second = differences(*(to_json(row.experiment) for row in rows[:2]))[0]
-    return f"{len(rows)} variants ({', '.join(row.id[:8] for row in rows)}), {name} {first!r} and {second!r}"
+    return (
+        f"{number_of(len(rows), 'variant')} ({', '.join(row.id[:8] for row in rows)}), {name} {first!r} and {second!r}"
+    )

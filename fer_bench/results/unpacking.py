@@ -18,6 +18,7 @@ from fer_bench.results import canonical, corrupted
 from fer_bench.results.folders import CELL, CHECKSUMS, HISTORY, LARGEST, PREDICTIONS, PROVENANCE, RESULT
 from fer_bench.results.keyed import seal_fault
 from fer_bench.results.store import cannot_write
+from fer_bench.sizes import number_of
 
 README, CONFIG, MANIFEST = "README.md", "config.yaml", "manifest.json"
 SCHEMA = 1
@@ -83,7 +84,9 @@ def _check(archive: zipfile.ZipFile, file: Path, key: bytes | None) -> None:
     """Raise FerBenchError unless an archive holds what a pack holds, sealed with the key if there is one."""
     members = archive.infolist()
     if len(members) > MOST_MEMBERS:
-        raise FerBenchError(f"{str(file)!r} has {len(members):,} members; a pack has {MOST_MEMBERS:,} at most.")
+        raise FerBenchError(
+            f"{str(file)!r} has {number_of(len(members), 'member')}; a pack has {MOST_MEMBERS:,} at most."
+        )
     counts = Counter(member.filename for member in members)
     faults = [f"{member.filename[:80]!r} {why}" for member in members if (why := _fault(member))]
     faults += [f"{name!r} is there {count} times" for name, count in counts.items() if count > 1]

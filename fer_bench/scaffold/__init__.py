@@ -16,6 +16,7 @@ from fer_bench import atomic
 from fer_bench.about import __version__
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.plugins import ITEM_NAME, Kind
+from fer_bench.sizes import number_of
 from fer_bench.specs import INTERFACE_VERSION
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -85,7 +86,7 @@ def _name_faults(name: str) -> list[str]:
     if not ITEM_NAME.fullmatch(name):
         return ["a name is lower-case letters and digits, in words joined by '-', and begins with a letter"]
     if len(name) > LONGEST_NAME:
-        return [f"it has {len(name):,} characters, and a name has {LONGEST_NAME} at most"]
+        return [f"it has {number_of(len(name), 'character')}, and a name has {LONGEST_NAME} at most"]
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
         return ["it is a keyword of Python"]
     return ["it is a module of Python's own library"] if name in sys.stdlib_module_names else []

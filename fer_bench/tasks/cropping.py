@@ -15,6 +15,7 @@ from fer_bench.faces import align
 from fer_bench.faces.detector import Detector
 from fer_bench.faces.parameters import Crop
 from fer_bench.faces.store import Detections, detect
+from fer_bench.sizes import number_of
 from fer_bench.tasks.crops import JUDGED, Faces
 from fer_bench.tasks.view import View
 
@@ -46,7 +47,8 @@ def with_faces(
     )
     if not detections.found.any():
         raise FerBenchError(
-            f"No face was found in any of the {len(hashes)} images of {str(view.dataset)!r}. The detector knows "
+            f"No face was found in any of the {number_of(len(hashes), 'image')} of {str(view.dataset)!r}. "
+            "The detector knows "
             "photographs, not drawings; leave out --faces to use whole images."
         )
     rows = view.rows

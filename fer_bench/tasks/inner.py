@@ -14,6 +14,7 @@ import numpy as np
 
 from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
+from fer_bench.sizes import number_of
 from fer_bench.tasks.folds import Fold, Split, cut_fold, mask
 from fer_bench.tasks.fractions import shrink_fold
 from fer_bench.tasks.scikit import remembering
@@ -116,9 +117,9 @@ def _check(labels: Array, groups: Array | None, fold: Fold, task: Task, count: i
     rarest = int(counts.argmin())
     faults: list[str] = []
     if groups is not None and (units := len(np.unique(groups))) < count:
-        faults.append(f"{units} {noun(task.unit)}{'s' if units != 1 else ''}")
+        faults.append(number_of(units, noun(task.unit)))
     if counts[rarest] < count:
-        faults.append(f"{counts[rarest]} samples of class {task.classes[rarest]!r}")
+        faults.append(f"{number_of(counts[rarest], 'sample')} of class {task.classes[rarest]!r}")
     if faults:
         raise FerBenchError(
             f"--inner {count} is more than the training part of fold {fold.number} of {task.name!r} allows, which has "

@@ -12,6 +12,7 @@ from fer_bench import brackets
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError, PluginError, bullet_list
 from fer_bench.registry import Component, Registry, settings_of
+from fer_bench.sizes import number_of
 from fer_bench.specs import ProtocolSpec
 from fer_bench.tasks.folds import Array, Fold, Split, mask
 from fer_bench.tasks.scikit import remembering
@@ -182,7 +183,7 @@ def _check(fold: Fold, task: Task, spec: ProtocolSpec, seed: int, folds: int) ->
         missing = [repr(name) for name, there in zip(task.classes, trained, strict=True) if not there]
         lacks = f", none of them of {' or '.join(missing)}," if missing else ""
         raise FerBenchError(
-            f"{spec.name!r} of {task.name!r} would train on {fold.train.sum():,} images{lacks} and test "
+            f"{spec.name!r} of {task.name!r} would train on {number_of(fold.train.sum(), 'image')}{lacks} and test "
             f"{fold.test.sum():,}. An image that shares a person, sequence or copy with a tested one is left out."
         )
     advice = "take fewer folds" if folds > 2 else "take more data, fewer classes with --labels, or 'kfold'"

@@ -9,6 +9,7 @@ import numpy as np
 
 from fer_bench.builtin import FoldsParams, OfficialParams, RepeatedParams
 from fer_bench.errors import FerBenchError, did_you_mean
+from fer_bench.sizes import number_of
 from fer_bench.specs import Params, SplitRole
 from fer_bench.tasks.scikit import ScikitSplitter
 from fer_bench.tasks.splitting import Array, Samples, Settled, Splitter
@@ -89,7 +90,7 @@ def group_kfold(params: FoldsParams, samples: Samples, seed: int) -> Splitter:
     _check_folds(samples, params.folds)
     units = _count_groups(samples)
     if units < params.folds:
-        advice = f"take at most {units} folds." if units > 1 else "use 'kfold', which keeps nothing apart."
+        advice = f"take at most {number_of(units, 'fold')}." if units > 1 else "use 'kfold', which keeps nothing apart."
         raise FerBenchError(
             f"--folds {params.folds} is more than the {units} {samples.unit}s of {samples.name!r}; {advice}"
         )
@@ -202,10 +203,12 @@ def _check_folds(samples: Samples, folds: int) -> None:
     if counts[smallest] < folds:
         few, name = int(counts[smallest]), samples.classes[smallest]
         raise FerBenchError(
-            f"--folds {folds} is more than the {few} samples of class {name!r} in {samples.name!r}; take at most {few} "
+            f"--folds {folds} is more than the {number_of(few, 'sample')} of class {name!r} in "
+            f"{samples.name!r}; take at most {few} "
             "folds or more samples."
             if few > 1
-            else f"Class {name!r} of {samples.name!r} has {few} samples here; {folds} folds need at least {folds}."
+            else f"Class {name!r} of {samples.name!r} has {number_of(few, 'sample')} here; "
+            f"{number_of(folds, 'fold needs', 'folds need')} at least {folds}."
         )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from fer_bench.arrays import Array
 from fer_bench.errors import PluginError
 from fer_bench.registry import Component
+from fer_bench.sizes import number_of
 from fer_bench.specs import ProtocolSpec, SplitRole
 
 __all__ = ["Samples", "Settled", "Splitter", "deal", "make_splitter"]
@@ -122,9 +123,12 @@ def _fault(train: Array, test: Array, samples: Samples, *, apart: bool) -> str:
         if len(np.unique(part)) < len(part):
             return f"the {name} part names a sample twice"
     if shared := np.intersect1d(train, test).tolist():
-        return f"{len(shared)} samples train and are tested, such as {shared[0]}"
+        return f"{number_of(len(shared), 'sample trains and is', 'samples train and are')} tested, such as {shared[0]}"
     if apart and samples.groups is not None:
         torn = np.intersect1d(samples.groups[train], samples.groups[test])
         if len(torn):
-            return f"{len(torn)} groups are in training and test, though the protocol keeps them apart"
+            return (
+                f"{number_of(len(torn), 'group is', 'groups are')} in training and test, though the "
+                "protocol keeps them apart"
+            )
     return ""

@@ -21,6 +21,7 @@ from fer_bench.data.texts import Column, blocks, compute, listed, numbers, plain
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.labels import NATIVE, class_of, classes_of, describe_spellings, fitting_sets, map_labels
 from fer_bench.registry import Component
+from fer_bench.sizes import number_of
 from fer_bench.specs import DatasetParams, DatasetSpec
 from fer_bench.tasks.crops import Faces
 from fer_bench.tasks.soft_labels import map_soft_labels
@@ -177,7 +178,7 @@ class View:
         if self.label_set == NATIVE:
             return describe_spellings(self.prepared.labels, self.dataset.spec.expressions)
         kept = [f"{old} -> {new}" for old, new in self.mapping.items() if new]
-        lost = [f"{name} ({n:,} images)" for name, n in self.dropped.items()]
+        lost = [f"{name} ({number_of(n, 'image')})" for name, n in self.dropped.items()]
         text = f"labels {self.label_set}: {', '.join(kept)}; drops {', '.join(lost) or 'nothing'}."
         if lost and self.soft_labels is not None:
             text += " Soft labels lose their shares of dropped labels and are scaled to 1."
@@ -225,7 +226,7 @@ def select(dataset: Component[DatasetSpec], prepared: Prepared, limit: int | Non
     if limit is not None:
         if limit < len(classes):
             raise FerBenchError(
-                f"--limit {limit} is below the {len(classes)} classes of {dataset.spec.name!r}; "
+                f"--limit {limit} is below the {number_of(len(classes), 'class', 'classes')} of {dataset.spec.name!r}; "
                 "at least one image of each is needed."
             )
         per_class = [np.flatnonzero(labels == label)[: limit // len(classes)] for label in range(len(classes))]

@@ -19,6 +19,7 @@ from fer_bench.networks import backbone as backbones
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.parameters import divide, run
 from fer_bench.registry import Component, files_of
+from fer_bench.sizes import number_of
 from fer_bench.specs import BackboneParams, BackboneSpec
 from fer_bench.testing.conformance.comparing import apart, differing
 from fer_bench.testing.conformance.rules import ConformanceRule, NotApplicable, rule
@@ -318,7 +319,7 @@ def one_compilation(subject: BackboneSubject) -> Iterator[str]:
         for images in (subject.images, 255 - subject.images):
             jax.block_until_ready(fresh(state, images))
     if (times := fresh._cache_size()) != 1:
-        yield f"{times} compilations for 2 batches of one shape and weights of 2 seeds"
+        yield f"{number_of(times, 'compilation')} for 2 batches of one shape and weights of 2 seeds"
 
 
 @rule(
@@ -392,5 +393,8 @@ def _shape_faults(subject: BackboneSubject, built: Backbone, size: int) -> Itera
                 yield f"stage {stage!r} returns {x.dtype} where it is given {built.activations}"
         types = {jnp.dtype(jnp.float32), built.activations}
         if x.ndim not in (2, 4) or x.shape[-1] != spec.feature_size or x.dtype not in types or 0 in x.shape:
-            yield f"the last stage returns {x.shape} {x.dtype}; declared are {spec.feature_size} features in float32"
+            yield (
+                f"the last stage returns {x.shape} {x.dtype}; declared are "
+                f"{number_of(spec.feature_size, 'feature')} in float32"
+            )
             return

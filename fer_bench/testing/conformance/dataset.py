@@ -20,6 +20,7 @@ from fer_bench.data.records import quiet
 from fer_bench.errors import DataError, FerBenchError, PluginError
 from fer_bench.labels import EXPRESSIONS
 from fer_bench.registry import Component
+from fer_bench.sizes import number_of
 from fer_bench.specs import DatasetSpec, Sample
 from fer_bench.testing.conformance.rules import ConformanceRule, NotApplicable, rule
 from fer_bench.testing.conformance.spec import add_pickle_rule
@@ -175,7 +176,11 @@ def labels_in_range(subject: DatasetSubject) -> Iterator[str]:
     """Yield each label without a name, and each name without a sample."""
     samples, _, names = subject.first_read
     counts = Counter(sample.label for sample in samples)
-    yield from (f"{n} samples have the label {label!r}" for label, n in counts.items() if label not in names)
+    yield from (
+        f"{number_of(n, 'sample has', 'samples have')} the label {label!r}"
+        for label, n in counts.items()
+        if label not in names
+    )
     if not subject.small:
         yield from (f"no sample has the label {name!r}" for name in names if not counts[name])
 
@@ -189,11 +194,15 @@ def labels_in_range(subject: DatasetSubject) -> Iterator[str]:
 def ids_unique_and_stable(subject: DatasetSubject) -> Iterator[str]:
     """Yield each id that is empty, comes twice or holds the folder's own path."""
     counts = Counter(sample.id for sample in subject.samples)
-    yield from (f"{n} samples have the id {name!r}" for name, n in counts.items() if n > 1 or not name)
+    yield from (
+        f"{number_of(n, 'sample has', 'samples have')} the id {name!r}"
+        for name, n in counts.items()
+        if n > 1 or not name
+    )
     root = subject.place.manual
     where = [name for name in counts if root is not None and str(root) in name]
     if where:
-        yield f"{len(where)} ids contain the folder of the data, as {where[0]!r}"
+        yield f"{number_of(len(where), 'id contains', 'ids contain')} the folder of the data, as {where[0]!r}"
 
 
 @rule(
@@ -208,9 +217,12 @@ def groups(subject: DatasetSubject) -> Iterator[str]:
     samples, spec = subject.samples, subject.spec
     known = sum(bool(sample.subject) for sample in samples)
     if spec.identity in ("yes", "proxy") and known < len(samples):
-        yield f"identity is {spec.identity!r}, but {len(samples) - known} samples have no subject"
+        yield (
+            f"identity is {spec.identity!r}, but "
+            f"{number_of(len(samples) - known, 'sample has', 'samples have')} no subject"
+        )
     if spec.identity == "no" and known:
-        yield f"identity is 'no', but {known} samples have a subject"
+        yield f"identity is 'no', but {number_of(known, 'sample has', 'samples have')} a subject"
     columns = {tuple(sorted(sample.groups)) for sample in samples}
     if len(columns) > 1:
         yield f"samples have {len(columns)} different lists of groups: {sorted(columns)[:3]}"
@@ -231,7 +243,7 @@ def same_order_twice(subject: DatasetSubject) -> Iterator[str]:
     if names != subject.first_read[2]:
         yield f"label names are {subject.first_read[2]}, then {names}"
     if len(again) != len(subject.samples):
-        yield f"{len(subject.samples)} samples, then {len(again)}"
+        yield f"{number_of(len(subject.samples), 'sample')}, then {len(again)}"
     for number, (one, two) in enumerate(zip(subject.samples, again, strict=False)):
         if one != two:
             yield f"sample {number} is {one.id!r}, then {two.id!r}{'' if one.id != two.id else ' with other content'}"
@@ -270,7 +282,7 @@ def decodes(subject: DatasetSubject) -> Iterator[str]:
     """Yield what is wrong with the prepared data."""
     prepared = subject.prepared
     if len(prepared) != len(subject.samples):
-        yield f"{len(prepared)} samples were prepared, {len(subject.samples)} read"
+        yield f"{number_of(len(prepared), 'sample was', 'samples were')} prepared, {len(subject.samples)} read"
     yield from prepared.verify()
 
 

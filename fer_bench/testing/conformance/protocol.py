@@ -16,6 +16,7 @@ from sklearn.model_selection import cross_val_score
 
 from fer_bench.arrays import Array
 from fer_bench.registry import Component, Registry
+from fer_bench.sizes import number_of
 from fer_bench.specs import ProtocolSpec
 from fer_bench.tasks.protocols import settle
 from fer_bench.tasks.splitting import Samples, Splitter, deal, make_splitter
@@ -29,6 +30,7 @@ SEEDS = (0, 1, 2)
 _AGAIN = """
 import pickle, sys
 from fer_bench.tasks.splitting import deal, make_splitter
+from fer_bench.sizes import number_of
 protocol, samples, seed = pickle.load(sys.stdin.buffer)
 parts = deal(protocol, make_splitter(protocol, samples, seed), samples)
 print([(train.tolist(), test.tolist()) for train, test in parts])
@@ -102,7 +104,7 @@ def deals_disjoint_parts(subject: ProtocolSubject) -> Iterator[str]:
         if not len(train) and not subject.protocol.spec.trains_on_others:
             yield f"fold {number} trains on nothing"
         if len(train) and subject.protocol.spec.trains_on_others:
-            yield f"fold {number} trains on {len(train)} samples of the tested data set"
+            yield f"fold {number} trains on {number_of(len(train), 'sample')} of the tested data set"
 
 
 @rule(
@@ -195,7 +197,7 @@ def works_in_scikit_learn(subject: ProtocolSubject) -> Iterator[str]:
     if not subject.protocol.spec.trains_on_others:
         scores = cross_val_score(DummyClassifier(), features, samples.labels, groups=groups, cv=splitter)
         if len(scores) != folds:
-            yield f"cross_val_score gives {len(scores)} scores for {folds} folds"
+            yield f"cross_val_score gives {number_of(len(scores), 'score')} for {number_of(folds, 'fold')}"
 
 
 add_pickle_rule(RULES, lambda subject: subject.asked)

@@ -24,6 +24,7 @@ from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.identity import BACKBONE_SEED
 from fer_bench.networks.shapes import trace
 from fer_bench.registry import Component
+from fer_bench.sizes import number_of
 from fer_bench.specs import BackboneSpec, GradientPhase, Plan, StrategySpec
 from fer_bench.tasks.folds import Fold
 from fer_bench.testing.conformance.rules import ConformanceRule, NotApplicable, rule
@@ -196,14 +197,20 @@ def learns(subject: StrategySubject) -> Iterator[str]:
         loss = float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)).mean())
         guessing = math.log(problem.classes)
         if not loss < guessing:
-            yield f"{problem.classes} classes: cross-entropy {loss:.3f} after training, {guessing:.3f} by guessing"
+            yield (
+                f"{number_of(problem.classes, 'class', 'classes')}: cross-entropy {loss:.3f} after "
+                f"training, {guessing:.3f} by guessing"
+            )
         history = problem.outcomes[0].history
         if "loss" not in history or "epoch" not in history:
             continue
         for phase, rows in history.dropna(subset=["epoch"]).groupby("phase", sort=False):
             first, last = rows["loss"].iloc[0], rows["loss"].iloc[-1]
             if len(rows) > 1 and not last < first:
-                yield f"{problem.classes} classes: the loss of phase {phase!r} goes from {first:.3f} to {last:.3f}"
+                yield (
+                    f"{number_of(problem.classes, 'class', 'classes')}: the loss of phase {phase!r} "
+                    f"goes from {first:.3f} to {last:.3f}"
+                )
 
 
 @rule(
@@ -228,7 +235,7 @@ def same_seed_same_result(subject: StrategySubject) -> Iterator[str]:
 def classes_and_channels(subject: StrategySubject) -> Iterator[str]:
     """Yield what is wrong with the predictions of each problem."""
     for problem in (subject.large, subject.small):
-        where = f"{problem.classes} classes"
+        where = number_of(problem.classes, "class", "classes")
         try:
             probabilities = problem.outcomes[0].probabilities
         except Exception as error:

@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from fer_bench.data.builder import Faults
+from fer_bench.sizes import number_of
 from fer_bench.specs import Sample
 
 from .affectnet_labels import announce_left_out, read_label
@@ -149,7 +150,9 @@ def _soft(value: Any) -> tuple[float, ...]:
     except (TypeError, ValueError):
         weights = ()
     if len(weights) != len(AFFECTNET_LABELS) or not all(0 <= weight < math.inf for weight in weights):
-        raise AnnotationError(f"has the soft label {value!r}, expected {len(AFFECTNET_LABELS)} numbers from 0 on")
+        raise AnnotationError(
+            f"has the soft label {value!r}, expected {number_of(len(AFFECTNET_LABELS), 'number')} from 0 on"
+        )
     if not sum(weights):
         raise AnnotationError("has a soft label without any weight")
     return weights

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fer_bench.data.builder import Faults
 from fer_bench.data.place import PARTS
+from fer_bench.sizes import number_of
 from fer_bench.specs import Sample
 
 from .class_folders import is_ignored, joined_parts, list_classes, list_pictures, spelling_of
@@ -41,7 +42,9 @@ def read_raw(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
         if not files:
             unlabelled += 1
         elif len(files) > 1:
-            faults.add(source.name(notes), f"holds {len(files)} labels, expected one; remove {files[1].name!r}")
+            faults.add(
+                source.name(notes), f"holds {number_of(len(files), 'label')}, expected one; remove {files[1].name!r}"
+            )
         else:
             label = _read_emotion(source, files[0], faults)
             yield from _read_sequence(source, images, folder, label, faults) if label else ()

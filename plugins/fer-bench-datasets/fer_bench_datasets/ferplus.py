@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from fer_bench.data.builder import Faults
+from fer_bench.sizes import number_of
 from fer_bench.specs import Sample
 
 from .facts import FER2013_LABELS, FERPLUS_LABELS, FERPLUS_VARIANTS
@@ -41,7 +42,9 @@ def read_join(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
         if faults:  # Rows no longer meet their votes; what else is wrong is still found.
             continue
         if row is None or voted is None:
-            faults.add(VOTES, f"has {len(votes):,} rows, {faces.name!r} another number: they are joined by row")
+            faults.add(
+                VOTES, f"has {number_of(len(votes), 'row')}, {faces.name!r} another number: they are joined by row"
+            )
             continue
         usage, counts = voted
         if usage != row.usage:
@@ -62,7 +65,9 @@ def read_join(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
                 split=row.usage,
                 soft_label=dict(zip(FERPLUS_LABELS, counts, strict=False)),
             )
-    source.notices.append(f"left out: {left_out:,} faces without a label by the protocol {source.params.protocol!r}")
+    source.notices.append(
+        f"left out: {number_of(left_out, 'face')} without a label by the protocol {source.params.protocol!r}"
+    )
 
 
 def decide_majority(votes: Sequence[int]) -> str | None:

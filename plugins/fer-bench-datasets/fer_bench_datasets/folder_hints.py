@@ -13,6 +13,7 @@ from fer_bench.brackets import write
 from fer_bench.data.images import is_picture
 from fer_bench.data.place import PARTS
 from fer_bench.labels import canonical
+from fer_bench.sizes import number_of
 
 from .class_folders import is_ignored
 from .params import FolderParams
@@ -72,7 +73,8 @@ def _parts(top: Entries, within: Mapping[str, Entries]) -> str:
     if bare:
         pictures = sum(len(within[part].pictures) for part in bare)
         return (
-            f"has no folder of a class in {_list(bare)}, only {pictures:,} pictures without a label. Sort them into "
+            f"has no folder of a class in {_list(bare)}, only {number_of(pictures, 'picture')} without a "
+            "label. Sort them into "
             "folders, or move that part elsewhere."
         )
     return ""
@@ -100,7 +102,8 @@ def _without_folders(top: Entries, within: Mapping[str, Entries]) -> str:
     """Return what to do where there are no folders at all, or pictures beside them."""
     if not top.folders and top.pictures:
         return (
-            f"holds {len(top.pictures):,} pictures and no folder, so their classes are not known. Sort them into one "
+            f"holds {number_of(len(top.pictures), 'picture')} and no folder, so their classes are not "
+            "known. Sort them into one "
             "folder for each class, or write a manifest.csv beside them with a row path,label for each, and read it as "
             "manifest[path=…]."
         )
@@ -109,7 +112,8 @@ def _without_folders(top: Entries, within: Mapping[str, Entries]) -> str:
     loose = [f"{part}/{name}" if part else name for part, entries in within.items() for name in entries.pictures]
     if loose:
         return (
-            f"holds {len(loose):,} pictures outside of the folders of classes: {_list(loose)}. Move each into the "
+            f"holds {number_of(len(loose), 'picture')} outside of the folders of classes: {_list(loose)}. "
+            "Move each into the "
             "folder of its class, or remove it."
         )
     return ""
@@ -168,8 +172,9 @@ def _numbers(root: Path, folders: Sequence[str], classes: Sequence[str]) -> str:
             "differ in that. Name the classes in the order of the numbers: "
             f"{_command(root, 'classes=[happy,sad,…]')}; or rename the folders."
         )
+    count = number_of(len(numbers), "folder that is a number", "folders that are numbers")
     return (
-        f"has {len(numbers)} folders that are numbers{f', {_list(numbers)}' if numbers else ''}; classes= names "
+        f"has {count}{f', {_list(numbers)}' if numbers else ''}; classes= names "
         f"{len(classes)}: {_list(classes)}. Name one for each number, in their order."
     )
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from fer_bench.data.builder import Faults
 from fer_bench.data.texts import compute
 from fer_bench.errors import DataError
+from fer_bench.sizes import number_of
 from fer_bench.specs import Sample
 
 from .layout import LayoutSource
@@ -47,7 +48,8 @@ def by_name(samples: Sequence[Sample], pattern: str) -> list[Sample]:
         ) from None
     if names and not any(found):
         raise DataError(
-            f"subject={pattern!r} fits none of the {len(names):,} names of files, such as {names[0]!r}. Write it so "
+            f"subject={pattern!r} fits none of the {number_of(len(names), 'name')} of files, such as "
+            f"{names[0]!r}. Write it so "
             r"that its group is the subject, as ^(P\d+)_ does for 'P07_happy.png'."
         )
     return [_with(sample, known or {}) for sample, known in zip(samples, found, strict=True)]

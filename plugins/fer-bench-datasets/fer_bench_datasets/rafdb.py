@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fer_bench.data.builder import Faults
+from fer_bench.sizes import number_of
 from fer_bench.specs import Sample
 
 from .class_folders import read_classes
@@ -70,7 +71,7 @@ def _read_attributes(source: LayoutSource, path: Path, faults: Faults) -> Mappin
     if not lines:
         return {}
     if len(lines) != _LANDMARKS + len(ATTRIBUTES):
-        faults.add(where, f"has {len(lines)} lines, expected {_LANDMARKS + len(ATTRIBUTES)}")
+        faults.add(where, f"has {number_of(len(lines), 'line')}, expected {_LANDMARKS + len(ATTRIBUTES)}")
         return {}
     groups: dict[str, str] = {}
     for (name, values), text in zip(ATTRIBUTES.items(), lines[_LANDMARKS:], strict=True):

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fer_bench.sizes import number_of
+
 from .layout import LayoutSource
 
 
@@ -34,7 +36,8 @@ def choose_frames(
         neutral = 0
     if len(frames) < neutral + last:
         source.notices.append(
-            f"{source.name(folder)!r} has {len(frames)} frames, too few for the first {neutral} and the last {last}"
+            f"{source.name(folder)!r} has {number_of(len(frames), 'frame')}, too few for the first "
+            f"{neutral} and the last {last}"
         )
     for path in frames[:neutral]:
         yield path, "neutral"

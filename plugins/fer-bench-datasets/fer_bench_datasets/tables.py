@@ -16,6 +16,7 @@ from fer_bench.data.builder import Faults
 from fer_bench.data.files import DataFolder, FileError
 from fer_bench.data.texts import listed, plain
 from fer_bench.errors import DataError, did_you_mean
+from fer_bench.sizes import number_of
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 """Of the tables that people describe their own pictures by."""
@@ -97,7 +98,7 @@ def read_rows(
             yield Row(at, dict(zip(header, fields, strict=True)))
         elif fields:
             (faults if malformed is None else malformed).add(
-                f"{path.name}, {at}", f"has {len(fields)} fields, expected {len(header)} as in the header"
+                f"{path.name}, {at}", f"has {number_of(len(fields), 'field')}, expected {len(header)} as in the header"
             )
 
 
@@ -161,7 +162,7 @@ def _header(
 ) -> list[str] | None:
     """Return the names of the columns, or None if rows cannot be read with this header."""
     if len(fields) > MOST_COLUMNS:
-        faults.add(file, f"has {len(fields):,} columns, more than the {MOST_COLUMNS:,} allowed")
+        faults.add(file, f"has {number_of(len(fields), 'column')}, more than the {MOST_COLUMNS:,} allowed")
         return None
     known = {name.lower(): name for name in (*headings.required, *headings.optional)}
     header = [known.get(field.strip().lower(), field.strip()) for field in fields]

@@ -165,7 +165,7 @@ def _flat(root: Path) -> tuple[str, ...]:
 
 def _loose(root: Path) -> tuple[str, ...]:
     shutil.copy(root / "Happy" / "P00_0.png", root / "ä.png")
-    return ("1 pictures", "'ä.png'")
+    return ("1 picture", "'ä.png'")
 
 
 def _one_class(root: Path) -> tuple[str, ...]:

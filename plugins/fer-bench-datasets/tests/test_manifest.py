@@ -162,7 +162,7 @@ def test_every_fault_at_once(component, tmp_path):
         f"'manifest.csv, line 5': has the absolute path {str(outside)!r}",
         "'manifest.csv, line 6': has the absolute path 'C:",
         "'manifest.csv, line 8': has an empty 'path'",
-        "'manifest.csv, line 12': has 1 fields, expected 2",
+        "'manifest.csv, line 12': has 1 field, expected 2",
         "'../outside.png': leaves the data set's folder through '..'",
         "'link.png': leads out of the data set's folder through a symbolic link",
         "'gone.png': is missing",

@@ -265,7 +265,7 @@ def test_a_file_of_openai_is_read_as_timm_reads_it(tmp_path, monkeypatch):
     with torch.no_grad():
         own = again.eval().forward_features(tensor(a, a.input_size))[:, 0].numpy()
     features = ours(monkeypatch, tmp_path / "ViT-B-16.pt", a.name, a.depth, a.input_size)
-    assert apart("clip from a file of OpenAI", features, own) < TOLERANCE
+    assert apart("clip, OpenAI's names", features, own) < TOLERANCE
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -128,7 +128,7 @@ def test_a_file_of_another_model_is_refused_with_all_mismatches(make, tmp_path):
     assert says(text, "model.safetensors", "vit-b16", "Hugging Face", "4 mismatches")
     assert text.count("layer_scale1.lambda1") == text.count("layer_scale2.lambda1") == 2
     text = refusal(make("dinov2-b14", file=file, registers=4))
-    assert says(text, "dinov2-b14[registers=4]", "1 mismatches", "embed/registers", "(4, 1, 24)")
+    assert says(text, "dinov2-b14[registers=4]", "1 mismatch:", "embed/registers", "(4, 1, 24)")
     text = refusal(make("clip-b16", file=file))
     assert says(text, "clip-b16", "embed/norm/scale")
     tensors = numbers(GOLDENS["transformers vit"]["shapes"])

@@ -71,7 +71,7 @@ def test_one_bit_that_turned_in_the_packaged_weights_ends_what_loads_them(tmp_pa
     component = Registry.load().backbone("xception[input_size=71]")
     spec = replace(IMAGENET, file="turned:w.safetensors")
     component = replace(component, spec=replace(component.spec, weights=(spec,)))
-    with pytest.raises(FerBenchError, match=r"1 tensors differ(.|\n)*different: block"):
+    with pytest.raises(FerBenchError, match=r"1 tensor differs(.|\n)*different: block"):
         build(component, "float32", 0)
     (package / "w.safetensors").write_bytes(whole)
     weights.ensure_pinned(spec)
