@@ -30,7 +30,7 @@ from fer_bench.learning.engine import Material
 from fer_bench.learning.search import Searching
 from fer_bench.learning.trials import SearchTrial, draw_settings, find_search, rounds
 from fer_bench.registry import Registry
-from fer_bench.reports.searched import describe_choice
+from fer_bench.reports.searched import describe_choice, list_choices
 from fer_bench.results.store import Store
 from fer_bench.space import SearchSpace
 from fer_bench.specs import ConvexPhase, Plan, ReadoutPhase
@@ -270,6 +270,7 @@ def test_heads_of_many_penalties_are_those_of_scikit_learn(samples, features, st
 def test_the_spread_of_what_was_chosen_and_the_optimism_are_as_by_hand():
     chosen = [{"c": 0.1, "flip": True}, {"c": 0.4, "flip": True}, {"c": 0.2, "flip": False}]
     assert describe_choice(chosen) == "c 0.2 (0.1 to 0.4), flip true 2 of 3, false 1 of 3"
+    assert says(list_choices(chosen), "0.1, 0.4, 0.2", "flip", "true, true, false")
     optimism = measure_optimism(np.array([0.5, 0.6, 0.7]), np.array([0.4, 0.4, 0.6]), np.zeros(3))
     reach = 4.302653 * (0.01 / 3 / 3) ** 0.5  # Student's t with 2 degrees; differences .1, .2, .1
     assert (optimism.value, optimism.high - optimism.value) == pytest.approx((0.4 / 3, reach))

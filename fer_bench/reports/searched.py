@@ -20,7 +20,8 @@ from fer_bench.results.canonical import AtLeastOne, Count, Json, Record
 NOTE = (
     "Chosen: on inner folds of each training part; of numbers the median over cells and the range. Inner: the score of "
     "the chosen settings on the inner folds, which chose them, so that it flatters; outer: on the test parts, mean of "
-    "single folds; optimism: inner minus outer, in points, with its 95 % interval over folds."
+    "single folds; optimism: inner minus outer, in points, with its 95 % interval over folds. By fold: the settings of "
+    "each cell, by training and fold."
 )
 
 
@@ -77,7 +78,14 @@ def to_table(board: Sequence[Row]) -> Table | None:
     rows = [row for row in board if measure_search(row)]
     if not rows:
         return None
-    return tabulate(rows, [(Column("searched"), lambda row: row.method), *fields(rows)], "What was chosen", (NOTE,))
+
+    def by_fold(row: Row) -> Cell:
+        known = measure_search(row)
+        return known and list_choices(known.chosen)
+
+    first: list[Field[Row]] = [(Column("searched"), lambda row: row.method)]
+    each: list[Field[Row]] = [(Column("by fold", optional=True), by_fold)]
+    return tabulate(rows, [*first, *fields(rows), *each], "What was chosen", (NOTE,))
 
 
 def describe_choice(chosen: Sequence[Json]) -> str:
@@ -98,6 +106,16 @@ def describe_choice(chosen: Sequence[Json]) -> str:
             counted = Counter(map(brackets.write, values)).most_common()
             parts.append(f"{name} {', '.join(f'{value} {count} of {len(values)}' for value, count in counted)}")
     return ", ".join(parts)
+
+
+def list_choices(chosen: Sequence[Json]) -> str:
+    """Return the settings of each cell, parameter by parameter.
+
+    Example:
+        >>> list_choices([{"c": 0.1, "kernel": "rbf"}, {"c": 0.3, "kernel": "linear"}])
+        'c 0.1, 0.3; kernel rbf, linear'
+    """
+    return "; ".join(f"{name} {', '.join(brackets.write(settings[name]) for settings in chosen)}" for name in chosen[0])
 
 
 def fields(board: Sequence[Row]) -> list[Field[Row]]:
