@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 import test_gradient as tiny
 
-from fer_bench.learning.engine import _memory_errors_named
 from fer_bench.learning.gradient import STEPS_AT_ONCE
+from fer_bench.learning.lowered import lower
+from fer_bench.learning.training import memory_errors_named
 from fer_bench.networks import devices
 from fer_bench.networks.ahead import AHEAD, read_ahead
+from fer_bench.networks.early import Early
 from fer_bench.networks.pictures import Resident
 from fer_bench.specs import GradientPhase
 
+COMPILED = "/jax/core/compile/backend_compile_duration"
 PHASE = GradientPhase(name="p", rules=tiny.EVERYTHING, epochs=1, batch=8, dropout=0.2, batch_norm="train")
 
 
@@ -85,7 +88,7 @@ def taken(steps: int):
     batches = fitter.batches(inputs, rows, 0, tiny.one_hot(labels), rates)
     state = jax.tree.map(jnp.copy, fitter.begin(model, 0))
     arguments = fitter.frozen(model), jnp.ones(3), batches, 7, 0, steps
-    text = fitter._take_steps.trace(state, *arguments).lower(lowering_platforms=("cuda",)).as_text()
+    text = fitter.programs.take_steps.trace(state, *arguments).lower(lowering_platforms=("cuda",)).as_text()
     after, losses = fitter.take_steps(state, *arguments)
     assert all(leaf.is_deleted() for leaf in state.learning.values())  # given away
     return after, losses[:steps], text, fitter
@@ -128,10 +131,43 @@ def test_too_little_memory_names_a_batch_that_fits(on_a_cpu, monkeypatch):
 
     def message(room: int | None) -> str:
         monkeypatch.setattr(fitter, "_room", room)
-        with pytest.raises(MemoryError) as caught, _memory_errors_named(fitter):
+        with pytest.raises(MemoryError) as caught, memory_errors_named(fitter):
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
         return str(caught.value)
 
     assert "batch=2" in message(least)
     assert "batch=1" in message(1)
     assert f"batch={PHASE.batch // 2}" in message(None)  # the device does not say
+
+
+def test_training_finds_compiled_what_threads_compiled_before_there_were_samples():
+    model = tiny.Model.first(tiny.backbone(), 3)
+    inputs, labels, fold = tiny.problem(3, stop=0)
+    test = np.arange(len(labels)) < 16
+    fold = tiny.Fold(0, ~test, test)
+    trainer = tiny.trainer(tiny.backbone(), PHASE, 3)
+    compiled: list[tuple[str, str]] = []
+
+    def hear(event: str, seconds: float, fun_name: str = "", **_: object) -> None:
+        if event == COMPILED:
+            compiled.append((fun_name, threading.current_thread().name))
+
+    early = Early()
+    jax.monitoring.register_event_duration_secs_listener(hear)
+    try:
+        sample = jax.ShapeDtypeStruct((8, 8, 3), np.uint8)
+        ready = early.add(lambda: lower([trainer], model, lambda _: sample, fold))
+        broken = early.add(lambda: [][0])
+        ready()  # nothing has begun, so it does not wait
+        with early.opened():
+            early.begin()
+            ready(), broken()
+            before = [name for name, thread in compiled if thread.startswith("fer-bench-compile")]
+            trained, _ = tiny.fit(trainer, model, inputs, tiny.one_hot(labels), fold)
+            trainer.predict(trained, inputs, np.flatnonzero(test))
+    finally:
+        jax.monitoring.unregister_event_duration_listener(hear)
+    programs = ("_steps", "_batch_statistics", "<lambda>")
+    assert [sum(name.count(program) for name in before) for program in programs] == [1, 1, 1]
+    again = [name for name, _ in compiled if any(program in name for program in programs)]
+    assert len(again) == len(before), "training compiles none of them again"

@@ -23,6 +23,7 @@ sys.path.insert(0, sys.argv[1])
 import jax, numpy as np
 import test_gradient as tiny
 from fer_bench.specs import GradientPhase
+from fer_bench.learning.lowered import lower
 from fer_bench.networks import devices
 from fer_bench.networks.forward import Forward, Output
 
@@ -32,13 +33,21 @@ assert len(both.divide(np.zeros((16, 3))).addressable_shards[0].data) == 8
 assert len(both.divide(np.zeros((3, 2))).addressable_shards[0].data) == 3
 
 net, (inputs, labels, fold) = tiny.backbone(), tiny.problem(3, 0)
-found = []
+found, compiled = [], []
+jax.monitoring.register_event_duration_secs_listener(
+    lambda event, _, **more: compiled.append(more["fun_name"]) if event.endswith("backend_compile_duration") else None
+)
 for which in (one, both):
     devices.available = lambda: which
     phase = GradientPhase(name="p", rules=tiny.EVERYTHING, epochs=2, batch=16, learning_rate=1e-2, optimizer="sgd",
                           batch_norm="train", mixup=0.2, dropout=0.2)
     fitter = tiny.trainer(net, phase, 3)
+    compiled.clear()
+    sample = jax.ShapeDtypeStruct((8, 8, 3), np.uint8)
+    for program in lower([fitter], tiny.Model.first(net, 3), lambda _: sample, fold):
+        program.compile()
     after, history = tiny.fit(fitter, tiny.Model.first(net, 3), inputs, tiny.one_hot(labels), fold)
+    assert [sum(part in name for name in compiled) for part in ("_steps", "_batch_statistics")] == [1, 1], compiled
     said = fitter.predict(after, inputs, np.arange(47))
     features, finite, fits = Forward(net, [Output(2, 2, np.dtype(np.float32))])(inputs.take(np.arange(32)))[0]
     assert finite.all() and fits.all()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TypeVar
 
+import jax
 import numpy as np
 import pandas as pd
 
@@ -26,6 +27,7 @@ from fer_bench.keeping.outputs import Inputs
 from fer_bench.learning.engine import Material, Outcome
 from fer_bench.learning.plans import Demand, demand, together, unite
 from fer_bench.networks import answers, devices
+from fer_bench.networks.early import Early
 from fer_bench.networks.meter import Meter, peak_memory
 from fer_bench.networks.pictures import Pictures, pictures_of
 from fer_bench.networks.prefix import Prefix, fetch, join
@@ -54,6 +56,7 @@ class Frozen:
         wanted: what each of the blocks asks of the backbone.
         leases: of this process.
         reporter: is told when they run.
+        early: compiles what is needed next while they run.
     """
 
     cache: Cache
@@ -61,6 +64,7 @@ class Frozen:
     wanted: Mapping[Block, Demand]
     leases: Leases
     reporter: Reporter
+    early: Early = field(default_factory=Early)
     _ready: bool = False
     _pictures: Inputs | None = None
     _lease: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
@@ -103,6 +107,8 @@ class Frozen:
             what = [f"stages to {' and '.join(to)}"] * bool(to) + ["features"] * (len(to) < len(stops))
             where = f" ({window})" if window else ""
             self.reporter.step(f"{', '.join(what)}: {view}{where} through {block.backbone}", images)
+            _ = self.source.built  # in this thread
+            self.early.begin()
 
         wanted = {} if window else together(self.wanted.values())
         outputs = [
@@ -211,6 +217,9 @@ def make_calls(block: Block, frozen: Frozen, trained: Trained = lambda *_: None,
     spent, jobs, source = _Spent(), block.jobs, frozen.source
     watch = Watch(source, block, planned)
     material = material_of(block, frozen, spent)
+    sample = functools.partial(_sample_after, block, source)
+    if not block.search:  # which has too many programs, of which some may never run
+        material = replace(material, early=lambda lower: frozen.early.add(functools.partial(lower, sample)))
     trainings = trainings_of(block, material)
 
     def run(checkpoint: Checkpoint, job: Job, training: Callable[[Checkpoint], Outcome]) -> Result:
@@ -235,6 +244,19 @@ def make_calls(block: Block, frozen: Frozen, trained: Trained = lambda *_: None,
         id(job): functools.partial(run, job=job, training=training)
         for job, training in zip(jobs, trainings, strict=True)
     }
+
+
+def _sample_after(block: Block, source: BackboneSource, stop: int) -> jax.ShapeDtypeStruct:
+    """Return what the material of a block will give of a sample after ``stop`` stages; nothing is computed.
+
+    Where half precision does not hold the outputs of a stage, it is given something else, and other programs run.
+    """
+    backbone = source.built
+    if stop == 0:
+        return jax.ShapeDtypeStruct(Pictures(block.task, backbone.input_size).shape, np.uint8)
+    image = np.zeros((1, backbone.input_size, backbone.input_size, backbone.image_input.channels), np.uint8)
+    shape = backbone.shapes(image, [stop])[stop].shape[1:]
+    return jax.ShapeDtypeStruct(shape, np.float32 if block.backbone.spec.answers else np.float16)
 
 
 def demand_of(block: Block) -> Demand:

@@ -96,13 +96,14 @@ def _run_group(
     """Run units that share the outputs of frozen stages; return those that other processes hold."""
     held: list[Unit] = []
     with contextlib.ExitStack() as until_scored:
+        until_scored.enter_context(frozen.early.opened())
+        made = {unit.block: make_calls(unit.block, frozen, scorer.hear_of(unit.block)) for unit in units}
         for block, members in itertools.groupby(units, key=lambda unit: unit.block):
-            calls: Calls = {}
+            calls = made.pop(block)
             for unit in members:
                 with contextlib.ExitStack() as leases:
                     entered = leases.enter_context(frozen.entered(unit))
                     if entered and leases.enter_context(frozen.leases.take(unit.name)):
-                        calls = calls or make_calls(block, frozen, scorer.hear_of(block))
                         run(unit, calls, scorer)
                         if scorer.waits:
                             until_scored.push(leases.pop_all())

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import jax
 import numpy as np
 import pandas as pd
+from jax.stages import Lowered
 
 from fer_bench.arrays import Array
 from fer_bench.keeping.checkpoints import Checkpoint
@@ -19,8 +19,9 @@ from fer_bench.keeping.outputs import Inputs, Outputs
 from fer_bench.learning import convex, prediction, rules
 from fer_bench.learning.calibration import Scaling
 from fer_bench.learning.gradient import LOW_RANK, Model, Trainer, changed
+from fer_bench.learning.lowered import Sample, lower
 from fer_bench.learning.prediction import Mirrored
-from fer_bench.learning.training import Progress, Training, copied, is_random_state
+from fer_bench.learning.training import Progress, Training, copied, is_random_state, memory_errors_named
 from fer_bench.learning.trials import ChosenTrial
 from fer_bench.networks import answers
 from fer_bench.networks.backbone import Backbone
@@ -97,6 +98,7 @@ class Material:
         meter: is told what predicting takes.
         sequences: (n,) int, equal for the images of a sequence, -1 for an image of none; needed by a plan that
             aggregates alone.
+        early: is given what traces programs that are needed after the frozen stages; returns what waits for them.
         through: name of one of `WINDOWS` -> this, of images that are cut down to it; needed by a plan with crops alone.
     """
 
@@ -113,6 +115,7 @@ class Material:
     meter: Meter = field(default_factory=Meter)
     sequences: Callable[[], Array] | None = None
     through: Callable[[str], Material] | None = None
+    early: Callable[[Callable[[Sample], Iterable[Lowered]]], Callable[[], None]] = lambda _: lambda: None
 
     def targets(self, kind: Literal["hard", "soft"]) -> Array:
         """Return the probability of each class, (n, c) float32: one-hot, or the soft labels.
@@ -208,11 +211,18 @@ def run_plan(
         shapes = Model.first(backbone, material.classes).shapes
         return [Trainer(backbone, phase, shapes) for phase in plan.phases if isinstance(phase, GradientPhase)]
 
+    def programs(sample: Sample) -> Iterator[Lowered]:
+        return lower(trainers(), Model.first(material.backbone(None), material.classes), sample, folds[0])
+
+    # Random weights are drawn by a plugin, which only one thread at a time can contain.
+    ready = material.early(programs) if plan.pretrained else lambda: None
+
     def train(i: int, checkpoint: Checkpoint) -> Outcome:
         backbone = material.backbone(None if plan.pretrained else seeds[i])
         begun = Progress(Model.first(backbone, material.classes))
         if isinstance(first, ConvexPhase):
             begun = _with_head(begun, i, *heads())
+        ready()
         return _train_fold(plan, trainers(), begun, material, folds[i], seeds[i], checkpoint)
 
     return [functools.partial(train, i) for i in range(len(folds))]
@@ -240,12 +250,12 @@ def _train_fold(
         material.begin(phase.name, phase.epochs * int(fold.train.sum()))
         # Two phases must not see the same order of samples, so each has a seed of its own.
         own_seed = seed * len(trainers) + number
-        with _memory_errors_named(trainer):
+        with memory_errors_named(trainer):
             now = Training(trainer, inputs, targets, fold, own_seed, material.advance).run(now, keep)
     last, start = trainers[-1], time.perf_counter()
     model = now.model
     said = by_images(plan, last, model)
-    with _memory_errors_named(last):
+    with memory_errors_named(last):
         probabilities, scaling = material.answer(plan, fold, said(material))
     head = sum(begun.model.parameters[name].size for name in rules.HEAD)
     trained = max(trainer.trained(begun.model) for trainer in trainers)
@@ -289,21 +299,6 @@ def _changed_from(
         else:
             kept[name] = np.asarray(leaf)
     return Learned(start, kept)
-
-
-@contextlib.contextmanager
-def _memory_errors_named(trainer: Trainer) -> Iterator[None]:
-    """Turn what the device raises for want of memory into advice."""
-    try:
-        yield
-    except (jax.errors.JaxRuntimeError, MemoryError) as error:
-        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        phase = trainer.phase
-        raise MemoryError(
-            f"the device has too little memory for batches of {phase.batch} in phase {phase.name!r}; "
-            f"take batch={trainer.fitting_batch()}"
-        ) from error
 
 
 def _with_head(begun: Progress, i: int, heads: convex.Heads, seconds: float) -> Progress:

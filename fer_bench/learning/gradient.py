@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.stages import Wrapped
 
 from fer_bench.arrays import Array
 from fer_bench.keeping.outputs import Inputs
@@ -96,6 +97,14 @@ class Batches(NamedTuple):
     rate: jax.Array
 
 
+class Programs(NamedTuple):
+    """What XLA compiles for a phase: up to `STEPS_AT_ONCE` steps, statistics of a batch, and logits of one."""
+
+    take_steps: Wrapped
+    measure: Wrapped
+    predict: Wrapped
+
+
 class Trainer:
     """One gradient phase on one backbone, compiled once for all folds and seeds.
 
@@ -109,6 +118,7 @@ class Trainer:
         names: of the parameters that the phase changes.
         start: position of the first stage that every step runs.
         devices: that share the work.
+        programs: that are compiled for it.
     """
 
     def __init__(self, backbone: Backbone, phase: GradientPhase, shapes: Mapping[str, tuple[int, ...]]):
@@ -122,9 +132,11 @@ class Trainer:
         self._asked: tuple[Any, ...] = ()
         whole = self.devices.whole
         self._begin_memory = jax.jit(self._optimizer.init)
-        self._take_steps = jax.jit(self._steps, out_shardings=whole, donate_argnums=0)
-        self._measure = jax.jit(self._batch_statistics, out_shardings=whole)
-        self._predict = jax.jit(lambda table, x: self._logits(table, x, None)[0], out_shardings=whole)
+        self.programs = Programs(
+            jax.jit(self._steps, out_shardings=whole, donate_argnums=0),
+            jax.jit(self._batch_statistics, out_shardings=whole),
+            jax.jit(lambda table, x: self._logits(table, x, None)[0], out_shardings=whole),
+        )
 
     def begin(self, model: Model, seed: int) -> State:
         """Return where the phase begins."""
@@ -175,7 +187,7 @@ class Trainer:
         arguments = state, frozen, weight, batches, np.uint32(seed), np.uint32(first), np.int32(steps)
         if not self._asked:
             self._asked = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), arguments)
-        return self._take_steps(*arguments)
+        return self.programs.take_steps(*arguments)
 
     def fitting_batch(self) -> int:
         """Return the largest half, quarter and so on of the phase's batch whose steps fit the device, as XLA counts.
@@ -195,7 +207,9 @@ class Trainer:
 
         state, frozen, weight, batches, *numbers = self._asked
         batches = batches._replace(x=resized(batches.x), target=resized(batches.target))
-        sizes: Any = self._take_steps.lower(state, frozen, weight, batches, *numbers).compile().memory_analysis()
+        sizes: Any = (
+            self.programs.take_steps.lower(state, frozen, weight, batches, *numbers).compile().memory_analysis()
+        )
         held = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
         return held + sizes.temp_size_in_bytes
 
@@ -236,7 +250,7 @@ class Trainer:
         table = self.devices.copy({**model.parameters, **model.others})
         measured: list[Table] = []
         for x in self._read(inputs, batches[:STATISTICS]):
-            measured.append(self._measure(table, x))
+            measured.append(self.programs.measure(table, x))
             wait_for(measured)
         settled: Table = {}
         for name in measured[0]:
@@ -249,16 +263,20 @@ class Trainer:
     def predict(self, model: Model, inputs: Inputs, rows: Array) -> Array:
         """Return log-probabilities of some samples, (k, c) float32."""
         table = self.devices.copy({**model.parameters, **model.others})
-        size = min(max(self.phase.batch, 32), len(rows))
-        size += -size % len(self.devices)
+        size = self.predicted_at_once(len(rows))
         filled = np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % size)])
         parts: list[jax.Array] = []
         for x in self._read(inputs, filled.reshape(-1, size)):
-            parts.append(self._predict(table, x))
+            parts.append(self.programs.predict(table, x))
             wait_for(parts)
         logits = np.concatenate(parts)[: len(rows)].astype(np.float64)
         logits -= logits.max(1, keepdims=True)
         return (logits - np.log(np.exp(logits).sum(1, keepdims=True))).astype(np.float32)
+
+    def predicted_at_once(self, count: int) -> int:
+        """Return how many of so many samples are predicted at once."""
+        size = min(max(self.phase.batch, 32), count)
+        return size + -size % len(self.devices)
 
     def _read(self, inputs: Inputs, batches: Array) -> Iterator[Any]:
         """Yield each batch of samples on the devices, read while they work on the one before."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -282,3 +283,18 @@ def copied(tree: T) -> T:
 def is_random_state(leaf: jax.Array) -> bool:
     """Return whether an array is a key of random numbers."""
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+@contextlib.contextmanager
+def memory_errors_named(trainer: Trainer) -> Iterator[None]:
+    """Turn what the device raises for want of memory into advice."""
+    try:
+        yield
+    except (jax.errors.JaxRuntimeError, MemoryError) as error:
+        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        phase = trainer.phase
+        raise MemoryError(
+            f"the device has too little memory for batches of {phase.batch} in phase {phase.name!r}; "
+            f"take batch={trainer.fitting_batch()}"
+        ) from error

@@ -55,6 +55,20 @@ class Devices:
         spec = PartitionSpec() if batch.shape[axis] % self._count else PartitionSpec(*[None] * axis, _AXIS)
         return jax.device_put(batch, NamedSharding(self._mesh, spec))
 
+    def like(self, tree: Any, axis: int | None = None) -> Any:
+        """Return shapes and types of what `copy` makes of arrays, or `divide` where an axis is given."""
+
+        def shaped(leaf: Any) -> jax.ShapeDtypeStruct:
+            if axis is None or leaf.shape[axis] % self._count:
+                spec = PartitionSpec()
+            else:
+                spec = PartitionSpec(*[None] * axis, _AXIS)
+            sharding = None if self._mesh is None else NamedSharding(self._mesh, spec)
+            weak = getattr(leaf, "weak_type", False)
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding, weak_type=weak)
+
+        return jax.tree.map(shaped, tree)
+
     def copy(self, tree: Tree) -> Tree:
         """Return arrays on every device."""
         return tree if self._mesh is None else jax.device_put(tree, self.whole)

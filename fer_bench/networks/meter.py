@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -30,12 +31,12 @@ class Meter:
         """Give the seconds until the end of the block to ``work``, but for what blocks within and compiling take."""
         self._settle()
         self._running.append(work)
-        _METERS.append(self)
+        _HERE.meters.append(self)
         try:
             yield
         finally:
             self._settle()
-            _METERS.pop()
+            _HERE.meters.pop()
             self._running.pop()
 
     def seconds(self, before: Mapping[str, float] | None = None) -> dict[str, float]:
@@ -63,39 +64,66 @@ class Meter:
 @contextmanager
 def count(work: str) -> Iterator[None]:
     """Give the seconds of the block to ``work`` by the innermost meter that counts, if there is one."""
-    with _METERS[-1].count(work) if _METERS else nullcontext():
+    with _HERE.meters[-1].count(work) if _HERE.meters else nullcontext():
         yield
 
 
-_METERS: list[Meter] = []
-"""Meters that count now, the innermost last."""
-_TOLD: list[Callable[[bool], None]] = []
+class _Here(threading.local):
+    """What counts and what is told in a thread: what another one compiles takes none of its time.
+
+    Attributes:
+        meters: that count now, the innermost last.
+        told: as by `compiling_told`.
+    """
+
+    def __init__(self) -> None:
+        self.meters: list[Meter] = []
+        self.told: list[Callable[[bool], None]] = []
+
+
+_HERE = _Here()
 _COMPILING = "/jax/core/compile/backend_compile_duration"
 
 
 def _listen(event: str, duration_secs: float, **_: Any) -> None:
-    if _METERS and event.startswith("/jax/core/compile/"):
-        _METERS[-1].compiled(duration_secs)
+    if _HERE.meters and event.startswith("/jax/core/compile/"):
+        _HERE.meters[-1].compiled(duration_secs)
     if event == _COMPILING:
-        for tell in _TOLD:
-            tell(False)
+        _tell(False)
 
 
 def _listen_to_begin(event: str, value: float, **_: Any) -> None:
     del value
     if event == _COMPILING:
-        for tell in _TOLD:
-            tell(True)
+        _tell(True)
+
+
+def _tell(begins: bool) -> None:
+    for tell in _HERE.told:
+        tell(begins)
 
 
 @contextmanager
 def compiling_told(tell: Callable[[bool], None]) -> Iterator[None]:
-    """Call ``tell`` with True when XLA begins to compile a program within the block, and with False when it ends."""
-    _TOLD.append(tell)
+    """Call ``tell`` with True when this thread begins to compile a program within the block, or to wait for one that
+    another thread compiles, and with False when that ends.
+    """
+    _HERE.told.append(tell)
     try:
         yield
     finally:
-        _TOLD.remove(tell)
+        _HERE.told.remove(tell)
+
+
+@contextmanager
+def waiting_for_programs() -> Iterator[None]:
+    """Count and tell of the block as of compiling: it waits for what another thread compiles."""
+    _tell(True)
+    try:
+        with count("compile"):
+            yield
+    finally:
+        _tell(False)
 
 
 jax.monitoring.register_event_duration_secs_listener(_listen)

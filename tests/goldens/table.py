@@ -76,6 +76,8 @@ HELD: dict[str, tuple[str, ...]] = {
 
 MOVES_NOTHING = {
     "networks.ahead": "reads in a thread, and hands on what it read in order (test_ahead.py)",
+    "networks.early": "compiles in threads what would be compiled later (test_ahead.py)",
+    "learning.lowered": "traces what the steps would trace later (test_ahead.py)",
     "data.faults": "collects messages",
     "data.files": "hands on the bytes of a file or refuses it",
     "data.listing": "lists what an adapter reads, for people to edit",

@@ -108,11 +108,11 @@ def programs(backbone, phase):
     batches = Batches(np.stack([images] * STEPS_AT_ONCE), targets, rates)
     number = np.uint32(0)
     traced = {
-        "steps": trainer._take_steps.trace(
+        "steps": trainer.programs.take_steps.trace(
             trainer.begin(model, 0), trainer.frozen(model), jnp.ones(7), batches, number, number, np.int32(4)
         ),
-        "statistics": trainer._measure.trace(table, images),
-        "prediction": trainer._predict.trace(table, images),
+        "statistics": trainer.programs.measure.trace(table, images),
+        "prediction": trainer.programs.predict.trace(table, images),
         "forward": Forward(backbone, [Output(len(backbone.stages), 2, np.dtype(np.float16))], 4)._step.trace(
             backbone.state, images
         ),
