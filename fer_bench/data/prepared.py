@@ -24,8 +24,8 @@ from fer_bench.errors import DataError
 from fer_bench.sizes import number_of
 from fer_bench.specs import DatasetSpec
 
-SCHEMA = 4
-"""Version of the files in the folder of a prepared data set: 4 says of each image what it shows, whichever its file."""
+SCHEMA = 5
+"""Version of the files in the folder of a prepared data set: another one for each change of their fields or columns."""
 
 SUMMARY_FILE = "prepared.json"
 INDEX_FILE = "samples.parquet"
