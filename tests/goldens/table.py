@@ -100,6 +100,7 @@ MOVES_NOTHING = {
     "executors.probe": "measures how fast a backbone is, before a run",
     "executors.progress": "shows how a run goes",
     "executors.removal": "removes stored cells",
+    "executors.recalled": "predicts with a kept model that answers as its cell did, to the bit (test_damage.py)",
     "executors.recorded": "names the settings of a stored cell (test_replay.py)",
     "executors.replay": "runs a cell as it was run, and compares (test_replay.py)",
     "executors.reporting": "is the interface of who is told how a run goes",
