@@ -75,7 +75,7 @@ DEFECTS: dict[str, Defect] = {
     "manifest-rows": Defect(
         "manifest/manifest",
         append("manifest.csv", "./ana/neutral.png,fear,ana,,,", "ana/happiness.png"),
-        ("line 10': repeats the path 'ana/neutral.png' of line 2", "line 11': has 1 fields, expected 6"),
+        ("line 10': repeats the path 'ana/neutral.png' of line 2", "line 11': has 1 field, expected 6"),
     ),
     "manifest-label": Defect(
         "manifest/manifest", replace("manifest.csv", "neutral.png,neutral", "neutral.png,"), ("has an empty label",)

@@ -49,7 +49,7 @@ DEFECTS: dict[str, Defect] = {
     "affectnet-malformed": Defect(
         "affectnet/original",
         append("training.csv", "2/broken.png"),
-        ("line 14': has 3 fields", "line 15': has 1 fields"),
+        ("line 14': has 3 fields", "line 15': has 1 field"),
     ),
     "affectnet-box": Defect(
         "affectnet/original",
