@@ -5,6 +5,7 @@ The only module that uses pluggy's manager. A broken plugin becomes a `Plugin` w
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import inspect
 import json
@@ -201,6 +202,19 @@ def _wrong_name(name: str) -> str:
     if PLUGIN_NAME.fullmatch(name):
         return ""
     return f"its entry point is named {name!r}; a name is letters and digits, joined by '-', '_' or '.'"
+
+
+def installed() -> Iterator[tuple[str, str]]:
+    """Yield name and version of each installed distribution; of a version that is not known, an empty text.
+
+    What was half removed has no metadata: Python gives empty ones, and the package ``importlib_metadata``, which takes
+    Python's place once any library imports it, raises.
+    """
+    for distribution in importlib.metadata.distributions():
+        with contextlib.suppress(FileNotFoundError):
+            metadata = distribution.metadata
+            if metadata["Name"]:
+                yield str(metadata["Name"]), str(metadata["Version"] or "")
 
 
 def _discover() -> list[tuple[str, importlib.metadata.EntryPoint]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -227,7 +228,25 @@ def test_every_cell_has_all_of_it(tiny):
     assert not {"runs_dir", "data_dir", "cache_dir"} & known.config.keys()
 
 
-def test_half_removed_packages_do_not_end_a_run(tiny, site):
+class _Raising(importlib.metadata.Distribution, importlib.metadata.DistributionFinder):
+    """A half removed package as ``importlib_metadata`` finds it, which a library may put in Python's place."""
+
+    def read_text(self, filename):
+        return None
+
+    def locate_file(self, path):
+        return Path(path)
+
+    def find_distributions(self, context=None):
+        return [self]
+
+    @property
+    def metadata(self):
+        raise FileNotFoundError("No package metadata was found.")
+
+
+def test_half_removed_packages_do_not_end_a_run(tiny, site, monkeypatch):
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, _Raising()])
     (site / "broken-1.0.dist-info").mkdir()
     (site / "empty-1.0.dist-info").mkdir()
     (site / "empty-1.0.dist-info" / "METADATA").write_bytes(b"")

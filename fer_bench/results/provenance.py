@@ -5,18 +5,16 @@ The hashes of data, splits, weights and plugin code are parts of the cell itself
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
 from fer_bench import about
 from fer_bench.networks.devices import cpu_model, describe_device, describe_jax
-from fer_bench.plugins import Plugins
+from fer_bench.plugins import Plugins, installed
 from fer_bench.privacy import anonymise, anonymise_command, clean_flags, clean_word
 from fer_bench.results import source
 from fer_bench.results.outcomes import Provenance, Source
@@ -60,15 +58,6 @@ def _code(plugins: Plugins) -> dict[str, Source]:
 def _distributions() -> dict[str, str]:
     """Return name -> version of all installed packages; of two of a name, the one that is imported."""
     versions: dict[str, str] = {}
-    for name, version in _installed():
-        versions.setdefault(name, version)
+    for name, version in installed():
+        versions.setdefault(anonymise(name), anonymise(version or "unknown"))
     return {name: versions[name] for name in sorted(versions, key=str.lower)}
-
-
-def _installed() -> Iterator[tuple[str, str]]:
-    for distribution in importlib.metadata.distributions():
-        # The metadata of a package that was half removed may lack either.
-        metadata = distribution.metadata
-        name, version = metadata["Name"], metadata["Version"]
-        if name:
-            yield anonymise(str(name)), anonymise(str(version or "unknown"))

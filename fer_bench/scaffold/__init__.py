@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import keyword
 import re
 import shutil
@@ -15,7 +14,7 @@ import jinja2
 from fer_bench import atomic
 from fer_bench.about import __version__
 from fer_bench.errors import FerBenchError, bullet_list
-from fer_bench.plugins import ITEM_NAME, Kind
+from fer_bench.plugins import ITEM_NAME, Kind, installed
 from fer_bench.sizes import number_of
 from fer_bench.specs import INTERFACE_VERSION
 
@@ -78,8 +77,7 @@ def create(kind: Kind, name: str, parent: Path, taken: Mapping[str, Collection[s
 
 def _installed() -> set[str]:
     """Return the names of all installed distributions, as the package index compares them."""
-    installed = (distribution.metadata["Name"] for distribution in importlib.metadata.distributions())
-    return {re.sub(r"[-_.]+", "-", name).lower() for name in installed if name}
+    return {re.sub(r"[-_.]+", "-", name).lower() for name, _ in installed()}
 
 
 def _name_faults(name: str) -> list[str]:
