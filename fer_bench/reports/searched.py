@@ -79,13 +79,8 @@ def to_table(board: Sequence[Row]) -> Table | None:
     if not rows:
         return None
 
-    def by_fold(row: Row) -> Cell:
-        known = measure_search(row)
-        return known and list_choices(known.chosen)
-
     first: list[Field[Row]] = [(Column("searched"), lambda row: row.method)]
-    each: list[Field[Row]] = [(Column("by fold", optional=True), by_fold)]
-    return tabulate(rows, [*first, *fields(rows), *each], "What was chosen", (NOTE,))
+    return tabulate(rows, [*first, *fields(rows)], "What was chosen", (NOTE,))
 
 
 def describe_choice(chosen: Sequence[Json]) -> str:
@@ -144,6 +139,10 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
         known = records[id(row)]
         return known and describe_choice(known.chosen)
 
+    def by_fold(row: Row) -> Cell:
+        known = records[id(row)]
+        return known and list_choices(known.chosen)
+
     def failed(row: Row) -> Cell:
         known = records[id(row)]
         return known and known.failed
@@ -153,5 +152,6 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
         (Column("optimism", "number", "lower"), optimism),
         score("inner"),
         score("outer"),
+        (Column("by fold", optional=True), by_fold),
     ]
     return [*shown, (Column("not trained", "number"), failed)] if any(map(failed, board)) else shown
