@@ -25,7 +25,9 @@ def differences(request: pytest.FixtureRequest) -> Iterator[None]:
     """Print the table once the tests of a module are through."""
     WORST.clear()
     yield
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    reporter.write_line("")
-    for row, worst in WORST.items():
-        reporter.write_line(f"largest relative difference, {row}: {worst:.1e}")
+    plugins = request.config.pluginmanager
+    reporter = plugins.get_plugin("terminalreporter")
+    with plugins.get_plugin("capturemanager").global_and_fixture_disabled():
+        reporter.write_line("")
+        for row, worst in WORST.items():
+            reporter.write_line(f"largest relative difference, {row}: {worst:.1e}")
