@@ -218,7 +218,9 @@ def make_calls(block: Block, frozen: Frozen, trained: Trained = lambda *_: None,
     watch = Watch(source, block, planned)
     material = material_of(block, frozen, spent)
     sample = functools.partial(_sample_after, block, source)
-    if not block.search:  # which has too many programs, of which some may never run
+    # A CPU is busy with the passes: a first run on two cores took 44 s of processor time then, and 34 without. A search
+    # has too many programs, of which some may never run.
+    if devices.accelerated() and not block.search:
         material = replace(material, early=lambda lower: frozen.early.add(functools.partial(lower, sample)))
     trainings = trainings_of(block, material)
 
