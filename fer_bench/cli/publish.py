@@ -32,7 +32,7 @@ def publish(
         Path | None,
         typer.Option(metavar="FILE", help="What was published before; gets a line.  [default: that in the site]"),
     ] = None,
-    url: Annotated[str, typer.Option(metavar="URL", help="Where the site will be, for the feed and badges.")] = "",
+    url: Annotated[str, typer.Option(help="Where the site will be, for the feed and badges.")] = "",
     title: Annotated[str, typer.Option(help="Heading of the site.")] = "Leaderboard",
     authors: Annotated[str, typer.Option(metavar="NAMES", help="Who made the results.")] = "",
     metric: Annotated[str, typer.Option(help="Metric that orders, ranks and tells apart the rows.")] = "uar",
