@@ -1,6 +1,6 @@
 """A new machine's first ``fer-bench run`` compiles for at most 15 s of processor time, its second not at all.
 
-pytest benchmarks/test_first_run.py -s
+pytest benchmarks/test_first_run.py --benchmark-only -s
 
 Three whole processes with caches of their own. The second finds only the programs of the first, so that the difference
 of their processor time is what XLA took to compile; tracing and lowering count in both. No process prints an alarm of
@@ -37,8 +37,8 @@ def run(folder: Path, name: str) -> tuple[float, list[str]]:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, programs
 
 
-def test_a_first_run_compiles_little_and_the_next_nothing(tmp_path):
-    first, compiled = run(tmp_path, "first")
+def test_a_first_run_compiles_little_and_the_next_nothing(tmp_path, benchmark):
+    first, compiled = benchmark.pedantic(run, (tmp_path, "first"), rounds=1)
     for entry in (tmp_path / "cache").iterdir():
         if entry.name != FOLDER:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

@@ -147,7 +147,7 @@ def _state(file):
 
 
 @pytest.mark.slow
-def test_a_killed_search_of_a_network_is_shared_by_two_processes_and_ends_in_the_same_bits(tmp_path):
+def test_a_killed_search_of_a_network_goes_on_in_two_processes_and_ends_in_the_same_bits(tmp_path):
     space = tmp_path / "space.yaml"
     space.write_text("strategy: finetune[epochs=2]\nparameters:\n  learning_rate: [0.003, 0.0003]\n")
     grid = [

@@ -1,6 +1,6 @@
 """Measure the four rows beside PyTorch and Keras on this processor, and print them as a table of docs/performance.md.
 
-    tox run -e peers-processor                       # at most 12 minutes on two idle cores
+    tox run -e peers-processor                       # all rows, at most three rounds
     tox run -e peers-processor -- --rounds 1 --rows full
 
 Each round takes the programs of each row in turn, every second round backwards; a round that would end after
