@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 
 from fer_bench.arrays import Array
 from fer_bench.evaluation.cross_validation import CrossValidation, measure_folds
-from fer_bench.evaluation.difference import compare_estimates
+from fer_bench.evaluation.difference import Difference, compare_estimates
 from fer_bench.evaluation.equivalence import weigh_behind
 from fer_bench.evaluation.estimate import Estimate, measure
 from fer_bench.evaluation.extra import NOTHING, Extra
@@ -170,3 +171,8 @@ def _measure_folds(metric: Metric, pooled: Predictions, trained: float) -> Cross
 
 def _extra(metric: Metric, pooled: Predictions) -> Extra:
     return pooled.extra if metric.wants else NOTHING
+
+
+def find_ends(one: Difference) -> tuple[float, float] | tuple[None, None]:
+    """Return the ends of the interval of a difference; None where too few units allow none."""
+    return (one.low, one.high) if math.isfinite(one.high - one.low) else (None, None)

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from fer_bench.evaluation.difference import Difference
 from fer_bench.evaluation.intervals import Interval
 from fer_bench.evaluation.metrics import Metric
-from fer_bench.reports.damaged import DamagedPair, DamagedRow, compare_rows, find_ends
+from fer_bench.reports.comparison import find_ends
+from fer_bench.reports.damaged import DamagedPair, DamagedRow, compare_rows
 from fer_bench.reports.standing import PERCENT
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
 

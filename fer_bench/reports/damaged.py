@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from fer_bench.evaluation.estimate import Estimate
 from fer_bench.evaluation.family import adjust_steps
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.robustness import Robustness, average, count_flips, measure_flips
-from fer_bench.reports.comparison import measure_row
+from fer_bench.reports.comparison import find_ends, measure_row
 from fer_bench.results import corrupted
 from fer_bench.results.canonical import Record, Share
 from fer_bench.results.predictions import Predictions
@@ -289,8 +288,3 @@ def _record_differences(pair: DamagedPair) -> DifferencesRecord:
         flips_low=flips[0],
         flips_high=flips[1],
     )
-
-
-def find_ends(one: Difference) -> tuple[float, float] | tuple[None, None]:
-    """Return the ends of the interval of a difference; None where too few units allow none."""
-    return (one.low, one.high) if math.isfinite(one.high - one.low) else (None, None)

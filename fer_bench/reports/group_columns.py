@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -15,6 +14,7 @@ from fer_bench.evaluation.difference import Difference, compare_estimates
 from fer_bench.evaluation.group_scores import GroupScores, measure_group_scores
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.evaluation.opportunity import GroupGap, measure_group_gap
+from fer_bench.reports.comparison import find_ends
 from fer_bench.reports.parts import COVERAGE, compare_groups, find_alike
 from fer_bench.reports.row import Row
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
@@ -129,9 +129,8 @@ def record_intervals(board: Sequence[Row]) -> dict[str, dict[str, GroupIntervals
 
 def _record(measured: MeasuredGroups, pair: GroupPair | None) -> GroupIntervals:
     low, high = measured.scores.worst_interval()
-    worst, gap = (
-        (None, None, None) if one is None else _ends(one) for one in ((pair and pair.worst), (pair and pair.gap))
-    )
+    differences = (pair.worst, pair.gap) if pair else (None, None)
+    worst, gap = ((one.value, *find_ends(one)) if one else (None, None, None) for one in differences)
     return GroupIntervals(
         uar_low=low,
         uar_high=high,
@@ -144,10 +143,6 @@ def _record(measured: MeasuredGroups, pair: GroupPair | None) -> GroupIntervals:
         gap_to_first_low=gap[1],
         gap_to_first_high=gap[2],
     )
-
-
-def _ends(one: Difference) -> tuple[float, float | None, float | None]:
-    return (one.value, one.low, one.high) if math.isfinite(one.high - one.low) else (one.value, None, None)
 
 
 def fields(board: Sequence[Row]) -> list[Field[Row]]:
@@ -190,9 +185,9 @@ def _range(low: float, high: float) -> str:
 
 
 def _difference(one: Difference) -> Shown:
-    value, low, high = _ends(one)
+    low, high = find_ends(one)
     ends = "too few for an interval" if low is None or high is None else f"{100 * low:+.1f} to {100 * high:+.1f}"
-    return Shown(f"{100 * value:+.1f} ({ends})", value)
+    return Shown(f"{100 * one.value:+.1f} ({ends})", one.value)
 
 
 PAIR_FIELDS: tuple[Field[GroupPair], ...] = (
