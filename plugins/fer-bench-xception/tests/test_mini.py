@@ -12,6 +12,7 @@ from fer_bench_xception import MINI_STAGES, MiniXceptionParams, fer_bench_backbo
 from fer_bench_xception.mini import build
 from flax import nnx
 from pydantic import ValidationError
+from quick_programs import quick_programs
 
 CLASSES = 7
 
@@ -130,6 +131,25 @@ def test_stages_in_order_are_the_model_and_the_declared_shape(model, apply, pict
         x = apply(getattr(model, stage), x)
     assert x.shape == (1, spec.feature_size)
     np.testing.assert_allclose(x, whole, rtol=1e-4, atol=1e-6)
+
+
+@quick_programs()
+def test_gradients_are_finite_and_reach_every_parameter(picture):
+    model = build(MiniXceptionParams(), rngs=nnx.Rngs(0))
+    model.train()
+    images = jnp.concatenate([picture(48), picture(48, 1.0)])[..., :1]
+    graph, weights, rest = nnx.split(model, nnx.Param, ...)
+
+    weights, rest = nnx.to_pure_dict(weights), nnx.to_pure_dict(rest)
+
+    @jax.jit
+    @jax.grad
+    def gradients(weights, rest):
+        return jnp.mean(jnp.square(nnx.merge(graph, weights, rest)(images) - 1))
+
+    leaves = jax.tree.leaves(gradients(weights, rest))
+    assert len(leaves) == 2 * 3 + 4 * (2 * 4 + 3)
+    assert all(bool(jnp.isfinite(leaf).all()) and float(jnp.abs(leaf).max()) > 0 for leaf in leaves)
 
 
 def test_params_reject_what_does_not_work():
