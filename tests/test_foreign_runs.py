@@ -100,7 +100,7 @@ PREDICTIONS = {
     "texts for numbers": (lambda table: table.assign(p0="much"), "column p0"),
     "a class too many": (lambda table: table.assign(p2=0.0), "more probabilities"),
     "a class too few": (lambda table: table.drop(columns="p1"), "p1"),
-    "nothing": (lambda table: table.iloc[:0], "0 rows of 3"),
+    "nothing": (lambda table: table.iloc[:0].astype({"id": "string", "group": "string"}), "0 rows of 3"),
 }
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from command_line import subcommands
+from packaging.version import Version
 
 from fer_bench.registry import Registry
 from fer_bench.specs import BackboneSpec, DatasetSpec
@@ -28,6 +30,7 @@ GENERATE = _generator()
 HOOKS = GENERATE.hook_signatures()
 
 
+@pytest.mark.skipif(Version(version("pydantic")) < Version("2.13"), reason="leaves descriptions out")
 def test_the_published_schemas_are_those_of_the_records():
     for name, text in GENERATE.schemas().items():
         assert (DOCS / name).read_text(encoding="utf-8") == text, f"docs/{name} is old: run 'python docs/generate.py'"

@@ -55,7 +55,9 @@ def numbers(column: Column) -> Array:
     whole: Any = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if whole.null_count:
         whole = whole.fill_null(math.nan)
-    dtype = np.dtype(whole.type.to_pandas_dtype())
+    kind, types = whole.type, pa.types
+    letter = "f" if types.is_floating(kind) else "i" if types.is_signed_integer(kind) else "u"
+    dtype = np.dtype(f"{letter}{kind.bit_width // 8}")  # pyarrow 17 imports pandas to say it
     if not len(whole):
         return np.empty(0, dtype)
     return np.frombuffer(whole.buffers()[1], dtype, len(whole), whole.offset * dtype.itemsize)

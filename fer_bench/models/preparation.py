@@ -90,10 +90,9 @@ def _prepared(graph: Nodes, pixels: str, sides: str, shape: tuple[int, int] | No
 
 def _resized(graph: Nodes, pixels: str, height: str, width: str, size: int, kernel: str, *, whole: bool) -> str:
     """Add the resizing of (n, c, height, width) float64 to (n, c, size, size), columns first; ``whole`` gives bytes."""
-    over = graph.add("Transpose", _weights(graph, width, size, kernel, whole=whole), perm=[1, 0])
-    x = graph.add("MatMul", pixels, over)
+    x = graph.add("MatMul", pixels, _weights(graph, width, size, kernel, whole=whole, after=True))
     x = _to_whole(graph, x) if whole else x
-    x = graph.add("MatMul", _weights(graph, height, size, kernel, whole=whole), x)
+    x = graph.add("MatMul", _weights(graph, height, size, kernel, whole=whole, after=False), x)
     return _to_whole(graph, x) if whole else x
 
 
@@ -103,10 +102,11 @@ def _to_whole(graph: Nodes, x: str) -> str:
     return graph.add("Min", graph.add("Max", nearest, 0.0), 255.0)
 
 
-def _weights(graph: Nodes, count: str, size: int, kernel: str, *, whole: bool) -> str:
+def _weights(graph: Nodes, count: str, size: int, kernel: str, *, whole: bool, after: bool) -> str:
     """Add the weights (size, count) float64 of each of ``count`` pixels for each of ``size``; rows sum to 1.
 
     Where an axis shrinks, the kernel grows with it. ``whole`` gives fixed-point weights, in units of `_FIXED_POINT`.
+    ``after`` gives (count, size), for a product in which the images stand first.
     """
     from onnx import TensorProto
 
@@ -114,9 +114,11 @@ def _weights(graph: Nodes, count: str, size: int, kernel: str, *, whole: bool) -
     centres = graph.add("Mul", np.arange(size)[:, None] + 0.5, scale)
     places = graph.add("Cast", graph.add("Range", 0, count, 1), to=TensorProto.DOUBLE)
     distance = graph.add("Sub", graph.add("Add", places, 0.5), centres)
+    if after:  # early: onnxruntime 1.20 to 1.25.0 has no float64 product that includes a transposition
+        distance = graph.add("Transpose", distance, perm=[1, 0])
     away = graph.add("Abs", graph.add("Div", distance, graph.add("Max", scale, 1.0)))
     weights = _linear(graph, away) if kernel == "linear" else _cubic(graph, away)
-    weights = graph.add("Div", weights, graph.add("ReduceSum", weights, np.array([1]), keepdims=1))
+    weights = graph.add("Div", weights, graph.add("ReduceSum", weights, np.array([0 if after else 1]), keepdims=1))
     if not whole:
         return weights
     return graph.add("Floor", graph.add("Add", graph.add("Mul", weights, _FIXED_POINT), 0.5))

@@ -300,7 +300,8 @@ def _pair(then: Predictions, now: Predictions) -> tuple[tuple[Predictions, Predi
     some trainings of the other to the last digit, these.
     """
     common = np.intersect1d(then.training, now.training)
-    repeated = tuple(one.take(np.flatnonzero(np.isin(one.training, common))) for one in (then, now))
+    # By sorting: numpy 2.0 overflows in its table of codes beyond int64.
+    repeated = tuple(one.take(np.flatnonzero(np.isin(one.training, common, kind="sort"))) for one in (then, now))
     contained = len(common) > 0 and any(len(part) == len(one) for part, one in zip(repeated, (then, now), strict=True))
     if contained and np.array_equal(repeated[0].probabilities, repeated[1].probabilities):
         return (repeated[0], repeated[1]), True
