@@ -22,7 +22,7 @@ _ASCII = {
 
 
 def prepare() -> None:
-    """Let stdout and stderr take every text, whatever their encoding; what goes to a closed one is dropped."""
+    """Let stdout and stderr of any encoding take every text; what goes to a closed one is dropped."""
     # A file that is opened later must not become file descriptor 1, to which others write.
     while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
         pass

@@ -1,6 +1,6 @@
 """Run a plugin's code, undo what it does to the process where that can be undone, and name all of it.
 
-Contained: what it prints on stdout, filters of warnings, jax's configuration, environment variables. Named alone: time,
+Contained: what it prints on stdout, filters of warnings, jax's configuration, environment variables. Only named: time,
 threads, warnings. Nothing holds code that means harm: it runs in this process, with this process's rights.
 """
 
@@ -109,7 +109,7 @@ def _kept_jax_config(notes: list[str]) -> Iterator[None]:
 
 
 class _FirstValues(importlib.abc.MetaPathFinder):
-    """Reads jax's configuration as soon as it is imported, before whoever imports it can change it."""
+    """Reads jax's configuration as soon as it is imported, before the module that imports it can change it."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}

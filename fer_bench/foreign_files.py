@@ -1,4 +1,4 @@
-"""Read a file of a folder that may be a stranger's: no link is followed, no FIFO waited for, no device read."""
+"""Read a file of a folder of unknown origin: no link is followed, no FIFO waited for, no device read."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         leaderboard: one line a row, as ``fer-bench leaderboard --format csv`` writes it; scores are 0 to 1.

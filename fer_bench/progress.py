@@ -21,7 +21,7 @@ LINE_S = 30.0
 SLOW_S = 1.0
 """A compilation that takes longer is named."""
 MEMORY_S = 120.0
-"""The time that is left follows from the speed of so many last seconds."""
+"""The time that is left follows from the speed in the last seconds, this number of them."""
 
 
 class Steps:
@@ -67,7 +67,7 @@ class Steps:
 
     @property
     def as_lines(self) -> bool:
-        """Whether lines are printed in place of bars."""
+        """Whether lines are printed instead of bars."""
         return self._lines
 
     def add(self, name: str, total: int | None = None, done: int = 0) -> TaskID:

@@ -80,7 +80,7 @@ def _make_terms(config: pytest.Config) -> GateTerms:
 
 
 class MessageItem(pytest.Item):
-    """A test that fails with a message alone; our own code is of no interest to whom it fails for."""
+    """A test that fails only with a message; our own code does not interest the person who reads it."""
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Return the message."""

@@ -30,7 +30,7 @@ class Module:
 
 
 def parse(source: bytes) -> ast.Module:
-    """Return the syntax of a module that may be a stranger's, without Python's warnings about its style.
+    """Return the syntax of a module of unknown origin, without Python's warnings about its style.
 
     Raises:
         SyntaxError, ValueError, RecursionError: it is no Python of this version.

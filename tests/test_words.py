@@ -1,9 +1,11 @@
-"""Words that documents, help and messages do without: readers may have English as their second language."""
+"""Words that documents, code and messages do without: readers may have English as their second language."""
 
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 MANNERED = re.compile(
     r"\b(mend(s|ed|ing)?|foretell\w*|foretold|foresees?|hangs? on|whatever|whoever|whichever|anew|"
     r"(held|holds?)( it| them)? against|come[s]? of|came of|of (its|their) kind|in place of|"
-    r"for ever|whence|thereby)\b",
+    r"for ever|whence|thereby|learnt|befall\w*)\b",
     re.IGNORECASE,
 )
 DOCUMENTS = [
@@ -27,31 +29,25 @@ SOURCES = [
 ]
 
 
-def _texts(source: str, help_too: bool) -> Iterator[tuple[int, str]]:
-    """Return line and text of every string of a source that may reach a user: those of docstrings only as help."""
-    tree = ast.parse(source)
-    silent: set[int] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            silent.add(id(node.value))
-        if help_too and isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-            first = node.body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                yield first.lineno, str(first.value.value)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in silent:
+def _texts(source: str) -> Iterator[tuple[int, str]]:
+    """Yield line and text of every string and every comment of a source."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
 
 
 def _find(text: str) -> list[str]:
     return [match[0] for match in MANNERED.finditer(" ".join(text.split()))]
 
 
-def test_messages_and_help_do_without_mannered_words():
+def test_sources_do_without_mannered_words():
     faults = [
         f"{file.relative_to(ROOT)}:{line}: {words}"
         for file in SOURCES
-        for line, text in _texts(file.read_text(encoding="utf-8"), file.parent.name == "cli")
+        for line, text in _texts(file.read_text(encoding="utf-8"))
         if (words := _find(text))
     ]
     assert not faults, "\n".join(faults)
@@ -63,9 +59,8 @@ def test_documents_do_without_mannered_words(file):
     assert _find(text) == []
 
 
-def test_the_words_are_found_in_messages_help_and_documents():
-    source = 'def run():\n    """Mend it."""\n    raise ValueError(f"{1} is computed\\nanew")\n'
-    assert [_find(text) for _, text in _texts(source, True) if _find(text)] == [["Mend"], ["anew"]]
-    assert [_find(text) for _, text in _texts(source, False) if _find(text)] == [["anew"]]
+def test_the_words_are_found_in_strings_comments_and_documents():
+    source = 'def run():\n    """Mend it."""\n    raise ValueError(f"{1} is computed\\nanew")  # for ever\n'
+    assert [_find(text) for _, text in _texts(source) if _find(text)] == [["Mend"], ["anew"], ["for ever"]]
     assert _find("it comes of\nheld\nagainst") == ["comes of", "held against"]
     assert _find("recommended outcome of") == []

@@ -26,7 +26,7 @@ def find(
 ) -> Array:
     """Return (m, 2) int64, rows of the first and of the second that are near copies of each other, in order.
 
-    Of exact copies within a data set the first alone takes part, no blank image does, and what is an exact copy is left
+    Of exact copies within a data set only the first takes part, no blank image does, and what is an exact copy is left
     out: hashes of pixels tell those.
 
     Args:

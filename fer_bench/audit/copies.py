@@ -26,7 +26,7 @@ def pixel_hash(image: Array) -> bytes:
 
 
 def thumbnail(image: Array) -> Array:
-    """Return a picture (h, w, 1 or 3) uint8 in grey, (SIDE, SIDE) uint8 whatever its proportions."""
+    """Return a picture (h, w, 1 or 3) uint8 in grey, (SIDE, SIDE) uint8 for an image of any proportions."""
     picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).convert("L")
     if picture.size != (SIDE, SIDE):
         picture = picture.resize((SIDE, SIDE), Image.Resampling.BOX)

@@ -7,7 +7,7 @@ Schwarz the product of the two rests is at most the product of their lengths, so
     correlation <= product of the coordinates + product of the lengths of the rests.
 
 One matrix product gives this bound for many pairs at once, and only pairs whose bound reaches the threshold are
-correlated. No pair is missed, whatever the basis. The basis is that of the largest principal components of a sample: on
+correlated. No pair is missed with any basis. The basis is that of the largest principal components of a sample: on
 faces that are aligned on black, one direction holds the outline that all of them share.
 """
 

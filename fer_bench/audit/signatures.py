@@ -31,7 +31,7 @@ class Signatures:
     Attributes:
         pixels: (n, 16) uint8, a hash of shape and pixels; equal for exact copies.
         blank: (n,) bool, a single colour.
-        near: (m, 2) int32, rows a < b that are near copies; of exact copies the first alone takes part, and no blank
+        near: (m, 2) int32, rows a < b that are near copies; of exact copies only the first takes part, and no blank
             image does.
     """
 
@@ -95,7 +95,7 @@ def compute(
 
 
 def first_of_copies(pixels: Array, blank: Array) -> Array:
-    """Return the rows, rising, of images that are not blank, the first alone of each group of exact copies."""
+    """Return the rows, rising, of images that are not blank, only the first of each group of exact copies."""
     _, first = np.unique(exact_ids(pixels), return_index=True)
     return np.sort(first[~blank[first]])
 

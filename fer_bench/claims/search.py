@@ -123,7 +123,7 @@ class Bench:
         asked = self.model.own
         for change in changes:
             asked = change.network_input(asked) if change.network_input and asked else asked
-        if pictures:  # by the host's kernel, whatever the model's own is
+        if pictures:  # always by the host's kernel, also if the model has another
             side = asked.side if asked else self.model.side
             images = [resize(side, "bilinear", image) for image in images]
         try:
@@ -147,7 +147,7 @@ def search(
 
     Args:
         bench: the model and the images.
-        changes: single ones, which are tried alone and in pairs.
+        changes: single ones, which are tried one by one and in pairs.
         orders: of labels, known ones.
         advance: called with the number of settings tried since the last call.
 

@@ -202,8 +202,8 @@ def _warnings(dataset: Component[DatasetSpec], prepared: Prepared) -> list[str]:
 def describe(name: str, package: str, spec: DatasetSpec) -> dict[str, Any]:
     """Return all that a spec declares as plain JSON.
 
-    ``published`` maps each release, layout or parameter, ``""`` where there is one alone, to split -> label -> samples;
-    the label ``""`` stands for all of a split. ``published_images`` is the number of all where there is one alone.
+    ``published`` maps each release, layout or parameter, ``""`` where there is only one, to split -> label -> samples;
+    the label ``""`` stands for all of a split. ``published_images`` is the number of all where there is only one.
     """
     published = spec.variants or ({"": spec.expected_counts} if spec.expected_counts else {})
     return {

@@ -1,4 +1,4 @@
-"""``fer-bench data init``: a manifest of a folder of pictures, for whoever wants to edit it."""
+"""``fer-bench data init``: a manifest of a folder of pictures, for a user to edit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory in pieces of 2 MB, where Linux leaves that to programs: a step of training asks for gigabytes anew.
+"""Memory in pieces of 2 MB, where Linux leaves that to programs: a step of training asks for gigabytes again.
 
 Handed out in pieces of 4 KB, they took a fifth to a third of a step's time on a CPU (docs/performance.md). The C
 library asks for large ones from its start on or not at all, so the command begins again, once, with its setting.

@@ -1,4 +1,4 @@
-"""``fer-bench leaderboard``: the table of a runs folder, from stored predictions alone."""
+"""``fer-bench leaderboard``: the table of a runs folder, only from stored predictions."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def read_board(
         runs_dir: the folder.
         metric: name of the metric that orders the rows.
         rope: as `fer_bench.reports.leaderboard.build` takes it, likewise ``all_versions``.
-        all_versions: whether rows that differ from newer ones in code alone are among them.
+        all_versions: whether rows that differ from newer ones only in code are among them.
         filters: which rows are taken; None takes all.
 
     Raises:

@@ -75,8 +75,8 @@ def replay(
     """Repeat a cell, or all cells of rows, from its own record in a temporary folder, and compare the predictions.
 
     Data are read from the data folder, and features are computed again. The runs folder is not changed. A
-    cell may come from a stranger: if it names files of this machine, or weights that a plugin downloads, these are
-    listed, and nothing runs without --trust.
+    cell may come from somebody unknown: if it names files of this machine, or weights that a plugin downloads, these
+    are listed, and nothing runs without --trust.
     """
     from fer_bench.executors.progress import TerminalReporter
     from fer_bench.executors.replay import ANSWERS

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 FEW, MOST = 12, 36
-"""Photons: below so many expected ones they are counted up to the other number, which one image in millions exceeds."""
+"""Below the first number of expected photons they are counted up to the second, which one image in millions exceeds."""
 
 
 def add_normal(image: jax.Array, key: jax.Array, levels: jax.Array) -> jax.Array:

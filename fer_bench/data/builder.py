@@ -62,7 +62,7 @@ class FerBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         config: str,
         progress: Progress | None = None,
     ):
-        """Called by `fer_bench.data.prepare.prepare` alone.
+        """Called only by `fer_bench.data.prepare.prepare`.
 
         Args:
             spec: the data set's description.
@@ -102,7 +102,7 @@ class FerBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def read(self, root: Path | None, faults: Faults) -> Iterator[Sample]:
         """Yield the samples in the data set's own order.
 
-        Do not check images, ids or labels: the base class does. Report whatever else is wrong, such as a row that
+        Do not check images, ids or labels: the base class does. Report every other fault, such as a row that
         cannot be parsed, with ``faults.add(where, what)`` and go on, so that the user sees all faults at once. Raise
         `fer_bench.DataError` only where nothing can be read at all.
 

@@ -86,7 +86,7 @@ def decode(encoded: bytes) -> Array:
 
 
 def digest_content(encoded: bytes, pixels: Array) -> str:
-    """Return the sha256 of what an image shows, whichever file holds it.
+    """Return the sha256 of what an image shows, the same for every file that holds it.
 
     That is shape and pixels; of a JPEG or WebP the file itself, since its pixels differ by the decoder's version.
 
@@ -102,7 +102,7 @@ def digest_content(encoded: bytes, pixels: Array) -> str:
 def encode_png(array: Array) -> bytes:
     """Encode an image as a PNG without compression.
 
-    The bytes are the same whichever zlib is installed, and writing and reading cost almost nothing; the files are as
+    The bytes are the same with every version of zlib, and writing and reading cost almost nothing; the files are as
     large as the pixels.
 
     Args:

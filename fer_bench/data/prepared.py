@@ -76,7 +76,7 @@ class Prepared:
 
     @property
     def place(self) -> str:
-        """The folder that the data are from: what lies in one is one data set, whichever part of it is prepared."""
+        """The folder that the data are from: all parts of what lies in one are one data set."""
         return self.summary["place"]
 
     @property

@@ -12,7 +12,7 @@ from fer_bench.evaluation.influence import measure_influence
 from fer_bench.evaluation.metrics import Metric
 
 SHARE = 0.25
-"""Share of the term of Nadeau and Bengio that is added however many people there are. This and the next were chosen so
+"""Share of the term of Nadeau and Bengio that is added for any number of people. This and the next were chosen so
 that intervals of ridge regression and linear discriminants on drawn features cover; `tests/simulated_cross.py` also
 measures other learners."""
 SHARE_OF_FEW = 7.0

@@ -59,11 +59,11 @@ def compare_estimates(first: Estimate, second: Estimate, *, level: float = 0.95)
     Two variances add up: that over units of the difference averaged over seeds, as another draw of people would give,
     and s² / k of the differences between k seeds, as other trainings would, or between k splits where methods were
     trained on several. Methods with the same seeds, or the same several splits, are paired by them; else their
-    variances over seeds add up, and one with a single seed is taken to vary as the other does. The ratio is held
-    against Student's distribution with the degrees of freedom of F. E. Satterthwaite, "An approximate distribution of
-    estimates of variance components" (Biometrics Bulletin 2, 1946). What a seed and a unit do together is in both
-    variances, so that the sum errs upwards. X. Bouthillier et al., "Accounting for variance in machine learning
-    benchmarks" (MLSys 3, 2021), show why the seeds' variance may not be left out.
+    variances over seeds add up, and one with a single seed is taken to vary as the other does. The ratio is
+    compared with Student's distribution; its degrees of freedom are those of F. E. Satterthwaite, "An approximate
+    distribution of estimates of variance components" (Biometrics Bulletin 2, 1946). What a seed and a unit do together
+    is in both variances, so that the sum errs upwards. X. Bouthillier et al., "Accounting for variance in machine
+    learning benchmarks" (MLSys 3, 2021), show why the seeds' variance may not be left out.
 
     Where all seeds agree (nothing random in either method), or there is one seed, units' signs are flipped, see
     ``flip_parts``; with one seed the answer is about these trained models only. Measured error rates:

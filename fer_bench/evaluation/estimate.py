@@ -20,8 +20,8 @@ from fer_bench.evaluation.influence import measure_influence, measure_slope
 from fer_bench.evaluation.metrics import Metric, score_seeds
 
 MOST_UNITS = 400
-"""More units than so many are merged into so many random blocks: variances and tests then cost the same however many
-samples there are, and a standard error is off by some 4 %."""
+"""More units are merged into this number of random blocks: variances and tests then cost the same for any number of
+samples, and a standard error is off by some 4 %."""
 SAME = 1e-12
 """Scores of two seeds that differ by less are equal."""
 

@@ -18,14 +18,15 @@ def adjust_steps(estimates: Sequence[Estimate], pairs: Sequence[tuple[int, int]]
     """Return p-values of pairs of methods, adjusted for asking them all, (pairs,) float.
 
     A pair differs where its value is alpha or less. Step-down max-T: the p-value of the most significant pair is the
-    share of outcomes in which any pair is as significant; the next pair is held against the pairs that are left
+    share of outcomes in which any pair is as significant; the next pair is compared with the pairs that are left
     (J. P. Romano and M. Wolf, "Exact and approximate stepdown methods for multiple hypothesis testing", Journal of the
     American Statistical Association 100, 2005). An outcome flips the signs of the same subjects in all pairs at once,
     so that methods that err on the same people count as less than as many questions. Unlike Holm's correction it does
-    not ask more of ten subjects than ten can show: of n units the least p-value is 1 / 2^(n - 1), however many pairs.
+    not ask more of ten subjects than ten can show: the least p-value of n units is 1 / 2^(n - 1), with any number
+    of pairs.
 
-    Where seeds differ, an outcome also draws the seeds' scores anew from normal distributions with each method's
-    variance, and the difference is held against its standard error, as in ``compare_estimates``. How significant an
+    Where seeds differ, an outcome also draws new scores of the seeds from normal distributions with each method's
+    variance, and the difference is divided by its standard error, as in ``compare_estimates``. How significant an
     outcome is for a pair is how few outcomes of this pair are as large, so that no pair counts for more than another
     because a few subjects, or few seeds, decide it.
 

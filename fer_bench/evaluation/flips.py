@@ -9,7 +9,7 @@ import numpy as np
 from fer_bench.arrays import Array
 
 RESAMPLES = 4000
-"""Random flips, where there are more than so many. A p-value of 0.05 is then known to 0.0034 (one standard error)."""
+"""Random flips, where more flips exist than this. A p-value of 0.05 is then known to 0.0034 (one standard error)."""
 FEWEST_UNITS = 6
 """With fewer units no flip is rare enough for a p-value of 0.05: five have 16 outcomes."""
 EQUAL = 1e-9

@@ -56,7 +56,7 @@ class GroupScores:
         )
 
     def worst_interval(self) -> tuple[float, float]:
-        """Return the ends of the interval of the score of the group that is truly the worst, whichever that is.
+        """Return the ends of the interval of the score of the group that is truly the worst; nobody knows which it is.
 
         Each group has an interval at a level that holds for all groups at once (Bonferroni); where all of them hold,
         the worst score lies between the worst of the lower and of the upper ends.

@@ -55,7 +55,7 @@ class Metric:
             (p,); None to compute it part by part.
         biased: why it has no interval, test or order, with what to take instead; empty for what has them.
         origin: the plugin that brings it; empty for the core.
-        wants: what it needs beside labels and probabilities; such a metric has ``compute`` alone.
+        wants: what it needs beside labels and probabilities; such a metric has only ``compute``.
 
     Example:
         >>> Metric(name="hits", title="Hits", higher_is_better=True, lowest=0, highest=1,

@@ -12,7 +12,7 @@ import scipy
 from fer_bench.arrays import Array
 
 EXACT_DISCORDANT = 25
-"""McNemar's test is the exact binomial one below so many discordant pairs."""
+"""McNemar's test is the exact binomial one below this number of discordant pairs."""
 SAME = 1e-9
 """Samples on which methods differ by less are labelled right equally often."""
 
@@ -22,7 +22,7 @@ class McNemarTest:
     """What McNemar's test found.
 
     Attributes:
-        only_first: samples that the first labelled right more often; of one training without ties, those that it alone
+        only_first: samples that the first labelled right more often; of one training without ties, those that only it
             labelled right. Likewise ``only_second``.
         p_value: two-sided.
         method: ``exact`` or ``mid-p``.

@@ -37,7 +37,7 @@ def resample_metric(
     A value is the mean over seeds of the metric of all drawn predictions of a seed.
 
     Whole units are drawn with replacement: groups where given, else samples. A metric with neither ``from_confusion``
-    nor ``per_sample`` is computed anew for each resample, which is slow.
+    nor ``per_sample`` is computed again for each resample, which is slow.
 
     Args:
         metric: any.

@@ -69,7 +69,7 @@ class Robustness:
         return algorithm_interval(estimate, self.crossed, level=level)
 
     def worst_interval(self) -> Interval:
-        """Return the interval of the score on the kind that is truly the worst, whichever that is.
+        """Return the interval of the score on the kind that is truly the worst; nobody knows which it is.
 
         Each kind has an interval at a level that holds for all kinds at once (Bonferroni); where all of them hold, the
         worst score lies between the worst of the lower and of the upper ends.

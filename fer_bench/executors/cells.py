@@ -41,7 +41,7 @@ from fer_bench.tasks.view import View
 
 T = TypeVar("T")
 Trained = Callable[[Job, Outcome, Result], None]
-"""Is given each job that succeeded, what came of its training, and its result."""
+"""Is given each job that succeeded, the outcome of its training, and its result."""
 Calls = dict[int, Callable[[Checkpoint], Result]]
 """The id of a job as an object -> the call that runs it."""
 
@@ -155,7 +155,7 @@ def material_of(
 ) -> Material:
     """Return what the engine works on; each part is fetched when a phase needs it first.
 
-    Nothing that it holds refers to it, so that stage outputs are let go as soon as the last trainings end.
+    Nothing that it holds refers to it, so that the memory of stage outputs is free as soon as the last trainings end.
 
     Args:
         block: whose jobs.
@@ -347,7 +347,7 @@ def plugin_at_fault(error: BaseException, packages: Mapping[str, str]) -> str:
     """Return the plugin whose code was running last when ``error`` was raised, or nothing where none was.
 
     Args:
-        error: as it was caught; what caused it counts, since jax raises anew what it caught.
+        error: as it was caught; what caused it counts, since jax raises another error from what it caught.
         packages: top-level package -> name of the plugin that it belongs to.
     """
     cause: BaseException | None = error

@@ -79,7 +79,7 @@ def put(name: str, offset: int, piece: bytes, whole: str) -> None:
 
     Args:
         name: below the cache folder.
-        offset: bytes of the file before the piece; 0 begins it anew.
+        offset: bytes of the file before the piece; 0 begins it again.
         piece: bytes.
         whole: with the last piece, the sha256 of the file; else nothing.
 

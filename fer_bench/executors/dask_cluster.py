@@ -2,7 +2,7 @@
 
 A task starts a process of its own there, as `fer_bench.executors.processes` does here, so that it begins with a fresh
 Python and its memory and GPU are free afterwards. Tasks share the cells by leases: Dask runs the task of a machine that
-is gone again, and the cells that it held are taken over by whoever is there.
+is gone again, and the cells that it held are taken over by those that are there.
 """
 
 from __future__ import annotations

@@ -194,7 +194,7 @@ def _frozen(blocks: Sequence[Block], source: BackboneSource, cache_dir: Path) ->
         if lacking:  # An image goes once through as many stages as it takes.
             count = len(np.unique(np.concatenate([*lacking.values()])))
             passed = count * max(outputs[stop] for stop in lacking)
-            # A speed through all stages is a bound where the first ones never ran alone.
+            # A speed through all stages is a bound where the first ones never ran by themselves.
             rate = source.known_rate(max(lacking)) or source.known_rate(len(source.component.spec.stages))
             images += passed
             seconds += passed / rate if rate else math.nan

@@ -205,7 +205,7 @@ def _check_training_parts(blocks: Sequence[Block]) -> None:
 
 
 def _shares(config: RunConfig, task: Task, splits: Sequence[Split]) -> Iterator[tuple[RunConfig, list[Split]]]:
-    """Yield for each share of the training parts the settings that ask for it alone, and the splits."""
+    """Yield for each share of the training parts the settings that ask only for it, and the splits."""
     for share in config.train_fraction or (1.0,):
         alone = config.model_copy(update={"train_fraction": () if share == 1 else (share,)})
         yield alone, [shrink_training(split, task, share) for split in splits]

@@ -50,7 +50,7 @@ RENEW_S = 10.0
 SILENT_S = 180.0
 """More than the minute for which a client of NFS may show an old time."""
 LARGEST = 4096
-"""Bytes of a lease that are read, since a runs folder may hold a stranger's files."""
+"""Bytes of a lease that are read, since a runs folder may hold files of unknown origin."""
 _HELD: dict[Path, Holder] = {}
 """What this process holds, by all of its `Leases`."""
 
@@ -230,7 +230,7 @@ def _read(file: Path) -> tuple[Holder | None, int]:
     try:
         status, holder = os.fstat(descriptor), None
         if stat.S_ISREG(status.st_mode):
-            with suppress(OSError, ValueError):  # it is being written, or a stranger's
+            with suppress(OSError, ValueError):  # it is being written, or no lease of ours
                 holder = canonical.read(Holder, os.read(descriptor, LARGEST))
         return holder, max(1, status.st_mtime_ns)
     finally:

@@ -18,7 +18,7 @@ def give_back(*, for_good: bool = False) -> None:
     Does nothing where the C library is not glibc.
 
     Args:
-        for_good: also return from now on whatever is freed at once. Each large array then costs page faults, so this is
+        for_good: from now on also return at once what is freed. Each large array then costs page faults, so this is
             for the reports after training, not for training.
     """
     if not sys.platform.startswith("linux"):

@@ -51,7 +51,7 @@ class PlannedStrategy(NamedTuple):
 
 
 class Methods(NamedTuple):
-    """What a run trains on each data set, and the precision that ``auto`` came to.
+    """What a run trains on each data set, and the precision that ``auto`` chose.
 
     ``anonymise`` is `anonymise_component`, which remembers its results: blocks share components.
     """

@@ -19,7 +19,7 @@ class TerminalReporter:
     """A `fer_bench.executors.reporting.Reporter` on stderr.
 
     Args:
-        quiet: say warnings alone.
+        quiet: say only warnings.
     """
 
     def __init__(self, quiet: bool):

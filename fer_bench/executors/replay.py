@@ -39,7 +39,7 @@ ORDER = ("cell", "code", "python", "jax", "device", "cpu", "platform", "xla_flag
 """What explains a difference, the likeliest first; the command and the memory of a machine explain none."""
 
 MOST_SEEDS = 100
-"""Whose cells a replay trains together, since a record may be a stranger's."""
+"""Whose cells a replay trains together, since the origin of a record may be unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class Terms:
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """What came of repeating a cell.
+    """The result of repeating a cell.
 
     Attributes:
         answer: how near the repetition came.
@@ -105,10 +105,10 @@ def replay(
         cell: a stored cell that is ``ok``.
         registry: of the installed plugins.
         data_dir: where data sets lie.
-        cache_dir: whose stage outputs may be used; None computes them anew, which is the whole question.
+        cache_dir: whose stage outputs may be used; None computes them again, which is the question itself.
         terms: when two cells count as alike.
         reporter: is told how it goes.
-        precision: in place of the cell's own.
+        precision: instead of the cell's own.
         trusted: whether the cell may open the files that it names and get weights from elsewhere.
         files_in: folders that may hold these files; see `fer_bench.keeping.named_files`.
 
@@ -157,7 +157,7 @@ def _together(cell: StoredCell) -> list[tuple[int, ...]]:
 
 
 def _narrow(grid: Grid, cell: StoredCell, together: list[tuple[int, ...]]) -> tuple[Grid, Job]:
-    """Return the grid with the jobs that were trained together alone, and the one that is asked for."""
+    """Return the grid with only the jobs that were trained together, and the one that is asked for."""
     block, *more = grid.blocks
     assert not more, "one data set, backbone and strategy make one block"
     jobs = {job.cell.place: job for job in block.jobs}

@@ -35,7 +35,7 @@ class Board:
 
     Attributes:
         name: of its data set.
-        source: the data set, however many boards it has.
+        source: the data set, which may have several boards.
         unit: what is compared, such as ``subject``.
         design: units and seeds.
         random: whether a row is trained in epochs.

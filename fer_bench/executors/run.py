@@ -22,7 +22,7 @@ from fer_bench.specs import ExecutorSpec
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         summary: how many of its cells are ok, failed, or were done before.

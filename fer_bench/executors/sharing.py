@@ -43,7 +43,7 @@ def divide(grid: Grid, jobs: Collection[Job]) -> list[Unit]:
 
 
 def _names(cell: Cell) -> tuple[str, str]:
-    """Return the names of the units that a cell is part of: where heads are fitted at once, and where it is alone."""
+    """Return the names of the units that a cell is part of: with heads fitted at once, and by itself."""
     return cell.experiment.id[:16], cell.id[:16]
 
 

@@ -1,7 +1,7 @@
 """Run a grid by jobs of Slurm, each of which is a worker of Dask with one worker of fer-bench in it.
 
 The scheduler of Dask is in this process. The runs folder holds, while the run lasts, the keys by which jobs and
-scheduler know each other (TLS, made anew for each run), and the logs of the jobs.
+scheduler know each other (TLS, made for each run), and the logs of the jobs.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from fer_bench.specs import ConvexPhase, GradientPhase, Plan
 from fer_bench.tasks.folds import Fold
 
 _EACH = ("data", "train", "evaluate")
-"""Of `fer_bench.networks.WORK`, what every cell takes anew."""
+"""Of `fer_bench.networks.WORK`, what every cell takes again."""
 AGAIN = 0.2
 """Share of compiling that a process takes again where the compiled programs are kept: tracing, lowering, reading. Of
 ``finetune`` on ``xception[input_size=71]`` it was 9.9 s of 51.6 (2 cores, much used)."""

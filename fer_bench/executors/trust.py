@@ -1,6 +1,6 @@
 """What a stored cell would reach outside of the data folder when it is made again: asked before it does so.
 
-Nothing in a cell proves who wrote it, so the question is the same for one's own cells and a stranger's.
+Nothing in a cell proves who wrote it, so the question is the same for one's own cells and those of others.
 """
 
 from __future__ import annotations

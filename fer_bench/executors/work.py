@@ -43,7 +43,7 @@ class Work:
         plugins: are told of events.
         reporter: is told how it goes.
         runs: the settings that make the grid; a replay has none, and tells plugins nothing.
-        only: do this job alone, trained as it is among those of its block: a replay.
+        only: do just this job, trained as it is among those of its block: a replay.
         corruptions: of test images, on which its model is scored, too; of a run, those of the settings.
 
     Attributes:
@@ -135,7 +135,7 @@ class Work:
             self._notify("fer_bench_cell_done", cell=record)
 
     def end(self) -> Summary | None:
-        """Tell that it is over and return what it came to; None if some cells are not stored."""
+        """Tell that it is over and return its summary; None if some cells are not stored."""
         for job in list(self._left.values()):
             if cell := self.stored(job):
                 self.add(cell, new=False)

@@ -87,7 +87,7 @@ def similarity(source: Array, target: Array) -> Array:
 def warp(image: Array, matrix: Array, size: int) -> Array:
     """Return the (size, size, c) uint8 picture whose point p shows the point ``matrix @ (p, 1)`` of ``image``."""
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    if scale > 1:  # Bilinear sampling alone would skip pixels; shrink the picture first, each direction by itself.
+    if scale > 1:  # Bilinear sampling by itself would skip pixels; shrink the picture first, each direction by itself.
         height, width = image.shape[:2]
         small = (max(1, round(width / scale)), max(1, round(height / scale)))
         picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)

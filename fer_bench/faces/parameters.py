@@ -54,7 +54,7 @@ class Crop:
     detection: Detection = Detection()
 
     def __str__(self) -> str:
-        """Return the method and whatever differs from the defaults, as in ``box,margin=0.3``."""
+        """Return the method and what differs from the defaults, as in ``box,margin=0.3``."""
         mine, usual = self.identity(), Crop(method=self.method).identity()
         values = {**mine.pop("detection"), **mine}
         before = {**usual.pop("detection"), **usual}

@@ -1,4 +1,4 @@
-"""What was found in each image, kept in the cache folder: computed once, whatever part of a data set is used."""
+"""What was found in each image, kept in the cache folder: computed once for all parts of a data set."""
 
 from __future__ import annotations
 

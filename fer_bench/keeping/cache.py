@@ -1,7 +1,7 @@
 """Rows of arrays by image, on disk under keys: written in parts, mapped, checked, shared by processes.
 
-Of processes that compute rows of one key, one works, which holds ``<folder>/<key>.lock``. Whoever finds all the rows
-that it wants waits for nobody.
+Of processes that compute rows of one key, one works, which holds ``<folder>/<key>.lock``. A process that finds all
+its rows waits for nobody.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class Checkpoint:
             return None
         try:
             return restore(*_read(self._file))
-        # Whatever is wrong with the file, the training can begin again.
+        # If anything is wrong with the file, the training can begin again.
         except Exception as error:
             self.warn_unusable(error)
             return None
@@ -156,7 +156,7 @@ class Checkpoint:
 
 
 class Step(Checkpoint):
-    """One of the trainings of a cell that has several: its state is saved beside what the others came to.
+    """One of the trainings of a cell that has several: its state is saved beside the results of the others.
 
     Args:
         whole: of the cell.

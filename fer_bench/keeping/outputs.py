@@ -11,8 +11,8 @@ import numpy as np
 from fer_bench.arrays import Array
 
 _KEPT_BYTES = 64 << 20
-"""Pages of the maps stay with this process until so many bytes were read; then the operating system may have them back
-(they stay in its file cache). Otherwise the process would seem to grow as large as the files."""
+"""Pages of the maps stay with this process until this number of bytes was read; then the operating system may have them
+back (they stay in its file cache). Otherwise the process would seem to grow as large as the files."""
 
 
 class Inputs(Protocol):

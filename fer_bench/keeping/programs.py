@@ -27,11 +27,11 @@ def keep_compiled_programs(cache_dir: Path, warn: Callable[[str], None]) -> None
     autotuning chose for each fusion in a folder beside them.
 
     jax writes a program in place and never replaces one. What a killed process or a full disk left half-written would
-    be refused and compiled anew in every later process, so it is removed here.
+    be refused and compiled again in every later process, so it is removed here.
 
     Args:
         cache_dir: the cache folder.
-        warn: told where the folder cannot be written; programs are compiled anew then.
+        warn: told where the folder cannot be written; programs are compiled again then.
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return

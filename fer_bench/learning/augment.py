@@ -199,7 +199,7 @@ def _partners(key: jax.Array, b: int, alpha: float) -> tuple[jax.Array, jax.Arra
 
 
 def needs_images(phase: GradientPhase) -> bool:
-    """Return whether a phase must see images anew at each step, so that the cache holds nothing for it."""
+    """Return whether a phase must see the images themselves at each step, so that the cache holds nothing for it."""
     return bool(phase.augment or phase.mixup or phase.cutmix)
 
 

@@ -89,17 +89,17 @@ class Material:
         features: gives the features of the frozen backbone, of mirrored images, too, if the plan predicts them;
             computed or read when they are needed.
         inputs: (stages that are frozen, whether mirrored images are needed) -> what the stages after them take.
-        backbone: builds the backbone; None is with its weights, a seed starts afresh.
+        backbone: builds the backbone; None is with its weights, a seed draws new ones.
         begin: called with the name of a phase, and the samples that it will see at most; with 100 for heads.
         advance: called with the number of samples that a training step saw, or with percent of the way of heads.
         soft_labels: (n, c) float32, or None where the data set has none.
-        class_names: of the task; needed by an AnswerPhase alone, as is the next.
+        class_names: of the task; only an AnswerPhase needs it, and the next.
         answers: expressions that the backbone knows itself; see `fer_bench.networks.answers`.
         meter: is told what predicting takes.
         sequences: (n,) int, equal for the images of a sequence, -1 for an image of none; needed by a plan that
-            aggregates alone.
+            aggregates.
         early: is given what traces programs that are needed after the frozen stages; returns what waits for them.
-        through: name of one of `WINDOWS` -> this, of images that are cut down to it; needed by a plan with crops alone.
+        through: name of one of `WINDOWS` -> this, of images that are cut down to it; only a plan with crops needs it.
     """
 
     labels: Array

@@ -34,8 +34,8 @@ LOW_RANK = ("/left", "/right")
 """Ends of the names of the two factors of a parameter's change."""
 
 STEPS_AT_ONCE = 4
-"""Steps that are one program. On a CPU a program gets its memory anew, gigabytes for a deep network: alone that takes
-about a quarter of the time of a single step."""
+"""Steps that are one program. On a CPU a program gets its memory again, gigabytes for a deep network, which takes about
+a quarter of the time of a single step."""
 
 AT_WORK = 2
 """Programs that the device has been given and not finished, at most: it never waits, and their inputs stay few."""
@@ -58,7 +58,7 @@ class Model:
 
     @classmethod
     def first(cls, backbone: Backbone, classes: int) -> Model:
-        """Return the numbers of a backbone, with a head of so many classes that begins at 0."""
+        """Return the numbers of a backbone, with a head for that number of classes, which begins at 0."""
         parameters, others = divide(backbone)
         head = jax.device_put((np.zeros((backbone.feature_size, classes), np.float32), np.zeros(classes, np.float32)))
         return cls(parameters | dict(zip(rules.HEAD, head, strict=True)), others)
@@ -157,7 +157,7 @@ class Trainer:
         return self.devices.copy(kept)
 
     def model(self, learning: Learning, frozen: Table, others: Table) -> Model:
-        """Return the model that something learnt is part of."""
+        """Return the model with what was learned."""
         return Model({**frozen, **_merged(learning, frozen)}, others)
 
     def take_steps(
@@ -173,7 +173,7 @@ class Trainer:
         """Take up to `STEPS_AT_ONCE` steps.
 
         Args:
-            state: where they begin; its arrays are given away.
+            state: where they begin; its arrays are donated, so that they cannot be used afterwards.
             frozen: from `frozen`.
             weight: (c,) float32, the factor of each class in the loss.
             batches: from `batches`.
@@ -274,7 +274,7 @@ class Trainer:
         return (logits - np.log(np.exp(logits).sum(1, keepdims=True))).astype(np.float32)
 
     def predicted_at_once(self, count: int) -> int:
-        """Return how many of so many samples are predicted at once."""
+        """Return how many of ``count`` samples are predicted at once."""
         size = min(max(self.phase.batch, 32), count)
         return size + -size % len(self.devices)
 
@@ -369,7 +369,7 @@ class Trainer:
 
     def _batch_statistics(self, table: Mapping[str, jax.Array], x: jax.Array) -> Table:
         _, statistics = run(self._backbone, table, self._prepared(x), self.start, self._first, forget=True)
-        # Of norms alone: a stage may keep other statistics, which are left as training moved them.
+        # Only of norms: a stage may keep other statistics, which are left as training moved them.
         norms = {name.rpartition("/")[0] for name in statistics if name.endswith("/mean")}
         norms &= {name.rpartition("/")[0] for name in statistics if name.endswith("/var")}
         return {f"{norm}/{kind}": statistics[f"{norm}/{kind}"] for norm in norms for kind in ("mean", "var")}

@@ -35,7 +35,7 @@ def lower(trainers: Sequence[Trainer], model: Model, sample: Sample, fold: Fold)
 def _lower(
     trainer: Trainer, model: Model, sample: jax.ShapeDtypeStruct, trained: int, predicted: Collection[int]
 ) -> Iterator[Lowered]:
-    """Yield the programs of a phase that trains on so many samples, and predicts parts of so many."""
+    """Yield the programs of a phase for numbers of samples: trained on, and in each part that is predicted."""
     like, programs, width = trainer.devices.like, trainer.programs, model.parameters[rules.HEAD[1]].shape
     batch = min(trainer.phase.batch, trained)
     state, frozen = jax.eval_shape(lambda: (trainer.begin(model, 0), trainer.frozen(model)))

@@ -32,7 +32,7 @@ from fer_bench.specs import ConvexPhase
 
 AT_ONCE = 8
 """Heads in training at a time. With 16 more of them begin at zero, and 200 heads on 840 samples take 2,330 steps in all
-in place of 1,394."""
+instead of 1,394."""
 LARGEST_BYTES = 1 << 30
 """Of the features of a training part; what is larger is not held in memory, and `convex.fit` streams it."""
 ENOUGH = 10

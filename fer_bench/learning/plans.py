@@ -61,7 +61,7 @@ def make_plan(strategy: Component[StrategySpec]) -> Plan:
 
 
 def _faults(plan: Plan) -> list[str]:
-    """Return what of a plan's numbers makes no sense, whatever the backbone."""
+    """Return what of a plan's numbers makes no sense with any backbone."""
     named = [name for name, field in StrategyParams.model_fields.items() if getattr(plan, name) != field.default]
     faults = [f"it sets {name}, which users set as a parameter of every strategy" for name in named]
     for phase in (phase for phase in plan.phases if isinstance(phase, GradientPhase)):

@@ -61,7 +61,7 @@ def learns(rule: Rule, shape: tuple[int, ...]) -> bool:
 
 
 def boundary(rules: Mapping[str, Rule], stages: Sequence[str], shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """Return the position of the first stage that learns; ``len(stages)`` if the head alone does."""
+    """Return the position of the first stage that learns; ``len(stages)`` if only the head does."""
     moving = {name.partition("/")[0] for name, rule in rules.items() if learns(rule, shapes[name])}
     return next((i for i, stage in enumerate(stages) if stage in moving), len(stages))
 

@@ -18,7 +18,7 @@ from fer_bench.space import SearchSpace
 from fer_bench.specs import Plan, StrategySpec
 
 FACTOR = 3
-"""Of successive halving: each round keeps one trial of so many, and trains it on so many times the samples."""
+"""Of successive halving: each round keeps one trial in three, and trains it on three times the samples."""
 FIRST_SHARE = 1 / 9
 """Of the inner training part, in the first round of halving."""
 DRAWS = 20

@@ -314,7 +314,7 @@ def _multiply_out(before: dict[str, jax.Array], table: dict[str, Array]) -> tupl
 
 
 def _in_channels(image: Array, channels: int) -> Array:
-    """Return an image with at most so many channels; colour becomes grey by ITU-R BT.601 luma."""
+    """Return an image with at most that number of channels; colour becomes grey by ITU-R BT.601 luma."""
     if image.shape[2] <= channels:
         return image
     return np.rint(image @ np.array(transforms.LUMA)[:, None]).astype(np.uint8)

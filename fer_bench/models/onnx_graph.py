@@ -208,7 +208,7 @@ def _answer(model: TrainedModel) -> GraphProto:
 
 @contextlib.contextmanager
 def _conversion(converter: str, what: str) -> Iterator[None]:
-    """Turn whatever a converter raises into one message, and silence what it logs: the graph is tried afterwards."""
+    """Turn all that a converter raises into one message, and silence what it logs: the graph is tried afterwards."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

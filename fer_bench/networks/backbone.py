@@ -29,7 +29,7 @@ _FLOAT32 = jnp.dtype(jnp.float32)
 class Backbone:
     """A backbone in memory; its functions are pure, to be jitted.
 
-    A function of some stages reads the state of these alone, so that nothing else can change what it returns.
+    A function of some stages reads only the state of these, so that nothing else can change what it returns.
 
     Attributes:
         name: as the user typed it.

@@ -20,7 +20,7 @@ from fer_bench.registry import Component, codes_of, file_sha256
 from fer_bench.specs import BackboneParams, BackboneSpec
 
 BACKBONE_SEED = 0
-"""Of the initial values where weights are random: one set of weights, whatever the seed of the folds."""
+"""Of the initial values where weights are random: one set of weights for all seeds of the folds."""
 
 ARITHMETIC: Mapping[str, str | bool | None] = {
     "jax_enable_x64": False,

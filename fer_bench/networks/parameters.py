@@ -54,7 +54,7 @@ def run(
         x: output of the stage before, of the type that the backbone's stages take.
         start: position of the first stage that runs.
         train_norm: position of the first stage that normalises by the statistics of the batch; None: none does.
-        forget: whether the statistics are those of this batch alone, rather than moved towards them.
+        forget: whether the statistics are only those of this batch, rather than moved towards them.
 
     Returns:
         Features (b, feature_size), and by name the statistics that the run changed.

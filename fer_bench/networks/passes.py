@@ -66,7 +66,7 @@ class Pass:
     positions: Array
 
     def write(self, targets: Sequence[Target], advance: Callable[[int], None]) -> None:
-        """Write a part for each target; for the first of them alone if several fail.
+        """Write a part for each target; only for the first of them if several fail.
 
         A part has half precision unless that does not hold the values of all its images. The answers of a finished
         classifier are kept as they are: rounding must not turn them.

@@ -140,9 +140,9 @@ def fetch(
         source: the backbone.
         view: the images.
         stop: number of stages that run; all of them give the features, averaged over space.
-        variants: 1, or 2 for the mirrored image beside each; two serve whoever wants one.
+        variants: 1, or 2 for the mirrored image beside each; two serve also those that want one.
         also: stop -> variants of what will be asked for later; what of it is missing for the images that must be
-            computed comes of the same pass, unless another process computes it, or it makes the pass fail.
+            computed is made by the same pass, unless another process computes it, or it makes the pass fail.
         begin: called with the stops and the number of images that must be computed, if there are any.
         advance: called with the number of images done since the last call.
         waiting: called if another process computes them.
@@ -179,7 +179,7 @@ def fetch(
 
 
 def _serves(variants: int) -> Callable[[dict[str, Any]], bool]:
-    """Return whether the facts of a part say that it has so many variants of each image."""
+    """Return whether the facts of a part say that it has that number of variants of each image."""
     return lambda facts: facts["variants"] >= variants
 
 

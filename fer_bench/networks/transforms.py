@@ -50,7 +50,7 @@ def to_batch(images: list[Array], side: int | None, channels: int) -> Array:
     Args:
         images: each (h, w, 1 or 3) uint8.
         side: None if all images of the data set share one shape: the device resizes. Otherwise the host resizes each to
-            (side, side) with an antialiased bilinear kernel, since the device would compile anew for every shape.
+            (side, side) with an antialiased bilinear kernel, since the device would compile again for every shape.
         channels: of the batch; grey is repeated where some images of the data set are in colour.
     """
     if side is not None:

@@ -66,7 +66,7 @@ class Across:
 def rank_across(rows: Sequence[Row]) -> Across | None:
     """Return how the methods that stand on every board rank across data sets; None below two of either.
 
-    A data set is one block, however many boards it has and however its name is spelled: their scores are averaged. The
+    A data set is one block, also with several boards and several spellings of its name: their scores are averaged. The
     majority class is no method.
     """
     scored: dict[tuple[str, ...], dict[Trained, Row]] = defaultdict(dict)

@@ -31,7 +31,7 @@ EXTRA: Mapping[str, Callable[[Sequence[Row]], list[Field[Row]]]] = {
     "search": searched.fields,
     "damage": damage_columns.fields,
 }
-"""What tables show in place of scores, by name: the columns that a board needs."""
+"""What tables show instead of scores, by name: the columns that a board needs."""
 
 TITLES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro-F1"}
 
@@ -44,7 +44,7 @@ def to_tables(
     Args:
         rows: of the leaderboard.
         damaged: one message for each cell that was left out.
-        show: ``scores``, ``paper``, which fits a narrow column, or what to show in place of scores: one of ``EXTRA``.
+        show: ``scores``, ``paper``, which fits a narrow column, or what to show instead of scores: one of ``EXTRA``.
         judged: a plan that was frozen before these rows ran; None without any.
     """
     tables: list[Table] = []
@@ -174,7 +174,7 @@ def _variant(row: Row) -> str:
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
-    """Return what the tables alone do not say: first how to read the columns."""
+    """Return what the tables themselves do not say: first how to read the columns."""
     said = [standing.explain(rows), *standing.find_limits(boards(rows))]
     if few := [row for row in rows if row.interval is not None and row.interval.few_units]:
         said.append(

@@ -187,7 +187,7 @@ def find_marks(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def find_powers(low: float, high: float) -> list[float]:
-    """Return 1, 2 and 5 times powers of ten between two positive ends; powers alone where these would be many."""
+    """Return 1, 2 and 5 times powers of ten between two positive ends; only powers where these would be many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     fine = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
     inside = [mark for mark in fine if low <= mark <= high]

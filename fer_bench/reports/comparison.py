@@ -112,7 +112,7 @@ def rank(
     """Return where each row of a board stands.
 
     All pairs of rows are one family of paired tests (`adjust_steps`, 5 %); the majority class is no member of it and is
-    held against each row in a family of its own. Only rows that tested the same images with the same labels, folds and
+    compared with each row in a family of its own. Only rows that tested the same images with the same labels, folds and
     seeds are paired; what differs from most (a row with missing cells) has no standing.
 
     Args:

@@ -89,6 +89,6 @@ def _add(parent: ElementTree.Element, tag: str, text: str = "", **attributes: st
 
 
 def _name(publication: Publication, kind: str = "feed") -> str:
-    """Return a name for ever, made of the time and the rows of a publication."""
+    """Return a permanent name, made of the time and the rows of a publication."""
     rows = " ".join(row.id for row in publication.rows)
     return uuid.uuid5(uuid.NAMESPACE_URL, f"fer-bench {kind} {publication.published} {rows}").urn

@@ -33,7 +33,7 @@ class PublishedRow(Record):
 
     Attributes:
         id: start of the row's id, by which its page is called.
-        name: what it asks; rows of one name ask the same, whatever their code.
+        name: what it asks; rows of one name ask the same, also with other code.
         board: title of its board, ``method`` what tells it from others of it.
         metric: that orders the board, in whose unit ``score``, ``low`` and ``high`` are; None where not known.
         tier: letters; ``ranks`` the best and the worst it may have.

@@ -51,7 +51,7 @@ def build(
         by: one of them, which orders the rows.
         left_out: is told of each cell that is left out since its predictions are not sound.
         rope: differences up to it do not matter, in the unit of ``by``.
-        all_versions: of rows that differ in code alone return all, and not the newest.
+        all_versions: of rows that differ only in code return all, and not the newest.
         cache_dir: where it is remembered what the predictions of rows said; None remembers nothing.
 
     Raises:

@@ -118,7 +118,7 @@ def _interval(metric: Metric, row: Row, rows: Array | None = None) -> Interval |
     try:
         return bootstrap_interval(metric, part.labels, part.probabilities, part.units, part.training)
     except ValueError:
-        return None  # one unit, or a class alone
+        return None  # one unit, or only one class
 
 
 def _scores(row: Row | None) -> list[ScoredPart]:

@@ -56,7 +56,7 @@ class Pair:
         first: a row; likewise ``second``.
         samples: predictions that were paired, of the row with fewer; 0 if none.
         unit: what was resampled and swapped, such as ``subjects``, ``units`` of them.
-        only: predictions that the first row or the second row alone has.
+        only: predictions that only the first row or only the second row has.
         trainings: how many of each row were paired: one by one where ``matched``.
         matched: whether both rows have the same seeds on the same folds in what was paired.
         unpaired: why nothing is paired; else empty.
@@ -94,7 +94,7 @@ def compare(
     """Compare two rows, or two cells as rows of one cell each.
 
     Predictions on the same folds are paired by sample, and by seed too where both rows have the same seeds; other seeds
-    count as so many trainings of each. Rows without folds in common are paired by sample. See `compare_estimates` for
+    count as several trainings of each. Rows without folds in common are paired by sample. See `compare_estimates` for
     the test.
 
     Args:

@@ -39,7 +39,7 @@ class Sources(Record):
         subjects: of the score, over other draws of as many subjects (or images where no subject is known): its standard
             error given what was trained. None of one subject.
         folds: of single folds within a seed; None of one fold.
-        seeds: of the score of single seeds, whatever folds they trained on; 0 where they agree, None of one seed.
+        seeds: of the score of single seeds, for all folds that they trained on; 0 where they agree, None of one seed.
         trainings: of the score of seeds that trained on the same folds; None where no two did.
     """
 
@@ -77,7 +77,7 @@ class Row:
         converged: whether the training of every cell met its stopping rule.
         errors: messages of the failed cells, each once.
         variant: tells rows apart that look alike but come from other code, weights, data or versions; else empty.
-        older: how many rows are left out that differ from it in code alone and were made before it.
+        older: how many rows are left out that differ from it only in code and were made before it.
         planned: whether a comparison that was planned before the run is about it; None without a plan.
         faults: messages of the metrics of plugins that failed on it.
         cells: the stored cells of the row, those of the methods beside it for the baseline.
@@ -172,7 +172,7 @@ class Row:
 
     @property
     def trained_on(self) -> str:
-        """Where other data sets train too, or alone: what trains. Empty for the tested data set alone."""
+        """What trains, if it is not only the tested data set; else empty."""
         return self.experiment.trained_on
 
     @property

@@ -1,7 +1,7 @@
 """What the predictions of rows said, remembered in the user's cache folder: a board of many cells then takes seconds.
 
 A row is known by the hash of its cells, of their predictions and results, of the metrics, and of the code that scores.
-Nothing of it lies in the runs folder, so that cells of a stranger bring no scores with them.
+Nothing of it lies in the runs folder, so that cells of others bring no scores with them.
 """
 
 from __future__ import annotations

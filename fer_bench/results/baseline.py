@@ -292,7 +292,7 @@ def _replace(output: Path, files: dict[str, str], index: str) -> None:
 
 
 def _read(file: Path) -> bytes:
-    """Return what a file of a baseline holds, which may be a stranger's.
+    """Return what a file of a baseline holds, which may be of unknown origin.
 
     Raises:
         OSError: it cannot be read, is a link or no regular file, or is larger than any that fer-bench writes.

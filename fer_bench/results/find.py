@@ -72,7 +72,7 @@ def find_row(store: Store, text: str, filters: Filters | None = None) -> MethodR
     Args:
         store: where to look.
         text: a row's name; or the start of the id of a row (its variant in the leaderboard) or a cell; or words that
-            one row alone has in its name. Of rows that differ in code alone a name means the newest.
+            only one row has in its name. Of rows that differ only in code a name means the newest.
         filters: which rows are looked at.
 
     Raises:

@@ -28,7 +28,7 @@ PARQUET = "predictions.parquet"
 REST = frozenset((PREDICTIONS, HISTORY, PROVENANCE))
 """Files whose content is checked and not held."""
 LARGEST = {PREDICTIONS: 1 << 30, HISTORY: 1 << 28}
-"""Bytes that a file of a cell may have at most, else 16 MiB: a stranger's may claim to be as large as it likes."""
+"""Bytes that a file of a cell may have at most, else 16 MiB: one of unknown origin may claim any size."""
 
 
 @dataclass(frozen=True, eq=False)

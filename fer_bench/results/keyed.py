@@ -157,7 +157,7 @@ def _find_order(cell: StoredCell, hidden: StoredCell, key: bytes) -> Array:
 
 
 def _hide_table(content: bytes, key: bytes) -> bytes:
-    """Return predictions with keyed hashes in place of names, in the order of the hashes."""
+    """Return predictions with keyed hashes instead of names, in the order of the hashes."""
     frame = cast("pd.DataFrame", cast(Any, pyarrow.ipc.open_file(content).read_all()).to_pandas())
     for name in frame.columns:
         if name in ("id", "group") or name.startswith(GROUP):

@@ -1,6 +1,6 @@
 """Bring cells of several runs folders together: each checked, the same ones once, contradictions named.
 
-Of several copies of a cell the same one is kept in whatever order folders come: one that is ok before one that failed,
+Of several copies of a cell the same one is kept for every order of the folders: one that is ok before one that failed,
 then the one stored first, then the one whose checksums come first.
 """
 

@@ -1,4 +1,4 @@
-"""What cells of older versions may hold and no stranger should read: found before results leave the machine."""
+"""What cells of older versions may hold and nobody else should read: found before results leave the machine."""
 
 from __future__ import annotations
 

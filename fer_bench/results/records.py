@@ -188,7 +188,7 @@ class Experiment(Record):
 
     @property
     def trained_on(self) -> str:
-        """Where other data sets train too, or in place of the tested one: what trains; else nothing."""
+        """Where other data sets train too, or instead of the tested one: what trains; else nothing."""
         others = [other.text for other in self.dataset.trained_with]
         own = [self.dataset.text] if others and self.protocol.name != "cross" else []
         return " + ".join(own + others)
@@ -201,7 +201,7 @@ class Experiment(Record):
 
     @property
     def question(self) -> str:
-        """How the row is called: rows of two runs with one name ask the same, whatever their code and versions."""
+        """How the row is called: rows of two runs with one name ask the same, also with other code and versions."""
         dataset, protocol = self.dataset, self.protocol
         limit = f" (limit {dataset.limit})" if dataset.limit else ""
         labels = f" as {dataset.labels.set}" if dataset.labels.set != "native" else ""

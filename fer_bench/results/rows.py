@@ -30,7 +30,7 @@ class MethodRow:
         name: how it is called; rows of two runs with one name are the same question.
         experiment: what its cells have in common.
         cells: by seed of the folds, seed and fold.
-        older: how many rows are left out that differ from it in code alone and were stored before it.
+        older: how many rows are left out that differ from it only in code and were stored before it.
     """
 
     id: str
@@ -133,7 +133,7 @@ def newest(rows: Iterable[MethodRow]) -> dict[str, list[MethodRow]]:
 
 
 def gather(cells: Sequence[StoredCell]) -> dict[str, MethodRow]:
-    """Return name -> row; of rows that differ in code alone the newest.
+    """Return name -> row; of rows that differ only in code the newest.
 
     Raises:
         FerBenchError: two other rows have one name, as when the data changed.

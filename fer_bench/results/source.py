@@ -63,7 +63,7 @@ def _from_git(folder: Path, name: str) -> tuple[str | None, bool | None, str]:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """Run git without hooks, prompts, locks or a file-system monitor, whatever the work tree's settings ask for."""
+    """Run git without hooks, prompts, locks or a file-system monitor, also if the work tree's settings ask for them."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""Read a pack of results, which counts as a stranger's: what `fer_bench.reports.packing` writes and nothing else."""
+"""Read a pack of results of unknown origin: what `fer_bench.reports.packing` writes and nothing else."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What plugins return: frozen descriptions of data sets, protocols, backbones, strategies, metrics and executors.
 
-A spec carries names and numbers; whatever is heavy (a TFDS builder, a Flax module) it names as an
+A spec carries names and numbers; what is heavy (a TFDS builder, a Flax module) it names as an
 ``"package.module:attribute"`` reference, so that listing plugins imports neither jax nor TFDS.
 """
 

@@ -29,7 +29,7 @@ class BackboneParams(Params):
     @field_validator("input_size")
     @classmethod
     def _no_larger(cls, side: int) -> int:
-        """Hold for subclasses too, whatever range their own field has."""
+        """Hold for subclasses too, also if their own field has another range."""
         if side > LARGEST_SIDE:
             raise ValueError(f"the side of an input is at most {LARGEST_SIDE} pixels")
         return side

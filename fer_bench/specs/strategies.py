@@ -120,7 +120,7 @@ class GradientPhase:
         batch: samples a step, >= 1; the rest of an epoch that fills no batch is left out of it.
         learning_rate: the highest, > 0.
         optimizer: ``adamw`` (Loshchilov & Hutter, arXiv:1711.05101) or ``sgd`` with momentum 0.9; both decay weights
-            apart from the gradient, kernels alone.
+            apart from the gradient, only kernels.
         schedule: after the warm-up, ``cosine`` to 0 or ``constant``.
         warmup: share of the steps in which the rate grows linearly, 0 to below 1.
         weight_decay: >= 0.
@@ -139,8 +139,8 @@ class GradientPhase:
         dropout: share of the features that the head does not see, 0 to below 1.
         batch_norm: ``frozen`` normalises by stored statistics, ``train`` by those of the batch in the stages that
             learn, and updates what is stored.
-        patience: stop after so many epochs without a lower loss on the validation part, and take the best; 0 trains to
-            the end. Needs ``Plan.validation``.
+        patience: epochs without a lower loss on the validation part after which training stops and takes the best; 0
+            trains to the end. Needs ``Plan.validation``.
     """
 
     name: str
@@ -182,8 +182,8 @@ class Plan:
     """What a strategy wants done, phase by phase; the host's engine does it.
 
     Attributes:
-        phases: in order. A ReadoutPhase or AnswerPhase stands alone; a ConvexPhase comes first, and its head is where
-            gradient phases go on.
+        phases: in order. A ReadoutPhase or AnswerPhase is the only one; a ConvexPhase comes first, and gradient
+            phases go on from its head.
         validation: share of the training part of each fold that is cut out as ``Fold.valid``, 0 to 0.5.
         pretrained: False starts from random weights, drawn by the cell's seed.
         calibrate: as in `StrategyParams`, which users set, like ``views`` and ``aggregate``: a strategy leaves all

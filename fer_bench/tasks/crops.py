@@ -86,7 +86,7 @@ class Faces:
 def as_errors(probabilities: Array, labels: Array, found: Array) -> Array:
     """Return probabilities under which every image without a face is an error.
 
-    Its true class gets 0, and what the others have is scaled to 1 (in equal shares if they have nothing): whatever is
+    Its true class gets 0, and what the others have is scaled to 1 (in equal shares if they have nothing): what is
     computed from stored predictions then counts it as wrong, and the wrong answer is the one that the model leans to.
 
     Args:

@@ -88,7 +88,7 @@ def make_splitter(protocol: Component[ProtocolSpec], samples: Samples, seed: int
 
 
 def deal(protocol: Component[ProtocolSpec], splitter: Splitter, samples: Samples) -> list[tuple[Array, Array]]:
-    """Return the positions (train, test) of each fold, held against what the protocol declares.
+    """Return the positions (train, test) of each fold, checked by what the protocol declares.
 
     Raises:
         PluginError: positions that are not there, that stand twice in a part or in both, or a group in both parts.

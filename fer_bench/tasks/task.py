@@ -85,8 +85,8 @@ class Task:
         """(n,) int32 from 0: what must not be torn apart; None where nothing is known of the first part.
 
         Images that share a subject, a sequence or a cluster of copies are one group, named after its first member and
-        numbered by name. Subjects and sequences of equal name are one only within the folder of a data set, whichever
-        parameters choose of it; copies of one encoded image are one across parts.
+        numbered by name. Subjects and sequences of equal name are one only within the folder of a data set, for all
+        parts that parameters choose; copies of one encoded image are one across parts.
         """
         return None if self._grouping is None else self._grouping[1]
 

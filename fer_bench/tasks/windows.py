@@ -1,4 +1,4 @@
-"""Windows of an image that are predicted beside or in place of it: its middle and its four corners.
+"""Windows of an image that are predicted beside it or instead of it: its middle and its four corners.
 
 A. Krizhevsky, I. Sutskever and G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks" (NeurIPS
 2012), section 4.1: a network predicts five 224-pixel patches of a 256-pixel image, and their predictions are averaged.

@@ -120,7 +120,7 @@ def _pick(table: Table, places: Sequence[int]) -> Table:
 
 
 def _names(columns: Sequence[Column]) -> int:
-    """Return how many of the first columns name a row: the texts before its numbers, or the first of texts alone."""
+    """Return how many of the first columns name a row: the texts before its numbers, or the first if all are texts."""
     texts = len(list(takewhile(lambda column: column.kind == "text", columns)))
     return texts if texts < len(columns) else 1
 

@@ -74,12 +74,12 @@ def cases(name: str, *, data_dir: Path | None = None, write: Callable[[Path], ob
 
 
 def check(name: str, *, data_dir: Path | None = None, write: Callable[[Path], object] | None = None) -> list[Finding]:
-    """Return what comes of every rule for a plugin or an item; see `find_suites`."""
+    """Return the findings of every rule for a plugin or an item; see `find_suites`."""
     return [case.run() for case in cases(name, data_dir=data_dir, write=write)]
 
 
 def _components(registry: Registry, text: str) -> Iterator[tuple[Kind, Component[Any]]]:
-    """Yield every item that ``text`` names, of whatever kind."""
+    """Yield every item that ``text`` names, of all kinds."""
     name = text.partition("[")[0].strip()
     for kind in cast("tuple[Kind, ...]", get_args(Kind)):
         for known, plugin, item in registry.specs(kind):

@@ -1,4 +1,4 @@
-"""What a rule is, and what comes of checking one."""
+"""What a rule is, and what checking one finds."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def rule(
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What came of one rule on one item.
+    """The result of one rule on one item.
 
     Attributes:
         plugin: that brings the item.
@@ -105,7 +105,7 @@ class Suite(Generic[SubjectT]):
         return [Case(self, rule.name) for rule in self.rules]
 
     def finding(self, name: str) -> Finding:
-        """Return what comes of the rule called ``name``."""
+        """Return the findings of the rule called ``name``."""
         if name not in self._findings:
             (wanted,) = (rule for rule in self.rules if rule.name == name)
             status, text = self._check(wanted)
@@ -127,7 +127,7 @@ class Suite(Generic[SubjectT]):
             if needed.status != "passed":
                 return "skipped", needed.found if needed.status == "skipped" else f"the rule {name!r} comes first"
         faults: list[str] = []
-        # Broad on purpose: whatever an item does, its author gets a finding.
+        # Broad on purpose: the author gets a finding for all that an item can do.
         try:
             faults += wanted.check(self.subject)
         except NotApplicable as reason:

@@ -1,4 +1,4 @@
-"""What is asked of every spec, whatever its kind."""
+"""What is asked of specs of every kind."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class Problem:
 
     @cached_property
     def fold(self) -> Fold:
-        """A fold that trains and tests on the same samples, so that what was learnt shows; some validate if wanted."""
+        """A fold that trains and tests on the same samples, so that what was learned shows; some validate if wanted."""
         valid = np.arange(SAMPLES) < round(self.plan.validation * SAMPLES)
         return Fold(0, ~valid, ~valid, valid)
 
@@ -190,7 +190,7 @@ def frozen_leaves_stay(subject: StrategySubject) -> Iterator[str]:
     fix="raise the learning rate or the epochs, or shorten the warm-up: 96 pictures must be enough to learn something",
 )
 def learns(subject: StrategySubject) -> Iterator[str]:
-    """Yield how little was learnt."""
+    """Yield how little was learned."""
     for problem in (subject.large, subject.small):
         probabilities = problem.outcomes[0].probabilities
         labels = problem.labels[problem.fold.test]

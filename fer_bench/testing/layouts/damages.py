@@ -1,4 +1,4 @@
-"""What can befall the pictures of any data set."""
+"""Damage that the pictures of any data set can have."""
 
 from __future__ import annotations
 
@@ -48,4 +48,4 @@ DAMAGES: dict[str, Callable[[Path], str]] = {
     "link": _link_out,
     "folder": _replace_by_folder,
 }
-"""What can befall the last picture of any layout that holds picture files."""
+"""Damage that the last picture of any layout with picture files can have."""

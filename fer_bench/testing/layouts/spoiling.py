@@ -39,7 +39,7 @@ def face(name: str, width: int = 48) -> Callable[[Path], None]:
 
 
 def replace(file: str, old: str, new: str) -> Callable[[Path], None]:
-    """Put another text in place of the first ``old`` of a table."""
+    """Replace the first ``old`` of a table."""
 
     def spoil(root: Path) -> None:
         text = (root / file).read_text(encoding="utf-8")

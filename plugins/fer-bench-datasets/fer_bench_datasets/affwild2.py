@@ -78,7 +78,7 @@ def _read_video(
 
 
 def _names_classes(header: str) -> bool:
-    """Return whether a header names the classes in their order; the challenge of 2021 had the first seven alone."""
+    """Return whether a header names the classes in their order; the challenge of 2021 had only the first seven."""
     names = [canonical(name) or name.strip().lower() for name in header.split(",")]
     return len(names) >= len(AFFWILD2_LABELS) - 1 and names == _EXPRESSIONS[: len(names)]
 

@@ -71,7 +71,7 @@ def list_classes(
 def list_pictures(source: LayoutSource, folder: Path, faults: Faults) -> Iterator[Path]:
     """Yield the picture files in ``folder``, sorted; other files, and no picture at all, are faults."""
     empty = True
-    for name in sorted(entry.name for entry in os.scandir(folder)):  # Names alone: there may be 300,000.
+    for name in sorted(entry.name for entry in os.scandir(folder)):  # Only names: there may be 300,000.
         if is_ignored(name):
             continue
         empty = False

@@ -1,7 +1,7 @@
 r"""Who is shown by a picture that lies in a folder of its class: told by its name, or by a table.
 
-A pattern is matched by RE2, as Arrow brings it: in time that grows as the names do, whatever the pattern. Python's own
-expressions can take for ever, and a pattern may come with a stranger's settings.
+A pattern is matched by RE2, as Arrow brings it: in time that grows as the names do, for every pattern. Python's own
+expressions may never end, and a pattern may come with settings of unknown origin.
 """
 
 from __future__ import annotations

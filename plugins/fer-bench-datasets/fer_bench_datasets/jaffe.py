@@ -20,7 +20,7 @@ _NAME = re.compile(r"([A-Z]{2})\.([A-Z]{2})\d+\.\d+", re.IGNORECASE)
 
 
 def read_pictures(source: LayoutSource, faults: Faults) -> Iterator[Sample]:
-    """Yield the pictures in the order of their names, which say all; texts that come with them are left alone.
+    """Yield the pictures in the order of their names, which say all; texts that come with them are left out.
 
     Folders that somebody sorted them into, such as one a class below ``train`` and ``test``, say nothing more.
     """

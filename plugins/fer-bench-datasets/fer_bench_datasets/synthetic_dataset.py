@@ -13,7 +13,7 @@ from .synthetic import draw
 
 
 class Synthetic(FerBuilder):
-    """Draws ``n`` images. Whoever changes the drawing raises ``VERSION``, which still is the base class's."""
+    """Draws ``n`` images. A change of the drawing must raise ``VERSION``, which still is the base class's."""
 
     def read(self, root: Path | None, faults: Faults) -> Iterator[Sample]:
         """Yield the images by index."""

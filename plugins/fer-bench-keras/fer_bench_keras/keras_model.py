@@ -30,7 +30,7 @@ Initializers = dict[int, Any]
 
 
 def import_keras() -> ModuleType:
-    """Import Keras on its JAX backend, whatever the environment and the user's configuration file prefer.
+    """Import Keras on its JAX backend, also if the environment or the user's configuration file prefers another.
 
     Raises:
         FerBenchError: it runs on another backend already.

@@ -146,7 +146,7 @@ def _leaves(layer: Any) -> Iterator[Any]:
 
 
 def _names(model: Any) -> dict[int, str]:
-    """Return ``id`` of each layer -> its name, where those that Keras numbers within a process are numbered anew.
+    """Return ``id`` of each layer -> its name, where those that Keras numbers within a process are numbered again.
 
     A sum that is written as ``+`` is an operation without being a layer; it has a name all the same.
     """

@@ -55,7 +55,7 @@ def by_params(params: OnnxParams) -> dict[str, object]:
 
 
 def files(params: OnnxParams) -> dict[str, Path]:
-    """Return the files of weights that lie beside the model, once the card is held against it.
+    """Return the files of weights that lie beside the model, once it is checked against the card.
 
     Raises:
         FerBenchError: a file is missing or another, or the card does not fit; see `graph.Graph`.

@@ -1,4 +1,4 @@
-"""The card of a model: what it takes and answers, written by whoever knows it, since an ONNX file does not say."""
+"""The card of a model: what it takes and answers, written by a person who knows it, since an ONNX file does not say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of weights that others wrote: read without running their code, and held against the module that takes them."""
+"""Files of weights that others wrote: read without running their code, and checked with the module that takes them."""
 
 from __future__ import annotations
 

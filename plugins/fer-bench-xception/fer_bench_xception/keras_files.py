@@ -31,7 +31,7 @@ def read_layers(path: Path, order: Sequence[tuple[str, str]], landmark: str) -> 
 
     Args:
         path: a ``.safetensors`` file with ``<layer>/<weight>`` names, a ``.keras`` archive, or an HDF5 file of any
-            Keras version, with the whole model or its weights alone.
+            Keras version, with the whole model or only its weights.
         order: (layer name, Keras class) of the expected model, in Keras's order: Keras 3 names the groups of a bare
             weights file after classes and counts them.
         landmark: a layer by which the expected model is found inside others.
@@ -92,7 +92,7 @@ def _read_named_groups(root: Any) -> Layers:
 
 
 def _read_any_groups(root: Any, h5py: ModuleType) -> Layers:
-    """Read datasets by their paths alone: the group that holds a dataset is its layer."""
+    """Read datasets only by their paths: the group that holds a dataset is its layer."""
     datasets: dict[str, Any] = {}
     root.visititems(lambda name, item: datasets.update({name: item}) if isinstance(item, h5py.Dataset) else None)
     layers: Layers = {}

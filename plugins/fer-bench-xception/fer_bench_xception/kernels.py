@@ -3,7 +3,7 @@
 XLA's CPU backend is slow at three things that this network does all the time: grouped convolutions (10 to 30 times
 slower than nine shifted multiply-adds), the gradient of a max-pool (a scatter), and small dense convolutions. GPUs and
 TPUs have kernels for these, of which the max-pool's is the slower one on an H100, too. So the other operations exist
-twice, and :func:`by_platform` alone chooses, when the program is lowered for a device. Each has its own derivative
+twice, and only :func:`by_platform` chooses, when the program is lowered for a device. Each has its own derivative
 rule, which keeps the choice out of automatic differentiation. Activations in bfloat16, which only accelerators have,
 are for `fer_bench_xception.half`.
 
@@ -41,7 +41,7 @@ def product(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
     Args:
         x: (..., c) of any float type.
         kernel: (c, d) float32.
-        dtype: type of the operands; sums are float32 whatever it is.
+        dtype: type of the operands; sums are always float32.
 
     Returns:
         (..., d) float32. The two products of its gradient use operands of ``dtype`` too.
@@ -64,7 +64,7 @@ def _over_rows(x: Array, y: Array, dtype: DTypeLike) -> Array:
 
 
 def _over_rows_turned(x: Array, y: Array, dtype: DTypeLike) -> Array:
-    """Transpose ``x`` in memory: XLA has bfloat16 products for CPUs in this order of the axes alone."""
+    """Transpose ``x`` in memory: XLA has bfloat16 products for CPUs only in this order of the axes."""
     turned = with_layout_constraint(x.astype(dtype).T, Layout((0, 1)))
     return _contract(turned, y, 1, 0, dtype)
 
@@ -94,7 +94,7 @@ def scaled_product(x: Array, kernel: Array, factor: Array, shift: Array, dtype: 
         kernel: (c, d) float32.
         factor: (d,) float32.
         shift: (d,) float32.
-        dtype: type of the operands; sums are float32 whatever it is.
+        dtype: type of the operands; sums are always float32.
 
     Returns:
         (..., d) float32.
@@ -315,7 +315,7 @@ def convolve(x: Array, kernel: Array, stride: int, dtype: DTypeLike) -> Array:
         x: (b, h, w, c) float32.
         kernel: (3, 3, c, d) float32.
         stride: 1 or 2.
-        dtype: type of the operands; sums are float32 whatever it is.
+        dtype: type of the operands; sums are always float32.
 
     Returns:
         (b, (h-3)//stride+1, (w-3)//stride+1, d) float32.

@@ -205,7 +205,7 @@ def build(params: XceptionParams, *, rngs: nnx.Rngs, compute_dtype: DTypeLike = 
     else:
         from fer_bench_xception.checkpoint import load_shipped
 
-        # Shapes alone: drawing numbers that the file replaces would take seconds.
+        # Only shapes: drawing numbers that the file replaces would take seconds.
         model = nnx.eval_shape(lambda rngs: Xception(rngs=rngs, compute_dtype=compute_dtype), rngs)
         load_shipped(model, params.weights)
     model.eval()

@@ -69,7 +69,7 @@ class Canvas:
         y: (s, s) vertical ones, positive downwards.
         u: (s, s) horizontal coordinates on the face, the turn undone: where features are.
         v: (s, s) vertical ones.
-        soft: width of an edge in face units: a pixel or the lens blur, whichever is wider.
+        soft: width of an edge in face units: the wider of a pixel and the lens blur.
         shadow: (s, s) how much darker relief and stubble make the skin; negative for highlights.
     """
 

@@ -120,7 +120,7 @@ def render(identity: Identity, actions: Actions, scene: Scene, grain: np.ndarray
 
 
 def draw(index: int, *, size: int, domain: str, seed: int, subjects: int) -> Drawing:
-    """Draw image ``index``, a function of the arguments alone; another ``size`` shows the same scene.
+    """Draw image ``index``, a function only of the arguments; another ``size`` shows the same scene.
 
     Args:
         index: from 0; see ``place_of``.

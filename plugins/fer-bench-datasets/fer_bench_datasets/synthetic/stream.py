@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Stream:
-    """An endless stream of draws that depends on ``key`` alone.
+    """An endless stream of draws that depends only on ``key``.
 
     Only ``Generator.random`` is used, whose bits numpy has kept since 1.17; its normal and choice methods may change.
 
