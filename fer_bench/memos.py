@@ -43,6 +43,11 @@ def recall(cache_dir: Path, kind: str, key: Mapping[str, Any]) -> bytes | None:
     return content if known[:DIGEST] == hashlib.sha256(content).digest() else None
 
 
+def known(cache_dir: Path, kind: str, key: Mapping[str, Any]) -> bool:
+    """Return whether there is a file for `recall`, be it damaged."""
+    return _file(cache_dir, kind, key).is_file()
+
+
 def remember(cache_dir: Path, kind: str, key: Mapping[str, Any], content: bytes) -> None:
     """Remember ``content`` for `recall`; raises OSError where the folder cannot be written."""
     file = _file(cache_dir, kind, key)

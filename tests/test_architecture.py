@@ -33,7 +33,7 @@ ORDER = [
         "interrupts",
         "progress",
     ),
-    *("containment", "numerics", "syntax", "atomic", "memos", "specs", "interface", "hookspecs"),
+    *("containment", "numerics", "syntax", "atomic", "memos", "several", "specs", "interface", "hookspecs"),
     *("builtin", "plugins", "registry", "plugin_code", "space", "config"),
     *("arrays", "faces", "data", "audit", "damage", "tasks", "keeping", "networks", "learning"),
     *("evaluation", "results", "models", "reports", "executors", "claims", "testing", "scaffold"),

@@ -53,9 +53,9 @@ def read_without(store):
 def opened_of(store, monkeypatch):
     """Return the names of the folders that a reading reads whole."""
     folders: list[str] = []
-    real = index.read_folder
+    real = index.read_files
     with monkeypatch.context() as patch:
-        patch.setattr(index, "read_folder", lambda folder: (folders.append(folder.name), real(folder))[1])
+        patch.setattr(index, "read_files", lambda folder: (folders.append(folder.name), real(folder))[1])
         store.cells()
     return folders
 

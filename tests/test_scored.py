@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_index import edit
 from test_results import failed, make_cell, make_result
@@ -13,22 +15,30 @@ from test_results import failed, make_cell, make_result
 from fer_bench import memos
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import STANDARD
-from fer_bench.reports import board_records, boards, scored
+from fer_bench.reports import board_records, boards, leaderboard, scored, scoring
 from fer_bench.reports.leaderboard import build
+from fer_bench.results import index
 from fer_bench.results.outcomes import Provenance
 from fer_bench.results.store import Store, StoredCell
 
 METRICS = tuple(STANDARD.values())
 
 
+def make_grouped():
+    """Return a result with two groups of people, which are compared."""
+    result = make_result(labels=(0, 1) * 12, predicted=(0, 1, 1) * 8)
+    result.predictions["group:half"] = pd.Categorical(np.repeat(["first", "second"], 12))
+    return result
+
+
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     """Return a store of two methods with two folds each, whose rows are remembered."""
-    monkeypatch.setattr(scored, "FEWEST", 1)
+    monkeypatch.setattr(leaderboard, "FEWEST", 1)
     made = Store(tmp_path / "runs")
     for fold in range(2):
         for backbone in ("one", "other"):
-            made.write(make_cell(fold, backbone=backbone), make_result(), Provenance())
+            made.write(make_cell(fold, backbone=backbone), make_grouped(), Provenance())
     made.write(make_cell(0, seed=1, backbone="other"), failed(), Provenance())
     return made
 
@@ -52,6 +62,7 @@ def opened(store, monkeypatch, **settings):
 def test_a_remembered_board_is_the_same_and_reads_only_what_the_baseline_needs(store, monkeypatch):
     read, first = opened(store, monkeypatch)
     assert read == ["one", "other"]
+    assert [[*row["group_intervals"]] for row in first[0]["rows"] if not row["baseline"]] == [["half"], ["half"]]
     assert opened(store, monkeypatch) == (["one"], first)
     assert opened(store, monkeypatch, by=STANDARD["macro_f1"])[0] == ["one", "other"]
     rows = [build(store.cells()[0], cache_dir=cache) for cache in (store.runs_dir.parent / "cache", None)]
@@ -61,6 +72,14 @@ def test_a_remembered_board_is_the_same_and_reads_only_what_the_baseline_needs(s
             assert np.array_equal(getattr(remembered.pooled, name), getattr(computed.pooled, name))
         with pytest.raises(AttributeError):
             _ = remembered.pooled.nothing
+
+
+def test_several_processes_compute_the_same_board(store, monkeypatch):
+    first = board(store)
+    shutil.rmtree(store.runs_dir.parent / "cache")
+    for module, name in ((index, "AT_ONCE"), (scoring, "AT_ONCE"), (scored, "MANY")):
+        monkeypatch.setattr(module, name, 1)
+    assert opened(store, monkeypatch, details=True) == (["one"], first), "this process reads what the baseline needs"
 
 
 def hashed(content):
@@ -92,13 +111,13 @@ def other_code(store, patch):
 
 
 def other_predictions(store, patch):
-    result = make_result()
+    result = make_grouped()
     result.predictions.loc[:, ["p0", "p1"]] = result.predictions[["p1", "p0"]].to_numpy()
     store.write(make_cell(0, backbone="other"), result, Provenance())
 
 
 def other_result(store, patch):
-    result = make_result()
+    result = make_grouped()
     counts = dataclasses.replace(result.measures, train_counts=tuple(reversed(result.measures.train_counts)))
     store.write(make_cell(0, backbone="other"), dataclasses.replace(result, measures=counts), Provenance())
 
@@ -116,7 +135,7 @@ def test_what_decides_a_row_is_part_of_what_it_is_known_by(store, monkeypatch, c
 @pytest.mark.parametrize("metrics", [METRICS, (*METRICS, dataclasses.replace(METRICS[0], name="own", origin="mine"))])
 def test_few_cells_and_metrics_of_plugins_are_not_remembered(store, monkeypatch, metrics):
     if metrics == METRICS:
-        monkeypatch.setattr(scored, "FEWEST", 6)
+        monkeypatch.setattr(leaderboard, "FEWEST", 6)
     board(store, metrics=metrics)
     assert not (store.runs_dir.parent / "cache").exists()
 

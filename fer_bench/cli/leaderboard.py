@@ -87,7 +87,8 @@ def leaderboard(
     if gallery and form != "html":
         raise FerBenchError(f"--gallery {gallery} is for the page: add --format html.")
     filters = filters_of(dataset, backbone, strategy, protocol)
-    rows, damaged = read_board(context, runs_dir, metric, rope, all_versions, filters)
+    details = columns in ("groups", "soft") or form in ("csv", "json", "html")
+    rows, damaged = read_board(context, runs_dir, metric, rope, all_versions, filters, details=details)
     judged = None if plan is None else read_plan(plan, runs_dir)
     rows = judged.mark(rows) if judged else rows
     if form == "html":
@@ -114,6 +115,8 @@ def read_board(
     rope: float = 0.01,
     all_versions: bool = False,
     filters: Filters | None = None,
+    *,
+    details: bool,
 ) -> tuple[list[Row], list[str]]:
     """Return the rows of a runs folder and a message for each cell that was left out; what is amiss is printed as well.
 
@@ -124,6 +127,7 @@ def read_board(
         rope: as `fer_bench.reports.leaderboard.build` takes it, likewise ``all_versions``.
         all_versions: whether rows that differ from newer ones only in code are among them.
         filters: which rows are taken; None takes all.
+        details: as `build` takes it.
 
     Raises:
         FerBenchError: the folder holds no cells, or there is no such metric.
@@ -147,9 +151,8 @@ def read_board(
             f"The runs folder {str(runs_dir)!r} holds no cells yet. Run 'fer-bench run --runs-dir {runs_dir}' first."
         )
     cells = filters.keep(cells, lambda cell: cell.record.experiment) if filters else cells
-    rows = build(
-        cells, tuple({**known, by.name: by}.values()), by, damaged.append, rope, all_versions, paths.cache_dir()
-    )
+    metrics, cache_dir = tuple({**known, by.name: by}.values()), paths.cache_dir()
+    rows = build(cells, metrics, by, damaged.append, rope, all_versions, cache_dir, details=details)
     for message in damaged:
         console.warn(f"fer-bench: left out: {message}")
     for message in faults:

@@ -53,7 +53,7 @@ def publish(
         raise FerBenchError(f"Cannot write the site to {str(output)!r}: {atomic.reason(error)}.") from None
     publishing.check_folder(output)
     before = publications.read(output / publishing.HISTORY if history is None else history)
-    rows, damaged = read_board(context, runs_dir, metric)
+    rows, damaged = read_board(context, runs_dir, metric, details=True)
     judged = None if plan is None else read_plan(plan, runs_dir)
     rows = judged.mark(rows) if judged else rows
     now = publications.describe(rows, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))

@@ -58,7 +58,7 @@ def run(
     with TerminalReporter(quiet) as reporter:
         finished = run_grid(runs, registry, reporter)
     damaged = list(finished.damaged)
-    rows = build(finished.cells, left_out=damaged.append, cache_dir=runs[0].cache_folder)
+    rows = build(finished.cells, left_out=damaged.append, cache_dir=runs[0].cache_folder, details=as_json)
     if as_json:
         print_json(board_records.record(rows, damaged))
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from weakref import WeakKeyDictionary
@@ -17,7 +17,6 @@ from fer_bench.evaluation.difference import Difference, compare_estimates
 from fer_bench.evaluation.equivalence import weigh_behind
 from fer_bench.evaluation.estimate import Estimate, measure
 from fer_bench.evaluation.extra import NOTHING, Extra
-from fer_bench.evaluation.family import adjust_steps
 from fer_bench.evaluation.intervals import Interval, algorithm_interval, bootstrap_interval
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.ranking import find_rank_intervals, find_tiers, name_tiers
@@ -102,58 +101,87 @@ def measure_row(metric: Metric, pooled: Predictions) -> Estimate:
     return measure(metric, *columns, extra=_extra(metric, pooled), splits=pooled.split)
 
 
-def rank(
-    metric: Metric,
-    board: Sequence[Predictions | None],
-    baseline: Predictions | None = None,
-    rope: float = ROPE,
-    adjust: Callable[[Sequence[Estimate], Sequence[tuple[int, int]]], Array] = adjust_steps,
-) -> list[Standing | None]:
-    """Return where each row of a board stands.
+@dataclass(frozen=True, eq=False)
+class Lineup:
+    """The rows of a board that are ranked: those that tested the same images with the same labels, folds and seeds.
 
-    All pairs of rows are one family of paired tests (`adjust_steps`, 5 %); the majority class is no member of it and is
-    compared with each row in a family of its own. Only rows that tested the same images with the same labels, folds and
-    seeds are paired; what differs from most (a row with missing cells) has no standing.
+    Attributes:
+        rows: of the board.
+        members: places of those that are ranked; none where nothing can be tested.
+        estimates: of each of them.
+        baseline: of the majority class, if it tested the same.
+    """
+
+    rows: int
+    members: tuple[int, ...] = ()
+    estimates: tuple[Estimate, ...] = ()
+    baseline: Estimate | None = None
+
+    @property
+    def questions(self) -> list[tuple[tuple[Estimate, ...], list[tuple[int, int]]]]:
+        """What `adjust_steps` is asked: all pairs of the rows, and each row against the majority class."""
+        count = len(self.members)
+        asked = [(self.estimates, list(combinations(range(count), 2)))]
+        if self.baseline is not None:
+            asked.append(((self.baseline, *self.estimates), [(0, 1 + place) for place in range(count)]))
+        return asked if count else []
+
+
+def line_up(metric: Metric, board: Sequence[Predictions | None], baseline: Predictions | None = None) -> Lineup:
+    """Return which rows of a board are ranked; what differs from most (a row with missing cells) is not.
 
     Args:
         metric: by which.
         board: the pooled predictions of each row; None for a row without any, or that is not to be ranked.
         baseline: those of the majority class.
-        rope: see `Standing`.
-        adjust: does what `adjust_steps` does.
     """
     keys = [None if pooled is None else pooled.key for pooled in board]
     counts = Counter(key for key in keys if key is not None)
-    standings: list[Standing | None] = [None] * len(board)
     if not counts:
-        return standings
+        return Lineup(len(board))
     whole = baseline.key if baseline else None
     common = max(counts, key=lambda key: (counts[key], key == whole, key))
-    members = [index for index, key in enumerate(keys) if key == common]
+    members = tuple(index for index, key in enumerate(keys) if key == common)
     parts = [pooled for index in members if (pooled := board[index]) is not None]
     if parts[0].n_units < 2:
+        return Lineup(len(board))
+    floor = estimate(metric, baseline) if baseline is not None and whole == common else None
+    return Lineup(len(board), members, tuple(estimate(metric, pooled) for pooled in parts), floor)
+
+
+def rank(metric: Metric, lineup: Lineup, adjusted: Sequence[Array], rope: float = ROPE) -> list[Standing | None]:
+    """Return where each row of a board stands.
+
+    All pairs of rows are one family of paired tests (`adjust_steps`, 5 %); the majority class is no member of it and is
+    compared with each row in a family of its own. A row that is not ranked has no standing.
+
+    Args:
+        metric: by which.
+        lineup: of the board.
+        adjusted: what `adjust_steps` says of each of its questions.
+        rope: see `Standing`.
+    """
+    standings: list[Standing | None] = [None] * lineup.rows
+    if not lineup.members:
         return standings
-    estimates = [estimate(metric, pooled) for pooled in parts]
+    (estimates, pairs), *_ = lineup.questions
     scores, up = np.array([one.value for one in estimates]), metric.higher_is_better
-    pairs = list(combinations(range(len(members)), 2))
-    p_values = np.ones((len(members), len(members)))
-    for (first, second), p in zip(pairs, adjust(estimates, pairs).tolist(), strict=True):
+    p_values = np.ones((len(estimates), len(estimates)))
+    for (first, second), p in zip(pairs, adjusted[0].tolist(), strict=True):
         p_values[first, second] = p_values[second, first] = p
-    above: list[bool | None] = [None] * len(members)
-    if baseline is not None and whole == common:
-        floor = estimate(metric, baseline)
-        against = adjust([floor, *estimates], [(0, 1 + index) for index in range(len(members))])
-        better = (scores > floor.value) == up
-        above = [bool(better[index] and p <= ALPHA) for index, p in enumerate(against.tolist())]
+    above: list[bool | None] = [None] * len(estimates)
+    if lineup.baseline is not None:
+        better = (scores > lineup.baseline.value) == up
+        above = [bool(better[index] and p <= ALPHA) for index, p in enumerate(adjusted[1].tolist())]
     leader = int(np.argmax(scores if up else -scores))
-    others = [place for place in range(len(members)) if place != leader]
+    others = [place for place in range(len(estimates)) if place != leader]
     paired = [tuple(estimates[one] for one in ((place, leader) if up else (leader, place))) for place in others]
-    chances = weigh_behind(scores, [compare_estimates(*pair) for pair in paired], parts[0].n_units, rope)
+    chances = weigh_behind(scores, [compare_estimates(*pair) for pair in paired], estimates[0].units, rope)
     behind = None if chances is None else {**dict(zip(others, chances, strict=True)), leader: 0.0}
     tiers = find_tiers(scores, p_values, higher_is_better=up, alpha=ALPHA)
-    names = name_tiers(tiers, len(members))
+    names = name_tiers(tiers, len(estimates))
     ranks = find_rank_intervals(scores, p_values, higher_is_better=up, alpha=ALPHA)
-    for place, index in enumerate(members):
+    for place, index in enumerate(lineup.members):
         standings[index] = Standing(
             tier=names[place],
             ranks=ranks[place],

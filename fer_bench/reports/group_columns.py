@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from fer_bench.arrays import Array
 from fer_bench.evaluation.cross_validation import CrossValidation
 from fer_bench.evaluation.difference import Difference, compare_estimates
-from fer_bench.evaluation.group_scores import GroupScores, measure_group_scores
+from fer_bench.evaluation.estimate import Estimate
+from fer_bench.evaluation.group_scores import measure_group_scores
 from fer_bench.evaluation.metrics import STANDARD
-from fer_bench.evaluation.opportunity import GroupGap, measure_group_gap
+from fer_bench.evaluation.opportunity import measure_group_gap
+from fer_bench.reports import notes
 from fer_bench.reports.comparison import find_ends
 from fer_bench.reports.parts import COVERAGE, compare_groups, find_alike
 from fer_bench.reports.row import Row
@@ -23,6 +28,10 @@ from fer_bench.results.predictions import Predictions
 
 MOST_GROUPS = 20
 """Groups of an attribute for which intervals are computed: they are of every two."""
+NOTE = "group intervals"
+"""Under which they are remembered."""
+ARRAYS = ("seeds", "splits", "scores", "influence", "shares")
+"""Fields of an `Estimate` that are remembered."""
 NOTES = (
     "Groups: intervals of the worst group and of the largest gap allow for their choice among all groups, 95 %. "
     "Differences are row minus first row, paired by subject, or by image where no subject is known; each has its 95 % "
@@ -32,10 +41,17 @@ NOTES = (
 
 @dataclass(frozen=True, eq=False)
 class MeasuredGroups:
-    """What a row scores on the groups of an attribute, and the interval of the largest gap."""
+    """The worst group of an attribute and the largest gap between two, each as an estimate over all people.
 
-    scores: GroupScores
-    gap: GroupGap
+    Attributes:
+        worst: of the worst group, and ``worst_ends``, those of its interval.
+        gap: the difference, and ``gap_ends`` likewise.
+    """
+
+    worst: Estimate
+    worst_ends: tuple[float, float]
+    gap: Estimate
+    gap_ends: tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +94,49 @@ def measure_groups(row: Row) -> dict[str, MeasuredGroups]:
     if pooled is None or row.baseline:
         return {}
     if pooled not in _MEASURED:
-        measured = {name: _measure(row, pooled, name) for name in compare_groups(row)}
-        _MEASURED[pooled] = {name: one for name, one in measured.items() if one}
+        known = _recall(notes.find(pooled, NOTE))
+        if known is None:
+            measured = {name: _measure(row, pooled, name) for name in compare_groups(row)}
+            known = {name: one for name, one in measured.items() if one}
+            notes.keep(pooled, NOTE, _pack(known))
+        _MEASURED[pooled] = known
     return _MEASURED[pooled]
+
+
+def _pack(measured: Mapping[str, MeasuredGroups]) -> bytes:
+    """Return what a row scores on its groups as the content of a note."""
+    arrays = {"names": np.frombuffer(json.dumps([*measured]).encode(), np.uint8)}
+    for number, one in enumerate(measured.values()):
+        arrays[f"{number} ends"] = np.array([one.worst_ends, one.gap_ends])
+        arrays[f"{number} units"] = np.array(one.worst.units)
+        for part in ("worst", "gap"):
+            estimate: Estimate = getattr(one, part)
+            arrays |= {f"{number} {part} {name}": np.ascontiguousarray(getattr(estimate, name)) for name in ARRAYS}
+    return save(arrays)
+
+
+def _recall(content: bytes | None) -> dict[str, MeasuredGroups] | None:
+    """Return what `_pack` was given; None where there is no sound note."""
+    if content is None:
+        return None
+    try:
+        arrays = load(content)
+        measured: dict[str, MeasuredGroups] = {}
+        for number, attribute in enumerate(json.loads(arrays["names"].tobytes())):
+            worst, gap = (
+                Estimate(
+                    metric=STANDARD["uar"],
+                    units=int(arrays[f"{number} units"]),
+                    tables=None,
+                    **{name: arrays[f"{number} {part} {name}"] for name in ARRAYS},
+                )
+                for part in ("worst", "gap")
+            )
+            (low, high), (least, most) = arrays[f"{number} ends"].tolist()
+            measured[attribute] = MeasuredGroups(worst, (low, high), gap, (least, most))
+    except (SafetensorError, ValueError, KeyError):
+        return None
+    return measured
 
 
 def _measure(row: Row, pooled: Predictions, attribute: str) -> MeasuredGroups | None:
@@ -94,7 +150,10 @@ def _measure(row: Row, pooled: Predictions, attribute: str) -> MeasuredGroups | 
     trained = float(np.mean([sum(cell.measures.train_counts) for cell in row.cells if cell.ok]))
     crossed = CrossValidation(folds=row.folds, tested_per_trained=pooled.n_samples / trained) if row.folds > 1 else None
     scores = measure_group_scores(STANDARD["uar"], *columns, part.split, members, crossed)
-    return None if scores is None else MeasuredGroups(scores, measure_group_gap(STANDARD["uar"], *columns, members))
+    if scores is None:
+        return None
+    gap = measure_group_gap(STANDARD["uar"], *columns, members)
+    return MeasuredGroups(scores.worst, scores.worst_interval(), scores.gap, (gap.low, gap.high))
 
 
 def compare_to_first(board: Sequence[Row]) -> list[GroupPair]:
@@ -107,8 +166,8 @@ def compare_to_first(board: Sequence[Row]) -> list[GroupPair]:
         GroupPair(
             row,
             attribute,
-            compare_estimates(known[attribute].scores.worst, other.scores.worst),
-            compare_estimates(known[attribute].scores.gap, other.scores.gap),
+            compare_estimates(known[attribute].worst, other.worst),
+            compare_estimates(known[attribute].gap, other.gap),
         )
         for row in board
         if row is not first and row.pooled is not None and row.pooled.key == first.pooled.key
@@ -128,14 +187,13 @@ def record_intervals(board: Sequence[Row]) -> dict[str, dict[str, GroupIntervals
 
 
 def _record(measured: MeasuredGroups, pair: GroupPair | None) -> GroupIntervals:
-    low, high = measured.scores.worst_interval()
     differences = (pair.worst, pair.gap) if pair else (None, None)
     worst, gap = ((one.value, *find_ends(one)) if one else (None, None, None) for one in differences)
     return GroupIntervals(
-        uar_low=low,
-        uar_high=high,
-        gap_low=measured.gap.low,
-        gap_high=measured.gap.high,
+        uar_low=measured.worst_ends[0],
+        uar_high=measured.worst_ends[1],
+        gap_low=measured.gap_ends[0],
+        gap_high=measured.gap_ends[1],
         uar_to_first=worst[0],
         uar_to_first_low=worst[1],
         uar_to_first_high=worst[2],
@@ -155,14 +213,14 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
             group, measured = records[id(row)].get(name), measure_groups(row).get(name)
             if group is None:
                 return None
-            ends = f"{_range(*measured.scores.worst_interval())}; " if measured else ""
+            ends = f"{_range(*measured.worst_ends)}; " if measured else ""
             return Shown(f"{100 * group.uar:.1f} ({ends}{group.worst}, n {group.n:,})", group.uar)
 
         def gap(row: Row, name: str = name) -> Cell:
             group, measured = records[id(row)].get(name), measure_groups(row).get(name)
             if group is None:
                 return None
-            ends = f" ({_range(measured.gap.low, measured.gap.high)})" if measured else ""
+            ends = f" ({_range(*measured.gap_ends)})" if measured else ""
             return Shown(f"{100 * group.gap:.1f}{ends}", group.gap)
 
         made.append((Column(f"worst {name}, UAR %", "number", "higher"), worst))

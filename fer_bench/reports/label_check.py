@@ -19,12 +19,13 @@ from fer_bench.evaluation.annotators import (
     score_against_annotators,
     score_annotators,
 )
+from fer_bench.evaluation.family import adjust_steps
 from fer_bench.evaluation.intervals import Interval, algorithm_interval
 from fer_bench.evaluation.label_noise import LabelNoise, bound_label_noise, estimate_label_noise
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports import annotator_check
 from fer_bench.reports.annotator_check import AnnotatorScore, score_each_annotator
-from fer_bench.reports.comparison import measure_row, rank
+from fer_bench.reports.comparison import line_up, measure_row, rank
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, numbers, tabulate, texts
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.rows import MethodRow
@@ -242,7 +243,8 @@ def _score_part(consensus: _Consensus, part: Array) -> list[PartScore]:
     if len(np.unique(consensus.labels[part])) < 2:
         return [PartScore(value=None) for _ in consensus.rows]
     taken = [predictions.take(np.flatnonzero(part[predictions.sample])) for _, predictions in consensus.rows]
-    standings = rank(UAR, taken)
+    lineup = line_up(UAR, taken)
+    standings = rank(UAR, lineup, [adjust_steps(*question) for question in lineup.questions])
     return [
         PartScore(
             value=algorithm_interval(measure_row(UAR, predictions)),

@@ -12,6 +12,7 @@ from fer_bench.arrays import Array
 from fer_bench.evaluation.calibration import soft_accuracy, soft_kl
 from fer_bench.evaluation.groups import find_worst_group, measure_gap, pick_alike, score_groups
 from fer_bench.evaluation.metrics import STANDARD
+from fer_bench.reports import notes
 from fer_bench.reports.row import Row
 from fer_bench.reports.table import Cell, Column, Field, Shown
 from fer_bench.results.canonical import AtLeastTwo, Count, Record, Share
@@ -19,6 +20,8 @@ from fer_bench.results.predictions import Predictions
 
 _GROUPS: WeakKeyDictionary[Predictions, dict[str, GroupRecord]] = WeakKeyDictionary()
 _SOFT: WeakKeyDictionary[Predictions, SoftRecord | None] = WeakKeyDictionary()
+SOFT = "soft"
+"""Under which the agreement with votes is remembered."""
 FEWEST = 10
 """Predictions that a group must have: what fewer say is mostly noise."""
 
@@ -71,7 +74,7 @@ def compare_groups(row: Row) -> dict[str, GroupRecord]:
     if pooled is None:
         return {}
     if pooled not in _GROUPS:
-        _GROUPS[pooled] = _compare_groups(pooled)
+        _GROUPS[pooled] = notes.recorded(pooled, "groups", dict[str, GroupRecord], _compare_groups)
     return _GROUPS[pooled]
 
 
@@ -104,13 +107,8 @@ def score_soft(row: Row) -> SoftRecord | None:
     if pooled is None:
         return None
     if pooled not in _SOFT:
-        _SOFT[pooled] = _score_soft(pooled)
+        _SOFT[pooled] = notes.recorded(pooled, SOFT, SoftRecord | None, _score_soft)
     return _SOFT[pooled]
-
-
-def keep(pooled: Predictions, groups: dict[str, GroupRecord], soft: SoftRecord | None) -> None:
-    """Take these for what `compare_groups` and `score_soft` say of some predictions."""
-    _GROUPS[pooled], _SOFT[pooled] = groups, soft
 
 
 def _score_soft(pooled: Predictions) -> SoftRecord | None:

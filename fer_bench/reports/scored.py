@@ -10,7 +10,7 @@ import contextlib
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -26,21 +26,27 @@ from fer_bench.evaluation.chance import Chance
 from fer_bench.evaluation.estimate import Estimate
 from fer_bench.evaluation.family import adjust_steps
 from fer_bench.evaluation.intervals import Interval
-from fer_bench.evaluation.metrics import Metric
-from fer_bench.reports import comparison, parts
-from fer_bench.reports.row import Row, Score, Sources
+from fer_bench.evaluation.metrics import STANDARD, Metric
+from fer_bench.reports import comparison, notes
+from fer_bench.reports.row import Score, Sources
 from fer_bench.results import canonical
 from fer_bench.results.canonical import Count, Record
-from fer_bench.results.index import FEWEST
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.reading import reread
 from fer_bench.results.rows import MethodRow
+from fer_bench.several import spread
 
 KIND = "scores"
 ROOMS = ("evaluation", "results", "reports")
 LIBRARIES = ("numpy", "scipy", "pyarrow")
+MANY = 5_000
+"""Pairs of rows that several processes compare: they take a second."""
+Question = tuple[Sequence[Estimate], Sequence[tuple[int, int]]]
+"""What `adjust_steps` is asked."""
 ARRAYS = ("seeds", "splits", "scores", "influence", "shares", "tables")
 """Fields of an `Estimate`; the last is missing where a metric needs more than counts."""
+FIELDS = ("scores", "interval", "sources", "lacking", "chance")
+"""Fields of a row that are remembered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +58,6 @@ class _Known(Record):
     sources: Sources
     lacking: Count
     chance: Chance
-    groups: dict[str, parts.GroupRecord]
-    soft: parts.SoftRecord | None
     key: str
     n_units: Count
     n_samples: Count
@@ -67,15 +71,22 @@ class Memory:
         cache_dir: the user's cache folder; None remembers nothing.
         metrics: that are computed of a row.
         by: one of them, which orders the rows.
-        cells: how many the board has; of fewer than a store with an index nothing is remembered.
+
+    Attributes:
+        cache_dir: that is used; None where a plugin brings a metric, whose code may compute anything.
     """
 
-    def __init__(self, cache_dir: Path | None, metrics: Sequence[Metric], by: Metric, cells: int):
-        # A plugin's metric may compute anything, so the code of the core does not say what it gave.
-        fixed = not any(metric.origin for metric in metrics)
-        self._cache_dir, self._by = cache_dir if cells >= FEWEST and fixed else None, by
+    def __init__(self, cache_dir: Path | None, metrics: Sequence[Metric], by: Metric):
+        self.cache_dir, self._by = None if any(metric.origin for metric in metrics) else cache_dir, by
         names = {"metrics": [metric.name for metric in metrics], "by": by.name}
-        self._common = {**names, **_code()} if self._cache_dir else names
+        self._common = {**names, **_code()} if self.cache_dir else names
+
+    def knows(self, method: MethodRow, *note: str) -> bool:
+        """Return whether a row is remembered, and a note of it if one is named; what is damaged counts."""
+        key = self._key(method)
+        return self.cache_dir is not None and all(
+            memos.known(self.cache_dir, KIND, one) for one in (key, *({**key, "note": name} for name in note))
+        )
 
     def recall(self, method: MethodRow) -> dict[str, Any] | None:
         """Return the fields of a row that its predictions decide, and let the method read them when more is asked for;
@@ -94,28 +105,24 @@ class Memory:
         facts = {name: getattr(known, name) for name in ("key", "n_units", "n_samples", "unit_word")}
         pooled = Predictions.later(facts, lambda: reread(done))
         comparison.keep(pooled, estimate)
-        parts.keep(pooled, known.groups, known.soft)
+        self._note(method, pooled)
         method.assume(pooled)
-        fields = {name: getattr(known, name) for name in ("scores", "interval", "sources", "lacking", "chance")}
+        fields = {name: getattr(known, name) for name in FIELDS}
         return {"metric": self._by, "faults": (), "pooled": pooled, **fields}
 
-    def remember(self, method: MethodRow, row: Row) -> None:
-        """Remember what the predictions of a method said, if all of its cells that are ok have sound ones."""
-        pooled = row.pooled
-        if self._cache_dir is None or pooled is None or method.damaged or row.sources is None or row.chance is None:
+    def remember(self, method: MethodRow, fields: Mapping[str, Any]) -> None:
+        """Remember what the predictions of a method said, if all of its cells that are ok have sound ones.
+
+        Args:
+            method: of which.
+            fields: of its row, those that `recall` returns.
+        """
+        pooled: Predictions | None = fields["pooled"]
+        if self.cache_dir is None or pooled is None or method.damaged:
             return
+        facts = {name: getattr(pooled, name) for name in ("key", "n_units", "n_samples", "unit_word")}
         known = _Known(
-            scores=row.scores,
-            interval=row.interval,
-            sources=row.sources,
-            lacking=row.lacking,
-            chance=row.chance,
-            groups=parts.compare_groups(row),
-            soft=parts.score_soft(row),
-            key=pooled.key,
-            n_units=pooled.n_units,
-            n_samples=pooled.n_samples,
-            unit_word=pooled.unit_word,
+            **{name: fields[name] for name in ("scores", "interval", "sources", "lacking", "chance")}, **facts
         )
         estimate = comparison.estimate(self._by, pooled)
         arrays = {
@@ -123,33 +130,67 @@ class Memory:
         }
         text = json.dumps(canonical.to_json(known)).encode()
         self._keep(self._key(method), save({**arrays, "known": np.frombuffer(text, np.uint8)}))
+        self._note(method, pooled)
 
-    def adjust(self, estimates: Sequence[Estimate], pairs: Sequence[tuple[int, int]]) -> Array:
-        """Return what `adjust_steps` does, remembered or computed."""
-        if self._cache_dir is None:
-            return adjust_steps(estimates, pairs)
-        value = hashlib.sha256(json.dumps(pairs).encode())
-        for array in (getattr(estimate, name) for estimate in estimates for name in ARRAYS):
-            value.update(b"none" if array is None else f"{array.dtype}{array.shape}".encode() + array.tobytes())
-        key = {**self._common, "pairs": value.hexdigest()}
-        content = self._find(key)
-        if content is not None and len(content) == 8 * len(pairs):
-            return np.frombuffer(content, np.float64)
-        adjusted = adjust_steps(estimates, pairs)
-        self._keep(key, adjusted.tobytes())
-        return adjusted
+    def adjust(self, questions: Sequence[Question]) -> list[Array]:
+        """Return what `adjust_steps` says of each question, remembered or computed; several large ones are computed by
+        several processes.
+        """
+        if self.cache_dir is None:
+            return [adjust_steps(*question) for question in questions]
+        keys = [{**self._common, "pairs": _digest(*question)} for question in questions]
+        known = [self._find(key) for key in keys]
+        asked = [
+            place
+            for place, (content, (_, pairs)) in enumerate(zip(known, questions, strict=True))
+            if content is None or len(content) != 8 * len(pairs)
+        ]
+        many = sum(len(questions[place][1]) for place in asked) >= MANY
+        parts = [(self._by.name, _nameless(questions[place][0]), questions[place][1]) for place in asked]
+        for place, adjusted in zip(asked, spread(_adjust, parts) if many else map(_adjust, parts), strict=True):
+            known[place] = adjusted.tobytes()
+            self._keep(keys[place], adjusted.tobytes())
+        return [np.frombuffer(content or b"", np.float64) for content in known]
+
+    def _note(self, method: MethodRow, pooled: Predictions) -> None:
+        """Let tables remember what they compute of a row."""
+        key = self._key(method)
+        notes.attach(
+            pooled,
+            lambda name: self._find({**key, "note": name}),
+            lambda name, content: self._keep({**key, "note": name}, content),
+        )
 
     def _find(self, key: dict[str, Any]) -> bytes | None:
-        return memos.recall(self._cache_dir, KIND, key) if self._cache_dir else None
+        return memos.recall(self.cache_dir, KIND, key) if self.cache_dir else None
 
     def _keep(self, key: dict[str, Any], content: bytes) -> None:
-        if self._cache_dir:
+        if self.cache_dir:
             with contextlib.suppress(OSError):
-                memos.remember(self._cache_dir, KIND, key, content)
+                memos.remember(self.cache_dir, KIND, key, content)
 
     def _key(self, method: MethodRow) -> dict[str, Any]:
         cells = [(cell.id, cell.predictions_sha256, cell.result_sha256) for cell in method.cells if cell.ok]
         return {**self._common, "cells": cells}
+
+
+def _digest(estimates: Sequence[Estimate], pairs: Sequence[tuple[int, int]]) -> str:
+    """Return what tells questions of `adjust_steps` apart."""
+    value = hashlib.sha256(json.dumps(pairs).encode())
+    for array in (getattr(estimate, name) for estimate in estimates for name in ARRAYS):
+        value.update(b"none" if array is None else f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    return value.hexdigest()
+
+
+def _nameless(estimates: Sequence[Estimate]) -> list[dict[str, Any]]:
+    """Return estimates as other processes can be given them: functions of a metric cannot."""
+    return [{name: getattr(one, name) for name in ("units", *ARRAYS)} for one in estimates]
+
+
+def _adjust(part: tuple[str, Sequence[dict[str, Any]], Sequence[tuple[int, int]]]) -> Array:
+    """Return what `adjust_steps` does, of the name of a metric, what `_nameless` returns, and pairs."""
+    name, estimates, pairs = part
+    return adjust_steps([Estimate(metric=STANDARD[name], **one) for one in estimates], pairs)
 
 
 @functools.cache

@@ -32,24 +32,37 @@ LARGEST = {PREDICTIONS: 1 << 30, HISTORY: 1 << 28}
 
 
 @dataclass(frozen=True, eq=False)
+class Files:
+    """What the files of a cell hold, which matched their checksums.
+
+    Attributes:
+        checksums: name of a file -> sha256.
+        texts: each field of ``cell.json`` as canonical JSON.
+        result: what ``result.json`` holds.
+    """
+
+    checksums: Mapping[str, str]
+    texts: Mapping[str, str]
+    result: bytes
+
+
+@dataclass(frozen=True, eq=False)
 class Content:
-    """What the files of a cell say; they matched their checksums.
+    """What the files of a cell say.
 
     Attributes:
         id: of the cell.
-        cell: ``cell.json``, and ``texts``: each of its fields as canonical JSON.
-        result: ``result.json``, and ``result_text``: as it is in the file.
+        cell: ``cell.json``.
+        result: ``result.json``.
         finished: when the cell was stored, see `format_time`.
-        checksums: name of a file -> sha256.
+        files: what says so.
     """
 
     id: str
     cell: Cell
-    texts: Mapping[str, str]
     result: ResultRecord
-    result_text: bytes
     finished: str
-    checksums: Mapping[str, str]
+    files: Files
 
 
 def read_folder(folder: Path) -> Content:
@@ -58,6 +71,15 @@ def read_folder(folder: Path) -> Content:
     Raises:
         ValueError: a file is missing or changed, or the cell is of a newer schema or of a format that is not read; says
             which.
+    """
+    return understand(folder, read_files(folder))
+
+
+def read_files(folder: Path) -> Files:
+    """Read every file of a cell, as `read_folder` does.
+
+    Raises:
+        ValueError: a file is missing or changed; says which.
     """
     name = CHECKSUMS
     try:
@@ -79,7 +101,7 @@ def read_folder(folder: Path) -> Content:
         raise ValueError(f"{name} {_why(error)}") from None
     except ValueError as error:
         raise ValueError(f"{name} {error}") from None
-    return understand(folder, checksums, texts, b"".join(held[RESULT]))
+    return Files(checksums, texts, b"".join(held[RESULT]))
 
 
 def read_checksums(folder: Path) -> dict[str, str]:
@@ -97,23 +119,17 @@ def read_checksums(folder: Path) -> dict[str, str]:
     return checksums
 
 
-def understand(folder: Path, checksums: Mapping[str, str], texts: Mapping[str, str], result_text: bytes) -> Content:
-    """Return what the files of a cell say.
-
-    Args:
-        folder: where they lie.
-        checksums: of all its files.
-        texts: each field of ``cell.json`` as canonical JSON.
-        result_text: what ``result.json`` holds.
+def understand(folder: Path, files: Files) -> Content:
+    """Return what the files in the folder of a cell say.
 
     Raises:
         ValueError: they do not make a cell; says why.
     """
     name = CELL
     try:
-        key, record = records.join_cell(texts)
+        key, record = records.join_cell(files.texts)
         name = RESULT
-        result = canonical.read(ResultRecord, result_text)
+        result = canonical.read(ResultRecord, files.result)
         classes = len(record.dataset.classes)
         if result.status == "ok" and (result.measures is None or len(result.measures.train_counts) != classes):
             raise ValueError(f"has not the measures of {classes} classes")
@@ -122,11 +138,11 @@ def understand(folder: Path, checksums: Mapping[str, str], texts: Mapping[str, s
     if key[:16] != folder.name:
         raise ValueError("the folder's name is not the hash of its cell.json")
     needed = (PROVENANCE, HISTORY, PREDICTIONS) if result.status == "ok" else (PROVENANCE, HISTORY)
-    if missing := [name for name in needed if name not in checksums]:
+    if missing := [name for name in needed if name not in files.checksums]:
         raise ValueError(f"{' and '.join(missing)} is missing")
     # Cells of schema 1 do not say when they were stored.
     finished = result.finished or format_time(datetime.fromtimestamp((folder / RESULT).stat().st_mtime, UTC))
-    return Content(key, record, texts, result, result_text, finished, checksums)
+    return Content(key, record, result, finished, files)
 
 
 def read_pieces(folder: Path, name: str) -> Iterator[bytes]:

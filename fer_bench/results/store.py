@@ -333,11 +333,11 @@ class Store:
         """Return what `cells` does, and nothing where there is no folder."""
         folders = self._folders()
         index, cells, damaged = Index(self.runs_dir, len(folders)), list[StoredCell](), list[str]()
-        for folder in folders:
-            try:
-                cells.append(_stored(folder, index.read(folder)))
-            except ValueError as error:
-                damaged.append(f"{folder.name}: {error}")
+        for folder, content in index.read(folders):
+            if isinstance(content, str):
+                damaged.append(f"{folder.name}: {content}")
+            else:
+                cells.append(_stored(folder, content))
         index.save()
         return sorted(cells, key=lambda cell: cell.id), damaged
 
@@ -352,7 +352,8 @@ class Store:
 
 
 def _stored(folder: Path, content: Content) -> StoredCell:
-    hashes = content.checksums.get(PREDICTIONS, ""), content.checksums[RESULT]
+    checksums = content.files.checksums
+    hashes = checksums.get(PREDICTIONS, ""), checksums[RESULT]
     return StoredCell(content.id, content.cell, content.result, content.finished, folder, *hashes)
 
 
