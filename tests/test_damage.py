@@ -27,9 +27,16 @@ from fer_bench.damage.images import corrupt
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.evaluation.robustness import Robustness, average, count_flips, measure_flips
+from fer_bench.executors import copies, worker
+from fer_bench.executors.grid import expand
 from fer_bench.executors.kept import file_of
 from fer_bench.executors.notes import notes_on_corruptions
+from fer_bench.executors.progress import TerminalReporter
+from fer_bench.executors.sharing import divide
+from fer_bench.executors.staged_files import kept_of, needed
+from fer_bench.executors.work import Work
 from fer_bench.learning.training import Training
+from fer_bench.registry import Registry
 from fer_bench.results import corrupted
 from fer_bench.results.store import Store
 from fer_bench.tasks.task import Task
@@ -268,6 +275,34 @@ def test_scores_flips_and_the_worst_kind_by_hand():
     assert (worst.low, worst.high) == (kind.low, min(kind.high, known.interval(kinds["b"], 0.975).high))
 
 
+class Here:
+    """A client of Dask whose one worker is this process."""
+
+    def run(self, function, *arguments, workers):
+        return {workers[0]: function(*arguments)}
+
+
+def score_staged(runs, there, patch):
+    """Let a worker with folders of its own score the models of the trained cells on noise; return their ids."""
+    config = RunConfig(
+        datasets=("squares",), backbones=("net",), strategies=("steps",), folds=2, runs_dir=runs, stage=True,
+        corrupt=("gaussian-noise[severity=4]",),
+    )  # fmt: skip
+    registry, told = Registry.load(), list[dict]()
+    grid = expand(config, registry, config.data_folder, config.cache_folder, TerminalReporter(quiet=True))
+    work = Work(grid, Store(runs), config.cache_folder, registry.plugins, TerminalReporter(quiet=True), [config])
+    files = {**needed(work), **kept_of(work, divide(grid, work.pending))}
+    patch.setenv("FER_BENCH_CACHE_DIR", str(there))
+    patch.chdir(there)
+    copies.send(Here(), "here", files, {name: copies.digest(file) for name, file in files.items()})
+    worker.do(work.describe([job.cell.id for job in work.pending]), told.append)
+    for message in told:
+        if "cell" in message:
+            work.store.take(message["cell"], *copies.fetch(message["cell"]))
+    assert not [file for file in (there / "staged" / "runs").rglob("*") if file.is_file() and file.suffix != ".lock"]
+    return [message["cell"] for message in told if "cell" in message]
+
+
 def test_a_run_scores_stored_models_once_and_replays_them_to_the_bit(tiny, tmp_path, monkeypatch):
     runs = str(tmp_path / "runs")
     where = [*BASE, "--strategy", "steps", "--runs-dir", runs, "--folds", "2"]
@@ -278,6 +313,12 @@ def test_a_run_scores_stored_models_once_and_replays_them_to_the_bit(tiny, tmp_p
     assert planned["corrupted"] == 2 * 6 * 90, "each way through the network"
     assert {cell["status"] for cell in planned["cells"]} == {"to do"}
     with monkeypatch.context() as patch:
+        patch.setattr(Training, "run", lambda *_: pytest.fail("a kept model is trained again"))
+        (tmp_path / "there").mkdir()
+        staged = score_staged(tmp_path / "runs", tmp_path / "there", patch)
+        noisy = [cell.id for cell in before if parse(asked[1:2])[0] in corrupted.find(cell)]
+        assert sorted(staged) == noisy == sorted(cell.id for cell in before if cell.record.strategy.name == "steps")
+        patch.undo()
         patch.setattr(Training, "run", lambda *_: pytest.fail("a kept model is trained again"))
         result = invoke("run", *where, *asked)
     assert result.exit_code == 0, result.stderr

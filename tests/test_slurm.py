@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import time
 
@@ -126,3 +128,16 @@ def test_a_controller_that_does_not_answer_is_no_refused_job(tmp_path, monkeypat
         slurm._try("#!/bin/sh\n", tmp_path)
     assert says(str(refused.value), "sbatch says why", advice)
     assert says(str(refused.value), "sinfo") != says(str(refused.value), "scontrol ping")
+
+
+def test_a_command_of_slurm_that_hangs_or_cannot_be_started_is_one_message(tmp_path, monkeypatch):
+    monkeypatch.setattr(slurm, "PATIENCE_S", 0.2)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "sbatch").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "sbatch").chmod(0o755)
+    with pytest.raises(FerBenchError) as hanging:
+        slurm._try("#!/bin/sh\n", tmp_path)
+    assert says(str(hanging.value), "sbatch", "0.2 s")
+    with pytest.raises(FerBenchError) as strange:
+        slurm._ask(str(tmp_path / "squeue"), "--me")
+    assert says(str(strange.value), "squeue", os.strerror(errno.ENOENT))

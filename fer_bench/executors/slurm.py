@@ -167,4 +167,18 @@ def _try(script: str, folder: Path) -> None:
 
 
 def _ask(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    """Return what a command of Slurm answered, be it a failure.
+
+    Raises:
+        FerBenchError: it does not answer, or cannot be started.
+    """
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    except subprocess.TimeoutExpired:
+        why = f"did not answer within {PATIENCE_S} s"
+    except OSError as error:
+        why = f"cannot be started: {error.strerror}"
+    raise FerBenchError(
+        f"Slurm's command {command[0]!r} {why}. Try it by hand, and repeat the run once it answers. Cells that are "
+        "stored stay."
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from fer_bench.config import RunConfig
 from fer_bench.data.prepared import SUMMARY_FILE
 from fer_bench.executors import copies
 from fer_bench.executors.cells import demand_of
-from fer_bench.executors.sharing import by_outputs, divide
+from fer_bench.executors.kept import file_of
+from fer_bench.executors.sharing import Unit, by_outputs, divide
 from fer_bench.executors.work import Work
 from fer_bench.faces.store import FOLDER as FACES
 from fer_bench.keeping import parts
@@ -20,7 +21,8 @@ from fer_bench.learning.plans import by_view
 from fer_bench.networks.prefix import key
 from fer_bench.networks.source import BackboneSource
 from fer_bench.registry import Component, Registry
-from fer_bench.specs import BackboneSpec
+from fer_bench.results import corrupted
+from fer_bench.specs import BackboneSpec, GradientPhase
 
 
 def needed(work: Work) -> dict[str, Path]:
@@ -51,6 +53,24 @@ def needed(work: Work) -> dict[str, Path]:
                 name = key(seen, source, source.known_digests or (), stop)
                 for part in (cache_dir / OUTPUTS).glob(f"{name}-*/"):
                     add(part, f"{OUTPUTS}/{part.name}", parts.ENTRY)
+    return files
+
+
+def kept_of(work: Work, units: Iterable[Unit]) -> dict[str, Path]:
+    """Return the files of cells that lack only predictions of corrupted images and whose models are kept, as `needed`.
+
+    A worker then predicts by the model and trains nothing. Models that are heads on features are fitted again instead,
+    in seconds.
+    """
+    files: dict[str, Path] = {}
+    runs_dir = work.store.runs_dir
+    for unit in units if work.corruptions else ():
+        for job in unit.jobs if isinstance(unit.block.plan.phases[-1], GradientPhase) else ():
+            model, cell = file_of(runs_dir, job.cell.id), work.store.find(job.cell)
+            if cell and model.is_file():
+                names = [*corrupted.read_files(cell), *(f"cells/{cell.folder.name}/{name}" for name in cell.files())]
+                kept = [model, *(runs_dir / name for name in names)]
+                files |= {f"{copies.FOLDER}/runs/{file.relative_to(runs_dir).as_posix()}": file for file in kept}
     return files
 
 

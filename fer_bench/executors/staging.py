@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import queue
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from fer_bench.executors import copies
 from fer_bench.executors.dask_task import BEGUN, MOST_LOSSES, explain_loss, refuse_other_versions, run_worker
 from fer_bench.executors.leases import Leases
 from fer_bench.executors.sharing import Unit, divide
-from fer_bench.executors.staged_files import give_files, needed
+from fer_bench.executors.staged_files import give_files, kept_of, needed
 from fer_bench.executors.work import Work, versions
 
 POLL_S = 1.0
@@ -93,13 +93,10 @@ class _Dealer:
             task.add_done_callback(self.heard.put)
 
     def take(self, address: str, count: int) -> _DealtUnits:
-        """Take the leases of some units for a worker, which is given what it lacks before its first one."""
+        """Take the leases of some units for a worker, which is given what it lacks."""
         share = _DealtUnits(number=self.numbers[address], address=address, units=[], held=ExitStack())
         if address not in self.given:
-            try:
-                sent = copies.send(self.client, address, self.files, self.digests)
-            except (KeyError, OSError) as error:
-                self.lose(f"worker {share.number}", error)
+            if (sent := self.give(share, self.files, self.digests)) is None:
                 return share
             self.given.add(address)
             self.work.reporter.say(f"worker {share.number} at {address}: {sent / 1e6:,.1f} MB copied")
@@ -112,7 +109,20 @@ class _Dealer:
             elif len(share.units) < count and share.held.enter_context(self.leases.take(unit.name)):
                 self.units.remove(unit)
                 share.units.append(unit)
+        kept = kept_of(self.work, share.units)
+        if kept and self.give(share, kept, {name: copies.digest(file) for name, file in kept.items()}) is None:
+            share.held.close()
+            self.units += share.units
+            share.units = []
         return share
+
+    def give(self, share: _DealtUnits, files: Mapping[str, Path], digests: Mapping[str, str]) -> int | None:
+        """Copy what a worker lacks and return how many bytes it were; None if it is lost."""
+        try:
+            return copies.send(self.client, share.address, files, digests)
+        except (KeyError, OSError) as error:
+            self.lose(f"worker {share.number}", error)
+            return None
 
     def lose(self, who: str, error: Exception) -> None:
         """Count a worker that went while it was asked for its versions or given files; the others go on."""
