@@ -75,6 +75,8 @@ class Net(nnx.Module):
             self.scale = nnx.Param(jnp.ones(()))
         if fault == "shared":
             self.top.point.bias = self.stem.conv.bias
+        if fault == "narrow":
+            self.top.point.bias = nnx.Param(self.top.point.bias[...].astype(jnp.bfloat16))
         if fault == "time":
             self.top.point.bias[...] = jnp.asarray(np.random.default_rng().normal(size=WIDTH), jnp.float32)
         if fault == "same-weights":

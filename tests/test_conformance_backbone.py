@@ -51,6 +51,12 @@ MUTATIONS: dict[str, tuple[str, BackboneSpec, dict[str, Any], str]] = {
         {},
         "stage 'stem' returns float32 where it is given bfloat16",
     ),
+    "narrow": (
+        "half-precision",
+        replace(SPEC, half_precision=True),
+        {"fault": "narrow"},
+        "top/point/bias is held as bfloat16",
+    ),
     "small": ("smallest-input", replace(SPEC, params=CarelessParams), {}, "at input_size=1"),
     "beside": ("stages-hold-all-parameters", SPEC, {"fault": "beside"}, "scale is in no stage"),
     "shared": ("stages-hold-all-parameters", SPEC, {"fault": "shared"}, "stem/conv/bias and top/point/bias are one"),

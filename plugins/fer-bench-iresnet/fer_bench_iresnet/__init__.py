@@ -70,6 +70,7 @@ def _spec_of(a: Architecture, params: type[IResNetParams]) -> BackboneSpec:
         summary=f"IResNet of face recognition ({a.reference}), {len(a.blocks)} blocks, {a.input_size} pixels",
         build="fer_bench_iresnet.model:build",
         stages=a.stages,
+        half_precision=True,
         feature_size=a.widths[-1],
         image_input=ImageInput(channels=3, value_range=(-1.0, 1.0), resize="linear"),
         weights=tuple(PUBLISHED[a.name].values()),

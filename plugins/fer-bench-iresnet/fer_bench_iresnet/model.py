@@ -48,15 +48,15 @@ def convolve(x: Array, kernel: Array, stride: int, dtype: DTypeLike) -> Array:
     """Convolve with a 3x3 kernel, with a pixel of zeros around the image.
 
     Args:
-        x: (b, h, w, c) float32.
+        x: (b, h, w, c).
         kernel: (3, 3, c, d) float32.
         stride: 1 or 2.
         dtype: type of the operands; sums are float32. The operands of the two gradients have it too.
 
     Returns:
-        (b, ceil(h/stride), ceil(w/stride), d) float32.
+        (b, ceil(h/stride), ceil(w/stride), d) of the type of ``x``.
     """
-    return _convolution(x.astype(dtype), kernel.astype(dtype), stride, jnp.float32)
+    return _convolution(x.astype(dtype), kernel.astype(dtype), stride, x.dtype)
 
 
 def _forward(x: Array, kernel: Array, stride: int, dtype: DTypeLike) -> tuple[Array, tuple[Array, Array]]:
@@ -68,36 +68,38 @@ def _backward(stride: int, dtype: DTypeLike, saved: tuple[Array, Array], gradien
     operands = tuple(array.astype(dtype) for array in saved)
     _, pull_back = jax.vjp(partial(_convolution, stride=stride, result=dtype), *operands)
     to_x, to_kernel = pull_back(gradient.astype(dtype))
-    return to_x.astype(jnp.float32), to_kernel.astype(jnp.float32)
+    return to_x.astype(saved[0].dtype), to_kernel.astype(jnp.float32)
 
 
 convolve.defvjp(_forward, _backward)
 
 
 def product(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
-    """Multiply the last axis of (..., c) by a matrix (c, d); return (..., d) float32."""
+    """Multiply the last axis of (..., c) by a matrix (c, d); return (..., d) of the type of ``x``."""
     axes = (((x.ndim - 1,), (0,)), ((), ()))
-    return lax.dot_general(x.astype(dtype), kernel.astype(dtype), axes, preferred_element_type=jnp.float32)
+    return lax.dot_general(x.astype(dtype), kernel.astype(dtype), axes, preferred_element_type=x.dtype)
 
 
 def norm_of(channels: int, rngs: nnx.Rngs, *, affine: bool = True) -> nnx.BatchNorm:
-    """Return batch normalisation, in float32."""
+    """Return batch normalisation, which returns float32."""
     return nnx.BatchNorm(
         channels, momentum=MOMENTUM, epsilon=EPSILON, use_bias=affine, use_scale=affine, rngs=rngs, dtype=jnp.float32
     )
 
 
 def _normalised(convolution: Callable[[Array], Array], kernel: Array, norm: nnx.BatchNorm) -> Array:
-    """Return what a convolution and its norm make.
+    """Return what a convolution and its norm make, of the type of what the convolution makes.
 
     The kernel takes the factor of a norm that is fixed, so that no image is read or written for it.
     """
     if not norm.use_running_average:
-        return norm(convolution(kernel))
+        y = convolution(kernel)
+        return norm(y).astype(y.dtype)
     assert norm.scale is not None
     assert norm.bias is not None
     factor = norm.scale[...] * lax.rsqrt(norm.var[...] + norm.epsilon)
-    return convolution(kernel * factor) + (norm.bias[...] - norm.mean[...] * factor)
+    y = convolution(kernel * factor)
+    return (y + (norm.bias[...] - norm.mean[...] * factor)).astype(y.dtype)
 
 
 class PRelu(nnx.Module):
@@ -107,8 +109,8 @@ class PRelu(nnx.Module):
         self.slope = nnx.Param(jnp.full(channels, SLOPE))
 
     def __call__(self, x: Array) -> Array:
-        """Map (..., channels) to the same shape."""
-        return jnp.where(x > 0, x, self.slope[...] * x)
+        """Map (..., channels) to the same shape and type."""
+        return jnp.where(x > 0, x, self.slope[...] * x).astype(x.dtype)
 
 
 class Convolution(nnx.Module):
@@ -121,7 +123,7 @@ class Convolution(nnx.Module):
         self.compute_dtype = compute_dtype
 
     def __call__(self, x: Array) -> Array:
-        """Map (b, h, w, inputs) to (b, ceil(h/stride), ceil(w/stride), outputs), float32."""
+        """Map (b, h, w, inputs) to (b, ceil(h/stride), ceil(w/stride), outputs) of the same type."""
         apply = partial(convolve, x, stride=self.stride, dtype=self.compute_dtype)
         return _normalised(apply, self.kernel[...], self.norm)
 
@@ -136,7 +138,7 @@ class Shortcut(nnx.Module):
         self.compute_dtype = compute_dtype
 
     def __call__(self, x: Array) -> Array:
-        """Map (b, h, w, inputs) to (b, ceil(h/stride), ceil(w/stride), outputs), float32."""
+        """Map (b, h, w, inputs) to (b, ceil(h/stride), ceil(w/stride), outputs) of the same type."""
         apply = partial(product, x[:, :: self.stride, :: self.stride], dtype=self.compute_dtype)
         return _normalised(apply, self.kernel[...], self.norm)
 
@@ -150,7 +152,7 @@ class Stem(nnx.Module):
         self.prelu = PRelu(width)
 
     def __call__(self, x: Array) -> Array:
-        """Map (b, s, s, 3) RGB in -1 to 1 to (b, s, s, width), float32."""
+        """Map (b, s, s, 3) RGB in -1 to 1 to (b, s, s, width) of the same type."""
         return self.prelu(self.conv(x))
 
 
@@ -179,8 +181,8 @@ class Block(nnx.Module):
         self.stride = stride
 
     def __call__(self, x: Array) -> Array:
-        """Map (b, h, w, inputs) to (b, ceil(h/stride), ceil(w/stride), outputs), float32."""
-        y = self.conv2(self.prelu(self.conv1(self.norm(x))))
+        """Map (b, h, w, inputs) to (b, ceil(h/stride), ceil(w/stride), outputs) of the same type."""
+        y = self.conv2(self.prelu(self.conv1(self.norm(x).astype(x.dtype))))
         return y + (self.shortcut(x) if hasattr(self, "shortcut") else x[:, :: self.stride, :: self.stride])
 
 
@@ -209,8 +211,8 @@ class Pool(nnx.Module):
 class IResNet(nnx.Module):
     """The stages ``stem``, ``layer1_0`` and so on, and ``pool``: from (b, s, s, 3) in -1 to 1 to features.
 
-    Parameters are float32; ``compute_dtype`` is the type of the operands of products, whose sums, like everything else,
-    are float32.
+    Parameters are float32; ``compute_dtype`` is the type of the operands of products, whose sums are float32. A stage
+    returns the type that it is given, float32 or bfloat16; the last one float32.
     """
 
     def __init__(
@@ -233,7 +235,7 @@ class IResNet(nnx.Module):
         self.pool = Pool(a, features, rngs=rngs, compute_dtype=dtype)
 
     def __call__(self, x: Array) -> Array:
-        """Apply all stages to (b, s, s, 3) float32 RGB in -1 to 1; return (b, 512) float32."""
+        """Apply all stages to (b, s, s, 3) RGB in -1 to 1; return (b, 512) float32."""
         for stage in self.stages:
             x = getattr(self, stage)(x)
         return x

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from fer_bench_iresnet.architectures import ARCHITECTURES
 from fer_bench_iresnet.model import convolve
+from half_programs import everything, features_apart, programs, storing
 from messages import says
 from pydantic import ValidationError
 from quick_programs import quick_programs
@@ -20,6 +21,7 @@ from typer.testing import CliRunner
 from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
 from fer_bench.learning import rules
+from fer_bench.networks import devices
 from fer_bench.networks.backbone import build
 from fer_bench.networks.shapes import trace
 from fer_bench.plugins import Plugin
@@ -92,6 +94,19 @@ def test_a_convolution_in_bfloat16_has_the_gradients_of_its_rounded_operands():
     for exact, rounded in zip(of("float32"), of("bfloat16"), strict=True):
         assert rounded.dtype == "float32"
         assert 0 < np.abs(exact - rounded).max() < 0.03 * np.abs(exact).max()
+
+
+def test_features_of_images_in_half_precision_stay(make, monkeypatch):
+    monkeypatch.setattr(devices, "accelerated", lambda: True)
+    component = make("adaface-ir50", weights="random")
+    exact, half = (build(component, precision, 0) for precision in ("float32", "bfloat16"))
+    assert half.activations == "bfloat16"
+    assert 1e-4 < features_apart(exact, half, images(NATIVE)) < 1e-2
+    for batch_norm in ("frozen", "train"):
+        (stored,) = programs(half, everything(batch_norm), NATIVE, "steps").values()
+        assert not storing(stored)
+    (stored,) = programs(exact, everything(), NATIVE, "prediction").values()
+    assert "convolution" in storing(stored)
 
 
 def test_lora_and_bitfit_change_matrices_and_norms(make):

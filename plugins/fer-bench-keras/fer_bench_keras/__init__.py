@@ -128,6 +128,7 @@ def fer_bench_backbones() -> list[BackboneSpec]:
             name="keras",
             summary=f"one of {len(APPLICATIONS)} models of keras.applications, such as keras[name=resnet50]",
             build="fer_bench_keras.network:build",
+            half_precision=True,
             image_input=ImageInput(channels=3, value_range=(0.0, 255.0), resize="linear"),
             by_params="fer_bench_keras:by_params",
             named_by="name",

@@ -64,7 +64,7 @@ class Stage(nnx.Module):
             setattr(self, name, layer)
 
     def __call__(self, x: Array) -> Array:
-        """Map what the stage before returns, or (b, s, s, 3) float32 in 0 to 255, to (b, h, w, c) float32.
+        """Map what the stage before returns, or (b, s, s, 3) in 0 to 255, to (b, h, w, c) of the same type.
 
         Statistics of BatchNorm are those of the batch, and move, where its ``use_running_average`` is False.
         """
@@ -79,7 +79,7 @@ class Stage(nnx.Module):
                 if isinstance(place, tuple):
                     stored, momentum = self._at(place), getattr(self, place[0]).momentum
                     stored[...] = momentum * stored[...] + (1 - momentum) * of_batch
-        return y.astype(jnp.float32)
+        return y.astype(x.dtype)
 
     def _at(self, place: Place) -> nnx.Variable[Array]:
         return getattr(getattr(self, place[0]), place[1])
@@ -94,7 +94,7 @@ class Network(nnx.Module):
             setattr(self, name, stage)
 
     def __call__(self, x: Array) -> Array:
-        """Apply all stages to (b, s, s, 3) float32 in 0 to 255; return (b, h, w, features) float32."""
+        """Apply all stages to (b, s, s, 3) in 0 to 255; return (b, h, w, features) of the same type."""
         for name in self.order:
             x = getattr(self, name)(x)
         return x
@@ -118,7 +118,7 @@ def build(params: KerasParams, *, rngs: nnx.Rngs, compute_dtype: DTypeLike = jnp
     preprocess = importlib.import_module(f"keras.applications.{application.module}").preprocess_input
 
     def prepare(x: Array) -> Array:
-        return preprocess(x, data_format="channels_last")
+        return preprocess(x.astype(jnp.float32), data_format="channels_last")
 
     names = _names(model)
     outputs = {names[id(operation)]: operation.output for operation in model.operations}

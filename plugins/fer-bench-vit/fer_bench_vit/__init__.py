@@ -69,6 +69,7 @@ def _spec_of(a: Architecture, params: type[VitParams]) -> BackboneSpec:
         summary=f"Vision Transformer ({a.reference}), {a.depth} blocks of width {a.width}, patches of {a.patch}",
         build="fer_bench_vit.model:build",
         stages=a.stages,
+        half_precision=True,
         feature_size=a.width,
         image_input=ImageInput(channels=3, value_range=(0.0, 1.0), resize="cubic"),
         weights=tuple(PUBLISHED[a.name].values()),

@@ -1,8 +1,9 @@
 """Vision Transformers in Flax NNX: supervised, MAE, DINOv2, CLIP, FaRL and SigLIP are one module with a few switches.
 
 A. Dosovitskiy et al., "An Image Is Worth 16x16 Words: Transformers for Image Recognition at Scale", ICLR 2021,
-arXiv:2010.11929. Every stage takes and returns tokens (b, n, d) float32, the class token first, then registers, then
-patches row by row.
+arXiv:2010.11929. Every stage takes and returns tokens (b, n, d), the class token first, then registers, then patches
+row by row. They are float32, or bfloat16 on accelerators: then what is stored is bfloat16, and what happens to each
+number between two products is float32, which XLA joins with the product or the norm beside it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def _draw(rngs: nnx.Rngs, *shape: int) -> nnx.Param[Array]:
 
 
 class Norm(nnx.Module):
-    """Layer normalisation over channels, in float32."""
+    """Layer normalisation over channels; sums are float32."""
 
     def __init__(self, width: int, epsilon: float) -> None:
         self.scale = nnx.Param(jnp.ones(width))
@@ -45,10 +46,12 @@ class Norm(nnx.Module):
         self.epsilon = epsilon
 
     def __call__(self, x: Array) -> Array:
-        """Map (..., width) float32 to the same shape."""
-        x = x - x.mean(-1, keepdims=True)
-        variance = jnp.square(x).mean(-1, keepdims=True)
-        return x * lax.rsqrt(variance + self.epsilon) * self.scale[...] + self.bias[...]
+        """Map (..., width) to the same shape and type."""
+        wide = x.astype(jnp.float32)
+        wide = wide - wide.mean(-1, keepdims=True)
+        variance = jnp.square(wide).mean(-1, keepdims=True)
+        wide = wide * lax.rsqrt(variance + self.epsilon) * self.scale[...] + self.bias[...]
+        return wide.astype(x.dtype)
 
 
 class Dense(nnx.Module):
@@ -60,14 +63,14 @@ class Dense(nnx.Module):
         self.compute_dtype = compute_dtype
 
     def __call__(self, x: Array) -> Array:
-        """Map (..., inputs) to (..., outputs) float32."""
-        return product(x, self.kernel[...], self.compute_dtype) + self.bias[...]
+        """Map (..., inputs) to (..., outputs) of the same type."""
+        return (product(x, self.kernel[...], self.compute_dtype) + self.bias[...]).astype(x.dtype)
 
 
 def product(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
-    """Multiply the last axis of (..., c) by a matrix (c, d); return (..., d) float32."""
+    """Multiply the last axis of (..., c) by a matrix (c, d); return (..., d) of the type of ``x``."""
     axes = (((x.ndim - 1,), (0,)), ((), ()))
-    return lax.dot_general(x.astype(dtype), kernel.astype(dtype), axes, preferred_element_type=jnp.float32)
+    return lax.dot_general(x.astype(dtype), kernel.astype(dtype), axes, preferred_element_type=x.dtype)
 
 
 class Attention(nnx.Module):
@@ -80,12 +83,12 @@ class Attention(nnx.Module):
         self.compute_dtype = compute_dtype
 
     def __call__(self, x: Array, y: Array) -> Array:
-        """Map queries' tokens (b, n, d) and tokens that are looked at (b, m, d) to (b, n, d) float32."""
-        heads = [
+        """Map queries' tokens (b, n, d) and tokens that are looked at (b, m, d) to (b, n, d), all of one type."""
+        query, key, value = (
             tokens.reshape(*tokens.shape[:2], self.heads, -1).astype(self.compute_dtype)
             for tokens in (self.query(x), self.key(y), self.value(y))
-        ]
-        return self.out(attend(*heads).reshape(x.shape))
+        )
+        return self.out(attend(query, key, value, x.dtype).reshape(x.shape))
 
 
 class Mlp(nnx.Module):
@@ -98,8 +101,9 @@ class Mlp(nnx.Module):
         self.activation = a.activation
 
     def __call__(self, x: Array) -> Array:
-        """Map (..., width) to the same shape, float32."""
-        return self.second(ACTIVATIONS[self.activation](self.first(x)))
+        """Map (..., width) to the same shape and type."""
+        hidden = ACTIVATIONS[self.activation](self.first(x).astype(jnp.float32))
+        return self.second(hidden.astype(x.dtype))
 
 
 class Embedding(nnx.Module):
@@ -124,22 +128,23 @@ class Embedding(nnx.Module):
         self.compute_dtype = compute_dtype
 
     def __call__(self, x: Array) -> Array:
-        """Map (b, s, s, 3) float32 in 0 to 1 to tokens (b, n, width) float32."""
+        """Map (b, s, s, 3) in 0 to 1 to tokens (b, n, width) of the same type."""
+        dtype = x.dtype
         mean, deviation = (jnp.asarray(numbers, jnp.float32) for numbers in self.colours)
         (batch, *_), (patch, _, _, width) = x.shape, self.kernel.shape
         grid = self.positions.shape[0]
         x = x[:, : grid * patch, : grid * patch]  # 384 pixels are 27 patches of 14 and a margin that SigLIP drops
-        x = ((x - mean) / deviation).reshape(batch, grid, patch, grid, patch, 3).swapaxes(2, 3)
+        x = ((x - mean) / deviation).astype(dtype).reshape(batch, grid, patch, grid, patch, 3).swapaxes(2, 3)
         x = product(x.reshape(batch, grid**2, -1), self.kernel[...].reshape(-1, width), self.compute_dtype)
         if hasattr(self, "bias"):
-            x += self.bias[...]
+            x = x + self.bias[...]
         tokens = [x + self.positions[...].reshape(-1, width)]
         if hasattr(self, "registers"):
             tokens.insert(0, jnp.broadcast_to(self.registers[...][:, 0], (batch, *self.registers.shape[::2])))
         if hasattr(self, "class_token"):
             first = self.class_token[...] + self.class_position[...]
             tokens.insert(0, jnp.broadcast_to(first, (batch, 1, width)))
-        x = jnp.concatenate(tokens, axis=1)
+        x = jnp.concatenate([token.astype(dtype) for token in tokens], axis=1)
         return self.norm(x) if hasattr(self, "norm") else x
 
 
@@ -155,12 +160,12 @@ class Block(nnx.Module):
             self.gamma1, self.gamma2 = nnx.Param(jnp.ones(a.width)), nnx.Param(jnp.ones(a.width))
 
     def __call__(self, x: Array) -> Array:
-        """Map (b, n, width) to the same shape, float32."""
+        """Map (b, n, width) to the same shape and type."""
         y = self.norm1(x)
         y = self.attention(y, y)
-        x = x + (y * self.gamma1[...] if hasattr(self, "gamma1") else y)
+        x = (x + (y * self.gamma1[...] if hasattr(self, "gamma1") else y)).astype(x.dtype)
         y = self.mlp(self.norm2(x))
-        return x + (y * self.gamma2[...] if hasattr(self, "gamma2") else y)
+        return (x + (y * self.gamma2[...] if hasattr(self, "gamma2") else y)).astype(x.dtype)
 
 
 class Pool(nnx.Module):
@@ -187,20 +192,20 @@ class Pool(nnx.Module):
     def __call__(self, x: Array) -> Array:
         """Map (b, n, width) to features (b, width), float32."""
         if self.features == "class":
-            return self.norm(x[:, 0])
+            return self.norm(x[:, 0].astype(jnp.float32))
         x = self.norm(x)
         if self.features == "mean":
-            return x[:, self.before :].mean(1)
+            return x[:, self.before :].mean(1, dtype=jnp.float32)
         queries = jnp.broadcast_to(self.query[...], (len(x), 1, x.shape[-1]))
-        y = self.attention(queries, x)[:, 0]
+        y = self.attention(queries.astype(x.dtype), x)[:, 0].astype(jnp.float32)
         return y + self.mlp(self.attention_norm(y))
 
 
 class VisionTransformer(nnx.Module):
     """The stages ``embed``, ``block0`` and so on, and ``pool``: from (b, s, s, 3) in 0 to 1 to features (b, width).
 
-    Parameters are float32; ``compute_dtype`` is the type of the operands of products, whose sums, like everything else,
-    are float32.
+    Parameters are float32; ``compute_dtype`` is the type of the operands of products, whose sums are float32. A stage
+    returns the type that it is given, float32 or bfloat16; the last one float32.
     """
 
     def __init__(
@@ -221,7 +226,7 @@ class VisionTransformer(nnx.Module):
         self.pool = Pool(architecture, features, registers, rngs=rngs, compute_dtype=dtype)
 
     def __call__(self, x: Array) -> Array:
-        """Apply all stages to (b, s, s, 3) float32 in 0 to 1; return (b, width) float32."""
+        """Apply all stages to (b, s, s, 3) in 0 to 1; return (b, width) float32."""
         for stage in self.stages:
             x = getattr(self, stage)(x)
         return x

@@ -13,15 +13,17 @@ import numpy as np
 import pytest
 from fer_bench_vit.architectures import ARCHITECTURES
 from fer_bench_vit.positions import resample
+from half_programs import everything, features_apart, programs, storing
 from messages import says
 from pydantic import ValidationError
 from safetensors.numpy import save_file
-from tiny_models import CASES, GOLDEN, images, numbers, tiny
+from tiny_models import CASES, GOLDEN, NATIVE, images, numbers, tiny
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
 from fer_bench.learning import rules
+from fer_bench.networks import devices
 from fer_bench.networks.backbone import build
 from fer_bench.networks.shapes import trace
 from fer_bench.plugins import Plugin
@@ -80,6 +82,20 @@ def test_keeps_the_rules_of_stages_and_weights(make):
     assert len(cases) == len(quick)
     for case in cases:
         case.check()
+
+
+@pytest.mark.parametrize(("name", "registers"), [("dinov2-b14", 4), ("siglip-b16", 0)])
+def test_features_of_tokens_in_half_precision_stay(make, monkeypatch, name, registers):
+    monkeypatch.setattr(devices, "accelerated", lambda: True)
+    component = make(name, weights="random", registers=registers)
+    exact, half = (build(component, precision, 0) for precision in ("float32", "bfloat16"))
+    assert half.activations == "bfloat16"
+    assert 1e-4 < features_apart(exact, half, images(NATIVE)) < 1e-2
+    tokens = r"(16|21)x(24|48)"  # of every layer; within attention, shares and the gradients through them are float32
+    (stored,) = programs(half, everything(), NATIVE, "steps").values()
+    assert not storing(stored, tokens)
+    (stored,) = programs(exact, everything(), NATIVE, "prediction").values()
+    assert "dot_general" in storing(stored, tokens)
 
 
 @pytest.mark.parametrize("name", ["dinov2-b14", "siglip-b16"])

@@ -1,6 +1,5 @@
 """Activations in bfloat16, as accelerators have them: the operations, and programs lowered for a GPU."""
 
-import re
 from dataclasses import replace
 from functools import partial
 
@@ -9,21 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from fer_bench_xception import half, kernels
+from half_programs import everything, programs, storing
 
-from fer_bench.learning.gradient import STEPS_AT_ONCE, Batches, Model, Trainer
 from fer_bench.networks import devices
 from fer_bench.networks.backbone import build
-from fer_bench.networks.forward import Forward, Output
 from fer_bench.registry import Registry
-from fer_bench.specs import GradientPhase, Rule
 
 HALF = jnp.dtype("bfloat16")
 F32 = jnp.dtype("float32")
 PAIRS = ((half, HALF), (kernels, F32))
 SHAPE = (2, 5, 4, 70)
 """An odd and an even side; neither pixels nor channels fill the last tile of a fused kernel."""
-FUSIBLE = {"convert", "multiply", "add", "subtract", "negate", "broadcast_in_dim", "reduce", "select", "square"}
-"""Operations that XLA joins with those before or after them, so that what is between is not stored."""
 
 
 def draw(seed, *shape):
@@ -99,46 +94,15 @@ def network(monkeypatch):
     return make
 
 
-def programs(backbone, phase):
-    """Return the programs that work on images, each as StableHLO for CUDA."""
-    model, images = Model.first(backbone, 7), np.zeros((4, 48, 48, 1), np.uint8)
-    trainer = Trainer(backbone, phase, model.shapes)
-    table = {**model.parameters, **model.others}
-    targets, rates = np.zeros((STEPS_AT_ONCE, 4, 7), np.float32), np.zeros(STEPS_AT_ONCE, np.float32)
-    batches = Batches(np.stack([images] * STEPS_AT_ONCE), targets, rates)
-    number = np.uint32(0)
-    traced = {
-        "steps": trainer.programs.take_steps.trace(
-            trainer.begin(model, 0), trainer.frozen(model), jnp.ones(7), batches, number, number, np.int32(4)
-        ),
-        "statistics": trainer.programs.measure.trace(table, images),
-        "prediction": trainer.programs.predict.trace(table, images),
-        "forward": Forward(backbone, [Output(len(backbone.stages), 2, np.dtype(np.float16))], 4)._step.trace(
-            backbone.state, images
-        ),
-    }
-    return {name: program.lower(lowering_platforms=("cuda",)).as_text() for name, program in traced.items()}
-
-
-def storing(text):
-    """Return the operations with a float32 image of more channels than a picture, that XLA would store."""
-    lines = [line for line in text.splitlines() if re.search(r"tensor<4(x\d+){2}x(\d{2,}|[4-9])xf32>", line)]
-    operations = {re.sub(r".*?= \"?(stablehlo|chlo)\.(\w+).*", r"\2", line.strip()) for line in lines}
-    return operations - FUSIBLE
-
-
 @pytest.mark.parametrize("batch_norm", ["frozen", "train"])
 def test_programs_for_a_gpu_store_no_float32_image(network, monkeypatch, batch_norm):
-    phase = GradientPhase(
-        name="all", rules=(Rule(), Rule(head=True)), epochs=1, batch=4, learning_rate=1e-3, batch_norm=batch_norm
-    )
-    for name, text in programs(network("bfloat16"), phase).items():
+    for name, text in programs(network("bfloat16"), everything(batch_norm), 48).items():
         assert not storing(text), name
     monkeypatch.setattr(half, "FUSED", True)
-    text = programs(network("bfloat16"), phase)["steps"]
+    text = programs(network("bfloat16"), everything(batch_norm), 48)["steps"]
     assert not storing(text)
     assert text.count("xla.gpu.triton") == 2 * 3 + 2  # two depthwise, each with two gradients; max-pool with one
-    assert {"convolution", "dot_general"} <= storing(programs(network("float32"), phase)["steps"])
+    assert {"convolution", "dot_general"} <= storing(programs(network("float32"), everything(batch_norm), 48)["steps"])
 
 
 def test_features_of_half_activations_are_those_of_float32(network, relative_error):
