@@ -155,21 +155,17 @@ def shapes(subject: BackboneSubject) -> Iterator[str]:
     needs=["shapes"],
     expected="with half_precision parameters and statistics stay float32, and every stage returns bfloat16 where it is "
     "given bfloat16, but for features, which may be float32, and these differ from those of float32 by a few percent",
-    fix="hold float32 and cast in the call, let a stage return x.dtype and sum in float32 "
-    "(x.mean(..., dtype=jnp.float32)), or leave half_precision out: then every stage gets float32",
+    fix="hold float32, return x.dtype and sum in float32 (x.mean(..., dtype=jnp.float32)), or leave half_precision out",
 )
 def half_precision(subject: BackboneSubject) -> Iterator[str]:
-    """Yield each number that is held in less than float32, each stage that leaves bfloat16, and how far the features
-    are from those of float32.
-    """
+    """Yield what is held in half precision, stages that leave it, and how far features are from those of float32."""
     if not subject.spec.half_precision:
         raise NotApplicable("its stages are always given float32")
     built = replace(subject.build(precision="bfloat16"), activations=jnp.dtype(jnp.bfloat16))
-    held = [item for table in divide(built) for item in table.items()]
-    narrow = [f"{name} is held as {leaf.dtype}" for name, leaf in held if leaf.dtype in (jnp.bfloat16, jnp.float16)]
-    if faults := narrow + list(_shape_faults(subject, built, subject.params.input_size)):
-        yield from faults
-        return
+    held = [(name, leaf.dtype) for table in divide(built) for name, leaf in table.items()]
+    faults = [f"{name} is held as {dtype}" for name, dtype in held if dtype in (jnp.bfloat16, jnp.float16)]
+    if faults := [*faults, *_shape_faults(subject, built, subject.params.input_size)]:
+        return (yield from faults)
     run = jax.jit(partial(built.prefix, stop=len(subject.spec.stages)))
     features, exact = np.asarray(run(built.state, subject.images)), subject.features
     error = float(np.linalg.norm(features - exact) / max(np.linalg.norm(exact), 1e-6))
