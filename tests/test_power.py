@@ -21,6 +21,7 @@ from fer_bench.evaluation.variances import (
     Variances,
     assume_variances,
     count_images,
+    foresee_variances,
     limit_variance,
     measure_variances,
 )
@@ -28,9 +29,9 @@ from fer_bench.executors.resolution import Board, describe_others
 from fer_bench.results.store import Store
 
 
-def known(unit=0.1, seed=None, dataset=None) -> Variances:
+def known(unit=0.1, seed=None, dataset=None, interaction=None) -> Variances:
     """Variances whose upper limits are twice what they are."""
-    made = {"unit": unit, "seed": seed, "dataset": dataset}
+    made = {"unit": unit, "seed": seed, "dataset": dataset, "interaction": interaction}
     return Variances(**{name: v if v is None else Variance(value=v, most=2 * v) for name, v in made.items()})
 
 
@@ -51,6 +52,18 @@ def test_power_is_that_of_the_noncentral_t_distribution(design, error, df):
         assert find_power(variances, design, difference) == pytest.approx(expected, abs=2e-3)
     least = find_difference(variances, design, 0.8)
     assert find_power(variances, design, least) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_what_a_training_and_a_unit_do_together_shrinks_with_both_and_the_test_counts_it_twice():
+    variances, design = known(seed=0.002, interaction=0.05), Design(units=50, seeds=5)
+    by_units, by_seeds = (0.1 + 0.05 / 5) / 50, (0.002 + 0.05 / 50) / 5
+    true, test = math.sqrt(0.1 / 50 + 0.002 / 5 + 0.05 / 250), math.sqrt(by_units + by_seeds)
+    df = test**4 / (by_units**2 / 49 + by_seeds**2 / 4)
+    t = stats.t.isf(0.025, df) * test / true
+    expected = stats.nct.sf(t, df, 0.1 / true) + stats.nct.cdf(-t, df, 0.1 / true)
+    assert find_power(variances, design, 0.1) == pytest.approx(expected, abs=2e-3)
+    one, whole = Design(units=50), known(unit=0.15, seed=0.002)
+    assert find_power(variances, one, 0.1) == find_power(whole, one, 0.1), "one training shows both as one"
 
 
 def test_the_least_numbers_reach_the_power_and_one_less_does_not():
@@ -96,25 +109,58 @@ def test_an_upper_limit_is_wider_the_fewer_there_are_and_the_longer_their_tails(
         limit_variance(np.ones(1))
 
 
-def test_measured_variances_are_those_of_the_tests():
+def answer_by_seed(rng, noise: float, seeds: tuple[int, ...] = (0, 1, 2)):
+    """The accuracy on 30 people of 40 images, who differ; a training moves all of them, and each of them, by chance."""
+    chance = rng.normal(0.6, 0.1, 30) + noise * rng.normal(size=(3, 1)) + noise * rng.normal(size=(3, 30))
+    right = rng.uniform(size=(3, 30, 40)) < chance[:, :, None]
+    true = np.tile(np.arange(40) % 2, 90)
+    people, seed = np.tile(np.repeat(np.arange(30), 40), 3), np.repeat(seeds, 1200)
+    return measure(STANDARD["accuracy"], true, np.eye(2)[np.where(right.ravel(), true, 1 - true)], seed, people), right
+
+
+def test_measured_variances_are_those_of_a_two_way_table_of_units_and_seeds():
     rng = np.random.default_rng(1)
-    people, true = np.tile(np.repeat(np.arange(30), 4), 3), np.tile(np.arange(120) % 2, 3)
-    seeds = np.repeat(np.arange(3), 120)
-    pair = [
-        measure(
-            STANDARD["accuracy"], true, np.eye(2)[np.where(rng.uniform(size=360) < 0.7, true, 1 - true)], seeds, people
-        )
-        for _ in range(2)
-    ]
-    found = measure_variances([(pair[0], pair[1])], [30])
-    hits = (pair[1].tables - pair[0].tables)[:, [0, 1], [0, 1]].sum(axis=1) / 4  # mean difference of each person
-    assert found.unit.value == pytest.approx(hits.var(ddof=1))
-    assert found.seed.value == pytest.approx((pair[1].scores - pair[0].scores).var(ddof=1))
+    (first, before), (second, after) = (answer_by_seed(rng, 0.08) for _ in range(2))
+    found = measure_variances([(first, second)], [30])
+
+    def analyse(table):  # (seeds, people): mean squares of people, of seeds, and of what is left
+        left = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
+        return 3 * table.mean(axis=0).var(ddof=1), 30 * table.mean(axis=1).var(ddof=1), (left**2).sum() / (2 * 29)
+
+    people, seeds, both = analyse(after.mean(axis=2) - before.mean(axis=2))
+    assert (found.unit.value, found.seed.value, found.interaction.value) == pytest.approx(
+        ((people - both) / 3, (seeds - both) / 30, both)
+    )
+    assert 0 < found.interaction.value < found.interaction.most
+    assert found.find_variance(30, 3) == pytest.approx((people + seeds - both) / 90), "what both do counts once"
     assert found.dataset is None
-    both = measure_variances([(pair[0], pair[1]), (pair[1], pair[0])], [30, 30])
-    gap = pair[1].value - pair[0].value
-    own = found.unit.value / 30 + found.seed.value / 3
-    assert both.dataset.value == pytest.approx(max(0.0, 2 * gap**2 - own))
+    apart, answers = answer_by_seed(rng, 0.08, (7, 8, 9))
+    other = measure_variances([(first, apart)], [30])
+    alone = [analyse(right.mean(axis=2)) for right in (before, answers)]
+    assert other.interaction.value == pytest.approx(sum(both for *_, both in alone)), "other seeds: both vary"
+    assert other.seed.value == pytest.approx(sum((seeds - both) / 30 for _, seeds, both in alone))
+    both = measure_variances([(first, second), (second, first)], [30, 30])
+    gap = second.value - first.value
+    assert both.dataset.value == pytest.approx(max(0.0, 2 * gap**2 - found.find_variance(30, 3)))
+    foreseen = foresee_variances(first, 30, together=0.25)
+    people, seeds, left = alone[0]
+    assert foreseen.unit.value == pytest.approx(2 * 0.75 * (people - left) / 3)
+    assert (foreseen.seed.value, foreseen.interaction.value) == pytest.approx((2 * (seeds - left) / 30, 2 * left))
+
+
+def test_seeds_that_agree_have_nothing_random_and_equal_scores_of_other_answers_have():
+    answers = np.array([[0, 1, 1, 1, 0, 0], [1, 0, 1, 1, 0, 0]])  # each seed errs on two images, of other people
+
+    def estimate(*rows: int):
+        labels, people = np.tile([0, 0, 1, 1, 0, 1], len(rows)), np.tile([0, 1, 2, 0, 1, 2], len(rows))
+        seeds = np.repeat(np.arange(len(rows)), 6)
+        return measure(STANDARD["accuracy"], labels, np.eye(2)[answers[list(rows)].ravel()], seeds, people)
+
+    same, other = estimate(0, 0, 0), estimate(0, 1, 0)
+    assert measure_variances([(same, same)], [3]).random is False
+    assert measure_variances([(same, other)], [3]).seed.value == 0
+    assert measure_variances([(same, other)], [3]).random is True
+    assert measure_variances([(estimate(0), estimate(1))], [3]).random is None
 
 
 def test_assumptions_are_those_of_clustered_proportions():

@@ -43,10 +43,11 @@ class CrossValidation:
         for test error", NeurIPS 2020): of 20 people 1.4 to 2.5, of 60 1.0 to 1.8, and of 200 1.1 to 1.5. It was larger
         for the UAR than for accuracy, since few people decide the recall of a rare class, in training as in testing:
         so ``units`` are those that the metric speaks of. One cross-validation does not show its own factor (Y. Bengio
-        and Y. Grandvalet, "No unbiased estimator of the variance of K-fold cross-validation", JMLR 5, 2004); nested
-        cross-validation would (S. Bates, T. Hastie and R. Tibshirani, "Cross-validation: what does it estimate and how
-        well does it do it?", Journal of the American Statistical Association 119, 2024), by more fits than are stored.
-        So ``SHARE`` + ``SHARE_OF_FEW`` / units of the term is taken for every learner, at most all of it.
+        and Y. Grandvalet, "No unbiased estimator of the variance of K-fold cross-validation", JMLR 5, 2004). Nested
+        cross-validation of one split (S. Bates, T. Hastie and R. Tibshirani, "Cross-validation: what does it estimate
+        and how well does it do it?", Journal of the American Statistical Association 119, 2024) takes three times the
+        fits and covered no better in simulations: docs/statistics.md. So ``SHARE`` + ``SHARE_OF_FEW`` / units of the
+        term is taken for every learner, at most all of it.
 
         Args:
             units: ``Estimate.effective_units``.

@@ -36,7 +36,7 @@ class Estimate:
         splits: (k,) int, names of the folds on which each of them trained.
         scores: (k,) float, the metric of all predictions of each seed.
         units: how many subjects, or samples where no subject is known; the arrays have n of them, see ``n``.
-        influence: (n,) float, what each unit adds, averaged over seeds; see ``measure_influence``. Sums to 0.
+        influences: (k, n) float, what each unit adds in each seed; see ``measure_influence``. Those of a seed sum to 0.
         shares: (n,) float, share of the predictions that are of each unit, averaged over seeds. Sums to 1.
         tables: (n, c, c) float, confusion matrices of each unit, rows true, averaged over seeds; None for a metric
             that needs more than counts.
@@ -47,7 +47,7 @@ class Estimate:
     splits: Array
     scores: Array
     units: int
-    influence: Array
+    influences: Array
     shares: Array
     tables: Array | None
 
@@ -59,7 +59,12 @@ class Estimate:
     @property
     def n(self) -> int:
         """How many units there are, blocks of them where there were more than ``MOST_UNITS``."""
-        return len(self.influence)
+        return self.influences.shape[1]
+
+    @functools.cached_property
+    def influence(self) -> Array:
+        """(n,) float, what each unit adds, averaged over seeds; sums to 0."""
+        return self.influences.mean(axis=0)
 
     @functools.cached_property
     def own(self) -> Array | None:
@@ -94,15 +99,24 @@ class Estimate:
         """(j,) float, independent draws whose mean is the score: the scores of the seeds; where several splits were
         trained on, the mean score on each, since seeds that share folds have more in common than others.
         """
-        names, code = np.unique(self.splits, return_inverse=True)
-        if len(names) == 1:
-            return self.scores
-        return np.bincount(code, weights=self.scores) / np.bincount(code)
+        return self._average(self.scores)
+
+    @property
+    def series_influences(self) -> Array:
+        """(j, n) float, what each unit adds in each of ``series``."""
+        return self._average(self.influences)
 
     @property
     def seed_variance(self) -> float | None:
         """Variance of ``series``; 0 where all agree, None of one seed, which shows none."""
         return measure_seed_variance(self.series)
+
+    def _average(self, values: Array) -> Array:
+        """Return (k, …) values of the seeds as they are; where there are several splits, their mean on each."""
+        names, code = np.unique(self.splits, return_inverse=True)
+        if len(names) == 1:
+            return values
+        return np.stack([values[code == split].mean(axis=0) for split in range(len(names))])
 
 
 def measure_seed_variance(values: Array) -> float | None:
@@ -145,9 +159,9 @@ def measure(
     codes = np.arange(len(true)) if units is None else np.unique(units, return_inverse=True)[1]
     unit, n = _merge(codes)
     k, classes = len(names), probabilities.shape[1]
-    influence = np.zeros(n)
+    influences = np.zeros((k, n))
     if n > 1:
-        influence = measure_influence(metric, true, probabilities, unit, seed, extra).sum(axis=0)
+        influences = measure_influence(metric, true, probabilities, unit, seed, extra)
     shares = np.bincount(unit, weights=1 / np.bincount(seed)[seed], minlength=n)
     tables = None
     if metric.from_confusion is not None:
@@ -160,7 +174,7 @@ def measure(
         splits=names if splits is None else splits[first],
         scores=score_seeds(metric, true, probabilities, seeds, extra),
         units=int(codes.max()) + 1,
-        influence=influence / k,
+        influences=influences,
         shares=shares / k,
         tables=tables,
     )
@@ -184,28 +198,32 @@ def measure_values(
     unit, n = _merge(codes)
     counts = np.bincount(seed)
     scores = np.bincount(seed, weights=values) / counts
-    share = 1 / (counts[seed] * len(names))
+    moved = np.bincount(seed * n + unit, weights=(values - scores[seed]) / counts[seed], minlength=len(names) * n)
     return Estimate(
         metric=metric,
         seeds=names,
         splits=names if splits is None else splits[first],
         scores=scores,
         units=int(codes.max()) + 1,
-        influence=np.bincount(unit, weights=share * (values - scores[seed]), minlength=n),
-        shares=np.bincount(unit, weights=share, minlength=n),
+        influences=moved.reshape(len(names), n),
+        shares=np.bincount(unit, weights=1 / (counts[seed] * len(names)), minlength=n),
         tables=None,
     )
 
 
 def pair_series(first: Estimate, second: Estimate) -> list[Array]:
-    """Return what varies over seeds in the difference second - first: one series where both methods have the same
-    seeds, or the same splits and several of them; else the series of each.
+    """Return what varies over seeds in the difference second - first: one series where the methods are paired, else the
+    series of each.
     """
-    one, other = (np.unique(method.splits) for method in (first, second))
-    same_splits = len(one) > 1 and np.array_equal(one, other)
-    if same_splits or np.array_equal(first.seeds, second.seeds):
+    if are_paired(first, second):
         return [second.series - first.series]
     return [first.series, second.series]
+
+
+def are_paired(first: Estimate, second: Estimate) -> bool:
+    """Return whether two methods have the same seeds, or the same splits and several of them."""
+    one, other = (np.unique(method.splits) for method in (first, second))
+    return (len(one) > 1 and np.array_equal(one, other)) or np.array_equal(first.seeds, second.seeds)
 
 
 def measure_parts(first: Estimate, second: Estimate) -> Array:

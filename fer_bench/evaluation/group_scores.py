@@ -51,7 +51,7 @@ class GroupScores:
         return replace(
             high,
             scores=high.scores - low.scores,
-            influence=high.influence - low.influence,
+            influences=high.influences - low.influences,
             shares=(high.shares + low.shares) / 2,
         )
 
@@ -101,10 +101,10 @@ def measure_group_scores(
         if len(held) < 2 or len(np.unique(seeds[rows])) < count:
             return None
         part = measure(metric, true[rows], probabilities[rows], seeds[rows], blocks[rows], splits=splits[rows])
-        influence, shares = np.zeros(n), np.zeros(n)
+        influences, shares = np.zeros((count, n)), np.zeros(n)
         # The variance over n units is then that over the units of the group.
-        influence[held] = part.influence * math.sqrt(len(held) / (len(held) - 1) * (n - 1) / n)
+        influences[:, held] = part.influences * math.sqrt(len(held) / (len(held) - 1) * (n - 1) / n)
         shares[held] = part.shares
         measured[name] = part
-        over_all[name] = replace(part, influence=influence, shares=shares, tables=None)
+        over_all[name] = replace(part, influences=influences, shares=shares, tables=None)
     return GroupScores(groups=measured, over_all=over_all, crossed=crossed)

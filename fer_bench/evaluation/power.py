@@ -38,8 +38,9 @@ def find_power(variances: Variances, design: Design, difference: float, alpha: f
 
     Of the two-sided tests of ``compare_estimates`` (one data set) and ``compare_across`` (several): Student's
     statistic is then noncentral (J. Cohen, "Statistical power analysis for the behavioral sciences", 2nd ed., 1988,
-    section 2.5). With one seed it is the power for these trained models. On one data set fewer than ``FEWEST_UNITS``
-    subjects tell nothing apart. It agrees with simulation within 0.05: docs/statistics.md.
+    section 2.5). Its standard error counts what a training and a unit do together twice, once in the variance over
+    units and once in that over seeds. With one seed it is the power for these trained models. On one data set fewer
+    than ``FEWEST_UNITS`` subjects tell nothing apart. How it agrees with simulation: docs/statistics.md.
 
     Args:
         variances: what makes the difference vary.
@@ -47,13 +48,13 @@ def find_power(variances: Variances, design: Design, difference: float, alpha: f
         difference: from 0, in the metric's unit.
         alpha: of the test.
     """
-    error, df = _measure_error(variances, design)
+    error, seen, df = _measure_error(variances, design)
     if df <= 0:
         return 0.0
     if error == 0:
         return float(difference > 0)
     critical, shift = float(special.stdtrit(df, 1 - alpha / 2)), difference / error
-    reach = critical * np.sqrt(special.chdtri(df, QUANTILES) / df)  # over draws of the standard error
+    reach = critical * seen / error * np.sqrt(special.chdtri(df, QUANTILES) / df)  # over draws of the standard error
     return float((special.ndtr(shift - reach) + special.ndtr(-shift - reach)).mean())
 
 
@@ -62,7 +63,7 @@ def find_difference(variances: Variances, design: Design, power: float = 0.8, al
 
     The arguments are those of ``find_power``.
     """
-    error, df = _measure_error(variances, design)
+    error, _, df = _measure_error(variances, design)
     if df <= 0 or error == 0:
         return math.inf if df <= 0 else 0.0
     low, high = 0.0, error
@@ -94,20 +95,26 @@ def count_datasets(variances: Variances, design: Design, difference: float, powe
     return count_least(lambda d: find_power(variances, replace(design, datasets=d), difference) >= power, 2)
 
 
-def _measure_error(variances: Variances, design: Design) -> tuple[float, float]:
-    """Return the standard error of the difference and its degrees of freedom, 0 where nothing can be told apart."""
-    by_units = variances.unit.value / design.units
-    by_seeds = variances.seed.value / design.seeds if variances.seed else 0.0
+def _measure_error(variances: Variances, design: Design) -> tuple[float, float, float]:
+    """Return the standard error of the difference, that of the test, and its degrees of freedom, 0 where nothing can be
+    told apart.
+    """
+    n, k = design.units, design.seeds
+    true = variances.find_variance(n, k)
     if design.datasets > 1:
         if variances.dataset is None:
             raise ValueError(f"how methods differ between data sets is not known; expected it for {design.datasets}")
-        return math.sqrt((variances.dataset.value + by_units + by_seeds) / design.datasets), design.datasets - 1
-    if design.seeds == 1 or by_seeds == 0:
-        return math.sqrt(by_units), design.units - 1 if design.units >= FEWEST_UNITS else 0
-    if design.units < 2:
-        return 0.0, 0
-    spread = by_units**2 / (design.units - 1) + by_seeds**2 / (design.seeds - 1)
-    return math.sqrt(by_units + by_seeds), (by_units + by_seeds) ** 2 / spread
+        error = math.sqrt((variances.dataset.value + true) / design.datasets)
+        return error, error, design.datasets - 1
+    seed, interaction = (one.value if one else 0.0 for one in (variances.seed, variances.interaction))
+    by_units, by_seeds = (variances.unit.value + interaction / k) / n, (seed + interaction / n) / k
+    if k == 1 or by_seeds == 0:
+        error = math.sqrt(by_units)
+        return error, error, n - 1 if n >= FEWEST_UNITS else 0
+    if n < 2:
+        return 0.0, 0.0, 0
+    spread = by_units**2 / (n - 1) + by_seeds**2 / (k - 1)
+    return math.sqrt(true), math.sqrt(by_units + by_seeds), (by_units + by_seeds) ** 2 / spread
 
 
 def count_least(reaches: Callable[[int], bool], least: int) -> int | None:

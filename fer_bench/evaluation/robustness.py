@@ -90,7 +90,7 @@ def average(estimates: Sequence[Estimate]) -> Estimate:
     return replace(
         first,
         scores=np.mean([one.scores for one in estimates], axis=0),
-        influence=np.mean([one.influence for one in estimates], axis=0),
+        influences=np.mean([one.influences for one in estimates], axis=0),
         tables=np.mean(tables, axis=0) if tables else None,
     )
 

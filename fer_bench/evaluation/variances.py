@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from fer_bench.arrays import Array
-from fer_bench.evaluation.estimate import Estimate, measure_parts, measure_seed_variance, pair_series
+from fer_bench.evaluation.estimate import SAME, Estimate, are_paired, measure_parts, measure_seed_variance, pair_series
 
 TAILS = 4.0
 """Excess kurtosis of what subjects add to a difference, at least; 0 is that of a normal distribution."""
@@ -38,25 +39,43 @@ class Variance:
 class Variances:
     """What makes the difference of two methods vary.
 
+    Over n units and k seeds the difference varies by ``unit / n + seed / k + interaction / (n k)``.
+
     Attributes:
-        unit: of what one subject (or sample) adds; over n of them the difference varies by ``unit / n``.
-        seed: of the difference over trainings; None where one seed tells nothing of it.
+        unit: of what one subject (or sample) adds, averaged over trainings; with one seed, in that training.
+        seed: of the difference over trainings, for very many units; None where one seed tells nothing of it.
+        interaction: of what one unit adds in one training beyond that: a training suits some people more than others.
+            None where one seed tells nothing of it.
         dataset: of the true difference over data sets; None where one data set tells nothing of it.
     """
 
     unit: Variance
     seed: Variance | None = None
+    interaction: Variance | None = None
     dataset: Variance | None = None
+
+    @property
+    def random(self) -> bool | None:
+        """Whether trainings differ; None where one seed tells nothing of it."""
+        return None if self.seed is None else any(one and one.value for one in (self.seed, self.interaction))
+
+    def find_variance(self, units: int, seeds: int) -> float:
+        """Return the variance of the mean difference over units and seeds, on one data set."""
+        seed, interaction = (one.value if one else 0.0 for one in (self.seed, self.interaction))
+        return self.unit.value / units + seed / seeds + interaction / (units * seeds)
 
     def raise_to_limits(self) -> Variances:
         """Return the variances with every variance at its upper limit."""
-        named = {name: getattr(self, name) for name in ("unit", "seed", "dataset")}
+        named = {name: getattr(self, name) for name in ("unit", "seed", "interaction", "dataset")}
         return replace(self, **{name: one and Variance(value=one.most, most=one.most) for name, one in named.items()})
 
 
 def measure_variances(pairs: Sequence[tuple[Estimate, Estimate]], units: Sequence[int]) -> Variances:
     """Return what makes the difference of two methods vary, from what both did on one data set or several.
 
+    What a training and a unit do together is in the variance over units of the difference averaged over seeds, and in
+    the variance over seeds. It is estimated as in a two-way table of units and seeds, from what is left of each unit's
+    part in each seed after the means of both, and subtracted (H. Scheffé, "The analysis of variance", 1959, chapter 7).
     Upper limits are those of chi-squared, with fewer degrees of freedom where units' parts have long tails, see
     ``limit_variance``. Over data sets the variance of the observed differences, less their own error, is that of the
     true ones (the estimator of R. DerSimonian and N. Laird, "Meta-analysis in clinical trials", Controlled Clinical
@@ -70,23 +89,14 @@ def measure_variances(pairs: Sequence[tuple[Estimate, Estimate]], units: Sequenc
         ValueError: the units of a pair differ, or there are fewer than two.
     """
     values = np.array([second.value - first.value for first, second in pairs])
-    by_units: list[Variance] = []
-    by_seeds: list[Variance] = []
-    for (first, second), value, n in zip(pairs, values.tolist(), units, strict=True):
-        parts = measure_parts(first, second) - value * (first.shares + second.shares) / 2
-        by_units.append(_scale(limit_variance(parts), n * len(parts)))
-        if variance := _measure_seeds(first, second):
-            by_seeds.append(variance)
-    unit = _average(by_units)
-    seed = _average(by_seeds) if len(by_seeds) == len(pairs) else None
+    measured = [_measure_pair(first, second, n) for (first, second), n in zip(pairs, units, strict=True)]
+    mean = _average(measured)
     if len(pairs) < 2:
-        return Variances(unit=unit, seed=seed)
+        return mean
     seeds = [min(len(first.series), len(second.series)) for first, second in pairs]
-    own = [u.value / n for u, n in zip(by_units, units, strict=True)]
-    own = own if seed is None else [u + s.value / k for u, s, k in zip(own, by_seeds, seeds, strict=True)]
+    own = [one.find_variance(n, k) for one, n, k in zip(measured, units, seeds, strict=True)]
     total = _limit(float(values.var(ddof=1)), len(values) - 1)
-    between = Variance(value=max(0.0, total.value - float(np.mean(own))), most=total.most)
-    return Variances(unit=unit, seed=seed, dataset=between)
+    return replace(mean, dataset=Variance(value=max(0.0, total.value - float(np.mean(own))), most=total.most))
 
 
 def foresee_variances(one: Estimate, units: int, together: float = 0.5) -> Variances:
@@ -97,12 +107,9 @@ def foresee_variances(one: Estimate, units: int, together: float = 0.5) -> Varia
         units: how many there are, before any were merged.
         together: assumed correlation of what a subject adds to the two scores, 0 to 1; the upper limit assumes 0.
     """
-    alone = _scale(limit_variance(one.influence), 2 * units * one.n)
-    seeds = one.seed_variance
-    return Variances(
-        unit=Variance(value=(1 - together) * alone.value, most=alone.most),
-        seed=None if seeds is None else _limit(2 * seeds, len(one.series) - 1),
-    )
+    two = math.sqrt(2)  # the other varies as much
+    own = _separate(two * one.influence, [two * one.series], [two * one.series_influences], units)
+    return replace(own, unit=Variance(value=(1 - together) * own.unit.value, most=own.unit.most))
 
 
 def assume_variances(images: float, recall: float = 0.7, alike: float = 0.3, together: float = 0.5) -> Variances:
@@ -186,19 +193,64 @@ def _limit(variance: float, df: float) -> Variance:
     return Variance(value=variance, most=variance * df / float(special.chdtri(df, LEVEL)))
 
 
-def _measure_seeds(first: Estimate, second: Estimate) -> Variance | None:
-    """Return the variance of the difference over seeds, paired where they are the same; None of one seed."""
-    series = pair_series(first, second)
+def _measure_pair(first: Estimate, second: Estimate, units: int) -> Variances:
+    """Return what makes the difference of two methods vary on one data set, paired by seeds where they are the same."""
+    value, influences = second.value - first.value, [first.series_influences, second.series_influences]
+    parts = measure_parts(first, second) - value * (first.shares + second.shares) / 2
+    if are_paired(first, second):
+        influences = [influences[1] - influences[0]]
+    return _separate(parts, pair_series(first, second), influences, units)
+
+
+def _separate(parts: Array, series: Sequence[Array], influences: Sequence[Array], units: int) -> Variances:
+    """Return the variances over units and over seeds, each without what a unit and a training do together.
+
+    Args:
+        parts: (m,) float around 0, what each unit, or block of units, adds to a value averaged over seeds.
+        series: (j,) float each, what the value varies by over seeds.
+        influences: (j, m) float each, what each unit adds in each of a series.
+        units: how many there are, before any were merged.
+    """
+    unit = limit_variance(parts)
+    unit = Variance(value=units * len(parts) * unit.value, most=units * len(parts) * unit.most)
     variances = [variance for values in series if (variance := measure_seed_variance(values)) is not None]
     if len(variances) < len(series):
-        return None
-    return _limit(sum(variances), min(map(len, series)) - 1)
+        return Variances(unit=unit)
+    together = [units * measure_interaction(values) for values in influences]
+    averaged = sum(one / len(values) for one, values in zip(together, series, strict=True))
+    seed = _limit(sum(variances), min(map(len, series)) - 1)
+    return Variances(
+        unit=_subtract(unit, averaged),
+        seed=_subtract(seed, sum(together) / units),
+        interaction=_limit(sum(together), measure_tails(parts)),
+    )
 
 
-def _average(variances: Sequence[Variance]) -> Variance:
+def measure_interaction(influences: Array) -> float:
+    """Return the variance of the score of one seed over what its units do in this seed and not on average.
+
+    The interaction of a two-way table: its mean square divided by the number of units.
+
+    Args:
+        influences: (j, n) float, what each of two units or more adds in each of two seeds or more; those of a seed sum
+            to 0.
+    """
+    j, n = influences.shape
+    left = influences - influences.mean(axis=0)
+    return float((left**2).sum()) * n / ((j - 1) * (n - 1)) if (abs(left) > SAME).any() else 0.0
+
+
+def _subtract(variance: Variance, known: float) -> Variance:
+    """Return a variance without a part of it that is known, at least 0."""
+    return Variance(value=max(0.0, variance.value - known), most=max(0.0, variance.most - known))
+
+
+def _average(several: Sequence[Variances]) -> Variances:
+    """Return the mean of each variance that is known in all."""
+    known = {name: [getattr(one, name) for one in several] for name in ("unit", "seed", "interaction")}
+    return Variances(**{name: _mean(variances) for name, variances in known.items() if None not in variances})
+
+
+def _mean(variances: Sequence[Variance]) -> Variance:
     value, most = (float(np.mean([getattr(one, name) for one in variances])) for name in ("value", "most"))
     return Variance(value=value, most=most)
-
-
-def _scale(variance: Variance, factor: float) -> Variance:
-    return Variance(value=factor * variance.value, most=factor * variance.most)

@@ -30,7 +30,7 @@ MOST_GROUPS = 20
 """Groups of an attribute for which intervals are computed: they are of every two."""
 NOTE = "group intervals"
 """Under which they are remembered."""
-ARRAYS = ("seeds", "splits", "scores", "influence", "shares")
+ARRAYS = ("seeds", "splits", "scores", "influences", "shares")
 """Fields of an `Estimate` that are remembered."""
 NOTES = (
     "Groups: intervals of the worst group and of the largest gap allow for their choice among all groups, 95 %. "

@@ -136,7 +136,7 @@ def complete(basis: Basis, units: int | None, seed_sd: float | None, data_set_sd
         data_set_sd: likewise of the true difference over data sets.
     """
     known, notes, share = basis.variances, list[str](), basis.metric.name in PERCENT
-    if known.seed is not None and known.seed.value == 0:
+    if known.random is False:
         notes.append("All seeds agree: nothing here is random, and more seeds change nothing.")
     if known.seed is None and (seed_sd is not None or share):
         noise = assume_noise(math.sqrt(2) * SEED_SD) if seed_sd is None else _state(math.sqrt(2) * seed_sd)
@@ -174,7 +174,7 @@ def _explain_unknown(what: str, assumed: float | None, option: str, more: str) -
 def to_tables(basis: Basis, difference: float, power: float) -> list[Table]:
     """Return what shows a difference with a power, by numbers of seeds, with what is not known in notes."""
     known = record(basis, difference, power)
-    lines, random = known["seeds"], basis.variances.seed is None or basis.variances.seed.value > 0
+    lines, random = known["seeds"], basis.variances.random is not False
     n, apart = f"{basis.design.units:,} {basis.unit}", _points(basis.metric, difference)
     titles = (f"{basis.unit} needed", "at most", f"{n} tell apart", "at most")
     rows = [
@@ -197,7 +197,7 @@ def to_tables(basis: Basis, difference: float, power: float) -> list[Table]:
 def record(basis: Basis, difference: float, power: float) -> dict[str, Any]:
     """Return the forecast as plain JSON; lists hold an estimate and its upper limit, None where nothing will do."""
     both = basis.variances, basis.variances.raise_to_limits()
-    noisy = basis.variances.seed is not None and basis.variances.seed.value > 0
+    noisy = basis.variances.random is True
     return {
         "schema": 1,
         "metric": basis.metric.name,

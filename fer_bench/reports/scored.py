@@ -43,7 +43,7 @@ MANY = 5_000
 """Pairs of rows that several processes compare: they take a second."""
 Question = tuple[Sequence[Estimate], Sequence[tuple[int, int]]]
 """What `adjust_steps` is asked."""
-ARRAYS = ("seeds", "splits", "scores", "influence", "shares", "tables")
+ARRAYS = ("seeds", "splits", "scores", "influences", "shares", "tables")
 """Fields of an `Estimate`; the last is missing where a metric needs more than counts."""
 FIELDS = ("scores", "interval", "sources", "lacking", "chance")
 """Fields of a row that are remembered."""
