@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+ERRORS = 1.96
+"""Monte Carlo errors on each side of a measured share in its 95 % confidence interval."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
@@ -40,10 +43,16 @@ class Claim:
         share = sum(self.happens(rng) for _ in range(draws)) / draws
         return share, math.sqrt(max(share * (1 - share), 1 / draws) / draws)
 
-    def held(self, share: float, error: float) -> bool:
-        """Return whether a share keeps the promise, within three Monte Carlo errors."""
+    def held(self, share: float, error: float, errors: float = ERRORS) -> bool:
+        """Return whether the confidence interval of a share overlaps the promise.
+
+        Args:
+            share: as measured.
+            error: its Monte Carlo error.
+            errors: how many of them the interval reaches to each side.
+        """
         low, high = self.promised
-        return low - 3 * error <= share <= high + 3 * error
+        return low - errors * error <= share <= high + errors * error
 
     def to_row(self, share: float, error: float, earlier: bool = False) -> str:
         """Return the row of the table, in Markdown; ``earlier`` where earlier code was measured."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 from simulated_claim import Claim
-from simulated_learner import Learner
+from simulated_learner import RULES, Learner
 
 from fer_bench.evaluation.metrics import STANDARD, Metric
 
@@ -44,10 +44,6 @@ def cross_claims() -> Iterator[Claim]:
         (both, replace(few, rule="logistic regression"), ASKED, 0, 1),
         (both, replace(some, rule="logistic regression"), ASKED, 0, 1),
     ):
-        folds = f"{learner.folds} folds" if learner.folds < learner.people else "one person left out"
-        setting = f"{learner.people} people of {learner.images} images, {learner.features} features, {folds}"
-        setting += f", training noise {learner.noise:g}" if learner.noise else ""
-        setting += "" if learner.rule == "ridge regression" else f", {learner.rule}"
         for name, (share, beside) in itertools.product(names, list(SHARES.items())[:rules]):
             metric, dear = STANDARD[name], max(learner.people, learner.features) > 100 or learner.rule in DEAR
 
@@ -59,6 +55,23 @@ def cross_claims() -> Iterator[Claim]:
 
             yield Claim(
                 name=f"{metric.title}: the interval of a cross-validation covers the algorithm's score{beside}",
-                setting=setting, promised=promised if share is None else (0, 1), happens=covers,
+                setting=_describe(learner), promised=promised if share is None else (0, 1), happens=covers,
                 draws=1000 if share is None and not dear else 400, quick=quick,
             )  # fmt: skip
+    for learner, rule in itertools.product((few, some), RULES):
+        tried = replace(learner, rule=rule)
+
+        def covers_by_pairs(rng: np.random.Generator, tried: Learner = tried) -> bool:
+            return tried.covers_by_pairs(STANDARD["uar"], rng)
+
+        yield Claim(
+            name="UAR: an interval with a jackknife of folds covers the algorithm's score, by ten further models",
+            setting=_describe(tried), promised=(0, 1), happens=covers_by_pairs, draws=200, quick=0,
+        )  # fmt: skip
+
+
+def _describe(learner: Learner) -> str:
+    folds = f"{learner.folds} folds" if learner.folds < learner.people else "one person left out"
+    setting = f"{learner.people} people of {learner.images} images, {learner.features} features, {folds}"
+    setting += f", training noise {learner.noise:g}" if learner.noise else ""
+    return setting + ("" if learner.rule == "ridge regression" else f", {learner.rule}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import special
 from sklearn.linear_model import LogisticRegression
 
 from fer_bench.evaluation.cross_validation import CrossValidation, measure_folds
@@ -83,10 +85,8 @@ class Learner:
             share: of the term of Nadeau and Bengio, without the noise that folds show; None: what the product takes.
         """
         x, true, person = self.draw(rng)
-        fold, table = self.deal(rng, true, person), np.zeros((len(true), 7))
-        for number in range(self.folds):
-            test = fold == number
-            table[test] = self.train(rng, x[~test], true[~test])(x[test])
+        fold = self.deal(rng, true, person)
+        table = self.cross_validate(rng, x, true, fold)
         ratio = self.folds / (self.folds - 1)
         if share is None:
             crossed = measure_folds(metric, true, table, np.zeros(len(true)), fold, ratio)
@@ -94,6 +94,34 @@ class Learner:
             crossed = Plain(folds=self.folds, tested_per_trained=share * ratio)
         found = algorithm_interval(measure(metric, true, table, units=person), crossed)
         return found.low <= find_truths(self)[metric.name] <= found.high
+
+    def covers_by_pairs(self, metric: Metric, rng: np.random.Generator) -> bool:
+        """Return whether another interval does: with models that are trained without two folds.
+
+        By how much the score of the other folds changes where a fold is left out of training too shows what training
+        data change (a jackknife of folds, with its noise). The models are K (K - 1) / 2 more.
+        """
+        x, true, person = self.draw(rng)
+        fold, k = self.deal(rng, true, person), self.folds
+        table = self.cross_validate(rng, x, true, fold)
+        changes = np.zeros(k)
+        for number in range(k):
+            kept = fold != number
+            fewer = self.cross_validate(rng, x[kept], true[kept], fold[kept])
+            changes[number] = metric.score(true[kept], fewer) - metric.score(true[kept], table[kept])
+        one = measure(metric, true, table, units=person)
+        training = ((k - 2) / k) ** 2 * k * float(changes.var(ddof=1))
+        variance = (one.unit_variance or 0.0) + training
+        df = variance**2 / ((one.unit_variance or 0.0) ** 2 / one.unit_freedom + training**2 / (k - 1))
+        return abs(one.value - find_truths(self)[metric.name]) <= special.stdtrit(df, 0.975) * math.sqrt(variance)
+
+    def cross_validate(self, rng: np.random.Generator, x: np.ndarray, true: np.ndarray, fold: np.ndarray) -> np.ndarray:
+        """Return the probabilities of each image by a model that is trained on the other folds."""
+        table = np.zeros((len(true), 7))
+        for number in np.unique(fold):
+            test = fold == number
+            table[test] = self.train(rng, x[~test], true[~test])(x[test])
+        return table
 
 
 class Plain(CrossValidation):
