@@ -26,6 +26,7 @@ from simulated_damage import damage_claims
 from simulated_data import data_claims
 from simulated_differences import difference_claims
 from simulated_gate import gate_claims
+from simulated_group_pairs import group_pair_claims
 from simulated_groups import group_claims
 from simulated_intervals import interval_claims
 from simulated_planned import planned_claims
@@ -36,7 +37,7 @@ from simulated_table import Measured, digest_code, read_measured, to_table, writ
 
 KINDS: tuple[Callable[[], Iterator[Claim]], ...] = (
     difference_claims, board_claims, planned_claims, interval_claims, cross_claims, across_claims, shift_claims,
-    group_claims, data_claims, power_claims, gate_claims, search_claims, damage_claims,
+    group_claims, group_pair_claims, data_claims, power_claims, gate_claims, search_claims, damage_claims,
 )  # fmt: skip
 """In the order of the table."""
 

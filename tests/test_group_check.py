@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.certificate import compare_groups_to_all
-from fer_bench.evaluation.difference import compare_estimates
+from fer_bench.evaluation.extremes import compare_gaps, compare_worst
 from fer_bench.evaluation.group_scores import measure_group_scores
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.evaluation.opportunity import measure_group_gap
@@ -72,18 +72,34 @@ def test_the_worst_group_and_the_gap_of_two_methods_by_hand():
     means = {name: [one[member].reshape(-1, 10).mean(axis=1) for _, member in members] for name, one in right.items()}
     for name, (few, many) in means.items():
         known = scores[name]
-        assert (known.lowest, known.worst.value) == ("many", pytest.approx(many.mean()))
-        assert known.gap.value == pytest.approx(few.mean() - many.mean())
-        assert known.worst.unit_variance == pytest.approx(many.var(ddof=1) / 12)
-        assert known.gap.unit_variance == pytest.approx(many.var(ddof=1) / 12 + few.var(ddof=1) / 8)
+        assert (known.lowest, known.groups["many"].value) == ("many", pytest.approx(many.mean()))
+        variances = [few.var(ddof=1) / 8, many.var(ddof=1) / 12]
+        assert [one.unit_variance for one in known.over_all.estimates] == pytest.approx(variances)
         low, high = known.worst_interval()
         reach = stats.t.ppf(1 - 0.05 / 4, 11) * many.std(ddof=1) / np.sqrt(12)
         assert (low, high) == pytest.approx((many.mean() - reach, many.mean() + reach))
-    difference = compare_estimates(scores["a"].gap, scores["b"].gap)
+    worst = compare_worst(scores["a"].over_all, scores["b"].over_all)
+    assert worst.value == pytest.approx(means["b"][1].mean() - means["a"][1].mean())
+    # Bounds of b's score in group j minus a's in group i: of the same people where i is j.
+    ends = np.zeros((2, 2, 2))
+    for i, j in np.ndindex(2, 2):
+        one, other = means["a"][i], means["b"][j]
+        variance = (other - one).var(ddof=1) / len(one) if i == j else sum(x.var(ddof=1) / len(x) for x in (one, other))
+        reach = stats.t.ppf(1 - 0.05 / 4, min(len(one), len(other)) - 1) * np.sqrt(variance)
+        ends[:, i, j] = other.mean() - one.mean() + reach * np.array([-1, 1])
+    assert worst.low == pytest.approx(min(max(ends[0, :, 0]), max(ends[0, :, 1])))
+    assert worst.high == pytest.approx(max(min(ends[1, 0]), min(ends[1, 1])))
+    # The gaps are between the same groups for both, in the same order.
+    gap = compare_gaps(scores["a"].over_all, scores["b"].over_all)
     gaps = [few.mean() - many.mean() for few, many in means.values()]
-    assert difference.value == pytest.approx(gaps[1] - gaps[0])
+    assert gap.value == pytest.approx(gaps[1] - gaps[0])
     few, many = (means["b"][place] - means["a"][place] for place in range(2))
-    assert difference.unit_error == pytest.approx(np.sqrt(few.var(ddof=1) / 8 + many.var(ddof=1) / 12), rel=0.15)
+    reach = stats.t.ppf(1 - 0.05 / 4, 7) * np.sqrt(few.var(ddof=1) / 8 + many.var(ddof=1) / 12)
+    assert gap.low == pytest.approx(gap.value - reach)
+    assert gap.high >= gap.value + reach, "which group is truly the better one for b is not shown"
+    assert 0 < gap.p_value < 0.05
+    at_p = compare_gaps(scores["a"].over_all, scores["b"].over_all, level=1 - gap.p_value)
+    assert at_p.low < at_p.high == pytest.approx(0, abs=1e-9)
     alone = [members[0], ("one", person == 19)]
     columns = np.eye(2)[1 - right["a"]], np.zeros(200, np.int64), person, np.zeros(200)
     assert measure_group_scores(STANDARD["accuracy"], true, *columns, alone) is None

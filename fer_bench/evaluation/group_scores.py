@@ -1,4 +1,4 @@
-"""The worst score of any group of people and the largest gap between two, paired with those of another method."""
+"""What a method scores on each group of people, ready to be held against another method."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fer_bench.arrays import Array
 from fer_bench.evaluation.certificate import deal_blocks
 from fer_bench.evaluation.cross_validation import CrossValidation
 from fer_bench.evaluation.estimate import Estimate, measure
+from fer_bench.evaluation.extremes import SeveralScores
 from fer_bench.evaluation.groups import find_worst_group
 from fer_bench.evaluation.intervals import algorithm_interval
 from fer_bench.evaluation.metrics import Metric
@@ -25,35 +26,23 @@ class GroupScores:
 
     Attributes:
         groups: name -> score of its people.
-        over_all: likewise, as estimates over all people, of whom others add nothing: what differs from another method.
+        over_all: the same scores over all people, of whom those of other groups add nothing.
         crossed: the folds, as for `algorithm_interval`; None where they do not train on each other.
     """
 
     groups: Mapping[str, Estimate]
-    over_all: Mapping[str, Estimate]
+    over_all: SeveralScores
     crossed: CrossValidation | None
 
     @property
     def lowest(self) -> str:
         """The group with the worst score; of equals the first."""
-        first = next(iter(self.groups.values()))
-        return find_worst_group(first.metric, {name: one.value for name, one in self.groups.items()})[0]
+        return find_worst_group(self.metric, {name: one.value for name, one in self.groups.items()})[0]
 
     @property
-    def worst(self) -> Estimate:
-        """The score of the worst group, over all people."""
-        return self.over_all[self.lowest]
-
-    @property
-    def gap(self) -> Estimate:
-        """The largest difference between two groups, over all people."""
-        low, high = (pick(self.over_all.values(), key=lambda one: one.value) for pick in (min, max))
-        return replace(
-            high,
-            scores=high.scores - low.scores,
-            influences=high.influences - low.influences,
-            shares=(high.shares + low.shares) / 2,
-        )
+    def metric(self) -> Metric:
+        """What is measured."""
+        return next(iter(self.groups.values())).metric
 
     def worst_interval(self) -> tuple[float, float]:
         """Return the ends of the interval of the score of the group that is truly the worst; nobody knows which it is.
@@ -63,7 +52,7 @@ class GroupScores:
         """
         level = 1 - (1 - LEVEL) / len(self.groups)
         each = [algorithm_interval(one, self.crossed, level=level) for one in self.groups.values()]
-        pick = min if self.worst.metric.higher_is_better else max
+        pick = min if self.metric.higher_is_better else max
         return pick(one.low for one in each), pick(one.high for one in each)
 
 
@@ -94,7 +83,7 @@ def measure_group_scores(
     """
     blocks = deal_blocks(units)
     n, count = int(blocks.max()) + 1, len(np.unique(seeds))
-    measured, over_all = dict[str, Estimate](), dict[str, Estimate]()
+    measured, over_all = dict[str, Estimate](), list[Estimate]()
     for name, member in groups:
         rows = np.flatnonzero(member)
         held = np.unique(blocks[rows])
@@ -106,5 +95,6 @@ def measure_group_scores(
         influences[:, held] = part.influences * math.sqrt(len(held) / (len(held) - 1) * (n - 1) / n)
         shares[held] = part.shares
         measured[name] = part
-        over_all[name] = replace(part, influences=influences, shares=shares, tables=None)
-    return GroupScores(groups=measured, over_all=over_all, crossed=crossed)
+        over_all.append(replace(part, influences=influences, shares=shares, tables=None))
+    freedom = np.array([one.unit_freedom for one in measured.values()])
+    return GroupScores(groups=measured, over_all=SeveralScores(over_all, freedom), crossed=crossed)

@@ -17,6 +17,7 @@ from fer_bench.evaluation.difference import Difference, compare_estimates
 from fer_bench.evaluation.equivalence import weigh_behind
 from fer_bench.evaluation.estimate import Estimate, measure
 from fer_bench.evaluation.extra import NOTHING, Extra
+from fer_bench.evaluation.extremes import ExtremeDifference
 from fer_bench.evaluation.intervals import Interval, algorithm_interval, bootstrap_interval
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.ranking import find_rank_intervals, find_tiers, name_tiers
@@ -201,6 +202,6 @@ def _extra(metric: Metric, pooled: Predictions) -> Extra:
     return pooled.extra if metric.wants else NOTHING
 
 
-def find_ends(one: Difference) -> tuple[float, float] | tuple[None, None]:
+def find_ends(one: Difference | ExtremeDifference) -> tuple[float, float] | tuple[None, None]:
     """Return the ends of the interval of a difference; None where too few units allow none."""
     return (one.low, one.high) if math.isfinite(one.high - one.low) else (None, None)

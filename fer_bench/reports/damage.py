@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from fer_bench.evaluation.difference import Difference
+from fer_bench.evaluation.extremes import ExtremeDifference
 from fer_bench.evaluation.intervals import Interval
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.reports.comparison import find_ends
@@ -20,8 +21,9 @@ NOTES = (
     "the answer to an image changes from one severity of a kind to the next, beginning with the clean image. "
     "Intervals: 95 %, for other people and, as far as several seeds show it, other trainings; that of the worst kind "
     "allows for the choice of the kind.",
-    "Differences are row 2 minus row 1, paired by subject, or by image where no subject is known; p is of the score on "
-    "all corrupted images, adjusted for all pairs of a board.",
+    "Differences are row 2 minus row 1, paired by subject, or by image where no subject is known; that of the worst "
+    "score allows for the choice of both kinds. p is of the score on all corrupted images, adjusted for all pairs of a "
+    "board.",
 )
 NO_INTERVAL = "too few for an interval"
 
@@ -103,7 +105,7 @@ def pair_fields(metric: Metric) -> tuple[Field[DamagedPair], ...]:
 
     def difference(name: str, factor: float, digits: int) -> Field[DamagedPair]:
         def cell(pair: DamagedPair) -> Cell:
-            one: Difference = getattr(pair, name)
+            one: Difference | ExtremeDifference = getattr(pair, name)
             low, high = find_ends(one)
             ends = (
                 NO_INTERVAL
@@ -168,7 +170,7 @@ def record(rows: Sequence[DamagedRow]) -> dict[str, Any]:
     def ends(interval: Interval) -> list[float]:
         return [interval.low, interval.high]
 
-    def difference(one: Difference) -> dict[str, float | None]:
+    def difference(one: Difference | ExtremeDifference) -> dict[str, float | None]:
         low, high = find_ends(one)
         return {"value": one.value, "low": low, "high": high, "p_value": one.p_value}
 

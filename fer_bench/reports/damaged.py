@@ -16,6 +16,7 @@ from fer_bench.evaluation.classification import find_largest
 from fer_bench.evaluation.cross_validation import CrossValidation
 from fer_bench.evaluation.difference import Difference, compare_estimates
 from fer_bench.evaluation.estimate import Estimate
+from fer_bench.evaluation.extremes import ExtremeDifference, compare_worst, gather
 from fer_bench.evaluation.family import adjust_steps
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.robustness import Robustness, average, count_flips, measure_flips
@@ -172,7 +173,7 @@ class DamagedPair:
     second: DamagedRow
     mean: Difference
     p_value: float
-    worst: Difference
+    worst: ExtremeDifference
     flips: Difference
 
 
@@ -198,7 +199,7 @@ def compare_rows(rows: Sequence[DamagedRow], *, with_first: bool = False) -> lis
                     second=board[j],
                     mean=compare_estimates(first.mean, second.mean),
                     p_value=p_value,
-                    worst=compare_estimates(first.kinds[first.worst], second.kinds[second.worst]),
+                    worst=compare_worst(gather([*first.kinds.values()]), gather([*second.kinds.values()])),
                     flips=compare_estimates(first.flips, second.flips),
                 )
             )

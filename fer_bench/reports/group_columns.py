@@ -13,8 +13,8 @@ from safetensors.numpy import load, save
 
 from fer_bench.arrays import Array
 from fer_bench.evaluation.cross_validation import CrossValidation
-from fer_bench.evaluation.difference import Difference, compare_estimates
 from fer_bench.evaluation.estimate import Estimate
+from fer_bench.evaluation.extremes import ExtremeDifference, SeveralScores, compare_gaps, compare_worst
 from fer_bench.evaluation.group_scores import measure_group_scores
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.evaluation.opportunity import measure_group_gap
@@ -33,24 +33,24 @@ NOTE = "group intervals"
 ARRAYS = ("seeds", "splits", "scores", "influences", "shares")
 """Fields of an `Estimate` that are remembered."""
 NOTES = (
-    "Groups: intervals of the worst group and of the largest gap allow for their choice among all groups, 95 %. "
-    "Differences are row minus first row, paired by subject, or by image where no subject is known; each has its 95 % "
-    "interval, taken by itself. 'fer-bench groups' compares every group with all and gives a verdict.",
+    "Groups: intervals of the worst group, of the largest gap and of their differences allow for the choice among all "
+    "groups, 95 %. Differences are row minus first row, paired by subject, or by image where no subject is known. "
+    "'fer-bench groups' compares every group with all and gives a verdict.",
 )
 
 
 @dataclass(frozen=True, eq=False)
 class MeasuredGroups:
-    """The worst group of an attribute and the largest gap between two, each as an estimate over all people.
+    """What a row scores on the groups of an attribute, over all people.
 
     Attributes:
-        worst: of the worst group, and ``worst_ends``, those of its interval.
-        gap: the difference, and ``gap_ends`` likewise.
+        scores: of all groups.
+        worst_ends: those of the interval of the worst score; ``gap_ends``, of the largest gap between two.
+        gap_ends: likewise.
     """
 
-    worst: Estimate
+    scores: SeveralScores
     worst_ends: tuple[float, float]
-    gap: Estimate
     gap_ends: tuple[float, float]
 
 
@@ -78,8 +78,8 @@ class GroupPair:
 
     row: Row
     attribute: str
-    worst: Difference
-    gap: Difference
+    worst: ExtremeDifference
+    gap: ExtremeDifference
 
 
 _MEASURED: WeakKeyDictionary[Predictions, dict[str, MeasuredGroups]] = WeakKeyDictionary()
@@ -108,10 +108,10 @@ def _pack(measured: Mapping[str, MeasuredGroups]) -> bytes:
     arrays = {"names": np.frombuffer(json.dumps([*measured]).encode(), np.uint8)}
     for number, one in enumerate(measured.values()):
         arrays[f"{number} ends"] = np.array([one.worst_ends, one.gap_ends])
-        arrays[f"{number} units"] = np.array(one.worst.units)
-        for part in ("worst", "gap"):
-            estimate: Estimate = getattr(one, part)
-            arrays |= {f"{number} {part} {name}": np.ascontiguousarray(getattr(estimate, name)) for name in ARRAYS}
+        arrays[f"{number} freedom"], estimates = one.scores.freedom, one.scores.estimates
+        arrays[f"{number} units"] = np.array([estimate.units for estimate in estimates])
+        for name in ARRAYS:
+            arrays[f"{number} {name}"] = np.stack([getattr(estimate, name) for estimate in estimates])
     return save(arrays)
 
 
@@ -123,17 +123,18 @@ def _recall(content: bytes | None) -> dict[str, MeasuredGroups] | None:
         arrays = load(content)
         measured: dict[str, MeasuredGroups] = {}
         for number, attribute in enumerate(json.loads(arrays["names"].tobytes())):
-            worst, gap = (
+            estimates = [
                 Estimate(
                     metric=STANDARD["uar"],
-                    units=int(arrays[f"{number} units"]),
+                    units=units,
                     tables=None,
-                    **{name: arrays[f"{number} {part} {name}"] for name in ARRAYS},
+                    **{name: arrays[f"{number} {name}"][place] for name in ARRAYS},
                 )
-                for part in ("worst", "gap")
-            )
+                for place, units in enumerate(arrays[f"{number} units"].tolist())
+            ]
             (low, high), (least, most) = arrays[f"{number} ends"].tolist()
-            measured[attribute] = MeasuredGroups(worst, (low, high), gap, (least, most))
+            scores = SeveralScores(estimates, arrays[f"{number} freedom"])
+            measured[attribute] = MeasuredGroups(scores, (low, high), (least, most))
     except (SafetensorError, ValueError, KeyError):
         return None
     return measured
@@ -153,7 +154,7 @@ def _measure(row: Row, pooled: Predictions, attribute: str) -> MeasuredGroups | 
     if scores is None:
         return None
     gap = measure_group_gap(STANDARD["uar"], *columns, members)
-    return MeasuredGroups(scores.worst, scores.worst_interval(), scores.gap, (gap.low, gap.high))
+    return MeasuredGroups(scores.over_all, scores.worst_interval(), (gap.low, gap.high))
 
 
 def compare_to_first(board: Sequence[Row]) -> list[GroupPair]:
@@ -166,8 +167,8 @@ def compare_to_first(board: Sequence[Row]) -> list[GroupPair]:
         GroupPair(
             row,
             attribute,
-            compare_estimates(known[attribute].worst, other.worst),
-            compare_estimates(known[attribute].gap, other.gap),
+            compare_worst(known[attribute].scores, other.scores),
+            compare_gaps(known[attribute].scores, other.scores),
         )
         for row in board
         if row is not first and row.pooled is not None and row.pooled.key == first.pooled.key
@@ -242,7 +243,7 @@ def _range(low: float, high: float) -> str:
     return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
-def _difference(one: Difference) -> Shown:
+def _difference(one: ExtremeDifference) -> Shown:
     low, high = find_ends(one)
     ends = "too few for an interval" if low is None or high is None else f"{100 * low:+.1f} to {100 * high:+.1f}"
     return Shown(f"{100 * one.value:+.1f} ({ends})", one.value)
