@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 Part = TypeVar("Part")
@@ -20,13 +21,15 @@ def spread(function: Callable[[Part], Answer], parts: Sequence[Part]) -> Iterato
     everything is done here. A part whose process was killed, as for lack of memory, is done here, and so are those
     after it.
     """
-    done = 0
-    if len(parts) > 1:
-        import joblib  # takes a tenth of a second
-        from joblib.externals.loky.process_executor import TerminatedWorkerError
+    if len(parts) < 2:
+        yield from map(function, parts)
+        return
+    import joblib  # takes a tenth of a second
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-        processes = min(MOST, len(parts), joblib.cpu_count())
-        run: Any = joblib.Parallel(processes, return_as="generator", backend="loky" if processes > 1 else "sequential")
+    done, processes = 0, min(MOST, len(parts), joblib.cpu_count())
+    if processes > 1:
+        run: Any = joblib.Parallel(processes, return_as="generator", backend="loky")
         try:
             # joblib's own pickles ask Python about every object, those of the standard library only about some.
             for answer in run(joblib.delayed(_answer)(function, pickle.dumps(part)) for part in parts):
@@ -38,9 +41,18 @@ def spread(function: Callable[[Part], Answer], parts: Sequence[Part]) -> Iterato
         yield function(part)
 
 
-def _answer(function: Callable[[Any], object], part: bytes) -> bytes:
-    gc.disable()  # a part is a hundred thousand objects, none of them garbage
+@contextmanager
+def paused_collector() -> Generator[None]:
+    """Look for no garbage: ten thousand cells are a million objects, all of which stay."""
+    collects = gc.isenabled()
+    gc.disable()
     try:
-        return pickle.dumps(function(pickle.loads(part)))
+        yield
     finally:
-        gc.enable()
+        if collects:
+            gc.enable()
+
+
+def _answer(function: Callable[[Any], object], part: bytes) -> bytes:
+    with paused_collector():
+        return pickle.dumps(function(pickle.loads(part)))

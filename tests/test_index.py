@@ -55,7 +55,9 @@ def opened_of(store, monkeypatch):
     folders: list[str] = []
     real = index.read_files
     with monkeypatch.context() as patch:
-        patch.setattr(index, "read_files", lambda folder: (folders.append(folder.name), real(folder))[1])
+        patch.setattr(
+            index, "read_files", lambda folder, states: (folders.append(Path(folder).name), real(folder, states))[1]
+        )
         store.cells()
     return folders
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import queue
 import threading
 from typing import Any
@@ -55,7 +56,11 @@ def refuse_other_versions(wanted: dict[str, str]) -> None:
     with processes.started(json.dumps({"versions": wanted}), None) as (_, messages):
         for message in iter(messages.get, None):
             if "error" in message:
-                raise FerBenchError(message["error"])
+                raise _refusal(message["error"])
+
+
+def _refusal(why: str) -> FerBenchError:
+    return FerBenchError(f"{why} (worker on {platform.node()})")
 
 
 def run_worker(description: str, topic: str, number: int) -> None:
@@ -87,7 +92,7 @@ def run_worker(description: str, topic: str, number: int) -> None:
             if message is None:
                 break
             if "error" in message:
-                raise FerBenchError(message["error"])
+                raise _refusal(message["error"])
             worker.log_event(topic, {"number": number, "message": message})
         if code := process.wait():
             raise RuntimeError(f"worker {number} ended {processes.describe(code)}")

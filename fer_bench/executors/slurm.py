@@ -105,7 +105,7 @@ def _cluster(params: SlurmParams, folder: Path) -> Iterator[tuple[Any, Any]]:
             job_script_prologue=list(params.prologue),
             log_directory=str(folder),
             security=_make_keys(folder),
-            scheduler_options={"dashboard_address": None},
+            scheduler_options={"dashboard_address": "127.0.0.1:0"},
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -72,23 +74,27 @@ def read_folder(folder: Path) -> Content:
         ValueError: a file is missing or changed, or the cell is of a newer schema or of a format that is not read; says
             which.
     """
-    return understand(folder, read_files(folder))
+    return understand(folder, read_files(str(folder)))
 
 
-def read_files(folder: Path) -> Files:
+def read_files(folder: str, states: dict[str, os.stat_result] | None = None) -> Files:
     """Read every file of a cell, as `read_folder` does.
+
+    Args:
+        folder: its path.
+        states: is given the state of each file when it was opened, by name.
 
     Raises:
         ValueError: a file is missing or changed; says which.
     """
     name = CHECKSUMS
     try:
-        if folder.is_symlink():
+        if stat.S_ISLNK(os.lstat(folder).st_mode):
             raise ValueError("lies behind a link; expected a folder")
-        checksums = read_checksums(folder)
+        checksums = read_checksums(folder, states)
         held: dict[str, list[bytes]] = {}  # each file is read once: thousands of cells are tens of thousands of files
         for name in (CELL, RESULT, *sorted(checksums.keys() & REST)):
-            pieces, value = read_pieces(folder, name), hashlib.sha256()
+            pieces, value = read_pieces(folder, name, states), hashlib.sha256()
             if name not in REST:
                 pieces = held[name] = list(pieces)
             for piece in pieces:
@@ -104,14 +110,14 @@ def read_files(folder: Path) -> Files:
     return Files(checksums, texts, b"".join(held[RESULT]))
 
 
-def read_checksums(folder: Path) -> dict[str, str]:
-    """Return what ``checksums.json`` says.
+def read_checksums(folder: Path | str, states: dict[str, os.stat_result] | None = None) -> dict[str, str]:
+    """Return what ``checksums.json`` says; ``states`` as for `read_files`.
 
     Raises:
         OSError: it cannot be read.
         ValueError: it is none of a cell.
     """
-    checksums = canonical.read(dict[str, str], b"".join(read_pieces(folder, CHECKSUMS)))
+    checksums = canonical.read(dict[str, str], b"".join(read_pieces(folder, CHECKSUMS, states)))
     if PARQUET in checksums:
         raise ValueError(f"of an older format, with {PARQUET}; repeat the run to make it again")
     if strange := checksums.keys() - REST - {CELL, RESULT}:
@@ -145,9 +151,10 @@ def understand(folder: Path, files: Files) -> Content:
     return Content(key, record, result, finished, files)
 
 
-def read_pieces(folder: Path, name: str) -> Iterator[bytes]:
-    """Yield what a file of a cell holds; see `pieces`."""
-    return pieces(f"{folder}{os.sep}{name}", LARGEST.get(name, 1 << 24))
+def read_pieces(folder: Path | str, name: str, states: dict[str, os.stat_result] | None = None) -> Iterator[bytes]:
+    """Yield what a file of a cell holds, see `pieces`; ``states`` as for `read_files`."""
+    tell = None if states is None else functools.partial(states.__setitem__, name)
+    return pieces(f"{folder}{os.sep}{name}", LARGEST.get(name, 1 << 24), tell)
 
 
 def format_time(time: datetime) -> str:

@@ -106,7 +106,7 @@ class Index:
         Many cells that the index does not know are read by several processes.
         """
         lines = {folder: self._current(folder) for folder in folders}
-        new = [folder for folder, line in lines.items() if line is None]
+        new = [str(folder) for folder, line in lines.items() if line is None]
         parts = [new[start : start + AT_ONCE] for start in range(0, len(new), AT_ONCE)]
         read = chain.from_iterable(spread(_read_new, parts))
         for folder, line in lines.items():
@@ -114,12 +114,12 @@ class Index:
                 self._lines[folder.name] = line
                 yield folder, content
             else:
-                yield folder, self._take(folder, next(read) if line is None else _read_new([folder])[0])
+                yield folder, self._take(folder, next(read) if line is None else _read_new([str(folder)])[0])
 
     def _current(self, folder: Path) -> _Line | None:
         """Return the line of a cell; None if there is none, or one of other files than are there now."""
         line = self._known.get(folder.name)
-        return line if line and line.state == _look(folder)[0] else None
+        return line if line and line.state == _look(str(folder), {})[0] else None
 
     def _take(self, folder: Path, one: _New) -> Content | str:
         """Return what a cell says that was read, and keep its line if its files are old enough to tell a change."""
@@ -143,15 +143,16 @@ class Index:
                 atomic.replace_file(self._file, _dump(self._lines))
 
 
-def _read_new(folders: Sequence[Path]) -> list[_New]:
+def _read_new(folders: Sequence[str]) -> list[_New]:
     """Read the files of cells."""
     read: list[_New] = []
     for folder in folders:
-        state, newest = _look(folder)
+        states: dict[str, os.stat_result] = {}
         try:
-            read.append(_New(state, newest, read_files(folder)))
+            files = read_files(folder, states)
         except ValueError as error:
-            read.append(_New(state, newest, str(error)))
+            files = str(error)
+        read.append(_New(*_look(folder, states), files))
     return read
 
 
@@ -164,12 +165,17 @@ def _read_clock(folder: Path) -> int | None:
         return None
 
 
-def _look(folder: Path) -> tuple[str, int]:
-    """Return a hash of times, size and place of the files of a cell, and the last of the times."""
-    values, newest, place = list[int](), 0, str(folder)
-    for path in (place, *(f"{place}{os.sep}{name}" for name in _FILES)):
+def _look(folder: str, states: Mapping[str, os.stat_result]) -> tuple[str, int]:
+    """Return a hash of times, size and place of the files of a cell, and the last of the times.
+
+    Args:
+        folder: of the cell.
+        states: of files that were opened: what counts is what was read.
+    """
+    values, newest = list[int](), 0
+    for name in ("", *_FILES):
         try:
-            status = os.lstat(path)
+            status = states.get(name) or os.lstat(f"{folder}{os.sep}{name}" if name else folder)
         except OSError:
             values.append(0)
             continue

@@ -40,6 +40,7 @@ from fer_bench.results.folders import (
 from fer_bench.results.index import Index
 from fer_bench.results.outcomes import Measures, Provenance, ResultRecord
 from fer_bench.results.records import Cell
+from fer_bench.several import paused_collector
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -333,12 +334,13 @@ class Store:
         """Return what `cells` does, and nothing where there is no folder."""
         folders = self._folders()
         index, cells, damaged = Index(self.runs_dir, len(folders)), list[StoredCell](), list[str]()
-        for folder, content in index.read(folders):
-            if isinstance(content, str):
-                damaged.append(f"{folder.name}: {content}")
-            else:
-                cells.append(_stored(folder, content))
-        index.save()
+        with paused_collector():
+            for folder, content in index.read(folders):
+                if isinstance(content, str):
+                    damaged.append(f"{folder.name}: {content}")
+                else:
+                    cells.append(_stored(folder, content))
+            index.save()
         return sorted(cells, key=lambda cell: cell.id), damaged
 
     def _folders(self) -> list[Path]:
