@@ -2,14 +2,15 @@
 
 The cells are those of a real grid on drawn faces: data sets x 10 backbones x 10 strategies x seeds x 5 folds. Each is
 written by the store, with random probabilities of the images that its fold tests, and records, history and provenance
-as long as real ones. Every command is a process of its own. The first ``leaderboard`` finds no index of the store and
-nothing that is remembered of rows. The targets are `LIMITS` and `MEMORY_MIB`; at the end it is said which are met, and
-the exit code is 1 where one is missed.
+as long as real ones. Every command is a process of its own, which may start others; the peak of memory is that of all
+of them together. The first ``leaderboard`` finds no index of the store and nothing that is remembered of rows. The
+targets are `LIMITS` and `MEMORY_MIB`; at the end it is said which are met, and the exit code is 1 where one is missed.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pyarrow.ipc
 
@@ -42,9 +44,10 @@ from fer_bench.tasks.folds import Fold
 MAIN = "from fer_bench.cli import main; main()"
 METHODS, FOLDS, IMAGES = 100, 5, 301
 LIMITS = {"leaderboard": 25.0, "run": 20.0}
-"""Seconds of the processor, of user and system together; those of the clock depend on what else the machine does."""
+"""Seconds of the clock, on a machine that does nothing else."""
 MEMORY_MIB = 2e9 / 2**20
-"""Peak of each command."""
+WATCH_S = 0.1
+"""Between two looks at the memory of a command's processes."""
 
 
 def main() -> None:
@@ -52,6 +55,7 @@ def main() -> None:
     parser.add_argument("cells", type=int, nargs="?", default=10_000)
     parser.add_argument("--rounds", type=int, default=3, help="how often each command runs")
     parser.add_argument("--folder", type=Path, help="where the cells stay; without it they are removed at the end")
+    parser.add_argument("--format", default="terminal", help="of the leaderboard; csv and json hold groups, too")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.folder or Path(scratch)
@@ -59,7 +63,7 @@ def main() -> None:
             start = time.perf_counter()
             written = _write(folder, given.cells)
             print(f"{written} cells of {IMAGES // FOLDS} images, written in {time.perf_counter() - start:.0f} s")
-        board = ["leaderboard", "--runs-dir", f"{folder / 'runs'}", "--format", "csv"]
+        board = ["leaderboard", "--runs-dir", f"{folder / 'runs'}", "--format", given.format]
         run = ["run", "--config", f"{folder / 'grid.yaml'}", "--quiet"]
         environment = {**os.environ, "FER_BENCH_CACHE_DIR": str(folder / "cache")}
         # An installed command has its modules compiled; without them each run would compile 700 of them anew.
@@ -71,7 +75,7 @@ def main() -> None:
             for command in (board, run):
                 clock, seconds, mib = _time(command, environment)
                 print(f"{command[0]} {number}: {clock:.2f} s, processor {seconds:.2f} s, {mib:.0f} MiB", flush=True)
-                last["first leaderboard" if command is board and not number else command[0]] = seconds, mib
+                last["first leaderboard" if command is board and not number else command[0]] = clock, mib
     missed = 0
     for name, (seconds, mib) in last.items():
         limit = LIMITS[name.split()[-1]]
@@ -91,12 +95,19 @@ def _remove(place: Path) -> None:
 
 def _time(command: list[str], environment: dict[str, str]) -> tuple[float, float, float]:
     """Return the seconds of the clock and of the processor, and the peak of memory in MiB, of a command."""
-    start = time.perf_counter()
+    start, peak = time.perf_counter(), 0
     process = subprocess.Popen([sys.executable, "-c", MAIN, *command], stdout=subprocess.DEVNULL, env=environment)
-    _, status, usage = os.wait4(process.pid, 0)
+    family = psutil.Process(process.pid)
+    while True:
+        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if ended:
+            break
+        with contextlib.suppress(psutil.NoSuchProcess):
+            peak = max(peak, sum(one.memory_info().rss for one in (family, *family.children(recursive=True))))
+        time.sleep(WATCH_S)
     seconds = time.perf_counter() - start
     assert status == 0, f"{command[0]} ended with status {status}"
-    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    return seconds, usage.ru_utime + usage.ru_stime, max(peak / 2**20, usage.ru_maxrss / 1024)
 
 
 def _write(folder: Path, cells: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def _score(part: tuple[Sequence[MethodRow], Sequence[str], str, Path, bool]) -> 
     methods, names, name, cache_dir, details = part
     metrics, by = [STANDARD[name] for name in names], STANDARD[name]
     memory = Memory(cache_dir, metrics, by)
-    for method in methods:
+    for method in map(replace, methods):  # what it reads is forgotten with it
         if (fields := memory.recall(method)) is None and method.done:
             fields = evaluate(method.predictions, method.done, metrics, by)
             memory.remember(method, fields)
