@@ -21,7 +21,8 @@ from sklearn.model_selection import StratifiedKFold
 
 from fer_bench.keeping.outputs import Outputs
 from fer_bench.learning import convex
-from fer_bench.learning.gradient import Model, Trainer
+from fer_bench.learning.gradient import Trainer
+from fer_bench.learning.state import Model
 from fer_bench.networks.backbone import build
 from fer_bench.registry import Registry
 from fer_bench.specs import ConvexPhase, GradientPhase, Rule

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fer_bench.learning.gradient import STEPS_AT_ONCE, Batches, Model, Trainer
+from fer_bench.learning.gradient import STEPS_AT_ONCE, Trainer
+from fer_bench.learning.state import Batches, Model
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.forward import Forward, Output
 from fer_bench.specs import GradientPhase, Rule

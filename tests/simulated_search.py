@@ -14,7 +14,8 @@ from fer_bench.evaluation.metrics import STANDARD, evaluate
 from fer_bench.evaluation.optimism import measure_optimism
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Outputs
-from fer_bench.learning.engine import Material, run_plan
+from fer_bench.learning.engine import run_plan
+from fer_bench.learning.material import Material
 from fer_bench.learning.search import Searching
 from fer_bench.learning.trials import SearchTrial
 from fer_bench.specs import Plan, ReadoutPhase

@@ -8,7 +8,7 @@ import pytest
 from broken_strategies import SPEC, BrokenParams
 from messages import says
 
-from fer_bench.learning.gradient import Model
+from fer_bench.learning.state import Model
 from fer_bench.learning.training import Training
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component

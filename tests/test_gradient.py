@@ -16,7 +16,8 @@ from test_checkpoints import leave
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Outputs
 from fer_bench.learning import augment, rules
-from fer_bench.learning.gradient import Model, Trainer
+from fer_bench.learning.gradient import Trainer
+from fer_bench.learning.state import Model
 from fer_bench.learning.training import Progress, Training, copied
 from fer_bench.networks.backbone import Backbone
 from fer_bench.specs import GradientPhase, ImageInput, Rule

@@ -17,7 +17,8 @@ from fer_bench import progress
 from fer_bench.executors.progress import TerminalReporter
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Outputs
-from fer_bench.learning.engine import Material, run_plan
+from fer_bench.learning.engine import run_plan
+from fer_bench.learning.material import Material
 from fer_bench.learning.prediction import READ_AT_ONCE
 from fer_bench.networks.meter import compiling_told
 from fer_bench.specs import Plan, ReadoutPhase

@@ -26,7 +26,7 @@ from fer_bench.executors.progress import TerminalReporter
 from fer_bench.keeping.checkpoints import Checkpoint, Step
 from fer_bench.keeping.outputs import Outputs
 from fer_bench.learning import penalties
-from fer_bench.learning.engine import Material
+from fer_bench.learning.material import Material
 from fer_bench.learning.search import Searching
 from fer_bench.learning.trials import SearchTrial, draw_settings, find_search, rounds
 from fer_bench.registry import Registry

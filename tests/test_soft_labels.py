@@ -20,7 +20,7 @@ from fer_bench.data.prepared import SCHEMA
 from fer_bench.errors import DataError, FerBenchError
 from fer_bench.evaluation.calibration import soft_accuracy, soft_kl
 from fer_bench.executors.grid import check_labels
-from fer_bench.learning.engine import Material
+from fer_bench.learning.material import Material
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component
 from fer_bench.results.reading import read_predictions

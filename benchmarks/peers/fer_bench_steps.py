@@ -12,7 +12,8 @@ import numpy as np
 from work import CLIP, TAIL_RATE, Work, read_work
 
 from fer_bench.cli.huge_pages import restart_with_them
-from fer_bench.learning.gradient import Model, Trainer
+from fer_bench.learning.gradient import Trainer
+from fer_bench.learning.state import Model
 from fer_bench.learning.training import Progress, Training
 from fer_bench.networks.backbone import Backbone, build
 from fer_bench.networks.forward import BATCH, Forward, Output, accelerator_batch

@@ -24,7 +24,7 @@ from fer_bench.executors.trainings import searched, trainings_of
 from fer_bench.keeping.cache import Cache
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Inputs
-from fer_bench.learning.engine import Material, Outcome
+from fer_bench.learning.material import Material, Outcome
 from fer_bench.learning.plans import Demand, demand, together, unite
 from fer_bench.networks import answers, devices
 from fer_bench.networks.early import Early

@@ -24,7 +24,7 @@ from fer_bench.executors.recalled import KeptModels
 from fer_bench.executors.work import Work
 from fer_bench.keeping.outputs import Inputs
 from fer_bench.learning.calibration import Scaling
-from fer_bench.learning.engine import Material, Outcome, Said
+from fer_bench.learning.material import Material, Outcome, Said
 from fer_bench.learning.prediction import finish
 from fer_bench.networks.pictures import Pictures
 from fer_bench.networks.streams import Rows, Stream
@@ -49,7 +49,7 @@ class _Model:
     Attributes:
         block: of the cell.
         job: the cell.
-        said: `fer_bench.learning.engine.Outcome.said` of its training.
+        said: `fer_bench.learning.material.Outcome.said` of its training.
         scaling: how its probabilities are calibrated.
         plan: of the training; the one that a search chose, where settings are searched.
         cell: as it is stored.

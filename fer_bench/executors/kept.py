@@ -24,7 +24,7 @@ from fer_bench.tasks.splitting import noun
 from fer_bench.tasks.task import Task
 
 if TYPE_CHECKING:
-    from fer_bench.learning.engine import Learned
+    from fer_bench.learning.material import Learned
     from fer_bench.networks.source import BackboneSource
 
 FOLDER = "models"

@@ -16,9 +16,11 @@ from fer_bench.executors.grid import Block, Job
 from fer_bench.executors.kept import file_of
 from fer_bench.executors.reporting import Reporter
 from fer_bench.learning.calibration import Scaling
-from fer_bench.learning.engine import Material, Said, by_images
-from fer_bench.learning.gradient import Model, Trainer
+from fer_bench.learning.engine import by_images
+from fer_bench.learning.gradient import Trainer
+from fer_bench.learning.material import Material, Said
 from fer_bench.learning.prediction import finish
+from fer_bench.learning.state import Model
 from fer_bench.models import files
 from fer_bench.models.model import lay_over
 from fer_bench.results.predictions import probability_columns
@@ -29,7 +31,7 @@ from fer_bench.tasks.crops import as_errors
 
 @dataclass(frozen=True, eq=False)
 class KeptModel:
-    """A kept model: its plan, `fer_bench.learning.engine.Outcome.said`, and how its probabilities are calibrated."""
+    """A kept model: its plan, `fer_bench.learning.material.Outcome.said`, and how its probabilities are calibrated."""
 
     plan: Plan
     said: Said
@@ -92,7 +94,7 @@ class KeptModels:
 
 
 def _prepare(plan: Plan, material: Material) -> Callable[[Mapping[str, jax.Array]], Said]:
-    """Return what makes `fer_bench.learning.engine.Outcome.said` of all numbers of a backbone and a head, by name.
+    """Return what makes `fer_bench.learning.material.Outcome.said` of all numbers of a backbone and a head, by name.
 
     Programs are compiled once for all models of the plan, whose last phase is one of gradients.
     """

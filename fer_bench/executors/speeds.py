@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import pandas as pd
 
 from fer_bench.executors.grid import Block
-from fer_bench.learning.engine import Outcome
+from fer_bench.learning.material import Outcome
 from fer_bench.networks.source import BackboneSource
 from fer_bench.results.canonical import to_json
 from fer_bench.specs import ConvexPhase, GradientPhase, Plan

@@ -10,7 +10,8 @@ from fer_bench.evaluation.metrics import STANDARD, evaluate
 from fer_bench.executors.grid import Block, Job
 from fer_bench.executors.methods import record_of
 from fer_bench.keeping.checkpoints import Checkpoint
-from fer_bench.learning.engine import Material, Outcome, run_plan
+from fer_bench.learning.engine import run_plan
+from fer_bench.learning.material import Material, Outcome
 from fer_bench.learning.search import Searching
 from fer_bench.learning.suggestions import Suggestions
 from fer_bench.results.outcomes import Searched

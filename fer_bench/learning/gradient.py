@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -20,18 +19,13 @@ from jax.stages import Wrapped
 from fer_bench.arrays import Array
 from fer_bench.keeping.outputs import Inputs
 from fer_bench.learning import augment, rules
+from fer_bench.learning.state import Batches, Learning, Model, State, merged
 from fer_bench.networks import devices
 from fer_bench.networks.ahead import read_ahead
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.meter import count
-from fer_bench.networks.parameters import Table, divide, run
+from fer_bench.networks.parameters import Table, run
 from fer_bench.specs import GradientPhase
-
-Learning = dict[str, Any]
-"""What the optimizer changes, by the parameter's name: the parameter, or the two factors of a change of it."""
-
-LOW_RANK = ("/left", "/right")
-"""Ends of the names of the two factors of a parameter's change."""
 
 STEPS_AT_ONCE = 4
 """Steps that are one program. On a CPU a program gets its memory again, gigabytes for a deep network, which takes about
@@ -42,59 +36,6 @@ AT_WORK = 2
 
 STATISTICS = 64
 """Batches whose statistics are taken for those of the whole training part."""
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """All numbers of one fold's model.
-
-    Attributes:
-        parameters: of backbone and head, float32, by name.
-        others: BatchNorm statistics and random states, by name.
-    """
-
-    parameters: Table
-    others: Table
-
-    @classmethod
-    def first(cls, backbone: Backbone, classes: int) -> Model:
-        """Return the numbers of a backbone, with a head for that number of classes, which begins at 0."""
-        parameters, others = divide(backbone)
-        head = jax.device_put((np.zeros((backbone.feature_size, classes), np.float32), np.zeros(classes, np.float32)))
-        return cls(parameters | dict(zip(rules.HEAD, head, strict=True)), others)
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each parameter."""
-        return {name: leaf.shape for name, leaf in self.parameters.items()}
-
-
-class State(NamedTuple):
-    """What a step changes.
-
-    Attributes:
-        learning: what learns.
-        memory: of the optimizer.
-        others: BatchNorm statistics and random states, by name.
-    """
-
-    learning: Learning
-    memory: Any
-    others: Table
-
-
-class Batches(NamedTuple):
-    """What steps take; of a single step, without the first axis.
-
-    Attributes:
-        x: (steps, batch, …), what `Inputs` gave.
-        target: (steps, batch, c) float32, the probability of each class.
-        rate: (steps,) float32.
-    """
-
-    x: jax.Array
-    target: jax.Array
-    rate: jax.Array
 
 
 class Programs(NamedTuple):
@@ -158,7 +99,7 @@ class Trainer:
 
     def model(self, learning: Learning, frozen: Table, others: Table) -> Model:
         """Return the model with what was learned."""
-        return Model({**frozen, **_merged(learning, frozen)}, others)
+        return Model({**frozen, **merged(learning, frozen)}, others)
 
     def take_steps(
         self,
@@ -338,7 +279,7 @@ class Trainer:
             x, target = augment.mix(mixing, augment.apply(changes, x, phase), target, phase)
 
         def loss_of(learning: Learning) -> tuple[jax.Array, Table]:
-            table = {**others, **frozen, **_merged(learning, frozen)}
+            table = {**others, **frozen, **merged(learning, frozen)}
             logits, statistics = self._logits(table, x, key)
             smooth = optax.smooth_labels(target, phase.label_smoothing)
             losses = optax.softmax_cross_entropy(logits, smooth) * (target @ weight)
@@ -373,18 +314,6 @@ class Trainer:
         norms = {name.rpartition("/")[0] for name in statistics if name.endswith("/mean")}
         norms &= {name.rpartition("/")[0] for name in statistics if name.endswith("/var")}
         return {f"{norm}/{kind}": statistics[f"{norm}/{kind}"] for norm in norms for kind in ("mean", "var")}
-
-
-def _merged(learning: Learning, frozen: Mapping[str, jax.Array]) -> Table:
-    """Return the parameters that learn as the model uses them."""
-    return {
-        name: changed(frozen[name], *value) if isinstance(value, tuple) else value for name, value in learning.items()
-    }
-
-
-def changed(matrix: jax.Array, left: jax.Array, right: jax.Array) -> jax.Array:
-    """Return a matrix, but for axes of length one in front, and the product of two factors (m, r) and (r, n)."""
-    return matrix + (left @ right).reshape(matrix.shape)
 
 
 def wait_for(results: Sequence[Any]) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 from jax.stages import Lowered
 
 from fer_bench.learning import rules
-from fer_bench.learning.gradient import STEPS_AT_ONCE, Batches, Model, Trainer
+from fer_bench.learning.gradient import STEPS_AT_ONCE, Trainer
+from fer_bench.learning.state import Batches, Model
 from fer_bench.tasks.folds import Fold
 
 Sample = Callable[[int], jax.ShapeDtypeStruct]

@@ -23,7 +23,8 @@ from fer_bench.arrays import Array
 from fer_bench.keeping.checkpoints import Checkpoint, Step
 from fer_bench.keeping.outputs import Inputs
 from fer_bench.learning import penalties
-from fer_bench.learning.engine import Material, Outcome, run_plan
+from fer_bench.learning.engine import run_plan
+from fer_bench.learning.material import Material, Outcome
 from fer_bench.learning.prediction import mean_of
 from fer_bench.learning.suggestions import Suggestions
 from fer_bench.learning.trials import FACTOR, ChosenTrial, SearchTrial, rounds

@@ -16,7 +16,8 @@ import numpy as np
 
 from fer_bench.arrays import Array
 from fer_bench.keeping.outputs import Inputs
-from fer_bench.learning.gradient import STEPS_AT_ONCE, Batches, Learning, Model, State, Trainer, wait_for
+from fer_bench.learning.gradient import STEPS_AT_ONCE, Trainer, wait_for
+from fer_bench.learning.state import Batches, Learning, Model, State
 from fer_bench.networks.ahead import read_ahead
 from fer_bench.networks.meter import count
 from fer_bench.networks.parameters import Table

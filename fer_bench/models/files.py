@@ -1,6 +1,6 @@
 """A trained model as one safetensors file: the numbers that are not the backbone's own, and what they belong to.
 
-The header holds a `ModelRecord` as JSON; the arrays are those of `fer_bench.learning.engine.Learned`. Nothing is
+The header holds a `ModelRecord` as JSON; the arrays are those of `fer_bench.learning.material.Learned`. Nothing is
 unpickled.
 """
 
@@ -126,7 +126,7 @@ def write(file: Path, record: ModelRecord, table: Mapping[str, Array]) -> None:
     Args:
         file: where to.
         record: what it is.
-        table: from `fer_bench.learning.engine.Learned`.
+        table: from `fer_bench.learning.material.Learned`.
 
     Raises:
         FerBenchError: it cannot be written.

@@ -18,9 +18,9 @@ from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.faces.parameters import Crop, Detection
 from fer_bench.keeping.named_files import Places
 from fer_bench.learning import calibration, prediction
-from fer_bench.learning.gradient import LOW_RANK, changed
 from fer_bench.learning.plans import make_plan
 from fer_bench.learning.rules import HEAD, matrix_shape
+from fer_bench.learning.state import LOW_RANK, changed
 from fer_bench.models import files
 from fer_bench.models.files import ModelRecord
 from fer_bench.networks import answers, transforms
@@ -57,7 +57,7 @@ class TrainedModel:
 
     Args:
         record: what it is.
-        table: its numbers; see `fer_bench.learning.engine.Learned`.
+        table: its numbers; see `fer_bench.learning.material.Learned`.
         registry: of the installed plugins.
         precision: of the products, ``float32`` or ``bfloat16``; empty is as in training.
         folders: that may hold the files that the backbone and the strategy name; see `fer_bench.keeping.named_files`.

@@ -101,6 +101,7 @@ MUTATIONS: list[Mutation] = [
         ("protocols.split(protocol, task, config, seed)", "protocols.split(protocol, task, config, seed + 1)"),
         ("share: _cut(splits, task, share, config.cache_folder)", "share: _cut(splits, task, 0, config.cache_folder)"),
     ),
+    *_of("executors.run_data", "executors.whole_run", ("prepared, config.limit, config", "prepared, 9, config")),
     *_of("executors.local", "executors.whole_run", ("calls[id(job)](", "calls[id(unit.block.jobs[0])](")),
     *_of(
         "learning.augment",
@@ -156,11 +157,11 @@ MUTATIONS: list[Mutation] = [
         ("material.answers, material.class_names\n", "material.answers, material.class_names[::-1]\n"),
     ),
     *_of(
-        "learning.engine",
+        "learning.material",
         "learning.gradient_usual",
         ("dtype=np.float32)[self.labels]", "dtype=np.float32)[self.labels - 1]"),
     ),
-    *_of("learning.engine", "learning.gradient_stopped", ("return soft\n", "return soft[::-1]\n")),
+    *_of("learning.material", "learning.gradient_stopped", ("return soft\n", "return soft[::-1]\n")),
     *_of(
         "learning.gradient",
         "learning.gradient_usual",
@@ -193,6 +194,7 @@ MUTATIONS: list[Mutation] = [
         ("np.exp(means - means.max(1, keepdims=True))", "means - means.min(1, keepdims=True)"),
         ("spread[sequences < 0] = probabilities[sequences < 0]", "pass"),
     ),
+    *_of("learning.state", "learning.gradient_changed_images", ("matrix + (left", "matrix - (left")),
     *_of("learning.rules", "learning.gradient_changed_images", ("min(shape[-2:]) < 2", "min(shape[-2:]) < 5")),
     *_of(
         "learning.training",

@@ -15,7 +15,8 @@ from goldens.record import golden, rounded, summary
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Outputs
 from fer_bench.learning import augment, calibration
-from fer_bench.learning.engine import Material, run_plan
+from fer_bench.learning.engine import run_plan
+from fer_bench.learning.material import Material
 from fer_bench.learning.search import Searching
 from fer_bench.learning.trials import SearchTrial, draw_settings
 from fer_bench.networks import backbone

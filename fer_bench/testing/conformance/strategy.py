@@ -15,9 +15,11 @@ from fer_bench.arrays import Array
 from fer_bench.errors import PluginError
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Inputs, Outputs
-from fer_bench.learning.engine import Material, Outcome, run_plan
-from fer_bench.learning.gradient import Model, Trainer
+from fer_bench.learning.engine import run_plan
+from fer_bench.learning.gradient import Trainer
+from fer_bench.learning.material import Material, Outcome
 from fer_bench.learning.plans import check, make_plan
+from fer_bench.learning.state import Model
 from fer_bench.learning.training import Progress, Training
 from fer_bench.networks import backbone as backbones
 from fer_bench.networks.backbone import Backbone
