@@ -132,7 +132,7 @@ def test_too_little_memory_names_a_batch_that_fits(on_a_cpu, monkeypatch):
     def message(room: int | None) -> str:
         monkeypatch.setattr(fitter, "_room", room)
         with pytest.raises(MemoryError) as caught, memory_errors_named(fitter):
-            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 512 bytes.")
         return str(caught.value)
 
     assert "batch=2" in message(least)

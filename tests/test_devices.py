@@ -11,9 +11,13 @@ from typing import Any, cast
 
 import jax
 import pytest
+from messages import says
+from quick_programs import quick_programs
+from tiny_run import invoke
 
 from fer_bench.errors import FerBenchError
 from fer_bench.executors import cells
+from fer_bench.learning.gradient import Trainer
 from fer_bench.networks import devices, forward
 from fer_bench.networks.identity import notes_on_precision, resolve_precision
 
@@ -111,6 +115,53 @@ def test_an_accelerator_without_bfloat16_takes_float32_and_says_so(monkeypatch, 
     assert notes_on_precision("float32") == []
     notes = [*notes_on_precision("auto"), *notes_on_precision("bfloat16")]
     assert [("Quadro 9" in note, "float32" in note) for note in notes] == [(True, True)] * 2 * (precision == "float32")
+
+
+@pytest.mark.parametrize(
+    ("error", "lacks"),
+    [
+        (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory"), True),
+        (jax.errors.JaxRuntimeError("INTERNAL: Failed to load CUBIN: CUDA_ERROR_OUT_OF_MEMORY: out of memory"), True),
+        (jax.errors.JaxRuntimeError("INTERNAL: CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure"), False),
+        (MemoryError(), True),
+        (RuntimeError("RESOURCE_EXHAUSTED: of a plugin"), False),
+    ],
+)
+def test_too_little_memory_is_told_from_other_faults(error, lacks):
+    assert devices.lacks_memory(error) == lacks
+
+
+LOST = (
+    "INTERNAL: CUDA error: Could not synchronize CUDA stream: CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access was "
+    "encountered"
+)
+"""After which every call of CUDA in the process fails."""
+
+
+@quick_programs()
+def test_a_device_lost_in_mid_run_leaves_its_cell_unfinished_and_the_same_command_goes_on(tiny, monkeypatch):
+    grid = ["run", "--backbone", "net", "--dataset", "squares", "--strategy", "steps", "--folds", "2"]
+    programs, take_steps = 0, Trainer.take_steps
+
+    def fail(*_: Any) -> Any:
+        raise jax.errors.JaxRuntimeError(LOST)
+
+    def lose(*arguments: Any) -> Any:
+        nonlocal programs
+        programs += 1
+        if programs == 20:  # 16 of the first phase of the first fold, and some of the second
+            faulty.setattr(jax, "device_get", fail)
+            fail()
+        return take_steps(*arguments)
+
+    with monkeypatch.context() as faulty:
+        faulty.setattr(Trainer, "take_steps", lose)
+        with pytest.raises(FerBenchError) as ended:
+            invoke(*grid)
+    assert says(str(ended.value), "CUDA_ERROR_ILLEGAL_ADDRESS", "unfinished", "same command", "JAX_PLATFORMS=cpu")
+    assert not list((tiny / "runs" / "cells").glob("*"))
+    assert invoke(*grid).exit_code == 0
+    assert len(list((tiny / "runs" / "cells").iterdir())) == 2
 
 
 def test_a_lost_device_ends_the_run_and_says_how_to_go_on(monkeypatch):

@@ -127,7 +127,7 @@ def _not_again(stops, images):
     pytest.fail("computed again")
 
 
-@pytest.mark.parametrize(("memory", "sizes"), [(32, [32]), (16, [32, 16]), (8, [32, 16, 8])])
+@pytest.mark.parametrize(("memory", "sizes"), [(32, [32]), (16, [32, 16]), (4, [32, 16, 8, 4])])
 def test_a_batch_that_an_accelerator_does_not_hold_is_halved_and_its_size_remembered(
     registry, view, tmp_path, monkeypatch, memory, sizes
 ):
@@ -144,14 +144,15 @@ def test_a_batch_that_an_accelerator_does_not_hold_is_halved_and_its_size_rememb
     expected = _values(_fetch(_source(registry, tmp_path / "cpu"), view, 3))
     monkeypatch.setattr(devices, "accelerated", lambda: True)
     monkeypatch.setattr(passes, "Forward", OnSmallDevice)
-    for module in (forward, passes):
-        monkeypatch.setattr(module, "SIZES", (8, 16, 32))
+    monkeypatch.setattr(forward, "SIZES", (8, 16, 32))
     source = _source(registry, tmp_path / "small")
     np.testing.assert_allclose(_values(_fetch(source, view, 3, advance=done.append)), expected, rtol=1e-3, atol=1e-4)
     assert (tried, sum(done)) == (sizes, 70)
-    tried.clear()
     _fetch(source, view, 3, variants=2)
-    assert tried == sizes[-1:]
+    assert tried == sizes
+    memory = 0
+    with pytest.raises(MemoryError, match=r"\b8\b.*'staged'.*input_size.*JAX_PLATFORMS"):
+        _fetch(_source(registry, tmp_path / "none"), view, 3)
 
 
 @pytest.mark.parametrize("stop", [0, 1, 2, 3])

@@ -18,6 +18,7 @@ from fer_bench.arrays import Array
 from fer_bench.keeping.outputs import Inputs
 from fer_bench.learning.gradient import STEPS_AT_ONCE, Trainer, wait_for
 from fer_bench.learning.state import Batches, Learning, Model, State
+from fer_bench.networks import devices
 from fer_bench.networks.ahead import read_ahead
 from fer_bench.networks.meter import count
 from fer_bench.networks.parameters import Table
@@ -292,7 +293,7 @@ def memory_errors_named(trainer: Trainer) -> Iterator[None]:
     try:
         yield
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
-        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+        if not devices.lacks_memory(error):
             raise
         phase = trainer.phase
         raise MemoryError(

@@ -111,6 +111,16 @@ def room() -> int:
     return psutil.virtual_memory().available if free is None else free
 
 
+def lacks_memory(error: BaseException) -> bool:
+    """Return whether the device or the host has too little memory for what raised ``error``.
+
+    XLA's allocator says so by a status, and CUDA by a name within another status, as when it loads a program.
+    """
+    if not isinstance(error, jax.errors.JaxRuntimeError):
+        return isinstance(error, MemoryError)
+    return any(said in str(error) for said in ("RESOURCE_EXHAUSTED", "CUDA_ERROR_OUT_OF_MEMORY"))
+
+
 def is_lost(error: BaseException) -> bool:
     """Return whether the device no longer computes, where an error of jax is among the causes of ``error``."""
     cause: BaseException | None = error

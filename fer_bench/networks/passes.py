@@ -25,7 +25,7 @@ from fer_bench.networks import devices, transforms
 from fer_bench.networks.ahead import read_ahead
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.devices import describe_machine
-from fer_bench.networks.forward import BATCH, SIZES, Extraction, Forward, Output, accelerator_batch
+from fer_bench.networks.forward import BATCH, Extraction, Forward, Output, accelerator_batch
 from fer_bench.networks.source import BackboneSource
 from fer_bench.tasks.view import View
 
@@ -103,10 +103,11 @@ class Pass:
     def _write(self, targets: Sequence[Target], advance: Callable[[int], None]) -> None:
         """Write all targets; on an accelerator in batches of half the size where its memory is too small."""
         backbone, outputs = self.source.built, [target.output for target in targets]
+        smallest = len(devices.available())
         if backbone.extractor is not None:
             self._run(Extraction(backbone, outputs), targets, advance)
             return
-        last, smallest = max(output.stop for output in outputs), SIZES[0] * len(devices.available())
+        last = max(output.stop for output in outputs)
         batch, done = batch_size(self.source, self.view, last), 0
 
         def count(images: int) -> None:
@@ -118,9 +119,14 @@ class Pass:
             try:
                 self._run(Forward(backbone, outputs, batch), targets, count)
             except jax.errors.JaxRuntimeError as error:
-                if "RESOURCE_EXHAUSTED" not in str(error) or not devices.accelerated() or batch <= smallest:
+                if not devices.lacks_memory(error) or not devices.accelerated():
                     raise
-                batch //= 2
+                if batch == smallest:
+                    raise MemoryError(
+                        f"the device has too little memory for one image of {backbone.input_size} pixels in "
+                        f"{backbone.name!r}; take a smaller input_size, or JAX_PLATFORMS=cpu"
+                    ) from error
+                batch = max(smallest, batch // 2)
                 self.source.remember("batches", str(batch), **_batch_facts(self.source, self.view, last))
                 advance(-done)
                 done = 0
