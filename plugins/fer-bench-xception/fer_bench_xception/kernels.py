@@ -64,9 +64,12 @@ def _over_rows(x: Array, y: Array, dtype: DTypeLike) -> Array:
 
 
 def _over_rows_turned(x: Array, y: Array, dtype: DTypeLike) -> Array:
-    """Transpose ``x`` in memory: XLA has bfloat16 products for CPUs only in this order of the axes."""
-    turned = with_layout_constraint(x.astype(dtype).T, Layout((0, 1)))
-    return _contract(turned, y, 1, 0, dtype)
+    return _contract(_turned(x, dtype), y, 1, 0, dtype)
+
+
+def _turned(x: Array, dtype: DTypeLike) -> Array:
+    """Transpose (n, c) in memory: XLA has bfloat16 products for CPUs only in this order of the axes."""
+    return with_layout_constraint(x.astype(dtype).T, Layout((0, 1)))
 
 
 def _product_forward(x: Array, kernel: Array, dtype: DTypeLike) -> tuple[Array, tuple[Array, Array]]:
@@ -328,26 +331,25 @@ def convolve(x: Array, kernel: Array, stride: int, dtype: DTypeLike) -> Array:
     )
 
 
-def _beside(x: Array, stride: int) -> Array:
-    """Put the three columns of a window side by side: three products with long rows replace nine with short ones."""
+def _beside(x: Array, stride: int) -> list[Array]:
+    """Return every ``stride``-th row from each of the first on, (b, h'', w', 3 c): columns of a window side by side."""
     columns = (x.shape[2] - 3) // stride + 1
     shifted = [x[:, :, j : j + stride * (columns - 1) + 1 : stride] for j in range(3)]
-    return lax.optimization_barrier(jnp.concatenate(shifted, axis=-1))
-
-
-def _bands(x: Array, stride: int) -> list[Array]:
-    """Return, for each of the three rows of a window, (b, h', w', 3 c): what it meets at every place of the window."""
-    rows = (x.shape[1] - 3) // stride + 1
-    beside = _beside(x, stride)
-    return [beside[:, i : i + stride * (rows - 1) + 1 : stride] for i in range(3)]
+    whole = lax.optimization_barrier(jnp.concatenate(shifted, axis=-1))
+    return [whole[:, first::stride] for first in range(stride)]
 
 
 def _convolve_rows(x: Array, kernel: Array, stride: int, dtype: DTypeLike) -> Array:
-    kernel_rows = kernel.reshape(3, -1, kernel.shape[-1])
-    total = jnp.zeros((), jnp.float32)
-    for band, kernel_row in zip(_bands(x.astype(dtype), stride), kernel_rows, strict=True):
-        total = total + _contract(band, kernel_row, 3, 0, dtype)
-    return total
+    """Multiply by all rows of the kernel that meet a row of the image, in one product; add up over the window."""
+    _, _, c, d = kernel.shape
+    rows = (x.shape[1] - 3) // stride + 1
+    made: dict[int, Array] = {}
+    for first, part in enumerate(_beside(x.astype(dtype), stride)):
+        meeting = kernel[first::stride].transpose(1, 2, 0, 3).reshape(3 * c, -1)
+        products = _contract(part, meeting, 3, 0, dtype)
+        for number, tap in enumerate(range(first, 3, stride)):
+            made[tap] = products[:, number : number + rows, :, number * d : (number + 1) * d]
+    return made[0] + made[1] + made[2]
 
 
 def _convolve_whole(x: Array, kernel: Array, stride: int, dtype: DTypeLike) -> Array:
@@ -368,21 +370,25 @@ def _convolve_forward(x: Array, kernel: Array, stride: int, dtype: DTypeLike) ->
 def _convolve_backward(
     stride: int, dtype: DTypeLike, saved: tuple[Array, Array], gradient: Array
 ) -> tuple[Array, Array]:
-    rows = partial(_convolve_rows_backward, stride=stride, dtype=dtype)
     whole = partial(_convolve_whole_backward, stride=stride)
+    rows = partial(_convolve_rows_backward, dtype=dtype) if stride == 1 else whole
     return by_platform(rows, whole, *saved, gradient)
 
 
-def _convolve_rows_backward(
-    x: Array, kernel: Array, gradient: Array, stride: int, dtype: DTypeLike
-) -> tuple[Array, Array]:
-    gradient_rows = gradient.reshape(-1, gradient.shape[-1]).astype(dtype)
-    to_kernel = [
-        _over_rows(band.reshape(-1, band.shape[-1]), gradient_rows, dtype) for band in _bands(x.astype(dtype), stride)
-    ]
-    # Towards the image XLA's own is the faster one; a program that needs no such gradient leaves it out.
-    to_x, _ = _convolve_whole_backward(x, kernel, gradient, stride)
-    return to_x, jnp.stack(to_kernel).reshape(kernel.shape)
+def _convolve_rows_backward(x: Array, kernel: Array, gradient: Array, dtype: DTypeLike) -> tuple[Array, Array]:
+    """Return both gradients at stride 1; the one towards the image by XLA's convolution in float32, which is faster."""
+    b, rows, columns, d = gradient.shape
+    (beside,) = _beside(x.astype(dtype), 1)
+    across = _turned(gradient.reshape(-1, d), dtype).reshape(d, b, rows, columns)
+    # For each row of the kernel, the gradient lies at the rows of the image that it saw.
+    seen = jnp.stack([jnp.pad(across, ((0, 0), (0, 0), (i, 2 - i), (0, 0))) for i in range(3)])
+    seen = lax.optimization_barrier(seen).reshape(3 * d, -1)
+    products = _contract(seen, beside.reshape(-1, beside.shape[-1]), 1, 0, dtype)
+    to_kernel = products.reshape(3, d, -1).transpose(0, 2, 1).reshape(kernel.shape)
+    # Without the barrier XLA folds the transposition into the convolution, and then loops over single numbers.
+    turned = lax.optimization_barrier(kernel[::-1, ::-1].transpose(0, 1, 3, 2))
+    to_x = lax.conv_general_dilated(gradient, turned, (1, 1), [(2, 2), (2, 2)], dimension_numbers=IMAGE)
+    return to_x, to_kernel
 
 
 def _convolve_whole_backward(x: Array, kernel: Array, gradient: Array, stride: int) -> tuple[Array, Array]:
