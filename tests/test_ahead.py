@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import jax
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 import test_gradient as tiny
 
-from fer_bench.learning.gradient import STEPS_AT_ONCE
+from fer_bench.learning.gradient import STEPS_AT_ONCE, Model, Trainer
 from fer_bench.learning.lowered import lower
 from fer_bench.learning.training import memory_errors_named
 from fer_bench.networks import devices
@@ -50,6 +52,29 @@ def test_what_reading_raises_is_raised_at_its_answer():
         next(answers)
 
 
+def test_the_next_epoch_is_read_during_the_last_steps_of_an_epoch(monkeypatch):
+    inputs, labels, fold = tiny.problem(2, 1)
+    read = [threading.Event() for _ in range(4)]  # two programs of four and two steps in each of two epochs
+    batches, numbers = Trainer.batches, iter(read)
+
+    def read_batches(*arguments):
+        answer = batches(*arguments)
+        next(numbers).set()
+        return answer
+
+    def take_steps(trainer, state, frozen, weight, batches, seed, first, steps):
+        assert first + steps < 6 or read[2].wait(30), "the second epoch is not read while the first one ends"
+        return state, jnp.zeros(STEPS_AT_ONCE)
+
+    monkeypatch.setattr(Trainer, "batches", read_batches)
+    monkeypatch.setattr(Trainer, "take_steps", take_steps)
+    phase = GradientPhase(name="p", rules=tiny.FROM_LAST, epochs=2, batch=8)
+    network = tiny.backbone()
+    _, history = tiny.fit(tiny.trainer(network, phase, 2), Model.first(network, 2), inputs, tiny.one_hot(labels), fold)
+    assert [row["epoch"] for row in history] == [1, 2]
+    assert all(event.is_set() for event in read)
+
+
 class Decoded:
     """Pictures that count how often each is decoded."""
 
@@ -63,6 +88,7 @@ class Decoded:
         return len(self.images)
 
     def take(self, rows, variant=0):
+        time.sleep(0.01)
         np.add.at(self.times, rows, 1)
         return self.images[rows].copy()
 
@@ -71,6 +97,8 @@ class Decoded:
 def test_images_in_memory_are_decoded_once(monkeypatch, accelerated):
     monkeypatch.setattr(devices, "accelerated", lambda: accelerated)
     resident = Resident(pictures := Decoded())
+    with ThreadPoolExecutor(2) as pool:  # a validation, and training that reads ahead
+        list(pool.map(resident.take, [np.array([4, 0, 4])] * 2))
     for rows, variant in (([4, 0, 4], [1, 0, 0]), ([5, 4, 1], 1), ([4, 5, 0], 0)):
         taken = resident.take(np.array(rows), np.array(variant))
         assert isinstance(taken, jax.Array) == accelerated

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -159,9 +159,10 @@ class Training:
         state, best = trainer.devices.copy((copied(now.state), now.best))
         now, frozen = replace(now, state=state, best=best), trainer.frozen(now.model)
         self._advance(now.epoch * self._steps * self._batch)
-        while not self._finished(now):
-            now = replace(self._epoch(now, frozen), seconds=time.perf_counter() - started)
-            keep(now)
+        with contextlib.closing(self._read_from(now.epoch)) as batches:
+            while not self._finished(now):
+                now = replace(self._epoch(now, frozen, batches), seconds=time.perf_counter() - started)
+                keep(now)
         assert now.state is not None
         self._check_learned(now)
         learning, others = now.best if now.best and len(self._valid) else (now.state.learning, now.state.others)
@@ -186,18 +187,16 @@ class Training:
                 f"Try a learning rate below {self._phase.learning_rate:g}."
             )
 
-    def _epoch(self, now: Progress, frozen: Table) -> Progress:
+    def _epoch(self, now: Progress, frozen: Table, batches: Iterator[Batches]) -> Progress:
         begun, phase, trainer = time.perf_counter(), self._phase, self._trainer
-        rng = np.random.default_rng((self._seed, now.epoch))
-        order = self.order(rng)
-        state, losses = self._pass(now, frozen, order, rng)
+        state, losses = self._pass(now, frozen, batches)
         last = _check_finite(losses, now.epoch * self._steps, phase, now.last)
         now = replace(now, epoch=now.epoch + 1, state=state, last=last)
         row = {"phase": phase.name, "epoch": now.epoch, "loss": float(losses.mean())}
         if phase.batch_norm == "train" and (now.epoch == phase.epochs or len(self._valid)):
             model = trainer.model(state.learning, frozen, state.others)
-            batches = order.reshape(self._steps, self._batch)
-            state = state._replace(others=trainer.settled(model, self._inputs, batches))
+            rows = self.order(self._random(now.epoch - 1)).reshape(self._steps, self._batch)
+            state = state._replace(others=trainer.settled(model, self._inputs, rows))
             now = replace(now, state=state)
         if len(self._valid):
             model = trainer.model(state.learning, frozen, state.others)
@@ -214,24 +213,42 @@ class Training:
             return rng.choice(self._rows, size, p=share / share.sum())
         return rng.permutation(self._rows)[:size]
 
-    def _pass(self, now: Progress, frozen: Table, order: Array, rng: np.random.Generator) -> tuple[State, Array]:
+    def _random(self, epoch: int) -> np.random.Generator:
+        """Return the random numbers of the order of an epoch, and after it of its mirrored images."""
+        return np.random.default_rng((self._seed, epoch))
+
+    def _read_from(self, epoch: int) -> Generator[Batches, None, None]:
+        """Yield what each program of an epoch and of those after it takes.
+
+        The first batches of an epoch are read during the last steps of the one before: the device does not wait.
+        """
+        phase, epochs, firsts = self._phase, range(epoch, self._phase.epochs), range(0, self._steps, STEPS_AT_ONCE)
+
+        def requests() -> Iterator[tuple[Array, int | Array, Sequence[np.float32]]]:
+            for number in epochs:
+                rng = self._random(number)
+                order = self.order(rng)
+                for first in firsts:
+                    rows = order[first * self._batch : (first + STEPS_AT_ONCE) * self._batch]
+                    variant = rng.integers(0, 2, len(rows)) if phase.flip else 0
+                    begun = number * self._steps + first
+                    steps = range(begun, begun + len(rows) // self._batch)
+                    yield rows, variant, [learning_rate(phase, step, phase.epochs * self._steps) for step in steps]
+
+        def read(request: tuple[Array, int | Array, Sequence[np.float32]]) -> Batches:
+            rows, variant, rates = request
+            return self._trainer.batches(self._inputs, rows, variant, self._targets, rates)
+
+        return read_ahead(read, requests(), partial(count, "data"))
+
+    def _pass(self, now: Progress, frozen: Table, batches: Iterator[Batches]) -> tuple[State, Array]:
         """Take the steps of one epoch; return where they end and the loss of each, (steps,) float32."""
-        phase, trainer, state, weight = self._phase, self._trainer, now.state, self._class_weights()
+        state, weight = now.state, self._class_weights()
         assert state is not None
-        before, total = now.epoch * self._steps, phase.epochs * self._steps
-
-        def read(first: int) -> Batches:
-            taken = order[first * self._batch : (first + STEPS_AT_ONCE) * self._batch]
-            variant = rng.integers(0, 2, len(taken)) if phase.flip else 0
-            numbers = range(before + first, before + first + len(taken) // self._batch)
-            rates = [learning_rate(phase, number, total) for number in numbers]
-            return trainer.batches(self._inputs, taken, variant, self._targets, rates)
-
         losses: list[jax.Array] = []
-        firsts = range(0, self._steps, STEPS_AT_ONCE)
-        for first, batches in zip(firsts, read_ahead(read, firsts, partial(count, "data")), strict=True):
-            steps = min(STEPS_AT_ONCE, self._steps - first)
-            state, some = trainer.take_steps(state, frozen, weight, batches, self._seed, before + first, steps)
+        for first in range(0, self._steps, STEPS_AT_ONCE):
+            steps, number = min(STEPS_AT_ONCE, self._steps - first), now.epoch * self._steps + first
+            state, some = self._trainer.take_steps(state, frozen, weight, next(batches), self._seed, number, steps)
             losses.append(some)
             wait_for(losses)
             self._advance(steps * self._batch)

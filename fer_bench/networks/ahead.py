@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
@@ -19,7 +19,7 @@ def read_ahead(
     read: Callable[[Request], Answer],
     requests: Iterable[Request],
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
-) -> Iterator[Answer]:
+) -> Generator[Answer, None, None]:
     """Yield what ``read`` returns of each request, in their order.
 
     A thread reads the next `AHEAD` while the caller uses one. Decoding, hashing and copying release Python's lock, so

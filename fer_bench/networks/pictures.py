@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 
 import jax
@@ -70,14 +71,13 @@ class Pictures:
 class Resident:
     """Images that are decoded when they are asked for first, and then stay on the device, or in a CPU's memory.
 
-    Use it from one thread at a time.
-
     Args:
         pictures: what they are read from.
     """
 
     def __init__(self, pictures: Pictures):
         self._pictures, self._known = pictures, np.zeros(len(pictures), bool)
+        self._lock = threading.Lock()  # a validation reads while batches of the next epoch are read
         shape = len(pictures), *pictures.shape
         self._images = devices.available().copy(jnp.zeros(shape, jnp.uint8)) if devices.accelerated() else None
         self._here: Array = np.zeros(shape if self._images is None else 0, np.uint8)
@@ -88,21 +88,25 @@ class Resident:
     def take(self, rows: Array, variant: int | Array = 0) -> Array:
         """Return (k, h, w, c) uint8; where ``variant`` is 1, mirrored left to right. On a device it stays there."""
         rows, mirrored = np.asarray(rows), _mirrored(rows, variant)
-        missing = np.unique(rows[~self._known[rows]])
-        if len(missing):
-            # As many as are asked for, so that one program serves every count.
-            filled = missing if self._images is None else np.resize(missing, len(rows))
-            self._keep(filled, self._pictures.take(missing)[np.arange(len(filled)) % len(missing)])
-            self._known[missing] = True
-        if self._images is not None:
-            return _gather(self._images, rows, mirrored)
+        with self._lock:
+            self._decode(rows)
+            if self._images is not None:
+                return _gather(self._images, rows, mirrored)
         return _turned(self._here[rows], mirrored)
 
-    def _keep(self, rows: Array, images: Array) -> None:
+    def _decode(self, rows: Array) -> None:
+        """Keep those of the images that are not known yet."""
+        missing = np.unique(rows[~self._known[rows]])
+        if not len(missing):
+            return
         if self._images is None:
-            self._here[rows] = images
+            self._here[missing] = self._pictures.take(missing)
         else:
-            self._images = _scatter(self._images, rows, images)
+            # As many as are asked for, so that one program serves every count.
+            filled = np.resize(missing, len(rows))
+            images = self._pictures.take(missing)[np.arange(len(filled)) % len(missing)]
+            self._images = _scatter(self._images, filled, images)
+        self._known[missing] = True
 
 
 def _mirrored(rows: Array, variant: int | Array) -> Array:
