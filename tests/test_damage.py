@@ -312,6 +312,7 @@ def test_a_run_scores_stored_models_once_and_replays_them_to_the_bit(tiny, tmp_p
     planned = json.loads(invoke("plan", *where, *asked, "--json").stdout)
     assert planned["corrupted"] == 2 * 6 * 90, "each way through the network"
     assert {cell["status"] for cell in planned["cells"]} == {"to do"}
+    assert (planned["recalled"], planned["training"]) == (2, []), "kept models are not trained again"
     with monkeypatch.context() as patch:
         patch.setattr(Training, "run", lambda *_: pytest.fail("a kept model is trained again"))
         (tmp_path / "there").mkdir()

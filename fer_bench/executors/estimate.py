@@ -15,6 +15,7 @@ import numpy as np
 from fer_bench.arrays import Array
 from fer_bench.corruption import Corruption
 from fer_bench.executors.grid import Block, Grid, Job, Reporter
+from fer_bench.executors.kept import is_kept
 from fer_bench.executors.stored import PlannedRow, describe, find_rows
 from fer_bench.learning.plans import by_view, demand
 from fer_bench.results import corrupted
@@ -40,6 +41,7 @@ class Forecast:
         images: images that must go through frozen stages still, to be kept; a mirrored one counts.
         seconds: that these take; None if a backbone among them never ran on this machine.
         corrupted: corrupted images that must be predicted still; one counts once for models that share its features.
+        recalled: kept models that predict them, so that their cells are not trained again.
         samples: (strategy, phase, first stage that runs) -> samples that go through training steps, in all folds and
             epochs.
     """
@@ -50,6 +52,7 @@ class Forecast:
     seconds: float | None
     samples: Mapping[tuple[str, str, str], int]
     corrupted: int = 0
+    recalled: int = 0
 
     def lines(self) -> list[str]:
         """Return the forecast in words."""
@@ -70,6 +73,8 @@ class Forecast:
             )
         if self.corrupted:
             lines.append(f"{self.corrupted:,} corrupted images are predicted; their time is in that of the rows.")
+        if self.recalled:
+            lines.append(f"{number_of(self.recalled, 'kept model needs', 'kept models need')} no training for them.")
         return lines
 
     def record(self) -> dict[str, Any]:
@@ -81,6 +86,7 @@ class Forecast:
             "images": self.images,
             "seconds": self.seconds,
             "corrupted": self.corrupted,
+            "recalled": self.recalled,
             "training": [
                 {"strategy": strategy, "phase": phase, "from": stage, "samples": samples}
                 for (strategy, phase, stage), samples in self.samples.items()
@@ -110,6 +116,12 @@ def estimate(
     }
     jobs = tuple((job, _status(stored[id(job)], lacking[id(job)])) for job in grid.jobs)
     rows = tuple(find_rows(jobs, store.cells()[0] if store.runs_dir.is_dir() else ()))
+    kept = {
+        id(job)
+        for block in grid.blocks
+        for job in block.jobs
+        if lacking[id(job)] and is_kept(store.runs_dir, block, stored[id(job)])
+    }
     todo = {id(job) for job, status in jobs if status != "done"}
     images, seconds, samples = 0, 0.0, Counter[tuple[str, str, str]]()
     if not todo:
@@ -133,10 +145,10 @@ def estimate(
         again, took_again = _corrupted(members, lacking, source)
         predicted, frozen = predicted + again, frozen + took_again
         for block in members:
-            for key, number in _trained(block, todo):
+            for key, number in _trained(block, todo - kept):
                 samples[key] += number
             speed, experiment = speeds.recall(source, block), block.jobs[0].cell.experiment
-            took = speed.seconds(block, todo) if speed else math.nan
+            took = speed.seconds(block, todo - kept) if speed else math.nan
             spent[experiment] = spent.get(experiment, 0.0) + took + frozen
             frozen = 0.0
     experiments = dict.fromkeys(job.cell.experiment for job in grid.jobs)
@@ -144,7 +156,7 @@ def estimate(
         replace(row, seconds=_known(spent.get(experiment, 0.0)))
         for row, experiment in zip(rows, experiments, strict=True)
     )
-    return Forecast(jobs, rows, images, _known(seconds), samples, predicted)
+    return Forecast(jobs, rows, images, _known(seconds), samples, predicted, len(kept))
 
 
 def _status(cell: StoredCell | None, lacking: Sequence[Corruption]) -> str:
@@ -205,7 +217,9 @@ def _trained(block: Block, todo: Collection[int]) -> Iterator[tuple[tuple[str, s
     """Yield (strategy, phase, first stage that runs) and the samples that go through it, of each gradient phase."""
     stages = block.backbone.spec.stages
     jobs = [job for job in block.jobs if id(job) in todo]
-    times = block.search.count_passes(jobs[0].cell.seed) if block.search and jobs else 1.0
+    if not jobs:
+        return
+    times = block.search.count_passes(jobs[0].cell.seed) if block.search else 1.0
     trained = round(times * sum(int(job.fold.train.sum()) for job in jobs))
     for phase, start, epochs in demand(block.plan, block.backbone, block.shapes).steps:
         first = stages[start] if 0 < start < len(stages) else "the image" if start == 0 else "the head"

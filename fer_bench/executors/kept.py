@@ -20,6 +20,7 @@ from fer_bench.models.files import ModelRecord, ModelScore
 from fer_bench.results.outcomes import Calibration, Searched
 from fer_bench.results.reading import read_predictions
 from fer_bench.results.store import Result, StoredCell
+from fer_bench.specs import GradientPhase
 from fer_bench.tasks.splitting import noun
 from fer_bench.tasks.task import Task
 
@@ -33,6 +34,15 @@ FOLDER = "models"
 def file_of(runs_dir: Path, cell_id: str) -> Path:
     """Return where the model of a cell lies, whether it is kept or not."""
     return runs_dir / FOLDER / f"{cell_id}.safetensors"
+
+
+def is_kept(runs_dir: Path, block: Block, cell: StoredCell | None) -> bool:
+    """Return whether a kept model of a cell predicts other images, so that nothing is trained again.
+
+    A model that is a head on features is fitted again, in seconds.
+    """
+    trained = isinstance(block.plan.phases[-1], GradientPhase)
+    return cell is not None and cell.ok and trained and file_of(runs_dir, cell.id).is_file()
 
 
 def keep_model(

@@ -11,7 +11,7 @@ from fer_bench.config import RunConfig
 from fer_bench.data.prepared import SUMMARY_FILE
 from fer_bench.executors import copies
 from fer_bench.executors.cells import demand_of
-from fer_bench.executors.kept import file_of
+from fer_bench.executors.kept import file_of, is_kept
 from fer_bench.executors.sharing import Unit, by_outputs, divide
 from fer_bench.executors.work import Work
 from fer_bench.faces.store import FOLDER as FACES
@@ -22,7 +22,7 @@ from fer_bench.networks.prefix import key
 from fer_bench.networks.source import BackboneSource
 from fer_bench.registry import Component, Registry
 from fer_bench.results import corrupted
-from fer_bench.specs import BackboneSpec, GradientPhase
+from fer_bench.specs import BackboneSpec
 
 
 def needed(work: Work) -> dict[str, Path]:
@@ -65,11 +65,11 @@ def kept_of(work: Work, units: Iterable[Unit]) -> dict[str, Path]:
     files: dict[str, Path] = {}
     runs_dir = work.store.runs_dir
     for unit in units if work.corruptions else ():
-        for job in unit.jobs if isinstance(unit.block.plan.phases[-1], GradientPhase) else ():
-            model, cell = file_of(runs_dir, job.cell.id), work.store.find(job.cell)
-            if cell and model.is_file():
+        for job in unit.jobs:
+            cell = work.store.find(job.cell)
+            if cell and is_kept(runs_dir, unit.block, cell):
                 names = [*corrupted.read_files(cell), *(f"cells/{cell.folder.name}/{name}" for name in cell.files())]
-                kept = [model, *(runs_dir / name for name in names)]
+                kept = [file_of(runs_dir, cell.id), *(runs_dir / name for name in names)]
                 files |= {f"{copies.FOLDER}/runs/{file.relative_to(runs_dir).as_posix()}": file for file in kept}
     return files
 
