@@ -1,4 +1,4 @@
-"""What a method scores on each group of people, ready to be held against another method."""
+"""What a method scores on each group of people, as a comparison with another method needs it."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class DamagedRow:
     def name(self) -> str:
         """Backbone, strategy and, where other data sets train too, what trains."""
         parts = self.experiment.backbone.text, self.experiment.strategy.text, self.experiment.trained_on
-        return ", ".join(filter(None, parts))
+        return " / ".join(filter(None, parts))
 
     @property
     def corruptions(self) -> str:
