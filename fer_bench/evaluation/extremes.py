@@ -4,8 +4,8 @@ The scores are of groups of people, or of kinds of corrupted images. The lowest 
 below the lowest true one, the more so the more of them are nearly as low. So a method that is equally good everywhere
 looks worse than one with a single weak group, though their weakest groups are equally good: a difference of the two
 measured worst scores is biased, and an interval that takes both choices as given leaves out the truth too often. Here
-the interval holds for every choice of the truly worst score. V. Chernozhukov, S. Lee and A. M. Rosen, "Intersection bounds:
-estimation and inference" (Econometrica 81, 2013), section 1, describe the problem.
+the interval holds for every choice of the truly worst score. V. Chernozhukov, S. Lee and A. M. Rosen, "Intersection
+bounds: estimation and inference" (Econometrica 81, 2013), section 1, describe the problem.
 """
 
 from __future__ import annotations
