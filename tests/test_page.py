@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 import re
-import shutil
 from xml.etree import ElementTree
 
-import numpy as np
-import pandas as pd
 import pytest
+from browser import CONTRAST, OPEN_ALL, open_page, start_browser
 from synthetic_runs import write_runs
 from test_results import UNKNOWN, make_cell, make_result
 from tiny_run import invoke
 
-from fer_bench.corruption import KINDS, parse
 from fer_bench.registry import Registry
 from fer_bench.reports.leaderboard import build
 from fer_bench.reports.page import to_html
-from fer_bench.reports.planned import read_judged
-from fer_bench.results import corrupted
-from fer_bench.results.frozen_plan import FrozenPlan, PlannedTrainings, write_plan
 from fer_bench.results.provenance import collect
-from fer_bench.results.store import Result
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")
@@ -51,76 +33,16 @@ def page_file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: tox run -e page")
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium on this machine")
-    with api.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
-def parts_file(browser, tmp_path_factory):
-    """A page with a frozen plan, groups of people, and scores on corrupted images."""
-    folder = tmp_path_factory.mktemp("parts")
-    store = write_runs(folder / "runs", datasets=1, folds=2, failed=0)
-    rng, rows = np.random.default_rng(5), {}
-    for cell in store.cells()[0]:
-        table = cell.table().to_pandas()
-        sex = np.array(["woman", "man"])[table["group"].str[1:].astype(int) % 2]
-        table["group:sex"] = pd.Categorical(sex)
-        result = Result("ok", "", cell.measures, table, pd.DataFrame({"phase": ["p"]}))
-        stored = store.write(cell.record, result, cell.provenance)
-        clean = table[[f"p{index}" for index in range(7)]].to_numpy()
-        for one in parse(["all[severity=2]", "all[severity=4]"]):
-            noise = rng.random(clean.shape) * one.severity / 4
-            corrupted.write(stored, one, (clean + noise) / (clean + noise).sum(axis=1, keepdims=True))
-        experiment = cell.record.experiment
-        rows[experiment.id] = PlannedTrainings(
-            name=experiment.question, common=experiment, numerics=experiment.numerics, trainings=((0, 0),),
-            splits={"0": cell.record.protocol.splits_sha256},
-        )  # fmt: skip
-    first, second, third, _ = rows
-    frozen, questions = "2000-01-01T00:00:00.000+00:00", ((first, second), (first, third))
-    plan = FrozenPlan(schema=1, frozen=frozen, metric="uar", margin=0.05, rows=rows, questions=questions)
-    write_plan(plan, folder / "plan.json")
-    judged = read_judged(folder / "plan.json", store.runs_dir)
-    file = folder / "page.html"
-    file.write_text(to_html(judged.mark(build(store.cells()[0])), [], judged=judged), encoding="utf-8")
-    return file
+    with start_browser() as started:
+        yield started
 
 
 @pytest.fixture(params=["light", "dark"])
 def page(request, browser, page_file):
-    """The page at 375 px, which must have loaded without a complaint or a request."""
-    yield from open_page(request, browser, page_file)
+    with open_page(browser, page_file, request.param) as opened:
+        yield opened
 
 
-@pytest.fixture(params=["light", "dark"])
-def parts(request, browser, parts_file):
-    """The page of a plan, groups and corrupted images, likewise."""
-    yield from open_page(request, browser, parts_file)
-
-
-def open_page(request, browser, page_file):
-    context = browser.new_context(viewport={"width": 375, "height": 800}, color_scheme=request.param)
-    page, faults, requests = context.new_page(), [], []
-    page.on("console", lambda message: faults.append(message.text))
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("dialog", lambda dialog: (faults.append("dialog"), dialog.dismiss()))
-    page.on("request", lambda request: requests.append(request.url))
-    page.goto(page_file.as_uri())
-    yield page
-    assert faults == []
-    assert requests == [page_file.as_uri()]
-    context.close()
-
-
-OPEN_ALL = """() => {
-  document.querySelectorAll("details").forEach((item) => { item.open = true; });
-  document.querySelectorAll("button.open[aria-expanded=false]").forEach((button) => { button.click(); });
-}"""
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -277,25 +199,6 @@ def test_failures_charts_and_commands_are_there(page):
     assert page.locator("body > details.failures li").count() == 3, "two rows and a cell that is left out"
 
 
-CONTRAST = """(selector) => {
-  const cell = document.querySelector(selector);
-  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
-  const paint = (...colours) => {
-    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
-    const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map((part) => {
-      const share = part / 255;
-      return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = [];
-  for (let part = cell; part; part = part.parentElement) behind.unshift(getComputedStyle(part).backgroundColor);
-  const [low, high] = [paint(...behind, getComputedStyle(cell).color), paint(...behind)].sort((a, b) => a - b);
-  return (high + 0.05) / (low + 0.05);
-}"""
-"""The contrast of a text with what lies behind it, as WCAG 2.2 (1.4.3) defines it."""
-
-
 def test_every_kind_of_text_can_be_read(page):
     page.evaluate(OPEN_ALL)
     page.locator(".pick").nth(1).check()
@@ -330,53 +233,6 @@ def test_each_board_begins_with_a_sentence_and_a_picture(page):
     assert section.locator("table.plain circle").count() == rows
     section.locator("summary").filter(has_text="Every two rows").click()
     assert section.locator("details[open] td b").count() > 0
-
-
-def test_a_plan_groups_and_corrupted_images_are_shown_on_a_phone(parts, tmp_path):
-    planned = parts.locator("main > section").first
-    assert planned.locator("tbody tr").count() == 2
-    assert "faces-0" in planned.locator("h2").inner_text()
-    parts.evaluate(OPEN_ALL)
-    assert parts.evaluate("document.documentElement.scrollWidth") <= 375
-    groups = parts.locator("details").filter(has=parts.locator("summary", has_text="By group"))
-    assert groups.locator("tbody tr").count() == 3
-    assert groups.locator("td", has_text="sex").count() == 3
-    heat = parts.locator("figure[data-file=corrupted]")
-    assert heat.locator("thead th").all_inner_texts() == ["clean", *KINDS]
-    lines = [[float(text) for text in line.locator("td").all_inner_texts()] for line in heat.locator("tbody tr").all()]
-    assert len(lines) == 4
-    assert all(clean >= max(others) - 3 for clean, *others in lines)
-    scroll, name = heat.locator(".scroll"), heat.locator("tbody th").first
-    scroll.evaluate("(part) => { part.scrollLeft = 300 }")
-    left = scroll.evaluate("(part) => part.getBoundingClientRect().left")
-    assert name.evaluate("(cell) => cell.getBoundingClientRect().left") == pytest.approx(left, abs=1)
-    darkest = max(int(tint[1:]) for tint in re.findall(r"\bh\d+", heat.inner_html()))
-    kinds = [
-        f"figure[data-file=corrupted] td.h{darkest}",
-        "figure[data-file=corrupted] tbody th",
-        "main td",
-        "main .soft",
-    ]
-    for selector in kinds:
-        assert parts.evaluate(CONTRAST, selector) >= 4.5, selector
-    with parts.expect_download() as download:
-        heat.locator("button.save").click()
-    download.value.save_as(tmp_path / "corrupted.svg")
-    figure = ElementTree.parse(tmp_path / "corrupted.svg").getroot()
-    assert {"downscaling", f"{lines[0][0]:.0f}"} <= {text.text for text in figure.iter(f"{SVG}text")}
-
-
-def test_columns_of_groups_and_corrupted_images_can_be_shown(parts):
-    parts.locator("#columns summary").click()
-    for key, digits in (("corrupted-uar", 1), ("flips", 2), ("worst-sex-uar", 1), ("sex-gap", 1)):
-        head = parts.locator(f"table.board th[data-name='{key}']")
-        assert not head.is_visible()
-        parts.locator(f"#columns input[value='{key}']").check()
-        assert head.is_visible()
-        column = head.evaluate("(cell) => cell.cellIndex")
-        texts = parts.locator(f"tr.row > td:nth-child({column + 1})").all_inner_texts()
-        numbers = [text for text in texts if re.match(rf"\d+\.\d{{{digits}}} \(\d", text)]
-        assert len(numbers) == 4, texts
 
 
 @pytest.fixture(scope="module")
