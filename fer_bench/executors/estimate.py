@@ -116,12 +116,7 @@ def estimate(
     }
     jobs = tuple((job, _status(stored[id(job)], lacking[id(job)])) for job in grid.jobs)
     rows = tuple(find_rows(jobs, store.cells()[0] if store.runs_dir.is_dir() else ()))
-    kept = {
-        id(job)
-        for block in grid.blocks
-        for job in block.jobs
-        if lacking[id(job)] and is_kept(store.runs_dir, block, stored[id(job)])
-    }
+    kept = _find_kept(grid, store, stored, lacking)
     todo = {id(job) for job, status in jobs if status != "done"}
     images, seconds, samples = 0, 0.0, Counter[tuple[str, str, str]]()
     if not todo:
@@ -157,6 +152,14 @@ def estimate(
         for row, experiment in zip(rows, experiments, strict=True)
     )
     return Forecast(jobs, rows, images, _known(seconds), samples, predicted, len(kept))
+
+
+def _find_kept(
+    grid: Grid, store: Store, stored: Mapping[int, StoredCell | None], lacking: Mapping[int, Sequence[Corruption]]
+) -> set[int]:
+    """Return the jobs, as `id`, that lack only predictions of corrupted images, which a kept model makes."""
+    jobs = [(block, id(job)) for block in grid.blocks for job in block.jobs]
+    return {job for block, job in jobs if lacking[job] and is_kept(store.runs_dir, block, stored[job])}
 
 
 def _status(cell: StoredCell | None, lacking: Sequence[Corruption]) -> str:
