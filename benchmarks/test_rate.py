@@ -30,7 +30,7 @@ LEAST = 0.95
 CASES = {
     "frozen prefix": ("xception[input_size=71]", "finetune[epochs=16]", pictures.SHARE),
     "augmentation": ("mini-xception", "scratch[epochs=16,augment=[affine]]", pictures.SHARE),
-    "images read in each epoch": ("mini-xception", "scratch[epochs=16,augment=[affine]]", 0.0),
+    "images larger than the memory share": ("mini-xception", "scratch[epochs=16,augment=[affine]]", 0.0),
 }
 """What is special -> backbone, strategy, share of the memory that may hold images."""
 

@@ -19,7 +19,7 @@ from fer_bench.learning.training import memory_errors_named
 from fer_bench.networks import devices
 from fer_bench.networks.ahead import AHEAD, read_ahead
 from fer_bench.networks.early import Early
-from fer_bench.networks.pictures import Resident
+from fer_bench.networks.pictures import PixelFile, Resident
 from fer_bench.specs import GradientPhase
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
@@ -93,19 +93,21 @@ class Decoded:
         return self.images[rows].copy()
 
 
-@pytest.mark.parametrize("accelerated", [False, True])
-def test_images_in_memory_are_decoded_once(monkeypatch, accelerated):
+@pytest.mark.parametrize(("accelerated", "in_file"), [(False, False), (False, True), (True, False), (True, True)])
+def test_images_in_memory_or_a_file_are_decoded_once(monkeypatch, tmp_path, accelerated, in_file):
     monkeypatch.setattr(devices, "accelerated", lambda: accelerated)
-    resident = Resident(pictures := Decoded())
+    pictures = Decoded()
+    resident = Resident(pictures, PixelFile(tmp_path, pictures.shape) if in_file else None)
     with ThreadPoolExecutor(2) as pool:  # a validation, and training that reads ahead
         list(pool.map(resident.take, [np.array([4, 0, 4])] * 2))
     for rows, variant in (([4, 0, 4], [1, 0, 0]), ([5, 4, 1], 1), ([4, 5, 0], 0)):
         taken = resident.take(np.array(rows), np.array(variant))
-        assert isinstance(taken, jax.Array) == accelerated
+        assert isinstance(taken, jax.Array) == (accelerated and not in_file)
         mirrored = np.broadcast_to(variant, 3)[:, None, None, None] == 1
         expected = np.where(mirrored, pictures.images[rows][:, :, ::-1], pictures.images[rows])
         np.testing.assert_array_equal(taken, expected)
     assert pictures.times.tolist() == [1, 1, 0, 0, 1, 1]
+    assert not list(tmp_path.iterdir())  # a file without a name
 
 
 def taken(steps: int):

@@ -86,9 +86,9 @@ class Frozen:
             yield self._lease.enter_context(self.leases.take(name_of_outputs(unit, number)))
 
     def pictures(self, task: Task) -> Inputs:
-        """Return the images of the task; where they stay in memory, they are decoded once for all blocks."""
+        """Return the images of the task; where they stay in memory or a file, they are decoded once for all blocks."""
         if self._pictures is None:
-            self._pictures = pictures_of(task, self.source.built.input_size)
+            self._pictures = pictures_of(task, self.source.built.input_size, self.source.cache_dir)
         return self._pictures
 
     def outputs(self, block: Block, stop: int, variants: int, window: str = "") -> list[Prefix]:

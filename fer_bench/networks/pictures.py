@@ -1,9 +1,14 @@
-"""Stored pixels of a task, for plans that train from the image on: in memory where they fit, else read each time."""
+"""Stored pixels of a task, for plans that train from the image on: decoded once where memory or a disk has room."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
+import weakref
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -16,18 +21,28 @@ from fer_bench.tasks.task import Task
 
 SHARE = 1 / 8
 """Of the free memory of a device that decoded images may take."""
+DISK_SHARE = 1 / 8
+"""Likewise of the free space of the disk with the cache folder, where the memory is too small."""
 
 
-def pictures_of(task: Task, input_size: int) -> Inputs:
-    """Return the images of a task; they stay in memory once they are decoded, if all of them fit into `SHARE` of it.
+def pictures_of(task: Task, input_size: int, folder: Path) -> Inputs:
+    """Return the images of a task: decoded once if all of them fit into the shares of memory or disk, else each time.
 
     Args:
         task: the samples.
         input_size: side of the backbone's input, pixels.
+        folder: the cache folder.
     """
     pictures = Pictures(task, input_size)
-    fit = len(pictures) * int(np.prod(pictures.shape)) <= SHARE * devices.room()
-    return Resident(pictures) if fit else pictures
+    size = len(pictures) * int(np.prod(pictures.shape))
+    if size <= SHARE * devices.room():
+        return Resident(pictures)
+    try:
+        if size <= DISK_SHARE * shutil.disk_usage(folder).free:
+            return Resident(pictures, PixelFile(folder, pictures.shape))
+    except OSError:  # the folder cannot be written
+        pass
+    return pictures
 
 
 class Pictures:
@@ -68,19 +83,49 @@ class Pictures:
         return _turned(batch, _mirrored(rows, variant))
 
 
+class PixelFile:
+    """Images in a file without a name, which the operating system removes with the process.
+
+    It is read and written by calls, not mapped: pages of a map count as the process's memory, and a full disk ends it.
+
+    Args:
+        folder: whose disk holds it.
+        shape: of an image, (h, w, c).
+    """
+
+    def __init__(self, folder: Path, shape: Sequence[int]):
+        self._shape, self._size = tuple(shape), int(np.prod(shape))
+        self._file = tempfile.TemporaryFile(buffering=0, dir=folder)  # noqa: SIM115  (open as long as this object is)
+        weakref.finalize(self, self._file.close)
+
+    def __getitem__(self, rows: Array) -> Array:
+        images = np.empty((len(rows), *self._shape), np.uint8)
+        for row, image in zip(rows.tolist(), images, strict=True):
+            self._file.seek(row * self._size)
+            self._file.readinto(memoryview(image).cast("B"))
+        return images
+
+    def __setitem__(self, rows: Array, images: Array) -> None:
+        for row, image in zip(rows.tolist(), images, strict=True):
+            self._file.seek(row * self._size)
+            self._file.write(image.tobytes())
+
+
 class Resident:
     """Images that are decoded when they are asked for first, and then stay on the device, or in a CPU's memory.
 
     Args:
         pictures: what they are read from.
+        file: where they stay instead.
     """
 
-    def __init__(self, pictures: Pictures):
+    def __init__(self, pictures: Pictures, file: PixelFile | None = None):
         self._pictures, self._known = pictures, np.zeros(len(pictures), bool)
         self._lock = threading.Lock()  # a validation reads while batches of the next epoch are read
         shape = len(pictures), *pictures.shape
-        self._images = devices.available().copy(jnp.zeros(shape, jnp.uint8)) if devices.accelerated() else None
-        self._here: Array = np.zeros(shape if self._images is None else 0, np.uint8)
+        on_device = file is None and devices.accelerated()
+        self._images = devices.available().copy(jnp.zeros(shape, jnp.uint8)) if on_device else None
+        self._here = file or np.zeros(0 if on_device else shape, np.uint8)
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -92,7 +137,7 @@ class Resident:
             self._decode(rows)
             if self._images is not None:
                 return _gather(self._images, rows, mirrored)
-        return _turned(self._here[rows], mirrored)
+            return _turned(self._here[rows], mirrored)
 
     def _decode(self, rows: Array) -> None:
         """Keep those of the images that are not known yet."""
