@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -138,6 +141,22 @@ LOST = (
 """After which every call of CUDA in the process fails."""
 
 
+@contextmanager
+def compiling_threads() -> Iterator[list[tuple[str, str]]]:
+    """Yield a list that gets the name of each program that is compiled, and of the thread that does it."""
+    compiled: list[tuple[str, str]] = []
+
+    def hear(event: str, _: float, fun_name: str = "", **others: object) -> None:
+        if event.endswith("backend_compile_duration"):
+            compiled.append((fun_name, threading.current_thread().name))
+
+    jax.monitoring.register_event_duration_secs_listener(hear)
+    try:
+        yield compiled
+    finally:
+        jax.monitoring.unregister_event_duration_listener(hear)
+
+
 @quick_programs()
 def test_a_device_lost_in_mid_run_leaves_its_cell_unfinished_and_the_same_command_goes_on(tiny, monkeypatch):
     grid = ["run", "--backbone", "net", "--dataset", "squares", "--strategy", "steps", "--folds", "2"]
@@ -154,7 +173,8 @@ def test_a_device_lost_in_mid_run_leaves_its_cell_unfinished_and_the_same_comman
             fail()
         return take_steps(*arguments)
 
-    with monkeypatch.context() as faulty:
+    monkeypatch.setattr(devices, "accelerated", lambda: True)
+    with monkeypatch.context() as faulty, compiling_threads() as compiled:
         faulty.setattr(Trainer, "take_steps", lose)
         with pytest.raises(FerBenchError) as ended:
             invoke(*grid)
@@ -162,6 +182,8 @@ def test_a_device_lost_in_mid_run_leaves_its_cell_unfinished_and_the_same_comman
     assert not list((tiny / "runs" / "cells").glob("*"))
     assert invoke(*grid).exit_code == 0
     assert len(list((tiny / "runs" / "cells").iterdir())) == 2
+    threads = [thread for program, thread in compiled if "_steps" in program]
+    assert [thread.startswith("fer-bench-compile") for thread in threads] == [True, True], "one a phase, early"
 
 
 def test_a_lost_device_ends_the_run_and_says_how_to_go_on(monkeypatch):

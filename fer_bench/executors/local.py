@@ -97,7 +97,9 @@ def _run_group(
     held: list[Unit] = []
     with contextlib.ExitStack() as until_scored:
         until_scored.enter_context(frozen.early.opened())
-        made = {unit.block: make_calls(unit.block, frozen, scorer.hear_of(unit.block)) for unit in units}
+        # Once a block, though each fold of it may be a unit: its programs would be compiled again for each.
+        blocks = dict.fromkeys(unit.block for unit in units)
+        made = {block: make_calls(block, frozen, scorer.hear_of(block)) for block in blocks}
         for block, members in itertools.groupby(units, key=lambda unit: unit.block):
             calls = made.pop(block)
             for unit in members:
