@@ -58,6 +58,9 @@ class Machine:
 
 BESIDE = (260.9 - 95.3) / 20_000 - 0.0029
 """At 71 pixels 20,000 images more took 165.6 s more, of which the network needs 2.9 ms each (2 cores with AMX)."""
+H100_FORWARD, H100_STEPS, H100_PREDICT = 5062, 1498, 5001
+"""Images a second at 299 pixels on 26 November, activations in float32: a pass; steps of ``full``, batches of 128;
+predictions within ``full``."""
 MACHINES = (
     Machine(
         "2 cores with AMX",
@@ -83,7 +86,7 @@ MACHINES = (
         "H100",
         299,
         start=0,
-        frozen=5062,
+        frozen=H100_FORWARD,
         beside=None,
         finetune=None,
         full=2 * 28_709 / 215,
@@ -106,6 +109,13 @@ whole. `?`: no such rate was measured. Files of more pixels than the network tak
 For your own grid and machine ask `fer-bench plan`, which measures.
 """
 PASS = "Of these, the pass through the frozen stages, which later runs and all strategies but `full` share:"
+H100_ONLY = f"""
+What the H100 itself takes, without reading, compiling and all else that the command does around it. **Computed from
+measured rates of 26 November**, when activations were float32: {H100_FORWARD:,} images a second forward,
+{H100_STEPS:,} in steps of `full` (batches of 128), {H100_PREDICT:,} in its predictions. Steps of `finetune` were not
+measured; they compute a part of what those of `full` do, so that its column is an upper limit. With activations in
+bfloat16, as they are now, and with the pipeline of now nothing has been measured on a GPU: `benchmarks/gpu.py` does.
+"""
 KEPT = """
 The memory of a linear probe hardly grows with the images ([memory](scale.md)); that of steps grows with the batch and
 the pixels. On an H100 it was not measured. Outputs of frozen stages are kept in half precision: the features, and for
@@ -130,6 +140,12 @@ def page() -> str:
     lines += [f"| faces | {' | '.join(machine.name for machine in MACHINES)} |", f"| --- |{' ---: |' * len(MACHINES)}"]
     for name, images in DATASETS.items():
         lines.append(f"| {name} | {' | '.join(format_time(images / machine.frozen) for machine in MACHINES)} |")
+    lines += [*H100_ONLY.splitlines(), "", f"| faces |{''.join(f' `{name}` |' for name in STRATEGIES)}"]
+    lines += [f"| --- |{' ---: |' * len(STRATEGIES)}"]
+    for name, images in DATASETS.items():
+        once, steps = images / H100_FORWARD, images * (FOLDS - 1) * EPOCHS / H100_STEPS
+        took = format_time(once), f"< {format_time(2 * once + steps)}", format_time(steps + images / H100_PREDICT)
+        lines.append(f"| {name} | {' | '.join(took)} |")
     lines += ["", "Where the rates come from:", "", *(f"- {machine.name}: {machine.shown}." for machine in MACHINES)]
     lines += [
         "- No machine with 16 cores has run it, so it has no column.",

@@ -1,4 +1,4 @@
-"""The precision of products changes what a run costs, not what it finds."""
+"""The precision of products and activations changes what a run costs, not what it finds."""
 
 from __future__ import annotations
 
@@ -10,30 +10,39 @@ from typer.testing import CliRunner
 from fer_bench.cli import app
 from fer_bench.evaluation.intervals import bootstrap_interval
 from fer_bench.evaluation.metrics import STANDARD
+from fer_bench.networks import devices, forward
 from fer_bench.results.store import Store
 
 CLASSES = [f"p{index}" for index in range(7)]
 
 
-def predictions(folder, precision):
-    """Run a linear probe of drawn faces at 71 pixels; return one row an image, ordered by id."""
+def predictions(folder, precision, strategy):
+    """Run a strategy on drawn faces at 71 pixels; return one row an image, ordered by id."""
     options = ["--limit", "140", "--backbone", "xception[input_size=71]", "--folds", "2", "--precision", precision]
-    folders = ["--runs-dir", str(folder / precision), "--cache-dir", str(folder / "cache")]
-    done = CliRunner().invoke(app, ["run", "--quiet", *options, *folders])
+    folders = ["--runs-dir", str(folder / precision), "--cache-dir", str(folder / f"{precision}-cache")]
+    done = CliRunner().invoke(app, ["run", "--quiet", *options, "--strategy", strategy, *folders])
     assert done.exit_code == 0, done.output
     cells, _ = Store(folder / precision).cells()
     assert {cell.record.backbone.precision for cell in cells} == {precision}
     return pd.concat([cell.table().to_pandas() for cell in cells]).sort_values("id", ignore_index=True)
 
 
-@pytest.mark.slow
-def test_accuracy_in_bfloat16_lies_within_the_interval_of_float32(tmp_path):
-    exact, rounded = (predictions(tmp_path, precision) for precision in ("float32", "bfloat16"))
+def hold_accuracy(folder, monkeypatch, strategy):
+    """Compare a run in float32 with one in bfloat16 that computes as an accelerator does: accuracies agree."""
+    exact = predictions(folder, "float32", strategy)
+    monkeypatch.setattr(devices, "accelerated", lambda: True)
+    monkeypatch.setattr(forward, "SIZES", (32,))  # a CPU need not fill a GPU
+    rounded = predictions(folder, "bfloat16", strategy)
     np.testing.assert_array_equal(exact["id"], rounded["id"])
     labels, groups = exact["label"].to_numpy(), exact["group"].to_numpy()
     scores, rounded_scores = exact[CLASSES].to_numpy(), rounded[CLASSES].to_numpy()
     assert not np.array_equal(scores, rounded_scores), "bfloat16 rounds: equal bits mean that the option does nothing"
     accuracy = STANDARD["accuracy"]
     interval = bootstrap_interval(accuracy, labels, scores, groups)
-    assert interval.low > 1 / 7, "a probe at chance would pass whatever the precision does"
+    assert interval.low > 1 / 7, "a model at chance would pass whatever the precision does"
     assert interval.low <= accuracy.compute(labels, rounded_scores) <= interval.high
+
+
+@pytest.mark.slow
+def test_accuracy_as_on_an_accelerator_lies_within_the_interval_of_float32(tmp_path, monkeypatch):
+    hold_accuracy(tmp_path, monkeypatch, "linear-probe")
