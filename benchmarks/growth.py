@@ -59,8 +59,8 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for varied, value, images, folds, strategies in points:
-            found = measure(images, folds, strategies, Path(folder))
-            rows.append({"varied": varied, "value": value, **found})
+            cost = measure(images, folds, strategies, Path(folder))
+            rows.append({"varied": varied, "value": value, **cost})
             print(rows[-1], file=sys.stderr, flush=True)
     table = pd.DataFrame(rows).round({"seconds": 1, "peak_rss_mb": 0})
     given.output.parent.mkdir(parents=True, exist_ok=True)

@@ -163,8 +163,8 @@ def run_measured(command: list[str], environment: dict[str, str] | None = None) 
             except OSError:
                 return
             for name in peaks:
-                if found := re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE):
-                    peaks[name] = max(peaks[name], int(found[1]) * 1024)
+                if peak := re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE):
+                    peaks[name] = max(peaks[name], int(peak[1]) * 1024)
             time.sleep(0.05)
 
     watcher = threading.Thread(target=watch)

@@ -29,7 +29,8 @@ ROUNDS = 3
 
 def medians(file: Path) -> dict[str, float]:
     """Return the median seconds of each benchmark in a JSON file of pytest-benchmark."""
-    return {found["name"]: found["stats"]["median"] for found in json.loads(file.read_text())["benchmarks"]}
+    benchmarks = json.loads(file.read_text())["benchmarks"]
+    return {benchmark["name"]: benchmark["stats"]["median"] for benchmark in benchmarks}
 
 
 def compare(rounds: Sequence[tuple[Mapping[str, float], Mapping[str, float]]]) -> tuple[str, list[str]]:
@@ -65,7 +66,7 @@ def measure(tree: Path, folder: Path) -> dict[str, float]:
         "PYTHONPATH": os.pathsep.join(map(str, packages)),
         "FER_BENCH_SPEED_DIR": str(folder / f"done-{tree.name}"),
     }
-    output = folder / "found.json"
+    output = folder / "measured.json"
     output.unlink(missing_ok=True)
     options = ["-q", "--no-header", "-p", "no:cacheprovider", "--benchmark-only", f"--benchmark-json={output}"]
     command = [sys.executable, "-m", "pytest", *options, str(BENCHMARKS)]
@@ -90,8 +91,8 @@ def main() -> None:
         try:
             for number in range(given.rounds):
                 trees = [before, ROOT] if number % 2 == 0 else [ROOT, before]
-                found = {tree: measure(tree, folder) for tree in trees}
-                rounds.append((found[before], found[ROOT]))
+                measured = {tree: measure(tree, folder) for tree in trees}
+                rounds.append((measured[before], measured[ROOT]))
                 print(f"round {number + 1} of {given.rounds}", file=sys.stderr, flush=True)
         finally:
             subprocess.run([*git, "remove", "--force", str(before)], check=False)

@@ -1,4 +1,4 @@
-"""How long ``fer-bench --help`` takes as a whole process, beside the interpreter alone."""
+"""How long ``fer-bench --help`` takes as a whole process, including the start of the interpreter."""
 
 from __future__ import annotations
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import test_gradient as tiny
 
-from fer_bench.learning.gradient import STEPS_AT_ONCE, Model, Trainer
+from fer_bench.learning.gradient import STEPS_AT_ONCE, Trainer
 from fer_bench.learning.lowered import lower
+from fer_bench.learning.state import Model
 from fer_bench.learning.training import memory_errors_named
 from fer_bench.networks import devices
 from fer_bench.networks.ahead import AHEAD, read_ahead

@@ -68,9 +68,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     options.programs = [name for name in (options.programs or PROGRAMS[options.kind]).split(",") if name]
     if unknown := [name for name in options.programs if name not in TITLES]:
         parser.error(f"no such programs: {unknown}; there are {list(TITLES)}")
-    alone = {"torch-cached": ("probe",), "ours": ("probe", "finetune"), "ours-again": ("probe", "finetune")}
-    alone["ours-steps"] = ("full", "forward")
-    if wrong := [name for name in options.programs if options.kind not in alone.get(name, KINDS)]:
+    rows_of = {"torch-cached": ("probe",), "ours": ("probe", "finetune"), "ours-again": ("probe", "finetune")}
+    rows_of["ours-steps"] = ("full", "forward")
+    if wrong := [name for name in options.programs if options.kind not in rows_of.get(name, KINDS)]:
         parser.error(f"{wrong} have no part in the row {options.kind!r}")
     wanted = {PACKAGES[name] for name in options.programs if name in PACKAGES}
     if absent := {package for package in wanted if importlib.util.find_spec(package) is None}:
@@ -126,17 +126,17 @@ def run_rounds(options: argparse.Namespace, place: Place) -> list[Round]:
         round_begun = time.monotonic()
         if options.budget_minutes and number and round_begun - begun + longest > 60 * options.budget_minutes:
             break
-        found = {
+        runs = {
             name: tell(options, number, start(name, options, place, number))
             for name in order_of(options.programs, number)
         }
-        rounds.append({found[name].program: found[name] for name in options.programs})
+        rounds.append({runs[name].program: runs[name] for name in options.programs})
         longest = max(longest, time.monotonic() - round_begun)
     return rounds
 
 
 def tell(options: argparse.Namespace, number: int, run: Run) -> Run:
-    """Say at once what a run came to."""
+    """Print the result of a run at once, append it to ``--results``, and return the run."""
     seconds = "failed" if run.seconds is None else f"{run.seconds:.1f} s"
     print(f"round {number}: {run.program}: {seconds} {run.note}".rstrip(), file=sys.stderr, flush=True)
     if options.results:
@@ -157,10 +157,10 @@ def accuracies(
     if options.accuracy_limit != options.limit:
         place = export(options, options.accuracy_limit, folder / "accuracy")
         programs = ["ours", *sampled]
-        found = [tell(options, 0, accuracy_of(name, options, place)) for name in programs]
-        # Their seconds are of other work than the table's, whatever they are.
-        quiet = [replace(run, seconds=None) if run.predictions is not None else run for run in found]
-        noted = [run if run.note or run.program == OURS["ours"] else replace(run, note=note) for run in quiet]
+        runs = [tell(options, 0, accuracy_of(name, options, place)) for name in programs]
+        # Their seconds are of other work than the table's.
+        untimed = [replace(run, seconds=None) if run.predictions is not None else run for run in runs]
+        noted = [run if run.note or run.program == OURS["ours"] else replace(run, note=note) for run in untimed]
         return place, [{run.program: run for run in noted}]
     for name in sampled:
         run = tell(options, 0, accuracy_of(name, options, place))
@@ -170,7 +170,7 @@ def accuracies(
 
 
 def _runs(rounds: Sequence[Round], name: str) -> list[Run]:
-    return [run for found in rounds for key, run in found.items() if key.startswith(f"{TITLES[name]} (")]
+    return [run for runs in rounds for key, run in runs.items() if key.startswith(f"{TITLES[name]} (")]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

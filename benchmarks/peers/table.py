@@ -23,7 +23,7 @@ class Run:
 
     Attributes:
         program: as the table names it.
-        seconds: of the whole work, the program's start included; None if it failed, or was run for its accuracy alone.
+        seconds: of the whole work, the program's start included; None if it failed, or was run only for its accuracy.
         timed: how many images were timed where the seconds are extrapolated from them; 0 where all were done.
         predictions: (n,) int, the class predicted for each image in the fold that tests it; None where unknown.
         note: about this run: why it failed, or what its accuracy is of.
@@ -40,7 +40,7 @@ Round = dict[str, Run]
 
 
 def run_of(answer: dict[str, Any], title: str, elapsed: float) -> Run:
-    """Return the run that a program's answer tells of.
+    """Return the run that a program's answer describes.
 
     Where all was done, its seconds are those of the process. Else they are the start of the process and each phase at
     the pace of its sample; compilation and warming up are left out.
@@ -49,7 +49,7 @@ def run_of(answer: dict[str, Any], title: str, elapsed: float) -> Run:
     whole = all(phase["images"] == phase["whole_images"] for phase in phases)
     pace = [phase["seconds"] / phase["images"] * phase["whole_images"] for phase in phases]
     predictions = answer["predictions"]
-    # Features alone are no work that anybody starts a process for.
+    # Nobody starts a process only to compute features.
     start = 0.0 if phases[0]["name"] == "forward" else answer["start_s"]
     return Run(
         program=f"{title} ({answer['program']})",
@@ -88,7 +88,7 @@ def to_markdown(
     ]
     notes = []
     for program in programs:
-        runs = [found[program] for found in rounds if program in found]
+        runs = [by_program[program] for by_program in rounds if program in by_program]
         good = [run for run in runs if run.seconds is not None]
         seconds = statistics.median(run.seconds for run in good if run.seconds is not None) if good else None
         timed = max((run.timed for run in good), default=0)
@@ -134,5 +134,5 @@ def _accuracies(
 
 def _votes(rounds: Sequence[Round], program: str | None, labels: np.ndarray) -> dict[int, np.ndarray]:
     """Return number of the round -> (n, c) one-hot answers of a program, where it gave any."""
-    runs = {number: found[program].predictions for number, found in enumerate(rounds) if program in found}
-    return {number: np.eye(int(labels.max()) + 1)[p] for number, p in runs.items() if p is not None}
+    predicted = {number: runs[program].predictions for number, runs in enumerate(rounds) if program in runs}
+    return {number: np.eye(int(labels.max()) + 1)[p] for number, p in predicted.items() if p is not None}

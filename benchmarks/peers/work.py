@@ -5,7 +5,7 @@ fold in which an image is tested. A program answers with one JSON file: what it 
 images and seconds of each phase, and the class that it predicts for each image (null unless it did the whole work).
 
 With ``--seconds`` a phase is timed on as many images as take about so long, after batches that compile and set the
-pace outside of the timing, in the first fold alone.
+pace outside of the timing, only in the first fold.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 KINDS = ("probe", "finetune", "full", "forward")
-"""A head; a head, then blocks 13 and 14; all parameters; the features alone."""
+"""A head; a head, then blocks 13 and 14; all parameters; only the features."""
 
 HEAD_RATE, TAIL_RATE = 1e-3, 1e-4
 """Adam's learning rates, constant: of a new head on frozen features, and of everything else."""
@@ -69,7 +69,7 @@ class Work:
         return self.options.seconds > 0
 
     def folds(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return (training rows, test rows) of each fold; of the first alone where a sample is timed."""
+        """Return (training rows, test rows) of each fold; only of the first where a sample is timed."""
         numbers = range(1 if self.sampled else int(self.fold.max()) + 1)
         return [(np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)) for k in numbers]
 
