@@ -252,6 +252,8 @@ def test_a_runs_folder_that_cannot_be(tmp_path):
         Store(tmp_path / "file" / "runs").ensure_writable()
     with pytest.raises(FerBenchError, match=r"no runs folder .*none"):
         Store(tmp_path / "none").cells()
+    with pytest.raises(FerBenchError, match=r"file' .*unpack .*file --into"):
+        Store(tmp_path / "file").cells()
 
 
 def test_cell_json_is_readable_and_complete(tmp_path):

@@ -323,6 +323,11 @@ class Store:
         Raises:
             FerBenchError: the folder does not exist.
         """
+        if self.runs_dir.is_file():
+            raise FerBenchError(
+                f"{str(self.runs_dir)!r} is a file; expected a runs folder. If it is a pack, "
+                f"'fer-bench unpack {self.runs_dir} --into RUNS' takes its cells."
+            )
         if not self.runs_dir.is_dir():
             raise FerBenchError(
                 f"There is no runs folder {str(self.runs_dir)!r}. Run 'fer-bench run' first, "
