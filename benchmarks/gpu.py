@@ -153,18 +153,19 @@ def parts(folder: Path, tiny: bool, data: Path | None) -> Iterator[Part]:
         answer = folder / f"{option[2:]}.json"
         return Part(title, [str(HERE), option, *tried, *more, "--output", str(answer)], answer, most, compiled)
 
-    def benchmark(title: str, name: str, *more: str) -> Part:
+    def benchmark(title: str, name: str) -> Part:
         pytest = ["-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", str(HERE.parent / name)]
-        return Part(title, [*pytest, *more], None, 150, False)
+        return Part(title, pytest, None, 150, False)
 
     torch = [TORCH] if importlib.util.find_spec("torch") else []
     fused = [] if tiny else ["fused"]  # which a CPU interprets: a deep network compiles for minutes
     for name in ("usual", *torch, *fused, "aligned"):
         yield program("full", large, name)
     yield own("operations", "--operations", 120, True)
-    yield benchmark("run beside its bare steps", "test_rate.py", *(["-k", "augmentation"] if tiny else []))
+    if not tiny:  # on a CPU `tox run -e bench` has it, as the first run below
+        yield benchmark("run beside its bare steps", "test_rate.py")
     yield own(WHOLE, "--whole", 240, False, *(["--data-dir", str(data)] if data else []))
-    if not tiny:  # on a CPU it is a part of `tox run -e bench`
+    if not tiny:
         yield benchmark("first run", "test_first_run.py")
     for name in ("usual", *fused, *torch):
         yield program("forward", 2 * large, name)
