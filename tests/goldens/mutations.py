@@ -201,13 +201,13 @@ MUTATIONS: list[Mutation] = [
         "learning.gradient_usual",
         ("math.cos(math.pi * (step - warm)", "math.cos(math.pi * (step - warm + 1)"),
         ("(step + 1) / warm", "step / warm"),
-        ("default_rng((self._seed, now.epoch))", "default_rng((self._seed, now.epoch + 1))"),
+        ("default_rng((self._seed, epoch))", "default_rng((self._seed, epoch + 1))"),
     ),
     *_of(
         "learning.training",
         "learning.gradient_sgd",
         ('phase.balance == "weights"', 'phase.balance == "nothing"'),
-        ("rng.integers(0, 2, len(taken))", "rng.integers(0, 1, len(taken))"),
+        ("rng.integers(0, 2, len(rows))", "rng.integers(0, 1, len(rows))"),
         ("return np.float32(phase.learning_rate)\n", "return np.float32(phase.learning_rate / 2)\n"),
     ),
     *_of(
