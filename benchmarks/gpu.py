@@ -108,9 +108,10 @@ def measure_command(tiny: bool, data: Path | None, output: Path) -> None:
     subprocess.run([*command, "run", *grid, "--data-dir", str(data), *runs], check=True, stdout=subprocess.DEVNULL)
     seconds = time.monotonic() - begun
     board = [*command, "leaderboard", *runs, "--columns", "cost", "--format", "json"]
-    (row,) = json.loads(subprocess.run(board, check=True, capture_output=True, text=True).stdout)["rows"]
+    rows = json.loads(subprocess.run(board, check=True, capture_output=True, text=True).stdout)["rows"]
+    (row,) = (row for row in rows if not row["baseline"])
     output.write_text(json.dumps({"seconds": seconds, "row": row}))
-    print(f"{seconds:.0f} s from start to end; {json.dumps(row.get('cost', row))}")
+    print(f"{seconds:.0f} s from start to end; accuracy {row['scores']['accuracy']['mean']:.3f}; {row['cost']}")
 
 
 @dataclass(frozen=True)
@@ -285,7 +286,7 @@ def print_table(answers: Sequence[dict[str, Any]]) -> None:
     for (*work, name), rate in sorted(rates.items()):
         peer = rates.get((*work, TORCH))
         ratio = f"{rate / peer:.2f}" if peer else "-"
-        print(f"{work[0] + ' at batch ' + work[2]:24s} {name:18s} {rate:10.0f} {ratio:>18s}")
+        print(f"{work[0] + ' at batch ' + work[2]:24s} {name:18s} {rate:10.4g} {ratio:>18s}")
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ def test_answers_are_kept_at_once_and_a_second_call_runs_only_what_has_none(gpu,
     gpu.measure_parts(8, False, kept, None, tmp_path)
     assert {title for title, _ in ran[5:]} == {TORCH}
     rates = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("full at batch 2")]
-    assert [words[-2:] for words in rates] == [["4", "-"], ["3", "1.00"], ["4", "1.20"]]
+    assert [words[-2:] for words in rates] == [["3.6", "-"], ["3", "1.00"], ["3.6", "1.20"]]
     ran.clear()
     gpu.measure_parts(0.1, False, [], None, tmp_path)
     assert ran == [], "nothing begins that cannot end in time"
