@@ -5,16 +5,44 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, field_validator
 
 from fer_bench import brackets, paths
 from fer_bench.errors import FerBenchError
 from fer_bench.yaml_files import read_yaml
 
-Values = list[Any] | dict[str, tuple[float, float]]
 RANGES = ("uniform", "log", "integer")
+
+
+def _check_values(values: object) -> object:
+    """Return the values of a parameter; raise ValueError where they are no list and no range."""
+    if fault := _find_fault(values):
+        raise ValueError(fault)
+    return values
+
+
+def _find_fault(values: object) -> str:
+    """Return what is wrong with the values of a parameter, or nothing."""
+    if isinstance(values, list):
+        return "" if values else "name one value at least"
+    kinds = list(cast("dict[Any, Any]", values).items()) if isinstance(values, dict) else []
+    if len(kinds) != 1 or kinds[0][0] not in RANGES:
+        return f"expected a list of values, or one of {', '.join(RANGES)} with [low, high]"
+    kind, ends = kinds[0]
+    numbers = (int,) if kind == "integer" else (int, float)
+    if not isinstance(ends, list | tuple) or len(cast("list[Any]", ends)) != 2:
+        return f"{kind} takes [low, high]"
+    low, high = cast("list[Any]", ends)
+    if any(isinstance(end, bool) or not isinstance(end, numbers) or not math.isfinite(end) for end in (low, high)):
+        return f"{kind} takes two {'whole ' if kind == 'integer' else ''}numbers"
+    if not low < high or (kind == "log" and low <= 0):
+        return f"{kind} takes a low end below the high one{', both above 0' if kind == 'log' else ''}"
+    return ""
+
+
+Values = Annotated[list[Any] | dict[str, tuple[float, float]], BeforeValidator(_check_values)]
 
 
 class SearchSpace(BaseModel):
@@ -43,10 +71,7 @@ class SearchSpace(BaseModel):
     def _values_are_there(cls, parameters: Any) -> Any:
         if not isinstance(parameters, Mapping) or not parameters:
             raise ValueError("expected names of parameters, at least one, each with a list or a range of values")
-        known = cast("Mapping[Any, Any]", parameters)
-        if faults := [f"{name}: {fault}" for name, values in known.items() if (fault := _fault(values))]:
-            raise ValueError("; ".join(faults))
-        return dict(known)
+        return dict(cast("Mapping[Any, Any]", parameters))
 
 
 def read_space(value: object) -> object:
@@ -64,22 +89,3 @@ def read_space(value: object) -> object:
     except ValidationError as error:
         faults = "; ".join(brackets.describe_fault(fault) for fault in error.errors())
         raise ValueError(f"{str(value)!r}: {faults}") from None
-
-
-def _fault(values: object) -> str:
-    """Return what is wrong with the values of a parameter, or nothing."""
-    if isinstance(values, list):
-        return "" if values else "its list is empty; name one value at least"
-    kinds = list(cast("dict[Any, Any]", values).items()) if isinstance(values, dict) else []
-    if len(kinds) != 1 or kinds[0][0] not in RANGES:
-        return f"expected a list of values, or one of {', '.join(RANGES)} with [low, high]"
-    kind, ends = kinds[0]
-    numbers = (int,) if kind == "integer" else (int, float)
-    if not isinstance(ends, list | tuple) or len(cast("list[Any]", ends)) != 2:
-        return f"{kind} takes [low, high]"
-    low, high = cast("list[Any]", ends)
-    if any(isinstance(end, bool) or not isinstance(end, numbers) or not math.isfinite(end) for end in (low, high)):
-        return f"{kind} takes two {'whole ' if kind == 'integer' else ''}numbers"
-    if not low < high or (kind == "log" and low <= 0):
-        return f"{kind} takes a low end below the high one{', both above 0' if kind == 'log' else ''}"
-    return ""

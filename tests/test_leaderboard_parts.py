@@ -93,6 +93,13 @@ def test_the_board_shows_them(store):
     assert rows["sure"]["group_intervals"]["sex"]["uar_to_first"] is None
     assert says(show("--columns", "groups"), "probe", "sex", "-50.0", "+50.0", "first row")
     assert says(show("--format", "html"), "By group", "-50.0", "+50.0")
+    for cell in store.cells()[0]:  # all men are one person
+        table = cell.table().to_pandas()
+        table["group"] = np.where(table["group:sex"] == "man", "subject:a", "subject:" + table["id"])
+        store.write(cell.record, Result("ok", "", cell.measures, table, pd.DataFrame({"phase": ["p"]})), Provenance())
+    alone = show("--columns", "groups")
+    assert says(alone, "No intervals", "sex", "single subject")
+    assert not says(alone, "+50.0")
 
 
 def test_nll_and_ece_before_calibration_by_hand(store):

@@ -125,7 +125,10 @@ def _soft_label(sample: Sample, codes: dict[str, int], votes: bool) -> Array | s
     """
     given = sample.soft_label
     if bool(given) != votes:
-        return f"has {'no' if votes else 'a'} soft label, unlike the first sample; give one to all samples or to none"
+        return (
+            f"has {'no' if votes else 'a'} soft label, unlike the first sample; give one (or votes) to all samples or "
+            "to none"
+        )
     if strange := [name for name in given if name not in codes]:
         names = ", ".join(map(repr, strange))
         return f"has a soft label for {names}, which the data set does not have. {did_you_mean(strange[0], codes)}"

@@ -77,6 +77,6 @@ def notes_on_corruptions(task: Task, corruptions: Sequence[Corruption]) -> list[
     if not hidden or task.parts[0].faces is not None:
         return []
     return [
-        f"{task.name}: no landmarks are known, so {' and '.join(hidden)} hide a part of the image at random; with "
-        "--faces align or box they hide that part of the face."
+        f"{task.name}: no landmarks are known, so the bar of {' and '.join(hidden)} lies anywhere in the image; with "
+        "--faces align or box it lies on that part of the face."
     ]

@@ -22,7 +22,6 @@ from fer_bench.reports.standing import PERCENT
 from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.rows import MethodRow
-from fer_bench.sizes import number_of
 
 RECALL = STANDARD["accuracy"]
 """On the images of one class."""
@@ -238,7 +237,7 @@ def to_tables(check: GroupCheck) -> list[Table]:
     """Return a table for each attribute, and one of classes."""
     tables: list[Table] = []
     for attribute in check.attributes:
-        small = f"Left out, with fewer than {number_of(check.fewest, 'subject')}: {'; '.join(attribute.small)}."
+        small = f"Left out, with fewer than {check.fewest} {check.unit}: {'; '.join(attribute.small)}."
         title = f"{check.name}, by {attribute.attribute}: {attribute.verdict or 'no verdict, it groups no people'}"
         tables.append(
             tabulate(attribute.groups, _group_fields(check, attribute), title, [small] if attribute.small else [])
@@ -280,7 +279,7 @@ def _group_fields(check: GroupCheck, attribute: AttributeCheck) -> tuple[Field[G
         (Column("group"), lambda group: group.name),
         (Column(check.unit, "number"), lambda group: group.units),
         (Column("predictions", "number", optional=True), lambda group: group.samples),
-        (Column(title, "number"), score),
+        (Column(title, "number", optional=True), score),
         (Column("difference", "number"), lambda group: _range(group, scale)),
     )
     if attribute.verdict is None:

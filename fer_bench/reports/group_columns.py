@@ -231,12 +231,16 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
 
 def to_table(board: Sequence[Row]) -> Table | None:
     """Return the differences of the rows of a board to its first row by group; None where no group is compared."""
-    if not any(measure_groups(row) for row in board):
+    rows = [row for row in board if not row.baseline]
+    lacking = sorted({name for row in rows for name in compare_groups(row) if name not in measure_groups(row)})
+    if not lacking and not any(measure_groups(row) for row in rows):
         return None
+    why = f"since a group has a single subject, or there are more than {MOST_GROUPS} groups"
+    shown = (*NOTES, *(f"No intervals by {name}, {why}." for name in lacking))
     pairs = compare_to_first(board)
     if not pairs:
-        return Table(notes=NOTES)
-    return tabulate(pairs, PAIR_FIELDS, "By group: differences to the first row", NOTES)
+        return Table(notes=shown)
+    return tabulate(pairs, PAIR_FIELDS, "By group: differences to the first row", shown)
 
 
 def _range(low: float, high: float) -> str:

@@ -123,5 +123,5 @@ def _check(labels: Array, groups: Array | None, fold: Fold, task: Task, count: i
     if faults:
         raise FerBenchError(
             f"--inner {count} is more than the training part of fold {fold.number} of {task.name!r} allows, which has "
-            f"{' and '.join(faults)}; take a lower --inner, fewer folds or more samples."
+            f"{' and '.join(faults)}; take a lower --inner, more folds or more samples."
         )

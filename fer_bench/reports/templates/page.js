@@ -205,9 +205,11 @@ function draw(figure) {
     if (node.nodeType !== Node.ELEMENT_NODE || node.matches("button") || !node.getClientRects().length) return;
     if (node.matches("svg")) return copy(node);
     const {fill, opacity} = plain(getComputedStyle(node).backgroundColor);
-    if (opacity && node !== figure) drawn.push(element("rect", {...place(node.getBoundingClientRect()), fill, "fill-opacity": opacity}));
+    // The background of a heading only hides what scrolls below it.
+    if (opacity && node !== figure && !node.matches("th")) drawn.push(element("rect", {...place(node.getBoundingClientRect()), fill, "fill-opacity": opacity}));
     node.childNodes.forEach(walk);
   };
+  figure.querySelectorAll(".scroll").forEach((part) => { part.scrollLeft = 0; });
   walk(figure);
   const whole = element("svg", {viewBox: `-8 -8 ${Math.ceil(width) + 16} ${Math.ceil(height) + 16}`, width: Math.ceil(width) + 16, height: Math.ceil(height) + 16, "font-family": "system-ui, sans-serif"});
   const paper = plain(getComputedStyle(document.body).backgroundColor).fill;
