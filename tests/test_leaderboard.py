@@ -174,13 +174,15 @@ def test_csv_and_markdown_survive_hostile_names(store):
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
-def test_the_terminal_table_never_cuts_a_number(store, width):
-    text = write("terminal", build(store.cells()[0]), width=width)
+def test_the_terminal_table_never_cuts_a_number_and_explains_what_it_shows(store, width):
+    text = write("terminal", rows := build(store.cells()[0]), width=width)
     assert "…" not in text
-    for number in ("62.5 ± 17.7", "63.3 ± 23.6", "37.5 ± 17.7"):
-        assert number in text
-    if width >= 80:
-        assert max(map(len, text.splitlines())) <= width
+    assert all(number in text for number in ("62.5 ± 17.7", "63.3 ± 23.6", "37.5 ± 17.7"))
+    assert width < 80 or max(map(len, text.splitlines())) <= width
+    said = " ".join(text.split())
+    hidden = said.partition("Left out at this width: ")[2].partition(". ")[0].split(", ")
+    explained = [title for title, meaning in boards.legend(rows) if title and meaning in said]
+    assert explained == [title for title, _ in boards.legend(rows) if title and title not in hidden]
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -88,13 +88,13 @@ def _describe(board: Board) -> str:
     if n < FEWEST_UNITS:
         return f"{name}: too few for any two rows to be told apart; {FEWEST_UNITS} {board.unit}s are the least."
     noisy = replace(board.variances, seed=assume_noise(math.sqrt(2) * SEED_SD)) if board.random else board.variances
-    shown = f"{name}: tells rows apart that differ by {_find_points(noisy, board.design)} (with 80 %, assumed)"
+    shown = f"{name}: 80 % of such runs tell two rows apart that differ by {_find_points(noisy, board.design)}."
     if not board.random or seeds > 1:
-        return shown + "."
+        return shown
     more = _find_points(noisy, replace(board.design, seeds=ENOUGH_SEEDS))
     return (
-        f"{shown}, and only these trained models: one seed cannot show whether another training would turn it round. "
-        f"{ENOUGH_SEEDS} seeds would show {more}."
+        f"{shown} They tell only these trained models apart: with one seed, another training may reverse the order. "
+        f"With {ENOUGH_SEEDS} seeds, rows are told apart for other trainings as well, from {more}."
     )
 
 
@@ -113,13 +113,13 @@ def describe_others(boards: list[Board]) -> str:
     )
     seeds = min(board.design.seeds for board in boards)
     points = _find_points(variances, Design(units=units, seeds=seeds, datasets=len(known)))
-    return f"On other data sets these {len(known)} show a mean difference of {points} (with 80 %, assumed)."
+    return f"80 % of such runs on {len(known)} data sets show which row is better on others, at a mean of {points}."
 
 
 def _find_points(variances: Variances, design: Design) -> str:
-    """Return the least difference that is shown, with its upper limit."""
+    """Return the least difference that is shown by what is assumed of scores, and where they vary more than usual."""
     least, most = (find_difference(one, design, POWER) for one in (variances, variances.raise_to_limits()))
-    return f"{_round(100 * least)} points of UAR or more, at the most {_round(100 * most)}"
+    return f"{_round(100 * least)} points of UAR (assumed; {_round(100 * most)} if scores vary more than usual)"
 
 
 def _round(points: float) -> str:

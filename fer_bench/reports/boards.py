@@ -60,7 +60,7 @@ def to_tables(
         tables += planned.to_tables(judged)
     if (ranking := across.rank_across(rows)) is not None:
         tables.append(across.to_table(ranking))
-    return [*tables, Table(notes=(*notes(rows), *failures(rows, damaged)))]
+    return [*tables, Table(notes=(*notes(rows), *failures(rows, damaged)), legend=legend(rows))]
 
 
 def boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
@@ -135,7 +135,7 @@ def fields_of(board: Sequence[Row], show: str = "scores") -> list[Field[Row]]:
     for name, title in (TITLES if by.name in TITLES else {by.name: by.title, **TITLES}).items():
         percent = name in TITLES
         better = "higher" if percent or by.higher_is_better else "lower"
-        column = Column(f"{title} %" if percent else title, "number", better, optional=name == "macro_f1" != by.name)
+        column = Column(_titled(name, title), "number", better, optional=name == "macro_f1" != by.name)
         fields.append((column, lambda row, name=name, percent=percent: _score(row.scores.get(name), percent)))
         if name == by.name:
             fields += standing.STANDING
@@ -161,7 +161,7 @@ def _paper_fields(board: Sequence[Row]) -> list[Field[Row]]:
             lambda row: ", ".join(filter(None, (row.backbone, row.strategy, row.trained_on, row.variant))),
         ),
         (
-            Column(f"{by.title} %" if percent else by.title, "number", "higher" if by.higher_is_better else "lower"),
+            Column(_titled(by.name, by.title), "number", "higher" if by.higher_is_better else "lower"),
             score,
         ),
         *standing.STANDING[:2],
@@ -173,9 +173,14 @@ def _variant(row: Row) -> str:
     return f"{row.variant}, {row.finished[:16].replace('T', ' ')}" if row.variant else "-"
 
 
+def legend(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:
+    """Return the titles of columns and how they are to be read."""
+    return standing.explain(rows, _titled(rows[0].metric.name, rows[0].metric.title)) if rows else ()
+
+
 def notes(rows: Sequence[Row]) -> list[str]:
-    """Return what the tables themselves do not say: first how to read the columns."""
-    said = [standing.explain(rows), *standing.find_limits(boards(rows))]
+    """Return what the tables themselves do not say."""
+    said = standing.find_limits(boards(rows))
     if few := [row for row in rows if row.interval is not None and row.interval.few_units]:
         said.append(
             f"An interval over fewer than {FEW_UNITS} {standing.name_units(few)} shows little of how they differ: "
@@ -208,6 +213,11 @@ def failures(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
         if row.failed
     ]
     return [*said, *(f"Left out: {message}" for message in damaged)]
+
+
+def _titled(name: str, title: str) -> str:
+    """Return the title of the column of a metric."""
+    return f"{TITLES[name]} %" if name in TITLES else title
 
 
 def _score(score: Score | None, percent: bool) -> Cell:

@@ -83,6 +83,7 @@ def to_html(
         across=summary and _table(summary),
         planned=[_table(table) for table in planned.to_tables(judged)] if judged else [],
         plan_file=PLAN_FILE,
+        legend=" ".join(meaning for _, meaning in boards.legend(rows)),
         notes=boards.notes(rows),
         failures=failures,
         failed=failed,

@@ -31,17 +31,27 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
     return [*columns, field("SD seeds, same folds", "trainings")] if same_folds else columns
 
 
-def explain(rows: Sequence[Row]) -> str:
-    """Return how the columns are to be read."""
+def explain(rows: Sequence[Row], score: str) -> tuple[tuple[str, str], ...]:
+    """Return the titles of columns and how they are to be read; ``score`` is that of the metric that orders rows."""
     by = rows[0].metric.title if rows else "UAR"
     rope = next((row.standing.rope for row in rows if row.standing), ROPE)
     return (
-        f"Score: the folds of a seed pooled, averaged over seeds, best {by} first; ±: standard deviation of single "
-        f"folds, no standard error. Interval: of the {by} for other people (images where no subject is known) and, as "
-        "far as seeds show it, other trainings; in cross-validation also for other people to train on. Rows that share "
-        "a tier letter cannot be told apart (paired tests of all pairs together, 5 %). Ranks: those a row may have; "
-        "best?: whether no row is shown to be better; behind: probability of being worse than the first by more than "
-        f"{rope:g}. Chance: of guessing each class as often as it occurs in training."
+        ("", f"Rows: best {by} first."),
+        (
+            score,
+            "Score: the folds of a seed pooled, averaged over seeds; ±: standard deviation of single folds, no "
+            "standard error.",
+        ),
+        (
+            INTERVAL,
+            f"Interval: of the {by} for other people (images where no subject is known) and, as far as seeds show it, "
+            "other trainings; in cross-validation also for other people to train on.",
+        ),
+        ("tier", "Rows that share a tier letter cannot be told apart (paired tests of all pairs together, 5 %)."),
+        ("ranks", "Ranks: those a row may have."),
+        ("best?", "Best?: whether no row is shown to be better."),
+        ("behind %", f"Behind: probability of being worse than the first by more than {rope:g}."),
+        ("", "Chance: of guessing each class as often as it occurs in training."),
     )
 
 

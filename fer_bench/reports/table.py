@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeVar
 
@@ -46,6 +46,8 @@ class Table:
         columns: none, where title or notes are all there is to say.
         rows: of as many cells as there are columns.
         notes: what stands below it.
+        legend: the title of a column of the report and what it means, which stands below the table if that column is
+            shown; a meaning with an empty title always does.
         strong: indices of the rows that come out in front, which LaTeX sets in bold.
     """
 
@@ -53,7 +55,13 @@ class Table:
     columns: tuple[Column, ...] = ()
     rows: tuple[tuple[Cell, ...], ...] = ()
     notes: tuple[str, ...] = ()
+    legend: tuple[tuple[str, str], ...] = ()
     strong: tuple[int, ...] = ()
+
+    def below(self, shown: Collection[str]) -> list[str]:
+        """Return what stands below the table of a report that shows columns with these titles."""
+        meanings = [meaning for title, meaning in self.legend if title in ("", *shown)]
+        return [*([" ".join(meanings)] if meanings else ()), *self.notes]
 
 
 Field = tuple[Column, Callable[[Item], Cell]]
@@ -66,6 +74,11 @@ def tabulate(items: Sequence[Item], fields: Sequence[Field[Item]], title: str = 
         title, tuple(column for column, _ in fields), tuple(tuple(make(item) for _, make in fields) for item in items),
         tuple(notes),
     )  # fmt: skip
+
+
+def titles_of(tables: Sequence[Table]) -> set[str]:
+    """Return the titles of all columns."""
+    return {column.title for table in tables for column in table.columns}
 
 
 def texts(*titles: str) -> tuple[Column, ...]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from fer_bench.foreign import defuse, one_line
-from fer_bench.reports.table import Table, words
+from fer_bench.reports.table import Table, titles_of, words
 
 _PRINTED = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -37,6 +37,7 @@ def write(tables: Sequence[Table], *, narrow: bool = False) -> str:
     packages = ("array", "booktabs", "tabularx") if narrow else ("booktabs",)
     blocks = [r"% Load: \usepackage{" + ", ".join(packages) + "}"]
     form, start = ("tabularx", r"\small\begin{tabularx}{\linewidth}") if narrow else ("tabular", r"\begin{tabular}")
+    shown = titles_of(tables)
     for number, table in enumerate(tables, 1):
         if table.columns:
             kinds = "".join("r" if column.kind == "number" else "l" for column in table.columns)
@@ -52,7 +53,7 @@ def write(tables: Sequence[Table], *, narrow: bool = False) -> str:
                 _row([column.title for column in table.columns]),
                 *("\\midrule", *rows, f"\\bottomrule\n\\end{{{form}}}\n\\end{{table}}\n"),
             ]
-        blocks += [f"% {defuse(one_line(note))}" for note in table.notes]
+        blocks += [f"% {defuse(one_line(note))}" for note in table.below(shown)]
     return "\n".join(blocks) + "\n"
 
 

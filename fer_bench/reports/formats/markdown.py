@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from fer_bench.foreign import one_line
-from fer_bench.reports.table import Table, words
+from fer_bench.reports.table import Table, titles_of, words
 
 _MARKUP = re.compile(r"[\\`*_{}\[\]<>|#&~$]|:(?=//)|(?<=[wW]{3})\.")
 """What Markdown reads as markup, or as the beginning of an address."""
@@ -18,6 +18,7 @@ _LIST = re.compile(r"^(\d*)([-+.)])")
 def write(tables: Sequence[Table], heading: str = "") -> str:
     """Return a heading and a section a table, of the level below; notes are lists."""
     blocks = [f"# {escape(heading)}"] if heading else []
+    shown = titles_of(tables)
     for table in tables:
         if table.title:
             blocks.append(f"## {escape(table.title)}")
@@ -26,8 +27,8 @@ def write(tables: Sequence[Table], heading: str = "") -> str:
             lines = [[escape(column.title) for column in table.columns], marks]
             lines += [[escape(words(cell)) for cell in row] for row in table.rows]
             blocks.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
-        if table.notes:
-            blocks.append("\n".join(f"- {_note(note)}" for note in table.notes))
+        if notes := table.below(shown):
+            blocks.append("\n".join(f"- {_note(note)}" for note in notes))
     return "\n\n".join(blocks) + "\n"
 
 

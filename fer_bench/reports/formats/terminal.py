@@ -42,21 +42,25 @@ def write(tables: Sequence[Table], width: int | None = None, encoding: str = "ut
         return Text(encodable(visible(part), encoding))
 
     console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, legacy_windows=False)
-    for before, table in zip((Table(), *tables), tables, strict=False):
-        if before.notes or (before.title and not before.columns):
+    shown, apart = set[str](), False
+    for table in tables:
+        if apart:
             console.print()
         if table.title:
             console.print(text(table.title))
+        lines = list[str]()
         if table.columns:
             form, left_out = _fit(table, console.width, text)
             console.print(form)
-            if left_out:
-                console.print(text(f"Left out at this width: {', '.join(left_out)}."))
-        for note in table.notes:
-            console.print(text(note))
+            shown.update(column.title for column in table.columns if column.title not in left_out)
+            lines = [f"Left out at this width: {', '.join(left_out)}."] if left_out else []
+        lines += table.below(shown)
+        for line in lines:
+            console.print(text(line))
+        apart = bool(lines or (table.title and not table.columns))
     assert isinstance(console.file, io.StringIO)
-    lines = (line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
-    return encodable(defuse("".join(lines)), encoding)
+    written = (line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
+    return encodable(defuse("".join(written)), encoding)
 
 
 @dataclass(frozen=True, kw_only=True)
