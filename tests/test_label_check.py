@@ -138,6 +138,11 @@ def test_the_command_lists_suspects_and_what_annotators_reach(runs_dir, tmp_path
     assert set(methods) == {"net, probe", "net, guess"}
     assert methods["net, probe"]["everything"]["tier"] != methods["net, guess"]["everything"]["tier"]
     assert methods["net, probe"]["kept"]["value"]["estimate"] > methods["net, probe"]["everything"]["value"]["estimate"]
+    board = CliRunner().invoke(app, ["leaderboard", "--runs-dir", str(runs_dir), "--format", "json"])
+    rows = {f"net, {row['strategy']}": row["interval"] for row in json.loads(board.stdout)["rows"]}
+    for name, method in methods.items():
+        ends = [method["everything"]["value"][end] for end in ("low", "high")]
+        assert ends == pytest.approx([rows[name]["low"], rows[name]["high"]]), "the interval of the board"
     text = invoke("--runs-dir", str(runs_dir)).stdout
     assert says(text, "120 images", "anger", "net, probe", "an annotator", "anna", "the labels", "90.0", "ben")
     with pytest.raises(FerBenchError):  # votes group no people

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fer_bench.arrays import Array
+from fer_bench.evaluation.cross_validation import CrossValidation
 from fer_bench.evaluation.intervals import Interval, algorithm_interval
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports.comparison import measure_row
@@ -17,7 +18,7 @@ from fer_bench.results.records import DatasetRecord
 
 LABELS = "the labels"
 NOTE = (
-    "UAR in percent with 95 % intervals for other people, the annotator's votes taken as the truth, on the images that "
+    "UAR in percent with the 95 % intervals of the board, the annotator's votes taken as the truth, on the images that "
     "the annotator saw. The labels against an annotator are a little too high, since each took part in the label."
 )
 
@@ -43,12 +44,12 @@ class AnnotatorScore:
 
 
 def score_each_annotator(
-    methods: Sequence[tuple[str, Predictions]], dataset: DatasetRecord, sure: Array | None
+    methods: Sequence[tuple[str, Predictions, CrossValidation | None]], dataset: DatasetRecord, sure: Array | None
 ) -> list[AnnotatorScore]:
     """Return how the labels and each method do against each annotator who has a name.
 
     Args:
-        methods: names and predictions of the same images.
+        methods: names, predictions of the same images, and how folds trained on each other, see `algorithm_interval`.
         dataset: that they are of.
         sure: (images,) bool, on which images annotators agree; None without votes.
     """
@@ -58,7 +59,7 @@ def score_each_annotator(
     for annotator in first.annotators:
         once = first.take(np.unique(first.sample, return_index=True)[1])
         labels = replace(once, probabilities=np.eye(len(places))[once.labels])
-        for name, predictions in [(LABELS, labels), *methods]:
+        for name, predictions, crossed in [(LABELS, labels, None), *methods]:
             votes = _read_votes(predictions.annotators[annotator], dataset.labels.map, places)
             seen = predictions.take(np.flatnonzero(votes >= 0))
             seen = replace(seen, labels=votes[votes >= 0])
@@ -68,9 +69,9 @@ def score_each_annotator(
                     annotator=annotator,
                     answers=name,
                     images=seen.n_samples,
-                    everything=_score(seen),
-                    agreed=None if parts[0] is None else _score(seen.take(np.flatnonzero(parts[0]))),
-                    doubtful=None if parts[1] is None else _score(seen.take(np.flatnonzero(parts[1]))),
+                    everything=_score(seen, crossed),
+                    agreed=None if parts[0] is None else _score(seen.take(np.flatnonzero(parts[0])), crossed),
+                    doubtful=None if parts[1] is None else _score(seen.take(np.flatnonzero(parts[1])), crossed),
                 )
             )
     return scores
@@ -83,10 +84,10 @@ def _read_votes(column: tuple[list[str], Array], mapped: Mapping[str, str | None
     return np.array([*classes, -1], np.int32)[codes]
 
 
-def _score(part: Predictions) -> Interval | None:
+def _score(part: Predictions, crossed: CrossValidation | None) -> Interval | None:
     if len(part) == 0 or len(np.unique(part.labels)) < 2 or part.n_units < 2:
         return None
-    return algorithm_interval(measure_row(STANDARD["uar"], part))
+    return algorithm_interval(measure_row(STANDARD["uar"], part), crossed)
 
 
 def to_table(scores: Sequence[AnnotatorScore]) -> Table:

@@ -22,6 +22,7 @@ from fer_bench.evaluation.intervals import Interval, algorithm_interval, bootstr
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.ranking import find_rank_intervals, find_tiers, name_tiers
 from fer_bench.results.predictions import Predictions
+from fer_bench.results.store import StoredCell
 
 ALPHA = 0.05
 _ESTIMATES: WeakKeyDictionary[Predictions, dict[Metric, Estimate]] = WeakKeyDictionary()
@@ -94,6 +95,19 @@ def estimate(metric: Metric, pooled: Predictions) -> Estimate:
 def keep(pooled: Predictions, known: Estimate) -> None:
     """Take an estimate for what `estimate` says of some predictions by its metric."""
     _ESTIMATES.setdefault(pooled, {})[known.metric] = known
+
+
+def cross(folds: int, cells: Sequence[StoredCell], predictions: Predictions) -> CrossValidation | None:
+    """Return how the folds of a row trained on each other, for `algorithm_interval`; None of a single fold.
+
+    Args:
+        folds: of the protocol.
+        cells: of the row, those that are done.
+        predictions: of all of them.
+    """
+    trained = [sum(cell.measures.train_counts) for cell in cells]
+    ratio = predictions.n_samples / float(np.mean(trained))
+    return CrossValidation(folds=folds, tested_per_trained=ratio) if folds > 1 else None
 
 
 def measure_row(metric: Metric, pooled: Predictions) -> Estimate:

@@ -13,14 +13,13 @@ from fer_bench.arrays import Array
 from fer_bench.corruption import Corruption, in_order
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.evaluation.classification import find_largest
-from fer_bench.evaluation.cross_validation import CrossValidation
 from fer_bench.evaluation.difference import Difference, compare_estimates
 from fer_bench.evaluation.estimate import Estimate
 from fer_bench.evaluation.extremes import ExtremeDifference, compare_worst, gather
 from fer_bench.evaluation.family import adjust_steps
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.robustness import Robustness, average, count_flips, measure_flips
-from fer_bench.reports.comparison import find_ends, measure_row
+from fer_bench.reports.comparison import cross, find_ends, measure_row
 from fer_bench.results import corrupted
 from fer_bench.results.canonical import Record, Share
 from fer_bench.results.predictions import Predictions
@@ -141,8 +140,6 @@ def measure(
             scores[one] = measure_row(metric, predictions)
             answers.append(find_largest(predictions.probabilities))
         flips.append(count_flips(answers))
-    folds = experiment.protocol.folds
-    trained = float(np.mean([sum(cell.measures.train_counts) for cell in cells]))
     kinds: dict[str, list[Estimate]] = defaultdict(list)
     for one, estimate in scores.items():
         kinds[one.series].append(estimate)
@@ -152,7 +149,7 @@ def measure(
         kinds=means,
         mean=average([*means.values()]),
         flips=measure_flips(np.mean(flips, axis=0), clean.training, clean.units, clean.split),
-        crossed=CrossValidation(folds=folds, tested_per_trained=clean.n_samples / trained) if folds > 1 else None,
+        crossed=cross(experiment.protocol.folds, cells, clean),
     )
     key = f"{clean.key} {' '.join(map(str, corruptions))}"
     return DamagedRow(experiment=experiment, scores=scores, robustness=robustness, key=key)

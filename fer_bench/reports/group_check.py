@@ -12,12 +12,12 @@ import numpy as np
 from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.certificate import GroupDifference, Verdict, compare_groups_to_all
-from fer_bench.evaluation.cross_validation import CrossValidation
 from fer_bench.evaluation.group_scores import measure_group_scores
 from fer_bench.evaluation.groups import pick_alike
 from fer_bench.evaluation.intervals import algorithm_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.evaluation.opportunity import GroupGap, measure_group_gap
+from fer_bench.reports.comparison import cross
 from fer_bench.reports.standing import PERCENT
 from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
 from fer_bench.results.predictions import Predictions
@@ -191,9 +191,8 @@ def _check(
 def _find_intervals(
     row: MethodRow, part: Predictions, members: Mapping[str, Array], terms: _Terms
 ) -> dict[str, tuple[float, float]]:
-    folds, trained = row.experiment.protocol.folds, [sum(cell.measures.train_counts) for cell in row.done]
-    ratio = part.n_samples / float(np.mean(trained))
-    crossed = CrossValidation(folds=folds, tested_per_trained=ratio) if folds > 1 else None
+    whole = part if row.predictions is None else row.predictions
+    crossed = cross(row.experiment.protocol.folds, row.done, whole)
     columns = part.labels, part.probabilities, part.training.astype(np.int64), _units(part), part.split
     scores = measure_group_scores(terms.metric, *columns, tuple(members.items()), crossed)
     if scores is None:

@@ -12,14 +12,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from fer_bench.arrays import Array
-from fer_bench.evaluation.cross_validation import CrossValidation
 from fer_bench.evaluation.estimate import Estimate
 from fer_bench.evaluation.extremes import ExtremeDifference, SeveralScores, compare_gaps, compare_worst
 from fer_bench.evaluation.group_scores import measure_group_scores
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.evaluation.opportunity import measure_group_gap
 from fer_bench.reports import notes
-from fer_bench.reports.comparison import find_ends
+from fer_bench.reports.comparison import cross, find_ends
 from fer_bench.reports.parts import COVERAGE, compare_groups, find_alike
 from fer_bench.reports.row import Row
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
@@ -148,8 +147,7 @@ def _measure(row: Row, pooled: Predictions, attribute: str) -> MeasuredGroups | 
     members: list[tuple[str, Array]] = [(names[code], codes == code) for code in np.unique(codes).tolist()]
     units = part.sample if part.units is None else part.units
     columns = part.labels, part.probabilities, part.training.astype(np.int64), units
-    trained = float(np.mean([sum(cell.measures.train_counts) for cell in row.cells if cell.ok]))
-    crossed = CrossValidation(folds=row.folds, tested_per_trained=pooled.n_samples / trained) if row.folds > 1 else None
+    crossed = cross(row.folds, [cell for cell in row.cells if cell.ok], pooled)
     scores = measure_group_scores(STANDARD["uar"], *columns, part.split, members, crossed)
     if scores is None:
         return None

@@ -19,13 +19,14 @@ from fer_bench.evaluation.annotators import (
     score_against_annotators,
     score_annotators,
 )
+from fer_bench.evaluation.cross_validation import CrossValidation
 from fer_bench.evaluation.family import adjust_steps
 from fer_bench.evaluation.intervals import Interval, algorithm_interval
 from fer_bench.evaluation.label_noise import LabelNoise, bound_label_noise, estimate_label_noise
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports import annotator_check
 from fer_bench.reports.annotator_check import AnnotatorScore, score_each_annotator
-from fer_bench.reports.comparison import line_up, measure_row, rank
+from fer_bench.reports.comparison import cross, line_up, measure_row, rank
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, numbers, tabulate, texts
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.rows import MethodRow
@@ -35,10 +36,10 @@ UAR = STANDARD["uar"]
 NOTES = (
     "Confident learning (Northcutt et al. 2021) on the mean of all methods' predictions of images that they did not "
     "train on. It counts an image that is only hard as wrong: with an accuracy of 85 % it is near the truth, with 50 % "
-    "it says some 45 % where no label is wrong. The intervals are for other people. Look at a suspect before you "
-    "change its label.",
-    "Without the suspects every score rises, since the methods themselves chose them. What counts is whether the order "
-    "changes.",
+    "it says some 45 % where no label is wrong. The intervals of labels are for other people. Look at a suspect before "
+    "you change its label.",
+    "Intervals of methods are those of the board: in cross-validation also for other people to train on. Without the "
+    "suspects every score rises, since the methods themselves chose them. What counts is whether the order changes.",
 )
 VOTES = (
     "An annotator is drawn at random from those of an image. No method can be above the ceiling. An annotator against "
@@ -199,7 +200,9 @@ def _check(rows: Sequence[MethodRow], agreed: float) -> LabelCheck:
         labelled=None if soft is None else score_annotators(soft, labels),
         ceiling=None if soft is None else find_ceiling(soft),
         annotators=tuple(
-            score_each_annotator([(_name(row), one) for row, one in consensus.rows], experiment.dataset, sure)
+            score_each_annotator(
+                [(_name(row), one, _cross(row, one)) for row, one in consensus.rows], experiment.dataset, sure
+            )
         ),
     )
 
@@ -247,11 +250,15 @@ def _score_part(consensus: _Consensus, part: Array) -> list[PartScore]:
     standings = rank(UAR, lineup, [adjust_steps(*question) for question in lineup.questions])
     return [
         PartScore(
-            value=algorithm_interval(measure_row(UAR, predictions)),
+            value=algorithm_interval(measure_row(UAR, predictions), _cross(*known)),
             tier=standing.tier if standing else "",
         )
-        for predictions, standing in zip(taken, standings, strict=True)
+        for known, predictions, standing in zip(consensus.rows, taken, standings, strict=True)
     ]
+
+
+def _cross(row: MethodRow, predictions: Predictions) -> CrossValidation | None:
+    return cross(row.experiment.protocol.folds, row.done, predictions)
 
 
 def list_suspects(check: LabelCheck) -> list[Suspect]:
