@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
+import scipy
 
 from fer_bench.arrays import Array
 
@@ -70,12 +70,12 @@ def fit(probabilities: Array, labels: Array, biased: bool) -> Scaling:
     elif steepness(low) >= 0:
         inverse = low
     else:
-        inverse = float(optimize.brentq(steepness, low, high, xtol=1e-10))
+        inverse = float(scipy.optimize.brentq(steepness, low, high, xtol=1e-10))
     if not biased:
         return Scaling(1 / inverse, (), len(labels), inverse in (low, high))
     bounds = [(low, high), *[(-LARGEST_BIAS, LARGEST_BIAS)] * classes]
     begin = np.array([inverse, *np.zeros(classes)])
-    solved = optimize.minimize(
+    solved = scipy.optimize.minimize(
         loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 1000, "ftol": 1e-13, "gtol": 1e-9}
     ).x
     biases = solved[1:] - solved[1:].mean()
