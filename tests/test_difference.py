@@ -19,6 +19,7 @@ from fer_bench.evaluation.estimate import Estimate, measure, measure_parts
 from fer_bench.evaluation.family import _rank_outcomes, adjust_steps
 from fer_bench.evaluation.intervals import algorithm_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate
+from fer_bench.evaluation.variances import measure_variances
 
 
 def answer(labels: list[int] | np.ndarray, classes: int = 2) -> np.ndarray:
@@ -317,4 +318,5 @@ def test_no_number_is_nan(fault, name):
     numbers = [found.value, found.low, found.high, found.p_value, found.error, found.df, weighed.less, weighed.more]
     numbers += [whole.low, whole.high, *adjust_steps(estimates, [(0, 1), (0, 2), (1, 2)])]
     numbers += weigh_behind(np.array([one.value for one in estimates]), [found, found], 20, 0.01) or [math.nan]
+    numbers += [measure_variances([(estimates[0], estimates[1])], [6]).find_variance(6, 3)]
     assert np.isfinite(numbers).all()
