@@ -157,7 +157,7 @@ def bound(text: str) -> str:
 
 def test_too_little_memory_names_a_batch_that_fits(on_a_cpu, monkeypatch):
     *_, fitter = on_a_cpu
-    whole, least = fitter._needed(PHASE.batch), fitter._needed(2)
+    whole, least = (sum(fitter._needed(batch)) for batch in (PHASE.batch, 2))
     assert whole > least > 0
 
     def message(room: int | None) -> str:
@@ -167,7 +167,10 @@ def test_too_little_memory_names_a_batch_that_fits(on_a_cpu, monkeypatch):
         return str(caught.value)
 
     assert "batch=2" in message(least)
+    counted: list[int] = []
+    monkeypatch.setattr(fitter, "_needed", lambda batch: counted.append(batch) or (100, 1000 * batch))
     assert "batch=1" in message(1)
+    assert counted == [PHASE.batch // 2], "no size between is compiled"
     assert f"batch={PHASE.batch // 2}" in message(None)  # the device does not say
 
 

@@ -131,17 +131,24 @@ class Trainer:
         return self.programs.take_steps(*arguments)
 
     def fitting_batch(self) -> int:
-        """Return the largest half, quarter and so on of the phase's batch whose steps fit the device, as XLA counts.
+        """Return a half, a quarter and so on of the phase's batch whose steps fit the device, as XLA counts.
 
-        It is half of the batch where the device does not say how much memory it has.
+        It is half of the batch where the device does not say how much memory it has. Few sizes are compiled: what steps
+        use while they run grows with the batch, which tells the next one to try.
         """
         size = max(1, self.phase.batch // 2)
-        while self._room is not None and self._asked and size > 1 and self._needed(size) > self._room:
+        while self._room is not None and self._asked and size > 1:
+            held, used = self._needed(size)
+            if held + used <= self._room:
+                break
+            tried = size
             size //= 2
+            while size > 1 and held + used * size / tried > self._room:
+                size //= 2
         return size
 
-    def _needed(self, batch: int) -> int:
-        """Return the bytes of memory that the steps of the phase take with batches of a size."""
+    def _needed(self, batch: int) -> tuple[int, int]:
+        """Return the bytes of memory that steps with batches of a size hold before and after, and use in between."""
 
         def resized(x: Any) -> Any:
             return jax.ShapeDtypeStruct((x.shape[0], batch, *x.shape[2:]), x.dtype)
@@ -152,7 +159,7 @@ class Trainer:
             self.programs.take_steps.lower(state, frozen, weight, batches, *numbers).compile().memory_analysis()
         )
         held = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
-        return held + sizes.temp_size_in_bytes
+        return held, sizes.temp_size_in_bytes
 
     def batches(
         self, inputs: Inputs, rows: Array, variant: int | Array, targets: Array, rates: Sequence[np.float32]
