@@ -119,7 +119,9 @@ bfloat16, as they are now, and with the pipeline of now nothing has been measure
 KEPT = """
 The memory of a linear probe hardly grows with the images ([memory](scale.md)); that of steps grows with the batch and
 the pixels. On an H100 it was not measured. Outputs of frozen stages are kept in half precision: the features, and for
-`finetune` those of block 12, mirrored ones too.
+`finetune` those of block 12, mirrored ones too. Decoded images of a strategy that trains from the image on, such as
+`full`, lie in memory if an eighth of it has room; else, while the process runs, in a file in the cache folder if an
+eighth of the free disk has room (43 GB for 287,651 images of 224 x 224 pixels in colour).
 """
 
 
