@@ -10,8 +10,6 @@ import typer
 from fer_bench import atomic
 from fer_bench.cli.output import print_json, print_tables
 from fer_bench.cli.rows import HELP, Backbone, Dataset, FigureFile, MetricName, Protocol, RunsDir, Strategy, filters_of
-from fer_bench.errors import FerBenchError
-from fer_bench.reports.formats import FIGURES
 
 EXAMPLES = """\b
 Examples:
@@ -34,8 +32,6 @@ def curve(
     """Fit a power law to rows of 'fer-bench run --train-fraction 0.25,0.5,1', and print what twice as many training
     images would bring.
     """
-    if figure is not None and figure.suffix not in FIGURES:
-        raise FerBenchError(f"--figure {str(figure)!r}: expected a name that ends in {', '.join(FIGURES)}.")
     from fer_bench.evaluation.installed import find_metric
     from fer_bench.reports import curve as report
     from fer_bench.results.find import find_cells

@@ -11,7 +11,6 @@ from fer_bench import atomic
 from fer_bench.cli.output import print_json, print_tables
 from fer_bench.cli.rows import HELP, Backbone, Dataset, FigureFile, MetricName, Protocol, RunsDir, Strategy, filters_of
 from fer_bench.errors import FerBenchError
-from fer_bench.reports.formats import FIGURES
 
 EXAMPLES = """\b
 Examples:
@@ -37,8 +36,6 @@ def damage(
 
     Columns: the mean over all kinds, the worst kind, and how often answers flip between severities.
     """
-    if figure is not None and figure.suffix not in FIGURES:
-        raise FerBenchError(f"--figure {str(figure)!r}: expected a name that ends in {', '.join(FIGURES)}.")
     from fer_bench.evaluation.installed import find_metric
     from fer_bench.reports import damage as report
     from fer_bench.reports.damage_figure import draw

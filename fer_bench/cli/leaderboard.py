@@ -13,9 +13,8 @@ import typer
 from fer_bench import atomic, console, paths
 from fer_bench.cli.data_options import DataDir
 from fer_bench.cli.output import PIPE_WIDTH, terminal_text
-from fer_bench.cli.rows import Backbone, Dataset, Protocol, Strategy, filters_of
+from fer_bench.cli.rows import Backbone, Dataset, FigureFile, Protocol, Strategy, filters_of
 from fer_bench.errors import FerBenchError
-from fer_bench.reports.formats import FIGURES
 
 if TYPE_CHECKING:
     from fer_bench.reports.gallery import Gallery
@@ -69,9 +68,7 @@ def leaderboard(
     gallery: Annotated[
         int, typer.Option(min=0, max=20, help="Pictures of the most confident errors of each class on the page.")
     ] = 0,
-    figure: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also draw it into this .svg, .pdf or .png file.")
-    ] = None,
+    figure: FigureFile = None,
     figure_kind: Annotated[
         Literal["intervals", "cost", "confusion", "classes", "pairs"], typer.Option(help="What the figure shows.")
     ] = "intervals",
@@ -82,8 +79,6 @@ def leaderboard(
     protocol: Protocol = None,
 ) -> None:
     """Print the leaderboard of everything in a runs folder. The same runs give the same bytes."""
-    if figure is not None and figure.suffix not in FIGURES:
-        raise FerBenchError(f"--figure {str(figure)!r} ends in none of {', '.join(FIGURES)}.")
     if gallery and form != "html":
         raise FerBenchError(f"--gallery {gallery} is for the page: add --format html.")
     filters = filters_of(dataset, backbone, strategy, protocol)

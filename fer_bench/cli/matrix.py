@@ -10,8 +10,8 @@ import typer
 from fer_bench import atomic, console
 from fer_bench.cli import options
 from fer_bench.cli.output import print_json, print_tables
+from fer_bench.cli.rows import find_figure_fault
 from fer_bench.errors import FerBenchError
-from fer_bench.reports.formats import FIGURES
 
 if TYPE_CHECKING:
     from fer_bench.config import RunConfig
@@ -87,8 +87,8 @@ def _check(settings: RunConfig, heat_map: Path | None) -> None:
     faults: list[str] = []
     if len(settings.datasets) < 2:
         faults.append(f"a matrix needs two data sets or more, got {', '.join(settings.datasets)}; repeat --dataset")
-    if heat_map is not None and heat_map.suffix not in FIGURES:
-        faults.append(f"--heat-map {str(heat_map)!r} ends in none of {', '.join(FIGURES)}")
+    if fault := find_figure_fault("--heat-map", heat_map):
+        faults.append(fault)
     if settings.train_on or settings.train_with or settings.protocol not in ("auto", "kfold", "group-kfold"):
         faults.append(
             "a matrix trains on one data set at a time and chooses its protocols; leave out train_on, train_with"

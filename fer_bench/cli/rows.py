@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_bench.errors import FerBenchError
+from fer_bench.reports.formats import FIGURES
 
 if TYPE_CHECKING:
     from fer_bench.results.find import Filters
@@ -24,9 +25,25 @@ def _option(name: str, what: str) -> typer.models.OptionInfo:
     )
 
 
+def find_figure_fault(option: str, file: Path | None) -> str:
+    """Return what is wrong with the name of a figure's file; empty if nothing is."""
+    if file is None or file.suffix in FIGURES:
+        return ""
+    return f"{option} {str(file)!r}: expected a name that ends in {', '.join(FIGURES)}"
+
+
+def _check_figure(file: Path | None) -> Path | None:
+    if fault := find_figure_fault("--figure", file):
+        raise FerBenchError(f"{fault}.")
+    return file
+
+
 MetricName = Annotated[str, typer.Option(help="accuracy, uar, macro_f1, kappa, nll, brier, …")]
 FigureFile = Annotated[
-    Path | None, typer.Option("--figure", metavar="FILE", help="Also draw it into this .svg, .pdf or .png file.")
+    Path | None,
+    typer.Option(
+        "--figure", metavar="FILE", help="Also draw it into this .svg, .pdf or .png file.", callback=_check_figure
+    ),
 ]
 FilesIn = Annotated[
     list[Path] | None,
