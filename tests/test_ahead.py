@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ from fer_bench.learning.gradient import STEPS_AT_ONCE, Trainer
 from fer_bench.learning.lowered import lower
 from fer_bench.learning.state import Model
 from fer_bench.learning.training import memory_errors_named
-from fer_bench.networks import devices
+from fer_bench.networks import devices, pictures
 from fer_bench.networks.ahead import AHEAD, read_ahead
 from fer_bench.networks.early import Early
 from fer_bench.networks.pictures import PixelFile, Resident
@@ -94,20 +95,35 @@ class Decoded:
         return self.images[rows].copy()
 
 
+@pytest.mark.parametrize(
+    ("memory", "disk", "place", "kept"),
+    [(0.125, 0, "cache", "memory"), (0, 0.125, "cache", "file"), (0, 0, "cache", ""), (0, 0.125, "file/cache", "")],
+)
+def test_images_stay_in_memory_or_on_the_disk_where_one_has_room(monkeypatch, tmp_path, memory, disk, place, kept):
+    monkeypatch.setattr(pictures, "SHARE", memory)
+    monkeypatch.setattr(pictures, "DISK_SHARE", disk)
+    (tmp_path / "file").touch()  # a folder that cannot be made
+    task = SimpleNamespace(parts=[SimpleNamespace(shape=(4, 5), channels=1, rows=range(6))])
+    inputs = pictures.pictures_of(task, 8, tmp_path / place)
+    assert isinstance(inputs, Resident) == bool(kept)
+    if kept:
+        assert isinstance(inputs._here, PixelFile) == (kept == "file")
+
+
 @pytest.mark.parametrize(("accelerated", "in_file"), [(False, False), (False, True), (True, False), (True, True)])
 def test_images_in_memory_or_a_file_are_decoded_once(monkeypatch, tmp_path, accelerated, in_file):
     monkeypatch.setattr(devices, "accelerated", lambda: accelerated)
-    pictures = Decoded()
-    resident = Resident(pictures, PixelFile(tmp_path, pictures.shape) if in_file else None)
+    decoded = Decoded()
+    resident = Resident(decoded, PixelFile(tmp_path, decoded.shape) if in_file else None)
     with ThreadPoolExecutor(2) as pool:  # a validation, and training that reads ahead
         list(pool.map(resident.take, [np.array([4, 0, 4])] * 2))
     for rows, variant in (([4, 0, 4], [1, 0, 0]), ([5, 4, 1], 1), ([4, 5, 0], 0)):
         taken = resident.take(np.array(rows), np.array(variant))
         assert isinstance(taken, jax.Array) == (accelerated and not in_file)
         mirrored = np.broadcast_to(variant, 3)[:, None, None, None] == 1
-        expected = np.where(mirrored, pictures.images[rows][:, :, ::-1], pictures.images[rows])
+        expected = np.where(mirrored, decoded.images[rows][:, :, ::-1], decoded.images[rows])
         np.testing.assert_array_equal(taken, expected)
-    assert pictures.times.tolist() == [1, 1, 0, 0, 1, 1]
+    assert decoded.times.tolist() == [1, 1, 0, 0, 1, 1]
     assert not list(tmp_path.iterdir())  # a file without a name
 
 

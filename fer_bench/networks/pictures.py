@@ -38,6 +38,7 @@ def pictures_of(task: Task, input_size: int, folder: Path) -> Inputs:
     if size <= SHARE * devices.room():
         return Resident(pictures)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         if size <= DISK_SHARE * shutil.disk_usage(folder).free:
             return Resident(pictures, PixelFile(folder, pictures.shape))
     except OSError:  # the folder cannot be written
