@@ -38,7 +38,6 @@ def draw(rows: Sequence[DamagedRow], suffix: str) -> bytes:
             metric = board[0].robustness.mean.metric
             scale = 100 if metric.name in PERCENT else 1
             part.suptitle(_plain(board[0].board), fontsize=8)
-            part.supxlabel("severity; 0: the clean image", fontsize=7)
             part.supylabel(f"{metric.title} %" if scale == 100 else metric.title, fontsize=7)
             axes = part.subplots(count, min(COLUMNS, len(board[0].robustness.kinds)), sharey=True, squeeze=False).flat
             for axis, kind in itertools.zip_longest(axes, board[0].robustness.kinds):
@@ -59,7 +58,11 @@ def draw(rows: Sequence[DamagedRow], suffix: str) -> bytes:
                 axis.set_xticks(range(6))
                 axis.grid(axis="y", linewidth=0.4, alpha=0.5)
             handles, labels = part.axes[0].get_legend_handles_labels()
-            part.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, handlelength=1.5)
+            # The label of the axes below is the legend's title: matplotlib lays a label of the figure over the legend.
+            part.legend(
+                handles, labels, loc="outside lower center", ncols=2, frameon=False, handlelength=1.5,
+                title="severity; 0: the clean image", title_fontsize=7,
+            )  # fmt: skip
         return save(figure, suffix)
 
 
