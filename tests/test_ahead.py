@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import test_gradient as tiny
 
+from fer_bench.atomic import lacking
 from fer_bench.learning.gradient import STEPS_AT_ONCE, Trainer
 from fer_bench.learning.lowered import lower
 from fer_bench.learning.state import Model
@@ -108,6 +110,17 @@ def test_images_stay_in_memory_or_on_the_disk_where_one_has_room(monkeypatch, tm
     assert isinstance(inputs, Resident) == bool(kept)
     if kept:
         assert isinstance(inputs._here, PixelFile) == (kept == "file")
+
+
+def test_a_disk_that_is_full_in_the_middle_of_an_image_is_an_error(tmp_path):
+    file, (soft, hard) = PixelFile(tmp_path, (4, 4, 1)), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (24, hard))  # writes 8 bytes of the second image, without an error
+    try:
+        with pytest.raises(OSError, match="space") as raised:
+            file[np.arange(2)] = np.ones((2, 4, 4, 1), np.uint8)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert lacking(raised.value)
 
 
 @pytest.mark.parametrize(("accelerated", "in_file"), [(False, False), (False, True), (True, False), (True, True)])

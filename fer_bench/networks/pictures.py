@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import tempfile
 import threading
@@ -87,7 +89,8 @@ class Pictures:
 class PixelFile:
     """Images in a file without a name, which the operating system removes with the process.
 
-    It is read and written by calls, not mapped: pages of a map count as the process's memory, and a full disk ends it.
+    It is read and written by calls, not mapped: pages of a map count as the process's memory, and a full disk would end
+    it by a signal.
 
     Args:
         folder: whose disk holds it.
@@ -109,7 +112,8 @@ class PixelFile:
     def __setitem__(self, rows: Array, images: Array) -> None:
         for row, image in zip(rows.tolist(), images, strict=True):
             self._file.seek(row * self._size)
-            self._file.write(image.tobytes())
+            if self._file.write(image.tobytes()) != self._size:  # what a disk does that is full in the middle of it
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class Resident:
