@@ -12,6 +12,7 @@ from fer_bench_xception import STAGES, XceptionParams, checkpoint, fer_bench_bac
 from fer_bench_xception.model import build
 from flax import nnx
 from pydantic import ValidationError
+from quick_programs import quick_programs
 
 DATA = Path(__file__).parent / "data"
 GOLDEN = json.loads((DATA / "golden_features.json").read_text("utf-8"))
@@ -91,6 +92,7 @@ def test_random_weights_come_from_the_seed():
 
 
 @pytest.mark.slow
+@quick_programs()
 def test_training_moves_statistics_and_has_finite_gradients_in_half_precision(picture):
     # Of the last block only, which takes a third of the time; that gradients reach every parameter is a rule of the
     # conformance tests.
