@@ -19,7 +19,7 @@ from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.reports import comparison
 from fer_bench.reports.row import Row
 from fer_bench.reports.scored import Memory
-from fer_bench.reports.scoring import count_split_seeds, evaluate, make_row, train_counts, warm
+from fer_bench.reports.scoring import evaluate, make_row, train_counts, warm
 from fer_bench.results.index import FEWEST
 from fer_bench.results.records import DatasetRecord, Experiment, ProtocolRecord
 from fer_bench.results.rows import MethodRow, group, newest
@@ -134,13 +134,9 @@ def _baseline(method: MethodRow, metrics: Sequence[Metric], by: Metric) -> Row:
     counts = train_counts(method.done)
     certain = np.eye(counts.shape[1], dtype=np.float32)
     pooled = replace(method.predictions, probabilities=certain[counts.argmax(axis=1)[method.predictions.cell]])
-    return Row(
-        experiment=method.experiment,
+    return replace(
+        make_row(method, evaluate(pooled, method.done, metrics, by)),
         baseline=True,
-        **evaluate(pooled, method.done, metrics, by),
-        seeds=len(method.trainings),
-        split_seeds=count_split_seeds(method),
-        ok=len(method.done),
         failed=0,
         parameters=0,
         trained_parameters=0,

@@ -80,7 +80,7 @@ def make_row(method: MethodRow, scored: dict[str, Any]) -> Row:
         baseline=False,
         **scored,
         seeds=len(method.trainings),
-        split_seeds=count_split_seeds(method),
+        split_seeds=_count_split_seeds(method),
         ok=len(method.done),
         failed=len(method.failed),
         parameters=measures[0].parameters if measures else None,
@@ -93,7 +93,7 @@ def make_row(method: MethodRow, scored: dict[str, Any]) -> Row:
     )
 
 
-def count_split_seeds(method: MethodRow) -> int:
+def _count_split_seeds(method: MethodRow) -> int:
     """Return how many splits ``--split-seeds`` dealt; 0 where each seed dealt its own."""
     return 0 if all(cell.record.split_seed is None for cell in method.cells) else len(method.splits)
 
