@@ -129,8 +129,8 @@ def replaceable(folder: Path, is_ours: Callable[[str], bool], what: str) -> list
     Raises:
         FerBenchError: it is a file, the folder of this process or above it, or holds something else.
     """
-    here = Path.cwd()
-    if folder.resolve() in (here, *here.parents):
+    current = Path.cwd()
+    if folder.resolve() in (current, *current.parents):
         raise FerBenchError(f"--output {str(folder)!r} is the folder that you are in, or above it: name one within it.")
     if not folder.exists():
         return []
@@ -179,9 +179,9 @@ def write_synced(file: Path, data: bytes) -> None:
     """Write a new file and flush it to disk, so that no rename shows a file that a power cut then empties."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        unwritten = memoryview(data)
+        while unwritten:
+            unwritten = unwritten[os.write(descriptor, unwritten) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -53,14 +53,14 @@ def read(kind: str, text: str) -> tuple[str, dict[str, Any]]:
     params, place = match["params"] or "", 0
     values: dict[str, Any] = {}
     while params[place:].strip() if not values else place < len(params):
-        named = _NAME.match(params, place)
-        if named is None or not named[1]:
+        assignment = _NAME.match(params, place)
+        if assignment is None or not assignment[1]:
             part = params[place:].partition(",")[0].strip()
             raise FerBenchError(f"Cannot read {cut(part)} in {kind} {cut(text)}; expected param=value.")
-        name = named[1]
+        name = assignment[1]
         if name in values:
             raise FerBenchError(f"Parameter {name!r} is given twice in {kind} {cut(text)}.")
-        values[name], end = _value(params, named.end(), 0)
+        values[name], end = _value(params, assignment.end(), 0)
         if end is None or (end < len(params) and params[end] != ","):
             raise FerBenchError(
                 f"Cannot read the value of {name!r} in {kind} {cut(text)}: write a word, a text in quotes or a list "
@@ -102,9 +102,9 @@ def write(value: object) -> str:
 def rewrite(kind: str, text: str, values: Mapping[str, str]) -> str:
     """Return the text of a component with other values of some parameters."""
     name, before = read(kind, text)
-    written = {one: value if isinstance(value, Word) else write(value) for one, value in before.items()}
-    written |= {one: write(value) for one, value in values.items()}
-    return f"{name}[{','.join(f'{one}={value}' for one, value in written.items())}]" if written else name
+    texts = {parameter: value if isinstance(value, Word) else write(value) for parameter, value in before.items()}
+    texts |= {parameter: write(value) for parameter, value in values.items()}
+    return f"{name}[{','.join(f'{parameter}={value}' for parameter, value in texts.items())}]" if texts else name
 
 
 def cut(text: str) -> str:
@@ -176,5 +176,5 @@ def describe_fault(fault: ErrorDetails, most: int = 200) -> str:
     value = repr(fault["input"])
     if fault["type"] == "literal_error" and (near := suggest(str(fault["input"]), re.findall(r"'([^']*)'", what))):
         return f"{where}: {what}, got {value[:most]}. {near}"
-    named = re.search(rf"(?<![\w.]){re.escape(value)}(?![\w.])", what)
-    return f"{where}: {what}" if named else f"{where}: {what}, got {value[:most]}{' …' * (len(value) > most)}"
+    mention = re.search(rf"(?<![\w.]){re.escape(value)}(?![\w.])", what)
+    return f"{where}: {what}" if mention else f"{where}: {what}, got {value[:most]}{' …' * (len(value) > most)}"

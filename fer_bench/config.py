@@ -313,9 +313,9 @@ class RunConfig(BaseModel):
         if not self.strategies and not self.search:
             raise ValueError("strategies: at least one is needed")
         defaults = {name: type(self).model_fields[name].default for name in ("inner", "trials")}
-        given = [f"--{name}" for name, default in defaults.items() if getattr(self, name) != default]
-        if given and not self.search:
-            raise ValueError(f"{' and '.join(given)} says how --search chooses settings; name a space with --search")
+        options = [f"--{name}" for name, default in defaults.items() if getattr(self, name) != default]
+        if options and not self.search:
+            raise ValueError(f"{' and '.join(options)} says how --search chooses settings; name a space with --search")
         if any(space in self.search[:place] for place, space in enumerate(self.search)):
             raise ValueError("search: a space is given twice")
         return self
@@ -359,18 +359,18 @@ class RunConfig(BaseModel):
         entries = values.pop("runs")
         if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
             raise FerBenchError(f"'runs' of {str(file)!r} is not a list of settings, such as '- protocol: kfold'.")
-        made: list[Self] = []
+        runs: list[Self] = []
         faults: list[str] = []
         for number, entry in enumerate(entries, 1):
             placed = sorted(PLACED & set(entry))
             faults += [f"run {number}: {key!r} is the same for all runs; move it to the top" for key in placed]
             try:
-                made.append(cls._check({**values, **entry}, overrides, file))
+                runs.append(cls._check({**values, **entry}, overrides, file))
             except FerBenchError as error:
                 faults.append(f"run {number}: {error}")
         if faults:
             raise FerBenchError(f"Runs of {str(file)!r} are not valid:\n{bullet_list(faults)}")
-        return tuple(made)
+        return tuple(runs)
 
     @classmethod
     def build(cls, file: Path | None, overrides: Mapping[str, object]) -> Self:

@@ -85,7 +85,7 @@ def reword(kind: str, message: str) -> str:
 
 def bullet_list(lines: Sequence[str], most: int = 50) -> str:
     """Return ``lines`` as an indented list, cut after ``most`` with a count of the rest."""
-    shown = [f"  - {line}" for line in lines[:most]]
+    bullets = [f"  - {line}" for line in lines[:most]]
     if len(lines) > most:
-        shown.append(f"  … and {len(lines) - most} more")
-    return "\n".join(shown)
+        bullets.append(f"  … and {len(lines) - most} more")
+    return "\n".join(bullets)

@@ -84,7 +84,7 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 @cache
 def _visible(sign: str) -> str:
-    kept = sign.isprintable() or sign == "\n" or sign in _JOINERS
-    if kept or (unicodedata.category(sign) in ("Zs", "Cn", "Co") and ord(sign) & 0xFFFE != 0xFFFE):
+    harmless = sign.isprintable() or sign == "\n" or sign in _JOINERS
+    if harmless or (unicodedata.category(sign) in ("Zs", "Cn", "Co") and ord(sign) & 0xFFFE != 0xFFFE):
         return sign
     return sign.encode("unicode_escape").decode()

@@ -57,7 +57,7 @@ def watched() -> Iterator[None]:
         for number in heeded:
             signal.signal(number, _interrupt)
         # An interruption within a destructor or a callback of C cannot be raised; the other thread ends the process.
-        sys.unraisablehook = lambda told: None if _received else unraisable(told)
+        sys.unraisablehook = lambda failure: None if _received else unraisable(failure)
         unblock()
         yield
     finally:

@@ -149,7 +149,7 @@ def map_labels(
     if label_set == NATIVE:
         return {name: name for name in native}
     members = classes_of(label_set)
-    return {name: known if (known := class_of(name, declared or {})) in members else None for name in native}
+    return {name: label if (label := class_of(name, declared or {})) in members else None for name in native}
 
 
 def _plain(name: str) -> str:

@@ -36,11 +36,11 @@ def recall(cache_dir: Path, kind: str, key: Mapping[str, Any]) -> bytes | None:
         key: all that the fact depends on, as plain JSON.
     """
     try:
-        known = foreign_files.read(_file(cache_dir, kind, key), LARGEST)
+        stored = foreign_files.read(_file(cache_dir, kind, key), LARGEST)
     except (OSError, ValueError):
         return None
-    content = known[DIGEST:]
-    return content if known[:DIGEST] == hashlib.sha256(content).digest() else None
+    content = stored[DIGEST:]
+    return content if stored[:DIGEST] == hashlib.sha256(content).digest() else None
 
 
 def known(cache_dir: Path, kind: str, key: Mapping[str, Any]) -> bool:

@@ -54,10 +54,10 @@ def run(config: str | Path | None = None, *, quiet: bool = True, **settings: Any
         FerBenchError: a setting or the data are not right; all faults at once.
     """
     several = ("datasets", "backbones", "strategies", "train_on", "train_with", "seeds", "split_seeds")
-    given = {
+    overrides = {
         name: [value] if name in several and isinstance(value, str | int) else value for name, value in settings.items()
     }
-    runs = RunConfig.read(None if config is None else Path(config), given)
+    runs = RunConfig.read(None if config is None else Path(config), overrides)
     with TerminalReporter(quiet) as reporter:
         finished = run_grid(runs, Registry.load(), reporter)
     damaged = list(finished.damaged)
@@ -71,23 +71,23 @@ def _frame(table: Table) -> pd.DataFrame:
 
 
 def _cells(cells: Sequence[StoredCell]) -> pd.DataFrame:
-    records: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for cell in cells:
-        known = cell.record
-        record = {
+        record = cell.record
+        row = {
             "id": cell.id,
-            "dataset": known.dataset.text,
-            "backbone": known.backbone.text,
-            "strategy": known.strategy.text,
-            "protocol": known.protocol.name,
-            "seed": known.seed,
-            "split_seed": known.dealt_by,
-            "fold": known.fold,
+            "dataset": record.dataset.text,
+            "backbone": record.backbone.text,
+            "strategy": record.strategy.text,
+            "protocol": record.protocol.name,
+            "seed": record.seed,
+            "split_seed": record.dealt_by,
+            "fold": record.fold,
             "status": cell.result.status,
             "error": cell.error,
         }
         predictions, _, _ = read_predictions([cell] if cell.ok else [])
         if predictions is not None:
-            record |= evaluate(predictions.labels, predictions.probabilities)
-        records.append(record)
-    return pd.DataFrame(records)
+            row |= evaluate(predictions.labels, predictions.probabilities)
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -47,19 +47,23 @@ def digest_code(references: Iterable[str], distribution: str, leave_out: Collect
         ``code_sha256`` of the syntax of the modules, and ``data_sha256`` of the files where there are any; nothing
         if no reference is to a module of a plugin that can be found.
     """
-    known = {package.replace(".", "/") + "/" + path for package, _, path in (text.partition(":") for text in leave_out)}
+    left_out = {
+        package.replace(".", "/") + "/" + path for package, _, path in (text.partition(":") for text in leave_out)
+    }
     code: dict[str, str] = {}
     data: dict[str, str] = {}
     for module in {reference.partition(":")[0] for reference in references}:
         if (start := _root(module)) is None:
             continue
         for root, unit in _units(start, module, distribution):
-            read = _modules(unit)
-            code |= {_place(file, root): module.digest for file, module in read.items()}
-            names = {PurePosixPath(text).name.rpartition("*")[2] for module in read.values() for text in module.strings}
+            modules = _modules(unit)
+            code |= {_place(file, root): module.digest for file, module in modules.items()}
+            names = {
+                PurePosixPath(text).name.rpartition("*")[2] for module in modules.values() for text in module.strings
+            }
             ends = tuple(name for name in names if "." in name)
             files = {_place(file, root): file for file in _files(unit) if file.name.endswith(ends)}
-            data |= {place: digest_file(files[place]) for place in files.keys() - code.keys() - known}
+            data |= {place: digest_file(files[place]) for place in files.keys() - code.keys() - left_out}
     digested = {"code_sha256": code, "data_sha256": data}
     return {name: _digest(digests) for name, digests in digested.items() if digests}
 
@@ -102,8 +106,8 @@ def _units(home: Path, module: str, distribution: str) -> Iterator[tuple[Path, P
     while pending:
         yield (place := pending.pop())
         root, unit = place
-        for file, read in _modules(unit).items():
-            for name in _absolute(file.relative_to(root).parts, read):
+        for file, parsed in _modules(unit).items():
+            for name in _absolute(file.relative_to(root).parts, parsed):
                 folder = root if _unit(root, name) else _developed(name)
                 other = _unit(folder, name) if folder else None
                 if folder is None or other is None or (folder, other) in seen:

@@ -125,11 +125,11 @@ class Plugins:
         """
         errors: list[str] = []
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
-            wanted = {name: arguments[name] for name in implementation.argnames}
+            accepted = {name: arguments[name] for name in implementation.argnames}
             notes: list[str] = []
             try:
                 with contained() as notes:
-                    implementation.function(**wanted)
+                    implementation.function(**accepted)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # a panic of native code is no Exception
@@ -232,23 +232,23 @@ def _discover() -> list[tuple[str, importlib.metadata.EntryPoint]]:
     return [unique[key] for key in sorted(unique, key=lambda key: (key[0], key[2] not in OWN_PACKAGES, key))]
 
 
-def _selection(known: Iterable[str]) -> set[str] | None:
+def _selection(available: Iterable[str]) -> set[str] | None:
     """Return the names in ``FER_BENCH_PLUGINS``, or None if it is not set."""
     text = os.environ.get(SELECT_VARIABLE)
     if text is None:
         return None
     names = {name.strip() for name in text.split(",") if name.strip()}
-    known = set(known)
-    for name in sorted(names - known):
+    available = set(available)
+    for name in sorted(names - available):
         raise FerBenchError(
-            f"{SELECT_VARIABLE} names a plugin {name!r} that is not installed. {did_you_mean(name, known)}"
+            f"{SELECT_VARIABLE} names a plugin {name!r} that is not installed. {did_you_mean(name, available)}"
         )
     return names
 
 
 def _register(manager: pluggy.PluginManager, name: str, module: object) -> tuple[str, ...]:
     """Register a plugin and return the names of its hooks; raise if any of them is not what the host expects."""
-    known = {hook for hook in vars(hookspecs) if hook.startswith(f"{PROJECT}_")}
+    declared = {hook for hook in vars(hookspecs) if hook.startswith(f"{PROJECT}_")}
     for attribute, value in inspect.getmembers(module):
         if not attribute.startswith(f"{PROJECT}_") or not callable(value):
             continue
@@ -257,11 +257,11 @@ def _register(manager: pluggy.PluginManager, name: str, module: object) -> tuple
     manager.register(module, name)
     hooks = tuple(sorted(caller.name for caller in manager.get_hookcallers(module) or []))
     for hook in hooks:
-        if hook not in known:
-            raise TypeError(f"{hook!r} is not a hook of fer-bench. {did_you_mean(hook, known)}")
+        if hook not in declared:
+            raise TypeError(f"{hook!r} is not a hook of fer-bench. {did_you_mean(hook, declared)}")
     if not hooks:
         raise TypeError(
-            f"{getattr(module, '__name__', module)!r} implements no hook of fer-bench: {', '.join(sorted(known))}"
+            f"{getattr(module, '__name__', module)!r} implements no hook of fer-bench: {', '.join(sorted(declared))}"
         )
     return hooks
 

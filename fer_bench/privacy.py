@@ -63,9 +63,9 @@ def hide(value: Any) -> Any:
         return {key: hide(part) for key, part in value.items()}
     if isinstance(value, list):
         return [hide(part) for part in value]
-    if not isinstance(value, str) or (shown := anonymise(value)) == value:
+    if not isinstance(value, str) or (anonymous := anonymise(value)) == value:
         return value
-    return shown if HIDDEN in shown else f"{shown}#{hashlib.sha256(value.encode()).hexdigest()[:8]}"
+    return anonymous if HIDDEN in anonymous else f"{anonymous}#{hashlib.sha256(value.encode()).hexdigest()[:8]}"
 
 
 def anonymise_component(text: str) -> str:
@@ -76,11 +76,11 @@ def anonymise_component(text: str) -> str:
 
 def anonymise_command(arguments: list[str]) -> list[str]:
     """Return command-line arguments, each anonymised; the value that follows a secret's option is hidden whole."""
-    shown: list[str] = []
+    anonymous: list[str] = []
     for previous, argument in zip(["", *arguments], arguments, strict=False):
         after_secret = previous.startswith("-") and "=" not in previous and _SECRET_NAME.search(previous)
-        shown.append(HIDDEN if after_secret else anonymise(argument))
-    return shown
+        anonymous.append(HIDDEN if after_secret else anonymise(argument))
+    return anonymous
 
 
 def clean_flags(text: str) -> str:

@@ -102,10 +102,10 @@ class Steps:
     def _print_lines(self) -> None:
         while not self._ended.wait(LINE_S):
             for task in self._bars.tasks:
-                left = task.time_remaining
-                rest = "" if left is None else f", about {_duration(left)} left"
+                seconds = task.time_remaining
+                remaining = "" if seconds is None else f", about {_duration(seconds)} left"
                 if not task.finished:
-                    self.print(f"{_name(task)}: {_share(task)} after {_duration(task.elapsed or 0)}{rest}")
+                    self.print(f"{_name(task)}: {_share(task)} after {_duration(task.elapsed or 0)}{remaining}")
 
 
 class _Name(ProgressColumn):

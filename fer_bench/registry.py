@@ -195,10 +195,10 @@ class Registry:
             try:
                 components.append(self.dataset(text))
             except FerBenchError as error:
-                what, _, rest = str(error).partition(". ")
-                faults.setdefault(rest, []).append(what)
+                what, _, advice = str(error).partition(". ")
+                faults.setdefault(advice, []).append(what)
         if faults:
-            lines = [f"{'; '.join(what)}. {rest}" if rest else "; ".join(what) for rest, what in faults.items()]
+            lines = [f"{'; '.join(what)}. {advice}" if advice else "; ".join(what) for advice, what in faults.items()]
             raise FerBenchError("\n".join(lines))
         return components
 
@@ -245,8 +245,8 @@ class Registry:
                 f"{kind.capitalize()} {spec.name!r} has no parameter {unknown[0]!r}. "
                 + did_you_mean(unknown[0], spec.params.model_fields)
             )
-        given = {name: (settings or {}).get(setting) for name, setting in settings_of(spec.params).items()}
-        values = {**{name: value for name, value in given.items() if value is not None}, **values}
+        from_run = {name: (settings or {}).get(setting) for name, setting in settings_of(spec.params).items()}
+        values = {**{name: value for name, value in from_run.items() if value is not None}, **values}
         try:
             params = cast("Params", brackets.validate(spec.params, values))
         except ValidationError as error:
@@ -296,8 +296,8 @@ class Registry:
         package = PACKAGE_OF.get(name) or PACKAGE_OF.get(name.partition("-")[0])
         if kind == "backbone" and package and self._lacks(package):
             raise MissingError(f"Backbone {name!r} is in the package {package}: pip install {package}")
-        known = {item.name for _, item in items.values()}
-        message = f"Unknown {kind} {name!r}. {did_you_mean(name, known)}"
+        names = {item.name for _, item in items.values()}
+        message = f"Unknown {kind} {name!r}. {did_you_mean(name, names)}"
         if kind == "dataset" and Path(name).is_dir():
             message = f"{name!r} is a folder; name it as 'folder[path={brackets.write(name)}]'."
         broken = [plugin.name for plugin in self.plugins if plugin.status == "failed"]

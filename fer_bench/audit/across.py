@@ -38,7 +38,7 @@ def find(
     Raises:
         DataError: the prepared data are damaged.
     """
-    rows = [first_of_copies(kept.pixels, kept.blank) for kept in signatures]
+    rows = [first_of_copies(part.pixels, part.blank) for part in signatures]
     n = len(rows[0])
     with tempfile.TemporaryFile() as file:
         thumbnails = np.memmap(file, np.uint8, "w+", shape=(max(1, n + len(rows[1])), SIDE, SIDE))

@@ -176,10 +176,10 @@ def _copies(splits: Array, exact: Array, near: Array) -> dict[tuple[str, str], i
 
 
 def _subjects_in_splits(subjects: Array, splits: Array) -> dict[str, list[str]] | None:
-    known = (subjects != "") & (splits != "")
-    if not known.any():
+    has_both = (subjects != "") & (splits != "")
+    if not has_both.any():
         return None
     names: dict[str, set[str]] = defaultdict(set)
-    for subject, split in zip(subjects[known].tolist(), splits[known].tolist(), strict=True):
+    for subject, split in zip(subjects[has_both].tolist(), splits[has_both].tolist(), strict=True):
         names[subject].add(split)
     return {subject: sorted(several) for subject, several in sorted(names.items()) if len(several) > 1}

@@ -21,16 +21,16 @@ def duplicate_clusters(datasets: Sequence[Prepared]) -> tuple[Array | None, ...]
     data sets are one cluster: exact copies are found across data sets, near copies where the two were audited together.
     """
     parts = [load(prepared) for prepared in datasets]
-    known = [(prepared, part) for prepared, part in zip(datasets, parts, strict=True) if part is not None]
-    if not known:
+    audited = [(prepared, part) for prepared, part in zip(datasets, parts, strict=True) if part is not None]
+    if not audited:
         return (None,) * len(parts)
-    starts = np.cumsum([0, *(len(part) for _, part in known)])
-    near = [part.near + start for (_, part), start in zip(known, starts[:-1], strict=True)]
-    for (one, (first, _)), (other, (second, _)) in itertools.combinations(enumerate(known), 2):
+    starts = np.cumsum([0, *(len(part) for _, part in audited)])
+    near = [part.near + start for (_, part), start in zip(audited, starts[:-1], strict=True)]
+    for (one, (first, _)), (other, (second, _)) in itertools.combinations(enumerate(audited), 2):
         crossing = across.load(first, second)
         if crossing is not None:
             near.append(crossing + starts[[one, other]])
-    clusters = join(exact_ids(np.concatenate([part.pixels for _, part in known])), np.concatenate(near))
+    clusters = join(exact_ids(np.concatenate([part.pixels for _, part in audited])), np.concatenate(near))
     sizes = np.bincount(clusters)
     names = iter(np.split(np.where(sizes[clusters] > 1, clusters, -1), starts[1:-1]))
     return tuple(None if part is None else next(names) for part in parts)

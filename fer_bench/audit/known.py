@@ -42,14 +42,14 @@ def read_known(file: Path) -> dict[str, dict[str, Any]]:
     """
     text = read_text(file, "list of known issues", LARGEST)
     try:
-        known = json.loads(text) if text.lstrip().startswith("{") else compose_texts(text, file)
+        issues = json.loads(text) if text.lstrip().startswith("{") else compose_texts(text, file)
     except (ValueError, RecursionError):
-        known = compose_texts(text, file)
-    if not isinstance(known, dict) or not all(isinstance(entry, dict) for entry in known.values()):
+        issues = compose_texts(text, file)
+    if not isinstance(issues, dict) or not all(isinstance(entry, dict) for entry in issues.values()):
         raise FerBenchError(f"{str(file)!r} does not list data sets; expected 'DATASET: {{blank: [id, …], …}}'.")
     faults = [
         f"{name}: {kind}: {fault}"
-        for name, entry in known.items()
+        for name, entry in issues.items()
         for kind, values in entry.items()
         if (fault := _fault(kind, values))
     ]
@@ -58,7 +58,7 @@ def read_known(file: Path) -> dict[str, dict[str, Any]]:
             f"{str(file)!r} lists what is no finding:\n{bullet_list(faults)}\n"
             "'fer-bench data audit DATASET --json' prints what such a file holds."
         )
-    return known
+    return issues
 
 
 def _fault(kind: object, values: object) -> str:
@@ -74,14 +74,14 @@ def _fault(kind: object, values: object) -> str:
     return "mappings within a list" if any(isinstance(value, dict) for value in values) else ""
 
 
-def compare_known(name: str, audit: Audit, known: dict[str, dict[str, Any]]) -> list[str]:
+def compare_known(name: str, audit: Audit, issues: dict[str, dict[str, Any]]) -> list[str]:
     """Return a line for each finding of a data set that is not listed, and for each entry that is stale."""
-    record, listed = audit.record(), known.get(name, {})
+    record, listed = audit.record(), issues.get(name, {})
     lines: list[str] = []
     for kind in KINDS:
-        here, there = _entries(record[kind] or ()), _entries(() if listed.get(kind) in EMPTY else listed[kind])
-        lines += [f"{name}: {kind}: not listed: {', '.join(entry)}" for entry in sorted(here - there)]
-        lines += [f"{name}: {kind}: listed but not found: {', '.join(entry)}" for entry in sorted(there - here)]
+        audited, expected = _entries(record[kind] or ()), _entries(() if listed.get(kind) in EMPTY else listed[kind])
+        lines += [f"{name}: {kind}: not listed: {', '.join(entry)}" for entry in sorted(audited - expected)]
+        lines += [f"{name}: {kind}: listed but not found: {', '.join(entry)}" for entry in sorted(expected - audited)]
     return lines
 
 

@@ -107,8 +107,8 @@ def _bounding_vectors(thumbnails: Array, rows: Array) -> Array:
     for start in range(0, len(rows), SAMPLE):
         vectors = unit_vectors(thumbnails[rows[start : start + SAMPLE]])
         coordinates = bounding[start : start + SAMPLE, :-1] = vectors @ basis
-        held = np.einsum("ij,ij->i", coordinates, coordinates)
-        bounding[start : start + SAMPLE, -1] = np.sqrt(np.maximum(np.einsum("ij,ij->i", vectors, vectors) - held, 0))
+        inside = np.einsum("ij,ij->i", coordinates, coordinates)
+        bounding[start : start + SAMPLE, -1] = np.sqrt(np.maximum(np.einsum("ij,ij->i", vectors, vectors) - inside, 0))
     return bounding
 
 

@@ -153,17 +153,17 @@ def _lines(text: str, most: int) -> list[str]:
     Letters that the font lacks are written as escapes, since boxes are all alike.
     """
     plain = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
-    rest = "".join(sign if ord(sign) in _signs() else sign.encode("unicode_escape").decode() for sign in plain)
+    remaining = "".join(sign if ord(sign) in _signs() else sign.encode("unicode_escape").decode() for sign in plain)
     lines: list[str] = []
-    while rest and len(lines) < most:
-        start = len(rest)
-        while start and _font().getlength(rest[start - 1 :]) <= TILE:
+    while remaining and len(lines) < most:
+        start = len(remaining)
+        while start and _font().getlength(remaining[start - 1 :]) <= TILE:
             start -= 1
-        lines.insert(0, rest[start:])
-        rest = rest[:start]
-    while rest and _font().getlength(f"…{lines[0]}") > TILE:
+        lines.insert(0, remaining[start:])
+        remaining = remaining[:start]
+    while remaining and _font().getlength(f"…{lines[0]}") > TILE:
         lines[0] = lines[0][1:]
-    return [f"…{lines[0]}", *lines[1:]] if rest else lines
+    return [f"…{lines[0]}", *lines[1:]] if remaining else lines
 
 
 @functools.cache

@@ -30,16 +30,16 @@ def hide(
         landmarks: (5, 2) as in `fer_bench.faces.detector.Face`; NaN where they are not known.
         part: ``eyes`` or ``mouth``.
     """
-    known = jnp.isfinite(landmarks).all()
+    has_landmarks = jnp.isfinite(landmarks).all()
     left, right = (landmarks[0], landmarks[1])
     middle = (left + right) / 2 if part == "eyes" else (landmarks[3] + landmarks[4]) / 2
-    apart = jnp.where(known, jnp.hypot(*(right - left)), EYES_APART * size.min())
-    tilt = jnp.where(known, jnp.arctan2(right[1] - left[1], right[0] - left[0]), 0.0)
+    apart = jnp.where(has_landmarks, jnp.hypot(*(right - left)), EYES_APART * size.min())
+    tilt = jnp.where(has_landmarks, jnp.arctan2(right[1] - left[1], right[0] - left[0]), 0.0)
     width, height = levels * apart
     # Where the bar may be anywhere, it lies inside of the image, as far as it fits.
     extent, whole = jnp.minimum(jnp.stack([width, height]), size[::-1]), size[::-1].astype(jnp.float32)
     anywhere = extent / 2 + jax.random.uniform(key, (2,), jnp.float32) * (whole - extent)
-    x0, y0 = jnp.where(known, middle, anywhere)
+    x0, y0 = jnp.where(has_landmarks, middle, anywhere)
     right_of, below = _centres(image.shape[1]) - x0, (_centres(image.shape[0]) - y0)[:, None]
     along = right_of * jnp.cos(tilt) + below * jnp.sin(tilt)
     across = below * jnp.cos(tilt) - right_of * jnp.sin(tilt)

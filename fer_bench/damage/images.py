@@ -59,8 +59,8 @@ def corrupt(
                 into[...] = np.pad(images[row], ((0, height - h), (0, width - w), (0, 0)), "edge")
             levels = np.array(KINDS[corruption.kind].levels[corruption.severity - 1], np.float32)
             seed = np.uint32(corruption.seed)
-            made = np.asarray(_run(corruption.kind, batch, sizes, words[filled], points[filled], levels, seed))
-            for row, image, (h, w) in zip(rows, made, sizes, strict=False):
+            outputs = np.asarray(_run(corruption.kind, batch, sizes, words[filled], points[filled], levels, seed))
+            for row, image, (h, w) in zip(rows, outputs, sizes, strict=False):
                 corrupted[row] = np.ascontiguousarray(image[:h, :w])
     return corrupted
 
@@ -87,8 +87,8 @@ def _run(
         key = jax.random.key(seed, impl="threefry2x32")
         for word in (jnp.uint32(KINDS[kind].number), name[0], name[1]):
             key = jax.random.fold_in(key, word)
-        made = _apply(kind, image.astype(jnp.float32), key, levels, size, points)
-        return jnp.clip(jnp.rint(made), 0, 255).astype(jnp.uint8)
+        corrupted = _apply(kind, image.astype(jnp.float32), key, levels, size, points)
+        return jnp.clip(jnp.rint(corrupted), 0, 255).astype(jnp.uint8)
 
     together = None if jax.default_backend() == "cpu" else len(images)
     return jax.lax.map(lambda parts: one(*parts), (images, sizes, words, landmarks), batch_size=together)

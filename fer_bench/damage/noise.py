@@ -26,23 +26,23 @@ def draw_photons(image: jax.Array, key: jax.Array, levels: jax.Array) -> jax.Arr
     off by one photon at most, as where a sum is near the uniform number.
     """
     mean = image * (levels[0] / 255)
-    drawn = jax.random.uniform(key, image.shape, jnp.float32, 1e-6, 1 - 1e-6)
+    uniform = jax.random.uniform(key, image.shape, jnp.float32, 1e-6, 1 - 1e-6)
     low = jnp.minimum(mean, FEW)
     share = below = jnp.exp(-low)
     few = jnp.zeros_like(mean)
     for photon in range(1, MOST + 1):
-        few += drawn > below
+        few += uniform > below
         share *= low / photon
         below += share
-    z, root = jax.scipy.special.ndtri(drawn), jnp.sqrt(jnp.maximum(mean, FEW))
+    z, root = jax.scipy.special.ndtri(uniform), jnp.sqrt(jnp.maximum(mean, FEW))
     many = mean + root * z + (z**2 - 1) / 6 + (z - z**3) / (72 * root)
     return jnp.where(mean < FEW, few, jnp.rint(many)) * (255 / levels[0])
 
 
 def set_pixels(image: jax.Array, key: jax.Array, levels: jax.Array) -> jax.Array:
     """Make pixels black or white, each as often; ``levels`` (1,) is the share of pixels that change."""
-    drawn = jax.random.uniform(key, (*image.shape[:2], 1), jnp.float32)
-    return jnp.where(drawn < levels[0] / 2, 0.0, jnp.where(drawn > 1 - levels[0] / 2, 255.0, image))
+    uniform = jax.random.uniform(key, (*image.shape[:2], 1), jnp.float32)
+    return jnp.where(uniform < levels[0] / 2, 0.0, jnp.where(uniform > 1 - levels[0] / 2, 255.0, image))
 
 
 def darken(image: jax.Array, key: jax.Array, levels: jax.Array) -> jax.Array:

@@ -69,36 +69,36 @@ _Weigh = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 """From distances of centres, old and new length to weights that are not scaled, all whole numbers."""
 
 
-def _resize(image: jax.Array, size: jax.Array, wanted: jax.Array, weigh: _Weigh) -> jax.Array:
+def _resize(image: jax.Array, size: jax.Array, target: jax.Array, weigh: _Weigh) -> jax.Array:
     """Return an image of another size in an array of the same, as Pillow makes it: first along rows, then along
     columns, with whole grey levels in between.
     """
     values = image.astype(jnp.int32)
     for axis, form in ((1, "oi,hic->hoc"), (0, "oi,iwc->owc")):
-        weights = _weights(image.shape[axis], size[axis], wanted[axis], weigh)
+        weights = _weights(image.shape[axis], size[axis], target[axis], weigh)
         values = jnp.clip((jnp.einsum(form, weights, values) + (1 << (BITS - 1))) >> BITS, 0, 255)
     return values.astype(jnp.float32)
 
 
-def _weights(count: int, length: jax.Array, wanted: jax.Array, weigh: _Weigh) -> jax.Array:
+def _weights(count: int, length: jax.Array, target: jax.Array, weigh: _Weigh) -> jax.Array:
     """Return the share of each input pixel in each output pixel, (count, count) int32 with `BITS` fractional bits.
 
     It is a long division of whole numbers: the last bit of a float would turn ties of grey levels.
     """
     at, to = jnp.arange(count)[None], jnp.arange(count)[:, None]
     # Distance of the centres, times twice the wanted length.
-    away = (2 * at + 1) * wanted - (2 * to + 1) * length
-    rest = jnp.where(at < length, weigh(away, length, wanted), 0)
-    total, shares = jnp.maximum(rest.sum(1, keepdims=True), 1), jnp.zeros_like(rest)
+    away = (2 * at + 1) * target - (2 * to + 1) * length
+    weights = jnp.where(at < length, weigh(away, length, target), 0)
+    total, shares = jnp.maximum(weights.sum(1, keepdims=True), 1), jnp.zeros_like(weights)
     for bits in (6, 6, 6, BITS - 18):
-        shares, rest = (shares << bits) + (rest << bits) // total, (rest << bits) % total
-    return shares + (2 * rest >= total)
+        shares, weights = (shares << bits) + (weights << bits) // total, (weights << bits) % total
+    return shares + (2 * weights >= total)
 
 
-def _box(away: jax.Array, length: jax.Array, wanted: jax.Array) -> jax.Array:
-    del wanted
+def _box(away: jax.Array, length: jax.Array, target: jax.Array) -> jax.Array:
+    del target
     return ((away > -length) & (away <= length)).astype(jnp.int32)
 
 
-def _triangle(away: jax.Array, length: jax.Array, wanted: jax.Array) -> jax.Array:
-    return jnp.maximum(0, 2 * jnp.maximum(length, wanted) - jnp.abs(away))
+def _triangle(away: jax.Array, length: jax.Array, target: jax.Array) -> jax.Array:
+    return jnp.maximum(0, 2 * jnp.maximum(length, target) - jnp.abs(away))

@@ -123,23 +123,23 @@ def _soft_label(sample: Sample, codes: dict[str, int], votes: bool) -> Array | s
         codes: label name -> index.
         votes: whether the data set has soft labels.
     """
-    given = sample.soft_label
-    if bool(given) != votes:
+    weights = sample.soft_label
+    if bool(weights) != votes:
         return (
             f"has {'no' if votes else 'a'} soft label, unlike the first sample; give one (or votes) to all samples or "
             "to none"
         )
-    if strange := [name for name in given if name not in codes]:
+    if strange := [name for name in weights if name not in codes]:
         names = ", ".join(map(repr, strange))
         return f"has a soft label for {names}, which the data set does not have. {did_you_mean(strange[0], codes)}"
-    if not all(math.isfinite(weight) and weight >= 0 for weight in given.values()):
-        return f"has the soft label {dict(given)}, expected weights from 0 on"
-    soft = np.zeros(len(codes) if given else 0, np.float32)
-    if given:
-        total = sum(given.values())
+    if not all(math.isfinite(weight) and weight >= 0 for weight in weights.values()):
+        return f"has the soft label {dict(weights)}, expected weights from 0 on"
+    soft = np.zeros(len(codes) if weights else 0, np.float32)
+    if weights:
+        total = sum(weights.values())
         if not total:
             return "has a soft label without any weight; expected a sum above 0"
-        soft[[codes[name] for name in given]] = [weight / total for weight in given.values()]
+        soft[[codes[name] for name in weights]] = [weight / total for weight in weights.values()]
     return soft
 
 

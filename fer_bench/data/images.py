@@ -72,9 +72,10 @@ def decode(encoded: bytes) -> Array:
     except ImageError:
         raise
     except UnidentifiedImageError:
-        known = ", ".join(FORMATS)
+        formats = ", ".join(FORMATS)
         raise ImageError(
-            f"is not an image of a known format ({known}), or its beginning is damaged; it starts with {encoded[:8]!r}"
+            f"is not an image of a known format ({formats}), or its beginning is damaged; "
+            f"it starts with {encoded[:8]!r}"
         ) from None
     except Image.DecompressionBombError as error:
         raise ImageError(_too_large(str(error))) from None

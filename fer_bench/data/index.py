@@ -134,8 +134,8 @@ def fingerprint(frame: pd.DataFrame, labels: Sequence[str]) -> str:
             values["label"] = labels[values["label"]]
             # An empty group says as much as a missing one.
             empty = [name for name in groups if not values[name]]
-            known = _canonical({name: value for name, value in values.items() if name not in empty})
-            digests.append(hashlib.sha256(known + weights.tobytes()).digest())
+            encoded = _canonical({name: value for name, value in values.items() if name not in empty})
+            digests.append(hashlib.sha256(encoded + weights.tobytes()).digest())
     return hashlib.sha256(_canonical({"labels": list(labels)}) + b"".join(sorted(digests))).hexdigest()
 
 

@@ -53,9 +53,9 @@ def write_manifest(folder: Path, samples: Sequence[Sample]) -> tuple[Path, list[
     Raises:
         FerBenchError: there is a manifest already, or a name that is not UTF-8; or the folder cannot be written.
     """
-    if there := sorted(entry.name for entry in folder.iterdir() if entry.stem.lower() == "manifest"):
+    if existing := sorted(entry.name for entry in folder.iterdir() if entry.stem.lower() == "manifest"):
         raise FerBenchError(
-            f"{str(folder / there[0])!r} is there already, and nothing was written. Edit that, or move it elsewhere."
+            f"{str(folder / existing[0])!r} is there already, and nothing was written. Edit that, or move it elsewhere."
         )
     rows = [
         {

@@ -51,10 +51,10 @@ def nearly_equal(columns: Mapping[str, Iterable[str]]) -> list[str]:
             alike[_visible(name)].append(name)
         pairs = [several for several in alike.values() if len(several) > 1]
         if pairs:
-            shown = "; ".join(" and ".join(map(ascii, several)) for several in pairs[:SHOWN])
+            examples = "; ".join(" and ".join(map(ascii, several)) for several in pairs[:SHOWN])
             more = f"; and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
             warnings.append(
-                f"{what} that look alike count as different: {shown}{more}. Rename them if they mean the same"
+                f"{what} that look alike count as different: {examples}{more}. Rename them if they mean the same"
             )
     return warnings
 

@@ -174,10 +174,10 @@ def _doubts(table: pd.DataFrame, builder: FerBuilder) -> list[str]:
     """Return a warning for each kind of names that look alike, and for subjects that are not taken as such."""
     columns = {"subjects": "subject", "sequences": "sequence", "splits": "split"}
     columns |= {f"values of {name.removeprefix(GROUP)!r}": name for name in table.columns if name.startswith(GROUP)}
-    named = {what: table[column].unique().tolist() for what, column in columns.items()}
+    texts = {what: table[column].unique().tolist() for what, column in columns.items()}
     # Labels that differ in case only are named with what joins them, see `fer_bench.labels.describe_spellings`.
     labels = list({name.lower(): name for name in builder.label_names}.values())
-    return [*nearly_equal({"labels": labels, **named}), *unused_subjects(table)]
+    return [*nearly_equal({"labels": labels, **texts}), *unused_subjects(table)]
 
 
 def _replace(new: Path, target: Path, scratch: Path) -> None:
@@ -193,8 +193,8 @@ def _open(dataset: Component[DatasetSpec], folder: Path) -> Prepared | None:
         return None
     prepared = Prepared(dataset.spec, folder)
     summary = prepared.summary
-    wanted = {"schema": SCHEMA, "params": stored_params(dataset), "package": dataset.plugin.distribution}
-    return prepared if wanted == {key: summary.get(key) for key in wanted} else None
+    expected = {"schema": SCHEMA, "params": stored_params(dataset), "package": dataset.plugin.distribution}
+    return prepared if expected == {key: summary.get(key) for key in expected} else None
 
 
 def _is_current(prepared: Prepared, listing: str | None) -> bool:

@@ -233,11 +233,11 @@ class Prepared:
         for start in range(0, len(self), BATCH):
             batch = cast("list[dict[str, Any]]", self.samples.iloc[start : start + BATCH].to_dict("records"))
             try:
-                read = records.rows(range(start, start + len(batch)))
+                stored = records.rows(range(start, start + len(batch)))
             except Exception as error:
                 faults.append(f"records {start} to {start + len(batch) - 1} cannot be read: {error}")
                 continue
-            for row, record in zip(batch, read, strict=True):
+            for row, record in zip(batch, stored, strict=True):
                 faults += [f"{row['id']!r}: {what} differs from {INDEX_FILE}" for what in _differences(row, record)]
         return faults
 
@@ -250,8 +250,8 @@ class Prepared:
 
 def digest(summary: Mapping[str, Any]) -> str:
     """Return the sha256 of all that a summary says but its own digest."""
-    said = {name: value for name, value in summary.items() if name != "digest"}
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    content = {name: value for name, value in summary.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def describe_file(file: Path) -> str | int:

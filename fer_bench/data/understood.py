@@ -23,13 +23,13 @@ def describe(prepared: Prepared) -> list[tuple[str, str]]:
     counts = samples["label"].value_counts()
     classes = {name: int(counts.get(code, 0)) for code, name in enumerate(prepared.labels)}
     splits = {split: sum(labels.values()) for split, labels in prepared.counts.items() if split}
-    rest = len(samples) - sum(splits.values())
+    unsplit = len(samples) - sum(splits.values())
     groups = [_group(name, samples[GROUP + name]) for name in prepared.groups]
     return [
         ("classes", _listed(classes)),
         ("subjects", _people(samples["subject"])),
         *([("sequences", _people(samples["sequence"]))] if (samples["sequence"] != "").any() else []),
-        ("splits", f"{_listed(splits)}{f'; {_images(rest)} without one' if rest else ''}" if splits else "none"),
+        ("splits", f"{_listed(splits)}{f'; {_images(unsplit)} without one' if unsplit else ''}" if splits else "none"),
         ("groups", "\n".join(groups) or "none"),
     ]
 
@@ -54,13 +54,13 @@ def unused_subjects(table: pd.DataFrame) -> list[str]:
 
 def _people(column: pd.Series[str]) -> str:
     """Return how many subjects or sequences there are, and how many images each of them and none of them has."""
-    known = column[column != ""]
-    if not len(known):
+    subjects = column[column != ""]
+    if not len(subjects):
         return "none known, so folds cannot keep people apart"
-    sizes = known.value_counts()
+    sizes = subjects.value_counts()
     least, most = int(sizes.min()), int(sizes.max())
     each = _images(most) if least == most else f"{least:,} to {_images(most)}"
-    without = len(column) - len(known)
+    without = len(column) - len(subjects)
     return f"{len(sizes):,}, with {each} each{f'; {_images(without)} without one' if without else ''}"
 
 

@@ -86,10 +86,10 @@ class Detector:
         Args:
             images: each (h, w, 1 or 3) uint8, in any size.
         """
-        every: list[list[Face]] = []
+        faces: list[list[Face]] = []
         for start in range(0, len(images), BATCH):
-            every += self._cascade(images[start : start + BATCH])
-        return every
+            faces += self._cascade(images[start : start + BATCH])
+        return faces
 
     @cached_property
     def levels(self) -> tuple[int, ...]:

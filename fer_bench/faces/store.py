@@ -73,23 +73,25 @@ def detect(
         FerBenchError: the detector's weights are missing or changed, or the cache folder cannot be written.
     """
     file = _file(cache_dir, dataset, detection)
-    known = _load(file)
-    if any(image not in known for image in hashes):
+    detected = _load(file)
+    if any(image not in detected for image in hashes):
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(file.with_suffix(".lock")):
-                known = _load(file)
+                detected = _load(file)
                 first = {image: position for position, image in reversed(list(enumerate(hashes)))}
-                todo = np.array([position for image, position in first.items() if image not in known], dtype=np.int64)
+                todo = np.array(
+                    [position for image, position in first.items() if image not in detected], dtype=np.int64
+                )
                 if len(todo):
                     begin(len(todo))
-                    _look(file, known, hashes, np.sort(todo), read, make(detection), advance)
+                    _look(file, detected, hashes, np.sort(todo), read, make(detection), advance)
         except OSError as error:
             raise FerBenchError(
                 f"Cannot write what was found of faces to the cache {str(cache_dir)!r}: {atomic.reason(error)}. "
                 "Free some space, or name another folder with --cache-dir."
             ) from None
-    records = [known[image] for image in hashes]
+    records = [detected[image] for image in hashes]
     found = np.array([record is not None for record in records], dtype=bool)
     boxes, landmarks = np.zeros((len(records), 4)), np.zeros((len(records), 5, 2))
     for i, face in enumerate(records):
@@ -100,21 +102,21 @@ def detect(
 
 def _look(
     file: Path,
-    known: dict[str, Face | None],
+    detected: dict[str, Face | None],
     hashes: Sequence[str],
     todo: Array,
     read: Callable[[Array], list[Array]],
     detector: Detector,
     advance: Callable[[int], None],
 ) -> None:
-    """Add what is in the images at ``todo`` to ``known`` and to ``file``."""
+    """Add what is in the images at ``todo`` to ``detected`` and to ``file``."""
     for start in range(0, len(todo), BATCH):
         part = todo[start : start + BATCH]
-        known.update(zip([hashes[int(position)] for position in part], detector.find(read(part)), strict=True))
+        detected.update(zip([hashes[int(position)] for position in part], detector.find(read(part)), strict=True))
         advance(len(part))
         if (start + BATCH) % SAVE_EVERY == 0:
-            _save(file, known)
-    _save(file, known)
+            _save(file, detected)
+    _save(file, detected)
 
 
 def _file(cache_dir: Path, dataset: str, detection: Detection) -> Path:
@@ -135,18 +137,18 @@ def _load(file: Path) -> dict[str, Face | None]:
         images, found = arrays["images"], arrays["found"]
         fields = [arrays[name] for name in FIELDS]
     return {
-        str(image): Face(float(score), box, landmarks) if there else None
-        for image, there, score, box, landmarks in zip(images, found, *fields, strict=True)
+        str(image): Face(float(score), box, landmarks) if has_face else None
+        for image, has_face, score, box, landmarks in zip(images, found, *fields, strict=True)
     }
 
 
-def _save(file: Path, known: dict[str, Face | None]) -> None:
+def _save(file: Path, detected: dict[str, Face | None]) -> None:
     """Replace the file at once."""
-    faces = list(known.values())
+    faces = list(detected.values())
     arrays: dict[str, Any] = {
         name: np.array([np.zeros(shape) if face is None else getattr(face, name) for face in faces], dtype=np.float64)
         for name, shape in FIELDS.items()
     }
     body = io.BytesIO()
-    np.savez(body, images=np.array(list(known)), found=np.array([face is not None for face in faces]), **arrays)
+    np.savez(body, images=np.array(list(detected)), found=np.array([face is not None for face in faces]), **arrays)
     atomic.replace_file(file, hashlib.sha256(body.getvalue()).digest() + body.getvalue())

@@ -244,9 +244,9 @@ def _with_common(params: type[Params]) -> type[Params]:
     """Return parameters of a strategy with those that all strategies have."""
     if params in _OWN:
         return params
-    if taken := sorted(params.model_fields.keys() & StrategyParams.model_fields.keys()):
-        raise ValueError(f"{params.__name__} has a parameter {taken[0]!r}, which every strategy gets from fer-bench")
+    if reserved := sorted(params.model_fields.keys() & StrategyParams.model_fields.keys()):
+        raise ValueError(f"{params.__name__} has a parameter {reserved[0]!r}, which every strategy gets from fer-bench")
     bases = StrategyParams, params
-    made = create_model(params.__name__, __base__=bases, __module__=params.__module__, __doc__=params.__doc__)
-    _OWN[made] = params
-    return made
+    combined = create_model(params.__name__, __base__=bases, __module__=params.__module__, __doc__=params.__doc__)
+    _OWN[combined] = params
+    return combined
