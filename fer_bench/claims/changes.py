@@ -122,10 +122,10 @@ def resize(side: int, kernel: str, image: Array) -> Array:
     picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
     if kernel == PLAIN:
         whole = (0, 0, *picture.size)
-        made = picture.transform((side, side), Image.Transform.EXTENT, whole, Image.Resampling.BILINEAR)
+        resized = picture.transform((side, side), Image.Transform.EXTENT, whole, Image.Resampling.BILINEAR)
     else:
-        made = picture.resize((side, side), KERNELS[kernel])
-    return np.asarray(made).reshape(side, side, -1)
+        resized = picture.resize((side, side), KERNELS[kernel])
+    return np.asarray(resized).reshape(side, side, -1)
 
 
 def undo_softmax(probabilities: Array) -> Array:

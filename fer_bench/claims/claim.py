@@ -72,9 +72,9 @@ def read_claim(file: Path) -> tuple[Claim, Metric]:
         FerBenchError: the file cannot be read, has a key that is not known, lacks one, or a value is out of its range;
             all faults at once.
     """
-    values, known = read_yaml(file, "claim", "model: onnx[card=model.yaml]"), Claim.model_fields
-    unknown = [f"{key}: is not known here. {did_you_mean(str(key), known)}" for key in values if key not in known]
-    claim, invalid = _validate({key: value for key, value in values.items() if key in known})
+    values, fields = read_yaml(file, "claim", "model: onnx[card=model.yaml]"), Claim.model_fields
+    unknown = [f"{key}: is not known here. {did_you_mean(str(key), fields)}" for key in values if key not in fields]
+    claim, invalid = _validate({key: value for key, value in values.items() if key in fields})
     faults, metric = [*unknown, *invalid.values()], None
     if "metric" not in invalid:
         try:
@@ -97,8 +97,8 @@ def _validate(values: Mapping[str, Any]) -> tuple[Claim, dict[str, str]]:
         invalid = {
             str(fault["loc"][0]): _describe(dict(fault), brackets.describe_fault(fault)) for fault in error.errors()
         }
-    rest = {key: value for key, value in values.items() if key not in invalid}
-    return Claim.model_validate({**{key: IN_PLACE[key] for key in invalid if key in IN_PLACE}, **rest}), invalid
+    valid = {key: value for key, value in values.items() if key not in invalid}
+    return Claim.model_validate({**{key: IN_PLACE[key] for key in invalid if key in IN_PLACE}, **valid}), invalid
 
 
 def _out_of_range(claim: Claim, metric: Metric) -> list[str]:

@@ -64,10 +64,10 @@ class ClaimImages:
         view = select(self._dataset.with_values({"split": split}), self._prepared, None, self._claim.labels)
         if self._crop is None:
             return view
-        made = self.cut(view, self._crop)
-        if made is None:
+        faces = self.cut(view, self._crop)
+        if faces is None:
             raise FerBenchError(f"No face was found in {view.dataset}; write 'faces: none' to take whole images.")
-        return made
+        return faces
 
     def cut(self, view: View, crop: Crop) -> View | None:
         """Return a view of whole images with its faces cut out; None where there is no face."""
@@ -119,8 +119,8 @@ class ClaimImages:
         return shared, tuple(str(component) for component, _ in self._sources)
 
     def _training(self) -> list[tuple[Component[DatasetSpec], Prepared]]:
-        if (named := self._claim.trained_on) is not None:
-            return [(component, self._prepare(component)) for component in map(self._registry.dataset, named)]
+        if (names := self._claim.trained_on) is not None:
+            return [(component, self._prepare(component)) for component in map(self._registry.dataset, names)]
         if self._seen is None:
             return self._training_splits(self._dataset, self._prepared)
         return [source for seen in self._seen for source in self._find(seen)]

@@ -98,10 +98,10 @@ def read_outputs(raw: Array, order: Sequence[str], classes: Sequence[str]) -> Ar
     """
     places = match(order, classes)
     able = np.array([place is not None for place in places])
-    kept = np.zeros((len(raw), len(classes)))
-    kept[:, able] = raw[:, [place for place in places if place is not None]]
-    kept[kept.sum(1) == 0] = able
-    return kept / kept.sum(1, keepdims=True)
+    mapped = np.zeros((len(raw), len(classes)))
+    mapped[:, able] = raw[:, [place for place in places if place is not None]]
+    mapped[mapped.sum(1) == 0] = able
+    return mapped / mapped.sum(1, keepdims=True)
 
 
 def match(order: Sequence[str], classes: Sequence[str]) -> list[int | None]:

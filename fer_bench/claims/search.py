@@ -105,8 +105,8 @@ class Bench:
 
     def value(self, raw: Array, order: Sequence[str], rows: Array) -> float:
         """Return the score of some answers under an order of labels."""
-        metric, read = self.terms.metric, read_outputs(raw, order, self.view.classes)
-        return evaluate(self.view.labels[rows], read, [metric])[metric.name]
+        metric, probabilities = self.terms.metric, read_outputs(raw, order, self.view.classes)
+        return evaluate(self.view.labels[rows], probabilities, [metric])[metric.name]
 
     def _answer(self, changes: tuple[SettingChange, ...], rows: Array) -> Array | None:
         by_kind = {change.kind: change for change in changes}
@@ -120,14 +120,14 @@ class Bench:
         pictures = [change.picture for change in changes if change.picture is not None]
         for picture in pictures:
             images = [picture(image) for image in images]
-        asked = self.model.own
+        taken = self.model.own
         for change in changes:
-            asked = change.network_input(asked) if change.network_input and asked else asked
+            taken = change.network_input(taken) if change.network_input and taken else taken
         if pictures:  # always by the host's kernel, also if the model has another
-            side = asked.side if asked else self.model.side
+            side = taken.side if taken else self.model.side
             images = [resize(side, "bilinear", image) for image in images]
         try:
-            raw = self.model.predict(images, None if asked == self.model.own else asked)
+            raw = self.model.predict(images, None if taken == self.model.own else taken)
         except FerBenchError:
             return None  # a model need not take what it was not made for
         for change in changes:
@@ -219,5 +219,5 @@ def _orders(bench: Bench, changes: tuple[SettingChange, ...], orders: Sequence[O
     if raw is None:
         return []
     fitted = fit_order(bench.model.outputs, raw, bench.view.labels[rows], bench.view.classes)
-    known = {bench.model.outputs, *(one.labels for one in orders)}
-    return [*orders, *([fitted] if fitted.labels not in known else [])]
+    mappings = {bench.model.outputs, *(one.labels for one in orders)}
+    return [*orders, *([fitted] if fitted.labels not in mappings else [])]

@@ -32,15 +32,15 @@ def seen_by(record: ModelRecord) -> list[Seen]:
     experiment = record.experiment
     own, protocol = experiment.dataset, experiment.protocol
     fold = "" if record.fold is None else f" but fold {record.fold}"
-    made = [
+    added = [
         Seen(part.text, part.fingerprint, str(part.params.get("split", "")), False, f"all images of {part.text}")
         for part in own.trained_with
     ]
     if protocol.name == "cross":
-        return made
+        return added
     official = protocol.name == "official"
     text = f"the training split of {own.text}" if official else f"all images{fold} of {own.text} ({protocol.text})"
-    return [Seen(own.text, own.fingerprint, str(own.params.get("split", "")), official, text), *made]
+    return [Seen(own.text, own.fingerprint, str(own.params.get("split", "")), official, text), *added]
 
 
 def untestable(record: ModelRecord | None, view: View, split: str, role: str) -> list[str]:

@@ -152,16 +152,16 @@ def _judge(start: Judgement, trials: Trials) -> Judgement:
     if measured is None:
         raise FerBenchError(f"{bench.model.text} gives no finite answers for {bench.view}.")
     shared, trained = trials.images.copies(bench.view)
-    rest = _without_copies(bench, measured, shared)
-    notes = (_about_copies(shared, trained, rest), *_one_answer(measured, bench.view.classes))
-    made = replace(start, verdict=judge(terms, measured), measured=measured, apart=rest, notes=notes)
-    if made.verdict == "CONFIRMED":
-        reason = _copies_matter(terms, rest)
-        return replace(made, verdict="REFUTED", reason=reason) if reason else made
-    if made.verdict != "REFUTED":
-        return made
+    apart = _without_copies(bench, measured, shared)
+    notes = (_about_copies(shared, trained, apart), *_one_answer(measured, bench.view.classes))
+    judged = replace(start, verdict=judge(terms, measured), measured=measured, apart=apart, notes=notes)
+    if judged.verdict == "CONFIRMED":
+        reason = _copies_matter(terms, apart)
+        return replace(judged, verdict="REFUTED", reason=reason) if reason else judged
+    if judged.verdict != "REFUTED":
+        return judged
     if reason := _majority(bench, measured):
-        return replace(made, reason=reason)
+        return replace(judged, reason=reason)
     tried: list[int] = []
     likelihood = terms.metric.from_confusion is None
     changes = list_changes(bench.model, bench.view, likelihood=likelihood)
@@ -169,13 +169,13 @@ def _judge(start: Judgement, trials: Trials) -> Judgement:
     orders = known_orders(trials.registry, bench.model.outputs) if expressions else []
     trials.reporter.step("settings tried", None)
     explained = search(bench, changes, orders, lambda n: (tried.append(n), trials.reporter.advance(n))[1])
-    made = replace(made, searched=sum(tried))
+    judged = replace(judged, searched=sum(tried))
     if explained:
         trial, reached = explained
         where = f"the {number_of(len(reached.labels), 'image')} that the search did not see"
         reason = Reason(kinds=trial.kinds, what=f"with {trial.what}", so=trial.so, reached=reached, where=where)
-        return replace(made, verdict="NOT COMPARABLE", reason=reason)
-    return replace(made, reason=next(_other_images(trials, shared), None))
+        return replace(judged, verdict="NOT COMPARABLE", reason=reason)
+    return replace(judged, reason=next(_other_images(trials, shared), None))
 
 
 def _missing(model: Classifier, view: View) -> list[str]:
@@ -185,19 +185,19 @@ def _missing(model: Classifier, view: View) -> list[str]:
     unknown = [name for name, place, any_ in zip(view.classes, places, present, strict=True) if any_ and place is None]
     if not unknown:
         return []
-    known = [name for name, place in zip(view.classes, places, strict=True) if place is not None]
+    answered = [name for name, place in zip(view.classes, places, strict=True) if place is not None]
     return [
         f"the model does not answer {', '.join(unknown)}, of which there are images: test it under its own labels, "
-        f"such as 'labels: {','.join(known)}'"
+        f"such as 'labels: {','.join(answered)}'"
     ]
 
 
-def _about_copies(shared: Array, trained: tuple[str, ...], rest: Measured | None) -> str:
+def _about_copies(shared: Array, trained: tuple[str, ...], apart: Measured | None) -> str:
     """Return what is known of copies of training images among the tested ones."""
     if not trained:
         return "Nothing says which images the model was trained on: name them under 'trained_on'."
     text = f"{int(shared.sum()):,} of {len(shared):,} tested images have an exact or near copy in {', '.join(trained)}"
-    return f"{text}, on which the model was trained." if rest is None else f"{text}; the row without them is apart."
+    return f"{text}, on which the model was trained." if apart is None else f"{text}; the row without them is apart."
 
 
 def _one_answer(measured: Measured, classes: tuple[str, ...]) -> list[str]:
@@ -215,23 +215,23 @@ def _part(bench: Bench, measured: Measured, rows: Array) -> Measured:
 
 def _without_copies(bench: Bench, measured: Measured, shared: Array) -> Measured | None:
     """Return the score on tested images without a copy in training; None where few have one, or nearly all."""
-    rest = np.flatnonzero(~shared)
-    return _part(bench, measured, rest) if min(len(rest), int(shared.sum())) >= FEWEST else None
+    others = np.flatnonzero(~shared)
+    return _part(bench, measured, others) if min(len(others), int(shared.sum())) >= FEWEST else None
 
 
-def _copies_matter(terms: ClaimTerms, rest: Measured | None) -> Reason | None:
+def _copies_matter(terms: ClaimTerms, apart: Measured | None) -> Reason | None:
     """Return the reason of a claim that falls short by the margin without the copies of training images."""
-    if rest is None:
+    if apart is None:
         return None
-    best = max(terms.gain(end, terms.claimed) for end in (rest.bounds.low, rest.bounds.high))
+    best = max(terms.gain(end, terms.claimed) for end in (apart.bounds.low, apart.bounds.high))
     if best >= -terms.margin:
         return None
     return Reason(
         kinds=("copies",),
         what="without the images that have a copy in training",
         so="the claim is reached only with images that the model was trained on",
-        reached=rest,
-        where=f"the other {number_of(len(rest.labels), 'image')}",
+        reached=apart,
+        where=f"the other {number_of(len(apart.labels), 'image')}",
     )
 
 

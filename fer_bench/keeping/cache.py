@@ -134,54 +134,58 @@ class Cache:
                     space.make_room(size)
                     scratch.mkdir()
                     (scratch / SIZE).write_text(str(size), encoding="ascii")
-                    held = lease(scratch)
-                    stack.callback(drop, held)
+                    lock = lease(scratch)
+                    stack.callback(drop, lock)
                 writer = stack.enter_context(Writer(scratch, images, shape, dtype, self._writing))
             yield writer
             with self._writing():
                 writer.finish()
                 (scratch / SIZE).unlink()
                 with space.room():
-                    drop(held)
+                    drop(lock)
                     scratch.rename(space.folder / name)
                 parts.trust(space.folder / name)
 
     def _places(self, key: str, images: Array, suits: Suits, without: set[str]) -> tuple[list[Part], Array]:
         """Return what `open` returns, as parts whose values were not compared with anything yet."""
-        every = [parts.read(folder) for folder in self.space.folder.glob(f"{key}-*/") if folder.name not in without]
-        serving = sorted((part for part in every if part and suits(part.facts)), key=lambda part: -len(part.images))
+        candidates = [
+            parts.read(folder) for folder in self.space.folder.glob(f"{key}-*/") if folder.name not in without
+        ]
+        serving = sorted(
+            (part for part in candidates if part and suits(part.facts)), key=lambda part: -len(part.images)
+        )
         places = np.full((len(images), 2), -1, np.int32)
         if not serving:
             return [], places
         at = _find(np.concatenate([part.images for part in serving]), images)
         ends = np.cumsum([len(part.images) for part in serving])
-        there = at >= 0
-        which = np.searchsorted(ends, at[there], side="right")
+        present = at >= 0
+        which = np.searchsorted(ends, at[present], side="right")
         used, numbers = np.unique(which, return_inverse=True)
         starts = ends - [len(part.images) for part in serving]
-        places[there] = np.stack([numbers, at[there] - starts[which]], axis=1)
+        places[present] = np.stack([numbers, at[present] - starts[which]], axis=1)
         return [serving[number] for number in used.tolist()], places
 
     def _use(self, part: Part, rows: Array) -> Entry | None:
         """Return a part for the use of some rows; None, and it is removed, if they do not match their checksums."""
-        held = None
+        lock = None
         with self.space.room_if_writable() as writable:
             if not part.folder.exists():
                 return None
             if writable:
                 try:
-                    held = lease(part.folder)
+                    lock = lease(part.folder)
                     (part.folder / parts.USED).touch()
                 except OSError as error:
                     self.space.tell(error)
         values = part.values(rows)
         if values is not None:
             entry = Entry(values, part.facts)
-            if held is not None:
-                weakref.finalize(entry, drop, held)
+            if lock is not None:
+                weakref.finalize(entry, drop, lock)
             return entry
-        if held is not None:
-            drop(held)
+        if lock is not None:
+            drop(lock)
             with self.space.room_if_writable(), suppress(OSError):
                 self.space.evict(part.folder.name)
         return None
@@ -201,12 +205,12 @@ class Cache:
             ) from None
 
 
-def _find(known: Array, images: Array) -> Array:
+def _find(stored: Array, images: Array) -> Array:
     """Return the first place of each image among known ones, (n,) int64; -1 where it is none of them."""
-    if np.array_equal(known, images):
-        return np.arange(len(known))
+    if np.array_equal(stored, images):
+        return np.arange(len(stored))
     # By their first eight bytes, as numbers, which sort faster; of two images that share them one is computed again.
-    short, wanted = (np.ascontiguousarray(hashes).view(np.uint64)[::4] for hashes in (known, images))
+    short, words = (np.ascontiguousarray(hashes).view(np.uint64)[::4] for hashes in (stored, images))
     order = np.argsort(short, kind="stable")
-    at = order[np.searchsorted(short, wanted, sorter=order) % len(known)]
-    return np.where(known[at] == images, at, -1)
+    at = order[np.searchsorted(short, words, sorter=order) % len(stored)]
+    return np.where(stored[at] == images, at, -1)

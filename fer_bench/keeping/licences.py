@@ -10,21 +10,21 @@ COMMERCIAL = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-4.0", "CC0-1.
 """SPDX identifiers. Of other licences, or where none is stated, nothing is known."""
 
 
-def chosen(wanted: str, stated: Collection[str]) -> set[str]:
+def chosen(choice: str, stated: Collection[str]) -> set[str]:
     """Return those of the stated licences that a user wants.
 
     Args:
-        wanted: ``commercial``, a licence, or empty for all.
+        choice: ``commercial``, a licence, or empty for all.
         stated: licences of the weights that there are.
 
     Raises:
         FerBenchError: no weights have that licence; near names are offered.
     """
-    if not wanted:
+    if not choice:
         return set(stated)
-    if wanted == "commercial":
+    if choice == "commercial":
         return COMMERCIAL & set(stated)
-    named = {licence for licence in stated if licence.casefold() == wanted.casefold()}
-    if not named:
-        raise FerBenchError(f"No weights have the licence {wanted!r}. {did_you_mean(wanted, ['commercial', *stated])}")
-    return named
+    matching = {licence for licence in stated if licence.casefold() == choice.casefold()}
+    if not matching:
+        raise FerBenchError(f"No weights have the licence {choice!r}. {did_you_mean(choice, ['commercial', *stated])}")
+    return matching

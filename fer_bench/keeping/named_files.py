@@ -21,16 +21,16 @@ KIND = "places"
 """Of the facts in the cache folder."""
 
 
-def remember(named: Mapping[str, Path], digests: Mapping[str, str], cache_dir: Path) -> None:
+def remember(files: Mapping[str, Path], digests: Mapping[str, str], cache_dir: Path) -> None:
     """Remember where files lie; a cache folder that cannot be written remembers nothing.
 
     Args:
-        named: the files by parameter; see `fer_bench.registry.Component.files`.
+        files: the files by parameter; see `fer_bench.registry.Component.files`.
         digests: their sha256 by parameter.
         cache_dir: the cache folder.
     """
     with suppress(OSError):
-        for name, file in named.items():
+        for name, file in files.items():
             memos.remember(cache_dir, KIND, _key(file.name, digests[name]), os.fsencode(file.absolute()))
 
 
@@ -74,14 +74,14 @@ class Places:
         for parameter in files_of(spec.params):
             if not (value := str(values.get(parameter, ""))):
                 continue
-            name, wanted = Path(value).name, digests.get(parameter, "")
-            others = {file: file_sha256(file) for file in self._candidates(name, wanted)}
-            if same := [file for file, digest in others.items() if digest == wanted]:
+            name, recorded = Path(value).name, digests.get(parameter, "")
+            candidates = {file: file_sha256(file) for file in self._candidates(name, recorded)}
+            if same := [file for file, digest in candidates.items() if digest == recorded]:
                 places[parameter] = str(same[0])
                 continue
-            there = [f"; {str(file)!r} is another, sha256 {digest}" for file, digest in others.items()]
-            expected = f"sha256 {wanted or 'not recorded'}"
-            lines.append(f"{parameter} {name!r} of {kind} {spec.name!r}, {expected}{''.join(there)}")
+            mismatches = [f"; {str(file)!r} is another, sha256 {digest}" for file, digest in candidates.items()]
+            expected = f"sha256 {recorded or 'not recorded'}"
+            lines.append(f"{parameter} {name!r} of {kind} {spec.name!r}, {expected}{''.join(mismatches)}")
         if lines:
             looked = ", ".join(repr(str(folder)) for folder in self._folders())
             raise MissingError(

@@ -80,7 +80,7 @@ class Part:
         except (OSError, ValueError):
             return None
 
-    def _match(self, file: Path, state: tuple[str, int, int, int], wanted: Array) -> bool:
+    def _match(self, file: Path, state: tuple[str, int, int, int], needed: Array) -> bool:
         """Return whether each of the wanted chunks has its checksum; they are read in threads."""
 
         def matches(number: int) -> bool:
@@ -89,13 +89,13 @@ class Part:
                 chunk = stream.read(CHUNK_BYTES)
             return hashlib.sha256(chunk).hexdigest() == self.chunks[number]
 
-        known = _verified.setdefault(state, np.zeros(len(self.chunks), bool))
-        numbers = np.flatnonzero(wanted & ~known)
+        verified = _verified.setdefault(state, np.zeros(len(self.chunks), bool))
+        numbers = np.flatnonzero(needed & ~verified)
         if not len(numbers):
             return True
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            known[numbers] = list(pool.map(matches, numbers.tolist()))
-        return bool(known[numbers].all())
+            verified[numbers] = list(pool.map(matches, numbers.tolist()))
+        return bool(verified[numbers].all())
 
 
 def read(folder: Path) -> Part | None:

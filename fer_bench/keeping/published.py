@@ -187,17 +187,17 @@ def _recognise(path: Path, tensors: Tensors, schemes: Sequence[Scheme], model: s
     """Return the scheme by which a file names its tensors, and the prefix of its names."""
     fitting: list[tuple[Scheme, str]] = []
     for name in tensors:
-        named = [scheme for scheme in schemes if f".{name}".endswith(f".{scheme.anchor}")]
-        if named:
-            scheme = max(named, key=lambda scheme: len(scheme.anchor))
+        matching = [scheme for scheme in schemes if f".{name}".endswith(f".{scheme.anchor}")]
+        if matching:
+            scheme = max(matching, key=lambda scheme: len(scheme.anchor))
             fitting.append((scheme, name.removesuffix(scheme.anchor)))
     if not fitting:
         expected = ", ".join(f"{scheme.anchor!r} ({scheme.publisher})" for scheme in schemes)
-        there = ", ".join(repr(name) for name in list(tensors)[:5]) or "none"
+        first_names = ", ".join(repr(name) for name in list(tensors)[:5]) or "none"
         raise FerBenchError(
             f"{str(path)!r} does not hold the weights of {model}, but of another family. Expected a tensor "
             f"{expected}, perhaps with a prefix; its "
-            f"{number_of(len(tensors), 'tensor begins', 'tensors begin')} with {there}."
+            f"{number_of(len(tensors), 'tensor begins', 'tensors begin')} with {first_names}."
         )
     if len(fitting) > 1:
         prefixes = ", ".join(f"{prefix!r} ({scheme.publisher})" for scheme, prefix in fitting)

@@ -99,10 +99,10 @@ class Space:
             return
         with self.room_if_writable() as writable:
             for folder in self.folder.glob("*/") if writable else ():
-                held = _held(folder)
-                if folder.name.startswith(WRITING) and not held:
+                leased = _held(folder)
+                if folder.name.startswith(WRITING) and not leased:
                     shutil.rmtree(folder, ignore_errors=True)
-                for file in set(_leases(folder)) - set(held):
+                for file in set(_leases(folder)) - set(leased):
                     with suppress(OSError):
                         file.unlink()
 
@@ -130,16 +130,16 @@ class Space:
             FerBenchError: they do not fit.
         """
         rows = self.rows()
-        limit, taken = self.limit, sum(row.size for row in rows)
-        while rows and (taken + size > limit or size > shutil.disk_usage(self.folder).free):
+        limit, used = self.limit, sum(row.size for row in rows)
+        while rows and (used + size > limit or size > shutil.disk_usage(self.folder).free):
             row = rows.pop()
             with suppress(OSError):  # it stays, and another may go
-                taken -= row.size * self.evict(row.name)
+                used -= row.size * self.evict(row.name)
         free = shutil.disk_usage(self.folder).free
-        if taken + size > limit or size > free:
+        if used + size > limit or size > free:
             raise FerBenchError(
                 f"{format_size(size)} do not fit the cache {str(self.folder)!r}: its limit is {format_size(limit)}, of "
-                f"which running processes use {format_size(taken)}, and {format_size(free)} of the disk are free. "
+                f"which running processes use {format_size(used)}, and {format_size(free)} of the disk are free. "
                 "Raise the limit with --cache-limit, name another folder with --cache-dir, or use fewer images."
             )
 
@@ -192,9 +192,9 @@ class Space:
 
 def lease(folder: Path) -> FileLock:
     """Say that this process uses a part; call it within `Space.room`."""
-    held = FileLock(folder / f"lease-{uuid.uuid4().hex}", thread_local=False)
-    held.acquire()
-    return held
+    lock = FileLock(folder / f"lease-{uuid.uuid4().hex}", thread_local=False)
+    lock.acquire()
+    return lock
 
 
 def drop(lease: FileLock) -> None:
@@ -210,11 +210,11 @@ def _leases(folder: Path) -> list[Path]:
 
 def _held(folder: Path) -> list[Path]:
     """Return the leases that running processes hold; one that cannot be tried counts as held."""
-    held: list[Path] = []
+    leased: list[Path] = []
     for file in _leases(folder):
         try:
             with FileLock(file, thread_local=False).acquire(timeout=0):
                 pass
         except (Timeout, OSError):
-            held.append(file)
-    return held
+            leased.append(file)
+    return leased

@@ -42,19 +42,19 @@ def select(space: Space, backbone: str, dataset: str) -> list[KeptPart]:
     Raises:
         FerBenchError: there is none.
     """
-    kept = [row for row in space.rows() if row.facts]
-    chosen = [row for row in kept if _named(row, "backbone", backbone) and _named(row, "dataset", dataset)]
+    stored = [row for row in space.rows() if row.facts]
+    chosen = [row for row in stored if _named(row, "backbone", backbone) and _named(row, "dataset", dataset)]
     if not chosen:
-        known = sorted({f"{row.facts['backbone']} on {row.facts['dataset']}" for row in kept})
+        available = sorted({f"{row.facts['backbone']} on {row.facts['dataset']}" for row in stored})
         raise FerBenchError(
             f"The cache {str(space.folder)!r} holds no stage outputs of {backbone or 'any backbone'} on "
-            f"{dataset or 'any data set'}. It holds:\n{bullet_list(known or ['nothing'], 10)}"
+            f"{dataset or 'any data set'}. It holds:\n{bullet_list(available or ['nothing'], 10)}"
         )
     return sorted(chosen, key=lambda row: row.name)
 
 
-def _named(row: KeptPart, fact: str, wanted: str) -> bool:
-    return not wanted or row.facts[fact] == wanted or row.facts[fact].partition("[")[0] == wanted
+def _named(row: KeptPart, fact: str, name: str) -> bool:
+    return not name or row.facts[fact] == name or row.facts[fact].partition("[")[0] == name
 
 
 def write(space: Space, rows: Sequence[KeptPart], output: Path) -> None:
@@ -89,7 +89,7 @@ def take(space: Space, file: Path, machine: Mapping[str, Any], exact: bool) -> t
     Raises:
         FerBenchError: the file is none of these, is damaged or was made elsewhere, or the cache cannot keep it.
     """
-    new = known = 0
+    new = present = 0
     try:
         with zipfile.ZipFile(file) as archive:
             names = _names(archive, file)
@@ -97,7 +97,7 @@ def take(space: Space, file: Path, machine: Mapping[str, Any], exact: bool) -> t
                 _check_machine(archive, names, machine, file)
             for name in names:
                 if (space.folder / name / parts.ENTRY).is_file():
-                    known += 1
+                    present += 1
                 else:
                     _take_part(space, archive, name, file)
                     new += 1
@@ -108,7 +108,7 @@ def take(space: Space, file: Path, machine: Mapping[str, Any], exact: bool) -> t
             f"Cannot bring {str(file)!r} into the cache {str(space.folder)!r}: {atomic.reason(error)}. "
             "Free some space, or name another folder with --cache-dir."
         ) from None
-    return new, known
+    return new, present
 
 
 def _names(archive: zipfile.ZipFile, file: Path) -> list[str]:
@@ -128,18 +128,18 @@ def _names(archive: zipfile.ZipFile, file: Path) -> list[str]:
 
 def _check_machine(archive: zipfile.ZipFile, names: Sequence[str], machine: Mapping[str, Any], file: Path) -> None:
     """Raise FerBenchError unless this kind of machine made all parts."""
-    others: dict[str, None] = {}
+    differences: dict[str, None] = {}
     for name in names:
         made_by = _made_by(archive, name, file)
-        others |= {
-            f"{what}: {made_by.get(what, 'not recorded')} there, {here} here": None
-            for what, here in machine.items()
-            if made_by.get(what) != here
+        differences |= {
+            f"{what}: {made_by.get(what, 'not recorded')} there, {own} here": None
+            for what, own in machine.items()
+            if made_by.get(what) != own
         }
-    if others:
+    if differences:
         raise FerBenchError(
             f"--exact: another kind of machine made what {str(file)!r} holds, so its rounding may differ:\n"
-            f"{bullet_list(list(others))}\nImport it without --exact, or compute the outputs here."
+            f"{bullet_list(list(differences))}\nImport it without --exact, or compute the outputs here."
         )
 
 
@@ -167,8 +167,8 @@ def _take_part(space: Space, archive: zipfile.ZipFile, name: str, file: Path) ->
         with space.room():
             space.make_room(sum(member.file_size for member in members))
         for member in members:
-            with archive.open(member) as there, (scratch / member.filename.rpartition("/")[2]).open("wb") as here:
-                shutil.copyfileobj(there, here, parts.CHUNK_BYTES)
+            with archive.open(member) as source, (scratch / member.filename.rpartition("/")[2]).open("wb") as target:
+                shutil.copyfileobj(source, target, parts.CHUNK_BYTES)
         part = parts.read(scratch)
         if part is None or part.values(np.arange(len(part.images))) is None:
             raise FerBenchError(f"{str(file)!r} is damaged: {name} does not match its checksums. Copy it again.")

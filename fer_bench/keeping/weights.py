@@ -202,9 +202,9 @@ def fetch(backbone: str, spec: WeightsSpec, cache_dir: Path) -> Path:
 
     pooch.get_logger().setLevel("WARNING")
     path = fetched_path(backbone, spec, cache_dir)
-    known = f"sha256:{spec.sha256}" if spec.sha256 else None
+    known_hash = f"sha256:{spec.sha256}" if spec.sha256 else None
     try:
-        pooch.retrieve(spec.url, known_hash=known, fname=path.name, path=path.parent)
+        pooch.retrieve(spec.url, known_hash=known_hash, fname=path.name, path=path.parent)
     except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
         expected = f"Expected a file with sha256 {spec.sha256}. " if spec.sha256 else ""
         use = (

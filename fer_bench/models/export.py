@@ -114,13 +114,13 @@ def _compare(graph: bytes, model: TrainedModel) -> float:
     images = rng.integers(0, 256, (_TRIED, *input_side(model), model.record.channels), dtype=np.uint8)
     try:
         session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-        (said,) = session.run(None, {session.get_inputs()[0].name: images})
+        (answers,) = session.run(None, {session.get_inputs()[0].name: images})
     except Exception as error:  # onnxruntime has no common class of errors
         raise FerBenchError(
             f"onnxruntime {onnxruntime.__version__} cannot run the graph of {model.backbone.name!r}: "
             f"{' '.join(str(error).split())[:300]}. Nothing was written; '--to safetensors' needs no graph."
         ) from error
-    apart = float(np.abs(np.asarray(said) - model.predict(list(images))).max())
+    apart = float(np.abs(np.asarray(answers) - model.predict(list(images))).max())
     if not apart <= CLOSE:
         raise FerBenchError(
             f"The graph of {model.backbone.name!r} gives other probabilities than the model, by up to {apart:.2g} on "

@@ -85,11 +85,11 @@ class TrainedModel:
         folders: Sequence[Path] = (),
     ):
         self.record, self.classes = record, record.classes
-        known, strategy = record.experiment.backbone, record.experiment.strategy
+        backbone, strategy = record.experiment.backbone, record.experiment.strategy
         places = Places(registry, folders, paths.cache_dir(), f"The model {record.title!r}")
-        component = registry.backbone(places.locate("backbone", known.text, known.files))
-        _check_same(component, known)
-        self.backbone = build(component, precision or known.precision, BACKBONE_SEED)
+        component = registry.backbone(places.locate("backbone", backbone.text, backbone.files))
+        _check_same(component, backbone)
+        self.backbone = build(component, precision or backbone.precision, BACKBONE_SEED)
         if record.stages != self.backbone.digests():
             raise FerBenchError(
                 f"The model was trained on other weights of {str(component)!r} than those that are here; "
@@ -106,9 +106,9 @@ class TrainedModel:
             assert isinstance(phase, ReadoutPhase), "what is kept of other phases is a head"
             self.estimator = resolve(phase.estimator)(**phase.options)
             self.estimator.fit(table["readout/features"].astype(np.float32), table["readout/labels"])
-        if (known := record.calibration) and len(known.biases) not in (0, len(self.classes)):
+        if (fitted := record.calibration) and len(fitted.biases) not in (0, len(self.classes)):
             raise FerBenchError(
-                f"The model has {number_of(len(known.biases), 'bias', 'biases')} for "
+                f"The model has {number_of(len(fitted.biases), 'bias', 'biases')} for "
                 f"{number_of(len(self.classes), 'class', 'classes')}."
             )
         self._answers = answers.known(component)
@@ -169,15 +169,15 @@ class TrainedModel:
             raise ValueError(f"aggregate={aggregate} of {len(images)} images got the sequences of {len(sequences)}")
         return self.answer(self.look(images, views), aggregate, sequences)
 
-    def answer(self, said: Array, aggregate: Aggregate, sequences: Sequence[str]) -> Array:
+    def answer(self, probabilities: Array, aggregate: Aggregate, sequences: Sequence[str]) -> Array:
         """Return the calibrated answers to what `look` gave; arguments as of `predict`."""
         if aggregate != "none":
             names, codes = np.unique(np.array([*sequences, ""]), return_inverse=True)
             codes = np.where(names[codes] == "", -1, codes)[:-1]
-            said = prediction.aggregate(said, codes, aggregate)
-        if (known := self.record.calibration) is None:
-            return said
-        return calibration.scale(said, known.temperature, known.biases).astype(np.float32)
+            probabilities = prediction.aggregate(probabilities, codes, aggregate)
+        if (fitted := self.record.calibration) is None:
+            return probabilities
+        return calibration.scale(probabilities, fitted.temperature, fitted.biases).astype(np.float32)
 
     def look(self, images: Sequence[Array], views: Views | None = None) -> Array:
         """Return the mean probabilities of views of images, (n, c) float32, not calibrated; arguments as of `predict`.
@@ -207,8 +207,8 @@ class TrainedModel:
         # As in training: images of one shape are resized on the device, others on the host.
         for side, rows in ((None, np.flatnonzero(usual)), (size, np.flatnonzero(~usual))):
             for start in range(0, len(rows), BATCH):
-                taken = rows[start : start + BATCH]
-                probabilities[taken] = self._predict([images[row] for row in taken], side, mirror=mirror)
+                batch = rows[start : start + BATCH]
+                probabilities[batch] = self._predict([images[row] for row in batch], side, mirror=mirror)
         return probabilities
 
     @cached_property
@@ -248,27 +248,26 @@ class TrainedModel:
         if not self.table and self.estimator is None:
             return answers.take(x[:n], self._answers, self.classes)
         if self.estimator is not None:
-            said = self.estimator.predict_proba(x[:n])
             probabilities = np.zeros((n, len(self.classes)), np.float32)
-            probabilities[:, np.asarray(self.estimator.classes_)] = said
+            probabilities[:, np.asarray(self.estimator.classes_)] = self.estimator.predict_proba(x[:n])
             return probabilities
         logits = np.asarray(self._logits(self.table, x))[:n].astype(np.float64)
         exponents = np.exp(logits - logits.max(1, keepdims=True))
         return (exponents / exponents.sum(1, keepdims=True)).astype(np.float32)
 
 
-def _check_same(component: Component[BackboneSpec], known: BackboneRecord) -> None:
+def _check_same(component: Component[BackboneSpec], stored: BackboneRecord) -> None:
     """Raise FerBenchError unless the installed backbone is the one that a model was trained on."""
-    here = canonical.to_json(
-        canonical.from_json(BackboneRecord, {"text": known.text, **identity(component, known.precision)})
+    current = canonical.to_json(
+        canonical.from_json(BackboneRecord, {"text": stored.text, **identity(component, stored.precision)})
     )
-    there = canonical.to_json(known)
+    original = canonical.to_json(stored)
     ignored = ("text", "version", "jax")
-    names = [name for name in sorted({*here, *there} - set(ignored)) if here.get(name) != there.get(name)]
+    names = [name for name in sorted({*current, *original} - set(ignored)) if current.get(name) != original.get(name)]
     if names:
-        faults = [f"{name}: {there.get(name)!r} in the model, {here.get(name)!r} here" for name in names]
+        faults = [f"{name}: {original.get(name)!r} in the model, {current.get(name)!r} here" for name in names]
         raise FerBenchError(
-            f"The model was trained with another {known.text!r} ({known.package} {known.version}; here is "
+            f"The model was trained with another {stored.text!r} ({stored.package} {stored.version}; here is "
             f"{component.plugin.version}):\n{bullet_list(faults)}\nInstall the package that it was trained with, or "
             "train it again with 'fer-bench fit'."
         )
@@ -300,17 +299,17 @@ def lay_over(backbone: Backbone, table: dict[str, Array], classes: int) -> dict[
 def _multiply_out(before: dict[str, jax.Array], table: dict[str, Array]) -> tuple[dict[str, Array], list[str]]:
     """Return a table with matrices in the place of the factors of their changes, and what does not fit."""
     left, right = LOW_RANK
-    made, faults = dict(table), list[str]()
+    merged, faults = dict(table), list[str]()
     for name in [end.removesuffix(left) for end in table if end.endswith(left) and end not in before]:
-        first, second, matrix = made.pop(f"{name}{left}"), made.pop(f"{name}{right}", np.zeros(0)), before.get(name)
+        first, second, matrix = merged.pop(f"{name}{left}"), merged.pop(f"{name}{right}", np.zeros(0)), before.get(name)
         shape = None if matrix is None else matrix_shape(matrix.shape)
         if shape is None or first.shape != (shape[0], *second.shape[:1]) or second.shape[1:] != shape[1:]:
             expected = "which is no matrix here" if shape is None else f"expected (m, r) and (r, n) for {shape}"
             faults.append(f"the factors of {name} are {first.shape} and {second.shape}; {expected}")
         else:
             assert matrix is not None
-            made[name] = np.asarray(changed(matrix, jax.numpy.asarray(first), jax.numpy.asarray(second)))
-    return made, faults
+            merged[name] = np.asarray(changed(matrix, jax.numpy.asarray(first), jax.numpy.asarray(second)))
+    return merged, faults
 
 
 def _in_channels(image: Array, channels: int) -> Array:

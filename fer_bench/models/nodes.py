@@ -48,8 +48,8 @@ class Nodes:
         self.constants.append(numpy_helper.from_array(values, name))
         return name
 
-    def finish(self, name: str, given: ValueInfoProto, answer: ValueInfoProto) -> GraphProto:
+    def finish(self, name: str, entry: ValueInfoProto, answer: ValueInfoProto) -> GraphProto:
         """Return the graph of all nodes, from one input to one output."""
         from onnx import helper
 
-        return helper.make_graph(self.nodes, name, [given], [answer], self.constants)
+        return helper.make_graph(self.nodes, name, [entry], [answer], self.constants)

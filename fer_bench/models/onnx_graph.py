@@ -116,8 +116,8 @@ def _network(model: TrainedModel) -> ModelProto:
 def _halved(x: jax.Array) -> jax.Array:
     """Return the numbers of each image rounded to half precision where that holds them, as in `Forward`."""
     half = x.astype(jnp.float16).astype(jnp.float32)
-    rest = tuple(range(1, x.ndim))
-    error, size = (jnp.sum(jnp.square(values), rest, keepdims=True) for values in (x - half, x))
+    axes = tuple(range(1, x.ndim))
+    error, size = (jnp.sum(jnp.square(values), axes, keepdims=True) for values in (x - half, x))
     return jnp.where(error <= size * ROUNDING**2, half, x)
 
 
@@ -142,8 +142,8 @@ def _converted(estimator: Any, size: int, options: dict[str, Any], output: str) 
 
     with _conversion("skl2onnx", f"estimator {type(estimator).__name__}"):
         example = np.zeros((1, size), np.float32)
-        made = to_onnx(estimator, example, name="estimator", options=options, target_opset=OPSET)
-        return Extractor(made).extract_model([made.graph.input[0].name], [output])
+        converted = to_onnx(estimator, example, name="estimator", options=options, target_opset=OPSET)
+        return Extractor(converted).extract_model([converted.graph.input[0].name], [output])
 
 
 def _neighbours(classifier: Any) -> GraphProto:
@@ -161,23 +161,23 @@ def _neighbours(classifier: Any) -> GraphProto:
         )
     samples, votes = np.asarray(classifier._fit_X), np.eye(len(classifier.classes_))[classifier._y]
     graph = Nodes()
-    known = graph.add("Cast", graph.constant(samples), to=TensorProto.DOUBLE)
+    stored = graph.add("Cast", graph.constant(samples), to=TensorProto.DOUBLE)
     x = graph.add("Cast", "features", to=TensorProto.DOUBLE)
-    products = graph.add("MatMul", x, graph.add("Transpose", known, perm=[1, 0]))
+    products = graph.add("MatMul", x, graph.add("Transpose", stored, perm=[1, 0]))
     near = graph.add("Sub", graph.add("Mul", products, 2.0), np.square(samples.astype(np.float64)).sum(1))
     nearest = graph.add_several("TopK", 2, near, np.array([classifier.n_neighbors]))[1]
     weighed = graph.add("Gather", votes, nearest, axis=0)
     if classifier.weights == "distance":
-        apart = graph.add("Sub", graph.add("Gather", known, nearest, axis=0), graph.add("Unsqueeze", x, np.array([1])))
+        apart = graph.add("Sub", graph.add("Gather", stored, nearest, axis=0), graph.add("Unsqueeze", x, np.array([1])))
         distance = graph.add("ReduceL2", apart, np.array([2]), keepdims=1)
         weight = graph.add("Div", 1.0, graph.add("Where", graph.add("Less", distance, _SAME), 1e-12, distance))
         weighed = graph.add("Mul", weighed, weight)
     sums = graph.add("ReduceSum", weighed, np.array([1]), keepdims=0)
     share = graph.add("Div", sums, graph.add("ReduceSum", sums, np.array([1]), keepdims=1))
     graph.add("Cast", share, output="said", to=TensorProto.FLOAT)
-    given = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["seen", samples.shape[1]])
+    entry = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["seen", samples.shape[1]])
     return graph.finish(
-        "neighbours", given, helper.make_tensor_value_info("said", TensorProto.FLOAT, ["seen", votes.shape[1]])
+        "neighbours", entry, helper.make_tensor_value_info("said", TensorProto.FLOAT, ["seen", votes.shape[1]])
     )
 
 
@@ -190,19 +190,19 @@ def _answer(model: TrainedModel) -> GraphProto:
     graph, classes = Nodes(), len(model.classes)
     x = graph.add("Cast", "given", to=TensorProto.DOUBLE)
     if model.estimator is None:
-        known, x = classes, graph.add("Softmax", x, axis=1)
+        width, x = classes, graph.add("Softmax", x, axis=1)
     else:
         places = np.eye(classes)[np.asarray(model.estimator.classes_)]
-        known, x = len(places), graph.add("MatMul", x, places)
+        width, x = len(places), graph.add("MatMul", x, places)
     if (count := VIEWS[model.asked.views]) > 1:
         x = graph.add("ReduceMean", graph.add("Reshape", x, np.array([count, -1, classes])), np.array([0]), keepdims=0)
     if scaling := model.record.calibration:
         logs = graph.add("Div", graph.add("Log", graph.add("Max", x, SMALLEST)), scaling.temperature)
         x = graph.add("Softmax", graph.add("Add", logs, np.array(scaling.biases or 0.0)), axis=1)
     graph.add("Cast", x, output=PROBABILITIES, to=TensorProto.FLOAT)
-    given = helper.make_tensor_value_info("given", TensorProto.FLOAT, ["seen", known])
+    entry = helper.make_tensor_value_info("given", TensorProto.FLOAT, ["seen", width])
     return graph.finish(
-        "answer", given, helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["n", classes])
+        "answer", entry, helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["n", classes])
     )
 
 

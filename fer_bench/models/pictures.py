@@ -144,13 +144,13 @@ def _look(
     """Yield predictions before calibration."""
     detector = None if crop is None else Detector(crop.detection)
     with ThreadPoolExecutor(1) as reader:
-        rest = iter(pictures)
-        pending = reader.submit(_read, list(itertools.islice(rest, BATCH)))
+        remaining = iter(pictures)
+        pending = reader.submit(_read, list(itertools.islice(remaining, BATCH)))
         while batch := pending.result():
-            pending = reader.submit(_read, list(itertools.islice(rest, BATCH)))
+            pending = reader.submit(_read, list(itertools.islice(remaining, BATCH)))
             predictions, faces = _find_faces(batch, crop, detector)
-            said = iter(model.look(faces, views))
-            yield from (each if each.error else replace(each, probabilities=next(said)) for each in predictions)
+            answers = iter(model.look(faces, views))
+            yield from (each if each.error else replace(each, probabilities=next(answers)) for each in predictions)
             advance(len(batch))
 
 
@@ -173,10 +173,10 @@ def _aggregate(model: TrainedModel, looked: Sequence[Prediction], aggregate: Agg
         for each in looked
         if each.face == 0
     ]
-    said = [each.probabilities for each in alone if each.probabilities is not None]
-    if said:
+    probabilities = [each.probabilities for each in alone if each.probabilities is not None]
+    if probabilities:
         sequences = [each.sequence for each in alone if each.probabilities is not None]
-        answers = iter(model.answer(np.stack(said), aggregate, sequences))
+        answers = iter(model.answer(np.stack(probabilities), aggregate, sequences))
         alone = [each if each.probabilities is None else replace(each, probabilities=next(answers)) for each in alone]
     yield from alone
 

@@ -50,12 +50,14 @@ def preparation(
     sides = graph.add("Slice", graph.add("Shape", IMAGES), np.array([1]), np.array([3]))
     if views == "crops":
         cuts = [_window(graph, pixels, sides, *halves) for halves in windows.WINDOWS.values()]
-        seen = [_prepared(graph, cut, within, shape and windows.shape_of(shape), size, spec) for cut, within in cuts]
+        pictures = [
+            _prepared(graph, cut, within, shape and windows.shape_of(shape), size, spec) for cut, within in cuts
+        ]
     else:
-        seen = [_prepared(graph, pixels, sides, shape, size, spec)]
+        pictures = [_prepared(graph, pixels, sides, shape, size, spec)]
     if views == "mirror":
-        seen.append(graph.add("Gather", seen[0], np.arange(size)[::-1].copy(), axis=3))
-    x = graph.add("Concat", *seen, axis=0) if len(seen) > 1 else seen[0]
+        pictures.append(graph.add("Gather", pictures[0], np.arange(size)[::-1].copy(), axis=3))
+    x = graph.add("Concat", *pictures, axis=0) if len(pictures) > 1 else pictures[0]
     low, high = spec.value_range
     if channels > spec.channels:
         x = graph.add("ReduceSum", graph.add("Mul", x, np.reshape(LUMA, (3, 1, 1))), np.array([1]), keepdims=1)
@@ -63,9 +65,9 @@ def preparation(
     if channels < spec.channels:
         x = graph.add("Concat", *[x] * spec.channels, axis=1)
     graph.add("Cast", graph.add("Transpose", x, perm=[0, 2, 3, 1]), output=PREPARED, to=TensorProto.FLOAT)
-    taken = helper.make_tensor_value_info(IMAGES, TensorProto.UINT8, ["n", "height", "width", channels])
-    given = helper.make_tensor_value_info(PREPARED, TensorProto.FLOAT, ["seen", size, size, spec.channels])
-    return graph.finish("preparation", taken, given)
+    entry = helper.make_tensor_value_info(IMAGES, TensorProto.UINT8, ["n", "height", "width", channels])
+    prepared = helper.make_tensor_value_info(PREPARED, TensorProto.FLOAT, ["seen", size, size, spec.channels])
+    return graph.finish("preparation", entry, prepared)
 
 
 def _window(graph: Nodes, pixels: str, sides: str, down: int, right: int) -> tuple[str, str]:
