@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
 from fer_bench.labels import EXPRESSIONS, class_of, expression_of
+from fer_bench.networks.answers import rearrange
 from fer_bench.registry import Registry
 from fer_bench.specs import DatasetSpec
 
@@ -96,12 +97,7 @@ def read_outputs(raw: Array, order: Sequence[str], classes: Sequence[str]) -> Ar
         order: what each output means.
         classes: names of the task's classes.
     """
-    places = match(order, classes)
-    able = np.array([place is not None for place in places])
-    mapped = np.zeros((len(raw), len(classes)))
-    mapped[:, able] = raw[:, [place for place in places if place is not None]]
-    mapped[mapped.sum(1) == 0] = able
-    return mapped / mapped.sum(1, keepdims=True)
+    return rearrange(raw, match(order, classes))
 
 
 def match(order: Sequence[str], classes: Sequence[str]) -> list[int | None]:

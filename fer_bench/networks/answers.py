@@ -62,15 +62,25 @@ def take(probabilities: Array, answers: Sequence[str], classes: Sequence[str]) -
         classes: as in `columns`, c of them.
 
     Returns:
-        (n, c) float32, rows sum to 1; 0 where the classifier does not know a class. A row that has nothing left is
-        spread evenly over the classes that it knows.
+        (n, c) float32, as `rearrange` says.
     """
-    positions = columns(answers, classes)
+    return rearrange(probabilities, columns(answers, classes)).astype(np.float32)
+
+
+def rearrange(probabilities: Array, positions: Sequence[int | None]) -> Array:
+    """Return (n, c) float64 probabilities of c classes, rows sum to 1.
+
+    A row that has nothing left is spread evenly over the classes that have a column.
+
+    Args:
+        probabilities: (n, k) of other classes.
+        positions: the column of each of the c classes; None of a class that has none and gets 0.
+    """
     able = [place is not None for place in positions]
-    kept = np.zeros((len(probabilities), len(classes)))
-    kept[:, able] = probabilities[:, [place for place in positions if place is not None]]
-    kept[kept.sum(1) == 0] = able
-    return (kept / kept.sum(1, keepdims=True)).astype(np.float32)
+    rearranged = np.zeros((len(probabilities), len(positions)))
+    rearranged[:, able] = probabilities[:, [place for place in positions if place is not None]]
+    rearranged[rearranged.sum(1) == 0] = able
+    return rearranged / rearranged.sum(1, keepdims=True)
 
 
 def describe(answers: Sequence[str], classes: Sequence[str]) -> str:
