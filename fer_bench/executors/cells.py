@@ -53,7 +53,7 @@ class Frozen:
     Attributes:
         cache: of their outputs.
         source: the backbone.
-        wanted: what each of the blocks asks of the backbone.
+        demands: what each of the blocks asks of the backbone.
         leases: of this process.
         reporter: is told when they run.
         early: compiles what is needed next while they run.
@@ -61,7 +61,7 @@ class Frozen:
 
     cache: Cache
     source: BackboneSource
-    wanted: Mapping[Block, Demand]
+    demands: Mapping[Block, Demand]
     leases: Leases
     reporter: Reporter
     early: Early = field(default_factory=Early)
@@ -75,7 +75,7 @@ class Frozen:
 
         Without, two processes would come to a backbone at once, and one of them would wait for the other's pass.
         """
-        if self._ready or not self.wanted[unit.block].outputs:
+        if self._ready or not self.demands[unit.block].outputs:
             yield True
             return
         with self._lease:
@@ -110,15 +110,15 @@ class Frozen:
             _ = self.source.built  # in this thread
             self.early.begin()
 
-        wanted = {} if window else together(self.wanted.values())
+        demand_of_all = {} if window else together(self.demands.values())
         outputs = [
             fetch(
                 self.cache,
                 self.source,
                 view,
                 stop,
-                max(variants, wanted.get(stop, 1)),
-                also=wanted,
+                max(variants, demand_of_all.get(stop, 1)),
+                also=demand_of_all,
                 begin=functools.partial(begin, view=view),
                 advance=self.reporter.advance,
                 waiting=lambda view=view: self.reporter.step(
@@ -179,8 +179,8 @@ def material_of(
         if stop == 0:
             if not window:
                 return frozen.pictures(block.task)
-            seen = tuple(replace(view, window=window) for view in block.task.parts)
-            return Pictures(replace(block.task, parts=seen), source.built.input_size)
+            parts = tuple(replace(view, window=window) for view in block.task.parts)
+            return Pictures(replace(block.task, parts=parts), source.built.input_size)
         return join(outputs(stop, 1 + (flip and not window)), dtype=None)
 
     mirrored = any(plan.views == "mirror" for plan in block.plans.values())

@@ -70,7 +70,7 @@ def call(client: Any, address: str, function: Callable[..., Any], *arguments: An
 def lacking(digests: Mapping[str, str]) -> list[str]:
     """Return which files this machine does not have with these contents."""
     return [
-        name for name, wanted in digests.items() if not (home() / name).is_file() or digest(home() / name) != wanted
+        name for name, expected in digests.items() if not (home() / name).is_file() or digest(home() / name) != expected
     ]
 
 

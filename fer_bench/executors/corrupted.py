@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -104,11 +104,11 @@ class Scorer:
     def add(self, job: Job, cell: StoredCell) -> None:
         """Score the model of a cell that is stored now, or let it wait for those that share its features."""
         lacking = tuple(corrupted.lacking(cell, self.work.corruptions)) if cell.ok else ()
-        known = self._outcomes.pop(id(job), None)
-        if not lacking or known is None:
+        entry = self._outcomes.pop(id(job), None)
+        if not lacking or entry is None:
             self.work.add(cell)
             return
-        block, outcome = known
+        block, outcome = entry
         plan = outcome.chosen.trial.plan if outcome.chosen else block.plan
         self._models.append(_Model(block, job, outcome.said, outcome.scaling, plan, cell, lacking))
         self._bytes += sum(values.nbytes for values in outcome.learned().table.values())
@@ -138,38 +138,51 @@ class Scorer:
         if not models:
             return
         block = models[0].block
-        wanted = [one for one in self.work.corruptions if any(one in model.lacking for model in models)]
-        tested = [_tested([model for model in models if one in model.lacking]) for one in wanted]
+        lacking = [
+            corruption for corruption in self.work.corruptions if any(corruption in model.lacking for model in models)
+        ]
+        tested = [_tested([model for model in models if corruption in model.lacking]) for corruption in lacking]
         self.work.reporter.step(f"corrupted images: {block.task.name} through {block.backbone}", sum(map(len, tested)))
         stream, start = Stream(self.frozen.source), time.perf_counter()
         bases = {id(model): material_of(model.block, self.frozen) for model in models}
         mirrored = any(model.plan.views == "mirror" for model in models)
-        for one, rows in zip(wanted, tested, strict=True):
-            asked = [model for model in models if one in model.lacking]
-
-            def said(one: Corruption = one, rows: Array = rows, asked: Sequence[_Model] = asked) -> list[Array]:
-                parts: list[list[Array]] = [[] for _ in asked]
-                for piece in np.split(rows, np.flatnonzero(np.diff(rows // PIECE)) + 1):
-                    images = _CorruptedPiece(block.task, one, piece, stream, 1 + mirrored)
-                    for model, known in zip(asked, parts, strict=True):
-                        own = piece[model.job.fold.test[piece]]
-                        if len(own):
-                            known.append(model.said(images.material(bases[id(model)]))(own))
-                    self.work.reporter.advance(len(piece))
-                return [np.concatenate(known) for known in parts]
-
-            made = guarded(said, block)
-            if isinstance(made, str):
+        for corruption, rows in zip(lacking, tested, strict=True):
+            unscored = [model for model in models if corruption in model.lacking]
+            pieces = (
+                _CorruptedPiece(block.task, corruption, piece, stream, 1 + mirrored)
+                for piece in np.split(rows, np.flatnonzero(np.diff(rows // PIECE)) + 1)
+            )
+            predicted = guarded(functools.partial(self._predict, unscored, bases, pieces), block)
+            if isinstance(predicted, str):
                 raise FerBenchError(
-                    f"Images with {one} cannot be predicted: {made}. The cells are stored; repeat the command without "
-                    "this --corrupt to leave these images out."
+                    f"Images with {corruption} cannot be predicted: {predicted}. The cells are stored; repeat the "
+                    "command without this --corrupt to leave these images out."
                 )
-            for model, values in zip(asked, made, strict=True):
-                corrupted.write(model.cell, one, _answers(model, bases[id(model)], values))
+            for model, values in zip(unscored, predicted, strict=True):
+                corrupted.write(model.cell, corruption, _answers(model, bases[id(model)], values))
         source, seconds = self.frozen.source, time.perf_counter() - start
         source.record_rate(len(source.component.spec.stages), sum(map(len, tested)) / seconds, corrupted=True)
         for model in models:
             self.work.add(model.cell)
+
+    def _predict(
+        self, models: Sequence[_Model], bases: Mapping[int, Material], pieces: Iterable[_CorruptedPiece]
+    ) -> list[Array]:
+        """Return what each model says of its test samples in the pieces.
+
+        Args:
+            models: of one corruption.
+            bases: the id of a model as an object -> what it was trained on.
+            pieces: of the images that any of the models tests, one at a time, since each keeps its outputs.
+        """
+        parts: list[list[Array]] = [[] for _ in models]
+        for piece in pieces:
+            for model, said in zip(models, parts, strict=True):
+                own = piece.rows[model.job.fold.test[piece.rows]]
+                if len(own):
+                    said.append(model.said(piece.material(bases[id(model)]))(own))
+            self.work.reporter.advance(len(piece.rows))
+        return [np.concatenate(said) for said in parts]
 
 
 def _tested(models: Sequence[_Model]) -> Array:
@@ -177,10 +190,10 @@ def _tested(models: Sequence[_Model]) -> Array:
     return np.flatnonzero(np.any([model.job.fold.test for model in models], axis=0))
 
 
-def _answers(model: _Model, base: Material, said: Array) -> Array:
+def _answers(model: _Model, base: Material, probabilities: Array) -> Array:
     """Return what is stored of what a model said of its test samples, as of clean images."""
     tested, task = np.flatnonzero(model.job.fold.test), model.block.task
-    answers = finish(model.plan, said, base.sequence_codes()[tested], model.scaling)
+    answers = finish(model.plan, probabilities, base.sequence_codes()[tested], model.scaling)
     return as_errors(answers, task.labels[tested], task.found[tested])
 
 
@@ -217,9 +230,9 @@ class _CorruptedPiece:
         return replace(self.task.parts[0], corruption=self.corruption, window=window)
 
     def _pictures(self, window: str) -> Inputs:
-        others = (replace(view, window=window) for view in self.task.parts[1:])
-        seen = replace(self.task, parts=(self._view(window), *others))
-        return Pictures(seen, self.stream.source.built.input_size)
+        added = (replace(view, window=window) for view in self.task.parts[1:])
+        windowed = replace(self.task, parts=(self._view(window), *added))
+        return Pictures(windowed, self.stream.source.built.input_size)
 
     def _outputs(self, stop: int, window: str) -> Rows:
         if (stop, window) not in self._made:

@@ -60,7 +60,7 @@ def hand_out(
     client.subscribe_topic(topic, lambda event: heard.put(event[1]))
     tasks: dict[Any, int] = {}
     begun = set[int]()
-    losses, left = Counter[int](), dict.fromkeys(range(1, count + 1), work.left)
+    losses, remaining = Counter[int](), dict.fromkeys(range(1, count + 1), work.left)
 
     def submit(number: int) -> None:
         key = f"{topic}-{number}-{uuid.uuid4().hex[:8]}"
@@ -71,21 +71,21 @@ def hand_out(
 
     def give_up(number: int, why: str) -> bool:
         work.reporter.warn(f"worker {number} was lost: {why}")
-        losses[number] = 1 + (losses[number] if work.left == left[number] else 0)
-        left[number] = work.left
+        losses[number] = 1 + (losses[number] if work.left == remaining[number] else 0)
+        remaining[number] = work.left
         return losses[number] == MOST_LOSSES
 
-    for number in left:
+    for number in remaining:
         submit(number)
     try:
         while tasks:
             try:
-                told = heard.get(timeout=WATCH_S)
+                news = heard.get(timeout=WATCH_S)
             except queue.Empty:
                 watch()
                 continue
-            if isinstance(told, dict):
-                message = cast("dict[str, Any]", told)
+            if isinstance(news, dict):
+                message = cast("dict[str, Any]", news)
                 number = message["number"]
                 if message["message"] != BEGUN:
                     work.hear(number, message["message"])
@@ -94,8 +94,8 @@ def hand_out(
                 elif give_up(number, ENDED):  # Dask runs its task again by itself where a machine says goodbye
                     client.cancel([task for task, other in tasks.items() if other == number], force=True)
                 continue
-            number = tasks.pop(told)
-            if told.status not in ("finished", "cancelled") and not give_up(number, explain_loss(told)):
+            number = tasks.pop(news)
+            if news.status not in ("finished", "cancelled") and not give_up(number, explain_loss(news)):
                 begun.discard(number)
                 submit(number)
     finally:

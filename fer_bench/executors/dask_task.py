@@ -44,16 +44,16 @@ def explain_loss(task: Any) -> str:
     return str(error)
 
 
-def refuse_other_versions(wanted: dict[str, str]) -> None:
+def refuse_other_versions(expected: dict[str, str]) -> None:
     """Start a worker that only looks at its versions, as a process of its own, on this machine.
 
     Args:
-        wanted: distribution -> version, of fer-bench and of each plugin.
+        expected: distribution -> version, of fer-bench and of each plugin.
 
     Raises:
         FerBenchError: it has others; says which.
     """
-    with processes.started(json.dumps({"versions": wanted}), None) as (_, messages):
+    with processes.started(json.dumps({"versions": expected}), None) as (_, messages):
         for message in iter(messages.get, None):
             if "error" in message:
                 raise _refusal(message["error"])

@@ -62,9 +62,9 @@ class Forecast:
             return [f"{count}.", *describe(self.rows)]
         times = [row.seconds for row in self.rows if row.seconds is not None]
         unknown = len(self.rows) - len(times)
-        rest = f"the rest takes about {format_time(sum(times))} on this machine" if times else ""
+        duration = f"the rest takes about {format_time(sum(times))} on this machine" if times else ""
         none = f"no estimate yet for {number_of(unknown, 'row')} that never ran here" if unknown else ""
-        lines = [f"{'; '.join(filter(None, (count, rest, none)))}.", *describe(self.rows)]
+        lines = [f"{'; '.join(filter(None, (count, duration, none)))}.", *describe(self.rows)]
         if self.images:
             took = "" if self.seconds is None else f", about {format_time(self.seconds)}, once"
             lines.append(

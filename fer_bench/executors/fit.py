@@ -100,9 +100,9 @@ def _everything(block: Block, config: RunConfig, registry: Registry) -> Split:
 
 def _first(mask: Array) -> Array:
     """Return a mask of the first sample of another."""
-    made = np.zeros_like(mask)
-    made[np.flatnonzero(mask)[0]] = True
-    return made
+    first = np.zeros_like(mask)
+    first[np.flatnonzero(mask)[0]] = True
+    return first
 
 
 def _score(block: Block, store: Store) -> ModelScore | None:

@@ -22,14 +22,14 @@ Rows = Mapping[Experiment, Sequence[Job]]
 
 
 def freeze(
-    grid: Grid, forecast: Forecast, asked: Sequence[tuple[str, str]], metric: Metric, margin: float
+    grid: Grid, forecast: Forecast, pairs: Sequence[tuple[str, str]], metric: Metric, margin: float
 ) -> FrozenPlan:
     """Return the plan of a grid of which nothing has run.
 
     Args:
         grid: of the run.
         forecast: what of it is stored.
-        asked: pairs of names of rows, each compared on every board that has both; none asks all pairs of each board.
+        pairs: pairs of names of rows, each compared on every board that has both; none asks all pairs of each board.
         metric: of the questions.
         margin: the smallest difference that matters, in the metric's unit.
 
@@ -50,7 +50,7 @@ def freeze(
         metric=metric.name,
         margin=margin,
         rows={experiment.id: _describe_row(experiment, jobs) for experiment, jobs in rows.items()},
-        questions=tuple(_find_questions(rows, asked)),
+        questions=tuple(_find_questions(rows, pairs)),
         earlier=tuple(describe(forecast.rows)),
     )
 
@@ -65,21 +65,22 @@ def _describe_row(experiment: Experiment, jobs: Sequence[Job]) -> PlannedTrainin
     )
 
 
-def _find_questions(rows: Rows, asked: Sequence[tuple[str, str]]) -> list[Question]:
+def _find_questions(rows: Rows, named_pairs: Sequence[tuple[str, str]]) -> list[Question]:
     """Return the ids of the rows of each question, without repetition."""
     boards: dict[Board, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for experiment in rows:
         boards[experiment.board][experiment.question].append(experiment.id)
-    every = [[one for ids in names.values() for one in ids] for names in boards.values()]
-    if not asked:
-        questions = [pair for ids in every for pair in combinations(ids, 2)]
+    row_ids = [[one for ids in names.values() for one in ids] for names in boards.values()]
+    if not named_pairs:
+        questions = [pair for ids in row_ids for pair in combinations(ids, 2)]
     else:
-        matched = [_match(names, list(boards.values())) for names in asked]
+        matched = [_match(names, list(boards.values())) for names in named_pairs]
         questions = [pair for pairs, _ in matched for pair in pairs]
         if faults := [fault for _, several in matched for fault in several]:
-            known = sorted({name for names in boards.values() for name in names})
+            row_names = sorted({name for names in boards.values() for name in names})
             raise FerBenchError(
-                f"The plan cannot ask these questions:\n{bullet_list(faults)}\nThe rows are:\n{bullet_list(known, 20)}"
+                f"The plan cannot ask these questions:\n{bullet_list(faults)}\n"
+                f"The rows are:\n{bullet_list(row_names, 20)}"
             )
     if not questions:
         raise FerBenchError("--freeze: no board has two rows, so there is nothing to compare; plan two methods.")

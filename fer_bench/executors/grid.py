@@ -141,7 +141,7 @@ def expand(
     views: dict[tuple[Any, ...], View] = {}
     blocks, notes = list[Block](), list[str]()
     seen: set[str] = set()
-    for config, asked in zip(runs, methods, strict=True):
+    for config, resolved in zip(runs, methods, strict=True):
         notes += notes_on_precision(config.precision)
         for typed in config.datasets:
             task = make_task(config, typed, registry, data_dir, cache_dir, reporter, views)
@@ -151,15 +151,15 @@ def expand(
                 for seed in config.split_seeds or config.seeds
             ]
             notes += [*notes_on_task(task, splits[0], why), *notes_on_corruptions(task, parse(config.corrupt))]
-            for backbone in asked.backbones:
+            for backbone in resolved.backbones:
                 notes += notes_on_backbone(backbone.component, task)
-            for strategy in asked.strategies:
+            for strategy in resolved.strategies:
                 notes += _check_strategy(strategy, config.seeds, task)
             shares = _shares(config, task, splits)
-            made = [block for part, dealt in shares for block in _blocks(part, typed, task, dealt, asked)]
-            used = {job.cell.dealt_by for block in made for job in block.jobs}
+            planned = [block for part, dealt in shares for block in _blocks(part, typed, task, dealt, resolved)]
+            used = {job.cell.dealt_by for block in planned for job in block.jobs}
             notes += notes_on_splits(task, config.split_seeds, used)
-            for block in made:
+            for block in planned:
                 new = tuple(job for job in block.jobs if job.cell.id not in seen)
                 seen.update(job.cell.id for job in new)
                 if new:
@@ -220,8 +220,8 @@ def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], 
     dataset = canonical.from_json(records.DatasetRecord, task.identity())
     # A validation part is the strategy's wish, so it is cut for each; the test parts stay the same. Where settings are
     # searched each trial has its own.
-    wanted = {id(strategy): 0.0 if strategy.search else strategy.plan.validation for strategy in methods.strategies}
-    shares = set(wanted.values())
+    validation = {id(strategy): 0.0 if strategy.search else strategy.plan.validation for strategy in methods.strategies}
+    shares = set(validation.values())
     dealt = {share: _cut(splits, task, share, config.cache_folder) for share in shares}
     if config.split_seeds:
         dealt = {share: _drop_equal(several) for share, several in dealt.items()}
@@ -246,7 +246,7 @@ def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], 
                     {**settings, **_seeds_of(config, split.seed, seed)},
                     nest(fold, split, task, strategy.search, config.cache_folder),
                 )
-                for split, protocol in dealt[wanted[id(strategy)]]
+                for split, protocol in dealt[validation[id(strategy)]]
                 for seed in (config.seeds if config.split_seeds else [split.seed])
                 for fold in split.folds
             ]

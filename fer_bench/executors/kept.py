@@ -70,8 +70,8 @@ def keep_model(
     record = describe_model(
         block, source, learned, job.fold.train, cell.seed, score, measures.calibration, measures.search
     )
-    kept = ModelRecord(**{**vars(record), "fold": cell.fold, "cell": cell.id})
-    files.write(file_of(runs_dir, cell.id), kept, learned.table)
+    folded = ModelRecord(**{**vars(record), "fold": cell.fold, "cell": cell.id})
+    files.write(file_of(runs_dir, cell.id), folded, learned.table)
 
 
 def describe_model(

@@ -138,10 +138,10 @@ class Leases:
         """
         file = self._folder / f"{name}.json"
         try:
-            held = self._create(file) or (self._remove_void(file) and self._create(file))
+            created = self._create(file) or (self._remove_void(file) and self._create(file))
         except OSError as error:
             raise cannot_write(self._runs_dir, error) from None
-        if not held:
+        if not created:
             yield False
             return
         try:

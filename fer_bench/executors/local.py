@@ -56,35 +56,35 @@ def execute(params: Params, work: Work) -> None:
     def run(unit: Unit, calls: Calls, scorer: Scorer) -> None:
         at_once = tuple(job.cell.place for job in unit.block.jobs)
         for job in unit.jobs:
-            if known := work.stored(job):  # another process did it meanwhile
-                work.add(known, new=False)
+            if stored := work.stored(job):  # another process did it meanwhile
+                work.add(stored, new=False)
                 continue
-            if (known := store.find(job.cell)) and scorer.add_kept(unit.block, job, known):
+            if (stored := store.find(job.cell)) and scorer.add_kept(unit.block, job, stored):
                 continue
-            made = replace(origin, seeds=job.seeds, config=dict(job.config), together=at_once)
+            recorded = replace(origin, seeds=job.seeds, config=dict(job.config), together=at_once)
             # The checkpoint goes once the cell is stored.
             with Checkpoint(unfinished / f"{job.cell.id}.safetensors", reporter.warn) as checkpoint:
-                scorer.add(job, store.update(job.cell, calls[id(job)](checkpoint), made))
+                scorer.add(job, store.update(job.cell, calls[id(job)](checkpoint), recorded))
 
-    wanted = functools.cache(demand_of)
+    demand = functools.cache(demand_of)
     with compiling_told(reporter.compile), Leases(store.runs_dir) as leases:
         leases.tidy()
-        left, waiting = divide(work.grid, work.pending), False
-        while left:
-            held: list[Unit] = []
-            for units in by_outputs(left):
+        remaining, waiting = divide(work.grid, work.pending), False
+        while remaining:
+            deferred: list[Unit] = []
+            for units in by_outputs(remaining):
                 block = units[0].block
                 source = BackboneSource(block.backbone, block.backbone_identity, cache_dir, reporter.warn)
-                frozen = Frozen(cache, source, {unit.block: wanted(unit.block) for unit in units}, leases, reporter)
-                held += _run_group(units, frozen, Scorer(work, frozen), run)
-            if held and len(held) == len(left):
+                frozen = Frozen(cache, source, {unit.block: demand(unit.block) for unit in units}, leases, reporter)
+                deferred += _run_group(units, frozen, Scorer(work, frozen), run)
+            if deferred and len(deferred) == len(remaining):
                 if not waiting:
                     reporter.say(
-                        f"waiting for {number_of(sum(len(unit.jobs) for unit in held), 'cell')} of other processes"
+                        f"waiting for {number_of(sum(len(unit.jobs) for unit in deferred), 'cell')} of other processes"
                     )
                 waiting = True
                 time.sleep(POLL_S)
-            left = held
+            remaining = deferred
 
 
 def _run_group(
@@ -94,14 +94,14 @@ def _run_group(
     run: Callable[[Unit, Calls, Scorer], None],
 ) -> list[Unit]:
     """Run units that share the outputs of frozen stages; return those that other processes hold."""
-    held: list[Unit] = []
+    deferred: list[Unit] = []
     with contextlib.ExitStack() as until_scored:
         until_scored.enter_context(frozen.early.opened())
         # Once a block, though each fold of it may be a unit: its programs would be compiled again for each.
         blocks = dict.fromkeys(unit.block for unit in units)
-        made = {block: make_calls(block, frozen, scorer.hear_of(block)) for block in blocks}
+        prepared = {block: make_calls(block, frozen, scorer.hear_of(block)) for block in blocks}
         for block, members in itertools.groupby(units, key=lambda unit: unit.block):
-            calls = made.pop(block)
+            calls = prepared.pop(block)
             for unit in members:
                 with contextlib.ExitStack() as leases:
                     entered = leases.enter_context(frozen.entered(unit))
@@ -110,6 +110,6 @@ def _run_group(
                         if scorer.waits:
                             until_scored.push(leases.pop_all())
                     else:
-                        held.append(unit)
+                        deferred.append(unit)
         scorer.score()
-    return held
+    return deferred

@@ -95,13 +95,13 @@ def _find_backbones(
     for text in config.backbones:
         try:
             component = registry.backbone(text)
-            known = {"text": str(component), **identity(component, precision)}
+            facts = {"text": str(component), **identity(component, precision)}
         except FerBenchError as error:
             faults[text] = error
             continue
-        named_files.remember(component.files(), known.get("files", {}), cache_dir)
-        shapes = functools.partial(shapes_of, component, known, cache_dir)
-        backbones.append(PlannedBackbone(text, component, known, shapes))
+        named_files.remember(component.files(), facts.get("files", {}), cache_dir)
+        shapes = functools.partial(shapes_of, component, facts, cache_dir)
+        backbones.append(PlannedBackbone(text, component, facts, shapes))
     lines = [f"{text}: {error}".replace("\n", "\n    ") for text, error in faults.items()]
     missing = all(isinstance(error, MissingError) for error in faults.values())
     if faults and missing and backbones and config.skip_missing:

@@ -17,13 +17,13 @@ from fer_bench.tasks.task import Task
 
 def notes_on_task(task: Task, split: Split, why: str) -> list[str]:
     """Return what a user should know of a data set's protocol, its labels and its preparation."""
-    first, *others = task.parts
+    first, *added_views = task.parts
     folds = number_of(len(split.folds), "fold")
     nameless = compute.equal(first.texts("subject"), "").true_count if "subject" in task.known else 0
     without = f"; {number_of(nameless, 'image has', 'images have')} no subject" if nameless else ""
     notes = [f"{first.dataset}: {number_of(len(first.rows), 'image')}, {split.text} with {folds} ({why}{without})."]
-    if others:
-        added = " and ".join(f"{view.dataset} ({number_of(len(view.rows), 'image')})" for view in others)
+    if added_views:
+        added = " and ".join(f"{view.dataset} ({number_of(len(view.rows), 'image')})" for view in added_views)
         trained = "trained on" if split.protocol.spec.trains_on_others else "trained also on"
         notes.append(f"{first.dataset}: {trained} {added}.")
         dropped = sum(int((~(fold.train | fold.test | fold.valid)[task.part > 0]).sum()) for fold in split.folds)
@@ -45,10 +45,10 @@ def notes_on_backbone(backbone: Component[BackboneSpec], task: Task) -> list[str
     Raises:
         FerBenchError: it knows no class of the task, or its plugin failed.
     """
-    spec, known = backbone.spec, answers.known(backbone)
-    said = backbone.ask(f"say what is to be known of {str(backbone)!r}", spec.notes) if spec.notes else ()
-    notes = [f"{backbone}: {text}" for text in said]
-    return [*notes, f"{backbone} on {task.name}: {answers.describe(known, task.classes)}."] if known else notes
+    spec, classes = backbone.spec, answers.known(backbone)
+    remarks = backbone.ask(f"say what is to be known of {str(backbone)!r}", spec.notes) if spec.notes else ()
+    notes = [f"{backbone}: {text}" for text in remarks]
+    return [*notes, f"{backbone} on {task.name}: {answers.describe(classes, task.classes)}."] if classes else notes
 
 
 def notes_on_search(search: Search | None, seeds: Sequence[int]) -> list[str]:
@@ -67,8 +67,12 @@ def notes_on_search(search: Search | None, seeds: Sequence[int]) -> list[str]:
 
 def notes_on_splits(task: Task, split_seeds: Sequence[int], used: Collection[int]) -> list[str]:
     """Return which of ``--split-seeds`` are not ``used``, since they deal nothing new to any strategy."""
-    rest = ", ".join(str(seed) for seed in split_seeds if seed not in used)
-    return [f"{task.name}: split seeds {rest} give the same folds as those before, and are left out."] if rest else []
+    repeated = ", ".join(str(seed) for seed in split_seeds if seed not in used)
+    return (
+        [f"{task.name}: split seeds {repeated} give the same folds as those before, and are left out."]
+        if repeated
+        else []
+    )
 
 
 def notes_on_corruptions(task: Task, corruptions: Sequence[Corruption]) -> list[str]:

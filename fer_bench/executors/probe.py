@@ -70,9 +70,9 @@ def measure(block: Block, source: BackboneSource, reporter: Reporter) -> None:
 def _shrink(block: Block) -> Block:
     """Return a block with two cells of one fold of a few images, and one epoch of each phase."""
     view = block.task.parts[0]
-    some = np.unique(np.linspace(0, len(view.rows) - 1, TRAINED + TESTED).astype(np.int64))
-    task = Task((replace(view, rows=view.rows[some], faces=None),))
-    test = np.arange(len(some)) % (1 + TRAINED // TESTED) == 0
+    sampled = np.unique(np.linspace(0, len(view.rows) - 1, TRAINED + TESTED).astype(np.int64))
+    task = Task((replace(view, rows=view.rows[sampled], faces=None),))
+    test = np.arange(len(sampled)) % (1 + TRAINED // TESTED) == 0
     fold = Fold(0, ~test, test)
     phases = tuple(
         replace(phase, epochs=1) if isinstance(phase, GradientPhase) else phase for phase in block.plan.phases

@@ -62,16 +62,18 @@ def _deal_devices(params: ProcessesParams) -> list[str | None]:
     """
     if not params.gpus:
         return [None] * params.workers
-    wanted = params.workers * params.gpus
-    seen = os.environ.get(DEVICES)
-    known = [str(number) for number in range(wanted)] if seen is None else [part for part in seen.split(",") if part]
-    if len(known) < wanted:
+    needed = params.workers * params.gpus
+    visible = os.environ.get(DEVICES)
+    devices = (
+        [str(number) for number in range(needed)] if visible is None else [part for part in visible.split(",") if part]
+    )
+    if len(devices) < needed:
         raise FerBenchError(
-            f"{number_of(params.workers, 'worker')} of {params.gpus} GPUs each need {wanted}; {DEVICES} "
-            f"names {len(known)}. "
+            f"{number_of(params.workers, 'worker')} of {params.gpus} GPUs each need {needed}; {DEVICES} "
+            f"names {len(devices)}. "
             "Ask for fewer workers."
         )
-    return [",".join(known[start : start + params.gpus]) for start in range(0, wanted, params.gpus)]
+    return [",".join(devices[start : start + params.gpus]) for start in range(0, needed, params.gpus)]
 
 
 @contextmanager

@@ -65,10 +65,10 @@ class KeptModels:
         plan, file = _plan_of(block, job, cell), file_of(self.runs_dir, cell.id)
         if not isinstance(plan.phases[-1], GradientPhase) or not file.is_file():
             return None
-        made = guarded(lambda: self._read(file, plan, block, job, cell), block)
-        if isinstance(made, KeptModel):
-            return made
-        self.reporter.warn(f"the model of {job.cell} is trained again, since the kept one is not its: {made}")
+        model = guarded(lambda: self._read(file, plan, block, job, cell), block)
+        if isinstance(model, KeptModel):
+            return model
+        self.reporter.warn(f"the model of {job.cell} is trained again, since the kept one is not its: {model}")
         return None
 
     def _read(self, file: Path, plan: Plan, block: Block, job: Job, cell: StoredCell) -> KeptModel | str:

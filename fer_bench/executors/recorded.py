@@ -62,23 +62,23 @@ def with_files(config: RunConfig, cell: StoredCell, places: Places) -> RunConfig
 def _components(cell: StoredCell) -> dict[tuple[Kind, str], ComponentRecord | ProtocolRecord]:
     """Return what a cell records of its components, by kind and name."""
     record = cell.record
-    made: dict[tuple[Kind, str], ComponentRecord | ProtocolRecord] = {
+    records: dict[tuple[Kind, str], ComponentRecord | ProtocolRecord] = {
         ("dataset", part.name): part for part in (record.dataset, *record.dataset.trained_with)
     }
-    made["protocol", record.protocol.name] = record.protocol
-    made["backbone", record.backbone.name] = record.backbone
-    made["strategy", record.strategy.name] = record.strategy
-    return made
+    records["protocol", record.protocol.name] = record.protocol
+    records["backbone", record.backbone.name] = record.backbone
+    records["strategy", record.strategy.name] = record.strategy
+    return records
 
 
 def _rename(config: RunConfig, rename: Callable[[Kind, str], str]) -> RunConfig:
     """Return settings with other texts of their components."""
     kinds: dict[str, Kind] = {"backbones": "backbone", "strategies": "strategy"}
-    named = {
+    settings = {
         field: tuple(rename(kinds.get(field, "dataset"), text) for text in getattr(config, field))
         for field in COMPONENTS
     }
-    return config.model_copy(update={**named, "protocol": rename("protocol", config.protocol)})
+    return config.model_copy(update={**settings, "protocol": rename("protocol", config.protocol)})
 
 
 def _settings(cell: StoredCell) -> dict[str, Any]:

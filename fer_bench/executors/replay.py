@@ -219,12 +219,13 @@ def compare(then: StoredCell, now: StoredCell, terms: Terms) -> Replay:
     else:
         alike, test = show_equivalence(terms.metric, true, p, q, first.units, margin=terms.margin, alpha=terms.alpha)
         answer = "statistically equivalent" if alike else "different"
-        shown = "is excluded" if alike else "is not excluded"
+        conclusion = "is excluded" if alike else "is not excluded"
         if not alike and test.low < 0 < test.high:
-            shown += ", and so few data cannot show a difference"
+            conclusion += ", and so few data cannot show a difference"
         why = (
             f"probabilities differ by up to {largest:.2g}; {terms.metric.title} {test.difference:+.4f} "
-            f"[{test.low:+.4f}, {test.high:+.4f}] over {test.units:,} units: a difference of {terms.margin:g} {shown}"
+            f"[{test.low:+.4f}, {test.high:+.4f}] over {test.units:,} units: "
+            f"a difference of {terms.margin:g} {conclusion}"
         )
     return Replay(answer=answer, why=why, largest=largest, test=test, differences=differing)
 

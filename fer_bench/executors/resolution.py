@@ -88,23 +88,23 @@ def _describe(board: Board) -> str:
     if n < FEWEST_UNITS:
         return f"{name}: too few for any two rows to be told apart; {FEWEST_UNITS} {board.unit}s are the least."
     noisy = replace(board.variances, seed=assume_noise(math.sqrt(2) * SEED_SD)) if board.random else board.variances
-    shown = f"{name}: 80 % of such runs tell two rows apart that differ by {_find_points(noisy, board.design)}."
+    sentence = f"{name}: 80 % of such runs tell two rows apart that differ by {_find_points(noisy, board.design)}."
     if not board.random or seeds > 1:
-        return shown
+        return sentence
     more = _find_points(noisy, replace(board.design, seeds=ENOUGH_SEEDS))
     return (
-        f"{shown} They tell only these trained models apart: with one seed, another training may reverse the order. "
+        f"{sentence} They tell only these trained models apart: with one seed, another training may reverse the order. "
         f"With {ENOUGH_SEEDS} seeds, rows are told apart for other trainings as well, from {more}."
     )
 
 
 def describe_others(boards: list[Board]) -> str:
     """Return what the boards together can show of other data sets."""
-    known = {board.source: board for board in boards}
-    if len(known) == 1:
+    by_source = {board.source: board for board in boards}
+    if len(by_source) == 1:
         return "One data set cannot show which row is better on other data sets."
-    units = round(float(np.mean([board.design.units for board in known.values()])))
-    own = [(board.variances.unit, units / board.design.units) for board in known.values()]
+    units = round(float(np.mean([board.design.units for board in by_source.values()])))
+    own = [(board.variances.unit, units / board.design.units) for board in by_source.values()]
     value, most = (float(np.mean([getattr(one, end) * share for one, share in own])) for end in ("value", "most"))
     variances = Variances(
         unit=Variance(value=value, most=most),
@@ -112,8 +112,8 @@ def describe_others(boards: list[Board]) -> str:
         dataset=assume_noise(DATA_SET_SD),
     )
     seeds = min(board.design.seeds for board in boards)
-    points = _find_points(variances, Design(units=units, seeds=seeds, datasets=len(known)))
-    return f"80 % of such runs on {len(known)} data sets show which row is better on others, at a mean of {points}."
+    points = _find_points(variances, Design(units=units, seeds=seeds, datasets=len(by_source)))
+    return f"80 % of such runs on {len(by_source)} data sets show which row is better on others, at a mean of {points}."
 
 
 def _find_points(variances: Variances, design: Design) -> str:

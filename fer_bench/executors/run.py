@@ -80,12 +80,12 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
             "look at the warnings above, then repeat the command to go on."
         )
     reporter.say(f"{number_of(summary.ok, 'cell')} ok, {summary.failed} failed; stored in {settings.runs_dir}.")
-    wanted, before = {job.cell.id for job in grid.jobs}, None if work.pending else work.all_stored
+    ids, before = {job.cell.id for job in grid.jobs}, None if work.pending else work.all_stored
     if many:
         del grid, work
         memory.give_back(for_good=True)
     cells, damaged = before or store.cells()
-    finished = Finished(summary, tuple(cell for cell in cells if cell.id in wanted), tuple(damaged))
+    finished = Finished(summary, tuple(cell for cell in cells if cell.id in ids), tuple(damaged))
     if settings.keep == "best":
         drop_all_but_best(settings.runs_dir, finished.cells)
     if settings.keep != "none":
@@ -104,11 +104,11 @@ def _check_stage(executor: Component[ExecutorSpec]) -> None:
 
 def _say_what_is_kept(settings: RunConfig, cells: Sequence[StoredCell], reporter: Reporter) -> None:
     kept = sum(file_of(settings.runs_dir, cell.id).is_file() for cell in cells)
-    rest = sum(cell.ok for cell in cells) - kept
+    lacking = sum(cell.ok for cell in cells) - kept
     text = f"{number_of(kept, 'model is', 'models are')} kept in {settings.runs_dir / FOLDER}."
-    if settings.keep == "all" and rest:
+    if settings.keep == "all" and lacking:
         text += (
-            f" {number_of(rest, 'cell has', 'cells have')} none: nothing is trained in them, or a run "
+            f" {number_of(lacking, 'cell has', 'cells have')} none: nothing is trained in them, or a run "
             "that kept no model did them before. "
             "'fer-bench fit' trains a model on all data."
         )

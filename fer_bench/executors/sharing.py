@@ -31,10 +31,10 @@ class Unit:
 
 def divide(grid: Grid, jobs: Collection[Job]) -> list[Unit]:
     """Return the units that hold some jobs of a grid, in its order."""
-    wanted = {id(job) for job in jobs}
+    ids = {id(job) for job in jobs}
     units: list[Unit] = []
     for block in grid.blocks:
-        todo = tuple(job for job in block.jobs if id(job) in wanted)
+        todo = tuple(job for job in block.jobs if id(job) in ids)
         if todo and not block.search and len(block.plan.phases) == 1 and isinstance(block.plan.phases[0], ConvexPhase):
             units.append(Unit(block, todo, _names(todo[0].cell)[0]))
         else:

@@ -128,24 +128,24 @@ class _Watch:
         Raises:
             FerBenchError: Slurm will never start a job.
         """
-        asked = ["squeue", "--noheader", "--me", "--name", NAME, "--states", "PENDING", "--format", "%r"]
-        reasons = sorted({line.strip() for line in _ask(*asked).stdout.splitlines()} - {"None", ""})
+        command = ["squeue", "--noheader", "--me", "--name", NAME, "--states", "PENDING", "--format", "%r"]
+        reasons = sorted({line.strip() for line in _ask(*command).stdout.splitlines()} - {"None", ""})
         if never := [reason for reason in reasons if reason in NEVER or reason.startswith("Invalid")]:
             raise FerBenchError(f"Slurm takes the job and will never start it: {', '.join(never)}. {HINT}")
-        if (said := ", ".join(reasons)) and said != self._said:
-            self._work.reporter.say(f"jobs are waiting in Slurm's queue: {said}")
-        self._said = said
+        if (why := ", ".join(reasons)) and why != self._said:
+            self._work.reporter.say(f"jobs are waiting in Slurm's queue: {why}")
+        self._said = why
 
 
 def _make_keys(folder: Path) -> Any:
     """Write keys of TLS to a folder that only this user may read, and return what tells Dask to use them."""
     from distributed.security import Security
 
-    made, files = Security.temporary(), dict[str, str]()
+    keys, files = Security.temporary(), dict[str, str]()
     pairs = [f"{role}_{kind}" for role in ("scheduler", "worker", "client") for kind in ("cert", "key")]
     for name in ("ca_file", *pairs):
         file = folder / f"{name}.pem"
-        file.write_text(getattr(made, f"tls_{name}"), encoding="ascii")
+        file.write_text(getattr(keys, f"tls_{name}"), encoding="ascii")
         files[f"tls_{name}"] = str(file)
     return Security(require_encryption=True, **files)
 

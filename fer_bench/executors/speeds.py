@@ -87,8 +87,8 @@ class Watch:
         epochs = {phase.name: phase.epochs for phase in self._plan.phases if isinstance(phase, GradientPhase)}
         took = history.dropna(subset="seconds").groupby("phase")["seconds"]
         means = took.mean().to_dict()
-        rest = max(0.0, own - float(took.sum().sum()))
-        return rest + sum(seconds * epochs[str(phase)] for phase, seconds in means.items())
+        overhead = max(0.0, own - float(took.sum().sum()))
+        return overhead + sum(seconds * epochs[str(phase)] for phase, seconds in means.items())
 
 
 def recall(source: BackboneSource, block: Block) -> Speed | None:

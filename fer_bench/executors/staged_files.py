@@ -49,8 +49,8 @@ def needed(work: Work) -> dict[str, Path]:
             if view.faces is not None:
                 add(cache_dir / FACES, FACES, "")
             demands = [demand_of(unit.block) for unit in units] if source.known_digests else []
-            for seen, stop in ((seen, stop) for seen, stops in by_view(demands, view) for stop in stops):
-                name = key(seen, source, source.known_digests or (), stop)
+            for windowed, stop in ((windowed, stop) for windowed, stops in by_view(demands, view) for stop in stops):
+                name = key(windowed, source, source.known_digests or (), stop)
                 for part in (cache_dir / OUTPUTS).glob(f"{name}-*/"):
                     add(part, f"{OUTPUTS}/{part.name}", parts.ENTRY)
     return files
@@ -69,8 +69,8 @@ def kept_of(work: Work, units: Iterable[Unit]) -> dict[str, Path]:
             cell = work.store.find(job.cell)
             if cell and is_kept(runs_dir, unit.block, cell):
                 names = [*corrupted.read_files(cell), *(f"cells/{cell.folder.name}/{name}" for name in cell.files())]
-                kept = [file_of(runs_dir, cell.id), *(runs_dir / name for name in names)]
-                files |= {f"{copies.FOLDER}/runs/{file.relative_to(runs_dir).as_posix()}": file for file in kept}
+                sources = [file_of(runs_dir, cell.id), *(runs_dir / name for name in names)]
+                files |= {f"{copies.FOLDER}/runs/{file.relative_to(runs_dir).as_posix()}": file for file in sources}
     return files
 
 
@@ -87,9 +87,9 @@ def give_files(work: Work) -> tuple[list[RunConfig], dict[str, Path]]:
     registry, files = Registry(work.plugins), dict[str, Path]()
 
     def rename(kind: str, text: str, component: Component[Any]) -> str:
-        named = component.files()
-        places = {name: f"{copies.FOLDER}/files/{copies.digest(file)}/{file.name}" for name, file in named.items()}
-        files.update({places[name]: file for name, file in named.items()})
+        local = component.files()
+        places = {name: f"{copies.FOLDER}/files/{copies.digest(file)}/{file.name}" for name, file in local.items()}
+        files.update({places[name]: file for name, file in local.items()})
         return brackets.rewrite(kind, text, places) if places else text
 
     runs: list[RunConfig] = []
@@ -110,10 +110,10 @@ def _kept_files(component: Component[BackboneSpec], cache_dir: Path) -> dict[str
     """Return the files that a plugin finds for a backbone below the cache folder, by their place there."""
     if not component.spec.files:
         return {}
-    kept: Mapping[str, Path] = component.ask(f"find the files of {str(component)!r}", component.spec.files)
+    paths: Mapping[str, Path] = component.ask(f"find the files of {str(component)!r}", component.spec.files)
     below = cache_dir.absolute()
     return {
         file.absolute().relative_to(below).as_posix(): file
-        for file in kept.values()
+        for file in paths.values()
         if file.absolute().is_relative_to(below)
     }

@@ -61,14 +61,14 @@ class _Dealer:
 
     def deal(self) -> None:
         """Give each worker that has nothing to do a share of what is left."""
-        there = self.addresses()
-        if not there:
+        addresses = self.addresses()
+        if not addresses:
             self.watch()
         for task, share in list(self.shares.items()):
-            if share.address not in there:
+            if share.address not in addresses:
                 self.client.cancel([task], force=True)
                 self.take_back(task, "its Dask worker is gone")
-        if new := [address for address in there if address not in self.numbers]:
+        if new := [address for address in addresses if address not in self.numbers]:
             try:
                 self.client.run(refuse_other_versions, versions(self.work.plugins), workers=new)
             except (KeyError, OSError) as error:
@@ -76,8 +76,8 @@ class _Dealer:
                 return
             self.numbers |= {address: len(self.numbers) + place for place, address in enumerate(new, 1)}
         busy = {share.address for share in self.shares.values()}
-        for address in (address for address in there if address not in busy):
-            share = self.take(address, max(1, len(self.units) // (2 * len(there))))
+        for address in (address for address in addresses if address not in busy):
+            share = self.take(address, max(1, len(self.units) // (2 * len(addresses))))
             if not share.units:
                 return
             task = self.client.submit(
@@ -101,16 +101,19 @@ class _Dealer:
             self.given.add(address)
             self.work.reporter.say(f"worker {share.number} at {address}: {sent / 1e6:,.1f} MB copied")
         for unit in list(self.units):
-            known = [cell for job in unit.jobs if (cell := self.work.stored(job))]
-            for cell in known:  # another process did it
+            stored = [cell for job in unit.jobs if (cell := self.work.stored(job))]
+            for cell in stored:  # another process did it
                 self.work.add(cell, new=False)
-            if len(known) == len(unit.jobs):
+            if len(stored) == len(unit.jobs):
                 self.units.remove(unit)
             elif len(share.units) < count and share.held.enter_context(self.leases.take(unit.name)):
                 self.units.remove(unit)
                 share.units.append(unit)
-        kept = kept_of(self.work, share.units)
-        if kept and self.give(share, kept, {name: copies.digest(file) for name, file in kept.items()}) is None:
+        model_files = kept_of(self.work, share.units)
+        if (
+            model_files
+            and self.give(share, model_files, {name: copies.digest(file) for name, file in model_files.items()}) is None
+        ):
             share.held.close()
             self.units += share.units
             share.units = []
@@ -133,9 +136,9 @@ class _Dealer:
         """End a share; what of it is not stored is dealt again."""
         share = self.shares.pop(task)
         share.held.close()
-        left = [unit for unit in share.units if not all(self.work.stored(job) for job in unit.jobs)]
-        self.units += left
-        self.losses = self.losses + 1 if len(left) == len(share.units) else 0
+        undone = [unit for unit in share.units if not all(self.work.stored(job) for job in unit.jobs)]
+        self.units += undone
+        self.losses = self.losses + 1 if len(undone) == len(share.units) else 0
         if why:
             self.work.reporter.warn(f"worker {share.number} was lost: {why}")
 
@@ -156,13 +159,13 @@ class _Dealer:
         try:
             while (self.units or self.shares) and self.losses < MOST_LOSSES:
                 self.deal()
-                for told in self.listen():
-                    if isinstance(told, dict):
-                        message = cast("dict[str, Any]", told)
+                for news in self.listen():
+                    if isinstance(news, dict):
+                        message = cast("dict[str, Any]", news)
                         if message["message"] != BEGUN:
                             self.hear(message["number"], message["message"])
-                    elif told in self.shares:
-                        self.take_back(told, "" if told.status == "finished" else explain_loss(told))
+                    elif news in self.shares:
+                        self.take_back(news, "" if news.status == "finished" else explain_loss(news))
         finally:
             self.client.cancel([*self.shares], force=True)
             for share in self.shares.values():

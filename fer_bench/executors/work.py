@@ -67,8 +67,8 @@ class Work:
         self.grid, self.store, self.cache_dir, self.plugins, self.reporter = grid, store, cache_dir, plugins, reporter
         self.runs, self._told = tuple(runs), plugins if runs else None
         self.all_stored = store.read_all()
-        known = {cell.id: cell for cell in self.all_stored[0]}
-        before = [(job, known.get(job.cell.id)) for job in grid.jobs]
+        by_id = {cell.id: cell for cell in self.all_stored[0]}
+        before = [(job, by_id.get(job.cell.id)) for job in grid.jobs]
         self._failed_before = {job.cell.id: cell.finished for job, cell in before if cell and not cell.ok}
         self.pending = [only] if only else [job for job, cell in before if not (cell and self.whole(cell))]
         self._cells, self.done = len(before), len(before) - len(self.pending)

@@ -44,21 +44,21 @@ def do(description: str, tell: Tell) -> None:
         FerBenchError: fer-bench, a plugin or the data are others here than where the description was made, or a folder
             cannot be used.
     """
-    asked = json.loads(description)
+    request = json.loads(description)
     registry = _registry()
-    _check_versions(asked["versions"], versions(registry.plugins))
-    if "runs" not in asked:  # before anything is copied
+    _check_versions(request["versions"], versions(registry.plugins))
+    if "runs" not in request:  # before anything is copied
         return
-    if not asked["folders"]:
+    if not request["folders"]:
         os.chdir(copies.home())  # files that it was given are named from there
-    runs_dir, data_dir, cache_dir = asked["folders"] or map(str, copies.folders())
+    runs_dir, data_dir, cache_dir = request["folders"] or map(str, copies.folders())
     folders = {"runs_dir": runs_dir, "data_dir": data_dir, "cache_dir": cache_dir}
-    runs = [RunConfig.build(None, {**run, **folders}) for run in asked["runs"]]
+    runs = [RunConfig.build(None, {**run, **folders}) for run in request["runs"]]
     reporter = _Messenger(tell)
     grid = expand(runs, registry, runs[0].data_folder, runs[0].cache_folder, reporter)
-    _check_cells(grid, asked["cells"])
+    _check_cells(grid, request["cells"])
     work = Work(grid, Store(runs[0].runs_dir), runs[0].cache_folder, registry.plugins, reporter, runs)
-    for cell_id in work.narrow(set(asked["share"])) if asked["share"] else ():
+    for cell_id in work.narrow(set(request["share"])) if request["share"] else ():
         tell({"cell": cell_id})
     local.execute(Params(), work)
 
@@ -68,12 +68,13 @@ def _registry() -> Registry:
     return Registry.load()
 
 
-def _check_versions(wanted: dict[str, str], own: dict[str, str]) -> None:
+def _check_versions(expected: dict[str, str], own: dict[str, str]) -> None:
     """Raise FerBenchError unless this process has the same versions."""
     faults = [
-        f"{name}: {own.get(name, 'not installed')} here, {wanted.get(name, 'not installed')} where the run was started"
-        for name in sorted({*wanted, *own})
-        if wanted.get(name) != own.get(name)
+        f"{name}: {own.get(name, 'not installed')} here, "
+        f"{expected.get(name, 'not installed')} where the run was started"
+        for name in sorted({*expected, *own})
+        if expected.get(name) != own.get(name)
     ]
     if faults:
         raise FerBenchError(
@@ -82,9 +83,9 @@ def _check_versions(wanted: dict[str, str], own: dict[str, str]) -> None:
         )
 
 
-def _check_cells(grid: Grid, wanted: str) -> None:
+def _check_cells(grid: Grid, expected: str) -> None:
     """Raise FerBenchError unless this process has the same cells."""
-    if digest_of(grid) != wanted:
+    if digest_of(grid) != expected:
         raise FerBenchError(
             f"A worker finds {len(grid.jobs)} other cells and did nothing: its data, weights or the code of its "
             "plugins differ. 'fer-bench plan --json' lists the cells on each machine; make them the same and repeat "
