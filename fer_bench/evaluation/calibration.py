@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from fer_bench.arrays import Array
-from fer_bench.evaluation.checks import check_distributions, check_predictions
-from fer_bench.evaluation.classification import measure_hits, read_answers
+from fer_bench.evaluation.checks import check_distributions, check_predictions, fix, remember_last
+from fer_bench.evaluation.classification import find_confidence, measure_hits, read_answers
 
 FLOOR = 2.0**-23
 """Probabilities below this count as this in logarithms: the step of float32, in which they are stored. A sample that
@@ -71,7 +71,8 @@ def part_adaptive_ece(true: Array, probabilities: Array, part: Array, bins: int 
     """Return ``adaptive_ece`` of each part of the rows, (p,) float; ``part`` is (n,) int from 0, and none is empty."""
     confidence, right = _top(true, probabilities, bins)
     sizes = np.bincount(part)
-    order = np.lexsort((confidence, part))
+    ascending = _sort(confidence)
+    order = ascending[np.argsort(part.astype(np.min_scalar_type(len(sizes)))[ascending], kind="stable")]
     ordered, parts = confidence[order], part[order]
     starts_run = np.r_[True, (ordered[1:] != ordered[:-1]) | (parts[1:] != parts[:-1])]
     first = np.maximum.accumulate(np.where(starts_run, np.arange(len(order)), 0))  # of equals, the first
@@ -109,7 +110,12 @@ def _top(true: Array, probabilities: Array, bins: int) -> tuple[Array, Array]:
     if bins < 1:
         raise ValueError(f"bins is {bins}; expected 1 or more")
     true, probabilities = check_predictions(true, probabilities)
-    return probabilities.max(axis=1), measure_hits(true, probabilities)
+    return find_confidence(probabilities), measure_hits(true, probabilities)
+
+
+@remember_last
+def _sort(confidence: Array) -> Array:
+    return fix(np.argsort(confidence, kind="stable"))
 
 
 def _gaps(confidence: Array, right: Array, bin_of: Array, part: Array, bins: int) -> Array:

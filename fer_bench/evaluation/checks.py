@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,6 +14,38 @@ from fer_bench.sizes import number_of
 
 SUM_TOLERANCE = 1e-3
 """How far the probabilities of a sample may sum from 1; a softmax in float32 stays well within it."""
+
+
+Said = TypeVar("Said")
+_CHECKED: weakref.WeakValueDictionary[int, Array] = weakref.WeakValueDictionary()
+"""Distributions that were checked and may not be written to, by `id`."""
+
+
+def remember_last(function: Callable[[Array], Said]) -> Callable[[Array], Said]:
+    """Decorate a function of an array: what it said of the last one that may not be written to is not asked again.
+
+    The metrics of a row ask the same of the same predictions. What was said is forgotten with the array.
+    """
+    last: list[tuple[weakref.ref[Array], Said]] = []
+
+    @functools.wraps(function)
+    def ask(values: Array) -> Said:
+        if values.flags.writeable or values.base is not None:
+            return function(values)
+        for known, said in last:
+            if known() is values:
+                return said
+        said = function(values)
+        last[:] = [(weakref.ref(values, lambda _: last.clear()), said)]
+        return said
+
+    return ask
+
+
+def fix(values: Array) -> Array:
+    """Return an array that was just made, which nobody may write to from now on, see `remember_last`."""
+    values.setflags(write=False)
+    return values
 
 
 def check_labels(true: Array, predicted: Array, classes: int | None = None) -> tuple[Array, Array]:
@@ -58,7 +93,9 @@ def check_distributions(what: str, values: Array) -> Array:
     Raises:
         ValueError: they are not; names ``what`` and the first row at fault.
     """
-    values = np.asarray(values, dtype=np.float64)
+    values = _widen(np.asarray(values))
+    if _CHECKED.get(id(values)) is values:
+        return values
     if values.ndim != 2 or values.shape[1] < 2:
         raise ValueError(f"{what} have shape {values.shape}; expected (samples, classes) with two classes or more")
     if not len(values):
@@ -66,6 +103,8 @@ def check_distributions(what: str, values: Array) -> Array:
     with np.errstate(all="ignore"):
         sums = values @ np.ones(values.shape[1])
     if values.min() >= 0 and (np.abs(sums - 1) <= SUM_TOLERANCE).all():
+        if not values.flags.writeable and values.base is None:
+            _CHECKED[id(values)] = values
         return values
     faults = (
         ("is not finite", ~np.isfinite(values).all(axis=1)),
@@ -77,6 +116,30 @@ def check_distributions(what: str, values: Array) -> Array:
             first = int(rows.argmax())
             raise ValueError(f"{what}: row {first} {fault}: {values[first].tolist()} ({rows.sum()} such rows)")
     return values
+
+
+@remember_last
+def _widen(values: Array) -> Array:
+    return values if values.dtype == np.float64 else fix(values.astype(np.float64))
+
+
+def find_distinct(values: Array) -> tuple[Array, Array, Array]:
+    """Return the distinct ones of (n,) values in order, (k,), where each stands first, (k,) int, and the place of each
+    value among them, (n,) int64: what `numpy.unique` does, which sorts for it.
+    """
+    values = np.asarray(values)
+    if values.dtype.kind in "iu" and len(values):
+        if (values[1:] >= values[:-1]).all():
+            codes = np.concatenate([[0], np.cumsum(values[1:] != values[:-1])])
+            first = np.flatnonzero(np.diff(codes, prepend=-1))
+            return values[first], first, codes
+        if values.min() >= 0 and values.max() < 4 * len(values):
+            present = np.bincount(values.astype(np.int64)) > 0
+            codes = (np.cumsum(present) - 1)[values]
+            first = np.empty(int(codes.max()) + 1, np.int64)
+            first[codes[::-1]] = np.arange(len(values))[::-1]
+            return np.flatnonzero(present).astype(values.dtype), first, codes
+    return np.unique(values, return_index=True, return_inverse=True)
 
 
 def group_codes(groups: Array | None, n: int) -> tuple[Array, int]:

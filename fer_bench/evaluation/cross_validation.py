@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer_bench.arrays import Array
+from fer_bench.evaluation.checks import check_predictions, find_distinct
 from fer_bench.evaluation.extra import NOTHING, Extra
 from fer_bench.evaluation.influence import measure_influence
 from fer_bench.evaluation.metrics import Metric
@@ -82,9 +83,10 @@ def measure_folds(
         tested_per_trained: as in ``CrossValidation``.
         extra: what is known of the rows beside.
     """
-    seed = np.unique(seeds, return_inverse=True)[1]
-    fold = np.unique(folds, return_inverse=True)[1]
-    counts = np.bincount(np.unique(np.column_stack([seed, fold]), axis=0)[:, 0])
+    true, probabilities = check_predictions(true, probabilities)
+    seed, (names, _, fold) = find_distinct(seeds)[2], find_distinct(folds)
+    rows = np.bincount(seed * len(names) + fold, minlength=(int(seed.max()) + 1) * len(names))
+    counts = np.count_nonzero(rows.reshape(-1, len(names)), axis=1)
     several = np.flatnonzero(counts > 1)
     variance = 0.0
     if len(several):

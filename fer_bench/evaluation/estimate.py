@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer_bench.arrays import Array
-from fer_bench.evaluation.checks import check_predictions
+from fer_bench.evaluation.checks import check_predictions, find_distinct
 from fer_bench.evaluation.classification import read_answers
 from fer_bench.evaluation.extra import NOTHING, Extra
 from fer_bench.evaluation.freedom import count_freedom, count_worth
@@ -94,7 +94,7 @@ class Estimate:
         """
         return self.units * count_worth(self.metric, self.tables)
 
-    @property
+    @functools.cached_property
     def series(self) -> Array:
         """(j,) float, independent draws whose mean is the score: the scores of the seeds; where several splits were
         trained on, the mean score on each, since seeds that share folds have more in common than others.
@@ -155,8 +155,8 @@ def measure(
     """
     true, probabilities = check_predictions(true, probabilities)
     seeds = np.zeros(len(true), np.int64) if seeds is None else seeds
-    names, first, seed = np.unique(seeds, return_index=True, return_inverse=True)
-    codes = np.arange(len(true)) if units is None else np.unique(units, return_inverse=True)[1]
+    names, first, seed = find_distinct(seeds)
+    codes = np.arange(len(true)) if units is None else find_distinct(units)[2]
     unit, n = _merge(codes)
     k, classes = len(names), probabilities.shape[1]
     influences = np.zeros((k, n))
@@ -193,8 +193,8 @@ def measure_values(
         splits: likewise.
     """
     seeds = np.zeros(len(values), np.int64) if seeds is None else seeds
-    names, first, seed = np.unique(seeds, return_index=True, return_inverse=True)
-    codes = np.arange(len(values)) if units is None else np.unique(units, return_inverse=True)[1]
+    names, first, seed = find_distinct(seeds)
+    codes = np.arange(len(values)) if units is None else find_distinct(units)[2]
     unit, n = _merge(codes)
     counts = np.bincount(seed)
     scores = np.bincount(seed, weights=values) / counts

@@ -23,7 +23,7 @@ from fer_bench.evaluation.calibration import (
     sample_brier,
     sample_nll,
 )
-from fer_bench.evaluation.checks import check_predictions
+from fer_bench.evaluation.checks import check_predictions, find_distinct
 from fer_bench.evaluation.classification import (
     accuracy_of,
     accuracy_per_hit,
@@ -200,7 +200,7 @@ def score_seeds(
         seeds: (n,) int, the seed of each row.
         extra: what is known of the rows beside.
     """
-    run = np.zeros(len(true), np.int64) if seeds is None else np.unique(seeds, return_inverse=True)[1]
+    run = np.zeros(len(true), np.int64) if seeds is None else find_distinct(seeds)[2]
     return evaluate_parts(true, probabilities, run, [metric], extra)[metric.name]
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from fer_bench.arrays import Array
 from fer_bench.errors import PluginError
 from fer_bench.evaluation.chance import measure_chance
+from fer_bench.evaluation.checks import find_distinct
+from fer_bench.evaluation.extra import NOTHING
 from fer_bench.evaluation.metrics import STANDARD, Metric, evaluate_parts
 from fer_bench.reports import comparison, group_columns
 from fer_bench.reports.parts import SOFT, score_soft
@@ -112,15 +114,16 @@ def evaluate(
         return {"metric": by, "scores": {}, "faults": (), "lacking": 0, **unknown}
     faults: list[str] = []
     scores: dict[str, Score] = {}
-    run = np.unique(pooled.training, return_inverse=True)[1]
+    run = find_distinct(pooled.training)[2]
     folds: dict[str, Array] = {}
-    wanted = [metric for metric in metrics if pooled.extra.has(metric.wants) or metric.name == by.name]
+    extra = pooled.extra if any(metric.wants for metric in metrics) else NOTHING
+    wanted = [metric for metric in metrics if extra.has(metric.wants) or metric.name == by.name]
     # Those of the core share one table of counts; each of a plugin may fail by itself.
     core = [metric for metric in wanted if not metric.origin]
     for together in (core, *([metric] for metric in wanted if metric.origin)):
         try:
             runs, parts = (
-                evaluate_parts(pooled.labels, pooled.probabilities, part, together, pooled.extra)
+                evaluate_parts(pooled.labels, pooled.probabilities, part, together, extra)
                 for part in (run, pooled.cell)
             )
         except PluginError as error:

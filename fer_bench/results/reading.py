@@ -14,6 +14,8 @@ from fer_bench.results.predictions import GROUP, Predictions, from_table, probab
 from fer_bench.results.store import StoredCell
 from fer_bench.sizes import number_of
 
+LACKING = "has rows without id, group or label"
+
 
 def read_predictions(cells: Sequence[StoredCell]) -> tuple[Predictions | None, list[StoredCell], list[str]]:
     """Read the predictions of cells that are ok.
@@ -32,7 +34,7 @@ def read_predictions(cells: Sequence[StoredCell]) -> tuple[Predictions | None, l
             if sound is None or sound[1] != classes or not sound[0].equals(table.schema):
                 check_columns(table.schema, classes)
                 sound = table.schema, classes
-            check_rows(table, cell.measures.tested)
+            _check_length(table, cell.measures.tested)
         except (OSError, ValueError, pa.ArrowException) as error:
             faults.append(_message(cell, str(error)))
             continue
@@ -72,6 +74,8 @@ def _message(cell: StoredCell, fault: str) -> str:
 
 
 def _unreadable(table: pa.Table, cell: StoredCell) -> str:
+    if _lacks_values(table):
+        return LACKING
     try:
         _pool([table], [cell])
     except (ValueError, pa.ArrowException) as error:
@@ -84,6 +88,8 @@ def _pool(tables: Sequence[pa.Table], cells: Sequence[StoredCell]) -> Prediction
     if any(not schema.equals(schemas[0]) for schema in schemas):
         tables = _unified(tables)
     whole = pa.concat_tables(tables)
+    if _lacks_values(whole):
+        raise ValueError(LACKING)
     whole.validate(full=True)
     cell = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
     seed = np.array([cell.record.seed for cell in cells], np.int64)
@@ -146,14 +152,16 @@ def check_columns(schema: pa.Schema, classes: int) -> None:
             raise ValueError(f"has a column {name} of {columns[name]}; expected float32")
 
 
-def check_rows(table: pa.Table, tested: int | None) -> None:
-    """Raise ValueError unless a table has as many rows as samples were ``tested``, and each has its values."""
+def _check_length(table: pa.Table, tested: int | None) -> None:
+    """Raise ValueError unless a table has as many rows as samples were ``tested``."""
     if tested is not None and len(table) != tested:
         raise ValueError(f"has {number_of(len(table), 'row')} of {tested}")
     if not len(table):
         raise ValueError("has no rows")
-    if any(table[name].null_count for name in ("id", "group", "label")):
-        raise ValueError("has rows without id, group or label")
+
+
+def _lacks_values(table: pa.Table) -> bool:
+    return any(table[name].null_count for name in ("id", "group", "label"))
 
 
 def _row_faults(predictions: Predictions, cells: int) -> dict[int, str]:
