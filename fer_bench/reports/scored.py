@@ -78,6 +78,7 @@ class Memory:
 
     def __init__(self, cache_dir: Path | None, metrics: Sequence[Metric], by: Metric):
         self.cache_dir, self._by = None if any(metric.origin for metric in metrics) else cache_dir, by
+        self._keys: dict[str, dict[str, Any]] = {}
         names = {"metrics": [metric.name for metric in metrics], "by": by.name}
         self._common = {**names, **_code()} if self.cache_dir else names
 
@@ -170,8 +171,14 @@ class Memory:
                 memos.remember(self.cache_dir, KIND, key, content)
 
     def _key(self, method: MethodRow) -> dict[str, Any]:
-        cells = [(cell.id, cell.predictions_sha256, cell.result_sha256) for cell in method.cells if cell.ok]
-        return {**self._common, "cells": cells}
+        """Return what a row is known by: few bytes, since it is asked for several times."""
+        if method.id not in self._keys:
+            value = hashlib.sha256()
+            for cell in method.cells:
+                if cell.ok:
+                    value.update(f"{cell.id} {cell.predictions_sha256} {cell.result_sha256}\n".encode())
+            self._keys[method.id] = {**self._common, "cells": value.hexdigest()}
+        return self._keys[method.id]
 
 
 def _digest(estimates: Sequence[Estimate], pairs: Sequence[tuple[int, int]]) -> str:

@@ -324,22 +324,36 @@ def join_cell(fields: Mapping[str, str]) -> tuple[str, Cell]:
     Raises:
         ValueError: it is not the record of a cell, or of a newer schema.
     """
-    texts, kinds = dict(fields), _cell_parts()
-    schema = json.loads(texts.get("schema", "null"))
-    wanted = kinds.keys() - {"split_seed"}
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise ValueError(f"written by a newer fer-bench (schema {schema}, this one reads up to {SCHEMA})")
+    texts = dict(fields)
+    schema = _check_schema(texts.get("schema", "null"))
     if schema == 1:
         texts["numerics"] = "null"
-    if not wanted <= texts.keys() <= kinds.keys():
-        other = sorted((texts.keys() - kinds.keys()) | (wanted - texts.keys()))
-        raise ValueError(f"not the record of a cell: {', '.join(other)} missing or unknown")
+    _check_names(frozenset(texts))
     cell = Cell(**{name: _part(name, text) for name, text in texts.items()})
     if cell.fold >= cell.protocol.folds:
         raise ValueError(f"fold {cell.fold} of {cell.protocol.folds}; the first is 0")
     if schema == 1:
         del texts["numerics"]
     return _hash(texts), cell
+
+
+@functools.lru_cache
+def _check_schema(text: str) -> Any:
+    """Return the schema of a record from its JSON; raise ValueError if it is newer than this one."""
+    schema = json.loads(text)
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise ValueError(f"written by a newer fer-bench (schema {schema}, this one reads up to {SCHEMA})")
+    return schema
+
+
+@functools.lru_cache
+def _check_names(names: frozenset[str]) -> None:
+    """Raise ValueError unless a record has the fields of a cell."""
+    kinds = _cell_parts()
+    wanted = kinds.keys() - {"split_seed"}
+    if not wanted <= names <= kinds.keys():
+        other = sorted((names - kinds.keys()) | (wanted - names))
+        raise ValueError(f"not the record of a cell: {', '.join(other)} missing or unknown")
 
 
 def _texts_of(record: Cell | Experiment, *names: str) -> dict[str, str]:
