@@ -7,9 +7,12 @@ mean of samples, such as UAR, macro-F1 and kappa, and whole subjects as well as 
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from fer_bench.arrays import Array
+from fer_bench.evaluation.checks import fix
 from fer_bench.evaluation.classification import count_answers, read_answers
 from fer_bench.evaluation.extra import NOTHING, Extra
 from fer_bench.evaluation.metrics import Metric
@@ -60,14 +63,20 @@ def measure_slope(metric: Metric, tables: Array) -> Array:
 
     It is 0 for an entry whose true or predicted class does not occur: the metric jumps where a class appears.
     """
+    return _measure_slope(metric, np.asarray(tables, np.float64).tobytes(), tables.shape)
+
+
+@functools.lru_cache(maxsize=4)
+def _measure_slope(metric: Metric, content: bytes, shape: tuple[int, ...]) -> Array:
+    """Return what `measure_slope` does; units and folds of a row ask it of the same tables."""
     assert metric.from_confusion is not None
-    classes = tables.shape[-1]
+    tables, classes = np.frombuffer(content).reshape(shape), shape[-1]
     images, answers = tables.sum(axis=-1), tables.sum(axis=-2)
     inside = (images > 0)[..., :, None] & (images + answers > 0)[..., None, :]
     steps = (STEP * np.eye(classes**2)).reshape(-1, classes, classes) * inside[..., None, :, :]
     upper, lower = (metric.from_confusion(np.maximum(tables[..., None, :, :] + way * steps, 0)) for way in (1, -1))
     reach = np.minimum(tables, STEP) + STEP  # nothing can be taken from an entry of 0
-    return (upper - lower).reshape(tables.shape) / reach
+    return fix((upper - lower).reshape(shape) / reach)
 
 
 def _leave_out(metric: Metric, true: Array, probabilities: Array, units: Array, n: int, extra: Extra) -> Array:
