@@ -64,7 +64,7 @@ def build(
         methods = [method for method in methods if method.id in current]
     memory = Memory(cache_dir if len(cells) >= FEWEST else None, metrics, by)
     if memory.cache_dir:
-        warm(methods, metrics, by, memory.cache_dir, details=details)
+        warm(methods, metrics, by, memory, details=details)
     known = {method.id: memory.recall(method) for method in methods}
     for message in (message for method in methods for message in method.damaged):
         left_out(message)

@@ -32,19 +32,17 @@ AT_ONCE = 2_500
 """Cells whose rows a process scores in one go, in a second."""
 
 
-def warm(
-    methods: Sequence[MethodRow], metrics: Sequence[Metric], by: Metric, cache_dir: Path, *, details: bool
-) -> None:
-    """Let several processes score rows of many cells, so that a `Memory` knows them; nothing of few cells.
+def warm(methods: Sequence[MethodRow], metrics: Sequence[Metric], by: Metric, memory: Memory, *, details: bool) -> None:
+    """Let several processes score rows of many cells, so that a memory knows them; nothing of few cells.
 
     Args:
         methods: rows of cells.
         metrics: to compute of every cell, of the core.
         by: one of them, which orders the rows.
-        cache_dir: where rows are remembered.
+        memory: where rows are remembered; it has a folder.
         details: whether groups and soft labels are wanted, too.
     """
-    memory, parts, cells = Memory(cache_dir, metrics, by), list[list[MethodRow]](), AT_ONCE
+    parts, cells = list[list[MethodRow]](), AT_ONCE
     for method in methods:
         if memory.knows(method, *(NOTES if details else ())):
             continue
@@ -55,12 +53,14 @@ def warm(
         cells += len(method.cells)
     if len(parts) > 1:
         names = [metric.name for metric in metrics]
-        for _ in spread(_score, [(part, names, by.name, cache_dir, details) for part in parts]):
+        for _ in spread(_score, [(part, names, by.name, memory.cache_dir, details) for part in parts]):
             pass
 
 
-def _score(part: tuple[Sequence[MethodRow], Sequence[str], str, Path, bool]) -> None:
-    """Score some rows and remember them; ``part`` are the arguments of `warm`, with names of metrics of the core."""
+def _score(part: tuple[Sequence[MethodRow], Sequence[str], str, Path | None, bool]) -> None:
+    """Score some rows and remember them; ``part`` are some of them, names of
+    metrics of the core, of that which orders the rows, the folder, and whether details are wanted.
+    """
     methods, names, name, cache_dir, details = part
     metrics, by = [STANDARD[name] for name in names], STANDARD[name]
     memory = Memory(cache_dir, metrics, by)

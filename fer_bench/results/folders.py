@@ -8,9 +8,9 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from fer_bench.foreign_files import pieces
 from fer_bench.results import canonical, records
@@ -33,8 +33,7 @@ LARGEST = {PREDICTIONS: 1 << 30, HISTORY: 1 << 28}
 """Bytes that a file of a cell may have at most, else 16 MiB: one of unknown origin may claim any size."""
 
 
-@dataclass(frozen=True, eq=False)
-class Files:
+class Files(NamedTuple):
     """What the files of a cell hold, which matched their checksums.
 
     Attributes:
@@ -48,8 +47,7 @@ class Files:
     result: bytes
 
 
-@dataclass(frozen=True, eq=False)
-class Content:
+class Content(NamedTuple):
     """What the files of a cell say.
 
     Attributes:

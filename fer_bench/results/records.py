@@ -259,7 +259,9 @@ class Cell(Record):
         if self.split_seed is not None:
             numbers["split_seed"] = self.split_seed
         texts = {name: str(number) for name, number in numbers.items()}
-        return _hash({**_texts_of(self, *PARTS), **texts, "numerics": CANONICAL.encode(self.numerics)})
+        return _hash(
+            {**_texts_of(self, *PARTS), **texts, "numerics": "null" if self.numerics is None else str(self.numerics)}
+        )
 
     @property
     def experiment(self) -> Experiment:

@@ -337,9 +337,9 @@ class Store:
 
     def read_all(self) -> tuple[list[StoredCell], list[str]]:
         """Return what `cells` does, and nothing where there is no folder."""
-        folders = self._folders()
-        index, cells, damaged = Index(self.runs_dir, len(folders)), list[StoredCell](), list[str]()
+        folders, cells, damaged = self._folders(), list[StoredCell](), list[str]()
         with paused_collector():
+            index = Index(self.runs_dir, len(folders))
             for folder, content in index.read(folders):
                 if isinstance(content, str):
                     damaged.append(f"{folder.name}: {content}")
