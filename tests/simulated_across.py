@@ -11,7 +11,7 @@ from simulated_people import Faces
 
 from fer_bench.evaluation.across import compare_across, make_block
 from fer_bench.evaluation.estimate import Estimate, measure
-from fer_bench.evaluation.folds import friedman_test
+from fer_bench.evaluation.friedman import friedman_test
 from fer_bench.evaluation.metrics import STANDARD
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from fer_bench.evaluation.difference import compare_estimates
 from fer_bench.evaluation.estimate import measure
-from fer_bench.evaluation.folds import corrected_t_test, friedman_test
+from fer_bench.evaluation.friedman import friedman_test
 from fer_bench.evaluation.intervals import bootstrap_interval
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.evaluation.paired import mcnemar_test
@@ -90,62 +90,6 @@ def test_exact_mcnemar_errs_less_often():
 def hits(drawn: tuple[np.ndarray, list[np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     true, (first, second) = drawn
     return first == true, second == true
-
-
-def split(rng: np.random.Generator, n: int, scheme: str) -> tuple[np.ndarray, float]:
-    """Return which samples each fold tests, (folds, n) bool, and the ratio of test to training part."""
-    parts = {"5-fold": [5], "10 x 10-fold": [10] * 10, "15 random tenths": [10] * 15}[scheme]
-    dealt = [rng.permutation(n) % k == np.arange(k)[:, None] for k in parts]
-    return np.concatenate([folds[:1] if "random" in scheme else folds for folds in dealt]), 1 / (parts[0] - 1)
-
-
-def name_by_centroid(x: np.ndarray, y: np.ndarray, tests: np.ndarray) -> np.ndarray:
-    """Return the label of the nearer class mean of each fold's training part: a learner as stable as a linear head."""
-    distances = []
-    for label in (0, 1):
-        inside = (~tests & (y == label)).astype(float)
-        means = inside @ x / inside.sum(axis=1, keepdims=True)
-        distances.append(((x[None] - means[:, None]) ** 2).sum(axis=-1))
-    return (distances[1] < distances[0]).astype(int)
-
-
-def name_by_neighbour(x: np.ndarray, y: np.ndarray, tests: np.ndarray) -> np.ndarray:
-    """Return the label of the nearest training sample: a learner that changes with every sample."""
-    distances = ((x[:, None] - x[None]) ** 2).sum(axis=-1)
-    np.fill_diagonal(distances, np.inf)
-    nearest = np.argsort(distances, axis=1)
-    return np.stack([y[nearest[np.arange(len(y)), (~test[nearest]).argmax(axis=1)]] for test in tests])
-
-
-def compare_over_folds(learn: Callable, scheme: str, corrected: bool = True) -> float:
-    """Return how often two learners that see other, equally good features are said to differ."""
-
-    def simulate(rng):
-        y = rng.permutation(np.arange(100) % 2)
-        tests, ratio = split(rng, 100, scheme)
-        right = [learn(rng.normal(size=(100, 2)) + 1.2 * (y[:, None] - 0.5), y, tests) == y for _ in range(2)]
-        differences = ((right[0].astype(float) - right[1]) * tests).sum(axis=1) / tests.sum(axis=1)
-        return corrected_t_test(differences, ratio if corrected else 0.0).p_value < 0.05
-
-    return rate(simulate)
-
-
-@pytest.mark.parametrize("scheme", ["10 x 10-fold", "15 random tenths"])
-def test_corrected_t_test_errs_as_often_as_it_says(scheme):
-    assert NOMINAL[0] <= compare_over_folds(name_by_centroid, scheme) <= NOMINAL[1]
-
-
-def test_corrected_t_test_of_one_5_fold_run_errs_less_often():
-    assert compare_over_folds(name_by_centroid, "5-fold") <= 0.03
-    assert NOMINAL[0] <= compare_over_folds(name_by_neighbour, "5-fold") <= NOMINAL[1], "folds of a less stable learner"
-
-
-def test_corrected_t_test_of_an_unstable_learner_errs_more_often():
-    assert 0.07 < compare_over_folds(name_by_neighbour, "15 random tenths") < 0.15
-
-
-def test_the_plain_t_test_errs_far_more_often():
-    assert compare_over_folds(name_by_centroid, "10 x 10-fold", corrected=False) > 0.3, "this is why it is corrected"
 
 
 @pytest.mark.parametrize("methods", [4, 8])

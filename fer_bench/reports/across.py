@@ -12,7 +12,7 @@ import numpy as np
 
 from fer_bench.evaluation.across import BlockDifference, MeanDifference, compare_across, make_block
 from fer_bench.evaluation.estimate import Estimate
-from fer_bench.evaluation.folds import FEWEST_SETS, FriedmanTest, friedman_test
+from fer_bench.evaluation.friedman import FEWEST_SETS, FriedmanTest, friedman_test
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.order import PairOrder, judge_order
 from fer_bench.reports import comparison, standing

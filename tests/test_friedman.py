@@ -1,4 +1,4 @@
-"""Tests over folds and data sets against hand-computed cases and independent implementations."""
+"""Tests over data sets against hand-computed cases and independent implementations."""
 
 from __future__ import annotations
 
@@ -8,42 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fer_bench.evaluation.folds import corrected_t_test, critical_difference, friedman_test
-
-
-def test_corrected_t_test_by_hand():
-    # mean 2, variance 1, J = 5 folds, ratio 1/4: t = 2 / sqrt(0.2 + 0.25)
-    differences = np.array([1.0, 2.0, 3.0, 1.0, 3.0])
-    found = corrected_t_test(differences, 1 / 4)
-    assert found.t == pytest.approx(2 / math.sqrt(0.45))
-    assert (found.difference, found.df, found.d_z) == (2.0, 4, 2.0)
-    assert found.p_value == pytest.approx(2 * stats.t.sf(2 / math.sqrt(0.45), 4))
-
-
-def test_without_overlap_it_is_the_plain_t_test():
-    differences = np.random.default_rng(0).normal(0.3, 1, size=30)
-    found, peer = corrected_t_test(differences, 0.0), stats.ttest_1samp(differences, 0.0)
-    assert (found.t, found.p_value) == pytest.approx((peer.statistic, peer.pvalue))
-    assert corrected_t_test(differences, 1 / 9).p_value > found.p_value
-
-
-def test_folds_that_all_agree():
-    assert corrected_t_test(np.zeros(5), 0.25).p_value == 1.0
-    found = corrected_t_test(np.full(5, -0.1), 0.25)
-    assert (found.p_value, found.t, found.d_z) == (0.0, -math.inf, -math.inf)
-
-
-@pytest.mark.parametrize(
-    ("differences", "ratio", "message"),
-    [
-        ([0.1], 0.25, r"shape \(1,\)"),
-        ([0.1, math.nan], 0.25, "fold 1 is not finite"),
-        ([0.1, 0.2], -1, "test_train_ratio is -1"),
-    ],
-)
-def test_folds_that_do_not_fit_are_refused(differences, ratio, message):
-    with pytest.raises(ValueError, match=message):
-        corrected_t_test(np.array(differences), ratio)
+from fer_bench.evaluation.friedman import critical_difference, friedman_test
 
 
 def test_friedman_by_hand():

@@ -1,4 +1,4 @@
-"""Tests over folds and over data sets."""
+"""Tests over data sets."""
 
 from __future__ import annotations
 
@@ -16,25 +16,6 @@ OUTCOMES = 20_000
 """Permutations of ranks that Friedman's test looks at."""
 FEWEST_SETS = 5
 """Fewer data sets carry no critical difference (J. Demšar 2006, section 3.2.2, asks for more than ten)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoldTest:
-    """What the corrected resampled t-test found.
-
-    Attributes:
-        difference: mean over folds.
-        t: its statistic; infinite if all folds differ by the same amount, 0 if none differs.
-        df: degrees of freedom, folds - 1.
-        p_value: two-sided.
-        d_z: Cohen's effect size, mean over standard deviation of the folds' differences; 0 if none differs.
-    """
-
-    difference: float
-    t: float
-    df: int
-    p_value: float
-    d_z: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,38 +37,6 @@ class FriedmanTest:
     exact: bool
     critical_difference: float | None
     alpha: float
-
-
-def corrected_t_test(differences: Array, test_train_ratio: float) -> FoldTest:
-    """Test whether two methods differ over the folds of (repeated) cross-validation.
-
-    Folds share training data, so that their differences are correlated and the plain t-test finds far too much.
-    C. Nadeau and Y. Bengio, "Inference for the generalization error" (Machine Learning 52, 2003), section 4, replace
-    the variance's 1 / J by 1 / J + n_test / n_train. That is a rule of thumb: in simulation (1,000 data sets of 100
-    samples) its type-I error at 0.05 is 0.038 over ten times ten folds and 0.043 over 15 random splits for a stable
-    learner (class means), 0.017 over one run of five folds, and 0.11 over random splits for an unstable one (nearest
-    neighbour; 0.039 over five folds). The plain t-test errs in 0.55 of cases over ten times ten folds.
-
-    Args:
-        differences: (J,) float, first minus second on each fold (of each repetition).
-        test_train_ratio: samples in a test part over those in its training part; 1 / (K - 1) for K folds.
-
-    Raises:
-        ValueError: fewer than two folds, a difference that is not finite, or a ratio that is negative.
-    """
-    values = np.asarray(differences, dtype=np.float64)
-    if values.ndim != 1 or len(values) < 2:
-        raise ValueError(f"differences have shape {values.shape}; expected (folds,) with two folds or more")
-    if not np.isfinite(values).all():
-        raise ValueError(f"difference of fold {int((~np.isfinite(values)).argmax())} is not finite")
-    if not (math.isfinite(test_train_ratio) and test_train_ratio >= 0):
-        raise ValueError(f"test_train_ratio is {test_train_ratio}; expected a number from 0")
-    n, mean, std = len(values), float(values.mean()), float(values.std(ddof=1))
-    if std <= 1e-12 * max(1.0, abs(mean)):
-        effect = math.copysign(math.inf, mean) if abs(mean) > 1e-12 else 0.0
-        return FoldTest(difference=mean, t=effect, df=n - 1, p_value=0.0 if effect else 1.0, d_z=effect)
-    t = mean / math.sqrt((1 / n + test_train_ratio) * std**2)
-    return FoldTest(difference=mean, t=t, df=n - 1, p_value=float(2 * scipy.stats.t.sf(abs(t), n - 1)), d_z=mean / std)
 
 
 def friedman_test(scores: Array, *, higher_is_better: bool = True, alpha: float = 0.05) -> FriedmanTest:
