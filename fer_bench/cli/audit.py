@@ -86,8 +86,8 @@ def audit(
     if known:
         stray = [f"{name}: listed, but not audited here" for name in listed if name not in audited]
         lines = [line for name, one in audited.items() for line in compare_known(name, one.audit, listed)]
-        said = [f"{name}: every finding is listed, and no entry is stale." for name in audited]
-        for line in (*stray, *(lines or said)):
+        clean = [f"{name}: every finding is listed, and no entry is stale." for name in audited]
+        for line in (*stray, *(lines or clean)):
             console.warn(line)
         if lines:
             raise typer.Exit(1)
@@ -101,17 +101,17 @@ def _audit(dataset: Component[DatasetSpec], data_dir: Path) -> Audited:
 
     prepared = prepare(dataset, data_dir)
     rows = select(dataset, prepared, None).rows
-    kept = signatures.load(prepared)
-    if kept is None:
+    signature = signatures.load(prepared)
+    if signature is None:
         # A copy of an image outside of these rows may be wanted later: all images are read.
         title = f"{dataset.spec.name}: "
         with show_progress(title + "images read", title + "pairs compared") as (reading, comparing):
-            kept = signatures.compute(prepared, reading, comparing)
+            signature = signatures.compute(prepared, reading, comparing)
         try:
-            signatures.store(kept, prepared)
+            signatures.store(signature, prepared)
         except FerBenchError as error:
             console.warn(f"Warning: {error} Folds will not know of the copies.")
-    return Audited(dataset, prepared, kept, rows, make_audit(prepared, kept, rows))
+    return Audited(dataset, prepared, signature, rows, make_audit(prepared, signature, rows))
 
 
 def _across(first: Audited, second: Audited) -> Array:
@@ -232,8 +232,8 @@ def _draw(file: Path, one: Audited, audited: dict[str, Audited], near: dict[tupl
     ]
     picture, left_out = draw_sheet(one.audit, one.prepared, elsewhere)
     write_sheet(picture, file)
-    rest = f"; {left_out:,} more groups are not drawn" if left_out else ""
-    console.warn(f"Copies drawn in {file}{rest}.")
+    undrawn = f"; {left_out:,} more groups are not drawn" if left_out else ""
+    console.warn(f"Copies drawn in {file}{undrawn}.")
 
 
 def _named(file: Path, name: str) -> Path:

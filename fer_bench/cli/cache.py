@@ -170,10 +170,10 @@ def take(
     from fer_bench.networks.devices import describe_machine
 
     (config,) = make_config(context)
-    new, known = travel.take(_open(cache_dir, config.cache_limit), file, describe_machine(), exact)
+    new, present = travel.take(_open(cache_dir, config.cache_limit), file, describe_machine(), exact)
     console.echo(
         f"{number_of(new, 'part of stage outputs is', 'parts of stage outputs are')} new in {cache_dir}, "
-        f"{known} were there."
+        f"{present} were there."
     )
 
 
@@ -206,12 +206,12 @@ def _words(key: str, state: str, facts: list[dict[str, Any]]) -> tuple[str, ...]
         return key[:8], state, "", "", "", ""
     first = facts[0]
     images = sum(part["images"] for part in facts)
-    held = first["holds"] + (" of images and mirrored images" if first["variants"] == 2 else "")
-    held += f", faces={first['faces']}" if first.get("faces") else ""
+    content = first["holds"] + (" of images and mirrored images" if first["variants"] == 2 else "")
+    content += f", faces={first['faces']}" if first.get("faces") else ""
     before = first.get("jaxlib", "")
-    held += f", by jaxlib {before}" if before not in ("", importlib.metadata.version("jaxlib")) else ""
+    content += f", by jaxlib {before}" if before not in ("", importlib.metadata.version("jaxlib")) else ""
     datasets = ", ".join(sorted({part["dataset"] for part in facts}))
-    return key[:8], datasets, f"{images:,}", f"{first['backbone']}, {first['precision']}", held, first["type"]
+    return key[:8], datasets, f"{images:,}", f"{first['backbone']}, {first['precision']}", content, first["type"]
 
 
 def _ago(when: float) -> str:

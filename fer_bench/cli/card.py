@@ -62,8 +62,8 @@ def make(
 
 def _ask(field: re.Match[str]) -> str:
     """Return the line of a field with a user's answer, or as it is."""
-    name, wanted = field.groups()
-    answer = str(typer.prompt(f"{name} ({wanted})", default="", show_default=False, err=True)).strip()
+    name, expected = field.groups()
+    answer = str(typer.prompt(f"{name} ({expected})", default="", show_default=False, err=True)).strip()
     return f"{name}: {answer}" if answer else field[0]
 
 

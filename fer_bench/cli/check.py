@@ -79,10 +79,10 @@ def check(
         class_margin=None if class_margin is None else parse_points(class_margin, "--class-margin"),
         underpowered=underpowered,
     )
-    asked = group_gate.GroupTerms(margin=parse_points(group_margin, "--group-margin"), fewest=fewest)
+    group_terms = group_gate.GroupTerms(margin=parse_points(group_margin, "--group-margin"), fewest=fewest)
     filters = filters_of(dataset, backbone, strategy, protocol)
     report = gate.check(baseline, runs_dir, terms, filters) if baseline is not None else None
-    people = group_gate.gate_groups(runs_dir, terms, asked, filters) if groups else None
+    people = group_gate.gate_groups(runs_dir, terms, group_terms, filters) if groups else None
     raise typer.Exit(_tell(report, people, terms, junit, markdown))
 
 

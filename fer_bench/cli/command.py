@@ -65,20 +65,20 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments; a leading ``~`` is the home folder in every path."""
-        given = list(args)
+        arguments = list(args)
         try:
-            rest = super().parse_args(ctx, args)
+            remaining = super().parse_args(ctx, args)
         except typer.BadParameter as error:
-            error.message = _explain(error, given)
+            error.message = _explain(error, arguments)
             raise
         assert self.callback is not None
         for name, hint in get_type_hints(inspect.unwrap(self.callback)).items():
             value = ctx.params.get(name)
             if hint is Path or Path in get_args(hint):
                 several = isinstance(value, list | tuple)
-                read = [paths.parse(each) for each in (value if several else [value]) if each is not None]
-                ctx.params[name] = read if several else next(iter(read), None)
-        return rest
+                places = [paths.parse(each) for each in (value if several else [value]) if each is not None]
+                ctx.params[name] = places if several else next(iter(places), None)
+        return remaining
 
 
 def _explain(error: typer.BadParameter, args: list[str]) -> str:

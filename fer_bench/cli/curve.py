@@ -40,9 +40,9 @@ def curve(
 
     by = find_metric(metric)
     cells = find_cells(Store(runs_dir), rows or (), filters_of(dataset, backbone, strategy, protocol))
-    every = group(cells)
-    current = newest(every)
-    curves = report.find_curves([row for row in every if row.id in current], by)
+    all_rows = group(cells)
+    current = newest(all_rows)
+    curves = report.find_curves([row for row in all_rows if row.id in current], by)
     if figure is not None:
         atomic.write_file(figure, report.draw(curves, figure.suffix), "the figure")
     if as_json:

@@ -47,9 +47,9 @@ def damage(
     by = find_metric(metric)
     if by.biased:
         raise FerBenchError(f"--metric {metric}: {by.biased}.")
-    every = group(find_cells(Store(runs_dir), rows or (), filters_of(dataset, backbone, strategy, protocol)))
-    current = newest(every)
-    measured = find_rows([row for row in every if row.id in current], by)
+    all_rows = group(find_cells(Store(runs_dir), rows or (), filters_of(dataset, backbone, strategy, protocol)))
+    current = newest(all_rows)
+    measured = find_rows([row for row in all_rows if row.id in current], by)
     if figure is not None:
         atomic.write_file(figure, draw(measured, figure.suffix), "the figure")
     if as_json:

@@ -69,15 +69,15 @@ def list_datasets(
     from fer_bench.specs import DatasetSpec
 
     registry = Registry.load()
-    known = [
+    entries = [
         (name, plugin.distribution, spec)
         for name, plugin, spec in registry.specs("dataset")
         if isinstance(spec, DatasetSpec)
     ]
     if datasets:
-        wanted = [dataset.spec for dataset in registry.datasets(datasets)]
-        known = [entry for spec in wanted for entry in known if entry[2] is spec]
-    rows = [describe(name, package, spec) for name, package, spec in known]
+        chosen = [dataset.spec for dataset in registry.datasets(datasets)]
+        entries = [entry for spec in chosen for entry in entries if entry[2] is spec]
+    rows = [describe(name, package, spec) for name, package, spec in entries]
     if as_json:
         print_json(rows)
     elif datasets:
@@ -134,8 +134,8 @@ def _status(dataset: Component[DatasetSpec], data_dir: Path) -> dict[str, Any]:
         old = old_format(dataset, data_dir)
     except FerBenchError as error:  # One broken plugin or folder must not hide the others.
         problem = str(error)
-    there = manual is None or (manual.is_dir() and any(manual.iterdir()))
-    state = "broken" if problem else "prepared" if prepared else "ready to prepare" if there else "missing"
+    has_files = manual is None or (manual.is_dir() and any(manual.iterdir()))
+    state = "broken" if problem else "prepared" if prepared else "ready to prepare" if has_files else "missing"
     return {
         "dataset": str(dataset),
         "state": state,
@@ -187,8 +187,8 @@ def _verify(dataset: Component[DatasetSpec], data_dir: Path) -> None:
 
 
 def _report(dataset: Component[DatasetSpec], prepared: Prepared, done: str) -> None:
-    said = f"{number_of(len(prepared), 'image')} {done}, fingerprint {prepared.fingerprint[:12]}, in {prepared.folder}"
-    console.echo(f"{dataset}: {said}")
+    text = f"{number_of(len(prepared), 'image')} {done}, fingerprint {prepared.fingerprint[:12]}, in {prepared.folder}"
+    console.echo(f"{dataset}: {text}")
     for warning in _warnings(dataset, prepared):
         console.warn(f"Warning: {dataset}: {warning}")
 

@@ -35,6 +35,6 @@ def init(
     root, samples = list_samples(Registry.load().dataset(text), data_dir)
     file, columns = write_manifest(root, samples)
     near = root.relative_to(Path.cwd()) if root.is_relative_to(Path.cwd()) else root
-    named = shlex.quote(f"manifest[path={brackets.write(str(near))}]")
+    component = shlex.quote(f"manifest[path={brackets.write(str(near))}]")
     console.echo(f"{number_of(len(samples), 'row')} written to {file}, with the columns {', '.join(columns)}.")
-    console.echo(f"Edit it, then: fer-bench data prepare {named}")
+    console.echo(f"Edit it, then: fer-bench data prepare {component}")

@@ -60,7 +60,7 @@ def show_progress(*titles: str) -> Iterator[list[Callable[[int, int | None], Non
         yield [partial(_show, steps, {}, title) for title in titles]
 
 
-def _show(steps: Steps, shown: dict[str, TaskID], title: str, done: int, total: int | None) -> None:
-    if title not in shown:
-        shown[title] = steps.add(title, total)
-    steps.set(shown[title], done, total)
+def _show(steps: Steps, bars: dict[str, TaskID], title: str, done: int, total: int | None) -> None:
+    if title not in bars:
+        bars[title] = steps.add(title, total)
+    steps.set(bars[title], done, total)

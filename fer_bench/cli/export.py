@@ -37,18 +37,19 @@ def export(
         from fer_bench.models import export as exporting
         from fer_bench.sizes import format_size
 
-    made = exporting.export(model, to, output, files_in or ())
-    for name, size in made.files.items():
+    exported = exporting.export(model, to, output, files_in or ())
+    for name, size in exported.files.items():
         console.echo(f"{output / name}  {format_size(size)}")
-    if made.apart is None:
+    if exported.apart is None:
         console.echo(f"Try it: fer-bench predict {output / exporting.ARRAYS} PICTURE")
         return
-    height, width = exporting.input_side(made.model)
-    console.echo(f"Probabilities differ from the model's by at most {made.apart:.1e} on images of noise.")
-    if made.model.record.experiment.backbone.precision != "float32":
+    height, width = exporting.input_side(exported.model)
+    console.echo(f"Probabilities differ from the model's by at most {exported.apart:.1e} on images of noise.")
+    if exported.model.record.experiment.backbone.precision != "float32":
         console.echo("The model was trained with bfloat16 products; the graph has float32, which is closer to exact.")
     console.echo(
-        f"It takes uint8 (n, height, width, {made.model.record.channels}), best {height} x {width}, and gives "
-        f"{number_of(len(made.model.classes), 'probability', 'probabilities')}: {', '.join(made.model.classes)}."
+        f"It takes uint8 (n, height, width, {exported.model.record.channels}), best {height} x {width}, and gives "
+        f"{number_of(len(exported.model.classes), 'probability', 'probabilities')}: "
+        f"{', '.join(exported.model.classes)}."
     )
     console.echo(f"Test it: fer-bench run --backbone 'onnx[card={output / exporting.CARD}]' --strategy as-is")

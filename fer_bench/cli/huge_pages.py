@@ -46,7 +46,7 @@ def restart_with_them(first_words: Collection[str] = TRAINING) -> None:
 def _helps() -> bool:
     library, version = platform.libc_ver()
     try:
-        known = library == "glibc" and tuple(map(int, version.split(".")[:2])) >= FIRST_GLIBC
-        return known and "[madvise]" in SWITCH.read_text(encoding="ascii")
+        takes_setting = library == "glibc" and tuple(map(int, version.split(".")[:2])) >= FIRST_GLIBC
+        return takes_setting and "[madvise]" in SWITCH.read_text(encoding="ascii")
     except (OSError, ValueError):
         return False

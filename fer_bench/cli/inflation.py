@@ -52,9 +52,9 @@ def inflation(
 
     free = {"protocol": "auto", "test_split": None, "leak_free": None}
     plain = list(dict.fromkeys(run.model_copy(update=free) for run in everything))
-    wanted = [(run, text) for run in plain for text in run.datasets]
+    parts = [(run, text) for run in plain for text in run.datasets]
     runs = [
-        run for one in wanted for run in _protocols_of(*one, test_split, registry, quiet=quiet, alone=len(wanted) == 1)
+        run for one in parts for run in _protocols_of(*one, test_split, registry, quiet=quiet, alone=len(parts) == 1)
     ]
     if not runs:
         raise FerBenchError("No data set is left whose folds could be compared.")

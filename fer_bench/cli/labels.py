@@ -44,9 +44,9 @@ def labels(
     from fer_bench.results.store import Store
 
     cells = find_cells(Store(runs_dir), rows or (), filters_of(dataset, backbone, strategy, protocol))
-    every = group(cells)
-    current = newest(every)
-    checks = report.check_labels([row for row in every if row.id in current], agreed)
+    all_rows = group(cells)
+    current = newest(all_rows)
+    checks = report.check_labels([row for row in all_rows if row.id in current], agreed)
     if output is not None:
         atomic.write_file(output, csv.write(report.to_suspects(checks)), "the suspects")
     if as_json:

@@ -138,7 +138,7 @@ def read_board(
     from fer_bench.results.store import Store
 
     registry = Registry.load()
-    known, faults = load_metrics(registry)
+    installed, faults = load_metrics(registry)
     by = find_metric(metric, lambda: registry)
     cells, damaged = Store(runs_dir).cells()
     if not cells and not damaged:
@@ -146,7 +146,7 @@ def read_board(
             f"The runs folder {str(runs_dir)!r} holds no cells yet. Run 'fer-bench run --runs-dir {runs_dir}' first."
         )
     cells = filters.keep(cells, lambda cell: cell.record.experiment) if filters else cells
-    metrics, cache_dir = tuple({**known, by.name: by}.values()), paths.cache_dir()
+    metrics, cache_dir = tuple({**installed, by.name: by}.values()), paths.cache_dir()
     rows = build(cells, metrics, by, damaged.append, rope, all_versions, cache_dir, details=details)
     for message in damaged:
         console.warn(f"fer-bench: left out: {message}")

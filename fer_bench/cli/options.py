@@ -48,9 +48,9 @@ class SettingsCommand(Command):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments, and keep settings apart from what the function takes."""
-        rest = super().parse_args(ctx, args)
+        remaining = super().parse_args(ctx, args)
         ctx.meta[_SETTINGS] = {name: ctx.params.pop(name) for name in self.options}
-        return rest
+        return remaining
 
     def group_of(self, parameter: Any) -> str:
         """Return the heading under which the help shows an option: settings have theirs."""
@@ -79,14 +79,14 @@ def make_config(context: typer.Context, config: Path | None = None) -> tuple[Run
     from fer_bench.config import RunConfig
 
     unset = (None, (), [])
-    given = {name: value for name, value in settings_of(context).items() if value not in unset}
+    settings = {name: value for name, value in settings_of(context).items() if value not in unset}
     for name in ("face_thresholds", "train_fraction"):
-        if text := given.get(name):
-            given[name] = text.split(",")
+        if text := settings.get(name):
+            settings[name] = text.split(",")
     for name in ("seeds", "split_seeds"):
-        if (seeds := given.get(name)) is not None:
-            given[name] = parse_seeds(seeds, f"--{name.replace('_', '-')}")
-    return RunConfig.read(config, given)
+        if (seeds := settings.get(name)) is not None:
+            settings[name] = parse_seeds(seeds, f"--{name.replace('_', '-')}")
+    return RunConfig.read(config, settings)
 
 
 def settings_of(context: typer.Context) -> dict[str, Any]:
@@ -121,8 +121,8 @@ def _make(names: tuple[str, ...]) -> list[Any]:
     settings.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command()(settings)
-    made = {parameter.name: parameter for parameter in typer.main.get_command(app).params}
-    return [made[name] for name in names]
+    by_name = {parameter.name: parameter for parameter in typer.main.get_command(app).params}
+    return [by_name[name] for name in names]
 
 
 def annotation_of(setting: str) -> Any:
@@ -132,7 +132,7 @@ def annotation_of(setting: str) -> Any:
     field, option = RunConfig.model_fields[setting], option_of(setting)
     several, default = isinstance(field.default, tuple), field.default
     words = option.default or (",".join(map(str, default)) if several else str(default))
-    shown = "" if words == "none" and default != "none" else f"  [default: {words}]"
+    suffix = "" if words == "none" and default != "none" else f"  [default: {words}]"
     choices = "|".join(get_args(field.annotation)) if get_origin(field.annotation) is Literal else ""
     kind = str if option.metavar or several else _kind(field.annotation)
     name = option.name or f"--{setting.replace('_', '-')}"
@@ -140,7 +140,7 @@ def annotation_of(setting: str) -> Any:
         list[str] | None if option.metavar and several else kind | None,
         typer.Option(
             *([f"{name}/--no-{name[2:]}"] if kind is bool else [name]),
-            help=f"{field.description}{shown}",
+            help=f"{field.description}{suffix}",
             metavar=option.metavar or choices or placeholder(setting, kind),
             envvar=option.variable,
         ),

@@ -81,8 +81,8 @@ def plan(
 
     with TerminalReporter(quiet=as_json) as reporter:
         grid = expand(runs, registry, settings.data_folder, settings.cache_folder, reporter)
-        told, store = reporter if probe else None, Store(settings.runs_dir)
-        forecast = estimate(grid, store, settings.cache_folder, told, parse(settings.corrupt))
+        probing, store = reporter if probe else None, Store(settings.runs_dir)
+        forecast = estimate(grid, store, settings.cache_folder, probing, parse(settings.corrupt))
     if freeze is not None:
         _freeze(freeze, grid, forecast, questions, find_metric(metric, lambda: registry), margin)
     if as_json:
@@ -104,7 +104,7 @@ def _split(question: str) -> tuple[str, str]:
 
 
 def _freeze(
-    file: Path, grid: Grid, forecast: Forecast, asked: Sequence[tuple[str, str]], metric: Metric, margin: str
+    file: Path, grid: Grid, forecast: Forecast, pairs: Sequence[tuple[str, str]], metric: Metric, margin: str
 ) -> None:
     """Write the plan of a grid, and say where it is and what it asks."""
     from fer_bench.executors.freezing import freeze
@@ -114,7 +114,7 @@ def _freeze(
     smallest = parse_points(margin, "--margin")
     if faults := check_margin(metric, smallest, 0.05):
         raise FerBenchError(f"{faults[0][0].upper()}{faults[0][1:]}.")
-    plan = freeze(grid, forecast, asked, metric, smallest)
+    plan = freeze(grid, forecast, pairs, metric, smallest)
     digest = write_plan(plan, file)
     names = [" vs ".join(plan.rows[one].name for one in pair) for pair in plan.questions]
     count = number_of(len(names), "comparison")

@@ -82,15 +82,15 @@ def power(
         print_tables(*report.to_tables(basis, difference, wanted))
 
 
-def _check(wanted: float, difference: float, by: Metric) -> None:
+def _check(power: float, difference: float, by: Metric) -> None:
     """Refuse a power or a difference that cannot be.
 
     Raises:
         FerBenchError: the power is not between 0 and 1, or no two rows differ by so much.
     """
-    if not (0 < wanted < 1 and 0 < difference < float("inf")):
+    if not (0 < power < 1 and 0 < difference < float("inf")):
         raise FerBenchError(
-            f"--power {wanted:g} and --difference {difference:g}: expected a power between 0 and 1, such as 0.8, and a "
+            f"--power {power:g} and --difference {difference:g}: expected a power between 0 and 1, such as 0.8, and a "
             "difference above 0, such as 0.05 (5 points)."
         )
     if difference >= by.highest - by.lowest:

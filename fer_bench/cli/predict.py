@@ -73,7 +73,7 @@ def predict(
         from fer_bench.models import pictures as reading
         from fer_bench.models.model import load_model
 
-    named = reading.find_pictures(pictures, sys.stdin.buffer.read)
+    found_pictures = reading.find_pictures(pictures, sys.stdin.buffer.read)
     loaded = load_model(model, files_in or ())
     crop = loaded.crop if faces is None else None if faces == "none" else Crop(method=faces)
     if faces is not None and loaded.crop is not None and loaded.crop.method == faces:
@@ -89,16 +89,18 @@ def predict(
             else:
                 yield prediction
 
-    with TerminalReporter(quiet=len(named) <= reading.BATCH) as reporter:
-        reporter.step(f"pictures through {model.name}", len(named))
-        answers = sound(reading.predict(loaded, named, crop, reporter.advance, views, aggregate))
+    with TerminalReporter(quiet=len(found_pictures) <= reading.BATCH) as reporter:
+        reporter.step(f"pictures through {model.name}", len(found_pictures))
+        answers = sound(reading.predict(loaded, found_pictures, crop, reporter.advance, views, aggregate))
         rows = list(answers) if form == "table" else []
         for text in (_csv if form == "csv" else _json)(answers, loaded.classes) if form != "table" else ():
             console.write(text)
     if rows:
         _print_table(rows, loaded.classes)
     if failed:
-        raise FerBenchError(f"{len(failed)} of {len(named)} pictures gave no answer:\n{bullet_list(failed, 10)}")
+        raise FerBenchError(
+            f"{len(failed)} of {len(found_pictures)} pictures gave no answer:\n{bullet_list(failed, 10)}"
+        )
 
 
 def _warn_of_calibration(model: TrainedModel, views: str | None, aggregate: str) -> None:

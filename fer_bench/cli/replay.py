@@ -98,15 +98,15 @@ def replay(
                 cell, registry, config.data_folder, cache, terms, reporter, precision, trusted=trust, files_in=folders
             )
 
-        done, faults = _each(cells, one)
+        replays, faults = _each(cells, one)
     if as_json:
-        records = [{"id": cell.id, **replayed.record(), "tolerance": tolerance} for cell, replayed in done]
+        records = [{"id": cell.id, **replayed.record(), "tolerance": tolerance} for cell, replayed in replays]
         print_json({"schema": 1, **(records[0] if len(cells) == 1 else {"cells": records, "not_repeated": faults})})
     else:
-        _print(done, faults)
+        _print(replays, faults)
     if faults:
         raise typer.Exit(2)
-    worst = max(ANSWERS.index(replayed.answer) for _, replayed in done)
+    worst = max(ANSWERS.index(replayed.answer) for _, replayed in replays)
     if worst > [answer.replace(" ", "-") for answer in ANSWERS].index(require):
         raise typer.Exit(1)
 
@@ -138,25 +138,25 @@ def _each(
     Raises:
         FerBenchError: there is one cell, and it cannot be repeated.
     """
-    done: list[tuple[StoredCell, Replay]] = []
+    replays: list[tuple[StoredCell, Replay]] = []
     faults: dict[str, str] = {}
     for cell in cells:
         try:
-            done.append((cell, repeat(cell)))
+            replays.append((cell, repeat(cell)))
         except FerBenchError as error:
             if len(cells) == 1:
                 raise
             faults[cell.id] = str(error)
-    return done, faults
+    return replays, faults
 
 
-def _print(done: Sequence[tuple[StoredCell, Replay]], faults: Mapping[str, str]) -> None:
-    for cell, replayed in done:
+def _print(replays: Sequence[tuple[StoredCell, Replay]], faults: Mapping[str, str]) -> None:
+    for cell, replayed in replays:
         console.echo(f"{cell.record}\n{replayed.answer}: {replayed.why}")
         for line in difference_lines(replayed.differences):
             console.echo(line)
-    if len(done) + len(faults) > 1:
-        counts = Counter(replayed.answer for _, replayed in done)
+    if len(replays) + len(faults) > 1:
+        counts = Counter(replayed.answer for _, replayed in replays)
         console.echo(", ".join(f"{number} {answer}" for answer, number in counts.items()))
     for fault in faults.values():
         console.warn(f"fer-bench: {fault}")

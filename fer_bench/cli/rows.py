@@ -70,8 +70,8 @@ def filters_of(
     """Return what the options name."""
     from fer_bench.results.find import Filters
 
-    named = {"dataset": dataset, "backbone": backbone, "strategy": strategy, "protocol": protocol}
-    return Filters(**{name: tuple(values or ()) for name, values in named.items()})
+    filters = {"dataset": dataset, "backbone": backbone, "strategy": strategy, "protocol": protocol}
+    return Filters(**{name: tuple(values or ()) for name, values in filters.items()})
 
 
 def chosen(

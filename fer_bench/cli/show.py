@@ -43,10 +43,10 @@ def show(
     from fer_bench.results.store import Store
 
     method = find_row(Store(runs_dir), row, filters_of(dataset, backbone, strategy, protocol))
-    cell, *others = method.cells
-    if others and as_json:
+    cell, *further = method.cells
+    if further and as_json:
         print_json({"schema": 1, "id": method.id, "name": method.name, "cells": list(map(_record, method.cells))})
-    elif others:
+    elif further:
         print_tables(_table(method))
     elif as_json:
         print_json(_record(cell))
@@ -62,9 +62,9 @@ def _table(row: MethodRow) -> Table:
     rows: list[tuple[TableCell, ...]] = []
     for cell in row.cells:
         scores = _scores(cell)
-        shown = (scores.get(name) for name in ("accuracy", "uar", "macro_f1"))
+        values = (scores.get(name) for name in ("accuracy", "uar", "macro_f1"))
         rows.append(
-            (cell.id[:8], name_training(cell.record.training), cell.record.fold, *shown, cell.error or cell.status)
+            (cell.id[:8], name_training(cell.record.training), cell.record.fold, *values, cell.error or cell.status)
         )
     return Table(f"{row.name} ({row.id[:8]})", columns, tuple(rows), ("'fer-bench show CELL' prints one of them.",))
 
@@ -110,9 +110,9 @@ def _lines(cell: StoredCell) -> list[str]:
     parts = {"dataset": record.dataset, "protocol": record.protocol, "backbone": record.backbone}
     for name, part in {**parts, "strategy": record.strategy}.items():
         lines += ["", name, *_fields(to_json(part))]
-    known = to_json(provenance)
-    rest = {key: value for key, value in known.items() if key not in ("distributions", "code", "config")}
-    lines += ["", "provenance", *_fields({**rest, "command": " ".join(provenance.command)})]
+    facts = to_json(provenance)
+    fields = {key: value for key, value in facts.items() if key not in ("distributions", "code", "config")}
+    lines += ["", "provenance", *_fields({**fields, "command": " ".join(provenance.command)})]
     lines += [f"  {name}: {_source(source)}" for name, source in provenance.code.items()]
     lines.append(f"  {number_of(len(provenance.distributions), 'distribution')}: see provenance.json or --json")
     lines += ["", f"Files: {cell.folder}"]

@@ -137,12 +137,12 @@ def convert(
 
     spec = _find(backbone, weights)
     ensure_packaged(backbone, spec)
-    written = convert(spec, source, output)
-    console.echo(f"Wrote {number_of(written.tensors, 'tensor')}, {written.size_bytes:,} bytes, to {written.path}")
-    console.echo(f"sha256 {written.sha256}")
-    if written.differences:
+    converted = convert(spec, source, output)
+    console.echo(f"Wrote {number_of(converted.tensors, 'tensor')}, {converted.size_bytes:,} bytes, to {converted.path}")
+    console.echo(f"sha256 {converted.sha256}")
+    if converted.differences:
         console.echo(
-            f"{number_of(len(written.differences), 'tensor differs', 'tensors differ')} from the pinned "
+            f"{number_of(len(converted.differences), 'tensor differs', 'tensors differ')} from the pinned "
             "digests: these are not the shipped weights."
         )
     else:

@@ -25,14 +25,14 @@ LONGEST_NAME = 60
 """Characters of an item's name: it is part of the names of files."""
 
 
-def create(kind: Kind, name: str, parent: Path, taken: Mapping[str, Collection[str]]) -> Path:
+def create(kind: Kind, name: str, parent: Path, existing: Mapping[str, Collection[str]]) -> Path:
     """Write a new package and return its folder, ``parent/fer-bench-NAME``.
 
     Args:
         kind: of the item that it brings.
         name: of the item.
         parent: where the folder is made; made itself where it is not there.
-        taken: what has the name already -> names, such as "backbone" -> those that installed plugins bring.
+        existing: what has the name already -> names, such as "backbone" -> those that installed plugins bring.
 
     Raises:
         FerBenchError: the name cannot be used, or the folder is there or cannot be written; nothing is left behind.
@@ -41,7 +41,7 @@ def create(kind: Kind, name: str, parent: Path, taken: Mapping[str, Collection[s
     package = distribution.replace("-", "_")
     faults = [
         *_name_faults(name),
-        *(f"there is a {what} {name!r}" for what, names in taken.items() if name in names),
+        *(f"there is a {what} {name!r}" for what, names in existing.items() if name in names),
         *([f"the package {distribution!r} is installed"] if distribution in _installed() else []),
     ]
     if faults:

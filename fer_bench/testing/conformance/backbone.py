@@ -162,8 +162,8 @@ def half_precision(subject: BackboneSubject) -> Iterator[str]:
     if not subject.spec.half_precision:
         raise NotApplicable("its stages are always given float32")
     built = replace(subject.build(precision="bfloat16"), activations=jnp.dtype(jnp.bfloat16))
-    held = [(name, leaf.dtype) for table in divide(built) for name, leaf in table.items()]
-    faults = [f"{name} is held as {dtype}" for name, dtype in held if dtype in (jnp.bfloat16, jnp.float16)]
+    types = [(name, leaf.dtype) for table in divide(built) for name, leaf in table.items()]
+    faults = [f"{name} is held as {dtype}" for name, dtype in types if dtype in (jnp.bfloat16, jnp.float16)]
     if faults := [*faults, *_shape_faults(subject, built, subject.params.input_size)]:
         return (yield from faults)
     run = jax.jit(partial(built.prefix, stop=len(subject.spec.stages)))
@@ -266,8 +266,8 @@ def deterministic(subject: BackboneSubject) -> Iterator[str]:
     features = np.asarray(subject.run(subject.built.state, subject.images))
     if not np.array_equal(features, subject.features, equal_nan=True):
         yield "the same images have other features in a second run"
-    drawn = subject.build(weights="random")
-    if drawn.parameters and drawn.digests() == subject.other.digests():
+    random = subject.build(weights="random")
+    if random.parameters and random.digests() == subject.other.digests():
         yield "seeds 0 and 1 draw the same weights where weights=random"
 
 

@@ -215,14 +215,14 @@ def ids_unique_and_stable(subject: DatasetSubject) -> Iterator[str]:
 def groups(subject: DatasetSubject) -> Iterator[str]:
     """Yield what does not fit the declaration."""
     samples, spec = subject.samples, subject.spec
-    known = sum(bool(sample.subject) for sample in samples)
-    if spec.identity in ("yes", "proxy") and known < len(samples):
+    identified = sum(bool(sample.subject) for sample in samples)
+    if spec.identity in ("yes", "proxy") and identified < len(samples):
         yield (
             f"identity is {spec.identity!r}, but "
-            f"{number_of(len(samples) - known, 'sample has', 'samples have')} no subject"
+            f"{number_of(len(samples) - identified, 'sample has', 'samples have')} no subject"
         )
-    if spec.identity == "no" and known:
-        yield f"identity is 'no', but {number_of(known, 'sample has', 'samples have')} a subject"
+    if spec.identity == "no" and identified:
+        yield f"identity is 'no', but {number_of(identified, 'sample has', 'samples have')} a subject"
     columns = {tuple(sorted(sample.groups)) for sample in samples}
     if len(columns) > 1:
         yield f"samples have {len(columns)} different lists of groups: {sorted(columns)[:3]}"
@@ -266,9 +266,9 @@ def counts(subject: DatasetSubject) -> Iterator[str]:
     for sample in samples:
         split = counted.setdefault(sample.split, {})
         split[sample.label] = split.get(sample.label, 0) + 1
-    told = builder.count()
-    if told is not None and told != len(samples):
-        yield f"'count' says {told}, 'read' yields {len(samples)}"
+    stated = builder.count()
+    if stated is not None and stated != len(samples):
+        yield f"'count' says {stated}, 'read' yields {len(samples)}"
     yield from compare_counts(counted, builder.expected_counts(frozenset(counted)))
 
 

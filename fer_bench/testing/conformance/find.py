@@ -47,11 +47,11 @@ def find_suites(
             ]
     components = list(_components(registry, name))
     if not components:
-        known = {plugin.name for plugin in registry.plugins}
-        known |= {item.name for plugin in registry.plugins for _, item in plugin.items}
+        names = {plugin.name for plugin in registry.plugins}
+        names |= {item.name for plugin in registry.plugins for _, item in plugin.items}
         raise FerBenchError(
             f"No plugin, data set, protocol, backbone, strategy, metric or executor is called {name!r}. "
-            f"{did_you_mean(name, known)}"
+            f"{did_you_mean(name, names)}"
         )
     return [_of_item(kind, component, registry, folder, write) for kind, component in components]
 
@@ -82,9 +82,9 @@ def _components(registry: Registry, text: str) -> Iterator[tuple[Kind, Component
     """Yield every item that ``text`` names, of all kinds."""
     name = text.partition("[")[0].strip()
     for kind in cast("tuple[Kind, ...]", get_args(Kind)):
-        for known, plugin, item in registry.specs(kind):
-            named = isinstance(item, BackboneSpec) and item.named_by and name.startswith(f"{item.name}-")
-            if named or name in (known, item.name, f"{plugin.distribution}/{item.name}"):
+        for unique, plugin, item in registry.specs(kind):
+            is_named = isinstance(item, BackboneSpec) and item.named_by and name.startswith(f"{item.name}-")
+            if is_named or name in (unique, item.name, f"{plugin.distribution}/{item.name}"):
                 yield kind, registry.find(kind, text)
                 break
 

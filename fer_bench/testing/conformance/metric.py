@@ -29,17 +29,17 @@ def _draw(skill: float, n: int = 200) -> tuple[Array, Array]:
     return true, weights / weights.sum(axis=1, keepdims=True)
 
 
-def _score(metric: Metric, true: Array, probabilities: Array, agreed: float = 1.0, known: bool = True) -> float:
+def _score(metric: Metric, true: Array, probabilities: Array, agreed: float = 1.0, informed: bool = True) -> float:
     """Return the metric where a share of the annotators agreed on each label, and groups differ or are not known."""
-    others = (1 - agreed) / (CLASSES - 1)
-    soft = np.where(np.eye(CLASSES)[true] > 0, agreed, others)
+    share = (1 - agreed) / (CLASSES - 1)
+    soft = np.where(np.eye(CLASSES)[true] > 0, agreed, share)
     # By what a sample is, not by its place: a metric must not change with the order of the samples.
     codes = np.round(1e6 * probabilities[:, 0]).astype(np.int64)
     groups = {
         "sex": np.array(["woman", "man", ""], object)[codes % 3],
         "age": np.array(["young", "old"], object)[codes % 2],
     }
-    if not known:
+    if not informed:
         groups = {name: np.full(len(true), "", object) for name in groups}
     return metric.score(true, probabilities, Extra(soft, groups))
 
@@ -73,7 +73,7 @@ def bears_missing_classes(component: Component[MetricSpec]) -> Iterator[str]:
     metric = make_metric(component)
     yield from _failures(metric, cases)
     if "groups" in metric.wants:
-        yield from _failures(metric, {"no group is known": _draw(1)}, known=False)
+        yield from _failures(metric, {"no group is known": _draw(1)}, informed=False)
 
 
 @rule(
@@ -138,10 +138,10 @@ def is_worse_by_chance(component: Component[MetricSpec]) -> Iterator[str]:
 add_pickle_rule(RULES, lambda component: component)
 
 
-def _failures(metric: Metric, cases: dict[str, tuple[Array, Array]], known: bool = True) -> Iterator[str]:
+def _failures(metric: Metric, cases: dict[str, tuple[Array, Array]], informed: bool = True) -> Iterator[str]:
     for name, (true, probabilities) in cases.items():
         try:
             for agreed in (1.0, 0.7) if "soft_labels" in metric.wants else (1.0,):
-                _score(metric, true, probabilities, agreed, known)
+                _score(metric, true, probabilities, agreed, informed)
         except PluginError as error:
             yield f"{name}: {error}"

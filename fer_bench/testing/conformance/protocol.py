@@ -172,10 +172,12 @@ def is_the_same_in_another_process(subject: ProtocolSubject) -> Iterator[str]:
     """Yield that the folds are others."""
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     sent = pickle.dumps((subject.protocol, subject.samples, 0))
-    done = subprocess.run([sys.executable, "-c", _AGAIN], input=sent, capture_output=True, env=environment, check=False)
-    if done.returncode:
-        yield f"it fails there: {done.stderr.decode(errors='replace').strip().splitlines()[-1]}"
-    elif done.stdout.decode().strip() != subject.text():
+    process = subprocess.run(
+        [sys.executable, "-c", _AGAIN], input=sent, capture_output=True, env=environment, check=False
+    )
+    if process.returncode:
+        yield f"it fails there: {process.stderr.decode(errors='replace').strip().splitlines()[-1]}"
+    elif process.stdout.decode().strip() != subject.text():
         yield "the folds are others"
 
 
@@ -191,9 +193,9 @@ def works_in_scikit_learn(subject: ProtocolSubject) -> Iterator[str]:
     samples, splitter = subject.samples, subject.splitter()
     groups = samples.groups if subject.protocol.spec.groups == "apart" else None
     features = np.zeros((len(samples.labels), 1))
-    folds, told = len(subject.parts()), splitter.get_n_splits(features, samples.labels, groups)
-    if told != folds:
-        yield f"get_n_splits says {told}; split yields {folds}"
+    folds, stated = len(subject.parts()), splitter.get_n_splits(features, samples.labels, groups)
+    if stated != folds:
+        yield f"get_n_splits says {stated}; split yields {folds}"
     if not subject.protocol.spec.trains_on_others:
         scores = cross_val_score(DummyClassifier(), features, samples.labels, groups=groups, cv=splitter)
         if len(scores) != folds:

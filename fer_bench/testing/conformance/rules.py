@@ -107,8 +107,8 @@ class Suite(Generic[SubjectT]):
     def finding(self, name: str) -> Finding:
         """Return the findings of the rule called ``name``."""
         if name not in self._findings:
-            (wanted,) = (rule for rule in self.rules if rule.name == name)
-            status, text = self._check(wanted)
+            (chosen,) = (rule for rule in self.rules if rule.name == name)
+            status, text = self._check(chosen)
             self._findings[name] = Finding(
                 plugin=self.plugin,
                 kind=self.kind,
@@ -116,20 +116,20 @@ class Suite(Generic[SubjectT]):
                 rule=name,
                 status=status,
                 found=text,
-                expected=wanted.expected,
-                fix=wanted.fix,
+                expected=chosen.expected,
+                fix=chosen.fix,
             )
         return self._findings[name]
 
-    def _check(self, wanted: ConformanceRule[SubjectT]) -> tuple[Literal["passed", "failed", "skipped"], str]:
-        for name in wanted.needs:
+    def _check(self, rule: ConformanceRule[SubjectT]) -> tuple[Literal["passed", "failed", "skipped"], str]:
+        for name in rule.needs:
             needed = self.finding(name)
             if needed.status != "passed":
                 return "skipped", needed.found if needed.status == "skipped" else f"the rule {name!r} comes first"
         faults: list[str] = []
         # Broad on purpose: the author gets a finding for all that an item can do.
         try:
-            faults += wanted.check(self.subject)
+            faults += rule.check(self.subject)
         except NotApplicable as reason:
             return "skipped", str(reason)
         except KeyboardInterrupt:

@@ -65,10 +65,10 @@ def write_ckplus_raw(root: Path) -> list[Truth]:
         subject, take = f"S{10 + number % 4 if number < 7 else 10:03d}", f"{number + 1:03d}"
         for frame in range(1, 6):
             name = f"{subject}/{take}/{subject}_{take}_{frame:08d}.png"
-            shown = label if frame > 2 else "neutral"
-            save_face(root / "cohn-kanade-images" / name, shown, 9 * number + frame, 64)
+            expression = label if frame > 2 else "neutral"
+            save_face(root / "cohn-kanade-images" / name, expression, 9 * number + frame, 64)
             if number < 7 and frame != 2:
-                truths.append(Truth(name, shown, subject=subject, sequence=f"{subject}_{take}"))
+                truths.append(Truth(name, expression, subject=subject, sequence=f"{subject}_{take}"))
         folder = root / "Emotion" / subject / take
         if number < 7:
             code = f"   {CKPLUS.index(label)}.0000000e+00"
@@ -113,8 +113,8 @@ def write_oulu_casia(root: Path) -> list[Truth]:
                 label = folder.lower()
                 for frame in range(5):
                     name = f"{condition}/{person}/{folder}/{frame:03d}.jpeg"
-                    shown = label if frame > 1 else "neutral"
-                    save_face(root / name, shown, 10 * number + frame + 100 * (person == "P002"))
+                    expression = label if frame > 1 else "neutral"
+                    save_face(root / name, expression, 10 * number + frame + 100 * (person == "P002"))
                     if condition == "VL/Strong" and frame != 1:
-                        truths.append(Truth(name, shown, "", person, f"{person}_{label}"))
+                        truths.append(Truth(name, expression, "", person, f"{person}_{label}"))
     return truths
