@@ -18,6 +18,7 @@ import textwrap
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 PLUGIN = """
     from fer_bench import hookimpl
@@ -118,7 +119,7 @@ def _install(site: Path) -> Path:
     return site
 
 
-def _measure(n: int, folder: Path, site: Path) -> list[dict[str, object]]:
+def _measure(n: int, folder: Path, site: Path) -> list[dict[str, Any]]:
     environment = {
         **os.environ,
         "PYTHONPATH": str(site),
@@ -130,7 +131,7 @@ def _measure(n: int, folder: Path, site: Path) -> list[dict[str, object]]:
         "data prepare": ["data", "prepare", name],
         "run": ["run", "--dataset", name, "--backbone", "small", "--runs-dir", str(folder / f"runs-{n}")],
     }
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for command, arguments in commands.items():
         start = time.perf_counter()
         peak, anonymous = run_measured(

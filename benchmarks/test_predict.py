@@ -95,6 +95,7 @@ def test_predict(model, named, benchmark):
     whole, passes, products = np.median(rounds[:, :, 0], axis=0)
     shares = np.median(rounds[:, 1] / rounds[:, 0], axis=0)
     operations, rate = forward_flops(model.backbone, (SIDE, SIDE, 3)), 2 * SIZE**3 / products
+    assert operations, "XLA counts those of a CPU program"
     print(
         f"\n{PICTURES / whole:,.0f} pictures a second ({precision}); {PICTURES / passes:,.0f} images a second through "
         f"the network, which is {100 * shares[0]:.1f} % of the time and {100 * shares[1]:.1f} % of the processor time. "

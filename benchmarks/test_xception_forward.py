@@ -36,12 +36,12 @@ pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="the clai
 @pytest.fixture
 def on_lax(monkeypatch):
     """Return a context in which the kernels are traced in their other formulation, on this CPU."""
-    return lambda: monkeypatch.setattr(kernels, "_by_platform", lambda cpu, other, *operands: other(*operands))
+    return lambda: monkeypatch.setattr(kernels, "by_platform", lambda cpu, other, *operands: other(*operands))
 
 
 def forward(dtype: str):
     """Return a compiled function of (b, 299, 299, 3), and its operands: micro-batches in turn inside one program."""
-    model = build(XceptionParams(), rngs=nnx.Rngs(0), compute_dtype=jnp.dtype(dtype))
+    model = build(XceptionParams.model_validate({}), rngs=nnx.Rngs(0), compute_dtype=jnp.dtype(dtype))
     graph, state = nnx.split(model)
     x = jax.random.uniform(jax.random.key(1), (MICRO_BATCHES, MICRO_BATCH, 299, 299, 3), minval=-1)
     state = nnx.to_pure_dict(state)
@@ -51,7 +51,7 @@ def forward(dtype: str):
 
 def step(dtype: str):
     """Return a compiled function that gives the gradients of all parameters for one micro-batch, and its operands."""
-    model = build(XceptionParams(), rngs=nnx.Rngs(0), compute_dtype=jnp.dtype(dtype))
+    model = build(XceptionParams.model_validate({}), rngs=nnx.Rngs(0), compute_dtype=jnp.dtype(dtype))
     model.train()
     graph, params, rest = nnx.split(model, nnx.Param, ...)
     operands = (
