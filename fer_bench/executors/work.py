@@ -24,11 +24,10 @@ from fer_bench.results.store import Store, StoredCell
 
 @dataclass(frozen=True)
 class Summary:
-    """How many cells of the grid are stored as ``ok`` and ``failed`` now, and how many were done before."""
+    """How many cells of the grid are stored as ``ok`` and ``failed`` now."""
 
     ok: int
     failed: int
-    done_before: int
 
 
 class Work:
@@ -143,7 +142,7 @@ class Work:
             return None
         ok, failed = self._counts["ok"], self._counts["failed"]
         self._notify("fer_bench_run_end", ok=ok, failed=failed, runs_dir=self.store.runs_dir)
-        return Summary(ok, failed, self.done)
+        return Summary(ok, failed)
 
     @property
     def left(self) -> int:
