@@ -12,7 +12,7 @@ from fer_bench.evaluation.cross_validation import CrossValidation
 from fer_bench.evaluation.intervals import Interval, algorithm_interval
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports.comparison import measure_row
-from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
+from fer_bench.reports.table import Cell, Column, Field, Table, percent, tabulate
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.records import DatasetRecord
 
@@ -96,9 +96,7 @@ def to_table(scores: Sequence[AnnotatorScore]) -> Table:
 
 
 def _range(one: Interval | None) -> Cell:
-    if one is None:
-        return None
-    return Shown(f"{100 * one.estimate:.1f} ({100 * one.low:.1f} to {100 * one.high:.1f})", one.estimate)
+    return one and percent(one.estimate, (one.low, one.high))
 
 
 FIELDS: tuple[Field[AnnotatorScore], ...] = (

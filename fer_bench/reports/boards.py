@@ -19,7 +19,7 @@ from fer_bench.reports import (
     standing,
 )
 from fer_bench.reports.row import Row, Score
-from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
+from fer_bench.reports.table import Cell, Column, Field, Shown, Table, percent, tabulate
 from fer_bench.sizes import number_of
 
 EXTRA: Mapping[str, Callable[[Sequence[Row]], list[Field[Row]]]] = {
@@ -133,15 +133,15 @@ def fields_of(board: Sequence[Row], show: str = "scores") -> list[Field[Row]]:
         return [*fields, *EXTRA[show](board), *sizes]
     by = board[0].metric
     for name, title in (TITLES if by.name in TITLES else {by.name: by.title, **TITLES}).items():
-        percent = name in TITLES
-        better = "higher" if percent or by.higher_is_better else "lower"
+        is_share = name in TITLES
+        better = "higher" if is_share or by.higher_is_better else "lower"
         column = Column(_titled(name, title), "number", better, optional=name == "macro_f1" != by.name)
-        fields.append((column, lambda row, name=name, percent=percent: _score(row.scores.get(name), percent)))
+        fields.append((column, lambda row, name=name, is_share=is_share: _score(row.scores.get(name), is_share)))
         if name == by.name:
             fields += standing.STANDING
     fields.append((Column("n", "number", optional=True), lambda row: row.n))
     if any(row.faces is not None and row.faces < 1 for row in board):
-        fields.append((Column("faces %", "number"), lambda row: _percent(row.faces)))
+        fields.append((Column("faces %", "number"), lambda row: percent(row.faces)))
     fields.append((Column("cells", "number"), lambda row: Shown(f"{row.ok}/{row.ok + row.failed}", row.ok)))
     return [*fields, *sizes, (Column("seconds", "number", "lower", optional=True), lambda row: _tenths(row.seconds))]
 
@@ -149,11 +149,11 @@ def fields_of(board: Sequence[Row], show: str = "scores") -> list[Field[Row]]:
 def _paper_fields(board: Sequence[Row]) -> list[Field[Row]]:
     """Return the columns that fit a column of a paper: the method, its score, the interval, the tier."""
     by = board[0].metric
-    percent = by.name in TITLES
+    is_share = by.name in TITLES
 
     def score(row: Row) -> Cell:
-        known = row.scores.get(by.name)
-        return None if known is None else _score(replace(known, std=None), percent)
+        own = row.scores.get(by.name)
+        return None if own is None else _score(replace(own, std=None), is_share)
 
     return [
         (
@@ -220,16 +220,12 @@ def _titled(name: str, title: str) -> str:
     return f"{TITLES[name]} %" if name in TITLES else title
 
 
-def _score(score: Score | None, percent: bool) -> Cell:
+def _score(score: Score | None, is_share: bool) -> Cell:
     if score is None:
         return None
-    factor, digits = (100, 1) if percent else (1, 3)
+    factor, digits = (100, 1) if is_share else (1, 3)
     mean = f"{factor * score.mean:.{digits}f}"
     return Shown(mean + ("" if score.std is None else f" ± {factor * score.std:.{digits}f}"), score.mean)
-
-
-def _percent(share: float | None) -> Cell:
-    return None if share is None else Shown(f"{100 * share:.1f}", share)
 
 
 def _tenths(value: float | None) -> Cell:

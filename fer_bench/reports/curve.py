@@ -20,7 +20,7 @@ from fer_bench.foreign import visible
 from fer_bench.reports.comparison import interval, measure_row
 from fer_bench.reports.figures import COLOUR, WIDTH, save, style
 from fer_bench.reports.standing import PERCENT
-from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
+from fer_bench.reports.table import Cell, Column, Field, Table, percent, tabulate
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.records import Experiment
 from fer_bench.results.rows import MethodRow
@@ -129,13 +129,12 @@ def _table(curve: Curve, notes: Sequence[str]) -> Table:
     )
     title = f"{curve.name}: error falls as images^{law.fit[1]:.2f} ({low:.2f} to {high:.2f})"
 
-    def score(place: int) -> Shown:
-        value, (low, high) = float(law.scores[place]), curve.intervals[place]
-        return Shown(f"{scale * value:.1f} ({scale * low:.1f} to {scale * high:.1f})", value)
+    def score(place: int) -> Cell:
+        return percent(float(law.scores[place]), curve.intervals[place], scale=scale)
 
-    def fitted(place: int) -> Shown:
-        value, lowest, highest = (scale * part for part in law.predict(float(law.sizes[place])))
-        return Shown(f"{value:.1f} ({lowest:.1f} to {highest:.1f})", value)
+    def fitted(place: int) -> Cell:
+        value, low, high = law.predict(float(law.sizes[place]))
+        return percent(value, (low, high), scale=scale)
 
     fields: tuple[Field[int], ...] = (
         (Column("training images", "number"), lambda place: round(float(law.sizes[place]))),

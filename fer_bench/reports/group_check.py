@@ -19,7 +19,7 @@ from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.evaluation.opportunity import GroupGap, measure_group_gap
 from fer_bench.reports.comparison import cross
 from fer_bench.reports.standing import PERCENT
-from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
+from fer_bench.reports.table import Cell, Column, Field, Shown, Table, percent, tabulate
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.rows import MethodRow
 
@@ -260,26 +260,22 @@ def record(check: GroupCheck) -> dict[str, Any]:
     }
 
 
-def _range(group: GroupDifference, scale: float = 100) -> Shown:
-    text = f"{scale * group.difference:+.1f} ({scale * group.low:+.1f} to {scale * group.high:+.1f})"
-    return Shown(text, group.difference)
-
-
 def _group_fields(check: GroupCheck, attribute: AttributeCheck) -> tuple[Field[GroupDifference], ...]:
     scale = 100 if check.metric.name in PERCENT else 1
     title = f"{check.metric.title} %" if scale == 100 else check.metric.title
 
-    def score(group: GroupDifference) -> Shown:
-        ends = attribute.intervals.get(group.name)
-        interval = f" ({scale * ends[0]:.1f} to {scale * ends[1]:.1f})" if ends else ""
-        return Shown(f"{scale * group.value:.1f}{interval}", group.value)
+    def score(group: GroupDifference) -> Cell:
+        return percent(group.value, attribute.intervals.get(group.name), scale=scale)
+
+    def difference(group: GroupDifference) -> Cell:
+        return percent(group.difference, (group.low, group.high), scale=scale, sign="+")
 
     fields: tuple[Field[GroupDifference], ...] = (
         (Column("group"), lambda group: group.name),
         (Column(check.unit, "number"), lambda group: group.units),
         (Column("predictions", "number", optional=True), lambda group: group.samples),
         (Column(title, "number", optional=True), score),
-        (Column("difference", "number"), lambda group: _range(group, scale)),
+        (Column("difference", "number"), difference),
     )
     if attribute.verdict is None:
         return fields
@@ -293,9 +289,8 @@ def _recall(check: ClassCheck, name: str) -> Shown:
     return Shown(f"{name} {100 * value:.1f}", value)
 
 
-def _gap(check: ClassCheck) -> Shown:
-    gap = check.gap
-    return Shown(f"{100 * gap.value:.1f} ({100 * gap.low:.1f} to {100 * gap.high:.1f})", gap.value)
+def _gap(check: ClassCheck) -> Cell:
+    return percent(check.gap.value, (check.gap.low, check.gap.high))
 
 
 CLASS_FIELDS: tuple[Field[tuple[str, ClassCheck]], ...] = (

@@ -12,7 +12,7 @@ from fer_bench.evaluation.difference import Difference, compare_estimates
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports.comparison import measure_row
 from fer_bench.reports.leaderboard import refuse
-from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
+from fer_bench.reports.table import Column, Field, Shown, Table, percent, tabulate
 from fer_bench.results.predictions import pair
 from fer_bench.results.rows import MethodRow, group
 from fer_bench.results.store import StoredCell
@@ -101,9 +101,9 @@ FIELDS: tuple[Field[Inflation], ...] = (
     (Column("backbone, strategy"), lambda row: f"{row.backbone}, {row.strategy}"),
     (Column("protocol"), lambda row: row.protocol),
     (Column("lets in"), lambda row: ", ".join("copies" if name == "copy" else f"{name}s" for name in row.ignores)),
-    (Column("its UAR %", "number"), lambda row: _points(row.leaky, "")),
-    (Column("leak-free UAR %", "number"), lambda row: _points(row.honest, "")),
-    (Column("flatters by", "number"), lambda row: _points(row.difference.value)),
+    (Column("its UAR %", "number"), lambda row: percent(row.leaky)),
+    (Column("leak-free UAR %", "number"), lambda row: percent(row.honest)),
+    (Column("flatters by", "number"), lambda row: percent(row.difference.value, sign="+")),
     (
         Column("95 % interval", "number"),
         lambda row: _interval(row.difference),
@@ -135,10 +135,6 @@ def _compare(leaky: MethodRow, honest: MethodRow) -> Inflation | None:
         difference=compare_estimates(*uar),
         accuracy=compare_estimates(*accuracy),
     )
-
-
-def _points(share: float, sign: str = "+") -> Shown:
-    return Shown(f"{100 * share:{sign}.1f}", share)
 
 
 def _interval(difference: Difference) -> Shown:

@@ -27,7 +27,7 @@ from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports import annotator_check
 from fer_bench.reports.annotator_check import AnnotatorScore, score_each_annotator
 from fer_bench.reports.comparison import cross, line_up, measure_row, rank
-from fer_bench.reports.table import Cell, Column, Field, Shown, Table, numbers, tabulate, texts
+from fer_bench.reports.table import Cell, Column, Field, Shown, Table, numbers, percent, tabulate, texts
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.rows import MethodRow
 from fer_bench.sizes import number_of
@@ -336,8 +336,8 @@ def to_tables(check: LabelCheck) -> list[Table]:
         scores += [(method.name, method.annotator) for method in check.methods if method.annotator]
         fields: tuple[Field[tuple[str, Agreement]], ...] = (
             (Column("answers"), lambda pair: pair[0]),
-            (Column("accuracy %", "number"), lambda pair: _percent(pair[1].accuracy)),
-            (Column("UAR %", "number"), lambda pair: _percent(pair[1].uar)),
+            (Column("accuracy %", "number"), lambda pair: percent(pair[1].accuracy)),
+            (Column("UAR %", "number"), lambda pair: percent(pair[1].uar)),
         )
         tables.append(tabulate(scores, fields, "Against an annotator drawn at random", VOTES))
     return [*tables, annotator_check.to_table(check.annotators)] if check.annotators else tables
@@ -361,7 +361,7 @@ def _class_fields(check: LabelCheck) -> tuple[Field[int], ...]:
         (Column("images", "number"), lambda label: int(images[label])),
         (
             Column("wrong, at most %", "number", "lower"),
-            lambda label: None if not images[label] else _percent(wrong[label]),
+            lambda label: None if not images[label] else percent(wrong[label]),
         ),
         (Column("95 % interval", "number"), interval),
         (Column("mostly truly"), mostly),
@@ -374,8 +374,7 @@ def _method_fields(check: LabelCheck) -> tuple[Field[MethodCheck], ...]:
             part: PartScore | None = getattr(method, name)
             if part is None or part.value is None:
                 return None
-            one = part.value
-            return Shown(f"{100 * one.estimate:.1f} ({100 * one.low:.1f} to {100 * one.high:.1f})", one.estimate)
+            return percent(part.value.estimate, (part.value.low, part.value.high))
 
         return Column(TITLES[name], "number", "higher", optional=name not in ("everything", "kept")), cell
 
@@ -388,7 +387,3 @@ def _method_fields(check: LabelCheck) -> tuple[Field[MethodCheck], ...]:
 
 
 TITLES = {"everything": "all", "kept": "without suspects", "agreed": "agreed", "doubtful": "doubtful"}
-
-
-def _percent(share: float) -> Cell:
-    return Shown(f"{100 * share:.1f}", share)

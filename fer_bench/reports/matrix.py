@@ -9,7 +9,7 @@ from typing import Any
 from fer_bench.foreign import visible
 from fer_bench.reports.figures import save, style
 from fer_bench.reports.row import Row
-from fer_bench.reports.table import Column, Shown, Table, numbers, texts, words
+from fer_bench.reports.table import Column, Table, numbers, percent, texts, words
 
 NOTE = (
     "UAR in percent, mean over folds and seeds. A row is what trains, a column what is tested. The diagonal is K-fold "
@@ -104,7 +104,7 @@ def to_tables(matrices: Sequence[Matrix]) -> list[Table]:
         Table(
             matrix.title,
             (Column("trained on"), *numbers(*matrix.datasets)),
-            tuple((a, *(_percent(matrix.score(a, b)) for b in matrix.datasets)) for a in matrix.datasets),
+            tuple((a, *(percent(matrix.score(a, b)) for b in matrix.datasets)) for a in matrix.datasets),
         )
         for matrix in matrices
     ]
@@ -134,7 +134,7 @@ def draw(matrices: Sequence[Matrix], suffix: str) -> bytes:
                     colour = (
                         "black" if value is not None and value > 0.55 else "white" if value is not None else "black"
                     )
-                    axis.text(j, i, words(_percent(value)), ha="center", va="center", color=colour)
+                    axis.text(j, i, words(percent(value)), ha="center", va="center", color=colour)
             axis.set_xticks(range(len(names)), [_wrap(name) for name in names], rotation=30, ha="right")
             axis.set_yticks(range(len(names)), [_wrap(name) for name in names])
             axis.set(xlabel="tested on", ylabel="trained on", title=_wrap(matrix.title))
@@ -154,10 +154,6 @@ def _pairs(matrix: Matrix) -> list[tuple[str | int | float | None, ...]]:
             counts = (row.ok, row.failed) if row else (0, 0)
             lines.append((trained, tested, row.protocol if row else None, row.n if row else 0, *scores, *ends, *counts))
     return lines
-
-
-def _percent(value: float | None) -> Shown | None:
-    return None if value is None else Shown(f"{100 * value:.1f}", value)
 
 
 def _wrap(text: str) -> str:

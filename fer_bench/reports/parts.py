@@ -14,7 +14,7 @@ from fer_bench.evaluation.groups import find_worst_group, measure_gap, pick_alik
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports import notes
 from fer_bench.reports.row import Row
-from fer_bench.reports.table import Cell, Column, Field, Shown
+from fer_bench.reports.table import Cell, Column, Field, Shown, percent
 from fer_bench.results.canonical import AtLeastTwo, Count, Record, Share
 from fer_bench.results.predictions import Predictions
 
@@ -130,7 +130,7 @@ def soft_fields(board: Sequence[Row]) -> list[Field[Row]]:
 
     def accuracy(row: Row) -> Cell:
         soft = records[id(row)]
-        return _percent(soft.accuracy if soft else None)
+        return percent(soft.accuracy if soft else None)
 
     return [
         (Column("soft accuracy %", "number", "higher"), accuracy),
@@ -139,8 +139,4 @@ def soft_fields(board: Sequence[Row]) -> list[Field[Row]]:
     ]
 
 
-def _percent(share: float | None) -> Cell:
-    return None if share is None else Shown(f"{100 * share:.1f}", share)
-
-
-COVERAGE: Field[Row] = (Column("coverage %", "number"), lambda row: _percent(measure_coverage(row)))
+COVERAGE: Field[Row] = (Column("coverage %", "number"), lambda row: percent(measure_coverage(row)))

@@ -14,7 +14,7 @@ from fer_bench import brackets
 from fer_bench.evaluation.metrics import STANDARD, evaluate_parts
 from fer_bench.evaluation.optimism import measure_optimism
 from fer_bench.reports.row import Row
-from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
+from fer_bench.reports.table import Cell, Column, Field, Table, percent, tabulate
 from fer_bench.results.canonical import AtLeastOne, Count, Json, Record
 
 NOTE = (
@@ -121,19 +121,17 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
 
     def score(name: str) -> Field[Row]:
         def cell(row: Row) -> Cell:
-            known = records[id(row)]
-            return known and Shown(f"{100 * getattr(known, name):.1f}", getattr(known, name))
+            record = records[id(row)]
+            return record and percent(getattr(record, name))
 
         return Column(f"{name} %", "number", "higher", optional=True), cell
 
     def optimism(row: Row) -> Cell:
-        known = records[id(row)]
-        if known is None:
+        record = records[id(row)]
+        if record is None:
             return None
-        text = f"{100 * known.optimism:+.1f}"
-        if known.optimism_low is not None and known.optimism_high is not None:
-            text += f" ({100 * known.optimism_low:+.1f} to {100 * known.optimism_high:+.1f})"
-        return Shown(text, known.optimism)
+        low, high = record.optimism_low, record.optimism_high
+        return percent(record.optimism, None if low is None or high is None else (low, high), sign="+")
 
     def chosen(row: Row) -> Cell:
         known = records[id(row)]

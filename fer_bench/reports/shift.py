@@ -21,7 +21,7 @@ from fer_bench.reports.matrix import Matrix
 from fer_bench.reports.matrix import record as matrix_record
 from fer_bench.reports.pair import pair_predictions
 from fer_bench.reports.row import Row
-from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
+from fer_bench.reports.table import Cell, Column, Field, Shown, Table, percent, tabulate
 from fer_bench.results.predictions import Predictions
 
 UAR = STANDARD["uar"]
@@ -153,8 +153,8 @@ def record(matrices: Sequence[Matrix]) -> dict[str, Any]:
     return {**known, "orders": orders}
 
 
-def _range(value: float, low: float, high: float) -> Shown:
-    return Shown(f"{100 * value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})", value)
+def _range(value: float, low: float, high: float) -> Cell:
+    return percent(value, (low, high), sign="+")
 
 
 def _foreign(shift: Shift) -> Cell:

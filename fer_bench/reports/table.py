@@ -108,6 +108,23 @@ def words(cell: Cell) -> str:
             return cell
 
 
+def percent(
+    share: float | None, ends: tuple[float, float] | None = None, *, scale: float = 100, sign: Literal["", "+"] = ""
+) -> Cell:
+    """Return a share in percent with one decimal, and its interval; None of what is not known.
+
+    Args:
+        share: 0 to 1, or the difference of two.
+        ends: of its interval, low and high; None shows none.
+        scale: 1 of a score that is no share.
+        sign: ``+`` for differences: positive numbers have one, too.
+    """
+    if share is None:
+        return None
+    interval = f" ({scale * ends[0]:{sign}.1f} to {scale * ends[1]:{sign}.1f})" if ends else ""
+    return Shown(f"{scale * share:{sign}.1f}{interval}", share)
+
+
 def value(cell: Cell) -> str | int | float | bool | None:
     """Return a cell as a program reads it."""
     return cell.value if isinstance(cell, Shown) else cell
