@@ -19,6 +19,7 @@ import sysconfig
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from fer_bench.digests import sha256_once
 from fer_bench.syntax import Module, read_module
 
 NO_PLUGINS = ("fer_bench", "sklearn")
@@ -63,15 +64,9 @@ def digest_code(references: Iterable[str], distribution: str, leave_out: Collect
             }
             ends = tuple(name for name in names if "." in name)
             files = {_place(file, root): file for file in _files(unit) if file.name.endswith(ends)}
-            data |= {place: digest_file(files[place]) for place in files.keys() - code.keys() - left_out}
+            data |= {place: sha256_once(files[place]) for place in files.keys() - code.keys() - left_out}
     digested = {"code_sha256": code, "data_sha256": data}
     return {name: _digest(digests) for name, digests in digested.items() if digests}
-
-
-def digest_file(file: Path) -> str:
-    """Return the sha256 of a file; it is read once a process as long as its size and time stay the same."""
-    state = file.stat()
-    return _digest_file(file, state.st_size, state.st_mtime_ns)
 
 
 def _root(module: str) -> Path | None:
@@ -189,12 +184,6 @@ def _site_folders() -> set[Path]:
     paths = sysconfig.get_paths()
     users = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
     return {Path(path) for path in (paths["purelib"], paths["platlib"], *site.getsitepackages(), *users)}
-
-
-@functools.lru_cache(maxsize=4096)
-def _digest_file(file: Path, size: int, mtime_ns: int) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _digest(digests: Mapping[str, str]) -> str:

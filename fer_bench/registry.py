@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 from fer_bench import brackets
 from fer_bench.about import OWN_PACKAGES, PACKAGE_OF
 from fer_bench.containment import contained
+from fer_bench.digests import sha256_of
 from fer_bench.errors import FerBenchError, MissingError, PluginError, PluginWarning, bullet_list, did_you_mean
 from fer_bench.plugins import Item, Kind, Plugin, Plugins, load_plugins
 from fer_bench.privacy import hide
@@ -354,7 +354,6 @@ def file_sha256(path: Path) -> str:
         FerBenchError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise FerBenchError(f"Cannot read {str(path)!r}: {error.strerror}.") from None

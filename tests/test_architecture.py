@@ -29,6 +29,7 @@ ORDER = [
         "yaml_files",
         "foreign",
         "foreign_files",
+        "digests",
         "console",
         "interrupts",
         "progress",

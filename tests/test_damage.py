@@ -24,6 +24,7 @@ from fer_bench import corruption
 from fer_bench.config import RunConfig
 from fer_bench.corruption import KINDS, Corruption, parse
 from fer_bench.damage.images import corrupt
+from fer_bench.digests import sha256_of
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.evaluation.robustness import Robustness, average, count_flips, measure_flips
@@ -294,7 +295,7 @@ def score_staged(runs, there, patch):
     files = {**needed(work), **kept_of(work, divide(grid, work.pending))}
     patch.setenv("FER_BENCH_CACHE_DIR", str(there))
     patch.chdir(there)
-    copies.send(Here(), "here", files, {name: copies.digest(file) for name, file in files.items()})
+    copies.send(Here(), "here", files, {name: sha256_of(file) for name, file in files.items()})
     worker.do(work.describe([job.cell.id for job in work.pending]), told.append)
     for message in told:
         if "cell" in message:

@@ -19,6 +19,7 @@ from tiny_run import BASE, invoke, start, write_distribution
 
 from fer_bench import brackets
 from fer_bench.corruption import Corruption
+from fer_bench.digests import sha256_of
 from fer_bench.errors import FerBenchError
 from fer_bench.executors import copies, staging
 from fer_bench.executors.kept import file_of
@@ -46,7 +47,7 @@ def sent(tmp_path, monkeypatch):
     files = {"a/empty": tmp_path / "empty", "a/short": tmp_path / "short", "b": tmp_path / "long"}
     for file, content in zip(files.values(), (b"", b"1234", bytes(range(15))), strict=True):
         file.write_bytes(content)
-    return files, {name: copies.digest(file) for name, file in files.items()}, tmp_path / "there"
+    return files, {name: sha256_of(file) for name, file in files.items()}, tmp_path / "there"
 
 
 def test_a_machine_is_given_what_it_lacks_in_pieces(sent):

@@ -20,6 +20,7 @@ from fer_bench.data.images import ImageError, decode
 from fer_bench.data.index import BOX, GROUP, SOFT, column_names, fingerprint, read_column, read_index
 from fer_bench.data.records import Records
 from fer_bench.data.texts import blocks, plain
+from fer_bench.digests import sha256_of
 from fer_bench.errors import DataError
 from fer_bench.sizes import number_of
 from fer_bench.specs import DatasetSpec
@@ -260,10 +261,7 @@ def describe_file(file: Path) -> str | int:
     Raises:
         OSError: it cannot be read.
     """
-    if file.name != INDEX_FILE:
-        return file.stat().st_size
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256_of(file) if file.name == INDEX_FILE else file.stat().st_size
 
 
 def _differences(row: dict[str, Any], record: dict[str, Any]) -> Iterator[str]:

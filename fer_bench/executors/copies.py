@@ -6,7 +6,6 @@ A file is compared by content, sent in pieces, and counts once it is whole.
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import shutil
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_bench import atomic, paths
+from fer_bench.digests import sha256_of
 from fer_bench.errors import FerBenchError
 from fer_bench.executors.kept import file_of
 from fer_bench.results import corrupted
@@ -27,12 +27,6 @@ PIECE_BYTES = 8 << 20
 def home() -> Path:
     """Return the folder below which this machine keeps what it is given."""
     return paths.cache_dir().absolute()
-
-
-def digest(file: Path) -> str:
-    """Return the sha256 of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def send(client: Any, address: str, files: Mapping[str, Path], digests: Mapping[str, str]) -> int:
@@ -70,7 +64,9 @@ def call(client: Any, address: str, function: Callable[..., Any], *arguments: An
 def lacking(digests: Mapping[str, str]) -> list[str]:
     """Return which files this machine does not have with these contents."""
     return [
-        name for name, expected in digests.items() if not (home() / name).is_file() or digest(home() / name) != expected
+        name
+        for name, expected in digests.items()
+        if not (home() / name).is_file() or sha256_of(home() / name) != expected
     ]
 
 
@@ -95,7 +91,7 @@ def put(name: str, offset: int, piece: bytes, whole: str) -> None:
             stream.write(piece)
         if not whole:
             return
-        if digest(part) != whole:
+        if sha256_of(part) != whole:
             raise FerBenchError(f"{name!r} came to {platform.node()} damaged. Repeat the command.")
         part.replace(file)
     except OSError as error:

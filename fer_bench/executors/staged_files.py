@@ -9,6 +9,7 @@ from typing import Any
 from fer_bench import brackets
 from fer_bench.config import RunConfig
 from fer_bench.data.prepared import SUMMARY_FILE
+from fer_bench.digests import sha256_of
 from fer_bench.executors import copies
 from fer_bench.executors.cells import demand_of
 from fer_bench.executors.kept import file_of, is_kept
@@ -88,7 +89,7 @@ def give_files(work: Work) -> tuple[list[RunConfig], dict[str, Path]]:
 
     def rename(kind: str, text: str, component: Component[Any]) -> str:
         local = component.files()
-        places = {name: f"{copies.FOLDER}/files/{copies.digest(file)}/{file.name}" for name, file in local.items()}
+        places = {name: f"{copies.FOLDER}/files/{sha256_of(file)}/{file.name}" for name, file in local.items()}
         files.update({places[name]: file for name, file in local.items()})
         return brackets.rewrite(kind, text, places) if places else text
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from fer_bench.config import RunConfig
+from fer_bench.digests import sha256_of
 from fer_bench.executors import copies
 from fer_bench.executors.dask_task import BEGUN, MOST_LOSSES, explain_loss, refuse_other_versions, run_worker
 from fer_bench.executors.leases import Leases
@@ -112,7 +113,7 @@ class _Dealer:
         model_files = kept_of(self.work, share.units)
         if (
             model_files
-            and self.give(share, model_files, {name: copies.digest(file) for name, file in model_files.items()}) is None
+            and self.give(share, model_files, {name: sha256_of(file) for name, file in model_files.items()}) is None
         ):
             share.held.close()
             self.units += share.units
@@ -194,7 +195,7 @@ def hand_out(client: Any, work: Work, watch: Callable[[], None] = lambda: None) 
     """
     runs, files = give_files(work)
     files |= needed(work)
-    digests = {name: copies.digest(file) for name, file in files.items()}
+    digests = {name: sha256_of(file) for name, file in files.items()}
     with Leases(work.store.runs_dir) as leases:
         leases.tidy()
         _Dealer(client, work, leases, divide(work.grid, work.pending), runs, files, digests, watch).run()

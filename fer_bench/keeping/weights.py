@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
 from fer_bench import atomic, paths
+from fer_bench.digests import sha256_of, sha256_once
 from fer_bench.errors import FerBenchError, MissingError, bullet_list, did_you_mean
 from fer_bench.sizes import number_of
 from fer_bench.specs import BackboneSpec, WeightsSpec, resolve
@@ -95,13 +96,7 @@ def weights_digest(spec: WeightsSpec) -> str:
         FerBenchError: the file is not there.
     """
     with packaged_file(spec.file) as path:
-        return file_sha256(path)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
 
 
 def load_tensors(path: Path) -> Tensors:
@@ -247,18 +242,12 @@ def fetched_file(backbone: str, spec: WeightsSpec) -> Path:
             f"'fer-bench weights fetch {backbone} --weights {spec.name}', or download {spec.url} and give it as "
             f"{backbone}[file=FILE]; weights=random starts afresh."
         )
-    state = path.stat()
-    if spec.sha256 and (digest := _sha256_of(path, state.st_size, state.st_mtime_ns)) != spec.sha256:
+    if spec.sha256 and (digest := sha256_once(path)) != spec.sha256:
         raise FerBenchError(
             f"{str(path)!r} has the sha256 {digest}; expected {spec.sha256}. Remove it, and run "
             f"'fer-bench weights fetch {backbone} --weights {spec.name}'."
         )
     return path
-
-
-@functools.lru_cache
-def _sha256_of(path: Path, size: int, mtime_ns: int) -> str:
-    return file_sha256(path)
 
 
 def convert(spec: WeightsSpec, source: Path, output: Path) -> ConvertedWeights:
