@@ -13,7 +13,7 @@ from fer_bench.evaluation.classification import count_answers, recall_of
 from fer_bench.reports import cost
 from fer_bench.reports.pairwise import compare_all, find_ranked, name_shortly
 from fer_bench.reports.row import Row
-from fer_bench.reports.standing import PERCENT, write_number
+from fer_bench.reports.standing import scale_of, title_of, write_number
 
 WIDTH, COST_WIDTH, COST_HEIGHT = 300, 380, 240
 """Of the intervals and of the plot of costs, CSS pixels."""
@@ -50,7 +50,7 @@ def draw_intervals(board: Sequence[Row]) -> dict[str, Any]:
     ]
     marks = [{"at": place(mark), "text": _short(rows[0], mark)} for mark in find_marks(low, high)] if rows else []
     floor = next((line["at"] for line in lines if line["baseline"]), None)
-    return {"width": WIDTH, "lines": lines, "marks": marks, "floor": floor, "axis": _axis(board)}
+    return {"width": WIDTH, "lines": lines, "marks": marks, "floor": floor, "axis": title_of(board[0].metric)}
 
 
 def _measure_gigaflops(row: Row) -> float | None:
@@ -103,7 +103,7 @@ def draw_costs(board: Sequence[Row], kind: str = "seconds with an empty cache") 
         "front": [(across(costs[place]), up(scores[place])) for place in front],
         "across": [{"at": across(mark), "text": f"{mark:g}"} for mark in marks],
         "up": [{"at": up(mark), "text": _short(rows[0], mark)} for mark in find_marks(low, high)],
-        "axis": _axis(board),
+        "axis": title_of(board[0].metric),
     }
 
 
@@ -135,7 +135,7 @@ def draw_pairs(board: Sequence[Row]) -> dict[str, Any] | None:
                 }
             )
         lines.append({"id": ranked[i].id[:16], "name": name, "cells": cells})
-    return {"lines": lines, "axis": _axis(board), "left_out": len(find_ranked(board)) - len(ranked)}
+    return {"lines": lines, "axis": title_of(board[0].metric), "left_out": len(find_ranked(board)) - len(ranked)}
 
 
 def draw_recalls(board: Sequence[Row]) -> dict[str, Any] | None:
@@ -204,11 +204,6 @@ def _score(row: Row) -> float:
     return row.scores[row.metric.name].mean
 
 
-def _axis(board: Sequence[Row]) -> str:
-    by = board[0].metric
-    return f"{by.title} %" if by.name in PERCENT else by.title
-
-
 def _short(row: Row, value: float) -> str:
     """Return the text of a mark of an axis."""
-    return f"{100 * value if row.metric.name in PERCENT else value:.3g}"
+    return f"{scale_of(row.metric) * value:.3g}"

@@ -19,7 +19,7 @@ from fer_bench.evaluation.metrics import Metric
 from fer_bench.foreign import visible
 from fer_bench.reports.comparison import interval, measure_row
 from fer_bench.reports.figures import COLOUR, WIDTH, save, style
-from fer_bench.reports.standing import PERCENT
+from fer_bench.reports.standing import scale_of, title_of
 from fer_bench.reports.table import Cell, Column, Field, Table, percent, tabulate
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.records import Experiment
@@ -118,7 +118,7 @@ def to_tables(curves: Sequence[Curve]) -> list[Table]:
 
 
 def _table(curve: Curve, notes: Sequence[str]) -> Table:
-    law, scale = curve.law, 100 if curve.law.metric.name in PERCENT else 1
+    law, scale = curve.law, scale_of(curve.law.metric)
     low, high = law.slope_interval()
     largest = float(law.sizes[-1])
     gain, least, most = (scale * value for value in law.gain(largest))
@@ -138,7 +138,7 @@ def _table(curve: Curve, notes: Sequence[str]) -> Table:
 
     fields: tuple[Field[int], ...] = (
         (Column("training images", "number"), lambda place: round(float(law.sizes[place]))),
-        (Column(f"{law.metric.title} %" if scale == 100 else law.metric.title, "number"), score),
+        (Column(title_of(law.metric), "number"), score),
         (Column("fitted", "number"), fitted),
     )
     return tabulate(range(len(law.sizes)), fields, title, [said, *notes])
@@ -181,7 +181,7 @@ def draw(curves: Sequence[Curve], suffix: str) -> bytes:
         figure = Figure(figsize=(WIDTH, 2.2 * len(curves)), layout="constrained")
         parts = figure.subplots(len(curves), 1, squeeze=False)[:, 0]
         for axes, curve in zip(parts, curves, strict=True):
-            law, scale = curve.law, 100 if curve.law.metric.name in PERCENT else 1
+            law, scale = curve.law, scale_of(curve.law.metric)
             smallest, largest = float(law.sizes[0]), 2 * float(law.sizes[-1])
             sizes = [smallest * (largest / smallest) ** (step / 59) for step in range(60)]
             bands = scale * np.array([law.predict(size) for size in sizes])
@@ -194,5 +194,5 @@ def draw(curves: Sequence[Curve], suffix: str) -> bytes:
             axes.minorticks_off()
             axes.set_title(visible(curve.name).replace("$", r"\$"), fontsize=8)
             axes.set_xlabel("training images")
-            axes.set_ylabel(f"{law.metric.title} %" if scale == 100 else law.metric.title)
+            axes.set_ylabel(title_of(law.metric))
         return save(figure, suffix)

@@ -12,7 +12,7 @@ from fer_bench.evaluation.intervals import Interval
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.reports.comparison import find_ends
 from fer_bench.reports.damaged import DamagedPair, DamagedRow, compare_rows
-from fer_bench.reports.standing import PERCENT
+from fer_bench.reports.standing import scale_of, title_of
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
 
 Item = TypeVar("Item")
@@ -41,7 +41,7 @@ def to_tables(rows: Sequence[DamagedRow], *, kinds: bool = False) -> list[Table]
 
 def _fields(metric: Metric) -> tuple[Field[DamagedRow], ...]:
     better = "higher" if metric.higher_is_better else "lower"
-    scale = _scale(metric)
+    scale = scale_of(metric)
 
     def clean(one: DamagedRow) -> Cell:
         value = one.robustness.clean.value
@@ -49,7 +49,7 @@ def _fields(metric: Metric) -> tuple[Field[DamagedRow], ...]:
 
     return (
         (Column("backbone, strategy"), lambda one: one.name),
-        (Column(f"clean {title(metric)}", "number", better), clean),
+        (Column(f"clean {title_of(metric)}", "number", better), clean),
         *score_fields(metric, lambda one: one),
     )
 
@@ -76,11 +76,11 @@ def score_fields(
 
     def mean(one: DamagedRow) -> Cell:
         known = one.robustness
-        return _estimate(known.mean.value, known.interval(known.mean), _scale(metric), 1)
+        return _estimate(known.mean.value, known.interval(known.mean), scale_of(metric), 1)
 
     def worst(one: DamagedRow) -> Cell:
         known = one.robustness
-        return _estimate(known.kinds[known.worst].value, known.worst_interval(), _scale(metric), 1)
+        return _estimate(known.kinds[known.worst].value, known.worst_interval(), scale_of(metric), 1)
 
     def flips(one: DamagedRow) -> Cell:
         known = one.robustness
@@ -101,7 +101,7 @@ def _estimate(value: float, interval: Interval, factor: float, digits: int) -> S
 
 def pair_fields(metric: Metric) -> tuple[Field[DamagedPair], ...]:
     """Return the columns of two rows on corrupted images."""
-    scale = _scale(metric)
+    scale = scale_of(metric)
 
     def difference(name: str, factor: float, digits: int) -> Field[DamagedPair]:
         def cell(pair: DamagedPair) -> Cell:
@@ -131,7 +131,7 @@ def pair_fields(metric: Metric) -> tuple[Field[DamagedPair], ...]:
 
 def _kinds(row: DamagedRow) -> Table:
     """Return the score of each kind at each severity."""
-    scale, severities = _scale(row.robustness.mean.metric), sorted({one.severity for one in row.scores})
+    scale, severities = scale_of(row.robustness.mean.metric), sorted({one.severity for one in row.scores})
 
     def at(severity: int) -> Field[str]:
         def cell(kind: str) -> Cell:
@@ -153,15 +153,6 @@ def _kinds(row: DamagedRow) -> Table:
     )
     clean = f"{scale * row.robustness.clean.value:.1f}"
     return tabulate([*row.robustness.kinds], fields, f"{row.name} by severity; clean: {clean}")
-
-
-def _scale(metric: Metric) -> float:
-    return 100 if metric.name in PERCENT else 1
-
-
-def title(metric: Metric) -> str:
-    """Return the name of a metric with its unit."""
-    return f"{metric.title} %" if metric.name in PERCENT else metric.title
 
 
 def record(rows: Sequence[DamagedRow]) -> dict[str, Any]:

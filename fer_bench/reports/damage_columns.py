@@ -12,7 +12,7 @@ from fer_bench.reports import charts, damage
 from fer_bench.reports.damaged import DamagedPair, DamagedRow, compare_rows, find_corruptions, measure
 from fer_bench.reports.pairwise import name_shortly
 from fer_bench.reports.row import Row
-from fer_bench.reports.standing import write_number
+from fer_bench.reports.standing import title_of, write_number
 from fer_bench.reports.table import Field, Table, tabulate
 from fer_bench.results.predictions import Predictions
 
@@ -51,7 +51,7 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
     if not known:
         return []
     metric = board[0].metric
-    return [*damage.score_fields(metric, lambda row: known.get(row.id), damage.title(metric))]
+    return [*damage.score_fields(metric, lambda row: known.get(row.id), title_of(metric))]
 
 
 def to_table(board: Sequence[Row]) -> Table:
@@ -99,7 +99,7 @@ def draw_kinds(board: Sequence[Row]) -> dict[str, Any] | None:
         }
         for known, name in zip(measured, name_shortly(rows), strict=True)
     ]
-    return {"kinds": ("clean", *measured[0].kinds), "lines": lines, "axis": damage.title(metric)}
+    return {"kinds": ("clean", *measured[0].kinds), "lines": lines, "axis": title_of(metric)}
 
 
 def _find_comparable(board: Sequence[Row]) -> dict[str, DamagedRow]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from fer_bench.foreign import visible
 from fer_bench.reports.damaged import DamagedRow
 from fer_bench.reports.figures import WIDTH, save, style
-from fer_bench.reports.standing import PERCENT
+from fer_bench.reports.standing import scale_of, title_of
 
 COLUMNS = 5
 COLOURS = ("#00695c", "#c2410c", "#1d4ed8", "#a21caf", "#4d7c0f", "#475569")
@@ -36,9 +36,9 @@ def draw(rows: Sequence[DamagedRow], suffix: str) -> bytes:
         parts = figure.subfigures(len(boards), 1, squeeze=False, height_ratios=heights)[:, 0]
         for part, board, count in zip(parts, boards, lines, strict=True):
             metric = board[0].robustness.mean.metric
-            scale = 100 if metric.name in PERCENT else 1
+            scale = scale_of(metric)
             part.suptitle(_plain(board[0].board), fontsize=8)
-            part.supylabel(f"{metric.title} %" if scale == 100 else metric.title, fontsize=7)
+            part.supylabel(title_of(metric), fontsize=7)
             axes = part.subplots(count, min(COLUMNS, len(board[0].robustness.kinds)), sharey=True, squeeze=False).flat
             for axis, kind in itertools.zip_longest(axes, board[0].robustness.kinds):
                 if kind is None:

@@ -21,7 +21,7 @@ from fer_bench.reports import boards
 from fer_bench.reports.charts import confusion_of, find_front
 from fer_bench.reports.pairwise import compare_all, find_ranked
 from fer_bench.reports.row import Row
-from fer_bench.reports.standing import PERCENT
+from fer_bench.reports.standing import scale_of, title_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,14 +107,6 @@ def _wrap(text: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def _scale(row: Row) -> float:
-    return 100.0 if row.metric.name in PERCENT else 1.0
-
-
-def _label(row: Row) -> str:
-    return f"{row.metric.title} %" if row.metric.name in PERCENT else row.metric.title
-
-
 def _score(row: Row) -> float:
     return row.scores[row.metric.name].mean
 
@@ -123,7 +115,7 @@ def _draw_intervals(figure: FigureBase, board: Sequence[Row]) -> None:
     """Draw the score of each row with its interval, the best on top; full where no row is shown to be better."""
     axes: Axes = figure.subplots()
     for place, row in enumerate(board):
-        scale, colour = _scale(row), GREY if row.baseline else COLOUR
+        scale, colour = scale_of(row.metric), GREY if row.baseline else COLOUR
         best = row.standing is not None and row.standing.may_be_best
         if row.interval:
             axes.plot(
@@ -138,7 +130,7 @@ def _draw_intervals(figure: FigureBase, board: Sequence[Row]) -> None:
     axes.set_yticks(range(len(board)), [name(row) for row in board])
     axes.set(
         ylim=(len(board) - 0.5, -0.5),
-        xlabel=f"{_label(board[0])} with 95 % interval; full: no row is shown to be better; right: tier",
+        xlabel=f"{title_of(board[0].metric)} with 95 % interval; full: no row is shown to be better; right: tier",
     )
     axes.grid(axis="x", linewidth=0.4, alpha=0.5)
 
@@ -149,23 +141,25 @@ def _draw_cost(figure: FigureBase, board: Sequence[Row]) -> None:
     methods = [row for row in board if row.seconds]
     for row in board:
         if row.baseline:
-            axes.axhline(_scale(row) * _score(row), color=GREY, linewidth=0.8, linestyle=":", label="majority class")
+            axes.axhline(
+                scale_of(row.metric) * _score(row), color=GREY, linewidth=0.8, linestyle=":", label="majority class"
+            )
     for number, row in enumerate(methods, 1):
-        point = float(row.seconds or 0), _scale(row) * _score(row)
+        point = float(row.seconds or 0), scale_of(row.metric) * _score(row)
         if row.interval:
-            ends = [_scale(row) * row.interval.low, _scale(row) * row.interval.high]
+            ends = [scale_of(row.metric) * row.interval.low, scale_of(row.metric) * row.interval.high]
             axes.plot([point[0]] * 2, ends, color=COLOUR, linewidth=0.8, alpha=0.5)
         axes.plot(*point, "o", color=COLOUR, markersize=4, label=f"{number}  {name(row)}")
         axes.annotate(str(number), point, xytext=(4, 3), textcoords="offset points")
     seconds = [float(row.seconds or 0) for row in methods]
     front = find_front([*zip(seconds, map(_score, methods), strict=True)], board[0].metric.higher_is_better)
-    scores = [_scale(methods[i]) * _score(methods[i]) for i in front]
+    scores = [scale_of(methods[i].metric) * _score(methods[i]) for i in front]
     costs = [seconds[i] for i in front]
     axes.plot(costs, scores, color=COLOUR, linewidth=0.8, linestyle="--", label="not beaten in both")
     if methods and max(seconds) > 5 * min(seconds):
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
-    axes.set(xlabel="seconds with an empty cache", ylabel=_label(board[0]))
+    axes.set(xlabel="seconds with an empty cache", ylabel=title_of(board[0].metric))
     axes.grid(linewidth=0.4, alpha=0.5)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, handlelength=1.5)
 
@@ -201,15 +195,16 @@ def _draw_pairs(figure: FigureBase, board: Sequence[Row]) -> None:
     shown = np.zeros((len(board), len(board)))
     marks = np.full(shown.shape, "", dtype=object)
     for (i, j), pair in compare_all(board).items():
-        value = _scale(board[0]) * pair.difference.value
+        value = scale_of(board[0].metric) * pair.difference.value
         shown[i, j], shown[j, i] = value, -value
         marks[i, j] = marks[j, i] = "*" if pair.apart else ""
     reach = float(np.abs(shown).max()) or 1.0
     names = [f"{number}  {name(row)}" for number, row in enumerate(board, 1)]
     numbers = [str(number) for number in range(1, len(board) + 1)]
     axes: Axes = figure.subplots()
-    _heat(axes, shown, names, numbers, -reach, reach, "RdBu", "{:+.1f}" if _scale(board[0]) > 1 else "{:+.3f}", marks)
-    axes.set(xlabel=f"{_label(board[0])}: row minus column; * where told apart (all pairs together, 5 %)")
+    digits = "{:+.1f}" if scale_of(board[0].metric) > 1 else "{:+.3f}"
+    _heat(axes, shown, names, numbers, -reach, reach, "RdBu", digits, marks)
+    axes.set(xlabel=f"{title_of(board[0].metric)}: row minus column; * where told apart (all pairs together, 5 %)")
 
 
 def _heat(

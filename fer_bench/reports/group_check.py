@@ -18,7 +18,7 @@ from fer_bench.evaluation.intervals import algorithm_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.evaluation.opportunity import GroupGap, measure_group_gap
 from fer_bench.reports.comparison import cross
-from fer_bench.reports.standing import PERCENT
+from fer_bench.reports.standing import scale_of, title_of
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, percent, tabulate
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.rows import MethodRow
@@ -261,8 +261,7 @@ def record(check: GroupCheck) -> dict[str, Any]:
 
 
 def _group_fields(check: GroupCheck, attribute: AttributeCheck) -> tuple[Field[GroupDifference], ...]:
-    scale = 100 if check.metric.name in PERCENT else 1
-    title = f"{check.metric.title} %" if scale == 100 else check.metric.title
+    scale, title = scale_of(check.metric), title_of(check.metric)
 
     def score(group: GroupDifference) -> Cell:
         return percent(group.value, attribute.intervals.get(group.name), scale=scale)

@@ -9,8 +9,8 @@ from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.reports.gate import EXIT_CODES, GateTerms, Verdict, check_margin
 from fer_bench.reports.gate_formats import GateFinding
 from fer_bench.reports.group_check import AttributeCheck, GroupCheck, check_groups
-from fer_bench.reports.standing import PERCENT
-from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
+from fer_bench.reports.standing import PERCENT, scale_of
+from fer_bench.reports.table import Cell, Column, Field, Table, percent, tabulate
 from fer_bench.results.find import Filters
 from fer_bench.results.rows import read_rows
 from fer_bench.sizes import number_of
@@ -121,12 +121,10 @@ def _describe(check: GroupCheck, attribute: AttributeCheck) -> str:
     return f"{'; '.join(told)}; a shortfall of {margin} is {what[attribute.verdict or 'PASS']}"
 
 
-def _worst(item: tuple[GroupCheck, AttributeCheck, Verdict]) -> tuple[str, Shown]:
+def _worst(item: tuple[GroupCheck, AttributeCheck, Verdict]) -> tuple[str, Cell]:
     check, attribute, _ = item
-    scale = 100 if check.metric.name in PERCENT else 1
     group = min(attribute.groups, key=lambda one: one.difference)
-    bounds = f"{scale * group.difference:+.1f} ({scale * group.low:+.1f} to {scale * group.high:+.1f})"
-    return group.name, Shown(bounds, group.difference)
+    return group.name, percent(group.difference, (group.low, group.high), scale=scale_of(check.metric), sign="+")
 
 
 FIELDS: tuple[Field[tuple[GroupCheck, AttributeCheck, Verdict]], ...] = (

@@ -107,6 +107,16 @@ def _limits_of(board: Sequence[Row]) -> list[str]:
     return said
 
 
+def scale_of(metric: Metric) -> float:
+    """Return what a score is multiplied by where it is shown: 100 in percent, else 1."""
+    return 100 if metric.name in PERCENT else 1
+
+
+def title_of(metric: Metric) -> str:
+    """Return the name of a metric with its unit."""
+    return f"{metric.title} %" if metric.name in PERCENT else metric.title
+
+
 def write_number(metric: Metric, value: float, digits: int) -> str:
     """Return a number in points where the metric is shown in percent, else with two digits more."""
     return f"{100 * value:z.{digits}f}" if metric.name in PERCENT else f"{value:z.{digits + 2}f}"
