@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from fer_bench import atomic
 from fer_bench.arrays import Array
 from fer_bench.audit.copies import SIDE, thumbnail
 from fer_bench.audit.near import near_pairs
 from fer_bench.audit.signatures import Signatures, first_of_copies
 from fer_bench.data.prepared import Prepared
-from fer_bench.errors import FerBenchError
 
 BATCH = 1024
 
@@ -61,15 +62,9 @@ def store(near: Array, first: Prepared, second: Prepared) -> None:
         FerBenchError: the folder cannot be written.
     """
     file, swapped = _file(first, second)
-    try:
-        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".audit-", delete=False) as temporary:
-            np.savez_compressed(temporary, head=_head(first, second), near=near[:, ::-1] if swapped else near)
-        Path(temporary.name).replace(file)
-    except OSError as error:
-        raise FerBenchError(
-            f"Cannot write the near copies of {first.name!r} and {second.name!r} to {str(file.parent)!r}: "
-            f"{error.strerror or error}. Free space or permit writing there."
-        ) from error
+    content = io.BytesIO()
+    np.savez_compressed(content, head=_head(first, second), near=near[:, ::-1] if swapped else near)
+    atomic.write_file(file, content.getvalue(), f"the near copies of {first.name!r} and {second.name!r}")
 
 
 def load(first: Prepared, second: Prepared) -> Array | None:
