@@ -18,6 +18,7 @@ from fer_bench.evaluation.equivalence import weigh_behind
 from fer_bench.evaluation.estimate import Estimate, measure
 from fer_bench.evaluation.extra import NOTHING, Extra
 from fer_bench.evaluation.extremes import ExtremeDifference
+from fer_bench.evaluation.guards import Answers
 from fer_bench.evaluation.intervals import Interval, algorithm_interval, bootstrap_interval
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.ranking import find_rank_intervals, find_tiers, name_tiers
@@ -114,6 +115,17 @@ def measure_row(metric: Metric, pooled: Predictions) -> Estimate:
     """Return the score of a row, and what subjects, seeds and splits add to it."""
     columns = pooled.labels, pooled.probabilities, pooled.training, pooled.units
     return measure(metric, *columns, extra=_extra(metric, pooled), splits=pooled.split)
+
+
+def answers_of(pooled: Predictions) -> Answers:
+    """Return what a row said, as guards and gaps are measured of it."""
+    return Answers(
+        true=pooled.labels,
+        probabilities=pooled.probabilities,
+        seeds=pooled.training,
+        splits=pooled.split,
+        units=pooled.unit_codes,
+    )
 
 
 @dataclass(frozen=True, eq=False)

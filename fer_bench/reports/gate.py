@@ -12,10 +12,10 @@ from typing import Literal, get_args
 import numpy as np
 
 from fer_bench.errors import FerBenchError, bullet_list, did_you_mean
-from fer_bench.evaluation.guards import METRIC_POWER, SHARE, Answers, find_unguarded, join_verdicts, judge_classes
+from fer_bench.evaluation.guards import METRIC_POWER, SHARE, find_unguarded, join_verdicts, judge_classes
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.noninferiority import POWER, NonInferiority, judge_estimates
-from fer_bench.reports.comparison import measure_row
+from fer_bench.reports.comparison import answers_of, measure_row
 from fer_bench.reports.falls import Fall, describe, find_fallen_classes, find_fallen_units
 from fer_bench.results.baseline import FrozenRow, load, round_predictions
 from fer_bench.results.canonical import to_json
@@ -254,7 +254,7 @@ def _check_row(frozen: FrozenRow, row: MethodRow, terms: GateTerms) -> CheckedRo
     classes: dict[str, NonInferiority] = {}
     unguarded: list[int] = []
     if limit is not None:
-        answers = _answers(before), _answers(after)
+        answers = answers_of(before), answers_of(after)
         unguarded = find_unguarded(*answers)
         classes = {names[label]: one for label, one in judge_classes(*answers, margin=limit, alpha=terms.alpha).items()}
     drift = _test(oldest.predictions, now, terms, SHARE, METRIC_POWER) if oldest else None
@@ -288,11 +288,6 @@ def _test(then: Predictions, now: Predictions, terms: GateTerms, share: float, p
         fail_alpha=share * terms.alpha,
         power=power,
     )
-
-
-def _answers(one: Predictions) -> Answers:
-    units = one.sample if one.units is None else one.units
-    return Answers(true=one.labels, probabilities=one.probabilities, seeds=one.training, splits=one.split, units=units)
 
 
 def _pair(then: Predictions, now: Predictions) -> tuple[tuple[Predictions, Predictions], bool]:

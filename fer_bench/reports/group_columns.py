@@ -145,8 +145,7 @@ def _measure(row: Row, pooled: Predictions, attribute: str) -> MeasuredGroups | 
         return None
     part, codes = pooled.take(rows), codes[rows]
     members: list[tuple[str, Array]] = [(names[code], codes == code) for code in np.unique(codes).tolist()]
-    units = part.sample if part.units is None else part.units
-    columns = part.labels, part.probabilities, part.training.astype(np.int64), units
+    columns = part.labels, part.probabilities, part.training.astype(np.int64), part.unit_codes
     crossed = cross(row.folds, [cell for cell in row.cells if cell.ok], pooled)
     scores = measure_group_scores(STANDARD["uar"], *columns, part.split, members, crossed)
     if scores is None:

@@ -11,18 +11,16 @@ import numpy as np
 
 from fer_bench.evaluation.across import BlockDifference
 from fer_bench.evaluation.difference import Difference, compare_estimates
-from fer_bench.evaluation.guards import Answers
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.evaluation.order import PairOrder, judge_order
 from fer_bench.evaluation.shift import Gap, keep_common, measure_gap, share_classes, weigh_recalls
 from fer_bench.reports.across import compare_boards
-from fer_bench.reports.comparison import measure_row
+from fer_bench.reports.comparison import answers_of, measure_row
 from fer_bench.reports.matrix import Matrix
 from fer_bench.reports.matrix import record as matrix_record
 from fer_bench.reports.pair import pair_predictions
 from fer_bench.reports.row import Row
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, percent, tabulate
-from fer_bench.results.predictions import Predictions
 
 UAR = STANDARD["uar"]
 NOTE = (
@@ -74,7 +72,7 @@ def _measure(own: Row, cross: Row, target: Row | None, trained: str, tested: str
     """Return the gap of a pair; None where scores are missing, of one unit, or no two classes are in both."""
     if own.pooled is None or cross.pooled is None or min(own.pooled.n_units, cross.pooled.n_units) < 2:
         return None
-    pair = keep_common(_answers(own.pooled), _answers(cross.pooled))
+    pair = keep_common(answers_of(own.pooled), answers_of(cross.pooled))
     if len(np.unique(pair[0].true)) < 2:
         return None
     ratio = own.pooled.n_samples / float(np.mean([sum(cell.measures.train_counts) for cell in own.cells if cell.ok]))
@@ -83,11 +81,6 @@ def _measure(own: Row, cross: Row, target: Row | None, trained: str, tested: str
     return Shift(
         trained_on=trained, tested_on=tested, uar=uar, accuracy=accuracy, common=common, foreign=_pair(target, cross)
     )
-
-
-def _answers(one: Predictions) -> Answers:
-    units = one.sample if one.units is None else one.units
-    return Answers(true=one.labels, probabilities=one.probabilities, seeds=one.training, splits=one.split, units=units)
 
 
 def _pair(target: Row | None, cross: Row) -> Difference | None:

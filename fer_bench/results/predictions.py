@@ -97,6 +97,11 @@ class Predictions:
         return None if (np.diff(units) > 0).all() else units
 
     @property
+    def unit_codes(self) -> Array:
+        """(n,) int, as `units`; the samples where each row is a unit."""
+        return self.sample if self.units is None else self.units
+
+    @property
     def training(self) -> Array:
         """(n,) uint64, what tells trainings of a row apart: their seed and that of the folds."""
         return (self.dealt_by.astype(np.uint64) << np.uint64(32)) + self.seed.astype(np.uint64)
