@@ -61,17 +61,17 @@ def score_each_annotator(
         labels = replace(once, probabilities=np.eye(len(places))[once.labels])
         for name, predictions, crossed in [(LABELS, labels, None), *methods]:
             votes = _read_votes(predictions.annotators[annotator], dataset.labels.map, places)
-            seen = predictions.take(np.flatnonzero(votes >= 0))
-            seen = replace(seen, labels=votes[votes >= 0])
-            parts = [None, None] if sure is None else [sure[seen.sample], ~sure[seen.sample]]
+            answered = predictions.take(np.flatnonzero(votes >= 0))
+            answered = replace(answered, labels=votes[votes >= 0])
+            parts = [None, None] if sure is None else [sure[answered.sample], ~sure[answered.sample]]
             scores.append(
                 AnnotatorScore(
                     annotator=annotator,
                     answers=name,
-                    images=seen.n_samples,
-                    everything=_score(seen, crossed),
-                    agreed=None if parts[0] is None else _score(seen.take(np.flatnonzero(parts[0])), crossed),
-                    doubtful=None if parts[1] is None else _score(seen.take(np.flatnonzero(parts[1])), crossed),
+                    images=answered.n_samples,
+                    everything=_score(answered, crossed),
+                    agreed=None if parts[0] is None else _score(answered.take(np.flatnonzero(parts[0])), crossed),
+                    doubtful=None if parts[1] is None else _score(answered.take(np.flatnonzero(parts[1])), crossed),
                 )
             )
     return scores

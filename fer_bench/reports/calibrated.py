@@ -37,25 +37,25 @@ def measure_calibration(row: Row) -> CalibrationRecord | None:
     if row.baseline or row.pooled is None:
         return None
     cells = [cell.measures.calibration for cell in row.cells if cell.ok]
-    fitted = [known for known in cells if known]
+    fitted = [scaling for scaling in cells if scaling]
     if not fitted:
         return None
     before = row.pooled.probabilities.astype(np.float64)
-    for number, known in enumerate(cells):
-        if known:
-            here = row.pooled.cell == number
-            before[here] = unscale(before[here], known.temperature, known.biases)
+    for number, scaling in enumerate(cells):
+        if scaling:
+            own = row.pooled.cell == number
+            before[own] = unscale(before[own], scaling.temperature, scaling.biases)
     nll, ece = (
         float(score_seeds(STANDARD[name], row.pooled.labels, before, row.pooled.training).mean())
         for name in ("nll", "ece")
     )
-    temperatures = [known.temperature for known in fitted]
+    temperatures = [scaling.temperature for scaling in fitted]
     return CalibrationRecord(
         nll_before=nll,
         ece_before=ece,
         temperature_lowest=min(temperatures),
         temperature_highest=max(temperatures),
-        bounded=sum(known.bounded for known in fitted),
+        bounded=sum(scaling.bounded for scaling in fitted),
     )
 
 
@@ -65,25 +65,25 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
 
     def score(name: str) -> Field[Row]:
         def cell(row: Row) -> Cell:
-            known = row.scores.get(name)
-            return Shown(f"{known.mean:.3f}", known.mean) if known else None
+            score = row.scores.get(name)
+            return Shown(f"{score.mean:.3f}", score.mean) if score else None
 
         return Column(STANDARD[name].title, "number", "lower"), cell
 
     def before(name: str) -> Field[Row]:
         def cell(row: Row) -> Cell:
-            known = records[id(row)]
-            value = None if known is None else getattr(known, f"{name}_before")
+            record = records[id(row)]
+            value = None if record is None else getattr(record, f"{name}_before")
             return None if value is None else Shown(f"{value:.3f}", value)
 
         return Column(f"{name.upper()} before", "number", "lower"), cell
 
     def temperature(row: Row) -> Cell:
-        known = records[id(row)]
-        if known is None:
+        record = records[id(row)]
+        if record is None:
             return None
-        low, high = f"{known.temperature_lowest:.2f}", f"{known.temperature_highest:.2f}"
-        return Shown(low if low == high else f"{low} to {high}", known.temperature_lowest)
+        low, high = f"{record.temperature_lowest:.2f}", f"{record.temperature_highest:.2f}"
+        return Shown(low if low == high else f"{low} to {high}", record.temperature_lowest)
 
     if not any(records.values()):
         return [score(name) for name in ("nll", "brier", "ece", "adaptive_ece")]
@@ -100,13 +100,13 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
 
 def notes(rows: Sequence[Row]) -> list[str]:
     """Return a line for each row of which a temperature or a bias reached its bound."""
-    said: list[str] = []
+    lines: list[str] = []
     for row in rows:
-        known = None if row.baseline else [cell.measures.calibration for cell in row.cells if cell.ok]
-        if bounded := [each.temperature for each in known or () if each and each.bounded]:
-            said.append(
+        scalings = None if row.baseline else [cell.measures.calibration for cell in row.cells if cell.ok]
+        if bounded := [each.temperature for each in scalings or () if each and each.bounded]:
+            lines.append(
                 f"{row.dataset} / {row.method}: in {len(bounded)} of {row.ok} cells the calibration stopped at its "
                 f"bound (temperature {min(bounded):.2f} to {max(bounded):.2f}), since the validation part has no error "
                 "or the answers say nothing of it."
             )
-    return said
+    return lines

@@ -75,8 +75,8 @@ def draw_costs(board: Sequence[Row], kind: str = "seconds with an empty cache") 
         board: rows that may be compared.
         kind: one of ``COSTS``.
     """
-    known = [(row, COSTS[kind](row)) for row in board if row.scores and not row.baseline]
-    rows, costs = [row for row, value in known if value], [value for _, value in known if value]
+    costs_by_row = [(row, COSTS[kind](row)) for row in board if row.scores and not row.baseline]
+    rows, costs = [row for row, value in costs_by_row if value], [value for _, value in costs_by_row if value]
     if len(rows) < 2:
         return None
     scores = [_score(row) for row in rows]

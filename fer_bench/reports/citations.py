@@ -63,7 +63,7 @@ def read_entries(plugin: Plugin) -> dict[str, str]:
 
 def _describe(kind: str, package: str, name: str, plugin: Plugin | None) -> str:
     """Return an entry made of a data set's citation, else a comment."""
-    items = {(known, item.name): item for known, item in plugin.items} if plugin else {}
+    items = {(item_kind, item.name): item for item_kind, item in plugin.items} if plugin else {}
     spec: Any = items.get((kind, name))
     if spec is None:
         return f"% {one_line(f'{kind} {name} of {package}: this package is not installed here')}"

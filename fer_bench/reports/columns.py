@@ -55,10 +55,10 @@ def choose(board: Sequence[Row], show: str) -> list[Choice]:
     scores = [field for field in boards.fields_of(board) if field[0].title not in parts]
     by = next(place for place, field in enumerate(scores) if field[1] is standing.STANDING[0][1]) - 1
     first = scores[by : by + 1 + len(standing.STANDING)]
-    rest = [field for field in scores if field not in first]
+    further = [field for field in scores if field not in first]
     groups = [
         ("standing", first, True),
-        ("scores", rest, show != "paper"),
+        ("scores", further, show != "paper"),
         *((name, fields(board), name == show) for name, fields in boards.EXTRA.items()),
         ("name", PARTS, False),
     ]
@@ -66,9 +66,9 @@ def choose(board: Sequence[Row], show: str) -> list[Choice]:
     for group, fields, shown in groups:
         for field in fields:
             key = re.sub(r"[^a-z0-9]+", "-", field[0].title.lower()).strip("-")
-            known = choices.get(key)
-            if known is None:
+            earlier = choices.get(key)
+            if earlier is None:
                 choices[key] = Choice(key=key, group=group, field=field, shown=shown)
             elif shown:
-                choices[key] = replace(known, shown=True)
+                choices[key] = replace(earlier, shown=True)
     return list(choices.values())

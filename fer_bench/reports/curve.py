@@ -123,7 +123,7 @@ def _table(curve: Curve, notes: Sequence[str]) -> Table:
     largest = float(law.sizes[-1])
     gain, least, most = (scale * value for value in law.gain(largest))
     unit = "points" if scale == 100 else law.metric.title
-    said = (
+    gained = (
         f"Twice as many training images ({2 * largest:,.0f}) would lower the error by {gain:.1f} {unit} "
         f"({least:.1f} to {most:.1f})."
     )
@@ -141,7 +141,7 @@ def _table(curve: Curve, notes: Sequence[str]) -> Table:
         (Column(title_of(law.metric), "number"), score),
         (Column("fitted", "number"), fitted),
     )
-    return tabulate(range(len(law.sizes)), fields, title, [said, *notes])
+    return tabulate(range(len(law.sizes)), fields, title, [gained, *notes])
 
 
 def record(curves: Sequence[Curve]) -> list[dict[str, Any]]:

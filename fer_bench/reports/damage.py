@@ -69,22 +69,22 @@ def score_fields(
 
     def shown(show: Callable[[DamagedRow], Cell]) -> Callable[[Item], Cell]:
         def cell(item: Item) -> Cell:
-            known = find(item)
-            return None if known is None else show(known)
+            row = find(item)
+            return None if row is None else show(row)
 
         return cell
 
     def mean(one: DamagedRow) -> Cell:
-        known = one.robustness
-        return _estimate(known.mean.value, known.interval(known.mean), scale_of(metric), 1)
+        robustness = one.robustness
+        return _estimate(robustness.mean.value, robustness.interval(robustness.mean), scale_of(metric), 1)
 
     def worst(one: DamagedRow) -> Cell:
-        known = one.robustness
-        return _estimate(known.kinds[known.worst].value, known.worst_interval(), scale_of(metric), 1)
+        robustness = one.robustness
+        return _estimate(robustness.kinds[robustness.worst].value, robustness.worst_interval(), scale_of(metric), 1)
 
     def flips(one: DamagedRow) -> Cell:
-        known = one.robustness
-        return _estimate(known.flips.value, known.interval(known.flips), 1, 2)
+        robustness = one.robustness
+        return _estimate(robustness.flips.value, robustness.interval(robustness.flips), 1, 2)
 
     return (
         (Column(f"corrupted{scored}", "number", better), shown(mean)),
@@ -135,10 +135,10 @@ def _kinds(row: DamagedRow) -> Table:
 
     def at(severity: int) -> Field[str]:
         def cell(kind: str) -> Cell:
-            known = [
+            scores = [
                 estimate for one, estimate in row.scores.items() if one.series == kind and one.severity == severity
             ]
-            return Shown(f"{scale * known[0].value:.1f}", known[0].value) if known else None
+            return Shown(f"{scale * scores[0].value:.1f}", scores[0].value) if scores else None
 
         return Column(str(severity), "number"), cell
 
@@ -172,20 +172,20 @@ def record(rows: Sequence[DamagedRow]) -> dict[str, Any]:
                 "protocol": row.experiment.protocol.text,
                 "backbone": row.experiment.backbone.text,
                 "strategy": row.experiment.strategy.text,
-                "metric": known.mean.metric.name,
-                "clean": known.clean.value,
-                "corrupted": {"value": known.mean.value, "interval": ends(known.interval(known.mean))},
+                "metric": robustness.mean.metric.name,
+                "clean": robustness.clean.value,
+                "corrupted": {"value": robustness.mean.value, "interval": ends(robustness.interval(robustness.mean))},
                 "worst": {
-                    "kind": known.worst,
-                    "value": known.kinds[known.worst].value,
-                    "interval": ends(known.worst_interval()),
+                    "kind": robustness.worst,
+                    "value": robustness.kinds[robustness.worst].value,
+                    "interval": ends(robustness.worst_interval()),
                 },
-                "flips": {"value": known.flips.value, "interval": ends(known.interval(known.flips))},
-                "kinds": {kind: one.value for kind, one in known.kinds.items()},
+                "flips": {"value": robustness.flips.value, "interval": ends(robustness.interval(robustness.flips))},
+                "kinds": {kind: one.value for kind, one in robustness.kinds.items()},
                 "scores": {str(one): estimate.value for one, estimate in row.scores.items()},
             }
             for row in rows
-            for known in [row.robustness]
+            for robustness in [row.robustness]
         ],
         "pairs": [
             {

@@ -28,50 +28,50 @@ def measure_damage(row: Row) -> DamagedRow | None:
     pooled = row.pooled
     if row.baseline or pooled is None or pooled.n_units < 2:
         return None
-    known = _MEASURED.setdefault(pooled, {})
-    if row.metric not in known:
+    measured = _MEASURED.setdefault(pooled, {})
+    if row.metric not in measured:
         cells = [cell for cell in row.cells if cell.ok]
         corruptions, lacking = find_corruptions(cells)
         whole = corruptions and not lacking
-        known[row.metric] = measure(row.experiment, cells, pooled, corruptions, row.metric) if whole else None
-    return known[row.metric]
+        measured[row.metric] = measure(row.experiment, cells, pooled, corruptions, row.metric) if whole else None
+    return measured[row.metric]
 
 
 def compare_to_first(board: Sequence[Row]) -> dict[str, DamagedPair]:
     """Return id of a row -> its differences to the first row of the board, of those that the columns show."""
-    known = _find_comparable(board)
-    rest = [row.id for row in board if row.id in known][1:]
-    pairs = compare_rows([known[row.id] for row in board if row.id in known], with_first=True)
-    return dict(zip(rest, pairs, strict=True))
+    comparable = _find_comparable(board)
+    further = [row.id for row in board if row.id in comparable][1:]
+    pairs = compare_rows([comparable[row.id] for row in board if row.id in comparable], with_first=True)
+    return dict(zip(further, pairs, strict=True))
 
 
 def fields(board: Sequence[Row]) -> list[Field[Row]]:
     """Return the columns of corrupted images; none where no row has such predictions."""
-    known = _find_comparable(board)
-    if not known:
+    comparable = _find_comparable(board)
+    if not comparable:
         return []
     metric = board[0].metric
-    return [*damage.score_fields(metric, lambda row: known.get(row.id), title_of(metric))]
+    return [*damage.score_fields(metric, lambda row: comparable.get(row.id), title_of(metric))]
 
 
 def to_table(board: Sequence[Row]) -> Table:
     """Return the differences of the rows of a board to its first row on corrupted images, and what rows lack."""
-    known = _find_comparable(board)
-    if not known:
+    comparable = _find_comparable(board)
+    if not comparable:
         return Table(notes=("No row was tested on corrupted images: repeat 'fer-bench run' with '--corrupt all'.",))
-    others = [row for row in board if row.id not in known and measure_damage(row)]
-    lacking = [row for row in board if not row.baseline and row.id not in known and row not in others]
+    incomparable = [row for row in board if row.id not in comparable and measure_damage(row)]
+    lacking = [row for row in board if not row.baseline and row.id not in comparable and row not in incomparable]
     pairs = [*compare_to_first(board).values()]
     notes = [*damage.NOTES] if pairs else [damage.NOTES[0]]
     if len(pairs) > 1:
         notes.append("'fer-bench damage' has every two rows.")
-    if others:
-        names = "; ".join(row.method for row in others)
+    if incomparable:
+        names = "; ".join(row.method for row in incomparable)
         notes.append(f"Tested under other corruptions, so that they are not compared: {names}; see 'fer-bench damage'.")
     if lacking:
         names = "; ".join(row.method for row in lacking)
         notes.append(f"Without predictions of all these images: {names}. Repeat 'fer-bench run' with --corrupt.")
-    title = f"On corrupted images: {next(iter(known.values())).corruptions}"
+    title = f"On corrupted images: {next(iter(comparable.values())).corruptions}"
     return (
         tabulate(pairs, damage.pair_fields(board[0].metric), title, notes) if pairs else Table(title, notes=(*notes,))
     )

@@ -80,32 +80,32 @@ def find_rows(rows: Sequence[MethodRow], metric: Metric) -> list[DamagedRow]:
     Raises:
         FerBenchError: there is none, or cells of one row lack some; every such row is named.
     """
-    made: list[DamagedRow] = []
+    damaged_rows: list[DamagedRow] = []
     faults: list[str] = []
     for row in rows:
         whole, lacking = find_corruptions(row.done)
         if lacking:
             faults.append(f"{row.name}: {lacking} of {len(row.done)} cells lack some")
         elif whole and row.predictions is not None and row.predictions.n_units > 1:
-            made.append(measure(row.experiment, row.done, row.predictions, whole, metric))
+            damaged_rows.append(measure(row.experiment, row.done, row.predictions, whole, metric))
     if faults:
         raise FerBenchError(
             f"Predictions of corrupted images are not complete:\n{bullet_list(faults)}\n"
             "Repeat 'fer-bench run' with the same --corrupt, which computes those that are missing."
         )
-    if not made:
+    if not damaged_rows:
         raise FerBenchError(
             "No method of these rows has predicted corrupted images. Repeat its 'fer-bench run' with '--corrupt all'."
         )
     sign = -1 if metric.higher_is_better else 1
-    return sorted(made, key=lambda one: (one.board, one.key, sign * one.robustness.mean.value, one.name))
+    return sorted(damaged_rows, key=lambda one: (one.board, one.key, sign * one.robustness.mean.value, one.name))
 
 
 def find_corruptions(cells: Sequence[StoredCell]) -> tuple[tuple[Corruption, ...], int]:
     """Return of which corrupted images any of some cells has predictions, and how many cells lack some of these."""
-    known = [set(corrupted.find(cell)) for cell in cells]
-    whole = set[Corruption]().union(*known)
-    return in_order(whole), sum(one != whole for one in known)
+    by_cell = [set(corrupted.find(cell)) for cell in cells]
+    whole = set[Corruption]().union(*by_cell)
+    return in_order(whole), sum(one != whole for one in by_cell)
 
 
 def measure(
@@ -254,17 +254,17 @@ class DamageRecord(Record):
 
 def record_row(row: DamagedRow, to_first: DamagedPair | None) -> DamageRecord:
     """Return a row for JSON."""
-    known = row.robustness
-    mean, worst, flips = known.interval(known.mean), known.worst_interval(), known.interval(known.flips)
+    robust = row.robustness
+    mean, worst, flips = robust.interval(robust.mean), robust.worst_interval(), robust.interval(robust.flips)
     return DamageRecord(
-        corrupted=known.mean.value,
+        corrupted=robust.mean.value,
         corrupted_low=mean.low,
         corrupted_high=mean.high,
-        worst=known.kinds[known.worst].value,
+        worst=robust.kinds[robust.worst].value,
         worst_low=worst.low,
         worst_high=worst.high,
-        worst_kind=known.worst,
-        flips=known.flips.value,
+        worst_kind=robust.worst,
+        flips=robust.flips.value,
         flips_low=flips.low,
         flips_high=flips.high,
         corruptions=tuple(map(str, row.scores)),

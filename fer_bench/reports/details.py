@@ -142,7 +142,7 @@ def say(value: Any) -> str:
             return "yes" if value else "no"
         case dict():
             entries = ((name, say(entry)) for name, entry in cast("dict[str, Any]", value).items())
-            return ", ".join(f"{name} {said}" for name, said in entries if said)
+            return ", ".join(f"{name} {text}" for name, text in entries if text)
         case list() | tuple():
             parts = cast("Sequence[Any]", value)
             return ", ".join(f"({say(part)})" if isinstance(part, list | tuple) else say(part) for part in parts)

@@ -68,11 +68,11 @@ def describe(classes: Sequence[Fall], units: Sequence[Fall], word: str) -> list[
         units: that fell.
         word: what the units are, such as ``subjects``.
     """
-    said = [f"classes that fell: {', '.join(map(str, classes))}"] if classes else []
+    texts = [f"classes that fell: {', '.join(map(str, classes))}"] if classes else []
     if units:
         more = f" and {len(units) - MOST_UNITS:,} more" if len(units) > MOST_UNITS else ""
-        said.append(f"{word} that fell: {', '.join(map(str, units[:MOST_UNITS]))}{more}")
-    return said
+        texts.append(f"{word} that fell: {', '.join(map(str, units[:MOST_UNITS]))}{more}")
+    return texts
 
 
 def _find(before: Predictions, after: Predictions, codes: Sequence[Array], names: Sequence[str]) -> list[Fall]:

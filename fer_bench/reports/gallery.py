@@ -86,14 +86,14 @@ def find_errors(predictions: Predictions, most: int) -> dict[int, list[tuple[int
     A sample counts once, with the most confident of its errors; of equals the first.
     """
     probabilities: Array = predictions.probabilities
-    named, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    answers, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     errors: dict[int, list[tuple[int, int, float]]] = defaultdict(list)
     seen: set[int] = set()
     for place in np.argsort(-confidence, kind="stable").tolist():
         sample, label = int(predictions.sample[place]), int(predictions.labels[place])
-        if named[place] != label and sample not in seen and len(errors[label]) < most:
+        if answers[place] != label and sample not in seen and len(errors[label]) < most:
             seen.add(sample)
-            errors[label].append((sample, int(named[place]), float(confidence[place])))
+            errors[label].append((sample, int(answers[place]), float(confidence[place])))
     return {label: errors[label] for label in sorted(errors) if errors[label]}
 
 
@@ -113,11 +113,11 @@ def _draw(predictions: Predictions, classes: Sequence[str], most: int, data: Pre
             [
                 Shot(
                     id=predictions.ids[sample].as_py(),
-                    named=classes[named],
+                    named=classes[answer],
                     confidence=confidence,
                     picture=pictures[sample],
                 )
-                for sample, named, confidence in several
+                for sample, answer, confidence in several
             ],
         )
         for label, several in errors.items()

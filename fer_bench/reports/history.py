@@ -58,10 +58,10 @@ class PublishedRow(Record):
         unit, factor, digits = ("%", 100, 1) if self.metric in PERCENT else ("", 1, 3)
         if self.score is None:
             return "no score"
-        said = f"{factor * self.score:.{digits}f} {unit}".strip()
+        text = f"{factor * self.score:.{digits}f} {unit}".strip()
         if self.low is not None and self.high is not None:
-            said += f" ({factor * self.low:.{digits}f} to {factor * self.high:.{digits}f})"
-        return said + (f", tier {self.tier}" if self.tier else "")
+            text += f" ({factor * self.low:.{digits}f} to {factor * self.high:.{digits}f})"
+        return text + (f", tier {self.tier}" if self.tier else "")
 
     def title(self) -> str:
         """Return the name of its metric as people write it."""

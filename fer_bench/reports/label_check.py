@@ -217,11 +217,11 @@ def _soft_answers(soft: Array, predictions: Predictions) -> tuple[Array, Array]:
 
 def _join(rows: Sequence[MethodRow]) -> _Consensus:
     """Return the mean predictions of the rows that tested the images that most of them did."""
-    known = [(row, row.predictions) for row in rows if row.predictions is not None]
-    most = max((len(predictions.ids), -place) for place, (_, predictions) in enumerate(known))
-    first = known[-most[1]][1]
-    same = [(row, predictions) for row, predictions in known if predictions.ids.equals(first.ids)]
-    left_out = [row.name for row, predictions in known if not predictions.ids.equals(first.ids)]
+    readable = [(row, row.predictions) for row in rows if row.predictions is not None]
+    most = max((len(predictions.ids), -place) for place, (_, predictions) in enumerate(readable))
+    first = readable[-most[1]][1]
+    same = [(row, predictions) for row, predictions in readable if predictions.ids.equals(first.ids)]
+    left_out = [row.name for row, predictions in readable if not predictions.ids.equals(first.ids)]
     shape = len(first.ids), first.probabilities.shape[1]
     total = np.zeros(shape)
     for _, predictions in same:
@@ -245,15 +245,15 @@ def _score_part(consensus: _Consensus, part: Array) -> list[PartScore]:
     """Return the UAR of every method on the images of a part, (n,) bool."""
     if len(np.unique(consensus.labels[part])) < 2:
         return [PartScore(value=None) for _ in consensus.rows]
-    taken = [predictions.take(np.flatnonzero(part[predictions.sample])) for _, predictions in consensus.rows]
-    lineup = line_up(UAR, taken)
+    parts = [predictions.take(np.flatnonzero(part[predictions.sample])) for _, predictions in consensus.rows]
+    lineup = line_up(UAR, parts)
     standings = rank(UAR, lineup, [adjust_steps(*question) for question in lineup.questions])
     return [
         PartScore(
-            value=algorithm_interval(measure_row(UAR, predictions), _cross(*known)),
+            value=algorithm_interval(measure_row(UAR, predictions), _cross(*row)),
             tier=standing.tier if standing else "",
         )
-        for known, predictions, standing in zip(consensus.rows, taken, standings, strict=True)
+        for row, predictions, standing in zip(consensus.rows, parts, standings, strict=True)
     ]
 
 

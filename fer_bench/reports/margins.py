@@ -51,8 +51,8 @@ def format_margin(margin: float, pooled: Predictions) -> str:
     data = f"these {pooled.n_units:,} {pooled.unit_word}"
     if margin >= HALF:
         return f"{data} are too few for any margin: only the same predictions will PASS"
-    shown = math.ceil(1000 * margin) / 10
-    return f"smallest margin of the UAR that {data} settle: --margin {shown:g}pt; a smaller one may end UNDERPOWERED"
+    percent = math.ceil(1000 * margin) / 10
+    return f"smallest margin of the UAR that {data} settle: --margin {percent:g}pt; a smaller one may end UNDERPOWERED"
 
 
 def _settle(metric: Metric, pooled: Predictions, power: float, alpha: float) -> float:

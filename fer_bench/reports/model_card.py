@@ -129,8 +129,8 @@ def _scores(row: Row | None) -> list[ScoredPart]:
         ScoredPart(name, _interval(STANDARD[name], row), len(row.pooled))
         for name in ("accuracy", "uar", "macro_f1", "nll")
     ]
-    known = row.interval if row.metric.name == "uar" else None
-    return [ScoredPart(part.name, known, part.n) if part.name == "uar" and known else part for part in parts]
+    interval = row.interval if row.metric.name == "uar" else None
+    return [ScoredPart(part.name, interval, part.n) if part.name == "uar" and interval else part for part in parts]
 
 
 def _classes(row: Row | None) -> Iterator[ScoredPart]:
@@ -187,8 +187,8 @@ def _weights(record: ModelRecord, registry: Registry) -> str:
     backbone = record.experiment.backbone
     specs = [spec for _, _, spec in registry.specs("backbone") if isinstance(spec, BackboneSpec)]
     chosen = dict[str, Any](backbone.params or {}).get("weights")
-    known = [one for spec in specs if spec.name == backbone.name for one in spec.weights if one.name == chosen]
-    return "; ".join(f"{one.name}: {one.source}, {one.licence}" for one in known)
+    weights = [one for spec in specs if spec.name == backbone.name for one in spec.weights if one.name == chosen]
+    return "; ".join(f"{one.name}: {one.source}, {one.licence}" for one in weights)
 
 
 def _cost(model: TrainedModel, row: Row | None) -> dict[str, Any]:
@@ -216,20 +216,20 @@ def _cost(model: TrainedModel, row: Row | None) -> dict[str, Any]:
 def _command(model: TrainedModel, file: str) -> str:
     """Return the command that trains the model again, where its data lie."""
     record = model.record
-    known = record.experiment
+    trained = record.experiment
     words = [
         "fer-bench",
         "fit" if record.fold is None else "run",
         "--dataset",
-        known.dataset.text,
+        trained.dataset.text,
         "--backbone",
-        known.backbone.text,
+        trained.backbone.text,
     ]
-    words += ["--strategy", known.strategy.text, "--protocol", known.protocol.name, "--seeds", str(record.seed)]
-    words += ["--folds", str(known.protocol.folds)] if "kfold" in known.protocol.name else []
-    words += ["--labels", known.dataset.labels.set] if known.dataset.labels.set != "native" else []
-    words += ["--limit", str(known.dataset.limit)] if known.dataset.limit else []
-    for other in known.dataset.trained_with:
-        words += ["--train-on" if known.protocol.name == "cross" else "--train-with", other.text]
-    words += ["--precision", known.backbone.precision]
+    words += ["--strategy", trained.strategy.text, "--protocol", trained.protocol.name, "--seeds", str(record.seed)]
+    words += ["--folds", str(trained.protocol.folds)] if "kfold" in trained.protocol.name else []
+    words += ["--labels", trained.dataset.labels.set] if trained.dataset.labels.set != "native" else []
+    words += ["--limit", str(trained.dataset.limit)] if trained.dataset.limit else []
+    for other in trained.dataset.trained_with:
+        words += ["--train-on" if trained.protocol.name == "cross" else "--train-with", other.text]
+    words += ["--precision", trained.backbone.precision]
     return shlex.join([*words, *(["--output", file] if record.fold is None else ["--keep", "all"])])

@@ -143,10 +143,10 @@ def find_versions(rows: Sequence[Row]) -> list[str]:
 
 def describe(row: Row, *, published: bool = False) -> dict[str, Any]:
     """Return what an opened row shows, under its name and id; published, without the address of what ran the grid."""
-    known = details.describe(row)
+    described = details.describe(row)
     if published:
-        known["provenance"] = [line for line in known["provenance"] if line[0] != "executor"]
-    return {"id": row.id[:ID], "name": row.method, "gallery": None, "address": "", **known}
+        described["provenance"] = [line for line in described["provenance"] if line[0] != "executor"]
+    return {"id": row.id[:ID], "name": row.method, "gallery": None, "address": "", **described}
 
 
 def _section(
@@ -160,7 +160,7 @@ def _section(
         "columns": choices,
         "verdict": pairwise.sum_up(board),
         "intervals": charts.draw_intervals(board),
-        "costs": [drawn for kind in charts.COSTS if (drawn := charts.draw_costs(board, kind))],
+        "costs": [chart for kind in charts.COSTS if (chart := charts.draw_costs(board, kind))],
         "pairs": charts.draw_pairs(board),
         "recalls": charts.draw_recalls(board),
         "groups": _table(groups) if (groups := group_columns.to_table(board)) and groups.rows else None,
@@ -186,9 +186,9 @@ def _draw_damage(board: Sequence[Row]) -> dict[str, Any] | None:
 
 def _group(sections: Sequence[dict[str, Any]]) -> list[tuple[str, list[columns.Choice]]]:
     """Return the columns of all boards by the group that they stand under, each once."""
-    known = {choice.key: choice for section in sections for choice in section["columns"]}
+    choices = {choice.key: choice for section in sections for choice in section["columns"]}
     groups: dict[str, list[columns.Choice]] = {}
-    for choice in known.values():
+    for choice in choices.values():
         groups.setdefault(choice.group, []).append(choice)
     return list(groups.items())
 

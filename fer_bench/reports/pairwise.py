@@ -72,14 +72,14 @@ def sum_up(board: Sequence[Row]) -> str:
     leaders = [place for place, row in enumerate(ranked) if row.standing and row.standing.may_be_best]
     worse = len(ranked) - len(leaders)
     if len(leaders) > 1:
-        shown = [names[place] for place in leaders[:4]]
-        shown += [f"{len(leaders) - 4} more"] if len(leaders) > 4 else []
-        told = (
+        listed = [names[place] for place in leaders[:4]]
+        listed += [f"{len(leaders) - 4} more"] if len(leaders) > 4 else []
+        why = (
             f"; the other {worse if worse > 1 else 'one'} {'are' if worse > 1 else 'is'} shown to be worse"
             if worse
             else ""
         )
-        return f"No single best method by {by.title}: it may be {', '.join(shown[:-1])} or {shown[-1]}{told}."
+        return f"No single best method by {by.title}: it may be {', '.join(listed[:-1])} or {listed[-1]}{why}."
     pair = compare_all(ranked)[0, 1]
     sign = 1 if by.higher_is_better else -1
     ends = sorted((sign * pair.difference.low, sign * pair.difference.high))
@@ -88,5 +88,5 @@ def sum_up(board: Sequence[Row]) -> str:
     p = "p < 0.001" if pair.p_value < 0.001 else f"p = {pair.p_value:.3f}"
     second = ranked[1].standing
     alike = [row for row in ranked[2:] if second and row.standing and set(row.standing.tier) & set(second.tier)]
-    rest = f"; the next {len(alike) + 1} cannot be told apart" if alike else ""
-    return f"{names[0]} is best by {by.title}: {value}{unit} ({low} to {high}) over {names[1]}, {p}{rest}."
+    tied = f"; the next {len(alike) + 1} cannot be told apart" if alike else ""
+    return f"{names[0]} is best by {by.title}: {value}{unit} ({low} to {high}) over {names[1]}, {p}{tied}."

@@ -95,8 +95,8 @@ def _compare_groups(pooled: Predictions) -> dict[str, GroupRecord]:
 def find_alike(pooled: Predictions, attribute: str) -> tuple[Array, int]:
     """Return the predictions whose groups of an attribute are compared, (k,) int, and how many groups these are."""
     names, codes = pooled.groups[attribute]
-    known = np.flatnonzero(codes >= 0)
-    large = known[np.bincount(codes[known], minlength=len(names))[codes[known]] >= FEWEST]
+    rows = np.flatnonzero(codes >= 0)
+    large = rows[np.bincount(codes[rows], minlength=len(names))[codes[rows]] >= FEWEST]
     alike, compared = pick_alike(pooled.labels[large], codes[large]) if len(large) else (large, 0)
     return large[alike], compared
 

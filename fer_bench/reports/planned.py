@@ -140,10 +140,10 @@ def judge(plan: FrozenPlan, file: Path, rows: Sequence[Row], metric: Metric) -> 
     Raises:
         FerBenchError: rows of the plan are missing, other ones, incomplete, or older than the plan; all at once.
     """
-    known = {row.id: row for row in rows if not row.baseline}
-    faults = [fault for key, asked in plan.rows.items() for fault in _find_faults(plan, key, asked, known)]
+    methods = {row.id: row for row in rows if not row.baseline}
+    faults = [fault for key, planned in plan.rows.items() for fault in _find_faults(plan, key, planned, methods)]
     if not faults:
-        tested = [(known[one], known[other]) for one, other in plan.questions]
+        tested = [(methods[one], methods[other]) for one, other in plan.questions]
         faults = [
             f"{one.method} and {other.method} did not test the same images with the same seeds"
             for one, other in tested
@@ -154,7 +154,7 @@ def judge(plan: FrozenPlan, file: Path, rows: Sequence[Row], metric: Metric) -> 
             f"The plan {str(file)!r}, frozen {plan.frozen[:16].replace('T', ' ')}, is not of these results:\n"
             f"{bullet_list(list(dict.fromkeys(faults)))}\nRun what was planned, or name the runs folder of this plan."
         )
-    questions = [(known[one], known[other]) for one, other in plan.questions]
+    questions = [(methods[one], methods[other]) for one, other in plan.questions]
     boards = [
         (tuple(row for row in rows if row.subject == subject), list(pairs))
         for subject, pairs in groupby(sorted(questions, key=lambda pair: pair[0].subject), lambda pair: pair[0].subject)
@@ -166,22 +166,22 @@ def judge(plan: FrozenPlan, file: Path, rows: Sequence[Row], metric: Metric) -> 
     )
 
 
-def _find_faults(plan: FrozenPlan, key: str, asked: PlannedTrainings, known: dict[str, Row]) -> list[str]:
+def _find_faults(plan: FrozenPlan, key: str, planned: PlannedTrainings, methods: dict[str, Row]) -> list[str]:
     """Return what of a planned row is not as it was planned."""
-    row = known.get(key)
+    row = methods.get(key)
     if row is None:
-        others = [row for row in known.values() if row.experiment.question == asked.name]
-        why = "; ".join(explain(asked.experiment, others[0].experiment)) if others else "it is not there"
-        return [f"{asked.name}: {why}"]
+        others = [row for row in methods.values() if row.experiment.question == planned.name]
+        why = "; ".join(explain(planned.experiment, others[0].experiment)) if others else "it is not there"
+        return [f"{planned.name}: {why}"]
     faults: list[str] = []
     splits = {str(cell.record.dealt_by): cell.record.protocol.splits_sha256 for cell in row.cells}
-    if other := [seed for seed, value in splits.items() if asked.splits.get(seed, value) != value]:
+    if other := [seed for seed, value in splits.items() if planned.splits.get(seed, value) != value]:
         faults.append(f"other folds of seed {', '.join(other)}")
     trained = {cell.record.training for cell in row.cells}
-    if trained != set(asked.trainings):
+    if trained != set(planned.trainings):
         faults.append(
-            f"{number_of(len(asked.trainings), 'training was', 'trainings were')} planned, "
-            f"{_count(trained, asked.trainings)}"
+            f"{number_of(len(planned.trainings), 'training was', 'trainings were')} planned, "
+            f"{_count(trained, planned.trainings)}"
         )
     elif lacking := len(trained) * row.folds - len(row.cells):
         faults.append(f"{lacking} of {len(trained) * row.folds} cells are not there")
@@ -190,7 +190,7 @@ def _find_faults(plan: FrozenPlan, key: str, asked: PlannedTrainings, known: dic
     begun = datetime.fromisoformat(plan.frozen)
     if before := sum(datetime.fromisoformat(cell.finished) < begun for cell in row.cells):
         faults.append(f"{number_of(before, 'cell was', 'cells were')} stored before the plan was frozen")
-    return [f"{asked.name}: {fault}" for fault in faults]
+    return [f"{planned.name}: {fault}" for fault in faults]
 
 
 def _count(trained: set[tuple[int, int]], planned: Sequence[tuple[int, int]]) -> str:
@@ -212,8 +212,8 @@ def _answer(
     pairs = [(place[one.id], place[other.id]) for one, other in questions]
     count = len(plan.questions)
     adjusted = np.minimum(1, adjust_steps(estimates, pairs) * (count / len(questions)))
-    named = [row for row in board if not row.baseline]
-    names = dict(zip((row.id for row in named), name_shortly(named), strict=True))
+    methods = [row for row in board if not row.baseline]
+    names = dict(zip((row.id for row in methods), name_shortly(methods), strict=True))
     return [
         PlannedAnswer(
             first=first,

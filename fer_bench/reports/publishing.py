@@ -64,23 +64,25 @@ def make_site(
     }
     files = {name: text.encode() for name, text in texts.items()}
     files["feed.xml"] = write_feed(history, title, authors, url)
-    shown = {row.id[: page.ID]: (row, part) for row, part in zip(rows, record["rows"], strict=True) if not row.baseline}
+    rows_by_id = {
+        row.id[: page.ID]: (row, part) for row, part in zip(rows, record["rows"], strict=True) if not row.baseline
+    }
     for move in follow(history):
         last = move[-1][1]
-        row, numbers = shown.get(last.id, (None, None))
+        row, numbers = rows_by_id.get(last.id, (None, None))
         badge = write_badge(last, gone=row is None)
         files.setdefault(name_badge(last.name), badge)
-        known: dict[str, Any] = {"title": title, "url": url, "moves": move, "drawn": draw_moves(move), "last": last}
+        context: dict[str, Any] = {"title": title, "url": url, "moves": move, "drawn": draw_moves(move), "last": last}
         for id in {published.id: None for _, published in move}:
             newest = row is not None and id == last.id
-            known |= {
+            context |= {
                 "id": id,
                 "gone": row is None,
                 "row": page.describe(row, published=True) if row is not None and newest else None,
                 "badge": Markup(badge.decode()) if newest else "",
                 "file": name_badge(last.name),
             }
-            files[f"rows/{id}.html"] = page.render("row_page.html", **known).encode()
+            files[f"rows/{id}.html"] = page.render("row_page.html", **context).encode()
         if row is not None:
             files[f"rows/{last.id}.json"] = json_format.write(numbers).encode()
     return files

@@ -173,7 +173,7 @@ def _entry(row: MethodRow, text: str) -> BaselineRow:
         origin=Origin(
             cells=tuple(cell.id[:16] for cell in row.cells),
             python=provenance.python,
-            commits={name: known.commit for name, known in provenance.code.items()},
+            commits={name: origin.commit for name, origin in provenance.code.items()},
         ),
     )
 
@@ -188,7 +188,7 @@ def _find_oldest(output: Path, entries: Sequence[BaselineRow]) -> list[BaselineR
     except (OSError, ValueError):
         return []
     first = {row.name: row for row in (*index.rows, *index.oldest)}
-    kept: list[BaselineRow] = []
+    oldest: list[BaselineRow] = []
     for entry in entries:
         row = first.get(entry.name)
         if row is None or row.sha256 == entry.sha256 or row.dataset != entry.dataset:
@@ -196,8 +196,8 @@ def _find_oldest(output: Path, entries: Sequence[BaselineRow]) -> list[BaselineR
         if {*row.splits.values()} == {*entry.splits.values()}:
             with contextlib.suppress(ValueError):
                 _read_text(output, row)
-                kept.append(row)
-    return kept
+                oldest.append(row)
+    return oldest
 
 
 def _read_row(folder: Path, entry: BaselineRow) -> Predictions:
@@ -254,16 +254,16 @@ def _to_csv(predictions: Predictions) -> str:
     seeds = {"seed": ordered.seed}
     if not np.array_equal(ordered.dealt_by, ordered.seed):
         seeds["split_seed"] = ordered.dealt_by
-    every = np.arange(len(ordered))
+    positions = np.arange(len(ordered))
     names = [*listed(ordered.unit_names), ""]
     units: list[str] = [names[unit] for unit in ordered.unit.tolist()]
     numbers = [[f"{value:.{DIGITS}g}" for value in row] for row in ordered.probabilities.tolist()]
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*seeds, "fold", "id", "group", "label", *(f"p{index}" for index in range(len(numbers[0])))])
-    ids, groups = (map(pack_field, texts) for texts in (ordered.sample_ids(every), units))
+    ids, groups = (map(pack_field, texts) for texts in (ordered.sample_ids(positions), units))
     columns = (*(seed.tolist() for seed in seeds.values()), ordered.fold.tolist(), ids, groups, ordered.labels.tolist())
-    writer.writerows([*known, *row] for *known, row in zip(*columns, numbers, strict=True))
+    writer.writerows([*fields, *row] for *fields, row in zip(*columns, numbers, strict=True))
     return text.getvalue()
 
 
@@ -315,7 +315,7 @@ def _prune(output: Path) -> None:
     with contextlib.suppress(OSError, ValueError):
         index = output / INDEX
         known = canonical.read(BaselineIndex, _read(index)) if index.exists() else BaselineIndex(rows=())
-        named = {row.file for row in (*known.rows, *known.oldest)}
+        files = {row.file for row in (*known.rows, *known.oldest)}
         for file in (output / ROWS).glob("*.csv"):
-            if f"{ROWS}/{file.name}" not in named:
+            if f"{ROWS}/{file.name}" not in files:
                 file.unlink()

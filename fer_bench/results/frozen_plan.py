@@ -100,9 +100,9 @@ def read_plan(file: Path) -> FrozenPlan:
     try:
         record: Any = json.loads(foreign_files.read(file, MOST_BYTES))
         stated = record["digest"]
-        rest = {name: value for name, value in record.items() if name != "digest"}
-        actual = digest(rest)
-        plan = from_json(FrozenPlan, rest)
+        content = {name: value for name, value in record.items() if name != "digest"}
+        actual = digest(content)
+        plan = from_json(FrozenPlan, content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FerBenchError(
             f"{str(file)!r} is no plan: {error}. Expected a file that 'fer-bench plan --freeze' wrote."

@@ -89,8 +89,8 @@ def name_key(key: bytes) -> str:
 
 def seal(key: bytes, manifest: dict[str, Any]) -> str:
     """Return what proves to those who have the key that a manifest is as it was written."""
-    rest = {name: value for name, value in manifest.items() if name != SEAL}
-    return hmac.new(key, CANONICAL.encode(rest).encode(), hashlib.sha256).hexdigest()
+    content = {name: value for name, value in manifest.items() if name != SEAL}
+    return hmac.new(key, CANONICAL.encode(content).encode(), hashlib.sha256).hexdigest()
 
 
 def seal_fault(key: bytes, manifest: dict[str, Any]) -> str:

@@ -69,15 +69,15 @@ def merge(folders: Sequence[Path], into: Path, *, keep: bool = False, tolerance:
     """
     target = Store(into)
     copies, damaged, empty = _read(folders, into)
-    kept: list[StoredCell] = []
-    others: list[StoredCell] = []
+    first_cells: list[StoredCell] = []
+    repeated: list[StoredCell] = []
     lines: list[str] = []
     for _, several in sorted(copies.items()):
-        first, *rest = sorted(several, key=_rank) if len(several) > 1 else several
-        kept.append(first)
-        for other in rest:
+        first, *further = sorted(several, key=_rank) if len(several) > 1 else several
+        first_cells.append(first)
+        for other in further:
             if other.ok and (why := _contradiction(first, other, tolerance)):
-                others.append(other)
+                repeated.append(other)
                 lines.append(f"{first.id[:16]} ({first.record}): {why}")
     if lines and not keep:
         raise FerBenchError(
@@ -85,28 +85,28 @@ def merge(folders: Sequence[Path], into: Path, *, keep: bool = False, tolerance:
             f"and nothing was copied:\n{bullet_list(lines)}\n"
             "Accept rounding with --tolerance, or keep the copies next to the cells with --contradictions keep."
         )
-    if wrong := find_contradictions([cell for cell in kept if cell.ok]):
+    if wrong := find_contradictions([cell for cell in first_cells if cell.ok]):
         raise FerBenchError(
             f"Cells contradict one another about what they tested, and nothing was copied:\n{bullet_list(wrong)}\n"
             "One of each two was changed after it was made. Merge the folders one by one to see which."
         )
     target.ensure_writable()
     new = 0
-    for cell in kept:
-        there = target.folder(cell.id)
-        if cell.folder != there:
-            new += not there.is_dir()
-            target.put(there, cell.files())
+    for cell in first_cells:
+        folder = target.folder(cell.id)
+        if cell.folder != folder:
+            new += not folder.is_dir()
+            target.put(folder, cell.files())
         for copy in copies[cell.id]:
-            corrupted.copy(copy, replace(cell, folder=there))
-    for cell in others:
+            corrupted.copy(copy, replace(cell, folder=folder))
+    for cell in repeated:
         target.put(into / ASIDE / f"{cell.id[:16]}-{_digest(cell)[:8]}", cell.files())
     return Merged(
         taken=new,
-        known=len(kept) - new,
+        known=len(first_cells) - new,
         contradictions=tuple(lines),
         damaged=tuple(damaged),
-        boards=tuple(pair_boards(kept)),
+        boards=tuple(pair_boards(first_cells)),
         empty=tuple(empty),
     )
 
@@ -143,8 +143,8 @@ def _contradiction(one: StoredCell, other: StoredCell, tolerance: float) -> str:
     if a.equals(b):
         return ""
     columns = probability_columns(a.column_names, "p")
-    rest = [name for name in a.column_names if name not in columns]
-    if a.column_names != b.column_names or not a.select(rest).equals(b.select(rest)):
+    others = [name for name in a.column_names if name not in columns]
+    if a.column_names != b.column_names or not a.select(others).equals(b.select(others)):
         return "another copy has other samples, labels or groups"
     p, q = (np.stack([table[name].to_numpy() for name in columns], axis=1) for table in (a, b))
     largest, turned = float(np.abs(p - q).max()), int((find_largest(p) != find_largest(q)).any(axis=1).sum())
