@@ -5,8 +5,9 @@
 
 Both commits run the same file of benchmarks, ours, each in a process of its own, in turn and in the other order every
 second round. A benchmark has become slower if its ratio of medians is above `TOLERANCE` in every round: a busy minute
-makes one round's ratio wrong, hardly all of them. Exit code 1 where one has; one that the earlier commit cannot run is
-named and not compared, and one that ours cannot ends the gate.
+makes one round's ratio wrong, hardly all of them. So a further round measures only those above it in all rounds so far,
+and there is none where no benchmark is. Exit code 1 where one has become slower; one that the earlier commit cannot run
+is named and not compared, and one that ours cannot ends the gate.
 """
 
 from __future__ import annotations
@@ -37,19 +38,20 @@ def compare(rounds: Sequence[tuple[Mapping[str, float], Mapping[str, float]]]) -
     """Return a table, and the benchmarks that have become slower.
 
     Args:
-        rounds: medians before and now, by name.
+        rounds: medians before and now, by name; those after the first may lack names.
     """
-    names = sorted(set.intersection(*(set(before) & set(now) for before, now in rounds)))
+    names = sorted({*rounds[0][0]} & {*rounds[0][1]})
     lines = [
         "| benchmark | before, ms | now, ms | ratio, median | lowest | |",
         "| --- | ---: | ---: | ---: | ---: | --- |",
     ]
     slower = []
     for name in names:
-        ratios = [now[name] / before[name] for before, now in rounds]
+        pairs = [(before[name], now[name]) for before, now in rounds if name in before and name in now]
+        ratios = [now / before for before, now in pairs]
         if min(ratios) > TOLERANCE:
             slower.append(name)
-        before, now = (1000 * statistics.median(pair[side][name] for pair in rounds) for side in (0, 1))
+        before, now = (1000 * statistics.median(side) for side in zip(*pairs, strict=True))
         verdict = "**slower**" if min(ratios) > TOLERANCE else ""
         lines.append(
             f"| {name} | {before:.1f} | {now:.1f} | {statistics.median(ratios):.2f} | {min(ratios):.2f} | {verdict} |"
@@ -58,8 +60,8 @@ def compare(rounds: Sequence[tuple[Mapping[str, float], Mapping[str, float]]]) -
     return "\n".join(lines), slower
 
 
-def measure(tree: Path, folder: Path) -> dict[str, float]:
-    """Run the benchmarks on the code of a tree, which comes before what is installed."""
+def measure(tree: Path, folder: Path, names: Sequence[str] = ()) -> dict[str, float]:
+    """Run benchmarks, all where none is named, on the code of a tree, which comes before what is installed."""
     packages = [tree, *(path for path in (tree / "plugins").iterdir() if (path / "pyproject.toml").exists())]
     environment = {
         **os.environ,
@@ -69,7 +71,8 @@ def measure(tree: Path, folder: Path) -> dict[str, float]:
     output = folder / "measured.json"
     output.unlink(missing_ok=True)
     options = ["-q", "--no-header", "-p", "no:cacheprovider", "--benchmark-only", f"--benchmark-json={output}"]
-    command = [sys.executable, "-m", "pytest", *options, str(BENCHMARKS)]
+    tests = [f"{BENCHMARKS}::{name}" for name in names] or [str(BENCHMARKS)]
+    command = [sys.executable, "-m", "pytest", *options, *tests]
     done = subprocess.run(command, env=environment, cwd=tree, capture_output=True, text=True)
     # What the earlier commit cannot run is named; what ours cannot would be missing without a word.
     if not output.exists() or not output.stat().st_size or (done.returncode and tree == ROOT):
@@ -77,23 +80,31 @@ def measure(tree: Path, folder: Path) -> dict[str, float]:
     return medians(output)
 
 
+def measure_rounds(before: Path, folder: Path, most: int) -> list[tuple[dict[str, float], dict[str, float]]]:
+    """Return medians before and now of each round, until no benchmark is slower in all or there are `most` rounds."""
+    rounds: list[tuple[dict[str, float], dict[str, float]]] = []
+    slower: list[str] = []
+    while len(rounds) < most and (slower or not rounds):
+        trees = [before, ROOT] if len(rounds) % 2 == 0 else [ROOT, before]
+        measured = {tree: measure(tree, folder, slower) for tree in trees}
+        rounds.append((measured[before], measured[ROOT]))
+        _, slower = compare(rounds)
+        print(f"round {len(rounds)} of at most {most}", file=sys.stderr, flush=True)
+    return rounds
+
+
 def main() -> None:
     """Measure both commits in turn, print the table, and exit 1 where something has become slower."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--against", default="HEAD~1", help="the earlier commit")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="at most; one where nothing is slower in it")
     given = parser.parse_args()
-    rounds = []
     with tempfile.TemporaryDirectory() as name:
         folder, before = Path(name), Path(name) / "before"
         git = ["git", "-C", str(ROOT), "worktree"]
         subprocess.run([*git, "add", "--quiet", "--detach", str(before), given.against], check=True)
         try:
-            for number in range(given.rounds):
-                trees = [before, ROOT] if number % 2 == 0 else [ROOT, before]
-                measured = {tree: measure(tree, folder) for tree in trees}
-                rounds.append((measured[before], measured[ROOT]))
-                print(f"round {number + 1} of {given.rounds}", file=sys.stderr, flush=True)
+            rounds = measure_rounds(before, folder, given.rounds)
         finally:
             subprocess.run([*git, "remove", "--force", str(before)], check=False)
     table, slower = compare(rounds)

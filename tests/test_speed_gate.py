@@ -73,3 +73,21 @@ def test_one_busy_round_is_no_slowdown_and_what_is_new_is_named(gate):
     assert slower == []
     assert "| a | 1000.0 | 1300.0 | 1.30 | 1.10 |  |" in table
     assert "| b | | | | | not in both |" in table
+
+
+def test_a_further_round_measures_only_what_was_slower_in_all_before_it(gate, monkeypatch, tmp_path):
+    found = {"a": [(1, 2), (1, 2), (1, 1)], "b": [(1, 1)], "c": [(1, 2), (1, 1)]}
+    asked: list[tuple[bool, list[str]]] = []
+
+    def measure(tree, folder, names):
+        asked.append((tree == gate.ROOT, list(names)))
+        number = (len(asked) - 1) // 2
+        return {name: found[name][number][tree == gate.ROOT] for name in names or found}
+
+    monkeypatch.setattr(gate, "measure", measure)
+    rounds = gate.measure_rounds(tmp_path, tmp_path, 5)
+    assert asked == [
+        (side, names) for names, sides in (([], (0, 1)), (["a", "c"], (1, 0)), (["a"], (0, 1))) for side in sides
+    ]
+    assert gate.compare(rounds)[1] == []
+    assert gate.compare(rounds[:2])[1] == ["a"]
