@@ -355,8 +355,9 @@ HEAD_SCHEMA = {
 
 
 @pytest.mark.slow
-def test_a_card_says_all_of_a_model_that_its_records_know(kept, tmp_path):
+def test_a_card_says_all_of_a_model_that_its_records_know(kept, tmp_path, monkeypatch):
     """The head is read by huggingface_hub, too, where that is installed."""
+    monkeypatch.setattr("fer_bench.reports.model_card.REPEATS", 9)
     cells, card = _cells_of(Store(kept.runs_dir), "knn"), tmp_path / "README.md"
     write = ["card", "write", str(file_of(kept.runs_dir, cells[0].id)), "--output", str(card), "--runs-dir"]
     written = CliRunner().invoke(app, [*write, str(kept.runs_dir)])

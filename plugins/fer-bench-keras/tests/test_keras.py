@@ -19,7 +19,6 @@ from fer_bench_keras.network import build
 from flax import nnx
 from messages import says
 from pydantic import ValidationError
-from quick_programs import quick_programs
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
@@ -80,7 +79,10 @@ ALL = pytest.mark.skipif("FER_BENCH_ALL_MODELS" not in os.environ, reason="'tox 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "application",
-    ["MobileNetV3Small", "EfficientNetV2B0", *(pytest.param(name, marks=ALL) for name in ("ResNet50", "ConvNeXtTiny"))],
+    [
+        "MobileNetV3Small",
+        *(pytest.param(name, marks=ALL) for name in ("EfficientNetV2B0", "ResNet50", "ConvNeXtTiny")),
+    ],
 )
 def test_features_are_keras_features(application, tmp_path):
     model = make_keras(application, 32)
@@ -93,16 +95,8 @@ def test_features_are_keras_features(application, tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * float(np.abs(expected).max()))
 
 
-OF_EACH_KIND = (
-    "vgg16",
-    "resnet50v2",
-    "mobilenetv2",
-    "mobilenetv3large",
-    "inceptionv3",
-    "xception",
-    "efficientnetv2b0",
-    "convnexttiny",
-)
+OF_EACH_KIND = ("vgg16", "mobilenetv2", "inceptionv3", "efficientnetv2b0", "convnexttiny")
+"""Together they have every kind of layer but separable convolutions and hard swishes, which other tests build."""
 
 
 @pytest.mark.slow
@@ -132,7 +126,6 @@ def test_names_do_not_depend_on_what_was_built_before():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", cases("keras-mobilenet[input_size=32,weights=random]"), ids=str)
-@quick_programs()
 def test_mobilenet_keeps_the_rules(case):
     case.check()
 
@@ -300,25 +293,20 @@ def test_importing_the_plugin_imports_neither_jax_nor_keras():
     assert (done.stdout.strip(), done.returncode) == ("set()", 0), done.stderr
 
 
-def test_another_backend_is_refused_where_keras_runs_on_it_and_ignored_where_it_does_not():
+def test_another_backend_is_refused_where_keras_runs_on_it_and_ignored_where_it_does_not(monkeypatch):
     code = """
 import os
-{first}
-from fer_bench.errors import FerBenchError
 from fer_bench_keras.keras_model import import_keras
-try:
-    print(import_keras().backend.backend(), os.environ["KERAS_BACKEND"])
-except FerBenchError as error:
-    print(error)
+print(import_keras().backend.backend(), os.environ["KERAS_BACKEND"])
 """
-    done = run_python(code.format(first="import keras"), KERAS_BACKEND="numpy")
-    assert "with the backend 'numpy'" in done.stdout, done.stderr
-    done = run_python(code.format(first=""), KERAS_BACKEND="numpy")
+    done = run_python(code, KERAS_BACKEND="numpy")
     assert done.stdout.strip() == "jax numpy", done.stderr
+    monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
+    with pytest.raises(FerBenchError, match="with the backend 'numpy'"):
+        keras_model.import_keras()
 
 
 @pytest.mark.slow
-@quick_programs()
 def test_a_run_fine_tunes_from_a_file(mobilenet, tmp_path, monkeypatch):
     _, file = mobilenet
     monkeypatch.chdir(tmp_path)

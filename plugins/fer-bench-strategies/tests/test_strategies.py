@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from quick_programs import quick_programs
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
@@ -83,14 +82,13 @@ def test_changes_of_images_are_named_one_or_many():
 
 
 @pytest.mark.slow
-@quick_programs()
 def test_all_run_from_an_image_to_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("FER_BENCH_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("FER_BENCH_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     names = ("knn[k=5]", "svm", "finetune[batch=16,epochs=2,patience=1]")
     changed = "finetune[augment=[affine,colour,erase],batch=16,cutmix=1.0,epochs=1]"
-    options = ("--dataset", "synthetic", "--limit", "105", "--folds", "2", "--json")
+    options = ("--dataset", "synthetic[n=105]", "--folds", "2", "--json")
     options += ("--backbone", "mini-xception[input_size=48]")
     asked = [part for name in (*names, changed) for part in ("--strategy", name)]
     result = CliRunner().invoke(app, ["run", *options, *asked])
@@ -108,7 +106,6 @@ def test_all_run_from_an_image_to_a_row(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.slow
-@quick_programs()
 def test_the_last_block_of_the_large_xception_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("FER_BENCH_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("FER_BENCH_CACHE_DIR", str(tmp_path / "cache"))
