@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from messages import says
 from PIL import Image, ImageEnhance
-from quick_programs import quick_programs
 from scipy import ndimage
 
 from fer_bench.learning import augment
@@ -38,7 +37,6 @@ def test_warp_by_hand():
     np.testing.assert_allclose(augment.warp(image, right)[0, :, :, 0], [[0.5, 1.5, 2], [3.5, 4.5, 5]])
 
 
-@quick_programs()
 def test_affine_moves_a_point_no_further_than_it_says():
     images = np.zeros((64, 41, 41, 1), np.float32)
     images[:, 19:22, 19:22] = 255  # at the centre, which rotation and scale keep
@@ -153,7 +151,6 @@ def test_cutmix_pastes_one_rectangle_whose_area_is_in_the_target():
 
 
 @pytest.mark.slow
-@quick_programs()
 def test_all_is_a_function_of_the_key():
     phase = GradientPhase(name="p", rules=(Rule(),), epochs=1, augment=("affine", "colour", "erase"), mixup=0.4)
     images, targets = jnp.asarray(noise(4, 8, 8, 3)), jnp.eye(4)

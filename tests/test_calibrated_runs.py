@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from messages import says
 from PIL import Image
-from quick_programs import quick_programs
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 from typer.testing import CliRunner
@@ -63,7 +62,6 @@ def config(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-@quick_programs()
 def jobs(config):
     """Return strategy -> [(job, stored cell, its model, task) of each fold], after the run."""
     run_grid([config], Registry.load(), QUIET)
@@ -90,7 +88,6 @@ def _look(job, model, task, part, strategy):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@quick_programs()
 def test_a_temperature_is_fitted_on_the_validation_part_alone_and_kept_with_the_model(jobs, strategy):
     job, cell, model, task = jobs[strategy][0]
     known = cell.measures.calibration
@@ -114,7 +111,6 @@ def test_a_temperature_is_fitted_on_the_validation_part_alone_and_kept_with_the_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@quick_programs()
 def test_a_kept_model_predicts_what_its_cell_predicted(jobs, strategy):
     job, cell, model, task = jobs[strategy][0]
     rows, table = np.flatnonzero(job.fold.test), cell.table()
@@ -131,7 +127,6 @@ def test_a_kept_model_predicts_what_its_cell_predicted(jobs, strategy):
 
 
 @pytest.mark.slow
-@quick_programs()
 def test_the_board_shows_nll_and_ece_before_and_after(config, jobs):
     done = CliRunner().invoke(app, ["leaderboard", "--runs-dir", str(config.runs_dir), "--format", "json"])
     records = {row["strategy"]: row for row in json.loads(done.stdout)["rows"]}
@@ -149,7 +144,6 @@ def test_the_board_shows_nll_and_ece_before_and_after(config, jobs):
 
 
 @pytest.mark.slow
-@quick_programs()
 def test_a_replay_repeats_views_sequences_and_calibration(config, jobs):
     cell = jobs[FRAMES][0][1]
     words = ["replay", cell.id[:8], "--runs-dir", str(config.runs_dir), "--data-dir", str(config.data_dir)]
@@ -158,7 +152,6 @@ def test_a_replay_repeats_views_sequences_and_calibration(config, jobs):
 
 
 @pytest.mark.slow
-@quick_programs()
 def test_pictures_of_a_sequence_get_one_answer(config, jobs, tmp_path):
     model = file_of(config.runs_dir, jobs[FRAMES][0][1].id)
     manual = config.data_folder / "manual" / "manifest" / "frames"
@@ -208,7 +201,6 @@ def test_what_a_strategy_cannot_do_is_refused_when_the_grid_is_made(changes, wor
 
 
 @pytest.mark.slow
-@quick_programs()
 def test_the_time_of_a_strategy_that_calibrates_is_measured_before_a_run(recwarn, tmp_path):
     words = ["plan", "--backbone", "mini-xception", "--strategy", "linear-probe[calibrate=bias,views=mirror]"]
     words += ["--limit", "140", "--folds", "2", "--runs-dir", str(tmp_path), "--cache-dir", str(tmp_path / "cache")]

@@ -10,7 +10,6 @@ import broken_backbones
 import numpy as np
 import pytest
 from broken_backbones import SPEC, BrokenParams, CarelessParams
-from quick_programs import quick_programs
 
 from fer_bench.keeping.weights import tensor_digests
 from fer_bench.plugins import Plugin
@@ -146,6 +145,5 @@ def test_weights_are_compared_with_their_digests(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", cases("xception[input_size=71]"), ids=str)
-@quick_programs()
 def test_xception_keeps_the_rules(case):
     case.check()

@@ -15,7 +15,6 @@ from typing import Any, cast
 import jax
 import pytest
 from messages import says
-from quick_programs import quick_programs
 from tiny_run import invoke
 
 from fer_bench.errors import FerBenchError
@@ -157,7 +156,6 @@ def compiling_threads() -> Iterator[list[tuple[str, str]]]:
         jax.monitoring.unregister_event_duration_listener(hear)
 
 
-@quick_programs()
 def test_a_device_lost_in_mid_run_leaves_its_cell_unfinished_and_the_same_command_goes_on(tiny, monkeypatch):
     grid = ["run", "--backbone", "net", "--dataset", "squares", "--strategy", "steps", "--folds", "2"]
     programs, take_steps = 0, Trainer.take_steps

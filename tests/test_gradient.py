@@ -11,7 +11,6 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from quick_programs import quick_programs
 from test_checkpoints import leave
 
 from fer_bench.keeping.checkpoints import Checkpoint
@@ -119,7 +118,6 @@ def test_a_separable_set_is_learnt_and_frozen_numbers_stay_to_the_bit(classes):
 
 
 @pytest.mark.slow
-@quick_programs()
 def test_agrees_with_a_plain_optax_loop_on_the_module_itself():
     tiny = backbone()
     phase = GradientPhase(
@@ -317,7 +315,6 @@ def test_soft_targets_are_the_expectation_of_hard_ones():
     assert history[0]["loss"] == pytest.approx(expected, rel=1e-5)
 
 
-@quick_programs()
 def test_augmented_images_run_through_frozen_stages_without_moving_them():
     tiny, (inputs, labels, fold) = backbone(), problem(2, 0)
     plain = GradientPhase(name="p", rules=FROM_LAST, epochs=4, batch=16, learning_rate=1e-2, batch_norm="train")

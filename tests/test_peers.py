@@ -14,7 +14,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from messages import says
-from quick_programs import quick_programs
 
 PEERS = Path(__file__).parents[1] / "benchmarks" / "peers"
 
@@ -179,7 +178,6 @@ def test_a_program_that_does_not_exist_is_named(runner, capsys):
 
 
 @pytest.mark.slow
-@quick_programs()
 def test_the_runner_prints_fer_bench_alone_where_no_peer_is_installed(tmp_path):
     size = ("--limit", "21", "--size", "71", "--folds", "2", "--rounds", "1")
     command = [sys.executable, PEERS / "run.py", *size, "--programs", "ours,ours-again"]

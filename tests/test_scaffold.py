@@ -17,7 +17,6 @@ from hatchling.builders.wheel import WheelBuilder
 from messages import says
 from packaging.requirements import Requirement
 from PIL import Image
-from quick_programs import quick_programs
 from tiny_run import BASE, invoke
 from typer.testing import CliRunner
 
@@ -60,7 +59,6 @@ def environment(tmp_path) -> tuple[Path, Path]:
 
 
 @pytest.mark.slow
-@quick_programs()
 def test_new_packages_of_all_kinds_install_keep_the_rules_and_run(environment, tmp_path):
     """In one environment, since starting Python takes longest: the package of each kind is used by the one run."""
     python, site = environment
@@ -96,7 +94,6 @@ def test_new_packages_of_all_kinds_install_keep_the_rules_and_run(environment, t
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@quick_programs()
 def test_a_new_package_keeps_the_rules_and_runs_without_the_others(kind, tiny, site):
     install(create(kind, f"alone-{kind}", tiny, {}), site)
     write_faces(tiny / "data" / "manual" / "alone-dataset")

@@ -10,12 +10,12 @@ import os
 from importlib.metadata import version
 from typing import Any
 
-import jax
 import pytest
 from goldens import record
 from goldens.mutating import Mutation, mutated
 from goldens.mutations import MUTATIONS
 from goldens.table import HELD, MOVES_NOTHING, goldens, modules
+from optimized_programs import optimized_programs
 from packaging.requirements import Requirement
 
 from fer_bench.numerics import NUMERICS
@@ -55,6 +55,7 @@ def changes(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", goldens())
+@optimized_programs()
 def test_the_numbers_are_what_they_were(name, stored, tmp_path):
     assert name in stored["goldens"], f"{name} is not in {record.FILE.name}.\n{ADVICE}"
     if needs := record.find(name).needs:
@@ -74,14 +75,8 @@ def test_the_file_belongs_to_this_version_and_holds_these_goldens(stored):
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
 def test_a_change_of_behaviour_fails_its_golden(mutation: Mutation, stored, tmp_path):
-    # Compiling takes most of the time, and optimized programs give the same within the tolerance.
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        with mutated(mutation) as changed_record:
-            now = changed_record.compute(mutation.golden, tmp_path)
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
+    with mutated(mutation) as changed_record:
+        now = changed_record.compute(mutation.golden, tmp_path)
     assert changes(stored["goldens"][mutation.golden], now)
 
 

@@ -13,7 +13,6 @@ from fer_bench_iresnet.model import convolve
 from half_programs import everything, features_apart, programs, storing
 from messages import says
 from pydantic import ValidationError
-from quick_programs import quick_programs
 from safetensors.numpy import save_file
 from tiny_iresnets import GOLDEN, LAYOUTS, NATIVE, OTHER, PREFIXES, images, numbers, tiny
 from typer.testing import CliRunner
@@ -70,7 +69,6 @@ def test_features_are_those_of_the_published_networks(layout, make, tmp_path):
 
 
 @pytest.mark.slow
-@quick_programs()
 def test_keeps_the_rules_of_stages_and_weights(make):
     """The rules that run the network take longer: parity.py has all of them."""
     subject = BackboneSubject(make("adaface-ir50", weights="random", features="mean"))

@@ -12,7 +12,6 @@ from fer_bench_xception import MINI_STAGES, MiniXceptionParams, fer_bench_backbo
 from fer_bench_xception.mini import build
 from flax import nnx
 from pydantic import ValidationError
-from quick_programs import quick_programs
 
 CLASSES = 7
 
@@ -133,7 +132,6 @@ def test_stages_in_order_are_the_model_and_the_declared_shape(model, apply, pict
     np.testing.assert_allclose(x, whole, rtol=1e-4, atol=1e-6)
 
 
-@quick_programs()
 def test_gradients_are_finite_and_reach_every_parameter(picture):
     model = build(MiniXceptionParams(), rngs=nnx.Rngs(0))
     model.train()
