@@ -57,8 +57,8 @@ def fit(probabilities: Array, labels: Array, biased: bool) -> Scaling:
         logits = values[0] * logs + values[1:]
         logits -= logits.max(1, keepdims=True)
         sums = np.log(np.exp(logits).sum(1, keepdims=True))
-        rest = np.exp(logits - sums) - hit
-        slope = np.array([(rest * logs).sum(), *rest.sum(0)]) / len(labels)
+        residuals = np.exp(logits - sums) - hit
+        slope = np.array([(residuals * logs).sum(), *residuals.sum(0)]) / len(labels)
         return float((sums[:, 0] - logits[hit == 1]).mean()), slope
 
     def steepness(inverse: float) -> float:

@@ -77,8 +77,10 @@ def plain(value: object) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         parts = {field.name: (plain(getattr(value, field.name)), field.default) for field in dataclasses.fields(value)}
         missing = dataclasses.MISSING
-        kept = {name: part for name, (part, default) in parts.items() if default is missing or part != plain(default)}
-        return {"type": type(value).__name__, **kept}
+        changed = {
+            name: part for name, (part, default) in parts.items() if default is missing or part != plain(default)
+        }
+        return {"type": type(value).__name__, **changed}
     if isinstance(value, Mapping):
         return {str(name): plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

@@ -41,29 +41,29 @@ def make_plan(strategy: Component[StrategySpec]) -> Plan:
     plan = strategy.call(f"make the plan of strategy {str(strategy)!r}", function, own_params(strategy.params))
     if not isinstance(plan, Plan):
         raise PluginError(f"{where} returned {type(plan).__name__}; expected fer_bench.specs.Plan.")
-    first, rest = plan.phases[:1], plan.phases[1:]
-    known = all(isinstance(phase, ConvexPhase | ReadoutPhase | GradientPhase | AnswerPhase) for phase in first)
-    if not first or not known or not all(isinstance(phase, GradientPhase) for phase in rest):
+    first, further = plan.phases[:1], plan.phases[1:]
+    is_phase = all(isinstance(phase, ConvexPhase | ReadoutPhase | GradientPhase | AnswerPhase) for phase in first)
+    if not first or not is_phase or not all(isinstance(phase, GradientPhase) for phase in further):
         kinds = [type(phase).__name__ for phase in plan.phases]
         raise PluginError(
             f"{where} plans the phases {kinds}; expected one phase, or a ConvexPhase or GradientPhase followed by "
             "GradientPhases."
         )
     faults = _faults(plan)
-    if rest and isinstance(first[0], ReadoutPhase | AnswerPhase):
+    if further and isinstance(first[0], ReadoutPhase | AnswerPhase):
         faults.append(f"{type(first[0]).__name__} leaves no head that other phases could go on with")
     if faults:
         raise PluginError(f"{where} has a plan that cannot run:\n{bullet_list(faults, len(faults))}")
-    asked = strategy.params
-    assert isinstance(asked, StrategyParams), "the spec of every strategy adds them"
-    share = plan.validation or (CALIBRATION_SHARE if asked.calibrate != "none" else 0.0)
-    return replace(plan, **asked.model_dump(include=set(StrategyParams.model_fields)), validation=share)
+    params = strategy.params
+    assert isinstance(params, StrategyParams), "the spec of every strategy adds them"
+    share = plan.validation or (CALIBRATION_SHARE if params.calibrate != "none" else 0.0)
+    return replace(plan, **params.model_dump(include=set(StrategyParams.model_fields)), validation=share)
 
 
 def _faults(plan: Plan) -> list[str]:
     """Return what of a plan's numbers makes no sense with any backbone."""
-    named = [name for name, field in StrategyParams.model_fields.items() if getattr(plan, name) != field.default]
-    faults = [f"it sets {name}, which users set as a parameter of every strategy" for name in named]
+    reserved = [name for name, field in StrategyParams.model_fields.items() if getattr(plan, name) != field.default]
+    faults = [f"it sets {name}, which users set as a parameter of every strategy" for name in reserved]
     for phase in (phase for phase in plan.phases if isinstance(phase, GradientPhase)):
         where = f"phase {phase.name!r}"
         if phase.epochs < 1 or phase.batch < 1:
@@ -118,14 +118,14 @@ def check(plan: Plan, strategy: str, backbone: Component[BackboneSpec], shapes: 
             "leave this backbone out."
         )
     try:
-        known = shapes()
+        by_stage = shapes()
     except KeyboardInterrupt:
         raise
     except BaseException:  # a panic of native code is no Exception
         return
     for phase in phases:
         try:
-            rules.assign(phase, backbone.spec.stages, known)
+            rules.assign(phase, backbone.spec.stages, by_stage)
         except (ValueError, re.error) as error:
             raise PluginError(f"Strategy {strategy!r} does not fit backbone {str(backbone)!r}: {error}") from None
 
@@ -154,14 +154,14 @@ def demand(plan: Plan, backbone: Component[BackboneSpec], shapes: Callable[[], S
     outputs = {(len(stages), 1)} if frozen else set[tuple[int, int]]()
     steps: list[tuple[str, int, int]] = []
     try:
-        known = shapes() if phases else {}
+        by_stage = shapes() if phases else {}
     except KeyboardInterrupt:
         raise
     except BaseException:  # a panic of native code is no Exception
         return Demand(frozenset(outputs), ())  # a backbone that cannot even be traced fails in its cells
     last = len(stages)
     for phase in phases:
-        start = rules.boundary(rules.assign(phase, stages, known), stages, known)
+        start = rules.boundary(rules.assign(phase, stages, by_stage), stages, by_stage)
         last = start = 0 if augment.needs_images(phase) else start
         steps.append((phase.name, start, phase.epochs))
         if start:

@@ -89,21 +89,21 @@ def answer(
     tested, scaling = np.flatnonzero(fold.test), None
     if plan.calibrate != "none":
         valid = np.flatnonzero(fold.valid)
-        known = aggregate(said(valid), sequences[valid], plan.aggregate)
-        scaling = fit(known, labels[valid], plan.calibrate == "bias")
+        probabilities = aggregate(said(valid), sequences[valid], plan.aggregate)
+        scaling = fit(probabilities, labels[valid], plan.calibrate == "bias")
     return finish(plan, said(tested), sequences[tested], scaling), scaling
 
 
-def finish(plan: Plan, said: Array, sequences: Array, scaling: Scaling | None) -> Array:
+def finish(plan: Plan, probabilities: Array, sequences: Array, scaling: Scaling | None) -> Array:
     """Return the answers that follow from the mean over views: one for a sequence, then calibrated.
 
     Args:
         plan: says how.
-        said: (k, c) float32.
+        probabilities: (k, c) float32.
         sequences: (k,) int, as for `answer`.
         scaling: how they are calibrated; None leaves them as they are.
     """
-    answers = aggregate(said, sequences, plan.aggregate)
+    answers = aggregate(probabilities, sequences, plan.aggregate)
     return answers if scaling is None else scale(answers, scaling.temperature, scaling.biases)
 
 

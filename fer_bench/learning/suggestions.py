@@ -51,22 +51,22 @@ class Suggestions:
             tried: the trials so far.
             scores: theirs; None where one could not be trained.
         """
-        wanted = min(BATCH, self.total - len(tried))
-        known, new = [trial.settings for trial in tried], list[SearchTrial]()
+        count = min(BATCH, self.total - len(tried))
+        tried_settings, new = [trial.settings for trial in tried], list[SearchTrial]()
         study, ranges, space = *self._study(tried, scores), self.search.space.parameters
-        for _ in range(DRAWS * wanted):
-            if len(new) == wanted:
+        for _ in range(DRAWS * count):
+            if len(new) == count:
                 break
-            asked: Mapping[str, Any] = study.ask(ranges).params
-            settings = {name: _value(asked[name], values) for name, values in space.items()}
-            if settings in known:
+            suggestion: Mapping[str, Any] = study.ask(ranges).params
+            settings = {name: _value(suggestion[name], values) for name, values in space.items()}
+            if settings in tried_settings:
                 continue
-            known.append(settings)
+            tried_settings.append(settings)
             with contextlib.suppress(ValidationError, PluginError):  # settings that do not go together
                 new.append(self.search.trial(settings))
         # The draws of a random search take the place of what was suggested twice.
-        left = [trial for trial in self.search.draw(self.seed) if trial.settings not in known]
-        return new + left[: wanted - len(new)]
+        untried = [trial for trial in self.search.draw(self.seed) if trial.settings not in tried_settings]
+        return new + untried[: count - len(new)]
 
     def _study(self, tried: Sequence[SearchTrial], scores: Sequence[float | None]) -> tuple[Any, dict[str, Any]]:
         """Return a study that knows what was tried, and what it draws each parameter from."""
@@ -109,5 +109,5 @@ def _place(value: Any, values: Any) -> Any:
     return values.index(value) if isinstance(values, list) else value
 
 
-def _value(asked: Any, values: Any) -> Any:
-    return values[asked] if isinstance(values, list) else plain_value(asked, values)
+def _value(suggestion: Any, values: Any) -> Any:
+    return values[suggestion] if isinstance(values, list) else plain_value(suggestion, values)

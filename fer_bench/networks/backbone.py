@@ -72,14 +72,14 @@ class Backbone:
 
         What runs after a stage does not change the rounding of what it returns: XLA fuses nothing across stages.
         """
-        x, made = self.entering(to_input(images, self.input_size, self.image_input), 0), dict[int, jax.Array]()
+        x, outputs_at = self.entering(to_input(images, self.input_size, self.image_input), 0), dict[int, jax.Array]()
         for stop in range(max(stops) + 1):
             if stop:
                 stage = self.stages[stop - 1]
                 x = jax.lax.optimization_barrier(nnx.merge(self.graphs[stage], state[stage])(x))
             if stop in stops:
-                made[stop] = self.pooled(x) if stop == len(self.stages) else x
-        return made
+                outputs_at[stop] = self.pooled(x) if stop == len(self.stages) else x
+        return outputs_at
 
     def rest(self, state: dict[str, Any], x: jax.Array, start: int) -> jax.Array:
         """Return the features (b, feature_size) float32 that follow from ``x``, the output of `prefix` at ``start``."""
@@ -139,10 +139,10 @@ def build(component: Component[BackboneSpec], precision: str, seed: int) -> Back
             ensure_pinned(weights)
 
     def make() -> Any:
-        made = factory(params, rngs=nnx.Rngs(seed), compute_dtype=jnp.dtype(precision))
+        backbone = factory(params, rngs=nnx.Rngs(seed), compute_dtype=jnp.dtype(precision))
         if not spec.frozen_only:
-            made.eval()
-        return made
+            backbone.eval()
+        return backbone
 
     module = component.call(f"build backbone {str(component)!r}", make)
     if spec.frozen_only:

@@ -74,14 +74,15 @@ class Forward:
                 stops = {output.stop for output in outputs if output.variants > variant}
                 variants.append(backbone.outputs(state, images[:, :, ::-1] if variant else images, stops))
             return [
-                jnp.stack([made[output.stop] for made in variants[: output.variants]], axis=1) for output in outputs
+                jnp.stack([by_stop[output.stop] for by_stop in variants[: output.variants]], axis=1)
+                for output in outputs
             ]
 
         @jax.jit
         def step(state: Any, images: jax.Array) -> list[tuple[jax.Array, jax.Array, jax.Array]]:
             parts = images.reshape(-1, micro_batch, *images.shape[1:])
-            made = jax.lax.map(lambda part: run(state, part), parts)
-            return [_keep(output, jnp.concatenate(values)) for output, values in zip(outputs, made, strict=True)]
+            pieces = jax.lax.map(lambda part: run(state, part), parts)
+            return [_keep(output, jnp.concatenate(values)) for output, values in zip(outputs, pieces, strict=True)]
 
         self._step = step
 
@@ -95,8 +96,8 @@ class Forward:
             For each output its values (batch, variants, …) in its ``dtype``, whether those of each image are finite
             (batch,), and whether half precision holds them (batch, variants).
         """
-        made = self._step(self._state, self._devices.divide(images))
-        return [_round(output, arrays) for output, arrays in zip(self._outputs, made, strict=True)]
+        results = self._step(self._state, self._devices.divide(images))
+        return [_round(output, arrays) for output, arrays in zip(self._outputs, results, strict=True)]
 
 
 class Extraction:
@@ -120,11 +121,11 @@ class Extraction:
         """
         variants: list[Array] = []
         for variant in range(max(output.variants for output in self._outputs)):
-            shown = [np.ascontiguousarray(image[:, ::-1]) for image in images] if variant else images
-            parts = [self._features(shown[at : at + self.batch]) for at in range(0, len(shown), self.batch)]
+            inputs = [np.ascontiguousarray(image[:, ::-1]) for image in images] if variant else images
+            parts = [self._features(inputs[at : at + self.batch]) for at in range(0, len(inputs), self.batch)]
             variants.append(np.concatenate(parts))
-        made = [self._keep(output, np.stack(variants[: output.variants], axis=1)) for output in self._outputs]
-        return [_round(output, arrays) for output, arrays in zip(self._outputs, made, strict=True)]
+        results = [self._keep(output, np.stack(variants[: output.variants], axis=1)) for output in self._outputs]
+        return [_round(output, arrays) for output, arrays in zip(self._outputs, results, strict=True)]
 
     def _features(self, images: Sequence[Array]) -> Array:
         features = np.asarray(self._extract(images))
@@ -145,9 +146,9 @@ def _keep(output: Output, values: jax.Array) -> tuple[jax.Array, jax.Array, jax.
     finite = jnp.isfinite(values).reshape(len(values), -1).all(1)
     # The barrier keeps XLA from taking the numbers before rounding for those after it.
     half = jax.lax.optimization_barrier(values.astype(jnp.float16))
-    rest = tuple(range(2, values.ndim))
-    error, size = (jnp.sum(jnp.square(x.astype(jnp.float32)), rest) for x in (values - half, values))
-    fits = jnp.isfinite(half).all(rest) & (error <= size * ROUNDING**2)
+    axes = tuple(range(2, values.ndim))
+    error, size = (jnp.sum(jnp.square(x.astype(jnp.float32)), axes) for x in (values - half, values))
+    fits = jnp.isfinite(half).all(axes) & (error <= size * ROUNDING**2)
     return half if output.dtype == np.float16 else values.astype(output.dtype), finite, fits
 
 

@@ -78,8 +78,8 @@ def _with_files(component: Component[BackboneSpec]) -> dict[str, Any]:
     record = component.identity()
     digests: dict[str, str] = dict(record.get("files", {}))
     if component.spec.files:
-        kept: Mapping[str, Path] = component.ask(f"find the files of {str(component)!r}", component.spec.files)
-        digests |= {name: file_sha256(path) for name, path in kept.items()}
+        paths: Mapping[str, Path] = component.ask(f"find the files of {str(component)!r}", component.spec.files)
+        digests |= {name: file_sha256(path) for name, path in paths.items()}
     for name in codes_of(type(component.params)):
         if reference := getattr(component.params, name):
             digests[name] = _digest_own_code(name, reference)

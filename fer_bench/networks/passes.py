@@ -151,16 +151,16 @@ class Pass:
             compiled = start
             for at, images, count in itertools.chain([first], batches):
                 for writer, target, (values, finite, fits) in zip(writers, targets, forward(images), strict=True):
-                    output, wanted = target.output, target.wanted[at : at + count]
+                    output, needed = target.output, target.wanted[at : at + count]
                     if not finite[:count].all():
                         sample = self.view.column("id")[self.positions[at + np.flatnonzero(~finite)[0]]]
                         raise PluginError(
                             f"Backbone {backbone.name!r} returned {_words(backbone, output.stop)} that are not finite, "
                             f"first for sample {sample!r}."
                         )
-                    if output.dtype == np.float16 and not fits[:count][wanted].all():
+                    if output.dtype == np.float16 and not fits[:count][needed].all():
                         raise _DoesNotFit
-                    writer.append(values[:count] if wanted.all() else values[:count][wanted])
+                    writer.append(values[:count] if needed.all() else values[:count][needed])
                 if at == 0:
                     compiled = time.perf_counter()
                 advance(count)
@@ -198,9 +198,9 @@ def batch_size(source: BackboneSource, view: View, stop: int) -> int:
     if not devices.accelerated():
         return BATCH
     facts, backbone = _batch_facts(source, view, stop), source.built
-    known = source.recall("batches", **facts)
-    if known and known.strip().isdigit():
-        return int(known)
+    remembered = source.recall("batches", **facts)
+    if remembered and remembered.strip().isdigit():
+        return int(remembered)
     image = np.zeros((1, *facts["shape"]), np.uint8)
     shapes = backbone.shapes(image, range(1, stop + 1))
     largest = max((math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)), default=image.size)
@@ -230,11 +230,11 @@ def read_batches(source: BackboneSource, view: View, positions: Array, batch: in
     side = input_side(view, backbone.input_size)
 
     def read(at: int) -> tuple[int, Any, int]:
-        here = positions[at : at + batch]
+        piece = positions[at : at + batch]
         if backbone.extractor is not None:
-            return at, [transforms.to_colour(image) for image in view.images(here)], len(here)
-        images = transforms.to_batch(view.images(here), side, view.channels)
-        return at, np.concatenate([images, np.repeat(images[-1:], batch - len(here), axis=0)]), len(here)
+            return at, [transforms.to_colour(image) for image in view.images(piece)], len(piece)
+        images = transforms.to_batch(view.images(piece), side, view.channels)
+        return at, np.concatenate([images, np.repeat(images[-1:], batch - len(piece), axis=0)]), len(piece)
 
     return read_ahead(read, range(0, len(positions), batch))
 

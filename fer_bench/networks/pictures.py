@@ -78,9 +78,9 @@ class Pictures:
         which = np.searchsorted(self._ends, rows, side="right")
         images: list[Array] = [np.empty(0)] * len(rows)
         for number, view in enumerate(self._task.parts):
-            here = np.flatnonzero(which == number)
-            decoded = view.images(rows[here] - (self._ends[number] - len(view.rows))) if len(here) else []
-            for place, image in zip(here, decoded, strict=True):
+            own = np.flatnonzero(which == number)
+            decoded = view.images(rows[own] - (self._ends[number] - len(view.rows))) if len(own) else []
+            for place, image in zip(own, decoded, strict=True):
                 images[place] = image
         batch = transforms.to_batch(images, self._side, self._channels)
         return _turned(batch, _mirrored(rows, variant))
@@ -173,11 +173,11 @@ def _turned(batch: Array, mirrored: Array) -> Array:
 @jax.jit
 def _gather(images: jax.Array, rows: Array, mirrored: Array) -> jax.Array:
     """Return some of the images, mirrored left to right where that is wanted."""
-    taken = images[rows]
-    return jnp.where(mirrored[:, None, None, None], taken[:, :, ::-1], taken)
+    gathered = images[rows]
+    return jnp.where(mirrored[:, None, None, None], gathered[:, :, ::-1], gathered)
 
 
 @partial(jax.jit, donate_argnums=0)
-def _scatter(images: jax.Array, rows: Array, some: Array) -> jax.Array:
+def _scatter(images: jax.Array, rows: Array, replacements: Array) -> jax.Array:
     """Return the images with some of them put in."""
-    return images.at[rows].set(some)
+    return images.at[rows].set(replacements)

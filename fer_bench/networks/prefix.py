@@ -168,9 +168,9 @@ def fetch(
             for later, count in also.items():
                 other = key(view, source, digests, later)
                 if later != stop and locks.enter_context(cache.locked_if_free(other)):
-                    wanted = cache.missing(other, hashes[positions], _serves(count))
-                    if wanted.any():
-                        targets.append(Target(other, Output(later, count, dtype, not exact), wanted))
+                    missing = cache.missing(other, hashes[positions], _serves(count))
+                    if missing.any():
+                        targets.append(Target(other, Output(later, count, dtype, not exact), missing))
             begin(sorted(target.output.stop for target in targets), len(positions))
             Pass(cache, source, view, positions).write(targets, advance)
             entries, places = cache.open(name, hashes, serves)
@@ -183,7 +183,7 @@ def _serves(variants: int) -> Callable[[dict[str, Any]], bool]:
     return lambda facts: facts["variants"] >= variants
 
 
-def _first_of_each(hashes: Array, wanted: Array) -> Array:
+def _first_of_each(hashes: Array, missing: Array) -> Array:
     """Return the first position of each image that is wanted, rising."""
-    rows = np.flatnonzero(wanted)
+    rows = np.flatnonzero(missing)
     return np.sort(rows[np.unique(hashes[rows], return_index=True)[1]])

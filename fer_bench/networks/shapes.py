@@ -28,9 +28,9 @@ def shapes_of(backbone: Component[BackboneSpec], identity: Mapping[str, Any], ca
         BaseException: what the plugin raises, native panics included.
     """
     try:
-        known = json.loads(memos.recall(cache_dir, "shapes", identity) or b"null")
-        if isinstance(known, dict) and known:
-            return {str(name): tuple(map(int, shape)) for name, shape in known.items()}
+        remembered = json.loads(memos.recall(cache_dir, "shapes", identity) or b"null")
+        if isinstance(remembered, dict) and remembered:
+            return {str(name): tuple(map(int, shape)) for name, shape in remembered.items()}
     except (ValueError, TypeError):
         pass
     shapes = trace(backbone)

@@ -51,8 +51,8 @@ class BackboneSource:
 
     def flops(self) -> float | None:
         """Return the operations of one image of the input's size through the backbone; traces it once on a machine."""
-        if (known := _number(self.recall("flops"))) is not None:
-            return known
+        if (remembered := _number(self.recall("flops"))) is not None:
+            return remembered
         side = self.built.input_size
         counted = forward_flops(self.built, (side, side, self.built.image_input.channels))
         if counted is not None:
@@ -71,8 +71,8 @@ class BackboneSource:
 
     def digests(self) -> tuple[str, ...]:
         """Return a sha256 of each stage's arrays; builds the backbone once on a machine."""
-        if (known := self.known_digests) is not None:
-            return known
+        if (digests := self.known_digests) is not None:
+            return digests
         digests = self.built.digests()
         self.remember("stages", json.dumps(digests))
         return digests
@@ -89,8 +89,8 @@ class BackboneSource:
 
     def recall(self, kind: str, **more: Any) -> str | None:
         """Return what `remember` was given, or None."""
-        known = memos.recall(self.cache_dir, kind, {**self.identity, **more})
-        return None if known is None else known.decode(errors="replace")
+        remembered = memos.recall(self.cache_dir, kind, {**self.identity, **more})
+        return None if remembered is None else remembered.decode(errors="replace")
 
     def remember(self, kind: str, text: str, **more: Any) -> None:
         """Keep a fact of this backbone on this machine, of a kind of `fer_bench.memos`; warn where that fails."""

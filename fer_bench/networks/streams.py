@@ -65,10 +65,10 @@ class Stream:
             PluginError: values are not finite.
         """
         output = Output(stop, variants, np.dtype(np.float32), not self.source.component.spec.answers)
-        known = stop, variants, view.window
-        if known not in self._made:
-            self._made[known] = self._make(view, output)
-        forward = self._made[known]
+        key = stop, variants, view.window
+        if key not in self._made:
+            self._made[key] = self._make(view, output)
+        forward = self._made[key]
         parts: list[Array] = []
         for _, images, count in read_batches(self.source, view, positions, forward.batch):
             ((values, finite, _),) = forward(images)

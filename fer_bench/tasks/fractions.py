@@ -76,6 +76,6 @@ def _take_groups(groups: Array, order: Array, fraction: float) -> Array:
         fraction: of the n samples.
     """
     sizes = np.bincount(groups, minlength=len(order))
-    drawn = order[np.isin(order, groups)]
-    needed = int(np.searchsorted(np.cumsum(sizes[drawn]), fraction * len(groups) - 1e-9)) + 1
-    return np.flatnonzero(np.isin(groups, drawn[:needed]))
+    chosen = order[np.isin(order, groups)]
+    needed = int(np.searchsorted(np.cumsum(sizes[chosen]), fraction * len(groups) - 1e-9)) + 1
+    return np.flatnonzero(np.isin(groups, chosen[:needed]))

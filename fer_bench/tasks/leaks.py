@@ -32,12 +32,12 @@ def keys(view: View, signatures: Signatures) -> dict[str, Array]:
     return dict(zip(KINDS, columns, strict=True))
 
 
-def count(split: Split, known: Mapping[str, Array]) -> list[dict[str, int | None]]:
+def count(split: Split, by_kind: Mapping[str, Array]) -> list[dict[str, int | None]]:
     """Return for each fold how many tested images share something with an image of its training part.
 
     Args:
         split: the folds.
-        known: from `keys`.
+        by_kind: from `keys`.
 
     Returns:
         ``{"fold": number, "tested": images, "an exact copy": images, …}`` for each fold; None for subjects or sequences
@@ -45,7 +45,7 @@ def count(split: Split, known: Mapping[str, Array]) -> list[dict[str, int | None
     """
     rows: list[dict[str, int | None]] = []
     for fold in split.folds:
-        shared = {what: _shared(key, fold, what) for what, key in known.items()}
+        shared = {what: _shared(key, fold, what) for what, key in by_kind.items()}
         rows.append({"fold": fold.number, "tested": int(fold.test.sum()), **shared})
     return rows
 

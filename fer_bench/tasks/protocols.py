@@ -72,25 +72,25 @@ def choose(config: RunConfig, task: Task, registry: Registry) -> tuple[Component
 
 
 def settle(
-    asked: Component[ProtocolSpec], samples: Samples, settings: Mapping[str, Any], registry: Registry
+    protocol: Component[ProtocolSpec], samples: Samples, settings: Mapping[str, Any], registry: Registry
 ) -> tuple[Component[ProtocolSpec], str]:
-    """Return the protocol that is taken for some samples where ``asked`` was asked for, and why; no reason if itself.
+    """Return the protocol that is taken for some samples where ``protocol`` is asked for, and why; no reason if itself.
 
     Raises:
         FerBenchError: the samples do not fit; a protocol of the name that was settled on is not there.
         PluginError: the plugin failed, or named values that are not allowed.
     """
-    if not asked.spec.settle:
-        return asked, ""
-    function = asked.resolve(asked.spec.settle)
-    name, values, why = asked.call(f"settle protocol {str(asked)!r}", function, asked.params, samples)
-    taken = asked if name == asked.spec.name else registry.protocol(name, settings)
+    if not protocol.spec.settle:
+        return protocol, ""
+    function = protocol.resolve(protocol.spec.settle)
+    name, values, why = protocol.call(f"settle protocol {str(protocol)!r}", function, protocol.params, samples)
+    settled = protocol if name == protocol.spec.name else registry.protocol(name, settings)
     try:
-        return taken.with_values(values), why
+        return settled.with_values(values), why
     except ValidationError as error:
         raise PluginError(
-            f"Plugin {asked.plugin.name!r}: protocol {str(asked)!r} settles on {taken.spec.name!r} with {values!r}, "
-            f"which is not allowed: {brackets.describe_fault(error.errors()[0])}."
+            f"Plugin {protocol.plugin.name!r}: protocol {str(protocol)!r} settles on {settled.spec.name!r} with "
+            f"{values!r}, which is not allowed: {brackets.describe_fault(error.errors()[0])}."
         ) from None
 
 
@@ -160,7 +160,7 @@ def _folds(
             parts leave unless the protocol ignores groups.
     """
     droppable = np.where(task.part == 0, drop_own, spec.groups != "ignored")
-    made: list[Fold] = []
+    folds: list[Fold] = []
     for number, (train, test) in enumerate(parts):
         own, tested = mask(train, len(task)), mask(test, len(task))
         trained, valid = own | (task.part > 0), np.zeros(len(task), dtype=bool)
@@ -170,8 +170,8 @@ def _folds(
         if task.groups is not None and droppable.any():
             shared = np.isin(task.groups, np.unique(task.groups[tested])) & droppable
             trained, valid = trained & ~shared, valid & ~shared
-        made.append(Fold(number, trained, tested, valid))
-    return tuple(made)
+        folds.append(Fold(number, trained, tested, valid))
+    return tuple(folds)
 
 
 def _check(fold: Fold, task: Task, spec: ProtocolSpec, seed: int, folds: int) -> None:
@@ -180,7 +180,7 @@ def _check(fold: Fold, task: Task, spec: ProtocolSpec, seed: int, folds: int) ->
     if fold.test.any() and trained.all():
         return
     if folds == 1:
-        missing = [repr(name) for name, there in zip(task.classes, trained, strict=True) if not there]
+        missing = [repr(name) for name, trains in zip(task.classes, trained, strict=True) if not trains]
         lacks = f", none of them of {' or '.join(missing)}," if missing else ""
         raise FerBenchError(
             f"{spec.name!r} of {task.name!r} would train on {number_of(fold.train.sum(), 'image')}{lacks} and test "

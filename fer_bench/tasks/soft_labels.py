@@ -28,8 +28,8 @@ def map_soft_labels(soft: Array, codes: Array, labels: Array, classes: int) -> A
         [[0.3330000042915344, 0.6669999957084656], [1.0, 0.0]]
     """
     places = np.zeros((len(codes), classes), np.float32)
-    kept = np.flatnonzero(codes >= 0)
-    places[kept, codes[kept]] = 1
+    rows = np.flatnonzero(codes >= 0)
+    places[rows, codes[rows]] = 1
     mapped = soft @ places
     empty = np.flatnonzero(mapped.sum(axis=1) <= 0)
     mapped[empty, labels[empty]] = 1

@@ -57,11 +57,11 @@ class Task:
         """
         if all(view.soft_labels is None for view in self.parts):
             return None
-        known = [
+        parts = [
             one_hot(view.labels, len(self.classes)) if view.soft_labels is None else view.soft_labels
             for view in self.parts
         ]
-        return np.concatenate(known)
+        return np.concatenate(parts)
 
     @cached_property
     def part(self) -> Array:
@@ -199,9 +199,11 @@ def _prefixed(prefix: str, texts: pa.LargeStringArray) -> pa.LargeStringArray:
     )
 
 
-def _choose(known: pa.LargeStringArray, first: pa.LargeStringArray, second: pa.LargeStringArray) -> pa.LargeStringArray:
+def _choose(
+    column: pa.LargeStringArray, first: pa.LargeStringArray, second: pa.LargeStringArray
+) -> pa.LargeStringArray:
     """Return the first where a text is known, else the second."""
-    return compute.if_else(compute.not_equal(known, ""), first, second)
+    return compute.if_else(compute.not_equal(column, ""), first, second)
 
 
 def check_classes(views: Sequence[View]) -> None:
@@ -212,8 +214,8 @@ def check_classes(views: Sequence[View]) -> None:
     """
     if len({view.classes for view in views}) == 1:
         return
-    known = [{class_of(name, view.dataset.spec.expressions) for name in view.prepared.labels} for view in views]
-    fits = fitting_sets(filter(None, known[0].intersection(*known[1:])))
+    classes = [{class_of(name, view.dataset.spec.expressions) for name in view.prepared.labels} for view in views]
+    fits = fitting_sets(filter(None, classes[0].intersection(*classes[1:])))
     lists = "\n".join(f"  - {view.dataset}: {', '.join(view.classes)}" for view in views)
     advice = f"Take --labels {' or '.join(fits)}." if fits else "They have fewer than two classes in common."
     raise FerBenchError(f"Data sets with different labels cannot be compared as they are:\n{lists}\n{advice}")

@@ -38,8 +38,8 @@ def notes_on_prediction(plan: Plan, strategy: str, task: Task, folds: Iterable[F
         of = f" of {units} {noun(task.unit)}s" if units else ""
         notes.append(f"{task.name}: calibrated on {images} images{of} of each training part, which train nothing.")
     if plan.aggregate != "none":
-        known = (task.part == 0) & (task.sequences >= 0)
-        pairs = np.unique(np.stack([task.sequences[known], task.labels[known]]), axis=1)
+        grouped = (task.part == 0) & (task.sequences >= 0)
+        pairs = np.unique(np.stack([task.sequences[grouped], task.labels[grouped]]), axis=1)
         mixed = int((np.unique(pairs[0], return_counts=True)[1] > 1).sum())
         if mixed:
             notes.append(

@@ -89,8 +89,8 @@ class View:
     def attributes(self) -> pd.DataFrame:
         """One row a sample and a categorical column ``group:<name>`` for each attribute."""
         whole = to_frame({GROUP + name: self.prepared.column(GROUP + name) for name in self.prepared.groups})
-        kept = {name: column.astype("category").array[self.rows] for name, column in whole.items()}
-        return pd.DataFrame(kept, index=pd.RangeIndex(len(self.rows)))
+        columns = {name: column.astype("category").array[self.rows] for name, column in whole.items()}
+        return pd.DataFrame(columns, index=pd.RangeIndex(len(self.rows)))
 
     def column(self, name: str) -> Array:
         """Return a column of the samples table, (n,); texts as Python's, for which `texts` is the lean way."""
@@ -177,9 +177,9 @@ class View:
         """Return the mapping of labels in words, with what it drops; for native labels only which mean the same."""
         if self.label_set == NATIVE:
             return describe_spellings(self.prepared.labels, self.dataset.spec.expressions)
-        kept = [f"{old} -> {new}" for old, new in self.mapping.items() if new]
+        mapped = [f"{old} -> {new}" for old, new in self.mapping.items() if new]
         lost = [f"{name} ({number_of(n, 'image')})" for name, n in self.dropped.items()]
-        text = f"labels {self.label_set}: {', '.join(kept)}; drops {', '.join(lost) or 'nothing'}."
+        text = f"labels {self.label_set}: {', '.join(mapped)}; drops {', '.join(lost) or 'nothing'}."
         if lost and self.soft_labels is not None:
             text += " Soft labels lose their shares of dropped labels and are scaled to 1."
         return text
