@@ -111,8 +111,8 @@ def estimate(
     """
     stored = {id(job): store.find(job.cell) for job in grid.jobs}
     lacking = {
-        job: [*corruptions] if cell is None or not cell.ok else corrupted.lacking(cell, corruptions)
-        for job, cell in stored.items()
+        key: [*corruptions] if cell is None or not cell.ok else corrupted.lacking(cell, corruptions)
+        for key, cell in stored.items()
     }
     jobs = tuple((job, _status(stored[id(job)], lacking[id(job)])) for job in grid.jobs)
     rows = tuple(find_rows(jobs, store.cells()[0] if store.runs_dir.is_dir() else ()))
@@ -159,7 +159,7 @@ def _find_kept(
 ) -> set[int]:
     """Return the jobs, as `id`, that lack only predictions of corrupted images, which a kept model makes."""
     jobs = [(block, id(job)) for block in grid.blocks for job in block.jobs]
-    return {job for block, job in jobs if lacking[job] and is_kept(store.runs_dir, block, stored[job])}
+    return {key for block, key in jobs if lacking[key] and is_kept(store.runs_dir, block, stored[key])}
 
 
 def _status(cell: StoredCell | None, lacking: Sequence[Corruption]) -> str:
@@ -205,7 +205,7 @@ def _frozen(blocks: Sequence[Block], source: BackboneSource, cache_dir: Path) ->
     cache, images, seconds = cache_of(cache_dir), 0, 0.0
     for view, outputs in (each for part in blocks[0].task.parts for each in by_view(demands, part)):
         lacking = {stop: missing(cache, view, source, stop, count) for stop, count in outputs.items()}
-        lacking = {stop: images for stop, images in lacking.items() if len(images)}
+        lacking = {stop: hashes for stop, hashes in lacking.items() if len(hashes)}
         if lacking:  # An image goes once through as many stages as it takes.
             count = len(np.unique(np.concatenate([*lacking.values()])))
             passed = count * max(outputs[stop] for stop in lacking)

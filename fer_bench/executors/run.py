@@ -54,9 +54,7 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
         # The driver computes nothing: the memory of a GPU is for its workers, several of which may share one.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     store = Store(settings.runs_dir)
-    if not (
-        settings.runs_dir / "cells"
-    ).is_dir():  # Where cells lie, all may be done: then the folder may be read-only.
+    if not (settings.runs_dir / "cells").is_dir():  # else all may be done, and the folder may be read-only
         store.ensure_writable()
     grid = expand(runs, registry, settings.data_folder, settings.cache_folder, reporter)
     for note in grid.notes:
