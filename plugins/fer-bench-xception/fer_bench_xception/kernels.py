@@ -4,8 +4,8 @@ XLA's CPU backend is slow at three things that this network does all the time: g
 slower than nine shifted multiply-adds), the gradient of a max-pool (a scatter), and small dense convolutions. GPUs and
 TPUs have kernels for these, of which the max-pool's is the slower one on an H100, too. So the other operations exist
 twice, and only :func:`by_platform` chooses, when the program is lowered for a device. Each has its own derivative
-rule, which keeps the choice out of automatic differentiation. Activations in bfloat16, which only accelerators have,
-are for `fer_bench_xception.half`.
+rule, which keeps the choice out of automatic differentiation. Dense convolutions are in `fer_bench_xception.dense`;
+activations in bfloat16, which only accelerators have, are for `fer_bench_xception.half`.
 
 All images are (b, h, w, c), channels last.
 """
@@ -46,10 +46,11 @@ def product(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
     Returns:
         (..., d) float32. The two products of its gradient use operands of ``dtype`` too.
     """
-    return _contract(x, kernel, x.ndim - 1, 0, dtype)
+    return contract(x, kernel, x.ndim - 1, 0, dtype)
 
 
-def _contract(x: Array, y: Array, x_axis: int, y_axis: int, dtype: DTypeLike) -> Array:
+def contract(x: Array, y: Array, x_axis: int, y_axis: int, dtype: DTypeLike) -> Array:
+    """Sum over an axis of each; operands of ``dtype``, sums and result float32."""
     axes = (((x_axis,), (y_axis,)), ((), ()))
     return lax.dot_general(x.astype(dtype), y.astype(dtype), axes, preferred_element_type=jnp.float32)
 
@@ -57,17 +58,17 @@ def _contract(x: Array, y: Array, x_axis: int, y_axis: int, dtype: DTypeLike) ->
 def _over_rows(x: Array, y: Array, dtype: DTypeLike) -> Array:
     """Return the (c, d) product of the transposed ``x``, (n, c), and ``y``, (n, d)."""
     if dtype == jnp.float32:
-        return _contract(x, y, 0, 0, dtype)
+        return contract(x, y, 0, 0, dtype)
     return by_platform(
-        partial(_over_rows_turned, dtype=dtype), partial(_contract, x_axis=0, y_axis=0, dtype=dtype), x, y
+        partial(_over_rows_turned, dtype=dtype), partial(contract, x_axis=0, y_axis=0, dtype=dtype), x, y
     )
 
 
 def _over_rows_turned(x: Array, y: Array, dtype: DTypeLike) -> Array:
-    return _contract(_turned(x, dtype), y, 1, 0, dtype)
+    return contract(turned(x, dtype), y, 1, 0, dtype)
 
 
-def _turned(x: Array, dtype: DTypeLike) -> Array:
+def turned(x: Array, dtype: DTypeLike) -> Array:
     """Transpose (n, c) in memory: XLA has bfloat16 products for CPUs only in this order of the axes."""
     return with_layout_constraint(x.astype(dtype).T, Layout((0, 1)))
 
@@ -79,7 +80,7 @@ def _product_forward(x: Array, kernel: Array, dtype: DTypeLike) -> tuple[Array, 
 def _product_backward(dtype: DTypeLike, saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     x, kernel = saved
     to_kernel = _over_rows(x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1]), dtype)
-    to_x = _contract(gradient, kernel, gradient.ndim - 1, 1, dtype)
+    to_x = contract(gradient, kernel, gradient.ndim - 1, 1, dtype)
     return to_x.astype(x.dtype), to_kernel.astype(kernel.dtype)
 
 
@@ -102,7 +103,7 @@ def scaled_product(x: Array, kernel: Array, factor: Array, shift: Array, dtype: 
     Returns:
         (..., d) float32.
     """
-    return _contract(x, kernel * factor, x.ndim - 1, 0, dtype) + shift
+    return contract(x, kernel * factor, x.ndim - 1, 0, dtype) + shift
 
 
 def _scaled_forward(x: Any, kernel: Any, factor: Any, shift: Any, dtype: DTypeLike) -> tuple[Array, tuple[Any, ...]]:
@@ -118,7 +119,7 @@ def _scaled_backward(dtype: DTypeLike, saved: tuple[Any, ...], gradient: Any) ->
     x, kernel, factor, unscaled = saved
     rows = gradient.reshape(-1, gradient.shape[-1])
     to_kernel = _over_rows(x.reshape(-1, x.shape[-1]), rows, dtype)  # but for the factor
-    to_x = _contract(gradient, kernel * factor, gradient.ndim - 1, 1, dtype)
+    to_x = contract(gradient, kernel * factor, gradient.ndim - 1, 1, dtype)
     to_factor = (kernel * to_kernel if unscaled is None else rows * unscaled.reshape(rows.shape)).sum(0)
     return to_x.astype(x.dtype), (to_kernel * factor).astype(kernel.dtype), to_factor, rows.sum(0)
 
@@ -305,95 +306,3 @@ def _max_pool_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Arr
 
 
 max_pool.defvjp(_max_pool_forward, _max_pool_backward)
-
-
-# --- Dense 3x3 convolution -------------------------------------------------------------------------------------------
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def convolve(x: Array, kernel: Array, stride: int, dtype: DTypeLike) -> Array:
-    """Convolve with a dense 3x3 kernel, without padding.
-
-    Args:
-        x: (b, h, w, c) float32.
-        kernel: (3, 3, c, d) float32.
-        stride: 1 or 2.
-        dtype: type of the operands; sums are always float32.
-
-    Returns:
-        (b, (h-3)//stride+1, (w-3)//stride+1, d) float32.
-    """
-    return by_platform(
-        partial(_convolve_rows, stride=stride, dtype=dtype),
-        partial(_convolve_whole, stride=stride, dtype=dtype),
-        x,
-        kernel,
-    )
-
-
-def _beside(x: Array, stride: int) -> list[Array]:
-    """Return every ``stride``-th row from each of the first on, (b, h'', w', 3 c): columns of a window side by side."""
-    columns = (x.shape[2] - 3) // stride + 1
-    shifted = [x[:, :, j : j + stride * (columns - 1) + 1 : stride] for j in range(3)]
-    whole = lax.optimization_barrier(jnp.concatenate(shifted, axis=-1))
-    return [whole[:, first::stride] for first in range(stride)]
-
-
-def _convolve_rows(x: Array, kernel: Array, stride: int, dtype: DTypeLike) -> Array:
-    """Multiply by all rows of the kernel that meet a row of the image, in one product; add up over the window."""
-    _, _, c, d = kernel.shape
-    rows = (x.shape[1] - 3) // stride + 1
-    made: dict[int, Array] = {}
-    for first, part in enumerate(_beside(x.astype(dtype), stride)):
-        meeting = kernel[first::stride].transpose(1, 2, 0, 3).reshape(3 * c, -1)
-        products = _contract(part, meeting, 3, 0, dtype)
-        for number, tap in enumerate(range(first, 3, stride)):
-            made[tap] = products[:, number : number + rows, :, number * d : (number + 1) * d]
-    return made[0] + made[1] + made[2]
-
-
-def _convolve_whole(x: Array, kernel: Array, stride: int, dtype: DTypeLike) -> Array:
-    return lax.conv_general_dilated(
-        x.astype(dtype),
-        kernel.astype(dtype),
-        (stride, stride),
-        "VALID",
-        dimension_numbers=IMAGE,
-        preferred_element_type=jnp.float32,
-    )
-
-
-def _convolve_forward(x: Array, kernel: Array, stride: int, dtype: DTypeLike) -> tuple[Array, tuple[Array, Array]]:
-    return convolve(x, kernel, stride, dtype), (x, kernel)
-
-
-def _convolve_backward(
-    stride: int, dtype: DTypeLike, saved: tuple[Array, Array], gradient: Array
-) -> tuple[Array, Array]:
-    whole = partial(_convolve_whole_backward, stride=stride)
-    rows = partial(_convolve_rows_backward, dtype=dtype) if stride == 1 else whole
-    return by_platform(rows, whole, *saved, gradient)
-
-
-def _convolve_rows_backward(x: Array, kernel: Array, gradient: Array, dtype: DTypeLike) -> tuple[Array, Array]:
-    """Return both gradients at stride 1; the one towards the image by XLA's convolution in float32, which is faster."""
-    b, rows, columns, d = gradient.shape
-    (beside,) = _beside(x.astype(dtype), 1)
-    across = _turned(gradient.reshape(-1, d), dtype).reshape(d, b, rows, columns)
-    # For each row of the kernel, the gradient lies at the rows of the image that it saw.
-    seen = jnp.stack([jnp.pad(across, ((0, 0), (0, 0), (i, 2 - i), (0, 0))) for i in range(3)])
-    seen = lax.optimization_barrier(seen).reshape(3 * d, -1)
-    products = _contract(seen, beside.reshape(-1, beside.shape[-1]), 1, 0, dtype)
-    to_kernel = products.reshape(3, d, -1).transpose(0, 2, 1).reshape(kernel.shape)
-    # Without the barrier XLA folds the transposition into the convolution, and then loops over single numbers.
-    turned = lax.optimization_barrier(kernel[::-1, ::-1].transpose(0, 1, 3, 2))
-    to_x = lax.conv_general_dilated(gradient, turned, (1, 1), [(2, 2), (2, 2)], dimension_numbers=IMAGE)
-    return to_x, to_kernel
-
-
-def _convolve_whole_backward(x: Array, kernel: Array, gradient: Array, stride: int) -> tuple[Array, Array]:
-    _, pull_back = jax.vjp(partial(_convolve_whole, stride=stride, dtype=jnp.float32), x, kernel)
-    return pull_back(gradient)
-
-
-convolve.defvjp(_convolve_forward, _convolve_backward)

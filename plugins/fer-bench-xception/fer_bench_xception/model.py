@@ -13,7 +13,7 @@ from flax import nnx
 from jax import Array
 from jax.typing import DTypeLike
 
-from fer_bench_xception import half, kernels
+from fer_bench_xception import dense, half, kernels
 
 if TYPE_CHECKING:
     from fer_bench_xception import XceptionParams
@@ -62,13 +62,13 @@ class Convolution(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         """Map (b, h, w, inputs) to (b, h2, w2, outputs) of the type of ``x``."""
-        operations = _operations(x.dtype)
+        convolve = half.convolve if x.dtype == jnp.bfloat16 else dense.convolve
         if not self.norm.use_running_average:
-            y = operations.convolve(x, self.kernel[...], self.stride, self.compute_dtype)
+            y = convolve(x, self.kernel[...], self.stride, self.compute_dtype)
             return jax.nn.relu(self.norm(y).astype(x.dtype))
         factor, shift = _factor_and_shift(self.norm)  # the kernel takes the factor, as in `scaled_product`
-        y: Array = operations.convolve(x, self.kernel[...] * factor, self.stride, self.compute_dtype)
-        return jax.nn.relu(operations.plus(y, shift))
+        y: Array = convolve(x, self.kernel[...] * factor, self.stride, self.compute_dtype)
+        return jax.nn.relu(_operations(x.dtype).plus(y, shift))
 
 
 class SeparableConvolution(nnx.Module):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from fer_bench_xception import half, kernels
+from fer_bench_xception import dense, half, kernels
 from half_programs import everything, programs, storing
 
 from fer_bench.networks import devices
@@ -73,10 +73,10 @@ def test_products_of_half_images_are_those_of_float32(monkeypatch, aligned):
 def test_convolution_of_half_images_is_that_of_float32(stride):
     x, kernel, shift = draw(0, 2, 8, 7, 3), draw(1, 3, 3, 3, 5), draw(2, 5)
     ours, exact = (
-        lambda x, kernel, shift, module=module, dtype=dtype: module.plus(
-            module.convolve(x, kernel, stride, dtype), shift
+        lambda x, kernel, shift, plus=plus, convolve=convolve, dtype=dtype: plus(
+            convolve(x, kernel, stride, dtype), shift
         )
-        for module, dtype in PAIRS
+        for plus, convolve, dtype in ((half.plus, half.convolve, HALF), (kernels.plus, dense.convolve, F32))
     )
     check(ours, exact, x, kernel, shift)
 

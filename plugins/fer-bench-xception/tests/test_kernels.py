@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from fer_bench_xception import kernels
+from fer_bench_xception import dense, kernels
 
 SIZES = [(1, 7, 8, 3), (2, 4, 6, 16), (1, 3, 3, 1)]
 F32 = jnp.dtype("float32")
@@ -62,8 +62,8 @@ def test_ties_in_max_pool_go_where_lax_sends_them(shape):
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("shape", [(2, 8, 11, 4), (1, 3, 3, 2)])
 def test_convolve_is_laxs_convolution(shape, stride):
-    ours = partial(kernels.convolve, stride=stride, dtype=F32)
-    reference = partial(kernels._convolve_whole, stride=stride, dtype=F32)
+    ours = partial(dense.convolve, stride=stride, dtype=F32)
+    reference = partial(dense._convolve_whole, stride=stride, dtype=F32)
     check(lambda x, k: ours(x, k), reference, draw(0, *shape), draw(1, 3, 3, shape[-1], 6))
 
 
@@ -175,7 +175,7 @@ def test_a_bfloat16_convolution_has_the_gradient_of_the_rounded_numbers(stride):
         y, pull_back = jax.vjp(convolve, x, kernel)
         return pull_back(draw(2, *y.shape).astype(jnp.bfloat16).astype(jnp.float32))
 
-    ours = gradient(lambda x, kernel: kernels.convolve(x, kernel, stride, jnp.bfloat16))
-    theirs = gradient(lambda x, kernel: kernels._convolve_whole(x, kernel, stride, jnp.float32))
+    ours = gradient(lambda x, kernel: dense.convolve(x, kernel, stride, jnp.bfloat16))
+    theirs = gradient(lambda x, kernel: dense._convolve_whole(x, kernel, stride, jnp.float32))
     for mine, expected in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-4 * float(jnp.abs(expected).max()))
