@@ -138,6 +138,15 @@ def test_a_cpu_program_has_no_grouped_convolution_and_no_window():
     assert "stablehlo.convolution" in on_gpu
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_what_a_cpu_computes_towards_a_dense_kernel_is_no_convolution(stride):
+    def loss(kernel, x):
+        return jnp.sum(jnp.sin(dense.convolve(x, kernel, stride, F32)))
+
+    program = jax.jit(jax.grad(loss)).lower(draw(1, 3, 3, 3, 8), draw(0, 2, 9, 9, 3)).compile()
+    assert " convolution(" not in program.as_text()
+
+
 def test_kernels_map_over_a_new_axis():
     x, kernel = draw(0, 3, 1, 6, 6, 4), draw(1, 3, 3, 4)
     both = jax.vmap(lambda x: kernels.max_pool(kernels.depthwise(x, kernel, False, F32)))(x)
