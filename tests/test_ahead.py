@@ -19,7 +19,6 @@ from fer_bench.atomic import lacking
 from fer_bench.learning.gradient import STEPS_AT_ONCE, Trainer
 from fer_bench.learning.lowered import lower
 from fer_bench.learning.state import Model
-from fer_bench.learning.training import memory_errors_named
 from fer_bench.networks import devices, pictures
 from fer_bench.networks.ahead import AHEAD, read_ahead
 from fer_bench.networks.early import Early
@@ -191,7 +190,7 @@ def test_too_little_memory_names_a_batch_that_fits(on_a_cpu, monkeypatch):
 
     def message(room: int | None) -> str:
         monkeypatch.setattr(fitter, "_room", room)
-        with pytest.raises(MemoryError) as caught, memory_errors_named(fitter):
+        with pytest.raises(MemoryError) as caught, devices.memory_errors_named(fitter.too_much):
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 512 bytes.")
         return str(caught.value)
 

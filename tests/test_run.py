@@ -174,6 +174,16 @@ def test_what_the_machine_lacks_ends_the_run_and_fails_no_cell(tiny, monkeypatch
     assert invoke("run", *BASE, "--folds", "3").exit_code == 0
 
 
+def test_heads_that_are_too_much_for_a_device_fail_their_cells_with_advice(tiny, monkeypatch):
+    def fit(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 512 bytes.")
+
+    monkeypatch.setattr("fer_bench.learning.convex.fit", fit)
+    (told, *_) = json.loads(invoke("run", *BASE, "--folds", "3", "--json").stdout)["rows"][0]["errors"]
+    assert says(told, "3 heads", "8 features", "JAX_PLATFORMS=cpu")
+    assert "512 bytes" not in told
+
+
 def test_what_a_careless_plugin_does_in_a_run_is_undone_and_told(tiny):
     with pytest.warns(PluginWarning) as told:
         result = invoke("run", *BASE[2:], "--backbone", "net[fault=careless]", "--folds", "3", "--json")

@@ -107,6 +107,11 @@ def fit(
     return Heads(solved.value, solved.largest, solved.iterations, weights, bias, centre, spread)
 
 
+def too_much(m: int, c: int, f: int) -> str:
+    """Return what was too much for the memory of the device, and what to take."""
+    return f"{m} heads of {c} classes on {f} features at once; take fewer seeds a command, or JAX_PLATFORMS=cpu"
+
+
 def bytes_of_a_row(f: int, m: int, c: int) -> int:
     """Return what a sample with f features takes in memory in a pass of m heads of c classes."""
     return 4 * (2 * f + 6 * m * c)

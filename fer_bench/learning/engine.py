@@ -21,8 +21,8 @@ from fer_bench.learning.gradient import Trainer
 from fer_bench.learning.lowered import Sample, lower
 from fer_bench.learning.material import Learned, Material, Outcome, Said
 from fer_bench.learning.state import LOW_RANK, Model, changed
-from fer_bench.learning.training import Progress, Training, copied, is_random_state, memory_errors_named
-from fer_bench.networks import answers
+from fer_bench.learning.training import Progress, Training, copied, is_random_state
+from fer_bench.networks import answers, devices
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.parameters import Table, divide
 from fer_bench.sizes import number_of
@@ -57,7 +57,8 @@ def run_plan(
         features, start = material.features(), time.perf_counter()
         train = np.stack([fold.train for fold in folds])
         material.begin(f"head of {number_of(len(folds), 'fold')}", 100)
-        fitted = convex.fit(features, material.labels, train, material.classes, first, material.advance)
+        with devices.memory_errors_named(lambda: convex.too_much(len(folds), material.classes, features.shape[0])):
+            fitted = convex.fit(features, material.labels, train, material.classes, first, material.advance)
         return fitted, (time.perf_counter() - start) / len(folds)
 
     def read_head(i: int, phase: ConvexPhase, _: Checkpoint) -> Outcome:
@@ -111,12 +112,12 @@ def _train_fold(
         material.begin(phase.name, phase.epochs * int(fold.train.sum()))
         # Two phases must not see the same order of samples, so each has a seed of its own.
         own_seed = seed * len(trainers) + number
-        with memory_errors_named(trainer):
+        with devices.memory_errors_named(trainer.too_much):
             now = Training(trainer, inputs, targets, fold, own_seed, material.advance).run(now, keep)
     last, start = trainers[-1], time.perf_counter()
     model = now.model
     said = by_images(plan, last, model)
-    with memory_errors_named(last):
+    with devices.memory_errors_named(last.too_much):
         probabilities, scaling = material.answer(plan, fold, said(material))
     head = sum(begun.model.parameters[name].size for name in rules.HEAD)
     trained = max(trainer.trained(begun.model) for trainer in trainers)

@@ -130,6 +130,10 @@ class Trainer:
             self._asked = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), arguments)
         return self.programs.take_steps(*arguments)
 
+    def too_much(self) -> str:
+        """Return what was too much for the memory of the device, and what to take."""
+        return f"batches of {self.phase.batch} in phase {self.phase.name!r}; take batch={self.fitting_batch()}"
+
     def fitting_batch(self) -> int:
         """Return a half, a quarter and so on of the phase's batch whose steps fit the device, as XLA counts.
 

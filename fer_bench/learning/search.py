@@ -22,12 +22,13 @@ import pandas as pd
 from fer_bench.arrays import Array
 from fer_bench.keeping.checkpoints import Checkpoint, Step
 from fer_bench.keeping.outputs import Inputs
-from fer_bench.learning import penalties
+from fer_bench.learning import convex, penalties
 from fer_bench.learning.engine import run_plan
 from fer_bench.learning.material import Material, Outcome
 from fer_bench.learning.prediction import mean_of
 from fer_bench.learning.suggestions import Suggestions
 from fer_bench.learning.trials import FACTOR, ChosenTrial, SearchTrial, rounds
+from fer_bench.networks import devices
 from fer_bench.specs import ConvexPhase
 from fer_bench.tasks.folds import Fold
 from fer_bench.tasks.inner import Nested
@@ -166,9 +167,12 @@ class Searching:
         plan, features = self._tried[members[0]].plan, self.material.features()
         views = self.material.views(plan, lambda seen, mirrored: seen.features())
         said: list[list[Array]] = [[] for _ in members]
+        classes, at_once = self.material.classes, min(len(phases), penalties.AT_ONCE)
+        advice = partial(convex.too_much, at_once, classes, features.shape[0])
         for fold in folds:
             rows, strengths = np.flatnonzero(fold.train), [phase.c for phase in phases]
-            heads = penalties.fit(features, self.material.labels, rows, self.material.classes, phases[0], strengths)
+            with devices.memory_errors_named(advice):
+                heads = penalties.fit(features, self.material.labels, rows, classes, phases[0], strengths)
             predict = _Shared(heads)
             for place, own in enumerate(said):
                 own.append(self.material.answer(plan, fold, partial(predict, place, views))[0])

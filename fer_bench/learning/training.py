@@ -18,7 +18,6 @@ from fer_bench.arrays import Array
 from fer_bench.keeping.outputs import Inputs
 from fer_bench.learning.gradient import STEPS_AT_ONCE, Trainer, wait_for
 from fer_bench.learning.state import Batches, Learning, Model, State
-from fer_bench.networks import devices
 from fer_bench.networks.ahead import read_ahead
 from fer_bench.networks.meter import count
 from fer_bench.networks.parameters import Table
@@ -302,18 +301,3 @@ def copied(tree: T) -> T:
 def is_random_state(leaf: jax.Array) -> bool:
     """Return whether an array is a key of random numbers."""
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-@contextlib.contextmanager
-def memory_errors_named(trainer: Trainer) -> Iterator[None]:
-    """Turn what the device raises for want of memory into advice."""
-    try:
-        yield
-    except (jax.errors.JaxRuntimeError, MemoryError) as error:
-        if not devices.lacks_memory(error):
-            raise
-        phase = trainer.phase
-        raise MemoryError(
-            f"the device has too little memory for batches of {phase.batch} in phase {phase.name!r}; "
-            f"take batch={trainer.fitting_batch()}"
-        ) from error

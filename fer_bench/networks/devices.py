@@ -6,10 +6,11 @@ taken in another order then, so results agree with those of one device to roundi
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -119,6 +120,17 @@ def lacks_memory(error: BaseException) -> bool:
     if not isinstance(error, jax.errors.JaxRuntimeError):
         return isinstance(error, MemoryError)
     return any(said in str(error) for said in ("RESOURCE_EXHAUSTED", "CUDA_ERROR_OUT_OF_MEMORY"))
+
+
+@contextlib.contextmanager
+def memory_errors_named(advice: Callable[[], str]) -> Iterator[None]:
+    """Turn what the device raises for want of memory into advice: for what it has too little, and what to take."""
+    try:
+        yield
+    except (jax.errors.JaxRuntimeError, MemoryError) as error:
+        if not lacks_memory(error):
+            raise
+        raise MemoryError(f"the device has too little memory for {advice()}") from error
 
 
 def is_lost(error: BaseException) -> bool:
