@@ -21,7 +21,8 @@ def attend(query: Array, key: Array, value: Array, result: DTypeLike) -> Array:
         result: the type that is returned.
 
     Returns:
-        (b, n, h, c); sums are float32.
+        (b, n, h, c); sums are float32. So are the scores, which are sums, on every device, up to the softmax: bfloat16
+        has a score of 20 to 0.06 only, and its share to 6 %.
     """
     on_cpu, of_jax = partial(_two_products, result=result), partial(_of_jax, result=result)
     return lax.platform_dependent(query, key, value, cpu=on_cpu, default=of_jax)
