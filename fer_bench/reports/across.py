@@ -92,8 +92,8 @@ def rank_across(rows: Sequence[Row]) -> Across | None:
     order: list[int] = np.argsort(test.average_ranks, kind="stable").tolist()
     differences: dict[tuple[int, int], list[BlockDifference]] = {}
     for i, j in combinations(order, 2):
-        if made := _compare(scored[methods[i]], scored[methods[j]], blocks):
-            differences[i, j] = made
+        if compared := _compare(scored[methods[i]], scored[methods[j]], blocks):
+            differences[i, j] = compared
     names = [" / ".join(filter(None, method)) for method in methods]
     places = tuple(
         RankedMethod(
@@ -104,7 +104,7 @@ def rank_across(rows: Sequence[Row]) -> Across | None:
         for index in order
     )
     judged = judge_order(list(differences.values()))
-    orders = tuple((names[i], names[j], found) for (i, j), found in zip(differences, judged, strict=True))
+    orders = tuple((names[i], names[j], judgement) for (i, j), judgement in zip(differences, judged, strict=True))
     return Across(datasets=len(blocks), metric=metric, test=test, places=places, orders=orders)
 
 
@@ -160,11 +160,11 @@ def _explain_orders(across: Across) -> str:
         [f"{first} and {second}" for first, second, one in across.orders if one.order == order]
         for order in ("holds", "reversed", "open")
     )
-    named = f" ({'; '.join(turned[:NAMED])}{'; …' if len(turned) > NAMED else ''})" if turned else ""
+    examples = f" ({'; '.join(turned[:NAMED])}{'; …' if len(turned) > NAMED else ''})" if turned else ""
     return (
         f" Of {number_of(len(across.orders), 'pair')} of methods, {len(holds)} are shown to keep their "
         "order on every data set, "
-        f"{len(turned)} to reverse it{named}, and of {len(unclear)} it is open (5 %, all pairs together)."
+        f"{len(turned)} to reverse it{examples}, and of {len(unclear)} it is open (5 %, all pairs together)."
     )
 
 
@@ -203,9 +203,9 @@ def _compare(
 ) -> list[BlockDifference] | None:
     """Return the difference of two methods on each data set; None where they did not test the same people."""
     metric = first[blocks[0][0]].metric
-    made = [compare_boards([(first[board], second[board]) for board in block], metric) for block in blocks]
-    known = [block for block in made if block is not None]
-    return known if len(known) == len(made) else None
+    compared = [compare_boards([(first[board], second[board]) for board in block], metric) for block in blocks]
+    comparable = [block for block in compared if block is not None]
+    return comparable if len(comparable) == len(compared) else None
 
 
 def compare_boards(boards: Sequence[tuple[Row, Row]], metric: Metric) -> BlockDifference | None:

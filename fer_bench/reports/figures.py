@@ -44,24 +44,24 @@ def draw(rows: Sequence[Row], kind: str, suffix: str) -> bytes:
     Raises:
         FerBenchError: no row has what the figure shows.
     """
-    shown = [
+    ranked_boards = [
         (title, members)
         for title, board in boards.boards(rows)
         if (members := [row for row in board if row.pooled is not None and (row.interval or kind != "intervals")])
     ]
     if kind == "pairs":
-        shown = [(title, ranked) for title, board in shown if len(ranked := find_ranked(board)) > 1]
-    if not shown:
+        ranked_boards = [(title, ranked) for title, board in ranked_boards if len(ranked := find_ranked(board)) > 1]
+    if not ranked_boards:
         raise FerBenchError(f"No board has rows that the figure {kind!r} can show: it needs stored predictions.")
     height, paint = KINDS[kind]
-    heights = [height(board) for _, board in shown]
+    heights = [height(board) for _, board in ranked_boards]
     # matplotlib takes a second to import, which only figures need.
     from matplotlib.figure import Figure
 
     with style():
         figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
-        parts = figure.subfigures(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0]
-        for part, (title, board) in zip(parts, shown, strict=True):
+        parts = figure.subfigures(len(ranked_boards), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for part, (title, board) in zip(parts, ranked_boards, strict=True):
             part.suptitle(_wrap(title, 85), fontsize=8)
             paint(part, board)
         return save(figure, suffix)
@@ -86,9 +86,9 @@ def style(size: float = 7) -> AbstractContextManager[None]:
 def save(figure: Figure, suffix: str) -> bytes:
     """Return a figure as a file of one of ``formats.FIGURES``, without the date."""
     dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format=suffix[1:], dpi=200, metadata=dates.get(suffix))
-    return drawn.getvalue()
+    stream = io.BytesIO()
+    figure.savefig(stream, format=suffix[1:], dpi=200, metadata=dates.get(suffix))
+    return stream.getvalue()
 
 
 def name(row: Row) -> str:
@@ -192,18 +192,18 @@ def _draw_classes(figure: FigureBase, board: Sequence[Row]) -> None:
 
 def _draw_pairs(figure: FigureBase, board: Sequence[Row]) -> None:
     """Draw the paired difference of every two rows, left minus below; a star where it is told from 0."""
-    shown = np.zeros((len(board), len(board)))
-    marks = np.full(shown.shape, "", dtype=object)
+    gaps = np.zeros((len(board), len(board)))
+    marks = np.full(gaps.shape, "", dtype=object)
     for (i, j), pair in compare_all(board).items():
         value = scale_of(board[0].metric) * pair.difference.value
-        shown[i, j], shown[j, i] = value, -value
+        gaps[i, j], gaps[j, i] = value, -value
         marks[i, j] = marks[j, i] = "*" if pair.apart else ""
-    reach = float(np.abs(shown).max()) or 1.0
+    reach = float(np.abs(gaps).max()) or 1.0
     names = [f"{number}  {name(row)}" for number, row in enumerate(board, 1)]
     numbers = [str(number) for number in range(1, len(board) + 1)]
     axes: Axes = figure.subplots()
     digits = "{:+.1f}" if scale_of(board[0].metric) > 1 else "{:+.3f}"
-    _heat(axes, shown, names, numbers, -reach, reach, "RdBu", digits, marks)
+    _heat(axes, gaps, names, numbers, -reach, reach, "RdBu", digits, marks)
     axes.set(xlabel=f"{title_of(board[0].metric)}: row minus column; * where told apart (all pairs together, 5 %)")
 
 

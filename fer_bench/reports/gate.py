@@ -132,13 +132,13 @@ class CheckedRow:
             return f"cells failed: {self.error}"
         guards = [(f"recall of {name}", test) for name, test in self.classes.items()]
         guards += [("since the oldest baseline", self.drift)] if self.drift else []
-        told = [f"{name}: {_describe(test, self.unit)}" for name, test in guards if test.verdict != "PASS"]
+        texts = [f"{name}: {_describe(test, self.unit)}" for name, test in guards if test.verdict != "PASS"]
         if self.unguarded:
-            told.append(
+            texts.append(
                 f"recall of {', '.join(self.unguarded)}: only one of the {self.unit} has it; "
                 "test two or more that have it, or turn this guard off by --class-margin 1"
             )
-        return "; ".join([_describe(self.test, self.unit) + self._scope(), *told])
+        return "; ".join([_describe(self.test, self.unit) + self._scope(), *texts])
 
     def fallen(self) -> list[str]:
         """Return which classes and units fell, a line each; nothing unless a test failed."""
@@ -167,9 +167,9 @@ def _describe(test: NonInferiority, unit: str) -> str:
         return f"{change}; it dropped, and {100 * test.margin:g} points or more cannot be excluded"
     least, most = test.units_needed
     drop = f"a drop of {100 * test.detectable_drop:.1f} points at least"
-    shown = drop if math.isfinite(test.detectable_drop) else "no drop"
+    provable = drop if math.isfinite(test.detectable_drop) else "no drop"
     settled = f"{least:,} to {most:,} {unit} would settle a margin of {100 * test.margin:g}"
-    return f"{change}; these {test.units:,} {unit} can show {shown}; {settled}"
+    return f"{change}; these {test.units:,} {unit} can show {provable}; {settled}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -340,10 +340,10 @@ def _sample_faults(frozen: FrozenRow, now: Predictions) -> list[str]:
     reference = {part.split[0]: part for part in reversed(_split_trainings(frozen.predictions))}
     for after in _split_trainings(now):
         before = reference[after.split[0]]
-        every = np.arange(len(before))
+        positions = np.arange(len(before))
         if not np.array_equal(before.fold, after.fold):
             faults[f"{frozen.name}: other tested samples, by fold"] = None
-        elif before.sample_ids(every) != after.sample_ids(every):
+        elif before.sample_ids(positions) != after.sample_ids(positions):
             faults[f"{frozen.name}: other tested samples, by id"] = None
         elif len(changed := np.flatnonzero(before.labels != after.labels)):
             first = before.sample_ids(changed[:1])[0]

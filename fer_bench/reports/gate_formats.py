@@ -51,11 +51,11 @@ def to_table(report: GateReport) -> Table:
 def summary(report: GateReport) -> str:
     """Return the verdict in a sentence."""
     counts = {name: sum(row.verdict == name for row in report.rows) for name in ("PASS", "FAIL", "UNDERPOWERED")}
-    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    counted = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     terms = f"margin {report.terms.margin:g}, alpha {report.terms.alpha:g}"
     tolerated = report.verdict == "UNDERPOWERED" and not report.terms.fails("UNDERPOWERED")
-    told += ", taken as a warning" if tolerated else ""
-    return f"{report.verdict}: {told} (paired non-inferiority of {report.terms.metric.title}, {terms})"
+    counted += ", taken as a warning" if tolerated else ""
+    return f"{report.verdict}: {counted} (paired non-inferiority of {report.terms.metric.title}, {terms})"
 
 
 def cases_of(report: GateReport) -> list[GateFinding]:

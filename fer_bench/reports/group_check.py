@@ -139,10 +139,10 @@ def check_groups(row: MethodRow, metric: Metric, margin: float, fewest: int, alp
     checks = [_check(predictions, row, name, column, terms) for name, column in columns.items()]
     attributes = tuple(check for check in checks if check is not None)
     if not attributes:
-        known = ", ".join(predictions.groups) or "none"
+        available = ", ".join(predictions.groups) or "none"
         raise FerBenchError(
             f"{row.name}: no attribute has two groups of {fewest} subjects with {FEWEST_IMAGES} images of the same "
-            f"classes. Attributes of these images: {known}. Take more images, or a smaller --fewest."
+            f"classes. Attributes of these images: {available}. Take more images, or a smaller --fewest."
         )
     unit = predictions.unit_word
     return GroupCheck(name=row.name, margin=margin, fewest=fewest, metric=metric, unit=unit, attributes=attributes)
@@ -164,15 +164,15 @@ def _check(
 ) -> AttributeCheck | None:
     names, codes = column
     fewest = max(terms.fewest, 2)
-    held = {code: predictions.take(np.flatnonzero(codes == code)) for code in range(len(names)) if code in codes}
-    large = [code for code, part in held.items() if part.n_units >= fewest and part.n_samples >= FEWEST_IMAGES]
+    parts = {code: predictions.take(np.flatnonzero(codes == code)) for code in range(len(names)) if code in codes}
+    large = [code for code, part in parts.items() if part.n_units >= fewest and part.n_samples >= FEWEST_IMAGES]
     rows = np.flatnonzero(np.isin(codes, large))
     if len(large) > 1:
         rows = rows[pick_alike(predictions.labels[rows], codes[rows])[0]]
-    kept = [code for code in large if bool((codes[rows] == code).any())]
-    if len(kept) < 2:
+    tested = [code for code in large if bool((codes[rows] == code).any())]
+    if len(tested) < 2:
         return None
-    part, members = predictions.take(rows), {names[code]: codes[rows] == code for code in kept}
+    part, members = predictions.take(rows), {names[code]: codes[rows] == code for code in tested}
     classes: dict[str, ClassCheck] = {}
     for label, title in enumerate(row.experiment.dataset.classes):
         inside = np.flatnonzero(part.labels == label)
@@ -183,7 +183,7 @@ def _check(
         attribute=attribute,
         groups=tuple(_compare(terms.metric, part, members, terms)),
         intervals=_find_intervals(row, part, members, terms),
-        small=tuple(names[code] for code in held if code not in kept),
+        small=tuple(names[code] for code in parts if code not in tested),
         classes=classes,
     )
 

@@ -93,12 +93,12 @@ def measure_groups(row: Row) -> dict[str, MeasuredGroups]:
     if pooled is None or row.baseline:
         return {}
     if pooled not in _MEASURED:
-        known = _recall(notes.find(pooled, NOTE))
-        if known is None:
+        groups = _recall(notes.find(pooled, NOTE))
+        if groups is None:
             measured = {name: _measure(row, pooled, name) for name in compare_groups(row)}
-            known = {name: one for name, one in measured.items() if one}
-            notes.keep(pooled, NOTE, _pack(known))
-        _MEASURED[pooled] = known
+            groups = {name: one for name, one in measured.items() if one}
+            notes.keep(pooled, NOTE, _pack(groups))
+        _MEASURED[pooled] = groups
     return _MEASURED[pooled]
 
 
@@ -159,18 +159,18 @@ def compare_to_first(board: Sequence[Row]) -> list[GroupPair]:
     first = next((row for row in board if measure_groups(row)), None)
     if first is None or first.pooled is None:
         return []
-    known = measure_groups(first)
+    of_first = measure_groups(first)
     return [
         GroupPair(
             row,
             attribute,
-            compare_worst(known[attribute].scores, other.scores),
-            compare_gaps(known[attribute].scores, other.scores),
+            compare_worst(of_first[attribute].scores, other.scores),
+            compare_gaps(of_first[attribute].scores, other.scores),
         )
         for row in board
         if row is not first and row.pooled is not None and row.pooled.key == first.pooled.key
         for attribute, other in measure_groups(row).items()
-        if attribute in known
+        if attribute in of_first
     ]
 
 
@@ -204,7 +204,7 @@ def _record(measured: MeasuredGroups, pair: GroupPair | None) -> GroupIntervals:
 def fields(board: Sequence[Row]) -> list[Field[Row]]:
     """Return the columns of groups: the worst group of each attribute, and the largest gap, with their intervals."""
     records = {id(row): compare_groups(row) for row in board}
-    made: list[Field[Row]] = []
+    columns: list[Field[Row]] = []
     for name in sorted({name for known in records.values() for name in known}):
 
         def worst(row: Row, name: str = name) -> Cell:
@@ -221,9 +221,9 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
             ends = f" ({_range(*measured.gap_ends)})" if measured else ""
             return Shown(f"{100 * group.gap:.1f}{ends}", group.gap)
 
-        made.append((Column(f"worst {name}, UAR %", "number", "higher"), worst))
-        made.append((Column(f"{name} gap", "number", "lower"), gap))
-    return [*made, COVERAGE]
+        columns.append((Column(f"worst {name}, UAR %", "number", "higher"), worst))
+        columns.append((Column(f"{name} gap", "number", "lower"), gap))
+    return [*columns, COVERAGE]
 
 
 def to_table(board: Sequence[Row]) -> Table | None:
@@ -233,11 +233,11 @@ def to_table(board: Sequence[Row]) -> Table | None:
     if not lacking and not any(measure_groups(row) for row in rows):
         return None
     why = f"since a group has a single subject, or there are more than {MOST_GROUPS} groups"
-    shown = (*NOTES, *(f"No intervals by {name}, {why}." for name in lacking))
+    below = (*NOTES, *(f"No intervals by {name}, {why}." for name in lacking))
     pairs = compare_to_first(board)
     if not pairs:
-        return Table(notes=shown)
-    return tabulate(pairs, PAIR_FIELDS, "By group: differences to the first row", shown)
+        return Table(notes=below)
+    return tabulate(pairs, PAIR_FIELDS, "By group: differences to the first row", below)
 
 
 def _range(low: float, high: float) -> str:

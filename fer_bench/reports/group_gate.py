@@ -56,12 +56,12 @@ class GroupReport:
         """The verdict of all in a sentence."""
         verdicts = [case.verdict for case in self.cases]
         worst = next(name for name in ("FAIL", "UNDERPOWERED", "PASS") if name in verdicts)
-        told = ", ".join(f"{verdicts.count(name)} {name}" for name in EXIT_CODES if name in verdicts)
+        counted = ", ".join(f"{verdicts.count(name)} {name}" for name in EXIT_CODES if name in verdicts)
         terms = (
             f"margin {self.asked.margin:g}, {number_of(self.asked.fewest, 'subject')} or more, alpha "
             f"{self.terms.alpha:g}"
         )
-        return f"{worst}: groups: {told} (each group against all, {self.terms.metric.title}, {terms})"
+        return f"{worst}: groups: {counted} (each group against all, {self.terms.metric.title}, {terms})"
 
     def _decided(self) -> list[tuple[GroupCheck, AttributeCheck, Verdict]]:
         pairs = [(check, attribute) for check in self.checks for attribute in check.attributes]
@@ -84,9 +84,9 @@ def gate_groups(runs_dir: Path, terms: GateTerms, asked: GroupTerms, filters: Fi
     if faults := check_margin(terms.metric, asked.margin, terms.alpha, "--group-margin"):
         raise FerBenchError(f"The gate cannot test groups by these options:\n{bullet_list(faults)}")
     rows, _ = read_rows(runs_dir)
-    kept = filters.keep(rows.values(), lambda row: row.experiment) if filters else list(rows.values())
+    filtered = filters.keep(rows.values(), lambda row: row.experiment) if filters else list(rows.values())
     checks: list[GroupCheck] = []
-    for row in kept:
+    for row in filtered:
         try:
             check = check_groups(row, terms.metric, asked.margin, asked.fewest, terms.alpha)
         except FerBenchError as error:
@@ -97,7 +97,7 @@ def gate_groups(runs_dir: Path, terms: GateTerms, asked: GroupTerms, filters: Fi
             faults.append(f"{row.name}: no attribute groups people, only images")
     if faults:
         raise FerBenchError(
-            f"--groups cannot test {len(faults)} of {len(kept)} rows:\n{bullet_list(faults)}\n"
+            f"--groups cannot test {len(faults)} of {len(filtered)} rows:\n{bullet_list(faults)}\n"
             "Choose rows that have groups, such as with --dataset."
         )
     return GroupReport(checks=tuple(checks), terms=terms, asked=asked)
@@ -106,19 +106,19 @@ def gate_groups(runs_dir: Path, terms: GateTerms, asked: GroupTerms, filters: Fi
 def _describe(check: GroupCheck, attribute: AttributeCheck) -> str:
     """Return what is shown of the groups that decide the verdict of an attribute."""
     scale, unit = (100, " points") if check.metric.name in PERCENT else (1, "")
-    named = [group for group in attribute.groups if group.verdict == attribute.verdict]
+    decisive = [group for group in attribute.groups if group.verdict == attribute.verdict]
     margin, unclear = f"{scale * check.margin:g}{unit}", attribute.verdict == "UNDERPOWERED"
-    told = [
+    texts = [
         f"{group.name} {scale * group.difference:+.1f} [{scale * group.low:+.1f}, {scale * group.high:+.1f}] to all"
         + (
             f", passes in 80 % of cases with {number_of(group.needed, 'subject')} if it is no worse"
             if unclear and group.needed
             else ""
         )
-        for group in named
+        for group in decisive
     ]
     what = {"PASS": "excluded", "FAIL": "shown", "UNDERPOWERED": "neither shown nor excluded"}
-    return f"{'; '.join(told)}; a shortfall of {margin} is {what[attribute.verdict or 'PASS']}"
+    return f"{'; '.join(texts)}; a shortfall of {margin} is {what[attribute.verdict or 'PASS']}"
 
 
 def _worst(item: tuple[GroupCheck, AttributeCheck, Verdict]) -> tuple[str, Cell]:

@@ -75,9 +75,9 @@ def measure(cells: Sequence[StoredCell], left_out: Callable[[str], object] = ref
     """
     methods: dict[tuple[object, ...], dict[tuple[str, bool], list[MethodRow]]] = defaultdict(lambda: defaultdict(list))
     for row in group(cells):
-        asked = row.experiment
-        method = asked.dataset, asked.backbone, asked.strategy, asked.numerics
-        methods[method][asked.protocol.name, bool(asked.protocol.ignores)].append(row)
+        experiment = row.experiment
+        method = experiment.dataset, experiment.backbone, experiment.strategy, experiment.numerics
+        methods[method][experiment.protocol.name, bool(experiment.protocol.ignores)].append(row)
     pairs: list[Inflation] = []
     for protocols in methods.values():
         for leaky, honest in (("kfold", "group-kfold"), ("official", "official")):
@@ -87,7 +87,7 @@ def measure(cells: Sequence[StoredCell], left_out: Callable[[str], object] = ref
                 message for row in dict.fromkeys(row for two in twins for row in two) for message in row.damaged
             ):
                 left_out(message)
-            pairs += [made for two in twins if (made := _compare(*two))]
+            pairs += [inflation for two in twins if (inflation := _compare(*two))]
     return sorted(pairs, key=lambda row: (row.dataset, row.protocol, row.trained_on, row.backbone, row.strategy))
 
 

@@ -114,8 +114,8 @@ def compare(
         second=second,
     )
     if both is None:
-        known = [metric for metric in metrics if all(one is None or one.extra.has(metric.wants) for one in (a, b))]
-        lines, faults = _each(known, lambda metric: _alone(metric, a, b))
+        scorable = [metric for metric in metrics if all(one is None or one.extra.has(metric.wants) for one in (a, b))]
+        lines, faults = _each(scorable, lambda metric: _alone(metric, a, b))
         return make(
             only=(0 if a is None else len(a), 0 if b is None else len(b)),
             metrics=lines,
@@ -125,8 +125,8 @@ def compare(
     assert a is not None
     assert b is not None
     left, right = both
-    known = [metric for metric in metrics if left.extra.has(metric.wants)]
-    lines, faults = _each(known, lambda metric: _compare(metric, left, right, rope))
+    scorable = [metric for metric in metrics if left.extra.has(metric.wants)]
+    lines, faults = _each(scorable, lambda metric: _compare(metric, left, right, rope))
     return make(
         samples=min(len(left), len(right)),
         unit=left.unit_word,
@@ -209,17 +209,17 @@ def pair_predictions(
 
 def _origin(row: MethodRow) -> Json:
     """Return the provenance of the first cell, as far as it may explain a difference."""
-    known = to_json(row.cells[0].provenance)
-    return {part: known.get(part) for part in PROVENANCE}
+    provenance = to_json(row.cells[0].provenance)
+    return {part: provenance.get(part) for part in PROVENANCE}
 
 
 def _spec(row: MethodRow) -> dict[str, object]:
     """Return what is asked of a row, with fold and seed where it is one cell."""
-    asked: dict[str, object] = {
+    settings: dict[str, object] = {
         **to_json(row.experiment),
         "splits": {str(seed): digest for seed, digest in row.splits.items()},
     }
     record = row.cells[0].record
     if len(row.cells) > 1:
-        return {**asked, "seeds": sorted({cell.record.seed for cell in row.cells})}
-    return {**asked, "split_seed": record.dealt_by, "seed": record.seed, "fold": record.fold}
+        return {**settings, "seeds": sorted({cell.record.seed for cell in row.cells})}
+    return {**settings, "split_seed": record.dealt_by, "seed": record.seed, "fold": record.fold}

@@ -101,13 +101,13 @@ def _plan(pair: Pair) -> list[str]:
     if pair.judged is None:
         return []
     plan = pair.judged.plan
-    named = f"the plan of {plan.frozen[:16].replace('T', ' ')} UTC, digest {plan.digest[:12]}"
+    source = f"the plan of {plan.frozen[:16].replace('T', ' ')} UTC, digest {plan.digest[:12]}"
     answer = pair.judged.find(pair.first.id, pair.second.id)
     if answer is None:
-        return [f"exploratory: {named}, does not ask this comparison"]
+        return [f"exploratory: {source}, does not ask this comparison"]
     better = answer.answer if answer.first.id == pair.first.id else answer.answer.translate(SWAP)
     return [
-        f"planned: {named}; {better}: by {pair.judged.metric.title}, p {write_p(answer.p_value).text} for all "
+        f"planned: {source}; {better}: by {pair.judged.metric.title}, p {write_p(answer.p_value).text} for all "
         f"comparisons of the plan together ({len(plan.questions)}), margin {plan.margin:g}"
     ]
 
@@ -166,12 +166,12 @@ def _cells(line: Compared) -> tuple[Cell, ...]:
 def _record(line: Compared) -> dict[str, Any]:
     gap, weighed = line.difference, line.equivalence
     names = ("low", "high", "level", "p_value", "test", "unit_error", "seed_error", "df", "seeds")
-    known = {name: getattr(gap, name) if gap else None for name in names}
+    fields = {name: getattr(gap, name) if gap else None for name in names}
     return {
         "first": line.first,
         "second": line.second,
         "difference": gap.value if gap else None,
-        **known,
+        **fields,
         "equivalence": None if weighed is None else asdict(weighed),
         "higher_is_better": line.metric.higher_is_better,
     }

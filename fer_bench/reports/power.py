@@ -135,25 +135,27 @@ def complete(basis: Basis, units: int | None, seed_sd: float | None, data_set_sd
         seed_sd: standard deviation of a score over trainings, for where it is not measured.
         data_set_sd: likewise of the true difference over data sets.
     """
-    known, notes, share = basis.variances, list[str](), basis.metric.name in PERCENT
-    if known.random is False:
+    variances, notes, share = basis.variances, list[str](), basis.metric.name in PERCENT
+    if variances.random is False:
         notes.append("All seeds agree: nothing here is random, and more seeds change nothing.")
-    if known.seed is None and (seed_sd is not None or share):
+    if variances.seed is None and (seed_sd is not None or share):
         noise = assume_noise(math.sqrt(2) * SEED_SD) if seed_sd is None else _state(math.sqrt(2) * seed_sd)
-        known = replace(known, seed=noise)
+        variances = replace(variances, seed=noise)
     if basis.variances.seed is None and seed_sd is None:
         notes.append(
             _explain_unknown("another training changes", SEED_SD if share else None, "--seed-sd", "more seeds")
         )
-    if known.dataset is None and (data_set_sd is not None or share):
-        known = replace(known, dataset=assume_noise(DATA_SET_SD) if data_set_sd is None else _state(data_set_sd))
+    if variances.dataset is None and (data_set_sd is not None or share):
+        variances = replace(
+            variances, dataset=assume_noise(DATA_SET_SD) if data_set_sd is None else _state(data_set_sd)
+        )
     if basis.variances.dataset is None and data_set_sd is None:
         assumed = DATA_SET_SD if share else None
         notes.append(
             _explain_unknown("differences vary between data sets", assumed, "--data-set-sd", "on more data sets")
         )
     design = replace(basis.design, units=units or basis.design.units)
-    return replace(basis, variances=known, design=design, notes=(*basis.notes, *notes))
+    return replace(basis, variances=variances, design=design, notes=(*basis.notes, *notes))
 
 
 def _state(deviation: float) -> Variance:
@@ -163,18 +165,18 @@ def _state(deviation: float) -> Variance:
 
 def _explain_unknown(what: str, assumed: float | None, option: str, more: str) -> str:
     """Return what is not known from one seed or data set, and what is taken for it."""
-    taken = (
+    stated = (
         "nothing is said of others"
         if assumed is None
         else f"a standard deviation of {100 * assumed:g} points is assumed, {200 * assumed:g} at the most"
     )
-    return f"How much {what} is not known: {taken}. Run {more}, or say it by {option}."
+    return f"How much {what} is not known: {stated}. Run {more}, or say it by {option}."
 
 
 def to_tables(basis: Basis, difference: float, power: float) -> list[Table]:
     """Return what shows a difference with a power, by numbers of seeds, with what is not known in notes."""
-    known = record(basis, difference, power)
-    lines, random = known["seeds"], basis.variances.random is not False
+    facts = record(basis, difference, power)
+    lines, random = facts["seeds"], basis.variances.random is not False
     n, apart = f"{basis.design.units:,} {basis.unit}", _points(basis.metric, difference)
     titles = (f"{basis.unit} needed", "at most", f"{n} tell apart", "at most")
     rows = [
@@ -186,7 +188,7 @@ def to_tables(basis: Basis, difference: float, power: float) -> list[Table]:
         for line in lines
     ]
     title = f"Two rows that differ by {apart}: what tells them apart in {100 * power:g} % of cases"
-    tables = [Table(title, numbers("seeds", *titles), tuple(rows), tuple(_explain(basis, known)))]
+    tables = [Table(title, numbers("seeds", *titles), tuple(rows), tuple(_explain(basis, facts)))]
     if basis.variances.dataset is not None:
         rows = [(line["seeds"], *map(_count, line["datasets"])) for line in lines]
         columns = numbers("seeds", "data sets needed", "at most")
@@ -221,10 +223,10 @@ def record(basis: Basis, difference: float, power: float) -> dict[str, Any]:
     }
 
 
-def _explain(basis: Basis, known: dict[str, Any]) -> list[str]:
+def _explain(basis: Basis, facts: dict[str, Any]) -> list[str]:
     """Return the answer in short, where the numbers come from, and what they do not know."""
-    seeds = known["seeds_needed"]
-    line = next((line for line in known["seeds"] if line["seeds"] == ENOUGH_SEEDS), known["seeds"][-1])
+    seeds = facts["seeds_needed"]
+    line = next((line for line in facts["seeds"] if line["seeds"] == ENOUGH_SEEDS), facts["seeds"][-1])
     trained = number_of(line["seeds"], "seed") if seeds is not None else "one seed"
     said = [f"In short, with {trained}: {_name(line['units'], basis.unit)}."]
     if basis.variances.dataset is not None:

@@ -50,26 +50,26 @@ class SearchRecord(Record):
 
 def measure_search(row: Row) -> SearchRecord | None:
     """Return what the searches of a row chose; None where nothing was searched."""
-    done = [cell for cell in row.cells if cell.ok]
-    chosen = [cell.measures.search for cell in done]
-    known = [search for search in chosen if search]
-    if row.baseline or row.pooled is None or not known or len(known) < len(done):
+    cells = [cell for cell in row.cells if cell.ok]
+    chosen = [cell.measures.search for cell in cells]
+    searches = [search for search in chosen if search]
+    if row.baseline or row.pooled is None or not searches or len(searches) < len(cells):
         return None
-    metric = STANDARD[known[0].metric]
+    metric = STANDARD[searches[0].metric]
     outer = evaluate_parts(row.pooled.labels, row.pooled.probabilities, row.pooled.cell, [metric])[metric.name]
-    inner = np.array([search.score for search in known])
-    names = [cell.record.training for cell in done]
+    inner = np.array([search.score for search in searches])
+    names = [cell.record.training for cell in cells]
     optimism = measure_optimism(inner, outer, np.array([names.index(name) for name in names]))
     return SearchRecord(
         metric=metric.name,
-        trials=max(search.trials for search in known),
-        failed=sum(search.failed for search in known),
+        trials=max(search.trials for search in searches),
+        failed=sum(search.failed for search in searches),
         inner=float(inner.mean()),
         outer=float(outer.mean()),
         optimism=optimism.value,
         optimism_low=optimism.low,
         optimism_high=optimism.high,
-        chosen=tuple(search.settings for search in known),
+        chosen=tuple(search.settings for search in searches),
     )
 
 
@@ -134,22 +134,22 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
         return percent(record.optimism, None if low is None or high is None else (low, high), sign="+")
 
     def chosen(row: Row) -> Cell:
-        known = records[id(row)]
-        return known and describe_choice(known.chosen)
+        search = records[id(row)]
+        return search and describe_choice(search.chosen)
 
     def by_fold(row: Row) -> Cell:
-        known = records[id(row)]
-        return known and list_choices(known.chosen)
+        search = records[id(row)]
+        return search and list_choices(search.chosen)
 
     def failed(row: Row) -> Cell:
-        known = records[id(row)]
-        return known and known.failed
+        search = records[id(row)]
+        return search and search.failed
 
-    shown: list[Field[Row]] = [
+    columns: list[Field[Row]] = [
         (Column("chosen"), chosen),
         (Column("optimism", "number", "lower"), optimism),
         score("inner"),
         score("outer"),
         (Column("by fold", optional=True), by_fold),
     ]
-    return [*shown, (Column("not trained", "number"), failed)] if any(map(failed, board)) else shown
+    return [*columns, (Column("not trained", "number"), failed)] if any(map(failed, board)) else columns

@@ -105,12 +105,12 @@ def check_orders(matrices: Sequence[Matrix]) -> list[OrderOfPair]:
     whole = [one for one in matrices if all(place in one.rows and one.rows[place].pooled for place in names)]
     pairs = list(combinations(whole, 2))
     blocks = [[_compare(one.rows[place], other.rows[place]) for place in names] for one, other in pairs]
-    known = [(pair, several) for pair, found in zip(pairs, blocks, strict=True) if (several := _all(found))]
-    if not known:
+    complete = [(pair, several) for pair, by_block in zip(pairs, blocks, strict=True) if (several := _all(by_block))]
+    if not complete:
         return []
     return [
         OrderOfPair(first=one.method, second=other.method, order=order)
-        for ((one, other), _), order in zip(known, judge_order([several for _, several in known]), strict=True)
+        for ((one, other), _), order in zip(complete, judge_order([several for _, several in complete]), strict=True)
     ]
 
 
@@ -120,8 +120,8 @@ def _compare(first: Row, second: Row) -> BlockDifference | None:
 
 def _all(blocks: Sequence[BlockDifference | None]) -> list[BlockDifference]:
     """Return the differences, or nothing where one of them is missing."""
-    known = [block for block in blocks if block is not None]
-    return known if len(known) == len(blocks) else []
+    compared = [block for block in blocks if block is not None]
+    return compared if len(compared) == len(blocks) else []
 
 
 def to_tables(matrices: Sequence[Matrix]) -> list[Table]:
@@ -139,11 +139,11 @@ def to_tables(matrices: Sequence[Matrix]) -> list[Table]:
 
 def record(matrices: Sequence[Matrix]) -> dict[str, Any]:
     """Return scores, gaps and orders as plain values that JSON holds."""
-    known = matrix_record(matrices)
-    for one, matrix in zip(known["matrices"], matrices, strict=True):
+    plain = matrix_record(matrices)
+    for one, matrix in zip(plain["matrices"], matrices, strict=True):
         one["gaps"] = [asdict(shift) for shift in find_shifts(matrix)]
     orders = [{"first": one.first, "second": one.second, **asdict(one.order)} for one in check_orders(matrices)]
-    return {**known, "orders": orders}
+    return {**plain, "orders": orders}
 
 
 def _range(value: float, low: float, high: float) -> Cell:

@@ -90,22 +90,23 @@ def read_files(folder: str, states: dict[str, os.stat_result] | None = None) -> 
         if stat.S_ISLNK(os.lstat(folder).st_mode):
             raise ValueError("lies behind a link; expected a folder")
         checksums = read_checksums(folder, states)
-        held: dict[str, list[bytes]] = {}  # each file is read once: thousands of cells are tens of thousands of files
+        # Each file is read once: thousands of cells are tens of thousands of files.
+        pieces_of: dict[str, list[bytes]] = {}
         for name in (CELL, RESULT, *sorted(checksums.keys() & REST)):
             pieces, value = read_pieces(folder, name, states), hashlib.sha256()
             if name not in REST:
-                pieces = held[name] = list(pieces)
+                pieces = pieces_of[name] = list(pieces)
             for piece in pieces:
                 value.update(piece)
             if checksums.get(name) != value.hexdigest():
                 raise ValueError("does not match its checksum")
         name = CELL
-        texts = records.split_cell(b"".join(held[CELL]))
+        texts = records.split_cell(b"".join(pieces_of[CELL]))
     except OSError as error:
         raise ValueError(f"{name} {_why(error)}") from None
     except ValueError as error:
         raise ValueError(f"{name} {error}") from None
-    return Files(checksums, texts, b"".join(held[RESULT]))
+    return Files(checksums, texts, b"".join(pieces_of[RESULT]))
 
 
 def read_checksums(folder: Path | str, states: dict[str, os.stat_result] | None = None) -> dict[str, str]:

@@ -114,12 +114,12 @@ class Index:
                 room = AT_ONCE * QUICK
             parts[-1].append((str(folder), line.state if line else ""))
             room -= 1 if line else QUICK
-        for folder, read in zip(folders, chain.from_iterable(spread(_read_part, parts)), strict=True):
-            if isinstance(read, _New):
-                yield folder, self._take(folder, read)
+        for folder, fresh in zip(folders, chain.from_iterable(spread(_read_part, parts)), strict=True):
+            if isinstance(fresh, _New):
+                yield folder, self._take(folder, fresh)
                 continue
             line = self._known[folder.name]
-            if content := _recall(folder, line, read):
+            if content := _recall(folder, line, fresh):
                 self._lines[folder.name] = line
                 yield folder, content
             else:

@@ -74,9 +74,9 @@ class Predictions:
             facts: name of a property -> its value.
             read: returns all of them.
         """
-        made = object.__new__(cls)
-        vars(made).update(facts, _read=read)
-        return made
+        predictions = object.__new__(cls)
+        vars(predictions).update(facts, _read=read)
+        return predictions
 
     if not TYPE_CHECKING:  # a name that is not there stays a fault for type checkers
 
@@ -140,8 +140,8 @@ class Predictions:
     @cached_property
     def extra(self) -> Extra:
         """What metrics of plugins may want beside labels and probabilities."""
-        named = {name: np.array([*names, ""], object)[codes] for name, (names, codes) in self.groups.items()}
-        return Extra(None if self.soft is None else self.soft.astype(np.float64), named)
+        groups = {name: np.array([*names, ""], object)[codes] for name, (names, codes) in self.groups.items()}
+        return Extra(None if self.soft is None else self.soft.astype(np.float64), groups)
 
     def take(self, rows: Array) -> Predictions:
         """Return some of the predictions."""
@@ -180,8 +180,8 @@ def from_table(
     ids, sample = encode(plain(table["id"]))
     unit_names, unit = _codes(table["group"])
     soft = _matrix(table, "soft")
-    named = {name.removeprefix(GROUP): _groups(table[name]) for name in table.column_names if name.startswith(GROUP)}
-    made = Predictions(
+    groups = {name.removeprefix(GROUP): _groups(table[name]) for name in table.column_names if name.startswith(GROUP)}
+    predictions = Predictions(
         ids,
         sample,
         unit_names,
@@ -193,20 +193,20 @@ def from_table(
         cell.astype(np.int32),
         np.clip(numbers(table["label"]), -1, 2**31 - 1).astype(np.int32),
         _matrix(table, "p"),
-        {name: column for name, column in named.items() if not name.startswith(ANNOTATOR)},
+        {name: column for name, column in groups.items() if not name.startswith(ANNOTATOR)},
         soft if soft.shape[1] else None,
-        {name.removeprefix(ANNOTATOR): column for name, column in named.items() if name.startswith(ANNOTATOR)},
+        {name.removeprefix(ANNOTATOR): column for name, column in groups.items() if name.startswith(ANNOTATOR)},
     )
-    return made.take(np.lexsort((made.cell, made.sample, made.dealt_by, made.seed)))
+    return predictions.take(np.lexsort((predictions.cell, predictions.sample, predictions.dealt_by, predictions.seed)))
 
 
 def probability_columns(names: Sequence[str], prefix: str = "p") -> list[str]:
     """Return the columns ``p0``, ``p1`` … of a table, in this order."""
     present = set(names)
-    wanted: list[str] = []
-    while (name := f"{prefix}{len(wanted)}") in present:
-        wanted.append(name)
-    return wanted
+    columns: list[str] = []
+    while (name := f"{prefix}{len(columns)}") in present:
+        columns.append(name)
+    return columns
 
 
 def pair_trainings(first: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:

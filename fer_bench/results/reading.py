@@ -26,7 +26,7 @@ def read_predictions(cells: Sequence[StoredCell]) -> tuple[Predictions | None, l
         and a message for each that has not.
     """
     tables: list[pa.Table] = []
-    kept: list[StoredCell] = []
+    pooled: list[StoredCell] = []
     faults: list[str] = []
     sound: tuple[pa.Schema, int] | None = None
     for cell in cells:
@@ -40,22 +40,22 @@ def read_predictions(cells: Sequence[StoredCell]) -> tuple[Predictions | None, l
             faults.append(_message(cell, str(error)))
             continue
         tables.append(table)
-        kept.append(cell)
+        pooled.append(cell)
     if not tables:
         return None, [], faults
     try:
-        made = _pool(tables, kept)
+        predictions = _pool(tables, pooled)
     except (ValueError, pa.ArrowException):  # Arrow does not say which of them: each is read by itself
-        wrong = {number: fault for number, cell in enumerate(kept) if (fault := _unreadable(tables[number], cell))}
+        wrong = {number: fault for number, cell in enumerate(pooled) if (fault := _unreadable(tables[number], cell))}
     else:
-        wrong = _row_faults(made, len(kept))
+        wrong = _row_faults(predictions, len(pooled))
         if not wrong:
-            return made, kept, faults
-    faults += [_message(kept[number], fault) for number, fault in sorted(wrong.items())]
+            return predictions, pooled, faults
+    faults += [_message(pooled[number], fault) for number, fault in sorted(wrong.items())]
     assert wrong, "each of them can be read by itself"
-    rest = [cell for number, cell in enumerate(kept) if number not in wrong]
-    made, kept, more = read_predictions(rest)
-    return made, kept, faults + more
+    whole = [cell for number, cell in enumerate(pooled) if number not in wrong]
+    predictions, pooled, more = read_predictions(whole)
+    return predictions, pooled, faults + more
 
 
 def reread(cells: Sequence[StoredCell]) -> Predictions:
@@ -64,10 +64,10 @@ def reread(cells: Sequence[StoredCell]) -> Predictions:
     Raises:
         FerBenchError: they changed since.
     """
-    made, _, faults = read_predictions(cells)
-    if made is None or faults:
+    predictions, _, faults = read_predictions(cells)
+    if predictions is None or faults:
         raise FerBenchError(f"Cells changed while they were read; repeat the command:\n{bullet_list(faults)}")
-    return made
+    return predictions
 
 
 def _message(cell: StoredCell, fault: str) -> str:
@@ -108,7 +108,7 @@ def _unified(tables: Sequence[pa.Table]) -> list[pa.Table]:
     types, columns = pa.types, [_types(table.schema) for table in tables]
     fields: list[tuple[str, pa.DataType]] = []
     for name in columns[0]:
-        kinds = [known[name] for known in columns if name in known]
+        kinds = [kind_of[name] for kind_of in columns if name in kind_of]
         if len(kinds) < len(columns) or all(types.is_boolean(kind) for kind in kinds):
             continue
         if name == "label":

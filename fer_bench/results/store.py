@@ -241,8 +241,8 @@ class Store:
 
     def update(self, cell: Cell, result: Result, provenance: Provenance) -> StoredCell:
         """Store a cell as `write` does, unless it is stored with the same predictions already."""
-        known = self.find(cell)
-        return known if known and known.holds(result.predictions) else self.write(cell, result, provenance)
+        stored = self.find(cell)
+        return stored if stored and stored.holds(result.predictions) else self.write(cell, result, provenance)
 
     def write(self, cell: Cell, result: Result, provenance: Provenance) -> StoredCell:
         """Store a cell at once or not at all; one of the same id is replaced.
@@ -302,11 +302,11 @@ class Store:
         Raises:
             FerBenchError: the disk is full or the folder cannot be written; cells stored before are untouched.
         """
-        made = canonical.read(dict[str, str], files[CHECKSUMS]).get(PREDICTIONS, "")
+        digest = canonical.read(dict[str, str], files[CHECKSUMS]).get(PREDICTIONS, "")
         try:
-            known = self.read(cell_id).predictions_sha256
+            stored = self.read(cell_id).predictions_sha256
         except ValueError:
-            known = ""
+            stored = ""
         try:
             for name, content in beside.items():
                 file = self.runs_dir / name
@@ -314,7 +314,7 @@ class Store:
                 atomic.replace_file(file, content)
         except OSError as error:
             raise cannot_write(self.runs_dir, error) from None
-        if not made or made != known:
+        if not digest or digest != stored:
             self.put(self.folder(cell_id), files)
 
     def cells(self) -> tuple[list[StoredCell], list[str]]:
@@ -353,8 +353,8 @@ class Store:
         if not cells.is_dir():
             return []
         with os.scandir(cells) as entries:
-            kept = (entry for entry in entries if entry.is_symlink() or entry.is_dir(follow_symlinks=False))
-            names = sorted(entry.name for entry in kept if not entry.name.startswith("."))
+            folders = (entry for entry in entries if entry.is_symlink() or entry.is_dir(follow_symlinks=False))
+            names = sorted(entry.name for entry in folders if not entry.name.startswith("."))
         return [cells / name for name in names]
 
 
@@ -369,7 +369,7 @@ def _json(value: object) -> bytes:
     return f"{text}\n".encode()
 
 
-def _move(made: Path, target: Path) -> None:
+def _move(source: Path, target: Path) -> None:
     """Rename a folder into its place; where another process puts the same cell there at this instant, the last stays.
 
     Raises:
@@ -377,12 +377,12 @@ def _move(made: Path, target: Path) -> None:
     """
     for _ in range(ATTEMPTS):
         try:
-            made.rename(target)
+            source.rename(target)
             return
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-        replaced = made.with_name(f".old{made.name}")
+        replaced = source.with_name(f".old{source.name}")
         with contextlib.suppress(FileNotFoundError):
             target.rename(replaced)
         shutil.rmtree(replaced, ignore_errors=True)
