@@ -162,6 +162,9 @@ class RunConfig(BaseModel):
         Field(description="Comma-separated shares of each training part; one row for each, which 'curve' compares."),
         Option(group="Folds", default="1, all of it"),
     ] = ()
+    jackknife: Annotated[
+        bool, Field(description="Train also without each two folds, which intervals use."), Option(group="Folds")
+    ] = False
     leak_free: Annotated[
         bool | None,
         Field(description="Keep copies of an image that 'data audit' found in one fold."),
@@ -233,9 +236,7 @@ class RunConfig(BaseModel):
         Option(group="Images"),
     ] = (0.6, 0.7, 0.8)
     missed: Annotated[
-        Missed,
-        Field(description="error or exclude: how an image without a detected face counts."),
-        Option(group="Images"),
+        Missed, Field(description="error or exclude: how an image without a face counts."), Option(group="Images")
     ] = "error"
     corrupt: Annotated[
         tuple[str, ...],

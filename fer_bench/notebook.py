@@ -79,7 +79,7 @@ def _cells(cells: Sequence[StoredCell]) -> pd.DataFrame:
             "dataset": record.dataset.text,
             "backbone": record.backbone.text,
             "strategy": record.strategy.text,
-            "protocol": record.protocol.name,
+            "protocol": record.protocol.text if record.protocol.pairs_of else record.protocol.name,
             "seed": record.seed,
             "split_seed": record.dealt_by,
             "fold": record.fold,

@@ -28,11 +28,14 @@ class CrossValidation:
         folds: how many a seed has.
         tested_per_trained: samples that all folds test, each counted once, over those in one training part.
         variance: of the score, from how much the folds of a seed differ, in the squared unit of the metric.
+        training: what training adds to the variance of the score, as a jackknife of folds measured it, see
+            `measure_training`; None where none did.
     """
 
     folds: int
     tested_per_trained: float
     variance: float = 0.0
+    training: float | None = None
 
     def count_training(self, units: float) -> float:
         """Return by what the variance over units is multiplied, since other people would train other models.

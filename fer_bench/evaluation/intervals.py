@@ -31,6 +31,7 @@ class Interval:
         level: nominal coverage, such as 0.95.
         units: how many subjects or samples were resampled.
         few_units: whether they are fewer than ``FEW_UNITS``, so that the interval is too narrow.
+        jackknife: whether models without two folds measured what other training data would change.
     """
 
     estimate: float
@@ -39,6 +40,7 @@ class Interval:
     level: float
     units: int
     few_units: bool
+    jackknife: bool = False
 
 
 def bootstrap_interval(
@@ -108,9 +110,11 @@ def algorithm_interval(estimate: Estimate, crossed: CrossValidation | None = Non
 
     Folds share training data, so the score varies more than the units that were tested show: their variance is
     multiplied by ``CrossValidation.count_training``. Seeds add their variance. Where they show none, since there is one
-    or all agree, folds that differ more than their units explain do: ``CrossValidation.measure_noise``. The degrees of
-    freedom are those of Satterthwaite, as in `compare_estimates`; those of units are from `count_freedom`, since with
-    n - 1 the interval of the UAR, one of 20 people left out, covered less than 0.93. Coverage: docs/statistics.md.
+    or all agree, folds that differ more than their units explain do: ``CrossValidation.measure_noise``. Where a
+    jackknife of folds measured what training adds, it is added instead, and at least what folds show.
+    The degrees of freedom are those of Satterthwaite, as in `compare_estimates`; those of units are from
+    `count_freedom`, since with n - 1 the interval of the UAR, one of 20 people left out, covered less than 0.93.
+    Coverage: docs/statistics.md.
 
     Args:
         estimate: of the score, of two units or more.
@@ -120,9 +124,15 @@ def algorithm_interval(estimate: Estimate, crossed: CrossValidation | None = Non
     metric, k = estimate.metric, len(estimate.series)
     by_units = estimate.unit_variance or 0.0
     noise, df_noise = (estimate.seed_variance or 0.0) / k, k - 1
+    measured = crossed and crossed.training
     if crossed and not noise:
         noise, df_noise = crossed.measure_noise(by_units), crossed.folds - 1
-    by_units *= crossed.count_training(estimate.effective_units) if crossed else 1
+        if measured is not None:
+            measured, noise = max(measured, noise), 0.0
+    if measured is not None:
+        by_units += max(measured, 0.0)
+    elif crossed:
+        by_units *= crossed.count_training(estimate.effective_units)
     spread = sum(
         variance**2 / df for variance, df in ((by_units, estimate.unit_freedom), (noise, df_noise)) if variance
     )
@@ -137,4 +147,5 @@ def algorithm_interval(estimate: Estimate, crossed: CrossValidation | None = Non
         level=level,
         units=estimate.units,
         few_units=estimate.units < FEW_UNITS,
+        jackknife=measured is not None,
     )

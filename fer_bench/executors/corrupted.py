@@ -94,7 +94,7 @@ class Scorer:
         learns = not isinstance(block.plan.phases[0], AnswerPhase) or block.plan.calibrate != "none"
 
         def trained(job: Job, outcome: Outcome, result: Result) -> None:
-            if self.work.keeps_models and learns:
+            if self.work.keeps_models and learns and not job.cell.protocol.pairs_of:
                 keep_model(self.work.store.runs_dir, block, self.frozen.source, job, outcome.learned(), result)
             if self.work.corruptions:
                 self._outcomes[id(job)] = block, outcome

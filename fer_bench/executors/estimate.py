@@ -110,10 +110,11 @@ def estimate(
         FerBenchError: a backbone cannot be built; only with ``probe``.
     """
     stored = {id(job): store.find(job.cell) for job in grid.jobs}
-    lacking = {
-        key: [*corruptions] if cell is None or not cell.ok else corrupted.lacking(cell, corruptions)
-        for key, cell in stored.items()
-    }
+    lacking: dict[int, list[Corruption]] = {}
+    for job in grid.jobs:
+        cell = stored[id(job)]
+        wanted = () if job.cell.protocol.pairs_of else corruptions
+        lacking[id(job)] = corrupted.lacking(cell, wanted) if cell and cell.ok else [*wanted]
     jobs = tuple((job, _status(stored[id(job)], lacking[id(job)])) for job in grid.jobs)
     rows = tuple(find_rows(jobs, store.cells()[0] if store.runs_dir.is_dir() else ()))
     kept = _find_kept(grid, store, stored, lacking)

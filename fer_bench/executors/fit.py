@@ -54,7 +54,8 @@ def fit_model(config: RunConfig, registry: Registry, reporter: Reporter, output:
             raise FerBenchError(f"A model has one of each: name one of {', '.join(map(str, values))}.")
     if len(methods := [*config.strategies, *(space.strategy for space in config.search)]) > 1:
         raise FerBenchError(f"A model has one strategy, with settings that are searched or not; name one of {methods}.")
-    grid = expand(config, registry, config.data_folder, config.cache_folder, reporter)
+    alone = config.model_copy(update={"jackknife": False})
+    grid = expand(alone, registry, config.data_folder, config.cache_folder, reporter)
     (block,) = grid.blocks
     if block.plan.calibrate == "none":  # Nobody sees what it predicts.
         block = replace(block, plan=replace(block.plan, views="image"))

@@ -43,7 +43,8 @@ def freeze(
         )
     rows: dict[Experiment, list[Job]] = defaultdict(list)
     for job in grid.jobs:
-        rows[job.cell.experiment].append(job)
+        if not job.cell.protocol.pairs_of:
+            rows[job.cell.experiment].append(job)
     return FrozenPlan(
         schema=1,
         frozen=format_time(datetime.now(UTC)),

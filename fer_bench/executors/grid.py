@@ -15,6 +15,7 @@ from fer_bench.executors.methods import Methods, PlannedStrategy, find_methods
 from fer_bench.executors.notes import (
     notes_on_backbone,
     notes_on_corruptions,
+    notes_on_jackknife,
     notes_on_search,
     notes_on_splits,
     notes_on_task,
@@ -35,6 +36,7 @@ from fer_bench.tasks import protocols
 from fer_bench.tasks.folds import Fold, Split, cut_validation, leave_out_of_training
 from fer_bench.tasks.fractions import shrink_training
 from fer_bench.tasks.inner import Nested, divide_training
+from fer_bench.tasks.pairs import leave_two_out
 from fer_bench.tasks.task import Task
 from fer_bench.tasks.training_size import notes_on_prediction, shortfalls
 from fer_bench.tasks.view import View
@@ -157,8 +159,9 @@ def expand(
                 notes += _check_strategy(strategy, config.seeds, task)
             shares = _shares(config, task, splits)
             planned = [block for part, dealt in shares for block in _blocks(part, typed, task, dealt, resolved)]
-            used = {job.cell.dealt_by for block in planned for job in block.jobs}
-            notes += notes_on_splits(task, config.split_seeds, used)
+            cells = [job.cell for block in planned for job in block.jobs]
+            notes += notes_on_splits(task, config.split_seeds, {cell.dealt_by for cell in cells})
+            notes += notes_on_jackknife(task, cells)
             for block in planned:
                 new = tuple(job for job in block.jobs if job.cell.id not in seen)
                 seen.update(job.cell.id for job in new)
@@ -201,10 +204,15 @@ def _check_training_parts(blocks: Sequence[Block]) -> None:
 
 
 def _shares(config: RunConfig, task: Task, splits: Sequence[Split]) -> Iterator[tuple[RunConfig, list[Split]]]:
-    """Yield for each share of the training parts the settings that ask only for it, and the splits."""
+    """Yield for each share of the training parts the settings that ask only for it, and the splits; and those of its
+    jackknife.
+    """
     for share in config.train_fraction or (1.0,):
         alone = config.model_copy(update={"train_fraction": () if share == 1 else (share,)})
-        yield alone, [shrink_training(split, task, share) for split in splits]
+        shrunk = [shrink_training(split, task, share) for split in splits]
+        yield alone, shrunk
+        if config.jackknife:
+            yield alone, [leave_two_out(split, task) for split in shrunk]
 
 
 def _blocks(config: RunConfig, typed: str, task: Task, splits: Sequence[Split], methods: Methods) -> Iterator[Block]:

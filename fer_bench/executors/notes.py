@@ -9,6 +9,7 @@ from fer_bench.data.texts import compute
 from fer_bench.learning.trials import Search
 from fer_bench.networks import answers
 from fer_bench.registry import Component
+from fer_bench.results.records import Cell
 from fer_bench.sizes import number_of
 from fer_bench.specs import BackboneSpec
 from fer_bench.tasks.folds import Split
@@ -73,6 +74,17 @@ def notes_on_splits(task: Task, split_seeds: Sequence[int], used: Collection[int
         if repeated
         else []
     )
+
+
+def notes_on_jackknife(task: Task, cells: Sequence[Cell]) -> list[str]:
+    """Return how many trainings of the cells of a data set are those of a jackknife; nothing without one."""
+    further = sum(bool(cell.protocol.pairs_of) for cell in cells)
+    if not further:
+        return []
+    return [
+        f"{task.name}: a jackknife takes {number_of(further, 'training')} without two folds beside the "
+        f"{len(cells) - further} without one; the interval of a score then knows what other training data would change."
+    ]
 
 
 def notes_on_corruptions(task: Task, corruptions: Sequence[Corruption]) -> list[str]:

@@ -158,8 +158,8 @@ def _together(cell: StoredCell) -> list[tuple[int, ...]]:
 
 def _narrow(grid: Grid, cell: StoredCell, together: list[tuple[int, ...]]) -> tuple[Grid, Job]:
     """Return the grid with only the jobs that were trained together, and the one that is asked for."""
-    block, *more = grid.blocks
-    assert not more, "one data set, backbone and strategy make one block"
+    pairs_of = cell.record.protocol.pairs_of
+    (block,) = (one for one in grid.blocks if one.jobs[0].cell.protocol.pairs_of == pairs_of)
     jobs = {job.cell.place: job for job in block.jobs}
     own = cell.record.place
     if own not in jobs:

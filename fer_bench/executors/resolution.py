@@ -59,7 +59,8 @@ def describe_resolution(grid: Grid) -> list[str]:
     blocks: dict[tuple[int, str, int], list[Block]] = defaultdict(list)
     for block in grid.blocks:
         protocol = block.jobs[0].cell.protocol
-        blocks[id(block.task), protocol.text, protocol.folds].append(block)
+        if not protocol.pairs_of:
+            blocks[id(block.task), protocol.text, protocol.folds].append(block)
     boards = [_measure(rows) for rows in blocks.values()]
     return [*map(_describe, boards), describe_others(boards)] if boards else []
 

@@ -102,7 +102,7 @@ def _check_stage(executor: Component[ExecutorSpec]) -> None:
 
 def _say_what_is_kept(settings: RunConfig, cells: Sequence[StoredCell], reporter: Reporter) -> None:
     kept = sum(file_of(settings.runs_dir, cell.id).is_file() for cell in cells)
-    lacking = sum(cell.ok for cell in cells) - kept
+    lacking = sum(cell.ok and not cell.record.protocol.pairs_of for cell in cells) - kept
     text = f"{number_of(kept, 'model is', 'models are')} kept in {settings.runs_dir / FOLDER}."
     if settings.keep == "all" and lacking:
         text += (

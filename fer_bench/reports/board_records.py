@@ -22,12 +22,15 @@ from fer_bench.results.canonical import Amount, AtLeastOne, AtLeastTwo, Count, R
 
 @dataclass(frozen=True, kw_only=True)
 class IntervalRecord(Record):
-    """The confidence interval of a score; ``units`` are the subjects or images that were resampled."""
+    """The confidence interval of a score; ``units`` are the subjects or images that were resampled, ``jackknife`` says
+    whether models without two folds measured what other training data would change.
+    """
 
     low: float
     high: float
     level: Share
     units: AtLeastTwo
+    jackknife: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +148,8 @@ def _records(rows: Sequence[Row]) -> tuple[RowRecord, ...]:
 
 def _record(row: Row, intervals: dict[str, GroupIntervals], damage_to_first: DamagedPair | None) -> RowRecord:
     standing, interval, damaged = row.standing, row.interval, damage_columns.measure_damage(row)
-    ends = interval and IntervalRecord(low=interval.low, high=interval.high, level=interval.level, units=interval.units)
+    names = [field.name for field in fields(IntervalRecord)]
+    ends = interval and IntervalRecord(**{name: getattr(interval, name) for name in names})
     return RowRecord(
         dataset=row.dataset,
         limit=row.limit,

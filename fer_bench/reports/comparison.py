@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from weakref import WeakKeyDictionary
 
@@ -22,6 +22,7 @@ from fer_bench.evaluation.guards import Answers
 from fer_bench.evaluation.intervals import Interval, algorithm_interval, bootstrap_interval
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.ranking import find_rank_intervals, find_tiers, name_tiers
+from fer_bench.reports.jackknife import measure_stored
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.store import StoredCell
 
@@ -56,7 +57,9 @@ class Standing:
         return self.ranks[0] == 1
 
 
-def interval(metric: Metric, pooled: Predictions, trained: float | None = None) -> Interval | None:
+def interval(
+    metric: Metric, pooled: Predictions, trained: float | None = None, further: Predictions | None = None
+) -> Interval | None:
     """Return the 95 % interval of a row's score over subjects, or images where no subject is known.
 
     It is that of the algorithm in cross-validation, with other people to train on, and with several seeds, for other
@@ -66,6 +69,7 @@ def interval(metric: Metric, pooled: Predictions, trained: float | None = None) 
         metric: of which.
         pooled: the predictions of all cells.
         trained: samples in the training part of a fold, on average; None where folds do not train on each other.
+        further: the predictions of a jackknife of these folds; if they are not of these folds, they are not used.
 
     Returns:
         None if there is but one subject or image.
@@ -73,7 +77,7 @@ def interval(metric: Metric, pooled: Predictions, trained: float | None = None) 
     if pooled.n_units < 2:
         return None
     if trained is not None or len(estimate(metric, pooled).seeds) > 1:
-        crossed = None if trained is None else _measure_folds(metric, pooled, trained)
+        crossed = None if trained is None else _measure_folds(metric, pooled, trained, further)
         return algorithm_interval(estimate(metric, pooled), crossed, level=1 - ALPHA)
     return bootstrap_interval(
         metric,
@@ -219,9 +223,10 @@ def rank(metric: Metric, lineup: Lineup, adjusted: Sequence[Array], rope: float 
     return standings
 
 
-def _measure_folds(metric: Metric, pooled: Predictions, trained: float) -> CrossValidation:
-    columns = pooled.labels, pooled.probabilities, pooled.training, pooled.fold
-    return measure_folds(metric, *columns, pooled.n_samples / trained, _extra(metric, pooled))
+def _measure_folds(metric: Metric, pooled: Predictions, trained: float, further: Predictions | None) -> CrossValidation:
+    columns, extra = (pooled.labels, pooled.probabilities, pooled.training, pooled.fold), _extra(metric, pooled)
+    crossed = measure_folds(metric, *columns, pooled.n_samples / trained, extra)
+    return crossed if further is None else replace(crossed, training=measure_stored(metric, pooled, further, extra))
 
 
 def _extra(metric: Metric, pooled: Predictions) -> Extra:

@@ -19,7 +19,7 @@ from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.reports import comparison
 from fer_bench.reports.row import Row
 from fer_bench.reports.scored import Memory
-from fer_bench.reports.scoring import evaluate, make_row, train_counts, warm
+from fer_bench.reports.scoring import evaluate, evaluate_method, make_row, train_counts, warm
 from fer_bench.results.index import FEWEST
 from fer_bench.results.records import DatasetRecord, Experiment, ProtocolRecord
 from fer_bench.results.rows import MethodRow, group, newest
@@ -73,7 +73,7 @@ def build(
     for method in methods:
         fields = known[method.id]
         if fields is None:
-            fields = evaluate(method.predictions, method.done, metrics, by)
+            fields = evaluate_method(method, metrics, by)
             memory.remember(method, fields)
         made.append(make_row(method, fields))
     keys = [method.id for method in methods]
@@ -109,7 +109,7 @@ def _line_up(board: Sequence[Row], by: Metric) -> comparison.Lineup:
 def find_row_of(experiment: Experiment, store: Store) -> Row | None:
     """Return the row of a method's stored cells; None without any that is done."""
     cells, _ = store.cells() if store.runs_dir.is_dir() else ((), ())
-    rows = build([cell for cell in cells if cell.record.experiment == experiment], left_out=lambda message: None)
+    rows = build([cell for cell in cells if cell.record.experiment.deal == experiment.deal], left_out=lambda _: None)
     return next((row for row in rows if not row.baseline and row.ok and row.pooled is not None), None)
 
 

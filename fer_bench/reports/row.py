@@ -62,6 +62,7 @@ class Row:
         metric: the metric that orders the rows.
         interval: of that metric, for other people and other seeds, in cross-validation to train on, too; None if it
             cannot be told.
+        no_jackknife: why the interval does without the jackknife that was begun; else empty.
         sources: what the metric varies by; None without any cell that is done.
         lacking: cells that are done whose test part lacks a class that others of the seed have.
         chance: what guessing reaches on the cells that are done; None without any.
@@ -91,6 +92,7 @@ class Row:
     scores: dict[str, Score]
     metric: Metric
     interval: Interval | None
+    no_jackknife: str
     sources: Sources | None
     lacking: int
     chance: Chance | None

@@ -45,7 +45,7 @@ Question = tuple[Sequence[Estimate], Sequence[tuple[int, int]]]
 """What `adjust_steps` is asked."""
 ARRAYS = ("seeds", "splits", "scores", "influences", "shares", "tables")
 """Fields of an `Estimate`; the last is missing where a metric needs more than counts."""
-FIELDS = ("scores", "interval", "sources", "lacking", "chance")
+FIELDS = ("scores", "interval", "no_jackknife", "sources", "lacking", "chance")
 """Fields of a row that are remembered."""
 
 
@@ -55,6 +55,7 @@ class _Known(Record):
 
     scores: dict[str, Score]
     interval: Interval | None
+    no_jackknife: str
     sources: Sources
     lacking: Count
     chance: Chance
@@ -122,9 +123,7 @@ class Memory:
         if self.cache_dir is None or pooled is None or method.damaged:
             return
         facts = {name: getattr(pooled, name) for name in ("key", "n_units", "n_samples", "unit_word")}
-        known = _Known(
-            **{name: fields[name] for name in ("scores", "interval", "sources", "lacking", "chance")}, **facts
-        )
+        known = _Known(**{name: fields[name] for name in FIELDS}, **facts)
         estimate = comparison.estimate(self._by, pooled)
         arrays = {
             name: np.ascontiguousarray(value) for name in ARRAYS if (value := getattr(estimate, name)) is not None
@@ -174,7 +173,7 @@ class Memory:
         """Return what a row is known by: few bytes, since it is asked for several times."""
         if method.id not in self._keys:
             value = hashlib.sha256()
-            for cell in method.cells:
+            for cell in (*method.cells, *method.pairs):
                 if cell.ok:
                     value.update(f"{cell.id} {cell.predictions_sha256} {cell.result_sha256}\n".encode())
             self._keys[method.id] = {**self._common, "cells": value.hexdigest()}

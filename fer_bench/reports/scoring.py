@@ -66,7 +66,7 @@ def _score(part: tuple[Sequence[MethodRow], Sequence[str], str, Path | None, boo
     memory = Memory(cache_dir, metrics, by)
     for method in map(replace, methods):  # what it reads is forgotten with it
         if (fields := memory.recall(method)) is None and method.done:
-            fields = evaluate(method.predictions, method.done, metrics, by)
+            fields = evaluate_method(method, metrics, by)
             memory.remember(method, fields)
         if fields and details:
             row = make_row(method, fields)
@@ -105,13 +105,34 @@ def train_counts(cells: Sequence[StoredCell]) -> Array:
     return np.array([cell.measures.train_counts for cell in cells])
 
 
+def evaluate_method(method: MethodRow, metrics: Sequence[Metric], by: Metric) -> dict[str, Any]:
+    """Return the fields of a row that its predictions decide, with its jackknife."""
+    further, why = method.further
+    fields = evaluate(method.predictions, method.done, metrics, by, further)
+    if further is not None and not (fields["interval"] and fields["interval"].jackknife):
+        why = "the jackknife is of other folds"
+    return {**fields, "no_jackknife": why}
+
+
 def evaluate(
-    pooled: Predictions | None, cells: Sequence[StoredCell], metrics: Sequence[Metric], by: Metric
+    pooled: Predictions | None,
+    cells: Sequence[StoredCell],
+    metrics: Sequence[Metric],
+    by: Metric,
+    further: Predictions | None = None,
 ) -> dict[str, Any]:
-    """Return the fields of a row that its predictions decide; None if it has none."""
+    """Return the fields of a row that its predictions decide; None if it has none.
+
+    Args:
+        pooled: of all its cells.
+        cells: that are done.
+        metrics: to compute.
+        by: one of them, which has an interval.
+        further: the predictions of its jackknife.
+    """
     if pooled is None:
         unknown = dict.fromkeys(("interval", "sources", "chance", "pooled"))
-        return {"metric": by, "scores": {}, "faults": (), "lacking": 0, **unknown}
+        return {"metric": by, "scores": {}, "faults": (), "lacking": 0, "no_jackknife": "", **unknown}
     faults: list[str] = []
     scores: dict[str, Score] = {}
     run = find_distinct(pooled.training)[2]
@@ -142,7 +163,8 @@ def evaluate(
         "metric": by,
         "scores": scores,
         "faults": tuple(faults),
-        "interval": comparison.interval(by, pooled, trained if cells[0].record.protocol.folds > 1 else None),
+        "interval": comparison.interval(by, pooled, trained if cells[0].record.protocol.folds > 1 else None, further),
+        "no_jackknife": "",
         "sources": _trace(by, pooled, seeds, folds[by.name]),
         "lacking": _count_lacking(pooled, seeds),
         "chance": measure_chance(pooled.labels, counts, pooled.cell, seeds, len(pooled.ids)),

@@ -99,6 +99,11 @@ def _limits_of(board: Sequence[Row]) -> list[str]:
             f"fewer than {ENOUGH_UNITS} {name_units(few)}: no probability of being behind is given; with ten, 95 % "
             "would be true in some 91 %."
         )
+    measured = [row.method for row in methods if row.interval and row.interval.jackknife]
+    if measured:
+        whose = "all rows" if len(measured) == len(methods) else "; ".join(measured)
+        said.append(f"a jackknife of folds measured what other training data change: intervals of {whose}.")
+    said += [f"{row.method}: {row.no_jackknife}, so its interval does without." for row in methods if row.no_jackknife]
     if weak := [row.method for row in methods if row.standing and row.standing.above_baseline is False]:
         said.append(f"not shown to be better than the majority class: {'; '.join(weak)}.")
     if lacking := max((row.lacking for row in board), default=0):

@@ -76,7 +76,7 @@ def _contradictions(cells: Sequence[StoredCell]) -> Iterator[str]:
             yield f"{name} and {same[1]} test other samples in fold {fold} of the same splits"
     trainings: dict[tuple[str, tuple[int, int]], int] = {}
     code = np.array([trainings.setdefault((c.record.experiment.id, c.record.training), len(trainings)) for c in cells])
-    once = np.array([one.record.protocol.name in ONCE for one in cells])
+    once = np.array([one.record.protocol.name in ONCE and not one.record.protocol.pairs_of for one in cells])
     order = np.lexsort((cell, sample, code[cell]))
     key = code[cell[order]].astype(np.int64) * len(predictions.ids) + sample[order]
     again = np.flatnonzero((np.diff(key) == 0) & once[cell[order[1:]]])
@@ -89,7 +89,7 @@ def _contradictions(cells: Sequence[StoredCell]) -> Iterator[str]:
 def pair_boards(cells: Iterable[StoredCell]) -> list[Pairing]:
     """Return every two boards of data sets of one name, and whether they may be compared."""
     boards: dict[tuple[DatasetRecord, ProtocolRecord], dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for cell in cells:
+    for cell in (cell for cell in cells if not cell.record.protocol.pairs_of):
         experiment = cell.record.experiment
         splits = boards[experiment.dataset, experiment.protocol]
         splits[cell.record.dealt_by].add(cell.record.protocol.splits_sha256)

@@ -86,7 +86,9 @@ def find(cell: StoredCell) -> list[Corruption]:
 
 
 def lacking(cell: StoredCell, wanted: Iterable[Corruption]) -> list[Corruption]:
-    """Return of which corrupted images a cell has no predictions."""
+    """Return of which corrupted images a cell has no predictions; of a jackknife it needs none."""
+    if cell.record.protocol.pairs_of:
+        return []
     return [one for one in wanted if not _is_sound(cell, one)]
 
 

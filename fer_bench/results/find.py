@@ -102,7 +102,7 @@ def find_cells(store: Store, texts: Sequence[str], filters: Filters | None = Non
     if not texts:
         return _cells(store, filters)
     rows = [row for text in texts for row in _match(store, text, filters)]
-    return list({cell.id: cell for row in rows for cell in row.cells}.values())
+    return list({cell.id: cell for row in rows for cell in (*row.cells, *row.pairs)}.values())
 
 
 def _one(text: str, matches: list[MethodRow]) -> MethodRow:

@@ -100,6 +100,7 @@ class ProtocolRecord(Record):
         package: the distribution that brought it, and its ``version``; fer-bench itself has no version here.
         params: every parameter of a plugin's protocol, ``files`` as in a `ComponentRecord`.
         code_sha256: of the syntax of a plugin's code, ``data_sha256`` of the files that the code names.
+        pairs_of: of a jackknife: the protocol of which its folds test two each, as in ``kfold x 5``; else empty.
     """
 
     name: str
@@ -113,6 +114,7 @@ class ProtocolRecord(Record):
     files: dict[str, str] = field(default_factory=dict[str, str], hash=False)
     code_sha256: str = ""
     data_sha256: str = ""
+    pairs_of: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +184,13 @@ class Experiment(Record):
         return _hash({**_texts_of(self, *PARTS), "numerics": CANONICAL.encode(self.numerics)})
 
     @property
+    def deal(self) -> tuple[Experiment, str]:
+        """What a row and the models of its jackknife have in common, and no other row."""
+        own = self.protocol
+        protocol = replace(own, text="", folds=1, pairs_of="")
+        return replace(self, protocol=protocol), own.pairs_of or f"{own.text} x {own.folds}"
+
+    @property
     def task_id(self) -> str:
         """The sha256 of data set and protocol."""
         return _hash(_texts_of(self, "dataset", "protocol"))
@@ -207,7 +216,8 @@ class Experiment(Record):
         labels = f" as {dataset.labels.set}" if dataset.labels.set != "native" else ""
         others = "".join(f" + {other.text}" for other in dataset.trained_with)
         ignores = f", ignores={'+'.join(protocol.ignores)}" if protocol.ignores else ""
-        folds = f"{protocol.name} x {protocol.folds}{ignores}"
+        without = ", two folds left out" if protocol.pairs_of else ""
+        folds = f"{protocol.name} x {protocol.folds}{ignores}{without}"
         return f"{dataset.text}{labels}{limit}{others} / {folds} / {self.backbone.text} / {self.strategy.text}"
 
 

@@ -30,6 +30,7 @@ class MethodRow:
         name: how it is called; rows of two runs with one name are the same question.
         experiment: what its cells have in common.
         cells: by seed of the folds, seed and fold.
+        pairs: cells of its jackknife, whose models were trained without two of its folds, in the same order.
         older: how many rows are left out that differ from it only in code and were stored before it.
     """
 
@@ -37,6 +38,7 @@ class MethodRow:
     name: str
     experiment: Experiment
     cells: tuple[StoredCell, ...]
+    pairs: tuple[StoredCell, ...] = ()
     older: int = 0
 
     @property
@@ -92,6 +94,21 @@ class MethodRow:
         """Cells that are ok and whose predictions are sound; `Predictions.cell` is the place among them."""
         return self._read[1]
 
+    @cached_property
+    def further(self) -> tuple[Predictions | None, str]:
+        """Predictions of the jackknife, and why they are not used; no predictions and no reason without a jackknife.
+
+        Every training of the row has all of its cells, or none is used.
+        """
+        if not self.pairs:
+            return None, ""
+        read, sound, _ = read_predictions([cell for cell in self.pairs if cell.ok])
+        wanted = self.pairs[0].record.protocol.folds * len(self.trainings)
+        there = [cell for cell in sound if cell.record.training in self.trainings]
+        if read is None or len(there) < wanted:
+            return None, f"{len(there)} of {wanted} cells of the jackknife are done"
+        return read, ""
+
     @property
     def damaged(self) -> list[str]:
         """A message for each cell that is ok by its record and whose predictions are not sound."""
@@ -99,7 +116,8 @@ class MethodRow:
 
 
 def group(cells: Iterable[StoredCell]) -> list[MethodRow]:
-    """Return the rows of ``cells``, by name and id.
+    """Return the rows of ``cells``, by name and id. The cells of a jackknife belong to the row whose folds it left out,
+    if that is there.
 
     Where a seed dealt in two ways, as before and after an audit that found copies, the way stored last counts.
     """
@@ -111,14 +129,24 @@ def group(cells: Iterable[StoredCell]) -> list[MethodRow]:
         if key not in known:
             known[key] = groups[record.experiment]
         known[key].append(cell)
+    pairs = {experiment.deal: _choose(groups[experiment]) for experiment in groups if experiment.protocol.pairs_of}
     rows: list[MethodRow] = []
     for experiment, members in groups.items():
-        by_time = sorted(members, key=lambda cell: cell.finished)
-        splits = {cell.record.dealt_by: cell.record.protocol.splits_sha256 for cell in by_time}
-        members = [cell for cell in members if cell.record.protocol.splits_sha256 == splits[cell.record.dealt_by]]
-        members.sort(key=lambda cell: (*cell.record.training, cell.record.fold))
-        rows.append(MethodRow(experiment.id, experiment.question, experiment, tuple(members)))
+        if not experiment.protocol.pairs_of:
+            beside = pairs.pop(experiment.deal, ()) if pairs else ()
+            rows.append(MethodRow(experiment.id, experiment.question, experiment, _choose(members), beside))
+    for members in pairs.values():
+        experiment = members[0].record.experiment
+        rows.append(MethodRow(experiment.id, experiment.question, experiment, members))
     return sorted(rows, key=lambda row: (row.name, row.id))
+
+
+def _choose(members: Sequence[StoredCell]) -> tuple[StoredCell, ...]:
+    """Return the cells of an experiment that count, in order."""
+    by_time = sorted(members, key=lambda cell: cell.finished)
+    splits = {cell.record.dealt_by: cell.record.protocol.splits_sha256 for cell in by_time}
+    chosen = [cell for cell in members if cell.record.protocol.splits_sha256 == splits[cell.record.dealt_by]]
+    return tuple(sorted(chosen, key=lambda cell: (*cell.record.training, cell.record.fold)))
 
 
 def newest(rows: Iterable[MethodRow]) -> dict[str, list[MethodRow]]:

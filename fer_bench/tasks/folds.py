@@ -54,6 +54,8 @@ class Split:
         seed: drew the folds.
         folds: in order.
         train_fraction: the share of each training part that is left.
+        pairs_of: of a jackknife, whose folds each test two folds of another split: the text of that one and how many
+            folds it has, as in ``kfold x 5``; else empty.
     """
 
     protocol: Component[ProtocolSpec]
@@ -62,6 +64,7 @@ class Split:
     seed: int
     folds: tuple[Fold, ...]
     train_fraction: float = 1.0
+    pairs_of: str = ""
 
     @property
     def text(self) -> str:
@@ -69,6 +72,7 @@ class Split:
         values = {name: value for name, value in self._values().items() if name != "folds"}
         values |= {"leak_free": "true"} if self.leak_free else {}
         values |= {"train": f"{self.train_fraction:g}"} if self.train_fraction < 1 else {}
+        values |= {"without": "2"} if self.pairs_of else {}
         listed = ",".join(f"{name}={value}" for name, value in values.items())
         return f"{self.protocol.spec.name}[{listed}]" if listed else self.protocol.spec.name
 
@@ -89,6 +93,7 @@ class Split:
             "ignores": list(self.ignores),
             "folds": len(self.folds),
             "splits_sha256": self.sha256,
+            "pairs_of": self.pairs_of,
         }
         distribution = self.protocol.plugin.distribution
         if distribution == CORE:  # `fer_bench.numerics` stands for its code, and its text has its parameters.
