@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import functools
-import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import special
 from sklearn.linear_model import LogisticRegression
 
 from fer_bench.evaluation.cross_validation import CrossValidation, measure_folds
 from fer_bench.evaluation.estimate import measure
 from fer_bench.evaluation.intervals import algorithm_interval
+from fer_bench.evaluation.jackknife import measure_training
 from fer_bench.evaluation.metrics import STANDARD, Metric
+from fer_bench.tasks.pairs import choose_pairs
 from fer_bench.tasks.splitters import stratified_by_group
 
 PRIOR = np.array([0.138, 0.015, 0.143, 0.251, 0.169, 0.111, 0.173])
@@ -76,44 +76,42 @@ class Learner:
                 fold[test] = number
         return fold
 
-    def covers(self, metric: Metric, rng: np.random.Generator, share: float | None = None) -> bool:
+    def covers(
+        self, metric: Metric, rng: np.random.Generator, share: float | None = None, *, jackknife: bool = False
+    ) -> bool:
         """Return whether the interval of a cross-validation holds the score of the algorithm.
 
         Args:
             metric: of which.
             rng: of the draw.
             share: of the term of Nadeau and Bengio, without the noise that folds show; None: what the product takes.
+            jackknife: train without each two folds, too.
         """
         x, true, person = self.draw(rng)
         fold = self.deal(rng, true, person)
         table = self.cross_validate(rng, x, true, fold)
-        ratio = self.folds / (self.folds - 1)
+        ratio, seed = self.folds / (self.folds - 1), np.zeros(len(true), int)
         if share is None:
-            crossed = measure_folds(metric, true, table, np.zeros(len(true)), fold, ratio)
+            crossed = measure_folds(metric, true, table, seed, fold, ratio)
         else:
             crossed = Plain(folds=self.folds, tested_per_trained=share * ratio)
+        if jackknife:
+            further = self.leave_two_out(rng, x, true, fold)
+            crossed = replace(crossed, training=measure_training(metric, true, table, seed, fold, *further))
         found = algorithm_interval(measure(metric, true, table, units=person), crossed)
         return found.low <= find_truths(self)[metric.name] <= found.high
 
-    def covers_by_pairs(self, metric: Metric, rng: np.random.Generator) -> bool:
-        """Return whether another interval does: with models that are trained without two folds.
-
-        By how much the score of the other folds changes where a fold is left out of training too shows what training
-        data change (a jackknife of folds, with its noise). The models are K (K - 1) / 2 more.
-        """
-        x, true, person = self.draw(rng)
-        fold, k = self.deal(rng, true, person), self.folds
-        table = self.cross_validate(rng, x, true, fold)
-        changes = np.zeros(k)
-        for number in range(k):
-            kept = fold != number
-            fewer = self.cross_validate(rng, x[kept], true[kept], fold[kept])
-            changes[number] = metric.score(true[kept], fewer) - metric.score(true[kept], table[kept])
-        one = measure(metric, true, table, units=person)
-        training = ((k - 2) / k) ** 2 * k * float(changes.var(ddof=1))
-        variance = (one.unit_variance or 0.0) + training
-        df = variance**2 / ((one.unit_variance or 0.0) ** 2 / one.unit_freedom + training**2 / (k - 1))
-        return abs(one.value - find_truths(self)[metric.name]) <= special.stdtrit(df, 0.975) * math.sqrt(variance)
+    def leave_two_out(
+        self, rng: np.random.Generator, x: np.ndarray, true: np.ndarray, fold: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what models without two folds predict of these: rows, the other fold, and probabilities."""
+        parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        for two in choose_pairs(self.folds, int(rng.integers(2**31))):
+            rows = np.flatnonzero(np.isin(fold, two))
+            kept = ~np.isin(fold, two)
+            parts.append((rows, sum(two) - fold[rows], self.train(rng, x[kept], true[kept])(x[rows])))
+        rows, without, fewer = zip(*parts, strict=True)
+        return np.concatenate(rows), np.concatenate(without), np.concatenate(fewer)
 
     def cross_validate(self, rng: np.random.Generator, x: np.ndarray, true: np.ndarray, fold: np.ndarray) -> np.ndarray:
         """Return the probabilities of each image by a model that is trained on the other folds."""
