@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
 from rich.table import Column
 from rich.text import Text
 
@@ -39,7 +39,7 @@ class Steps:
             _Name(),
             BarColumn(bar_width=max(8, self._console.width // 5)),
             _Share(),
-            TimeRemainingColumn(),
+            _Left(),
             console=self._console,
             expand=True,
             disable=quiet or not sys.stderr.isatty(),
@@ -72,7 +72,7 @@ class Steps:
 
     def add(self, name: str, total: int | None = None, done: int = 0) -> TaskID:
         """Show a step of ``total`` parts, None where the number is not known."""
-        return self._bars.add_task(one_line(name), total=total, completed=done, compiling=[])
+        return self._bars.add_task(one_line(name), total=total, completed=done, compiling=[], moved=time.monotonic())
 
     def remove(self, step: TaskID) -> None:
         """Show a step no longer."""
@@ -80,11 +80,13 @@ class Steps:
 
     def advance(self, step: TaskID, parts: int = 1) -> None:
         """Count parts of a step as done."""
-        self._bars.advance(step, parts)
+        self._bars.update(step, advance=parts, moved=time.monotonic())
 
     def set(self, step: TaskID, done: int, total: int | None = None, name: str | None = None) -> None:
         """Say how many parts of a step are done, and its total or name where they change."""
-        self._bars.update(step, completed=done, total=total, description=name)
+        task = self._bars.tasks[self._bars.task_ids.index(step)]
+        moved = task.fields["moved"] if done == task.completed else time.monotonic()
+        self._bars.update(step, completed=done, total=total, description=name, moved=moved)
 
     def compile(self, step: TaskID, begins: bool) -> None:
         """Say that XLA begins or ends to compile a program of a step; programs may be compiled at the same time."""
@@ -102,7 +104,7 @@ class Steps:
     def _print_lines(self) -> None:
         while not self._ended.wait(LINE_S):
             for task in self._bars.tasks:
-                seconds = task.time_remaining
+                seconds = _time_left(task)
                 remaining = "" if seconds is None else f", about {_duration(seconds)} left"
                 if not task.finished:
                     self.print(f"{_name(task)}: {_share(task)} after {_duration(task.elapsed or 0)}{remaining}")
@@ -119,6 +121,25 @@ class _Name(ProgressColumn):
 class _Share(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(_share(task), justify="right")
+
+
+class _Left(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        seconds = _time_left(task)
+        if seconds is None:
+            return Text("-:--:--")
+        minutes, rest = divmod(int(seconds), 60)
+        return Text(f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}")
+
+
+def _time_left(task: Task) -> float | None:
+    """Return the seconds that are left of a step by the speed at its last part, less those since then; None where that
+    speed is not known, or was too high: nothing came for longer, as where another process does the rest.
+    """
+    if task.finished or task.time_remaining is None:
+        return task.time_remaining
+    left = task.time_remaining - (time.monotonic() - task.fields["moved"])
+    return left if left >= 0 else None
 
 
 def _name(task: Task) -> str:

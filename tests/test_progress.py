@@ -52,6 +52,27 @@ def test_bar_share_and_time_left_are_whole_and_the_name_is_shortened(width, monk
     assert second.endswith("30 % -:--:--")
 
 
+def test_the_time_left_runs_down_and_is_not_known_once_it_is_over(monkeypatch):
+    """As in a process that waits for the last cell of another."""
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    steps = progress.Steps()
+    steps._bars.get_time = lambda: now[0]
+    step = steps.add("cells", 10)
+    for _ in range(8):
+        now[0] += 10
+        steps.advance(step)
+    left = []
+    for _ in range(4):
+        left.append(_shown(steps, 80)[0].split()[-1])
+        now[0] += 8
+    assert left == ["0:00:20", "0:00:12", "0:00:04", "-:--:--"]
+    steps.set(step, 8)
+    assert _shown(steps, 80)[0].endswith("-:--:--")
+    steps.set(step, 9)
+    assert _shown(steps, 80)[0].endswith("0:00:13")
+
+
 def test_off_a_terminal_each_step_is_a_line_now_and_then(monkeypatch, capsys):
     monkeypatch.setattr(progress, "LINE_S", 0.02)
     with TerminalReporter(quiet=False) as reporter:

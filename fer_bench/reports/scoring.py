@@ -58,8 +58,11 @@ def warm(methods: Sequence[MethodRow], metrics: Sequence[Metric], by: Metric, me
 
 
 def _score(part: tuple[Sequence[MethodRow], Sequence[str], str, Path | None, bool]) -> None:
-    """Score some rows and remember them; ``part`` are some of them, names of
-    metrics of the core, of that which orders the rows, the folder, and whether details are wanted.
+    """Score some rows and remember them.
+
+    Args:
+        part: the rows, names of metrics of the core, the name of that which orders the rows, the folder of the memory,
+            and whether groups and soft labels are wanted.
     """
     methods, names, name, cache_dir, details = part
     metrics, by = [STANDARD[name] for name in names], STANDARD[name]
