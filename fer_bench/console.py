@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import os
 import sys
+import textwrap
 from typing import TextIO
 
 from fer_bench.foreign import defuse, visible
@@ -36,14 +37,14 @@ def prepare() -> None:
 
 
 def echo(text: str = "") -> None:
-    """Print lines of text on stdout; what is foreign in them may steer nothing."""
-    write(defuse(visible(text)) + "\n")
+    """Print lines of text on stdout; what is foreign in them may steer nothing. A terminal gets lines that fit it."""
+    write(_fold(sys.stdout, defuse(visible(text))) + "\n")
 
 
 def warn(text: str) -> None:
     """Print lines of text on stderr, likewise; where that cannot be written, nothing is said."""
     with contextlib.suppress(OSError):
-        _write(sys.stderr, defuse(visible(text)) + "\n")
+        _write(sys.stderr, _fold(sys.stderr, defuse(visible(text))) + "\n")
 
 
 def write(text: str) -> None:
@@ -69,6 +70,31 @@ def is_writable() -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return False
     return True
+
+
+def _fold(stream: TextIO, text: str) -> str:
+    """Return lines that a terminal need not break within a word; those that are commands stay whole, for copying."""
+    if not stream.isatty():
+        return text
+    width = os.get_terminal_size(stream.fileno()).columns or 80
+    return "\n".join(
+        line if len(line) <= width or line.lstrip().startswith("fer-bench ") else _wrap(line, width)
+        for line in text.split("\n")
+    )
+
+
+def _wrap(line: str, width: int) -> str:
+    """Return a line as several, which are indented as its text is."""
+    indent = " " * (len(line) - len(line.lstrip(" -")))
+    return textwrap.fill(
+        line,
+        max(width, 20),
+        subsequent_indent=indent,
+        expand_tabs=False,
+        replace_whitespace=False,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _write(stream: TextIO, text: str) -> None:

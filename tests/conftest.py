@@ -24,6 +24,9 @@ if "jax" in sys.modules:  # an earlier conftest.py has read the variable
     sys.modules["jax"].config.update(
         "jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1"
     )
+# It says how wide tables in a pipe are. Readline, which pytest imports, sets it for child processes only.
+os.environ.pop("COLUMNS", None)
+os.unsetenv("COLUMNS")
 TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial" / "fer-bench-edges"
 WritePlugin = Callable[..., Path]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -17,9 +18,10 @@ from test_gate import write_runs as write_rows
 from tiny_run import BASE, invoke, start
 from written import FORMATS
 
-from fer_bench.cli import output
+from fer_bench import console
 from fer_bench.errors import FerBenchError
 from fer_bench.reports.formats import terminal
+from fer_bench.reports.table import Column, Table, texts
 from fer_bench.reports.table import words as as_text
 from fer_bench.results.store import Store
 
@@ -96,7 +98,7 @@ def check_names_at_every_width(cell):
 
     with mock.patch.object(terminal, "write", check):
         for width in (80, 40):
-            with mock.patch.object(output, "PIPE_WIDTH", width):
+            with mock.patch.dict(os.environ, COLUMNS=str(width)):
                 for given in TABLES:
                     command(*(cell if word == "CELL" else word for word in given)).ends_in(0, 1)
     assert len(written) == 2 * len(TABLES)
@@ -144,6 +146,37 @@ def test_a_run_in_a_process_of_its_own_warns_of_nothing_and_the_next_compiles_no
     now = programs()
     assert now.pop(torn) > compiled.pop(torn) // 2
     assert now == compiled
+
+
+class Terminal(io.StringIO):
+    """A stream to a terminal of 40 columns."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 1
+
+
+def test_a_terminal_gets_lines_that_break_between_words_and_commands_whole(monkeypatch):
+    monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((40, 24)))
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    text = "fer-bench: A sentence of forty columns and more.\n  - an item of as many columns, and one more"
+    command = "  fer-bench leaderboard --format html --output board.html"
+    console.echo(f"{text}\n{command}")
+    lines = sys.stdout.getvalue().splitlines()
+    assert " ".join(lines).split() == f"{text}\n{command}".split()
+    assert [line for line in lines if len(line) > 40] == [command]
+    assert [len(line) - len(line.lstrip()) for line in lines] == [0, 0, 2, 4, 2]
+
+
+def test_a_table_that_is_too_wide_leaves_out_columns_that_say_nothing_first():
+    columns = (*texts("name", "remarks", "kind"), Column("where", optional=True))
+    table = Table("", columns, (("a" * 20, "", "k", "b" * 20), ("c", "-", "k", None)))
+    assert terminal.write([table], 70).split()[:4] == ["name", "remarks", "kind", "where"]
+    left_out = terminal.write([table], 52).splitlines()
+    assert (left_out[0].split(), left_out[-1].rpartition(": ")[2]) == (["name", "kind", "where"], "remarks.")
+    assert terminal.write([table], 16).splitlines()[:3] == ["a" * 16, "a" * 4, "  kind: k"]
 
 
 def test_a_finished_run_shows_its_board_from_a_folder_that_is_read_only(tiny, monkeypatch):

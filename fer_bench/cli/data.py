@@ -279,8 +279,8 @@ LISTED: tuple[Field[dict[str, Any]], ...] = (
     (Column("name"), lambda row: row["name"]),
     (Column("images published", "number"), published_in_words),
     (Column("labels", "number"), lambda row: str(len(row["labels"]) or "from the data")),
-    (Column("subjects known"), lambda row: row["identity"]),
-    (Column("what it is", optional=True), lambda row: row["title"]),
+    (Column("subjects known", optional=True), lambda row: row["identity"]),
+    (Column("what it is"), lambda row: row["title"]),
     (Column("official splits", optional=True), lambda row: ", ".join(row["splits"])),
 )
 STATUS: tuple[Field[dict[str, Any]], ...] = (

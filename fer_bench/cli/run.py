@@ -79,7 +79,8 @@ def _next_steps(rows: Sequence[Row], runs_dir: Path) -> list[str]:
     compare = f"compare {ids[0]} {ids[1]}{where}   # two rows" if len(ids) > 1 else "run --help   # how to add rows"
     why = "why a cell failed" if failed else "the cells of a row"
     return [
-        f"Next: fer-bench leaderboard{where} --format html --output board.html   # the board as a page",
-        f"      fer-bench {compare}",
-        f"      fer-bench show {[*failed, *ids][0]}{where}   # {why}",
+        "Next:",
+        f"  fer-bench leaderboard{where} --format html --output board.html   # as a page",
+        f"  fer-bench {compare}",
+        f"  fer-bench show {[*failed, *ids][0]}{where}   # {why}",
     ]

@@ -135,7 +135,7 @@ def fields_of(board: Sequence[Row], show: str = "scores") -> list[Field[Row]]:
     for name, title in (TITLES if by.name in TITLES else {by.name: by.title, **TITLES}).items():
         is_share = name in TITLES
         better = "higher" if is_share or by.higher_is_better else "lower"
-        column = Column(_titled(name, title), "number", better, optional=name == "macro_f1" != by.name)
+        column = Column(_titled(name, title), "number", better, optional=name != by.name)
         fields.append((column, lambda row, name=name, is_share=is_share: _score(row.scores.get(name), is_share)))
         if name == by.name:
             fields += standing.STANDING

@@ -1,7 +1,8 @@
 """Tables for a terminal, a log or a pipe, without colour: nothing is cut, and names stay whole at any width.
 
-Where a table is too wide, heads of numbers wrap, then texts. Then columns are left out, optional ones first, from the
-right, and a line names them. Where that is not enough, each row becomes a few lines: its name, and its values below.
+Where a table is too wide, heads of numbers wrap, then texts. Then columns are left out, those that say nothing and
+optional ones first, from the right, and a line names them. Where that is not enough, each row becomes a few lines: its
+name, and its values with their titles below.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from fer_bench.reports.table import Column, Table, words
 
 GAP = 2
 """Blanks between two columns."""
+
+EMPTY = ("", "-")
+"""Words of a cell that says nothing."""
 
 TEXT = 24
 """Columns of text that are wider may wrap, between words if they are names, before columns are left out."""
@@ -59,8 +63,9 @@ def write(tables: Sequence[Table], width: int | None = None, encoding: str = "ut
             console.print(text(line))
         apart = bool(lines or (table.title and not table.columns))
     assert isinstance(console.file, io.StringIO)
-    written = (line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
-    return encodable(defuse("".join(written)), encoding)
+    written = [line.rstrip() + "\n" for line in console.file.getvalue().splitlines()]
+    apart_by_one = (line for before, line in zip(["\n", *written], written, strict=False) if {before, line} != {"\n"})
+    return encodable(defuse("".join(apart_by_one)), encoding)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +87,8 @@ def _fit(table: Table, width: int, text: Callable[[str], Text]) -> tuple[Rendera
     """Return the fullest form of a table that fits, and the titles of columns that it leaves out."""
     columns = range(len(table.columns))
     sizes = [_measure(table, place, text) for place in columns]
-    for kept in _forms(table):
+    too_wide = sum(max(size.head, size.line) + GAP for size in sizes) > width
+    for kept in _forms(table, too_wide):
         for tight in (False, True):
             chosen = [table.columns[place] for place in kept], [sizes[place] for place in kept]
             if (widths := _find_widths(*chosen, width, tight=tight)) is not None:
@@ -104,17 +110,21 @@ def _measure(table: Table, place: int, text: Callable[[str], Text]) -> _Sizes:
     )
 
 
-def _forms(table: Table) -> Iterator[list[int]]:
-    """Yield the places of ever fewer columns.
+def _forms(table: Table, too_wide: bool) -> Iterator[list[int]]:
+    """Yield the places of ever fewer columns; of a table that is too wide, none that says nothing.
 
-    Optional columns go first, then numbers, the last ones first; names and two columns stay.
+    Optional columns go first, then numbers, the last ones first; names and two numbers stay.
     """
-    columns = table.columns
-    optional = [place for place, column in enumerate(columns) if column.optional]
-    numbers = [place for place, column in enumerate(columns) if column.kind == "number" and not column.optional]
+    places = [
+        place
+        for place in range(len(table.columns))
+        if not (too_wide and place and all(words(row[place]) in EMPTY for row in table.rows))
+    ]
+    optional = [place for place in places if table.columns[place].optional]
+    numbers = [place for place in places if table.columns[place].kind == "number" and place not in optional]
     order = [*reversed(optional), *reversed(numbers[2:])]
     for count in range(len(order) + 1):
-        yield [place for place in range(len(columns)) if place not in order[:count]]
+        yield [place for place in places if place not in order[:count]]
 
 
 def _pick(table: Table, places: Sequence[int]) -> Table:
@@ -168,13 +178,11 @@ def _widths(wholes: Sequence[int], least: Sequence[int], room: int) -> list[int]
 
 
 def _stack(table: Table, text: Callable[[str], Text]) -> Group:
-    """Return a few lines for each row: its names, which are the texts before its numbers, then the other columns."""
-    names = _names(table.columns)
+    """Return a few lines for each row: its first cell that says something, then the others with their titles."""
     lines: list[RenderableType] = [Text()]
     for row in table.rows:
-        said = [words(cell) for cell in row]
-        lines.append(text(", ".join(part for part in said[:names] if part not in ("", "-"))))
-        for column, part in zip(table.columns[names:], said[names:], strict=True):
-            if part not in ("", "-"):
-                lines.append(Padding(text(f"{column.title}: {part}"), (0, 0, 0, 2)))
+        said = [(column.title, words(cell)) for column, cell in zip(table.columns, row, strict=True)]
+        (_, name), *others = [(title, part) for title, part in said if part not in EMPTY] or [("", "-")]
+        lines.append(text(name))
+        lines += [Padding(text(f"{title}: {part}"), (0, 0, 0, 2)) for title, part in others]
     return Group(*lines)
