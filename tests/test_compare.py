@@ -89,8 +89,18 @@ def test_the_terminal_and_markdown_say_which_is_better(store):
         line for line in invoke("tune", "probe", "--runs-dir", store.runs_dir).stdout.splitlines() if "NLL" in line
     )
     assert loss.split()[-3:-1] == ["A", "97"]
+    for name, params in (("linear", {"c": 1}), ("knn", {"k": 5})):
+        cell = make_cell(strategy=name)
+        named = replace(cell.strategy, name=name, params=params, plan_sha256=name, code_sha256=name)
+        store.write(replace(cell, strategy=named), make_result(LABELS, answers(3), ids=IDS), UNKNOWN)
+    settings = next(
+        table
+        for table in pair_formats.to_tables(compare(find_row(store, "linear"), find_row(store, "knn")))
+        if "settings" in table.title
+    )
+    assert [row[0] for row in settings.rows] == ["strategy", "strategy c", "strategy k"], "its code goes without saying"
     page = invoke("probe", "tune", "--runs-dir", store.runs_dir, "--format", "md").stdout
-    assert "| strategy.text | probe | tune |" in page
+    assert "| strategy | probe | tune |" in page
 
 
 def test_a_cell_with_itself_differs_in_nothing(store):
@@ -121,8 +131,8 @@ def test_two_states_of_the_code_are_told_by_id_and_folders_can_differ(store, tmp
     assert found.samples == 40  # of the seed that both have
     assert found.only == (40, 0)
     assert ("backbone.code_sha256", None, "2a" * 32) in found.spec
-    spec = next(table for table in pair_formats.to_tables(found) if table.title.endswith("spec"))
-    assert ("backbone.code_sha256", "nothing", "2a" * 6) in spec.rows
+    settings = next(table for table in pair_formats.to_tables(found) if "settings" in table.title)
+    assert ("backbone code", "nothing", "2a" * 6) in settings.rows
 
 
 def test_other_trainings_on_the_same_folds_are_paired_by_sample(store):
@@ -140,7 +150,7 @@ def test_other_trainings_on_the_same_folds_are_paired_by_sample(store):
     assert difference.seed_error**2 == pytest.approx((1 / 40) ** 2 * (1 + 1 / 3))
     other = compare(find_row(store, "retuned"), find_row(store, "probe"))
     assert other.metrics[0].difference.value == pytest.approx(-difference.value)
-    assert says(invoke("probe", "retuned", "--runs-dir", store.runs_dir).stdout, "by sample", "1 and 3 trainings")
+    assert says(invoke("probe", "retuned", "--runs-dir", store.runs_dir).stdout, "by image", "1 and 3 trainings")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +158,7 @@ def test_other_trainings_on_the_same_folds_are_paired_by_sample(store):
     [
         ({"fingerprint": "other"}, LABELS, ("other data",)),
         ({"classes": ["a", "c"]}, LABELS, ("classes", "a, b", "a, c")),
-        ({}, [1 - LABELS[0], *LABELS[1:]], ("1 sample has", "another label")),
+        ({}, [1 - LABELS[0], *LABELS[1:]], ("1 image has", "another label")),
     ],
 )
 def test_what_cannot_be_paired_is_told_and_scored_alone(store, dataset, labels, why):

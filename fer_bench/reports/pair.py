@@ -54,7 +54,7 @@ class Pair:
 
     Attributes:
         first: a row; likewise ``second``.
-        samples: predictions that were paired, of the row with fewer; 0 if none.
+        samples: predictions that were paired, of the row with fewer; 0 if none. They are of ``images``.
         unit: what was resampled and swapped, such as ``subjects``, ``units`` of them.
         only: predictions that only the first row or only the second row has.
         trainings: how many of each row were paired: one by one where ``matched``.
@@ -77,6 +77,7 @@ class Pair:
     provenance: tuple[tuple[str, object, object], ...]
     unpaired: str = ""
     samples: int = 0
+    images: int = 0
     unit: str = ""
     units: int = 0
     trainings: tuple[int, int] = (0, 0)
@@ -129,6 +130,7 @@ def compare(
     lines, faults = _each(scorable, lambda metric: _compare(metric, left, right, rope))
     return make(
         samples=min(len(left), len(right)),
+        images=left.n_samples,
         unit=left.unit_word,
         units=left.n_units,
         only=(len(a) - len(left), len(b) - len(right)),
@@ -199,11 +201,11 @@ def pair_predictions(
         return "other data", None
     left, right = pair_trainings(before, after)
     if not len(left):
-        return "no samples were tested by both", None
+        return "no images were tested by both", None
     labels = np.zeros(int(left.sample.max()) + 1, np.int32)
     labels[left.sample] = left.labels
     if changed := len(np.unique(right.sample[labels[right.sample] != right.labels])):
-        return f"{number_of(changed, 'sample has', 'samples have')} another label in the second", None
+        return f"{number_of(changed, 'image has', 'images have')} another label in the second", None
     return "", (left, right)
 
 

@@ -12,14 +12,29 @@ from fer_bench.evaluation.flips import FEWEST_UNITS
 from fer_bench.reports.pair import Compared, Pair
 from fer_bench.reports.planned import record_answer, write_p
 from fer_bench.reports.table import Cell, Column, Shown, Table, numbers, texts
+from fer_bench.results.versions import CODE, COMPONENTS
 from fer_bench.sizes import number_of
 
 SCHEMA = 2
 SWAP = str.maketrans("AB", "BA")
+Differences = tuple[tuple[str, object, object], ...]
+PARTS = {
+    "text": "",
+    "code_sha256": "code",
+    "data_sha256": "files",
+    "engine_sha256": "code of the core",
+    "fingerprint": "images and labels",
+    "plan_sha256": "plan",
+    "samples_sha256": "ids of images",
+    "version": "package version",
+    "weights_sha256": "weights",
+}
+"""Fields of a component's record -> what people call them."""
+ROPE_COLUMNS = tuple(Column(f"{side} > rope %", "number", optional=True) for side in "AB")
 METRICS = (
     *(Column("metric"), *numbers("A", "B", "B - A", "95 % interval")),
     *(Column("p", "number"), Column("better", optional=True)),
-    *(Column(f"{side} > rope %", "number", optional=True) for side in "AB"),
+    *ROPE_COLUMNS,
 )
 
 
@@ -33,9 +48,9 @@ def to_tables(pair: Pair, shown: int | None = None) -> list[Table]:
     sides = tuple((side, row.id[:8], row.name) for side, row in (("A", pair.first), ("B", pair.second)))
     return [
         Table("", texts("", "id", "row"), sides),
-        Table("", METRICS, tuple(map(_cells, pair.metrics)), tuple(_notes(pair))),
-        _differences("spec", pair.spec, shown),
-        _differences("provenance", pair.provenance, shown),
+        Table("", METRICS, tuple(map(_cells, pair.metrics)), tuple(_notes(pair)), _legend(pair)),
+        _differences("What differs in settings", _in_words(pair.spec), shown),
+        _differences("What differs in code, versions and machine", pair.provenance, shown),
     ]
 
 
@@ -75,17 +90,19 @@ def _notes(pair: Pair) -> list[str]:
     lines = [f"not paired: {pair.unpaired}; A and B are scores of their own"] if pair.unpaired else []
     if pair.samples:
         lines.append(
-            f"paired: {number_of(pair.samples, 'prediction')}, {pair.units:,} {pair.unit}"
-            + (f"; only A has {pair.only[0]:,}, only B {pair.only[1]:,}" if any(pair.only) else "")
+            f"paired: {number_of(pair.images, 'image')}"
+            + (f" of {pair.units:,} {pair.unit}" if pair.unit != "images" else "")
+            + (f", {number_of(pair.samples, 'prediction')}" if pair.samples != pair.images else "")
+            + (f"; predictions of A alone: {pair.only[0]:,}, of B alone: {pair.only[1]:,}" if any(pair.only) else "")
         )
         if not pair.matched:
             lines.append(
-                f"paired by sample, not by seed: A and B have other seeds or folds ({pair.trainings[0]} and "
+                f"paired by image, not by seed: A and B have other seeds or folds ({pair.trainings[0]} and "
                 f"{number_of(pair.trainings[1], 'training')})"
             )
         if pair.answers is not None:
             lines.append(
-                f"A is right more often on {number_of(pair.answers.only_first, 'sample')}, B on "
+                f"A is right more often on {number_of(pair.answers.only_first, 'image')}, B on "
                 f"{pair.answers.only_second:,}"
             )
         lines += _terms(pair)
@@ -123,12 +140,17 @@ def _terms(pair: Pair) -> list[str]:
     else:
         seeds = " and ".join(map(str, dict.fromkeys(pair.trainings)))
         lines.append(f"it holds for other {pair.unit} and other trainings: {seeds} seeds")
-    rope = next((line.equivalence.rope for line in pair.metrics if line.equivalence), None)
-    if rope is not None:
-        lines.append(f"A > rope, B > rope: probability that A, or B, is better by more than {rope:g}")
-    elif pair.units < ENOUGH_UNITS:
+    if not any(line.equivalence for line in pair.metrics) and pair.units < ENOUGH_UNITS:
         lines.append(f"no probability of a difference: fewer than {ENOUGH_UNITS} {pair.unit}")
     return lines
+
+
+def _legend(pair: Pair) -> tuple[tuple[str, str], ...]:
+    """Return what the probabilities are, for where they are shown."""
+    rope = next((line.equivalence.rope for line in pair.metrics if line.equivalence), None)
+    if rope is None:
+        return ()
+    return ((ROPE_COLUMNS[0].title, f"A > rope, B > rope: probability that A, or B, is better by more than {rope:g}."),)
 
 
 def _write(part: object) -> str:
@@ -137,8 +159,24 @@ def _write(part: object) -> str:
     return text[:12] if re.fullmatch(r"[0-9a-f]{64}", text) else text
 
 
-def _differences(what: str, lines: tuple[tuple[str, object, object], ...], shown: int | None) -> Table:
-    title = f"What differs in {what}"
+def _in_words(lines: Differences) -> Differences:
+    """Return what differs in the specs as people say it, without what follows from another line.
+
+    Components of other names have other code and plans, and other parameters make another plan.
+    """
+    fields = {field for field, *_ in lines}
+    said: list[tuple[str, object, object]] = []
+    for field, *sides in lines:
+        part, _, name = field.partition(".")
+        implied = CODE if f"{part}.name" in fields else ("plan_sha256",) if f"{part}.text" in fields else ()
+        if part in COMPONENTS and name not in implied and (name != "name" or f"{part}.text" not in fields):
+            said.append((f"{part} {PARTS.get(name, name.removeprefix('params.'))}".rstrip(), *sides))
+        elif part not in COMPONENTS:
+            said.append((field.replace(".", " "), *sides))
+    return tuple(said)
+
+
+def _differences(title: str, lines: Differences, shown: int | None) -> Table:
     if not lines:
         return Table(f"{title}: nothing")
     rows = tuple((name, *map(_write, parts)) for name, *parts in lines)
@@ -178,4 +216,4 @@ def _record(line: Compared) -> dict[str, Any]:
 
 
 def _change(value: float) -> str:
-    return f"{round(value, 4) + 0.0:+.4f}"  # no negative zero
+    return f"{value:+z.4f}"
