@@ -34,6 +34,12 @@ def test_words_of_a_name_mean_whole_names_before_parts_of_them(store, text):
     assert find_row(store, text).experiment.strategy.text == "probe"
 
 
+def test_a_name_without_parameters_means_the_row_without_them_where_there_is_one(store):
+    assert find_row(store, "net / probe").experiment.backbone.text == "net[size=8]"
+    store.write(make_cell(backbone="net", strategy="probe"), make_result(), UNKNOWN)
+    assert find_row(store, "net / probe").experiment.backbone.text == "net"
+
+
 def test_every_name_that_a_board_prints_names_its_row(store):
     board = invoke("leaderboard", "--runs-dir", str(store.runs_dir), "--format", "csv").stdout.splitlines()
     heads, *lines = (line.split(",") for line in board)

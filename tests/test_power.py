@@ -201,7 +201,7 @@ def test_the_command_measures_two_rows_one_row_and_several_data_sets(store):
     across = json.loads(invoke("probe", "tune", *runs).stdout)
     assert across["datasets"] == 2
     assert across["seeds"][0]["datasets"][0] >= 2
-    one = json.loads(invoke("faces tune", *runs, "--together", 0).stdout)
+    one = json.loads(invoke("tune", "--dataset", "faces", *runs, "--together", 0).stdout)
     half = json.loads(invoke("faces tune", *runs).stdout)
     assert one["variances"]["unit"]["value"] == pytest.approx(2 * half["variances"]["unit"]["value"])
     page = invoke("faces probe", "faces tune", "--runs-dir", store.runs_dir).stdout.replace("\n", " ")

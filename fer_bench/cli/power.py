@@ -9,8 +9,7 @@ import typer
 
 from fer_bench import console
 from fer_bench.cli.output import print_json, print_tables
-from fer_bench.cli.rows import MetricName
-from fer_bench.cli.show import RunsDir
+from fer_bench.cli.rows import Backbone, Dataset, MetricName, Protocol, RunsDir, Strategy, filters_of
 from fer_bench.errors import FerBenchError
 
 if TYPE_CHECKING:
@@ -53,6 +52,10 @@ def power(
     alike: Annotated[
         float, typer.Option(min=0, max=1, help="Without A: intra-class correlation of a subject's answers.")
     ] = 0.3,
+    dataset: Dataset = None,
+    backbone: Backbone = None,
+    strategy: Strategy = None,
+    protocol: Protocol = None,
     form: Annotated[Literal["terminal", "md", "json"], typer.Option("--format", help="How to print it.")] = "terminal",
 ) -> None:
     """Print how many subjects, seeds and data sets show a difference of two rows, from stored rows or assumptions.
@@ -65,12 +68,12 @@ def power(
     from fer_bench.results.find import find_row, find_rows
     from fer_bench.results.store import Store
 
-    by, store = find_metric(metric), Store(runs_dir)
+    by, store, filters = find_metric(metric), Store(runs_dir), filters_of(dataset, backbone, strategy, protocol)
     _check(wanted, difference, by)
     if first is not None and second is not None:
-        basis = report.measure_pairs(find_rows(store, first), find_rows(store, second), by)
+        basis = report.measure_pairs(find_rows(store, first, filters), find_rows(store, second, filters), by)
     elif first is not None:
-        basis = report.measure_one(find_row(store, first), by, together)
+        basis = report.measure_one(find_row(store, first, filters), by, together)
     else:
         basis = report.assume(by, images, recall, alike, together)
     basis = report.complete(basis, units, seed_sd, data_set_sd)

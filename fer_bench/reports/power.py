@@ -88,7 +88,7 @@ def measure_pairs(first: Sequence[MethodRow], second: Sequence[MethodRow], metri
         design=Design(units=round(float(np.mean(units))), seeds=seeds, datasets=len(pairs)),
         unit=unit,
         origin=f"measured on {pairs[0][0].name} and {pairs[0][1].name}"
-        + (f" and on {len(pairs) - 1} more data sets" if len(pairs) > 1 else ""),
+        + (f" and on {number_of(len(pairs) - 1, 'more data set')}" if len(pairs) > 1 else ""),
         notes=tuple(unnamed),
     )
 
@@ -176,12 +176,12 @@ def _explain_unknown(what: str, assumed: float | None, option: str, more: str) -
 def to_tables(basis: Basis, difference: float, power: float) -> list[Table]:
     """Return what shows a difference with a power, by numbers of seeds, with what is not known in notes."""
     facts = record(basis, difference, power)
-    lines, random = facts["seeds"], basis.variances.random is not False
+    lines = facts["seeds"]
     n, apart = f"{basis.design.units:,} {basis.unit}", _points(basis.metric, difference)
     titles = (f"{basis.unit} needed", "at most", f"{n} tell apart", "at most")
     rows = [
         (
-            f"{line['seeds']} (these trained models only)" if line["seeds"] == 1 and random else line["seeds"],
+            line["seeds"],
             *map(_count, line["units"]),
             *(_points(basis.metric, value) for value in line["difference"]),
         )
@@ -234,6 +234,8 @@ def _explain(basis: Basis, facts: dict[str, Any]) -> list[str]:
         said[0] = f"{said[0][:-1]}; for other data sets of this kind {sets}."
     if seeds is not None:
         said.append(f"With {basis.design.units:,} {basis.unit}: {_name(seeds, 'seeds')}.")
+    if basis.variances.random is not False:
+        said.append("With one seed: for these trained models only.")
     return [*said, f"Variances {basis.origin}. At most: with each variance at its 95 % limit.", *basis.notes]
 
 
@@ -242,7 +244,8 @@ def _name(numbers: list[int | None], unit: str, before: str = "") -> str:
     least, most = numbers
     if least is None:
         return f"no number of {before}{unit} is enough"
-    return f"{least:,} {before}{unit}, " + (f"{most:,} at the most" if most is not None else "no number at the most")
+    limit = "no number is enough" if most is None else f"{most:,}"
+    return f"{least:,} {before}{unit} (at most: {limit})"
 
 
 def _count(number: int | None) -> Cell:

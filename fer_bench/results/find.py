@@ -72,7 +72,7 @@ def find_row(store: Store, text: str, filters: Filters | None = None) -> MethodR
     Args:
         store: where to look.
         text: a row's name; or the start of the id of a row (its variant in the leaderboard) or a cell; or words that
-            only one row has in its name. Of rows that differ only in code a name means the newest.
+            only one row has in its name, see `match_names`. Of rows that differ only in code a name means the newest.
         filters: which rows are looked at.
 
     Raises:
@@ -109,7 +109,10 @@ def _one(text: str, matches: list[MethodRow]) -> MethodRow:
     if len(matches) == 1:
         return matches[0]
     lines = [f"{row.id[:8]}  {row.name}" for row in matches]
-    raise FerBenchError(f"{text!r} may mean {number_of(len(matches), 'thing')}; write an id:\n{bullet_list(lines, 20)}")
+    raise FerBenchError(
+        f"{text!r} may mean {number_of(len(matches), 'thing')}; write an id, or add words of its name or an "
+        f"option, as --dataset:\n{bullet_list(lines, 20)}"
+    )
 
 
 def _cells(store: Store, filters: Filters | None, text: str = "") -> list[StoredCell]:
@@ -149,10 +152,15 @@ def _match(store: Store, text: str, filters: Filters | None) -> list[MethodRow]:
 
 
 def match_names(text: str, names: Sequence[str]) -> list[str]:
-    """Return the names of rows that have all words of ``text``, or else those in which each of these words occurs."""
+    """Return the names of rows that have all words of ``text`` as they are.
+
+    Where there is none, names of components also stand for those with parameters, and then for each name in which they
+    occur.
+    """
     words = _split(text.strip().lower())
+    exact = [name for name in names if words and words <= _split(name.lower())]
     whole = [name for name in names if words and words <= _words(name)]
-    return whole or [name for name in names if words and all(word in name.lower() for word in words)]
+    return exact or whole or [name for name in names if words and all(word in name.lower() for word in words)]
 
 
 def _split(text: str) -> set[str]:
