@@ -15,6 +15,7 @@ from fer_bench.cli.data_options import AsJson, DataDir, Names, each, show_progre
 from fer_bench.cli.output import print_json, print_tables
 from fer_bench.errors import FerBenchError
 from fer_bench.reports.table import Cell, Column, Table, numbers, texts
+from fer_bench.sizes import number_of
 
 if TYPE_CHECKING:
     from fer_bench.arrays import Array
@@ -232,7 +233,7 @@ def _draw(file: Path, one: Audited, audited: dict[str, Audited], near: dict[tupl
     ]
     picture, left_out = draw_sheet(one.audit, one.prepared, elsewhere)
     write_sheet(picture, file)
-    undrawn = f"; {left_out:,} more groups are not drawn" if left_out else ""
+    undrawn = f"; {number_of(left_out, 'more group is', 'more groups are')} not drawn" if left_out else ""
     console.warn(f"Copies drawn in {file}{undrawn}.")
 
 

@@ -51,7 +51,7 @@ def check(
     group_margin: Annotated[
         str, typer.Option(metavar="X|Npt", help="Of --groups: smallest shortfall that matters.")
     ] = "5pt",
-    fewest: Annotated[int, typer.Option(min=2, help="Of --groups: subjects that a group needs.")] = 30,
+    fewest: Annotated[int, typer.Option(min=2, help="Of --groups: subjects, or else images, that a group needs.")] = 30,
     underpowered: Annotated[
         Literal["warn", "fail"], typer.Option(help="Whether UNDERPOWERED fails or warns, in exit code and reports.")
     ] = "fail",

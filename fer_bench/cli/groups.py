@@ -33,7 +33,9 @@ def groups(
     margin: Annotated[
         str, typer.Option(metavar="X|Npt", help="Smallest shortfall that matters; 5pt (5 points) is 0.05.")
     ] = "5pt",
-    fewest: Annotated[int, typer.Option(min=2, help="Subjects that a group needs.")] = 30,
+    fewest: Annotated[
+        int, typer.Option(min=2, help="Subjects, or images where no subject is known, that a group needs.")
+    ] = 30,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare each group of people with all: is no group worse by the margin? PASS (0), FAIL (1), UNDERPOWERED (3).
@@ -56,5 +58,5 @@ def groups(
     if check.verdict is None:
         raise FerBenchError(f"{check.name}: no attribute groups people, so there is no verdict.")
     if not as_json:
-        console.echo(f"{check.verdict}: no group of {fewest} subjects may be worse than all by {margin}.")
+        console.echo(f"{check.verdict}: no group of {fewest} {check.unit} or more may be worse than all by {margin}.")
     raise typer.Exit({"PASS": 0, "FAIL": 1, "UNDERPOWERED": 3}[check.verdict])

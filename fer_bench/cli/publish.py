@@ -66,7 +66,7 @@ def publish(
     for change in changes[:MOST_SHOWN]:
         console.echo(f"{change.row.name}: {change.say()}")
     if len(changes) > MOST_SHOWN:
-        console.echo(f"{len(changes) - MOST_SHOWN} more rows changed.")
+        console.echo(f"{number_of(len(changes) - MOST_SHOWN, 'more row')} changed.")
     what = f"{len(changes)} changed since {before[-1].published}" if before else "published for the first time"
     console.echo(
         f"{number_of(len(now.rows), 'row')} in {output}, {what}. Open {output / publishing.INDEX} to see them."

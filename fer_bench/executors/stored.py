@@ -109,7 +109,7 @@ def describe(rows: Sequence[PlannedRow]) -> list[str]:
             if len(pairs) > 1
             else f"{first.backbone} / {first.strategy} on {first.dataset}"
         )
-        cells = "1 stored cell does" if count == 1 else f"{count} stored cells do"
+        cells = number_of(count, "stored cell does", "stored cells do")
         newest = max(other.finished for _, other in pairs)
         lines.append(f"{where}: {cells} not count, the newest of {newest}: {'; '.join(why)}.")
     return lines

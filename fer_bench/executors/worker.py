@@ -23,6 +23,7 @@ from fer_bench.executors.grid import Grid, expand
 from fer_bench.executors.work import Work, digest_of, versions
 from fer_bench.registry import Registry
 from fer_bench.results.store import Store, StoredCell
+from fer_bench.sizes import number_of
 from fer_bench.specs import Params
 
 Tell = Callable[[dict[str, Any]], None]
@@ -87,9 +88,9 @@ def _check_cells(grid: Grid, expected: str) -> None:
     """Raise FerBenchError unless this process has the same cells."""
     if digest_of(grid) != expected:
         raise FerBenchError(
-            f"A worker finds {len(grid.jobs)} other cells and did nothing: its data, weights or the code of its "
-            "plugins differ. 'fer-bench plan --json' lists the cells on each machine; make them the same and repeat "
-            "the command."
+            f"A worker finds {number_of(len(grid.jobs), 'other cell')} and did nothing: its data, weights or the code "
+            "of its plugins differ. 'fer-bench plan --json' lists the cells on each machine; make them the same and "
+            "repeat the command."
         )
 
 

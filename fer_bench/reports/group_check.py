@@ -34,8 +34,8 @@ DOUBT = "annotators' doubt"
 NOTE = (
     "Score: with its 95 % interval, by itself. Difference: score of the group minus that of all, on the classes that "
     "most groups have; each end of its range is a 95 % bound for all groups of the table at once. PASS: a shortfall of "
-    "the margin is excluded; FAIL: it is shown; UNDERPOWERED: neither. Needed: subjects with which a group "
-    "that is no worse passes in 80 % of cases."
+    "the margin is excluded; FAIL: it is shown; UNDERPOWERED: neither. Needed: with how many of them a "
+    "group that is no worse passes in 80 % of cases."
 )
 CLASS_NOTE = (
     "Gap: by how much the recall of a class differs between the groups at most (equal opportunity), with a 95 % "
@@ -70,7 +70,7 @@ class AttributeCheck:
         groups: those that are large enough.
         intervals: group -> the ends of the 95 % interval of its score, by itself; none where some seed did not test
             one of them.
-        small: groups with too few subjects, which the certificate leaves out.
+        small: groups with too few units, which the certificate leaves out.
         classes: class -> its recall by group, where two groups have enough images of it.
     """
 
@@ -93,7 +93,7 @@ class GroupCheck:
     Attributes:
         name: of the row.
         margin: the shortfall that matters.
-        fewest: subjects that a group needs.
+        fewest: units that a group needs.
         metric: of the scores.
         unit: what is drawn at random, such as ``subjects``.
         attributes: those with two large groups or more.
@@ -120,7 +120,7 @@ def check_groups(row: MethodRow, metric: Metric, margin: float, fewest: int, alp
         row: with predictions.
         metric: of the scores.
         margin: the shortfall that matters, in the metric's unit.
-        fewest: subjects that a group needs for the certificate.
+        fewest: subjects that a group needs for the certificate, or images where no subject is known.
         alpha: error rate of each end of all bounds of an attribute.
 
     Raises:
@@ -141,8 +141,8 @@ def check_groups(row: MethodRow, metric: Metric, margin: float, fewest: int, alp
     if not attributes:
         available = ", ".join(predictions.groups) or "none"
         raise FerBenchError(
-            f"{row.name}: no attribute has two groups of {fewest} subjects with {FEWEST_IMAGES} images of the same "
-            f"classes. Attributes of these images: {available}. Take more images, or a smaller --fewest."
+            f"{row.name}: no attribute has two groups of {fewest} {predictions.unit_word} with {FEWEST_IMAGES} images "
+            f"of the same classes. Attributes of these images: {available}. Take more images, or a smaller --fewest."
         )
     unit = predictions.unit_word
     return GroupCheck(name=row.name, margin=margin, fewest=fewest, metric=metric, unit=unit, attributes=attributes)
@@ -279,7 +279,7 @@ def _group_fields(check: GroupCheck, attribute: AttributeCheck) -> tuple[Field[G
     if attribute.verdict is None:
         return fields
     verdict: Field[GroupDifference] = (Column("verdict"), lambda group: group.verdict)
-    return (*fields, verdict, (Column("needed", "number"), lambda group: group.needed))
+    return (*fields, verdict, (Column(f"{check.unit} needed", "number"), lambda group: group.needed))
 
 
 def _recall(check: ClassCheck, name: str) -> Shown:

@@ -13,12 +13,11 @@ from fer_bench.reports.standing import PERCENT, scale_of
 from fer_bench.reports.table import Cell, Column, Field, Table, percent, tabulate
 from fer_bench.results.find import Filters
 from fer_bench.results.rows import read_rows
-from fer_bench.sizes import number_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroupTerms:
-    """What the gate asks of groups: ``margin``, the shortfall that matters, and ``fewest`` subjects of a group."""
+    """What the gate asks of groups: ``margin``, the shortfall that matters, and ``fewest`` units of a group."""
 
     margin: float
     fewest: int
@@ -57,10 +56,8 @@ class GroupReport:
         verdicts = [case.verdict for case in self.cases]
         worst = next(name for name in ("FAIL", "UNDERPOWERED", "PASS") if name in verdicts)
         counted = ", ".join(f"{verdicts.count(name)} {name}" for name in EXIT_CODES if name in verdicts)
-        terms = (
-            f"margin {self.asked.margin:g}, {number_of(self.asked.fewest, 'subject')} or more, alpha "
-            f"{self.terms.alpha:g}"
-        )
+        units = " or ".join(sorted({check.unit for check in self.checks}))
+        terms = f"margin {self.asked.margin:g}, {self.asked.fewest:,} {units} or more, alpha {self.terms.alpha:g}"
         return f"{worst}: groups: {counted} (each group against all, {self.terms.metric.title}, {terms})"
 
     def _decided(self) -> list[tuple[GroupCheck, AttributeCheck, Verdict]]:
@@ -109,9 +106,9 @@ def _describe(check: GroupCheck, attribute: AttributeCheck) -> str:
     decisive = [group for group in attribute.groups if group.verdict == attribute.verdict]
     margin, unclear = f"{scale * check.margin:g}{unit}", attribute.verdict == "UNDERPOWERED"
     texts = [
-        f"{group.name} {scale * group.difference:+.1f} [{scale * group.low:+.1f}, {scale * group.high:+.1f}] to all"
+        f"{group.name} {scale * group.difference:+z.1f} [{scale * group.low:+z.1f}, {scale * group.high:+z.1f}] to all"
         + (
-            f", passes in 80 % of cases with {number_of(group.needed, 'subject')} if it is no worse"
+            f", passes in 80 % of cases with {group.needed:,} {check.unit} if it is no worse"
             if unclear and group.needed
             else ""
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_bench.errors import FerBenchError, MissingError, bullet_list, did_you_mean
+from fer_bench.sizes import number_of
 
 if TYPE_CHECKING:
     from fer_bench_predictors.card import Card
@@ -108,8 +109,9 @@ class Graph:
             files[place] = file
         if faults:
             raise MissingError(
-                f"{str(self.file)!r} keeps weights in {len(places)} other files, which have to lie in its folder "
-                f"{str(folder)!r}:\n{bullet_list(faults)}\nCopy them there, or write the model again as one file."
+                f"{str(self.file)!r} keeps weights in {number_of(len(places), 'other file')} that must lie in its "
+                f"folder {str(folder)!r}:\n{bullet_list(faults)}\nCopy them there, or write the model again as one "
+                "file."
             )
         return files
 
