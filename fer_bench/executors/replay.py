@@ -223,8 +223,8 @@ def compare(then: StoredCell, now: StoredCell, terms: Terms) -> Replay:
         if not alike and test.low < 0 < test.high:
             conclusion += ", and so few data cannot show a difference"
         why = (
-            f"probabilities differ by up to {largest:.2g}; {terms.metric.title} {test.difference:+.4f} "
-            f"[{test.low:+.4f}, {test.high:+.4f}] over {test.units:,} units: "
+            f"probabilities differ by up to {largest:.2g}; {terms.metric.title} {test.difference:+z.4f} "
+            f"[{test.low:+z.4f}, {test.high:+z.4f}] over {test.units:,} units: "
             f"a difference of {terms.margin:g} {conclusion}"
         )
     return Replay(answer=answer, why=why, largest=largest, test=test, differences=differing)

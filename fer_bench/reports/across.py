@@ -112,7 +112,7 @@ def to_table(across: Across) -> Table:
     """Return the methods with their ranks and mean differences."""
 
     def points(value: float) -> str:
-        return f"{100 * value:+.1f}" if across.metric.name in standing.PERCENT else f"{value:+.3f}"
+        return f"{100 * value:+z.1f}" if across.metric.name in standing.PERCENT else f"{value:+z.3f}"
 
     fields: list[Field[RankedMethod]] = [
         (Column("method"), lambda place: place.name),

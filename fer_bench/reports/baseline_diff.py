@@ -150,8 +150,8 @@ def _score_cells(row: RowDiff) -> tuple[Cell, ...]:
         return row.name, *row.scores, None, None, None
     return (
         *(row.name, *row.scores),
-        Shown(f"{gap.value:+.4f}", gap.value),
-        Shown(f"{gap.low:+.4f} to {gap.high:+.4f}", gap.low),
+        Shown(f"{gap.value:+z.4f}", gap.value),
+        Shown(f"{gap.low:+z.4f} to {gap.high:+z.4f}", gap.low),
         Shown(f"{gap.p_value:.4f}", gap.p_value),
     )
 

@@ -110,9 +110,9 @@ def pair_fields(metric: Metric) -> tuple[Field[DamagedPair], ...]:
             ends = (
                 NO_INTERVAL
                 if low is None or high is None
-                else f"{factor * low:+.{digits}f} to {factor * high:+.{digits}f}"
+                else f"{factor * low:+z.{digits}f} to {factor * high:+z.{digits}f}"
             )
-            return Shown(f"{factor * one.value:+.{digits}f} ({ends})", one.value)
+            return Shown(f"{factor * one.value:+z.{digits}f} ({ends})", one.value)
 
         return Column({"mean": "corrupted"}.get(name, name), "number"), cell
 

@@ -202,7 +202,7 @@ def _draw_pairs(figure: FigureBase, board: Sequence[Row]) -> None:
     names = [f"{number}  {name(row)}" for number, row in enumerate(board, 1)]
     numbers = [str(number) for number in range(1, len(board) + 1)]
     axes: Axes = figure.subplots()
-    digits = "{:+.1f}" if scale_of(board[0].metric) > 1 else "{:+.3f}"
+    digits = "{:+z.1f}" if scale_of(board[0].metric) > 1 else "{:+z.3f}"
     _heat(axes, gaps, names, numbers, -reach, reach, "RdBu", digits, marks)
     axes.set(xlabel=f"{title_of(board[0].metric)}: row minus column; * where told apart (all pairs together, 5 %)")
 

@@ -160,7 +160,7 @@ def _describe(test: NonInferiority, unit: str) -> str:
     """Return what a test found."""
     if test.identical:
         return "the same predictions"
-    change = f"{100 * test.difference:+.2f} points [{100 * test.low:+.2f}, {100 * test.high:+.2f}]"
+    change = f"{100 * test.difference:+z.2f} points [{100 * test.low:+z.2f}, {100 * test.high:+z.2f}]"
     if test.verdict == "PASS":
         return f"{change}; a drop of {100 * test.margin:g} or more is excluded"
     if test.verdict == "FAIL":
@@ -344,10 +344,10 @@ def _sample_faults(frozen: FrozenRow, now: Predictions) -> list[str]:
         if not np.array_equal(before.fold, after.fold):
             faults[f"{frozen.name}: other tested samples, by fold"] = None
         elif before.sample_ids(positions) != after.sample_ids(positions):
-            faults[f"{frozen.name}: other tested samples, by id"] = None
+            faults[f"{frozen.name}: other tested images, by id"] = None
         elif len(changed := np.flatnonzero(before.labels != after.labels)):
             first = before.sample_ids(changed[:1])[0]
-            faults[f"{frozen.name}: other labels of {len(changed)} samples, first {first!r}"] = None
+            faults[f"{frozen.name}: other labels of {number_of(len(changed), 'image')}, first {first!r}"] = None
     return list(faults)
 
 

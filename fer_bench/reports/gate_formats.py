@@ -123,8 +123,8 @@ def _cells(row: CheckedRow) -> tuple[Cell, ...]:
         return row.verdict, row.name, row.baseline, "failed", None, None, None, row.samples
     return (
         *(row.verdict, row.name, row.baseline, row.current),
-        Shown(f"{test.difference:+.4f}", test.difference),
-        Shown(f"{test.low:+.4f} to {test.high:+.4f}", test.low),
+        Shown(f"{test.difference:+z.4f}", test.difference),
+        Shown(f"{test.low:+z.4f} to {test.high:+z.4f}", test.low),
         Shown(f"{test.p_value:.3f}", test.p_value),
         Shown(f"{test.units:,} {row.unit}", test.units),
     )

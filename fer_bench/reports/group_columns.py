@@ -246,8 +246,8 @@ def _range(low: float, high: float) -> str:
 
 def _difference(one: ExtremeDifference) -> Shown:
     low, high = find_ends(one)
-    ends = "too few for an interval" if low is None or high is None else f"{100 * low:+.1f} to {100 * high:+.1f}"
-    return Shown(f"{100 * one.value:+.1f} ({ends})", one.value)
+    ends = "too few for an interval" if low is None or high is None else f"{100 * low:+z.1f} to {100 * high:+z.1f}"
+    return Shown(f"{100 * one.value:+z.1f} ({ends})", one.value)
 
 
 PAIR_FIELDS: tuple[Field[GroupPair], ...] = (

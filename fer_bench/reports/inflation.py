@@ -138,4 +138,4 @@ def _compare(leaky: MethodRow, honest: MethodRow) -> Inflation | None:
 
 
 def _interval(difference: Difference) -> Shown:
-    return Shown(f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}", difference.low)
+    return Shown(f"{100 * difference.low:+z.1f} to {100 * difference.high:+z.1f}", difference.low)

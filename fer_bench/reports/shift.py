@@ -30,9 +30,9 @@ NOTE = (
     "gap of the accuracy. To its own: the same images, trained on other data minus trained on this data set."
 )
 ORDER_NOTE = (
-    "Differences of the UAR in points, second minus first, on every data set that was tested: trained on its own data, "
-    "then on each other one. Holds: the same method is shown to be better everywhere; reversed: each is shown to be "
-    "better somewhere; open: neither (5 % for all pairs together). What is open is not shown to hold."
+    "Lowest, highest: differences of the UAR in points, second minus first, over all data sets, trained on their own "
+    "data and on each other one. Holds: the same method is shown to be better everywhere; reversed: each is shown to "
+    "be better somewhere; open: neither (5 % for all pairs together). What is open is not shown to hold."
 )
 
 
@@ -173,7 +173,8 @@ FIELDS: tuple[Field[Shift], ...] = (
 ORDER_FIELDS: tuple[Field[OrderOfPair], ...] = (
     (Column("first"), lambda one: one.first),
     (Column("second"), lambda one: one.second),
-    (Column("differences", "number"), lambda one: ", ".join(f"{100 * value:+.1f}" for value in one.order.values)),
+    (Column("lowest", "number"), lambda one: percent(min(one.order.values), sign="+")),
+    (Column("highest", "number"), lambda one: percent(max(one.order.values), sign="+")),
     (Column("order"), lambda one: one.order.order),
     (Column("p", "number"), lambda one: Shown(f"{one.order.p_value:.3f}", one.order.p_value)),
 )

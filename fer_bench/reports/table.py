@@ -121,8 +121,8 @@ def percent(
     """
     if share is None:
         return None
-    interval = f" ({scale * ends[0]:{sign}.1f} to {scale * ends[1]:{sign}.1f})" if ends else ""
-    return Shown(f"{scale * share:{sign}.1f}{interval}", share)
+    interval = f" ({scale * ends[0]:{sign}z.1f} to {scale * ends[1]:{sign}z.1f})" if ends else ""
+    return Shown(f"{scale * share:{sign}z.1f}{interval}", share)
 
 
 def value(cell: Cell) -> str | int | float | bool | None:
