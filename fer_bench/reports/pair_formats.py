@@ -164,15 +164,15 @@ def _in_words(lines: Differences) -> Differences:
 
     Components of other names have other code and plans, and other parameters make another plan.
     """
-    fields = {field for field, *_ in lines}
+    fields = {line[0] for line in lines}
     said: list[tuple[str, object, object]] = []
-    for field, *sides in lines:
+    for field, first, second in lines:
         part, _, name = field.partition(".")
         implied = CODE if f"{part}.name" in fields else ("plan_sha256",) if f"{part}.text" in fields else ()
         if part in COMPONENTS and name not in implied and (name != "name" or f"{part}.text" not in fields):
-            said.append((f"{part} {PARTS.get(name, name.removeprefix('params.'))}".rstrip(), *sides))
+            said.append((f"{part} {PARTS.get(name, name.removeprefix('params.'))}".rstrip(), first, second))
         elif part not in COMPONENTS:
-            said.append((field.replace(".", " "), *sides))
+            said.append((field.replace(".", " "), first, second))
     return tuple(said)
 
 
