@@ -177,8 +177,7 @@ def test_csv_and_markdown_survive_hostile_names(store):
 def test_the_terminal_table_never_cuts_a_number_and_explains_what_it_shows(store, width):
     text = write("terminal", rows := build(store.cells()[0]), width=width)
     assert "…" not in text
-    assert all(f"{100 * row.scores['uar'].mean:.1f}" in text for row in rows if row.ok)
-    assert "63.3 ± 23.6" in text
+    assert all(f"{100 * row.scores['uar'].mean:.1f} ± " in text for row in rows if row.ok > 1)
     assert width < 80 or max(map(len, text.splitlines())) <= width
     said = " ".join(text.split())
     hidden = said.partition("Left out at this width: ")[2].partition(". ")[0].split(", ")
