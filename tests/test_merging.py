@@ -123,6 +123,7 @@ def test_a_folder_without_cells_is_named(lab, tmp_path):
     (line,) = [line for line in result.stderr.splitlines() if str(tmp_path / "empty") in line]
     assert str(lab) not in line
     assert says(line, "no cells", "--runs-dir")
+    assert invoke("merge", str(tmp_path / "empty"), "--into", str(tmp_path / "none")).exit_code == 2
 
 
 def test_a_damaged_or_unsound_cell_is_left_out_by_name(lab, tmp_path):

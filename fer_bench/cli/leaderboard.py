@@ -15,6 +15,7 @@ from fer_bench.cli.data_options import DataDir
 from fer_bench.cli.output import PIPE_WIDTH, terminal_text
 from fer_bench.cli.rows import Backbone, Dataset, FigureFile, Protocol, Strategy, filters_of
 from fer_bench.errors import FerBenchError
+from fer_bench.sizes import number_of
 
 if TYPE_CHECKING:
     from fer_bench.reports.gallery import Gallery
@@ -101,6 +102,7 @@ def leaderboard(
         console.write(text)
     else:
         atomic.write_file(output, text, "the leaderboard")
+        console.warn(f"{number_of(len(rows), 'row')} in {output}.")
 
 
 def read_board(

@@ -45,6 +45,8 @@ def copy(folders: list[Path], into: Path, contradictions: str, tolerance: float)
     merged = merge(folders, into, keep=contradictions == "keep", tolerance=tolerance)
     for folder in merged.empty:
         console.warn(f"fer-bench: {str(folder)!r} holds no cells; name a folder that --runs-dir of a run named.")
+    if len(merged.empty) == len(set(folders)):
+        raise typer.Exit(2)
     for message in merged.damaged:
         console.warn(f"fer-bench: left out: {message}")
     for message in merged.contradictions:

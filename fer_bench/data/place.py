@@ -69,11 +69,13 @@ def locate(dataset: Component[DatasetSpec], data_dir: Path) -> Place:
 
 
 def check_data_dir(data_dir: Path) -> None:
-    """Refuse a data folder that holds folders of pictures, for each class one: fer-bench would write among them.
+    """Refuse a file, and a data folder of pictures, a folder for each class: fer-bench would write among them.
 
     Raises:
-        DataError: it looks like that, and holds neither ``manual`` nor ``prepared``.
+        DataError: it is a file; or it looks like that, and holds neither ``manual`` nor ``prepared``.
     """
+    if data_dir.exists() and not data_dir.is_dir():
+        raise DataError(f"--data-dir {str(data_dir)!r} is a file; expected a folder, which need not be there yet.")
     if not data_dir.is_dir() or (data_dir / "manual").is_dir() or (data_dir / "prepared").is_dir():
         return
     for folder in (data_dir, *(entry for entry in _folders(data_dir) if entry.name.lower() in PARTS)):

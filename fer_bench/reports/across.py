@@ -162,9 +162,8 @@ def _explain_orders(across: Across) -> str:
     )
     examples = f" ({'; '.join(turned[:NAMED])}{'; …' if len(turned) > NAMED else ''})" if turned else ""
     return (
-        f" Of {number_of(len(across.orders), 'pair')} of methods, {len(holds)} are shown to keep their "
-        "order on every data set, "
-        f"{len(turned)} to reverse it{examples}, and of {len(unclear)} it is open (5 %, all pairs together)."
+        f" The order of {number_of(len(across.orders), 'pair')} of methods on every data set: {len(holds)} shown to "
+        f"hold, {len(turned)} to be reversed{examples}, {len(unclear)} open (5 %, all pairs together)."
     )
 
 

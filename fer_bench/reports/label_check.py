@@ -60,7 +60,7 @@ class MethodCheck:
     """A method on parts of the images, by UAR.
 
     Attributes:
-        name: backbone and strategy, and the protocol.
+        name: backbone and strategy, and the protocol where there are several.
         everything: on all images; ``kept``: without the suspects.
         agreed: on images whose annotators agree; ``doubtful``: on the others; None without votes.
         annotator: against an annotator drawn at random; None without votes.
@@ -177,13 +177,14 @@ def _check(rows: Sequence[MethodRow], agreed: float) -> LabelCheck:
     sure = None if soft is None else soft.max(axis=1) >= agreed
     parts = [np.ones(len(labels), bool), ~suspect, *([] if sure is None else [sure, ~sure])]
     scores = [_score_part(consensus, part) for part in parts]
+    names = _names([row for row, _ in consensus.rows])
     methods = [
         MethodCheck(
-            name=_name(row),
+            name=name,
             **dict(zip(("everything", "kept", "agreed", "doubtful"), columns, strict=False)),
             annotator=None if soft is None else score_against_annotators(*_soft_answers(soft, predictions)),
         )
-        for (row, predictions), *columns in zip(consensus.rows, *scores, strict=True)
+        for name, (_, predictions), *columns in zip(names, consensus.rows, *scores, strict=True)
     ]
     return LabelCheck(
         dataset=experiment.dataset.text,
@@ -201,14 +202,19 @@ def _check(rows: Sequence[MethodRow], agreed: float) -> LabelCheck:
         ceiling=None if soft is None else find_ceiling(soft),
         annotators=tuple(
             score_each_annotator(
-                [(_name(row), one, _cross(row, one)) for row, one in consensus.rows], experiment.dataset, sure
+                [(name, one, _cross(row, one)) for name, (row, one) in zip(names, consensus.rows, strict=True)],
+                experiment.dataset,
+                sure,
             )
         ),
     )
 
 
-def _name(row: MethodRow) -> str:
-    return f"{row.experiment.backbone.text}, {row.experiment.strategy.text}"
+def _names(rows: Sequence[MethodRow]) -> list[str]:
+    """Return backbone and strategy of each row, and its protocol where rows have several."""
+    several = len({row.experiment.protocol for row in rows}) > 1
+    parts = [(each.backbone.text, each.strategy.text, each.protocol.name) for each in (row.experiment for row in rows)]
+    return [", ".join(part[: 3 if several else 2]) for part in parts]
 
 
 def _soft_answers(soft: Array, predictions: Predictions) -> tuple[Array, Array]:
