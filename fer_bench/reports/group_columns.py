@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -19,7 +19,7 @@ from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.evaluation.opportunity import measure_group_gap
 from fer_bench.reports import notes
 from fer_bench.reports.comparison import cross, find_ends
-from fer_bench.reports.parts import COVERAGE, compare_groups, find_alike
+from fer_bench.reports.parts import COVERAGE, GroupRecord, compare_groups, find_alike
 from fer_bench.reports.row import Row
 from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
 from fer_bench.results.canonical import Record, Share
@@ -204,26 +204,29 @@ def _record(measured: MeasuredGroups, pair: GroupPair | None) -> GroupIntervals:
 def fields(board: Sequence[Row]) -> list[Field[Row]]:
     """Return the columns of groups: the worst group of each attribute, and the largest gap, with their intervals."""
     records = {id(row): compare_groups(row) for row in board}
+
+    def field(name: str, column: Column, write: Callable[[GroupRecord, MeasuredGroups | None], Shown]) -> Field[Row]:
+        def cell(row: Row) -> Cell:
+            group = records[id(row)].get(name)
+            return None if group is None else write(group, measure_groups(row).get(name))
+
+        return column, cell
+
     columns: list[Field[Row]] = []
     for name in sorted({name for known in records.values() for name in known}):
-
-        def worst(row: Row, name: str = name) -> Cell:
-            group, measured = records[id(row)].get(name), measure_groups(row).get(name)
-            if group is None:
-                return None
-            ends = f"{_range(*measured.worst_ends)}; " if measured else ""
-            return Shown(f"{100 * group.uar:.1f} ({ends}{group.worst}, n {group.n:,})", group.uar)
-
-        def gap(row: Row, name: str = name) -> Cell:
-            group, measured = records[id(row)].get(name), measure_groups(row).get(name)
-            if group is None:
-                return None
-            ends = f" ({_range(*measured.gap_ends)})" if measured else ""
-            return Shown(f"{100 * group.gap:.1f}{ends}", group.gap)
-
-        columns.append((Column(f"worst {name}, UAR %", "number", "higher"), worst))
-        columns.append((Column(f"{name} gap", "number", "lower"), gap))
+        columns.append(field(name, Column(f"worst {name}, UAR %", "number", "higher"), _write_worst))
+        columns.append(field(name, Column(f"{name} gap", "number", "lower"), _write_gap))
     return [*columns, COVERAGE]
+
+
+def _write_worst(group: GroupRecord, measured: MeasuredGroups | None) -> Shown:
+    ends = f"{_range(*measured.worst_ends)}; " if measured else ""
+    return Shown(f"{100 * group.uar:.1f} ({ends}{group.worst}, n {group.n:,})", group.uar)
+
+
+def _write_gap(group: GroupRecord, measured: MeasuredGroups | None) -> Shown:
+    ends = f" ({_range(*measured.gap_ends)})" if measured else ""
+    return Shown(f"{100 * group.gap:.1f}{ends}", group.gap)
 
 
 def to_table(board: Sequence[Row]) -> Table | None:
