@@ -245,6 +245,13 @@ def test_no_test_drops_the_answer_of_a_check():
     assert not [f"{file.name}: {match[0]}" for file in files for match in alone.finditer(file.read_text("utf-8"))]
 
 
+def test_no_format_with_a_sign_prints_a_negative_zero():
+    core = {name: text for name, text in _python().items() if name.startswith("fer_bench")}
+    lines = [(name, line) for name, text in core.items() for line in text.splitlines()]
+    assert [pair for pair in lines if re.search(r":(\+|\{sign\})\.", pair[1])] == []
+    assert any(re.search(r":(\+|\{sign\})z\.", line) for _, line in lines)
+
+
 def test_no_document_or_source_holds_the_marks_of_a_merge():
     marks = re.compile(r"^(<{7}|\|{7}|>{7}) ", re.MULTILINE)
     folders = [ROOT.parent / name for name in ("docs", "fer_bench", "plugins", "tests", "recipes", "benchmarks")]
