@@ -357,7 +357,7 @@ HEAD_SCHEMA = {
 @pytest.mark.slow
 def test_a_card_says_all_of_a_model_that_its_records_know(kept, tmp_path, monkeypatch):
     """The head is read by huggingface_hub, too, where that is installed."""
-    monkeypatch.setattr("fer_bench.reports.model_card.REPEATS", 9)
+    monkeypatch.setattr("fer_bench.reports.model_card.MOST_SECONDS", 0.0)
     cells, card = _cells_of(Store(kept.runs_dir), "knn"), tmp_path / "README.md"
     write = ["card", "write", str(file_of(kept.runs_dir, cells[0].id)), "--output", str(card), "--runs-dir"]
     written = CliRunner().invoke(app, [*write, str(kept.runs_dir)])
@@ -371,7 +371,18 @@ def test_a_card_says_all_of_a_model_that_its_records_know(kept, tmp_path, monkey
     likelihood = predictions.probabilities[np.arange(len(predictions)), predictions.labels]
     assert metrics["nll"]["value"] == pytest.approx(-np.log(np.maximum(likelihood, 1e-12)).mean(), rel=0.5)
     assert all(one["args"]["low"] <= one["value"] <= one["args"]["high"] for one in metrics.values())
-    parts = ("2024/1689", "5(1)(f)", "Apache-2.0", "NLL", "ECE", "p95", "--strategy knn", "--limit 42", "--keep all")
+    parts = (
+        "2024/1689",
+        "5(1)(f)",
+        "Apache-2.0",
+        "NLL",
+        "ECE",
+        "p95",
+        "5 predictions",
+        "--strategy knn",
+        "--limit 42",
+        "--keep all",
+    )
     rows = tuple(f"| {name} |" for name in cells[0].record.dataset.classes)
     assert [part for part in (*parts, *rows) if part not in body] == []
     if importlib.util.find_spec("huggingface_hub"):
