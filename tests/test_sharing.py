@@ -18,7 +18,7 @@ from types import SimpleNamespace
 
 import pytest
 from campaign.disk import failing_disk
-from tiny_run import start
+from tiny_run import PROCESS, start
 
 from fer_bench.executors.leases import Holder, Leases
 from fer_bench.results.canonical import CANONICAL
@@ -210,6 +210,40 @@ def wait_for(condition, processes=()):
         time.sleep(0.1)
 
 
+FAR = """
+import datetime, os, time
+from fer_bench.executors import leases
+from fer_bench.results import store
+
+class Clock(datetime.datetime):
+    @classmethod
+    def now(cls, zone=None):
+        return super().now(zone) + datetime.timedelta(seconds=off)
+
+off, real = int(os.environ["CLOCK_OFF_S"]), time.time
+time.time, store.datetime = lambda: real() + off, Clock
+leases._machine = lambda: f"machine {off}"
+leases.Leases.__init__.__defaults__ = 0.2, float(os.environ["SILENT_S"])
+"""
+"""Makes of a process one on another machine, with a clock of its own."""
+SILENT_S = 6
+
+
+def kill_who_holds(begin_far, held, stored):
+    """Kill a process that held a backbone for longer than others may be silent; return it and two that go on."""
+    victim = begin_far(-3600, TINY_SLEEP="900")
+    wait_for(lambda: held(), [victim])
+    others = [begin_far(off_s) for off_s in (0, 3600)]
+    wait_for(lambda: len(stored()) == 4, [victim])
+    time.sleep(SILENT_S + 2)
+    assert [process.poll() for process in (victim, *others)] == [None] * 3
+    assert held()
+    assert len(stored()) == 4
+    victim.kill()
+    victim.communicate()
+    return victim, others
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
 def test_processes_divide_a_grid_and_take_over_the_share_of_one_that_is_killed(tiny, write_plugin):
@@ -217,10 +251,14 @@ def test_processes_divide_a_grid_and_take_over_the_share_of_one_that_is_killed(t
     grid = ["run", "--dataset", "squares", "--backbone", "net[fault=slow]", "--backbone", "net", "--folds", "2"]
     grid += ["--strategy", "probe", "--strategy", "steps"]
 
-    def begin(runs, **environment):
+    def begin(runs, process=PROCESS, **environment):
         environment |= {"FER_BENCH_PLUGINS": "tiny,logger", "CELL_LOG": str(tiny / f"{runs}.log")}
         environment |= {"FER_BENCH_CACHE_DIR": str(tiny / f"cache-{runs}")}
-        return start(tiny, *grid, "--runs-dir", runs, **environment)
+        return start(tiny, *grid, "--runs-dir", runs, process=process, **environment)
+
+    def begin_far(off_s, **environment):
+        """Begin one on a machine whose clock is off."""
+        return begin("three", FAR + PROCESS, CLOCK_OFF_S=str(off_s), SILENT_S=str(SILENT_S), **environment)
 
     def finish(runs, processes):
         """Return how many cells each process stored; none stored one that another stored."""
@@ -253,15 +291,11 @@ def test_processes_divide_a_grid_and_take_over_the_share_of_one_that_is_killed(t
     assert set(share) == {first.pid, second.pid}
     assert share.total() == 8
 
-    # One of three holds a backbone and is killed; the other two do all.
-    victim = begin("three", TINY_SLEEP="3")
-    wait_for(lambda: held("three"), [victim])
-    victim.send_signal(signal.SIGSTOP)
-    others = [begin("three") for _ in range(2)]
-    wait_for(lambda: len(stored("three")) == 4, [victim])
-    assert held("three")
-    victim.kill()
-    victim.communicate()
+    # Of three machines, one an hour early and one an hour late, one holds a backbone for longer than others may be
+    # silent, and nobody takes it. Then it is killed, and the other two do all.
+    shapes = {"FER_BENCH_PLUGINS": "tiny,logger", "FER_BENCH_CACHE_DIR": str(tiny / "cache-three")}
+    assert start(tiny, "plan", *grid[1:], **shapes).wait(300) == 0  # else the victim sleeps before it has a lease, too
+    victim, others = kill_who_holds(begin_far, lambda: held("three"), lambda: stored("three"))
     share = finish("three", others)
     assert victim.pid not in share
     assert share.total() == 8
