@@ -36,10 +36,10 @@ def score_against_annotators(soft: Array, answers: Array) -> Agreement:
         soft: (n, c) shares of annotators.
         answers: (n, c) float, the share of each image's answer that is of each class; rows sum to 1.
     """
-    given = soft.sum(axis=0)
+    votes = soft.sum(axis=0)
     agreeing = (soft * answers).sum(axis=0)
     return Agreement(
-        accuracy=float(agreeing.sum() / len(soft)), uar=float((agreeing[given > 0] / given[given > 0]).mean())
+        accuracy=float(agreeing.sum() / len(soft)), uar=float((agreeing[votes > 0] / votes[votes > 0]).mean())
     )
 
 
@@ -62,8 +62,8 @@ def find_ceiling(soft: Array) -> Agreement:
 
     The accuracy is that of the class with most votes, the UAR that of the class with the largest part of its own votes.
     """
-    given = np.maximum(soft.sum(axis=0), np.finfo(float).tiny)
-    best = [_choose(soft), _choose(soft / given)]
+    votes = np.maximum(soft.sum(axis=0), np.finfo(float).tiny)
+    best = [_choose(soft), _choose(soft / votes)]
     return Agreement(
         accuracy=score_against_annotators(soft, best[0]).accuracy, uar=score_against_annotators(soft, best[1]).uar
     )

@@ -92,17 +92,17 @@ def compare_groups_to_all(
     parts = [measure(metric, true[part], probabilities[part], seeds[part], blocks[part]) for part in rows]
     adds, errors = np.zeros((len(groups), len(whole.influence))), np.zeros(len(groups))
     for place, part in enumerate(parts):
-        held = np.unique(blocks[rows[place]])
-        adds[place, held] = part.influence
+        members = np.unique(blocks[rows[place]])
+        adds[place, members] = part.influence
         adds[place] = sign * (adds[place] - whole.influence)
-        by_units = float((adds[place] ** 2).sum()) * len(held) / max(len(held) - 1, 1)
+        by_units = float((adds[place] ** 2).sum()) * len(members) / max(len(members) - 1, 1)
         errors[place] = math.sqrt(by_units + find_seed_variance(part, whole))
     freedom = np.array([part.unit_freedom for part in parts])
     reach = find_reach(adds, freedom, alpha, seed)
-    made = zip(groups, parts, errors.tolist(), reach.tolist(), counts, strict=True)
+    judged = zip(groups, parts, errors.tolist(), reach.tolist(), counts, strict=True)
     return [
         _judge(name, part, sign * (part.value - whole.value), error, bound, margin, (count, int(member.sum())))
-        for (name, member), part, error, bound, count in made
+        for (name, member), part, error, bound, count in judged
     ]
 
 

@@ -81,8 +81,8 @@ def _check_counts(train_counts: Array) -> Array:
     """Return the counts of each class of each training part, (p, c) float64."""
     counts = np.atleast_2d(np.asarray(train_counts, dtype=np.float64))
     if counts.ndim != 2 or counts.shape[1] < 2 or not (counts >= 0).all() or not (counts.sum(axis=1) > 0).all():
-        given = np.asarray(train_counts).tolist()
-        raise ValueError(f"train_counts are {given}; expected a count from 0 for each of two classes or more")
+        listed = np.asarray(train_counts).tolist()
+        raise ValueError(f"train_counts are {listed}; expected a count from 0 for each of two classes or more")
     return counts
 
 

@@ -32,12 +32,12 @@ def remember_last(function: Callable[[Array], Said]) -> Callable[[Array], Said]:
     def ask(values: Array) -> Said:
         if values.flags.writeable or values.base is not None:
             return function(values)
-        for known, said in last:
-            if known() is values:
-                return said
-        said = function(values)
-        last[:] = [(weakref.ref(values, lambda _: last.clear()), said)]
-        return said
+        for asked_of, answer in last:
+            if asked_of() is values:
+                return answer
+        answer = function(values)
+        last[:] = [(weakref.ref(values, lambda _: last.clear()), answer)]
+        return answer
 
     return ask
 

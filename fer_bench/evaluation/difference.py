@@ -114,10 +114,10 @@ def compare_estimates(first: Estimate, second: Estimate, *, level: float = 0.95)
 def _seed_terms(first: Estimate, second: Estimate) -> list[tuple[float, int]] | None:
     """Return (variance of the difference, degrees of freedom) from the seeds; None where there is one seed only."""
     series = pair_series(first, second)
-    known = [(values.size, variance) for values in series if (variance := measure_seed_variance(values)) is not None]
-    if not known:
+    terms = [(values.size, variance) for values in series if (variance := measure_seed_variance(values)) is not None]
+    if not terms:
         return None
-    if len(known) < len(series):
-        ((k, variance),) = known
+    if len(terms) < len(series):
+        ((k, variance),) = terms
         return [(variance * (1 / k + 1), k - 1)]
-    return [(variance / k, k - 1) for k, variance in known]
+    return [(variance / k, k - 1) for k, variance in terms]

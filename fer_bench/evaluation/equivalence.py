@@ -109,16 +109,16 @@ def _exceed(m: int, squares: float, differences: Sequence[Difference], units: in
     values, errors, by_units, df = (
         np.array([getattr(one, name) for one in differences]) for name in ("value", "error", "unit_error", "df")
     )
-    seen = np.where(values > rope, 1.0, 0.0)
+    beyond = np.where(values > rope, 1.0, 0.0)
     noise = float((errors**2).mean()) / 2 if len(errors) else 0.0
     if not noise:
-        return seen.tolist()
+        return beyond.tolist()
     expected = float((by_units**2).mean()) / 2 * min(1.0, units / REFERENCE) or noise
     true = expected * (1 - NOISE) / NOISE  # variance of the true scores
     # Of m scores the sum of squares over (variance of the true scores + noise) is chi-squared with m - 1 degrees.
     likelihood = -(m - 1) / 2 * np.log(true + noise) - squares / (2 * (true + noise))
     weights = np.exp(likelihood - likelihood.max())
     error = np.where(errors > 0, errors, 1.0)[:, None]
-    kept = 2 * true / (2 * true + error**2)
-    chances = special.stdtr(df[:, None], (kept * values[:, None] - rope) / (error * np.sqrt(kept))) @ weights
-    return np.where(errors > 0, chances / weights.sum(), seen).tolist()
+    shrinkage = 2 * true / (2 * true + error**2)
+    chances = special.stdtr(df[:, None], (shrinkage * values[:, None] - rope) / (error * np.sqrt(shrinkage))) @ weights
+    return np.where(errors > 0, chances / weights.sum(), beyond).tolist()

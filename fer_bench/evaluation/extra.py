@@ -30,8 +30,8 @@ class Extra:
 
     def pick(self, wants: Sequence[Kind]) -> dict[str, Any]:
         """Return what is wanted, as keyword arguments."""
-        known: dict[Kind, Any] = {"soft_labels": self.soft_labels, "groups": dict(self.groups)}
-        return {kind: known[kind] for kind in wants}
+        kinds: dict[Kind, Any] = {"soft_labels": self.soft_labels, "groups": dict(self.groups)}
+        return {kind: kinds[kind] for kind in wants}
 
     def has(self, wants: Sequence[Kind]) -> bool:
         """Return whether all that is wanted is known."""

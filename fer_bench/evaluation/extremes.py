@@ -154,11 +154,11 @@ def _measure_seeds(first: SeveralScores, second: SeveralScores, weights: Array) 
         return np.zeros((len(weights),) * 2), 1
     if len(pair_series(first.estimates[0], second.estimates[0])) == 1:
         return _measure_distances(*series) / (k * (k - 1)), k - 1
-    many = [known if known.shape[1] > 1 else replacing for known, replacing in zip(series, series[::-1], strict=True)]
+    many = [own if own.shape[1] > 1 else replacing for own, replacing in zip(series, series[::-1], strict=True)]
     one, two = (
-        (known**2).sum(axis=1) / ((known.shape[1] - 1) * own.shape[1]) for known, own in zip(many, series, strict=True)
+        (part**2).sum(axis=1) / ((part.shape[1] - 1) * own.shape[1]) for part, own in zip(many, series, strict=True)
     )
-    return one[:, None] + two, min(known.shape[1] for known in many) - 1
+    return one[:, None] + two, min(part.shape[1] for part in many) - 1
 
 
 def _measure_distances(first: Array, second: Array) -> Array:

@@ -86,14 +86,14 @@ def measure_group_scores(
     measured, over_all = dict[str, Estimate](), list[Estimate]()
     for name, member in groups:
         rows = np.flatnonzero(member)
-        held = np.unique(blocks[rows])
-        if len(held) < 2 or len(np.unique(seeds[rows])) < count:
+        own_units = np.unique(blocks[rows])
+        if len(own_units) < 2 or len(np.unique(seeds[rows])) < count:
             return None
         part = measure(metric, true[rows], probabilities[rows], seeds[rows], blocks[rows], splits=splits[rows])
         influences, shares = np.zeros((count, n)), np.zeros(n)
         # The variance over n units is then that over the units of the group.
-        influences[:, held] = part.influences * math.sqrt(len(held) / (len(held) - 1) * (n - 1) / n)
-        shares[held] = part.shares
+        influences[:, own_units] = part.influences * math.sqrt(len(own_units) / (len(own_units) - 1) * (n - 1) / n)
+        shares[own_units] = part.shares
         measured[name] = part
         over_all.append(replace(part, influences=influences, shares=shares, tables=None))
     freedom = np.array([one.unit_freedom for one in measured.values()])

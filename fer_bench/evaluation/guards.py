@@ -52,9 +52,9 @@ def judge_classes(before: Answers, after: Answers, *, margin: float, alpha: floa
         margin: above 0, of a recall.
         alpha: above 0 and below 0.5.
     """
-    held = [label for label, units in _count_units(before).items() if units > 1]
+    labels = [label for label, units in _count_units(before).items() if units > 1]
     tests: dict[int, NonInferiority] = {}
-    for label in held:
+    for label in labels:
         parts = [np.flatnonzero(one.true == label) for one in (before, after)]
         first, second = (
             measure(
@@ -76,7 +76,7 @@ def judge_classes(before: Answers, after: Answers, *, margin: float, alpha: floa
             identical=same,
             margin=margin,
             alpha=alpha,
-            fail_alpha=SHARE * alpha / len(held),
+            fail_alpha=SHARE * alpha / len(labels),
             power=CLASS_POWER,
         )
     return tests

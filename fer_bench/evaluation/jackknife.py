@@ -56,15 +56,15 @@ def measure_training(
     Returns:
         A variance in the squared unit of the metric; below 0 where the covariance is.
     """
-    found: list[float] = []
+    variances: list[float] = []
     for seed in np.unique(seeds):
         own, part = np.flatnonzero(seeds == seed), np.flatnonzero(seeds[rows] == seed)
-        place, known = np.searchsorted(own, rows[part]), extra.take(own) if metric.wants else NOTHING
+        place, own_extra = np.searchsorted(own, rows[part]), extra.take(own) if metric.wants else NOTHING
         columns = true[own], whole[own], folds[own]
-        changes = _measure_changes(metric, *columns, place, without[part], fewer[part], known)
-        tested = measure_influence(metric, *columns, np.zeros(len(own), np.int64), known)[0]
-        found.append(_add_up(changes, tested))
-    return float(np.mean(found))
+        changes = _measure_changes(metric, *columns, place, without[part], fewer[part], own_extra)
+        tested = measure_influence(metric, *columns, np.zeros(len(own), np.int64), own_extra)[0]
+        variances.append(_add_up(changes, tested))
+    return float(np.mean(variances))
 
 
 def _measure_changes(

@@ -118,19 +118,19 @@ def _join(labels: Array, probabilities: Array, weights: Array) -> tuple[Array, A
         weights: (n,) float, how often each sample counts.
     """
     classes = probabilities.shape[1]
-    held = np.bincount(labels, weights, classes)
+    totals = np.bincount(labels, weights, classes)
     own = np.bincount(labels, weights * probabilities[np.arange(len(labels)), labels], classes)
-    thresholds = np.where(held > 0, own / np.where(held > 0, held, 1), np.inf)
+    thresholds = np.where(totals > 0, own / np.where(totals > 0, totals, 1), np.inf)
     likely = np.where(probabilities >= thresholds - ROUNDING, probabilities, -1.0)
     confident = np.where(likely.max(axis=1) < 0, -1, likely.argmax(axis=1))
     sure = confident >= 0
     counts = np.bincount(labels[sure] * classes + confident[sure], weights[sure], classes**2).reshape(classes, classes)
-    counts[np.diag_indices(classes)] += (counts.sum(axis=1) == 0) & (held > 0)  # nothing speaks against such labels
+    counts[np.diag_indices(classes)] += (counts.sum(axis=1) == 0) & (totals > 0)  # nothing speaks against such labels
     rows = counts.sum(axis=1, keepdims=True)
-    return counts / np.where(rows > 0, rows, 1) * (held / held.sum())[:, None], confident
+    return counts / np.where(rows > 0, rows, 1) * (totals / totals.sum())[:, None], confident
 
 
 def _wrong_by_class(joint: Array) -> Array:
-    held: Array = joint.sum(axis=-1)
+    totals: Array = joint.sum(axis=-1)
     right = np.diagonal(joint)
-    return np.where(held > 0, 1 - right / np.where(held > 0, held, 1), np.nan)
+    return np.where(totals > 0, 1 - right / np.where(totals > 0, totals, 1), np.nan)

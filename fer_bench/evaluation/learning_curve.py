@@ -100,8 +100,8 @@ def fit_learning_curve(sizes: Sequence[float], estimates: Sequence[Estimate]) ->
     weights = 1 / np.maximum(np.diag(spread), SMALLEST**2)
     hat = np.linalg.solve(points.T @ (weights[:, None] * points), points.T * weights)
     fit = hat @ np.log(errors)
-    rest = np.log(errors) - points @ fit
-    misfit = float(rest @ rest) / (len(sizes) - 2) if len(sizes) > 2 else 0.0
+    residuals = np.log(errors) - points @ fit
+    misfit = float(residuals @ residuals) / (len(sizes) - 2) if len(sizes) > 2 else 0.0
     return LearningCurve(
         metric=metric,
         sizes=np.asarray(sizes, float),

@@ -125,11 +125,11 @@ class Scatter:
     def find_p(self, shortfall: float, alpha: float) -> float:
         """Return the level at which the bound lies ``shortfall`` below the difference; that of the step is alpha."""
         unseen = -math.log(alpha) * self.steps.find_unseen()
-        seen = math.copysign(math.sqrt(max(0.0, shortfall**2 - unseen**2)), shortfall)
+        remaining = math.copysign(math.sqrt(max(0.0, shortfall**2 - unseen**2)), shortfall)
         if not self.error:
-            return float(seen <= 0)
+            return float(remaining <= 0)
         lean = self._lean
-        t = (math.sqrt(max(0.0, 1 - 8 * lean * (lean - seen / self.error))) - 1) / (4 * lean)
+        t = (math.sqrt(max(0.0, 1 - 8 * lean * (lean - remaining / self.error))) - 1) / (4 * lean)
         return float(special.stdtr(self.freedom, -t))
 
     def count_units(self, margin: float, alpha: float, power: float) -> tuple[int, int]:
@@ -212,9 +212,9 @@ def _measure_steps(before: Estimate, after: Estimate, parts: Array, units: int) 
     if before.tables is None or after.tables is None:
         return StepSizes(sizes=np.zeros(0), changed=np.zeros(0), enough=np.zeros(0))
     slope = measure_slope(before.metric, before.tables.sum(axis=0))
-    reach, held = slope.max(axis=1) - slope.min(axis=1), before.tables.sum(axis=2)
-    samples, moved = held.sum(axis=0), np.abs(after.tables - before.tables).sum(axis=2) > CHANGED
-    by_class = reach * samples / np.maximum(_count_behind(held > 0, units), 1)
+    reach, sizes = slope.max(axis=1) - slope.min(axis=1), before.tables.sum(axis=2)
+    samples, moved = sizes.sum(axis=0), np.abs(after.tables - before.tables).sum(axis=2) > CHANGED
+    by_class = reach * samples / np.maximum(_count_behind(sizes > 0, units), 1)
     changed = np.column_stack([np.abs(parts) > CHANGED, moved])
     return StepSizes(
         sizes=np.array([max(float(reach @ samples) / units, float(by_class.max())), *by_class]),

@@ -69,11 +69,11 @@ def measure_group_gap(
     adds, sizes = np.zeros((len(groups), int(blocks.max()) + 1)), np.zeros(len(groups))
     for place, (name, member) in enumerate(groups):
         rows = np.flatnonzero(member)
-        held = np.unique(blocks[rows])
-        if len(held) < 2:
+        own_units = np.unique(blocks[rows])
+        if len(own_units) < 2:
             raise ValueError(f"group {name!r} has one subject; expected two or more")
         parts.append(measure(metric, true[rows], probabilities[rows], seeds[rows], blocks[rows]))
-        adds[place, held], sizes[place] = parts[-1].influence, len(held)
+        adds[place, own_units], sizes[place] = parts[-1].influence, len(own_units)
     adds *= np.sqrt(sizes / (sizes - 1))[:, None]
     values = np.array([part.value for part in parts])
     pairs = list(combinations(range(len(groups)), 2))

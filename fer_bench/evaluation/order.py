@@ -79,8 +79,8 @@ def _find_p(block: BlockDifference) -> float:
     Of n units it is 1 / 2^(n - 1) or more, as if their signs were flipped: with a few units that all show the same
     difference there is no variance.
     """
-    known = [values for values in (block.parts * len(block.parts), *block.seeds) if len(values) > 1]
-    sources = [(float(values.var(ddof=1)) / len(values), len(values) - 1) for values in known]
+    varying = [values for values in (block.parts * len(block.parts), *block.seeds) if len(values) > 1]
+    sources = [(float(values.var(ddof=1)) / len(values), len(values) - 1) for values in varying]
     spread = sum(variance**2 / df for variance, df in sources)
     least = 0.5 ** (len(block.parts) - 1)
     if not spread:

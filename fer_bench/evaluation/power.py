@@ -48,13 +48,14 @@ def find_power(variances: Variances, design: Design, difference: float, alpha: f
         difference: from 0, in the metric's unit.
         alpha: of the test.
     """
-    error, seen, df = _measure_error(variances, design)
+    error, estimated, df = _measure_error(variances, design)
     if df <= 0:
         return 0.0
     if error == 0:
         return float(difference > 0)
     critical, shift = float(special.stdtrit(df, 1 - alpha / 2)), difference / error
-    reach = critical * seen / error * np.sqrt(special.chdtri(df, QUANTILES) / df)  # over draws of the standard error
+    # Over draws of the standard error.
+    reach = critical * estimated / error * np.sqrt(special.chdtri(df, QUANTILES) / df)
     return float((special.ndtr(shift - reach) + special.ndtr(-shift - reach)).mean())
 
 

@@ -37,8 +37,8 @@ def find_tiers(
                 tier = _grow_tier([first, second], order, alike)
                 covered[np.ix_(tier, tier)] = True
                 tiers.append(tier)
-    kept = [tier for tier in tiers if not any(set(tier) < set(other) for other in tiers)]
-    return sorted(kept, key=lambda tier: [order.index(method) for method in tier])
+    largest = [tier for tier in tiers if not any(set(tier) < set(other) for other in tiers)]
+    return sorted(largest, key=lambda tier: [order.index(method) for method in tier])
 
 
 def name_tiers(tiers: list[list[int]], methods: int) -> list[str]:

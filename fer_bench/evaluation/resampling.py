@@ -65,7 +65,9 @@ def resample_metric(
     if metric.from_confusion is not None:
         answers = [read_answers(method) for method in checked]
         if groups is None and seeds is None and all(len(rows) == len(labels) for rows, _, _ in answers):
-            drawn = _resample_patterns(metric, labels, [named for _, named, _ in answers], checked[0].shape[1], rng)
+            drawn = _resample_patterns(
+                metric, labels, [classes_named for _, classes_named, _ in answers], checked[0].shape[1], rng
+            )
         else:
             drawn = _resample_tables(metric, labels, answers, units, run, checked[0].shape[1], rng)
         return np.concatenate(list(drawn(resamples)), axis=1)
@@ -87,7 +89,7 @@ def _resample_patterns(
     """Return what yields values of a metric of counts over samples; those with equal answers are drawn together."""
     patterns, multiplicity = np.unique(np.vstack([true, *predicted]), axis=1, return_counts=True)
     place = np.arange(len(multiplicity))
-    answers = [(place, named, np.ones(len(named))) for named in patterns[1:]]
+    answers = [(place, classes_named, np.ones(len(classes_named))) for classes_named in patterns[1:]]
     return _resample_tables(metric, patterns[0], answers, place, np.zeros_like(place), classes, rng, multiplicity)
 
 
@@ -107,8 +109,10 @@ def _resample_tables(
     often = np.ones(units.max() + 1, dtype=np.int64) if multiplicity is None else multiplicity
     shape = (runs * classes**2, len(often))
     counts = [
-        sparse.csr_array((weights, ((run[rows] * classes + true[rows]) * classes + named, units[rows])), shape=shape)
-        for rows, named, weights in answers
+        sparse.csr_array(
+            (weights, ((run[rows] * classes + true[rows]) * classes + classes_named, units[rows])), shape=shape
+        )
+        for rows, classes_named, weights in answers
     ]
 
     def draw(resamples: int) -> Iterator[Array]:

@@ -100,8 +100,8 @@ def weigh_recalls(weights: Array) -> Metric:
 
     def score(tables: Array) -> Array:
         recalls = recall_of(tables)
-        held = np.where(np.isnan(recalls), 0.0, weights)
-        return (np.nan_to_num(recalls) * held).sum(axis=-1) / np.maximum(held.sum(axis=-1), np.finfo(float).tiny)
+        shares = np.where(np.isnan(recalls), 0.0, weights)
+        return (np.nan_to_num(recalls) * shares).sum(axis=-1) / np.maximum(shares.sum(axis=-1), np.finfo(float).tiny)
 
     def compute(true: Array, probabilities: Array) -> float:
         return float(score(count_answers(true, probabilities)[0]))

@@ -66,8 +66,8 @@ class Variances:
 
     def raise_to_limits(self) -> Variances:
         """Return the variances with every variance at its upper limit."""
-        named = {name: getattr(self, name) for name in ("unit", "seed", "interaction", "dataset")}
-        return replace(self, **{name: one and Variance(value=one.most, most=one.most) for name, one in named.items()})
+        sources = {name: getattr(self, name) for name in ("unit", "seed", "interaction", "dataset")}
+        return replace(self, **{name: one and Variance(value=one.most, most=one.most) for name, one in sources.items()})
 
 
 def measure_variances(pairs: Sequence[tuple[Estimate, Estimate]], units: Sequence[int]) -> Variances:
@@ -139,8 +139,8 @@ def assume_noise(deviation: float) -> Variance:
 
 def count_images(counts: Array) -> float:
     """Return how many images in balanced classes give a UAR that varies as little as (c,) ``counts`` do."""
-    held = counts[counts > 0]
-    return float(len(held) ** 2 / (1 / held).sum())
+    present = counts[counts > 0]
+    return float(len(present) ** 2 / (1 / present).sum())
 
 
 def limit_variance(values: Array) -> Variance:
@@ -247,8 +247,8 @@ def _subtract(variance: Variance, known: float) -> Variance:
 
 def _average(several: Sequence[Variances]) -> Variances:
     """Return the mean of each variance that is known in all."""
-    known = {name: [getattr(one, name) for one in several] for name in ("unit", "seed", "interaction")}
-    return Variances(**{name: _mean(variances) for name, variances in known.items() if None not in variances})
+    sources = {name: [getattr(one, name) for one in several] for name in ("unit", "seed", "interaction")}
+    return Variances(**{name: _mean(variances) for name, variances in sources.items() if None not in variances})
 
 
 def _mean(variances: Sequence[Variance]) -> Variance:
