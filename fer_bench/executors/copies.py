@@ -97,7 +97,7 @@ def put(name: str, offset: int, piece: bytes, whole: str) -> None:
     except OSError as error:
         raise FerBenchError(
             f"The worker on {platform.node()} cannot write to its cache folder {str(home())!r}: "
-            f"{atomic.reason(error)}. Free some space there, or start it with another {paths.CACHE_VARIABLE}."
+            f"{atomic.reason(error)}. You can start it with another {paths.CACHE_VARIABLE}."
         ) from None
 
 

@@ -89,7 +89,7 @@ def detect(
         except OSError as error:
             raise FerBenchError(
                 f"Cannot write what was found of faces to the cache {str(cache_dir)!r}: {atomic.reason(error)}. "
-                "Free some space, or name another folder with --cache-dir."
+                "You can name another folder with --cache-dir."
             ) from None
     records = [detected[image] for image in hashes]
     found = np.array([record is not None for record in records], dtype=bool)

@@ -201,7 +201,7 @@ class Cache:
         except OSError as error:
             raise FerBenchError(
                 f"Cannot write to the cache {str(self.space.folder)!r}: {atomic.reason(error)}. "
-                "Free some space, or name another folder with --cache-dir."
+                "You can name another folder with --cache-dir."
             ) from None
 
 

@@ -106,7 +106,7 @@ def take(space: Space, file: Path, machine: Mapping[str, Any], exact: bool) -> t
     except OSError as error:
         raise FerBenchError(
             f"Cannot bring {str(file)!r} into the cache {str(space.folder)!r}: {atomic.reason(error)}. "
-            "Free some space, or name another folder with --cache-dir."
+            "You can name another folder with --cache-dir."
         ) from None
     return new, present
 

@@ -68,7 +68,7 @@ def sum_up(board: Sequence[Row]) -> str:
         return "No row of this board can be ranked; the notes say why."
     names, by = name_shortly(ranked), ranked[0].metric
     if len(ranked) == 1:
-        return f"{names[0]} is the only row that can be ranked."
+        return f"{ranked[0].method} is the only row that can be ranked."
     leaders = [place for place, row in enumerate(ranked) if row.standing and row.standing.may_be_best]
     worse = len(ranked) - len(leaders)
     if len(leaders) > 1:
