@@ -86,7 +86,11 @@ MUTATIONS: list[Mutation] = [
         ),
     ),
     *_of("faces.weights", "faces.face_weights", ("in sorted(arrays)", "in sorted(arrays, reverse=True)")),
-    *_of("keeping.cache", "networks.stage_outputs", ("at[there] - starts[which]]", "(at[there] - starts[which]) ^ 1]")),
+    *_of(
+        "keeping.cache",
+        "networks.stage_outputs",
+        ("at[present] - starts[which]]", "(at[present] - starts[which]) ^ 1]"),
+    ),
     *_of("keeping.outputs", "networks.stage_outputs", ("[row, kind]", "[row, 0]")),
     *_of("keeping.parts", "networks.stage_outputs", ("np.ascontiguousarray(rows)", "np.ascontiguousarray(rows[::-1])")),
     *_of(
@@ -120,7 +124,7 @@ MUTATIONS: list[Mutation] = [
         "learning.calibration",
         "learning.calibrated",
         ("HOTTEST = 0.05, 20.0", "HOTTEST = 0.05, 25.0"),
-        ("rest = np.exp(logits - sums) - hit", "rest = np.exp(logits - sums) - 0.9 * hit"),
+        ("residuals = np.exp(logits - sums) - hit", "residuals = np.exp(logits - sums) - 0.9 * hit"),
         ("_log(probabilities) / temperature +", "_log(probabilities) * temperature +"),
         ("np.asarray(biases or 0.0)) * temperature", "np.asarray(biases or 0.0)) / temperature"),
     ),
@@ -221,7 +225,7 @@ MUTATIONS: list[Mutation] = [
     *_of(
         "networks.answers",
         "networks.finished_classifier",
-        ("kept[kept.sum(1) == 0] = able", "kept[kept.sum(1) == 0] = 1"),
+        ("rearranged[rearranged.sum(1) == 0] = able", "rearranged[rearranged.sum(1) == 0] = 1"),
     ),
     *_of("networks.identity", "networks.whole_network", ("BACKBONE_SEED = 0", "BACKBONE_SEED = 1")),
     *_of(
@@ -283,7 +287,9 @@ MUTATIONS: list[Mutation] = [
     *_of("learning.trials", "learning.searched", ("DIGITS = 4", "DIGITS = 2")),
     *_of("tasks.inner", "learning.searched", ("by_group(count, split.seed)", "by_group(count, 0)")),
     *_of("tasks.fractions", "tasks.fractions", ("np.argsort(rank[members])", "np.argsort(-rank[members])")),
-    *_of("tasks.fractions", "tasks.fractions", ("np.cumsum(sizes[drawn])", "np.cumsum(sizes[drawn] + 1)")),
+    *_of("tasks.fractions", "tasks.fractions", ("np.cumsum(sizes[chosen])", "np.cumsum(sizes[chosen] + 1)")),
+    *_of("tasks.pairs", "tasks.pairs_of_folds", ("first.train & second.train", "first.train | second.train")),
+    *_of("tasks.pairs", "tasks.pairs_of_folds", ("default_rng([seed, count])", "default_rng(count)")),
     *_of("tasks.groups", "tasks.groups", ("np.flatnonzero(column >= 0)", "np.flatnonzero(column > 1)")),
     *_of(
         "tasks.splitters",

@@ -16,6 +16,7 @@ from fer_bench.tasks.crops import as_errors
 from fer_bench.tasks.folds import Split, cut_validation, leave_out_of_training
 from fer_bench.tasks.fractions import shrink_training
 from fer_bench.tasks.groups import merge
+from fer_bench.tasks.pairs import choose_pairs, leave_two_out
 from fer_bench.tasks.task import Task
 from fer_bench.tasks.windows import WINDOWS, cut, shape_of
 
@@ -99,6 +100,14 @@ def fractions(folder: Path) -> dict[str, Any]:
         split = protocols.split(registry.protocol(name, {}), task, RunConfig(cache_dir=folder), 4)
         parts |= {f"{name}, {share}": _letters(shrink_training(split, task, share)) for share in (0.5, 0.8)}
     return parts
+
+
+@golden()
+def pairs_of_folds(folder: Path) -> dict[str, Any]:
+    """What models of a jackknife test and train on, and which of many folds are left out together."""
+    task = _own()
+    split = protocols.split(Registry.load().protocol("kfold[folds=4]", {}), task, RunConfig(cache_dir=folder), 4)
+    return {"folds": _letters(leave_two_out(split, task)), "of twelve": [list(pair) for pair in choose_pairs(12, 4)]}
 
 
 @golden()

@@ -68,6 +68,7 @@ HELD: dict[str, tuple[str, ...]] = {
     "tasks.groups": ("tasks.groups",),
     "tasks.folds": ("tasks.folds",),
     "tasks.inner": ("learning.searched",),
+    "tasks.pairs": ("tasks.pairs_of_folds",),
     "tasks.protocols": ("tasks.folds", "tasks.grouped_folds"),
     "tasks.scikit": ("tasks.folds", "tasks.grouped_folds"),
     "tasks.soft_labels": ("data.soft_labels",),
