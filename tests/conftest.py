@@ -18,12 +18,6 @@ import pytest
 from tiny_run import install, write_distribution
 
 pytest.register_assert_rewrite("campaign")
-# XLA compiles in half the time what then computes nearly the same; `optimized_programs` marks tests that need the rest.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-if "jax" in sys.modules:  # an earlier conftest.py has read the variable
-    sys.modules["jax"].config.update(
-        "jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1"
-    )
 # It says how wide tables in a pipe are. Readline, which pytest imports, sets it for child processes only.
 os.environ.pop("COLUMNS", None)
 os.unsetenv("COLUMNS")

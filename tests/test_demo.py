@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from optimized_programs import optimized_programs
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.pipeline import make_pipeline
@@ -41,7 +40,6 @@ def _raw_pixels(dataset: str, data_dir) -> float:
 
 
 @pytest.mark.slow
-@optimized_programs()
 @pytest.mark.parametrize("dataset", ["synthetic[n=420]", "synthetic[domain=lab,n=420]"])
 def test_the_linear_probe_lands_in_its_band_and_raw_pixels_clearly_below(dataset, tmp_path):
     folders = [

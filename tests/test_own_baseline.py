@@ -22,7 +22,6 @@ import pytest
 import yaml
 from documents import blocks
 from messages import says
-from optimized_programs import optimized_programs
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
@@ -55,7 +54,6 @@ def read_action(step: dict[str, Any]) -> tuple[list[tuple[str, dict[str, str]]],
 
 
 @pytest.fixture(scope="module")
-@optimized_programs()
 def workspace(tmp_path_factory) -> Path:
     """A checkout in which the workflow has run, with what its steps printed."""
     folder = tmp_path_factory.mktemp("own")

@@ -15,7 +15,6 @@ from goldens import record
 from goldens.mutating import Mutation, mutated
 from goldens.mutations import MUTATIONS
 from goldens.table import HELD, MOVES_NOTHING, goldens, modules
-from optimized_programs import optimized_programs
 from packaging.requirements import Requirement
 
 from fer_bench.numerics import NUMERICS
@@ -55,7 +54,6 @@ def changes(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", goldens())
-@optimized_programs()
 def test_the_numbers_are_what_they_were(name, stored, tmp_path):
     assert name in stored["goldens"], f"{name} is not in {record.FILE.name}.\n{ADVICE}"
     if needs := record.find(name).needs:

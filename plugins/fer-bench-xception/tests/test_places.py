@@ -5,7 +5,6 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
-from optimized_programs import optimized_programs
 
 from fer_bench.networks.backbone import build
 from fer_bench.networks.forward import Forward, Output
@@ -21,7 +20,6 @@ from fer_bench.registry import Registry
         pytest.param("xception[input_size=71]", 14, "bfloat16", marks=pytest.mark.slow),
     ],
 )
-@optimized_programs()
 def test_a_row_has_the_same_bits_in_every_place_of_a_batch(backbone, stop, precision):
     net = build(Registry.load().backbone(backbone), precision, 0)
     forward = Forward(net, [Output(at, 2, np.dtype(np.float32)) for at in (stop // 2, stop)])
