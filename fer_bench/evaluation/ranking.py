@@ -44,9 +44,11 @@ def find_tiers(
 def name_tiers(tiers: list[list[int]], methods: int) -> list[str]:
     """Return the letters of each method, such as ``a``, ``ab``; the 27th group is ``(27)``."""
     names = [chr(ord("a") + index) if index < 26 else f"({index + 1})" for index in range(len(tiers))]
-    return [
-        "".join(name for name, tier in zip(names, tiers, strict=True) if method in tier) for method in range(methods)
-    ]
+    letters = [""] * methods
+    for name, tier in zip(names, tiers, strict=True):
+        for method in tier:
+            letters[method] += name
+    return letters
 
 
 def find_rank_intervals(
@@ -69,10 +71,11 @@ def find_rank_intervals(
 
 def _grow_tier(start: list[int], order: list[int], alike: Array) -> list[int]:
     """Return the start and, best first, every method that is alike to all taken so far; in order."""
-    tier = set(start)
+    tier, fits = set(start), np.logical_and.reduce(alike[start])
     for method in order:
-        if alike[method, list(tier)].all():
+        if fits[method]:
             tier.add(method)
+            fits &= alike[method]
     return [method for method in order if method in tier]
 
 
