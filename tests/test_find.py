@@ -14,7 +14,8 @@ from tiny_run import invoke
 from fer_bench.errors import FerBenchError
 from fer_bench.executors.removal import remove
 from fer_bench.registry import Registry
-from fer_bench.results.find import Filters, find_cells, find_row
+from fer_bench.results.filters import Filters
+from fer_bench.results.find import find_cells, find_row
 from fer_bench.results.store import Store
 
 

@@ -11,8 +11,9 @@ import typer
 
 from fer_bench import atomic, console
 from fer_bench.cli.output import print_tables
-from fer_bench.cli.rows import Backbone, Dataset, MetricName, Protocol, Strategy, filters_of
+from fer_bench.cli.rows import ALL_ROWS, MetricName, with_filters
 from fer_bench.errors import FerBenchError
+from fer_bench.results.filters import Filters
 from fer_bench.sizes import parse_points
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ Exit codes: 0 PASS, 1 FAIL, 2 cannot be compared, 3 UNDERPOWERED (0 with --under
 """
 
 
+@with_filters
 def check(
     baseline: Annotated[Path | None, typer.Option(help="Folder that 'baseline freeze' wrote.")] = None,
     runs_dir: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
@@ -57,10 +59,7 @@ def check(
     ] = "fail",
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write markdown to this file.")] = None,
-    dataset: Dataset = None,
-    backbone: Backbone = None,
-    strategy: Strategy = None,
-    protocol: Protocol = None,
+    filters: Filters = ALL_ROWS,
 ) -> None:
     """Test whether each row of a baseline got worse: the answer is PASS (0), FAIL (1) or UNDERPOWERED (3).
 
@@ -80,7 +79,6 @@ def check(
         underpowered=underpowered,
     )
     group_terms = group_gate.GroupTerms(margin=parse_points(group_margin, "--group-margin"), fewest=fewest)
-    filters = filters_of(dataset, backbone, strategy, protocol)
     report = gate.check(baseline, runs_dir, terms, filters) if baseline is not None else None
     people = group_gate.gate_groups(runs_dir, terms, group_terms, filters) if groups else None
     raise typer.Exit(_tell(report, people, terms, junit, markdown))

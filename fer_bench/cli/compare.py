@@ -10,8 +10,9 @@ import typer
 
 from fer_bench import console
 from fer_bench.cli.output import print_json, print_tables
-from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, filters_of
+from fer_bench.cli.rows import ALL_ROWS, HELP, RunsDir, with_filters
 from fer_bench.errors import FerBenchError
+from fer_bench.results.filters import Filters
 
 EXAMPLES = """\b
 Examples:
@@ -24,6 +25,7 @@ Examples:
 SHOWN = 15
 
 
+@with_filters
 def compare(
     first: Annotated[str, typer.Argument(metavar="A", help=HELP)],
     second: Annotated[str, typer.Argument(metavar="B", help="Likewise.")],
@@ -35,10 +37,7 @@ def compare(
     plan: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What 'plan --freeze' wrote: say whether it asks this.")
     ] = None,
-    dataset: Dataset = None,
-    backbone: Backbone = None,
-    strategy: Strategy = None,
-    protocol: Protocol = None,
+    filters: Filters = ALL_ROWS,
     form: Annotated[Literal["terminal", "md", "json"], typer.Option("--format", help="How to print it.")] = "terminal",
 ) -> None:
     """Print the paired difference of every metric, with interval and test, and what differs in spec and provenance."""
@@ -50,7 +49,6 @@ def compare(
     from fer_bench.results.find import find_row
     from fer_bench.results.store import Store
 
-    filters = filters_of(dataset, backbone, strategy, protocol)
     a, b = find_row(Store(runs_dir), first, filters), find_row(Store(other_runs_dir or runs_dir), second, filters)
     metrics, faults = load_metrics(Registry.load())
     for message in faults:

@@ -9,7 +9,8 @@ import typer
 
 from fer_bench import atomic
 from fer_bench.cli.output import print_json, print_tables
-from fer_bench.cli.rows import HELP, Backbone, Dataset, FigureFile, MetricName, Protocol, RunsDir, Strategy, filters_of
+from fer_bench.cli.rows import ALL_ROWS, HELP, FigureFile, MetricName, RunsDir, with_filters
+from fer_bench.results.filters import Filters
 
 EXAMPLES = """\b
 Examples:
@@ -18,13 +19,11 @@ Examples:
 """
 
 
+@with_filters
 def curve(
     rows: Annotated[list[str] | None, typer.Argument(metavar="[ROW]...", help=f"{HELP} All rows without one.")] = None,
     runs_dir: RunsDir = Path("runs"),
-    dataset: Dataset = None,
-    backbone: Backbone = None,
-    strategy: Strategy = None,
-    protocol: Protocol = None,
+    filters: Filters = ALL_ROWS,
     metric: MetricName = "uar",
     figure: FigureFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -39,7 +38,7 @@ def curve(
     from fer_bench.results.store import Store
 
     by = find_metric(metric)
-    cells = find_cells(Store(runs_dir), rows or (), filters_of(dataset, backbone, strategy, protocol))
+    cells = find_cells(Store(runs_dir), rows or (), filters)
     all_rows = group(cells)
     current = newest(all_rows)
     curves = report.find_curves([row for row in all_rows if row.id in current], by)

@@ -9,8 +9,9 @@ import typer
 
 from fer_bench import atomic
 from fer_bench.cli.output import print_json, print_tables
-from fer_bench.cli.rows import HELP, Backbone, Dataset, FigureFile, MetricName, Protocol, RunsDir, Strategy, filters_of
+from fer_bench.cli.rows import ALL_ROWS, HELP, FigureFile, MetricName, RunsDir, with_filters
 from fer_bench.errors import FerBenchError
+from fer_bench.results.filters import Filters
 
 EXAMPLES = """\b
 Examples:
@@ -20,13 +21,11 @@ Examples:
 """
 
 
+@with_filters
 def damage(
     rows: Annotated[list[str] | None, typer.Argument(metavar="[ROW]...", help=f"{HELP} All rows without one.")] = None,
     runs_dir: RunsDir = Path("runs"),
-    dataset: Dataset = None,
-    backbone: Backbone = None,
-    strategy: Strategy = None,
-    protocol: Protocol = None,
+    filters: Filters = ALL_ROWS,
     metric: MetricName = "uar",
     kinds: Annotated[bool, typer.Option("--kinds", help="Also print each kind at each severity.")] = False,
     figure: FigureFile = None,
@@ -47,7 +46,7 @@ def damage(
     by = find_metric(metric)
     if by.biased:
         raise FerBenchError(f"--metric {metric}: {by.biased}.")
-    all_rows = group(find_cells(Store(runs_dir), rows or (), filters_of(dataset, backbone, strategy, protocol)))
+    all_rows = group(find_cells(Store(runs_dir), rows or (), filters))
     current = newest(all_rows)
     measured = find_rows([row for row in all_rows if row.id in current], by)
     if figure is not None:

@@ -9,8 +9,9 @@ import typer
 
 from fer_bench import console
 from fer_bench.cli.output import print_json, print_tables
-from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, filters_of
+from fer_bench.cli.rows import ALL_ROWS, HELP, RunsDir, with_filters
 from fer_bench.errors import FerBenchError
+from fer_bench.results.filters import Filters
 from fer_bench.sizes import parse_points
 
 EXAMPLES = """\b
@@ -22,13 +23,11 @@ Exit codes: 0 PASS, 1 FAIL, 2 cannot be told, 3 UNDERPOWERED.
 """
 
 
+@with_filters
 def groups(
     row: Annotated[str, typer.Argument(metavar="ROW", help=HELP)],
     runs_dir: RunsDir = Path("runs"),
-    dataset: Dataset = None,
-    backbone: Backbone = None,
-    strategy: Strategy = None,
-    protocol: Protocol = None,
+    filters: Filters = ALL_ROWS,
     metric: Annotated[str, typer.Option(help="accuracy, uar, macro_f1, kappa, …")] = "uar",
     margin: Annotated[
         str, typer.Option(metavar="X|Npt", help="Smallest shortfall that matters; 5pt (5 points) is 0.05.")
@@ -49,7 +48,7 @@ def groups(
     from fer_bench.results.store import Store
 
     by = find_metric(metric)
-    method = find_row(Store(runs_dir), row, filters_of(dataset, backbone, strategy, protocol))
+    method = find_row(Store(runs_dir), row, filters)
     check = report.check_groups(method, by, parse_points(margin, "--margin"), fewest)
     if as_json:
         print_json({"schema": 1, **report.record(check)})

@@ -9,7 +9,8 @@ import typer
 
 from fer_bench import atomic
 from fer_bench.cli.output import print_json, print_tables
-from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, filters_of
+from fer_bench.cli.rows import ALL_ROWS, HELP, RunsDir, with_filters
+from fer_bench.results.filters import Filters
 
 EXAMPLES = """\b
 Examples:
@@ -18,13 +19,11 @@ Examples:
 """
 
 
+@with_filters
 def labels(
     rows: Annotated[list[str] | None, typer.Argument(metavar="[ROW]...", help=f"{HELP} All rows without one.")] = None,
     runs_dir: RunsDir = Path("runs"),
-    dataset: Dataset = None,
-    backbone: Backbone = None,
-    strategy: Strategy = None,
-    protocol: Protocol = None,
+    filters: Filters = ALL_ROWS,
     agreed: Annotated[
         float,
         typer.Option(min=0, max=1, help="Share of an image's annotators from which on the image counts as agreed."),
@@ -43,7 +42,7 @@ def labels(
     from fer_bench.results.rows import group, newest
     from fer_bench.results.store import Store
 
-    cells = find_cells(Store(runs_dir), rows or (), filters_of(dataset, backbone, strategy, protocol))
+    cells = find_cells(Store(runs_dir), rows or (), filters)
     all_rows = group(cells)
     current = newest(all_rows)
     checks = report.check_labels([row for row in all_rows if row.id in current], agreed)

@@ -13,15 +13,15 @@ import typer
 from fer_bench import atomic, console, paths
 from fer_bench.cli.data_options import DataDir
 from fer_bench.cli.output import PIPE_WIDTH, terminal_text
-from fer_bench.cli.rows import Backbone, Dataset, FigureFile, Protocol, Strategy, filters_of
+from fer_bench.cli.rows import ALL_ROWS, FigureFile, with_filters
 from fer_bench.errors import FerBenchError
+from fer_bench.results.filters import Filters
 from fer_bench.sizes import number_of
 
 if TYPE_CHECKING:
     from fer_bench.reports.gallery import Gallery
     from fer_bench.reports.planned import JudgedPlan
     from fer_bench.reports.row import Row
-    from fer_bench.results.find import Filters
 
 EXAMPLES = """\b
 Examples:
@@ -50,6 +50,7 @@ Plan = Annotated[
 ]
 
 
+@with_filters
 def leaderboard(
     context: typer.Context,
     data_dir: DataDir,
@@ -74,15 +75,11 @@ def leaderboard(
         Literal["intervals", "cost", "confusion", "classes", "pairs"], typer.Option(help="What the figure shows.")
     ] = "intervals",
     plan: Plan = None,
-    dataset: Dataset = None,
-    backbone: Backbone = None,
-    strategy: Strategy = None,
-    protocol: Protocol = None,
+    filters: Filters = ALL_ROWS,
 ) -> None:
     """Print the leaderboard of everything in a runs folder. The same runs give the same bytes."""
     if gallery and form != "html":
         raise FerBenchError(f"--gallery {gallery} is for the page: add --format html.")
-    filters = filters_of(dataset, backbone, strategy, protocol)
     details = columns in ("groups", "soft") or form in ("csv", "json", "html")
     rows, damaged = read_board(context, runs_dir, metric, rope, all_versions, filters, details=details)
     judged = None if plan is None else read_plan(plan, runs_dir)

@@ -9,8 +9,9 @@ import typer
 
 from fer_bench import console
 from fer_bench.cli.output import print_json, print_tables
-from fer_bench.cli.rows import Backbone, Dataset, MetricName, Protocol, RunsDir, Strategy, filters_of
+from fer_bench.cli.rows import ALL_ROWS, MetricName, RunsDir, with_filters
 from fer_bench.errors import FerBenchError
+from fer_bench.results.filters import Filters
 
 if TYPE_CHECKING:
     from fer_bench.evaluation.metrics import Metric
@@ -23,6 +24,7 @@ Examples:
 """
 
 
+@with_filters
 def power(
     first: Annotated[
         str | None,
@@ -52,10 +54,7 @@ def power(
     alike: Annotated[
         float, typer.Option(min=0, max=1, help="Without A: intra-class correlation of a subject's answers.")
     ] = 0.3,
-    dataset: Dataset = None,
-    backbone: Backbone = None,
-    strategy: Strategy = None,
-    protocol: Protocol = None,
+    filters: Filters = ALL_ROWS,
     form: Annotated[Literal["terminal", "md", "json"], typer.Option("--format", help="How to print it.")] = "terminal",
 ) -> None:
     """Print how many subjects, seeds and data sets show a difference of two rows, from stored rows or assumptions.
@@ -68,7 +67,7 @@ def power(
     from fer_bench.results.find import find_row, find_rows
     from fer_bench.results.store import Store
 
-    by, store, filters = find_metric(metric), Store(runs_dir), filters_of(dataset, backbone, strategy, protocol)
+    by, store = find_metric(metric), Store(runs_dir)
     _check(wanted, difference, by)
     if first is not None and second is not None:
         basis = report.measure_pairs(find_rows(store, first, filters), find_rows(store, second, filters), by)

@@ -13,8 +13,9 @@ import typer
 from fer_bench import console
 from fer_bench.cli import options
 from fer_bench.cli.output import print_json
-from fer_bench.cli.rows import HELP, Backbone, Dataset, FilesIn, Protocol, RunsDir, Strategy, chosen, filters_of
+from fer_bench.cli.rows import ALL_ROWS, HELP, FilesIn, RunsDir, chosen, with_filters
 from fer_bench.errors import FerBenchError, bullet_list
+from fer_bench.results.filters import Filters
 from fer_bench.sizes import parse_points
 
 if TYPE_CHECKING:
@@ -49,14 +50,12 @@ Trust = Annotated[
 ]
 
 
+@with_filters
 def replay(
     context: typer.Context,
     rows: Annotated[list[str] | None, typer.Argument(metavar="ROW", help=HELP)] = None,
     runs_dir: RunsDir = Path("runs"),
-    dataset: Dataset = None,
-    backbone: Backbone = None,
-    strategy: Strategy = None,
-    protocol: Protocol = None,
+    filters: Filters = ALL_ROWS,
     everything: Annotated[bool, typer.Option("--all", help="Repeat every cell of the runs folder.")] = False,
     require: Require = "statistically-equivalent",
     tolerance: Tolerance = TOLERANCE,
@@ -85,7 +84,7 @@ def replay(
     from fer_bench.results.store import Store
 
     terms = _terms(tolerance, metric, margin, alpha)
-    cells = chosen(Store(runs_dir), rows, filters_of(dataset, backbone, strategy, protocol), everything, "--all")
+    cells = chosen(Store(runs_dir), rows, filters, everything, "--all")
     (config,) = options.make_config(context)
     with TerminalReporter(quiet) as reporter, tempfile.TemporaryDirectory(prefix="fer-bench-features-") as shared:
         registry = Registry.load()

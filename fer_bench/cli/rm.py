@@ -10,9 +10,10 @@ import typer
 
 from fer_bench import console
 from fer_bench.cli.output import print_tables
-from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, chosen, filters_of
+from fer_bench.cli.rows import ALL_ROWS, HELP, RunsDir, chosen, with_filters
 from fer_bench.errors import bullet_list
 from fer_bench.reports.table import Table, numbers, texts
+from fer_bench.results.filters import Filters
 from fer_bench.sizes import number_of
 
 EXAMPLES = """\b
@@ -25,13 +26,11 @@ Exit codes: 0 removed or shown, 1 a process works at some of the cells, which st
 """
 
 
+@with_filters
 def rm(
     rows: Annotated[list[str] | None, typer.Argument(metavar="ROW", help=HELP)] = None,
     runs_dir: RunsDir = Path("runs"),
-    dataset: Dataset = None,
-    backbone: Backbone = None,
-    strategy: Strategy = None,
-    protocol: Protocol = None,
+    filters: Filters = ALL_ROWS,
     failed: Annotated[bool, typer.Option("--failed", help="Only cells that failed.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed.")] = False,
 ) -> None:
@@ -42,7 +41,7 @@ def rm(
     from fer_bench.executors.removal import remove
     from fer_bench.results.store import Store
 
-    filters, store = filters_of(dataset, backbone, strategy, protocol), Store(runs_dir)
+    store = Store(runs_dir)
     cells = [cell for cell in chosen(store, rows, filters, failed, "--failed") if not (failed and cell.ok)]
     if not yes:
         counts = Counter(cell.record.experiment.question for cell in cells)

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from fer_bench.errors import FerBenchError
 from fer_bench.reports.formats import FIGURES
+from fer_bench.results.filters import Filters
 
 if TYPE_CHECKING:
-    from fer_bench.results.find import Filters
     from fer_bench.results.store import Store, StoredCell
 
 HELP = "A row or cell: words of its name as tables print it, or the start of its id."
 COMPONENT = "NAME[param=value,…]"
-
-
-def _option(name: str, what: str) -> typer.models.OptionInfo:
-    return typer.Option(
-        f"--{name}", metavar=COMPONENT, help=f"Only rows of this {what}; repeat for several.", rich_help_panel="Rows"
-    )
 
 
 def find_figure_fault(option: str, file: Path | None) -> str:
@@ -55,23 +50,36 @@ FilesIn = Annotated[
     ),
 ]
 RunsDir = Annotated[Path, typer.Option(help="Folder of results.")]
-Dataset = Annotated[list[str] | None, _option("dataset", "data set")]
-Backbone = Annotated[list[str] | None, _option("backbone", "backbone")]
-Strategy = Annotated[list[str] | None, _option("strategy", "strategy")]
-Protocol = Annotated[list[str] | None, _option("protocol", "protocol")]
+ALL_ROWS = Filters()
+_FILTERS = {"dataset": "data set", "backbone": "backbone", "strategy": "strategy", "protocol": "protocol"}
 
 
-def filters_of(
-    dataset: Sequence[str] | None,
-    backbone: Sequence[str] | None,
-    strategy: Sequence[str] | None,
-    protocol: Sequence[str] | None,
-) -> Filters:
-    """Return what the options name."""
-    from fer_bench.results.find import Filters
+def with_filters(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command with the four options that choose rows where ``command`` has the parameter ``filters``."""
+    hints = get_type_hints(command, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        if parameter.name == "filters":
+            parameters += map(_filter, _FILTERS)
+        else:
+            parameters.append(parameter.replace(annotation=hints[parameter.name]))
 
-    filters = {"dataset": dataset, "backbone": backbone, "strategy": strategy, "protocol": protocol}
-    return Filters(**{name: tuple(values or ()) for name, values in filters.items()})
+    def filtered(**values: Any) -> None:
+        filters = {name: tuple(values.pop(name) or ()) for name in _FILTERS}
+        command(**values, filters=Filters(**filters))
+
+    # typer reads these; `functools.wraps` would show it the parameters of ``command``.
+    filtered.__name__, filtered.__doc__ = command.__name__, command.__doc__
+    vars(filtered)["__signature__"] = inspect.Signature(parameters)
+    filtered.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return filtered
+
+
+def _filter(name: str) -> inspect.Parameter:
+    what = f"Only rows of this {_FILTERS[name]}; repeat for several."
+    option = typer.Option(f"--{name}", metavar=COMPONENT, help=what, rich_help_panel="Rows")
+    hint = Annotated[list[str] | None, option]
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=hint)
 
 
 def chosen(
@@ -82,7 +90,7 @@ def chosen(
     Args:
         store: where to look.
         rows: names of rows and cells.
-        filters: from `filters_of`.
+        filters: what the options choose.
         everything: whether ``option`` was given, which takes all rows.
         option: its name.
 

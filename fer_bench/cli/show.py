@@ -9,11 +9,12 @@ import typer
 
 from fer_bench import console
 from fer_bench.cli.output import print_json, print_tables
-from fer_bench.cli.rows import HELP, Backbone, Dataset, Protocol, RunsDir, Strategy, filters_of
+from fer_bench.cli.rows import ALL_ROWS, HELP, RunsDir, with_filters
 from fer_bench.errors import FerBenchError
 from fer_bench.foreign import one_line
 from fer_bench.reports.table import Cell as TableCell
 from fer_bench.reports.table import Column, Table, numbers, texts
+from fer_bench.results.filters import Filters
 from fer_bench.sizes import number_of
 
 if TYPE_CHECKING:
@@ -29,20 +30,18 @@ Examples:
 """
 
 
+@with_filters
 def show(
     row: Annotated[str, typer.Argument(metavar="ROW", help=HELP)],
     runs_dir: RunsDir = Path("runs"),
-    dataset: Dataset = None,
-    backbone: Backbone = None,
-    strategy: Strategy = None,
-    protocol: Protocol = None,
+    filters: Filters = ALL_ROWS,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Print what a cell is, what it scored, and where it comes from; of a row with several cells, which they are."""
     from fer_bench.results.find import find_row
     from fer_bench.results.store import Store
 
-    method = find_row(Store(runs_dir), row, filters_of(dataset, backbone, strategy, protocol))
+    method = find_row(Store(runs_dir), row, filters)
     cell, *further = method.cells
     if further and as_json:
         print_json({"schema": 1, "id": method.id, "name": method.name, "cells": list(map(_record, method.cells))})

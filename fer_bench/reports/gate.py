@@ -19,7 +19,7 @@ from fer_bench.reports.comparison import answers_of, measure_row
 from fer_bench.reports.falls import Fall, describe, find_fallen_classes, find_fallen_units
 from fer_bench.results.baseline import FrozenRow, load, round_predictions
 from fer_bench.results.canonical import to_json
-from fer_bench.results.find import Filters
+from fer_bench.results.filters import Filters
 from fer_bench.results.predictions import Predictions, pair_trainings
 from fer_bench.results.rows import MethodRow, read_rows
 from fer_bench.sizes import number_of

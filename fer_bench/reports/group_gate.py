@@ -11,7 +11,7 @@ from fer_bench.reports.gate_formats import GateFinding
 from fer_bench.reports.group_check import AttributeCheck, GroupCheck, check_groups
 from fer_bench.reports.standing import PERCENT, scale_of
 from fer_bench.reports.table import Cell, Column, Field, Table, percent, tabulate
-from fer_bench.results.find import Filters
+from fer_bench.results.filters import Filters
 from fer_bench.results.rows import read_rows
 
 
