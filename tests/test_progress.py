@@ -15,6 +15,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from fer_bench import progress
 from fer_bench.executors.progress import TerminalReporter
+from fer_bench.executors.reporting import counting
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Outputs
 from fer_bench.learning.engine import run_plan
@@ -80,10 +81,14 @@ def test_off_a_terminal_each_step_is_a_line_now_and_then(monkeypatch, capsys):
         reporter.advance(4)
         time.sleep(0.2)
         reporter.step("second", 10)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "first"
-    assert lines[1].startswith("first: 40 %")
-    assert lines[-1] == "second"
+        with counting("third", reporter) as tell:
+            tell(1, None)
+        said = capsys.readouterr().err.splitlines()
+        time.sleep(0.1)
+    assert said[0] == "first"
+    assert said[1].startswith("first: 40 %")
+    assert said[-2:] == ["second", "third"]
+    assert capsys.readouterr().err == "", "the third step is over"
     with TerminalReporter(quiet=True) as reporter:
         reporter.step("first", 10)
         time.sleep(0.1)

@@ -150,13 +150,17 @@ class ClaimImages:
         return [(dataset.with_values({"split": name}), prepared) for name in splits]
 
     def _prepare(self, dataset: Component[DatasetSpec]) -> Prepared:
-        return prepare(dataset, self._data_dir, preparing(str(dataset), self._reporter))
+        with preparing(str(dataset), self._reporter) as tell:
+            return prepare(dataset, self._data_dir, tell)
 
     def _audit(self, prepared: Prepared) -> None:
         """Look for copies, and keep what was found, unless that is known."""
         if signatures.load(prepared) is None:
-            steps = [counting(f"{prepared.name}: {what}", self._reporter) for what in ("images read", "pairs compared")]
-            signatures.store(signatures.compute(prepared, *steps), prepared)
+            with (
+                counting(f"{prepared.name}: images read", self._reporter) as reading,
+                counting(f"{prepared.name}: pairs compared", self._reporter) as comparing,
+            ):
+                signatures.store(signatures.compute(prepared, reading, comparing), prepared)
 
 
 def _roles(dataset: Component[DatasetSpec], prepared: Prepared) -> Mapping[str, str]:

@@ -52,8 +52,7 @@ class TerminalReporter:
 
     def step(self, what: str, total: int | None, worker: int = 0) -> None:
         """A long step begins."""
-        if worker in self._steps:
-            self._shown.remove(self._steps[worker])
+        self.end(worker)
         if self._shown.as_lines:
             self.say(what)
         self._steps[worker] = self._shown.add(what, total)
@@ -62,6 +61,11 @@ class TerminalReporter:
         """Part of the step is done."""
         if worker in self._steps:
             self._shown.advance(self._steps[worker], parts)
+
+    def end(self, worker: int = 0) -> None:
+        """The step is over."""
+        if (step := self._steps.pop(worker, None)) is not None:
+            self._shown.remove(step)
 
     def compile(self, begins: bool, worker: int = 0) -> None:
         """XLA begins or ends to compile."""

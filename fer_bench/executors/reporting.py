@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ class Reporter(Protocol):
     def advance(self, parts: int, worker: int = 0) -> None:
         """``parts`` more of the step of a worker are done."""
 
+    def end(self, worker: int = 0) -> None:
+        """The step of a worker is over, and no other begins yet."""
+
     def compile(self, begins: bool, worker: int = 0) -> None:
         """XLA begins to compile a program of a worker's step, or ends to."""
 
@@ -34,13 +38,14 @@ class Reporter(Protocol):
         """Something is wrong that does not end the run."""
 
 
-def preparing(name: str, reporter: Reporter) -> Callable[[int, int | None], None]:
-    """Return what is told how many images of a data set are prepared; it begins a step with the first news."""
+def preparing(name: str, reporter: Reporter) -> AbstractContextManager[Callable[[int, int | None], None]]:
+    """Give what is told how many images of a data set are prepared; see `counting`."""
     return counting(f"preparing {name}", reporter)
 
 
-def counting(what: str, reporter: Reporter) -> Callable[[int, int | None], None]:
-    """Return what is told how many parts of a step are done, and of how many; it begins with the first news."""
+@contextmanager
+def counting(what: str, reporter: Reporter) -> Iterator[Callable[[int, int | None], None]]:
+    """Give what is told how many parts of a step are done, and of how many; it begins with the first news."""
     before: list[int] = []
 
     def tell(done: int, total: int | None) -> None:
@@ -49,4 +54,6 @@ def counting(what: str, reporter: Reporter) -> Callable[[int, int | None], None]
         reporter.advance(done - sum(before))
         before[:] = [done]
 
-    return tell
+    yield tell
+    if before:
+        reporter.end()

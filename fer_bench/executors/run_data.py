@@ -35,7 +35,8 @@ def make_task(
         if key not in views:
             dataset = registry.dataset(text)
             reporter.say(f"data: {dataset}")
-            prepared = prepare(dataset, data_dir, preparing(str(dataset), reporter))
+            with preparing(str(dataset), reporter) as tell:
+                prepared = prepare(dataset, data_dir, tell)
             view = select(dataset, prepared, config.limit, config.labels)
             views[key] = _find_faces(view, config, cache_dir, reporter)
         parts.append(views[key])

@@ -186,6 +186,8 @@ class Work:
                 self.reporter.step(f"worker {worker}: {what}", total, worker)
             case {"advance": int(parts)}:
                 self.reporter.advance(parts, worker)
+            case {"end": True}:
+                self.reporter.end(worker)
             case {"compile": bool(begins)}:
                 self.reporter.compile(begins, worker)
             case {"warn": str(text)}:

@@ -118,6 +118,10 @@ class _Messenger:
             self._tell({"advance": self._parts})
             self._parts, self._sent = 0, time.monotonic()
 
+    def end(self, worker: int = 0) -> None:
+        """The step is over."""
+        self._tell({"end": True})
+
     def compile(self, begins: bool, worker: int = 0) -> None:
         """XLA begins or ends to compile."""
         self._tell({"compile": begins})
