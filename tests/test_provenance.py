@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -295,8 +296,10 @@ def test_show_prints_a_cell(tiny):
     invoke("run", *BASE, "--folds", "3")
     cells, _ = Store(tiny / "runs").cells()
     text = invoke("show", cells[0].id[:10]).stdout
-    for part in ("squares / net / probe", cells[0].id, "uar ", "splits_sha256", "tiny: 1.0"):
+    folds = cells[0].record.protocol.splits_sha256[:12]
+    for part in ("squares / net / probe", cells[0].id, "uar ", folds, "tiny 1.0, commit"):
         assert part in text
+    assert not re.search(r"\w_(sha256|bytes|input)", text), "fields are said in words"
     record = json.loads(invoke("show", cells[0].id[:10], "--json").stdout)
     assert record["cell"] == cells[0].record.record()
     assert record["scores"]["uar"] > 0.5

@@ -175,9 +175,6 @@ def difference_lines(differences: tuple[tuple[str, object, object], ...]) -> lis
 
 
 def _line(name: str, then: object, now: object) -> str:
-    return f"{name}: {_short(then)} then, {_short(now)} now"
+    from fer_bench.results.versions import SHOWN, write_value
 
-
-def _short(value: object) -> str:
-    text = "nothing" if value is None else str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return f"{name}: {write_value(then, SHOWN)} then, {write_value(now, SHOWN)} now"

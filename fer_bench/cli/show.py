@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +17,7 @@ from fer_bench.foreign import one_line
 from fer_bench.reports.table import Cell as TableCell
 from fer_bench.reports.table import Column, Table, numbers, texts
 from fer_bench.results.filters import Filters
-from fer_bench.sizes import number_of
+from fer_bench.sizes import format_size, number_of
 
 if TYPE_CHECKING:
     from fer_bench.results.outcomes import Source
@@ -51,6 +53,7 @@ def show(
         print_json(_record(cell))
     else:
         console.echo("\n".join(_lines(cell)))
+        print_tables(*_parts(cell))
 
 
 def _table(row: MethodRow) -> Table:
@@ -98,34 +101,65 @@ def _scores(cell: StoredCell) -> dict[str, float]:
 
 
 def _lines(cell: StoredCell) -> list[str]:
-    from fer_bench.results.canonical import to_json
-
-    record, provenance = cell.record, cell.provenance
-    lines = [str(record), f"id         {cell.id}", f"status     {cell.result.status}"]
+    lines = [str(cell.record), f"id         {cell.id}", f"status     {cell.result.status}"]
     if cell.error:
         lines.append(f"error      {cell.error}")
     if scores := _scores(cell):
         lines.append("scores     " + ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
-    parts = {"dataset": record.dataset, "protocol": record.protocol, "backbone": record.backbone}
-    for name, part in {**parts, "strategy": record.strategy}.items():
-        lines += ["", name, *_fields(to_json(part))]
+    return [*lines, f"files      {cell.folder}", ""]
+
+
+def _parts(cell: StoredCell) -> list[Table]:
+    """Return what decides the result, and where the cell comes from, in words."""
+    from fer_bench.results.canonical import to_json
+
+    record, provenance = cell.record, cell.provenance
+    parts = {"data set": record.dataset, "protocol": record.protocol, "backbone": record.backbone}
+    parts["strategy"] = record.strategy
+    packages = defaultdict[str, list[str]](list)
+    for name, source in provenance.code.items():
+        packages[_source(source)].append(name)
     facts = to_json(provenance)
-    fields = {key: value for key, value in facts.items() if key not in ("distributions", "code", "config")}
-    lines += ["", "provenance", *_fields({**fields, "command": " ".join(provenance.command)})]
-    lines += [f"  {name}: {_source(source)}" for name, source in provenance.code.items()]
-    lines.append(f"  {number_of(len(provenance.distributions), 'distribution')}: see provenance.json or --json")
-    lines += ["", f"Files: {cell.folder}"]
-    return lines
+    for name in ("distributions", "code", "config"):
+        facts.pop(name)
+    facts["command"] = " ".join(provenance.command)
+    facts["memory_bytes"] = provenance.memory_bytes and format_size(provenance.memory_bytes)
+    facts["together"] = [f"fold {place[1]} of seed {place[0]}" for place in provenance.together]
+    facts["packages"] = [f"{', '.join(names)} {source}" for source, names in packages.items()]
+    more = (
+        f"Of hashes the first 12 digits. 'fer-bench show {cell.id[:8]} --json' prints all of them, and the versions of "
+        f"{number_of(len(provenance.distributions), 'package')}."
+    )
+    made = replace(_describe("made by", "", facts), notes=(more,))
+    return [*(_describe(what, part.text, to_json(part)) for what, part in parts.items()), made]
 
 
-def _fields(values: dict[str, Any]) -> list[str]:
-    return [f"  {key}: {_plain(value)}" for key, value in values.items() if value not in (None, "", {}, [])]
+def _describe(what: str, text: str, values: dict[str, Any]) -> Table:
+    """Return a part of a record with a line for each field that says something."""
+    from fer_bench.results.versions import WORDS
+
+    if package := values.get("package"):
+        values = {**values, "package": f"{package} {values['version']}".rstrip(), "version": ""}
+    if (labels := values.get("labels")) and all(old == new for old, new in labels["map"].items()):
+        values = {**values, "labels": labels["set"]}
+    rows = [
+        (one_line(WORDS.get(key, key)), _plain(value))
+        for key, value in values.items()
+        if key not in ("text", "name") and value not in (None, "", {}, [], False)
+    ]
+    return Table("", texts(what, text), tuple(rows))
 
 
-def _plain(value: object) -> str:
+def _plain(value: object, inner: bool = False) -> str:
+    from fer_bench.results.versions import write_value
+
     if isinstance(value, dict):
-        return ", ".join(f"{key}={_plain(part)}" for key, part in value.items())
-    return ", ".join(map(_plain, value)) if isinstance(value, list) else one_line(str(value))
+        text = ", ".join(f"{key}={_plain(part, True)}" for key, part in value.items() if part not in (None, ""))
+        return f"({text})" if inner else text
+    if isinstance(value, list):
+        text = ", ".join(_plain(part, True) for part in value)
+        return f"({text})" if inner else text
+    return "yes" if value is True else "no" if value is False else one_line(write_value(value))
 
 
 def _source(source: Source) -> str:

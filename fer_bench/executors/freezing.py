@@ -13,7 +13,7 @@ from fer_bench.executors.estimate import Forecast
 from fer_bench.executors.grid import Grid, Job
 from fer_bench.executors.stored import describe
 from fer_bench.results.find import match_names
-from fer_bench.results.folders import format_time
+from fer_bench.results.folders import iso_time
 from fer_bench.results.frozen_plan import FrozenPlan, PlannedTrainings, Question
 from fer_bench.results.records import Board, Experiment
 from fer_bench.sizes import number_of
@@ -47,7 +47,7 @@ def freeze(
             rows[job.cell.experiment].append(job)
     return FrozenPlan(
         schema=1,
-        frozen=format_time(datetime.now(UTC)),
+        frozen=iso_time(datetime.now(UTC)),
         metric=metric.name,
         margin=margin,
         rows={experiment.id: _describe_row(experiment, jobs) for experiment, jobs in rows.items()},

@@ -15,12 +15,10 @@ from fer_bench.reports.table import Cell, Column, Shown, Table, numbers, texts
 from fer_bench.results.baseline import FrozenRow
 from fer_bench.results.canonical import to_json
 from fer_bench.results.predictions import Predictions
-from fer_bench.results.versions import differences
+from fer_bench.results.versions import differences, write_value
 
 NOT_COMPARED = ("name", "file", "sha256", "from.cells")
 """Fields of the index that follow from others."""
-SHA256 = 64
-"""Letters of a hash, of which tables show the first 12."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +156,7 @@ def _score_cells(row: RowDiff) -> tuple[Cell, ...]:
 
 def _changes(row: RowDiff) -> list[tuple[str, str, str]]:
     """Return what differs in a row beside its score: field, A and B."""
-    changes = [(name, _short(a), _short(b)) for name, a, b in row.fields]
+    changes = [(name, write_value(a), write_value(b)) for name, a, b in row.fields]
     if row.trainings[0] != row.trainings[1]:
         a, b = (", ".join(f"{seed} on folds {folds}" for folds, seed in one) for one in row.trainings)
         changes.append(("seeds", a, b))
@@ -166,8 +164,3 @@ def _changes(row: RowDiff) -> list[tuple[str, str, str]]:
         a, b = (f"{len(ids):,}, first {ids[0]}" if ids else "0" for ids in row.only)
         changes.append(("samples that the other has not", a, b))
     return changes
-
-
-def _short(value: object) -> str:
-    text = "nothing" if value is None else str(value)
-    return text[:12] if len(text) == SHA256 and " " not in text else text

@@ -48,7 +48,7 @@ def draw_intervals(board: Sequence[Row]) -> dict[str, Any]:
         }
         for row, name in zip(rows, name_shortly(rows), strict=True)
     ]
-    marks = [{"at": place(mark), "text": _short(rows[0], mark)} for mark in find_marks(low, high)] if rows else []
+    marks = [{"at": place(mark), "text": _write_mark(rows[0], mark)} for mark in find_marks(low, high)] if rows else []
     floor = next((line["at"] for line in lines if line["baseline"]), None)
     return {"width": WIDTH, "lines": lines, "marks": marks, "floor": floor, "axis": title_of(board[0].metric)}
 
@@ -102,7 +102,7 @@ def draw_costs(board: Sequence[Row], kind: str = "seconds with an empty cache") 
         "kind": kind,
         "front": [(across(costs[place]), up(scores[place])) for place in front],
         "across": [{"at": across(mark), "text": f"{mark:g}"} for mark in marks],
-        "up": [{"at": up(mark), "text": _short(rows[0], mark)} for mark in find_marks(low, high)],
+        "up": [{"at": up(mark), "text": _write_mark(rows[0], mark)} for mark in find_marks(low, high)],
         "axis": title_of(board[0].metric),
     }
 
@@ -204,6 +204,6 @@ def _score(row: Row) -> float:
     return row.scores[row.metric.name].mean
 
 
-def _short(row: Row, value: float) -> str:
+def _write_mark(row: Row, value: float) -> str:
     """Return the text of a mark of an axis."""
     return f"{scale_of(row.metric) * value:.3g}"

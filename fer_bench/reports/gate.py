@@ -22,6 +22,7 @@ from fer_bench.results.canonical import to_json
 from fer_bench.results.filters import Filters
 from fer_bench.results.predictions import Predictions, pair_trainings
 from fer_bench.results.rows import MethodRow, read_rows
+from fer_bench.results.versions import write_value
 from fer_bench.sizes import number_of
 
 Verdict = Literal["PASS", "FAIL", "UNDERPOWERED"]
@@ -318,7 +319,7 @@ def _faults(frozen: FrozenRow, row: MethodRow | None, rows: dict[str, MethodRow]
         ("data that only train", "trained_with"),
     ]
     faults = [
-        f"{frozen.name}: other {what}: {_short(then.get(key))} then, {_short(now.get(key))} now"
+        f"{frozen.name}: other {what}: {write_value(then.get(key))} then, {write_value(now.get(key))} now"
         for what, key in names
         if then.get(key) != now.get(key)
     ]
@@ -354,8 +355,3 @@ def _sample_faults(frozen: FrozenRow, now: Predictions) -> list[str]:
 def _split_trainings(predictions: Predictions) -> list[Predictions]:
     trainings = np.unique(predictions.training)
     return [predictions.take(np.flatnonzero(predictions.training == training)) for training in trainings]
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text[:12] if len(text) == 64 else text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import asdict
 from typing import Any
 
@@ -12,24 +11,12 @@ from fer_bench.evaluation.flips import FEWEST_UNITS
 from fer_bench.reports.pair import Compared, Pair
 from fer_bench.reports.planned import record_answer, write_p
 from fer_bench.reports.table import Cell, Column, Shown, Table, numbers, texts
-from fer_bench.results.versions import CODE, COMPONENTS
+from fer_bench.results.versions import CODE, COMPONENTS, WORDS, write_value
 from fer_bench.sizes import number_of
 
 SCHEMA = 2
 SWAP = str.maketrans("AB", "BA")
 Differences = tuple[tuple[str, object, object], ...]
-PARTS = {
-    "text": "",
-    "code_sha256": "code",
-    "data_sha256": "files",
-    "engine_sha256": "code of the core",
-    "fingerprint": "images and labels",
-    "plan_sha256": "plan",
-    "samples_sha256": "ids of images",
-    "version": "package version",
-    "weights_sha256": "weights",
-}
-"""Fields of a component's record -> what people call them."""
 ROPE_COLUMNS = tuple(Column(f"{side} > rope %", "number", optional=True) for side in "AB")
 METRICS = (
     *(Column("metric"), *numbers("A", "B", "B - A", "95 % interval")),
@@ -153,12 +140,6 @@ def _legend(pair: Pair) -> tuple[tuple[str, str], ...]:
     return ((ROPE_COLUMNS[0].title, f"A > rope, B > rope: probability that A, or B, is better by more than {rope:g}."),)
 
 
-def _write(part: object) -> str:
-    """Return a setting as text; the first digits tell a sha256 from another, as those of a commit."""
-    text = "nothing" if part is None else str(part)
-    return text[:12] if re.fullmatch(r"[0-9a-f]{64}", text) else text
-
-
 def _in_words(lines: Differences) -> Differences:
     """Return what differs in the specs as people say it, without what follows from another line.
 
@@ -170,7 +151,7 @@ def _in_words(lines: Differences) -> Differences:
         part, _, name = field.partition(".")
         implied = CODE if f"{part}.name" in fields else ("plan_sha256",) if f"{part}.text" in fields else ()
         if part in COMPONENTS and name not in implied and (name != "name" or f"{part}.text" not in fields):
-            said.append((f"{part} {PARTS.get(name, name.removeprefix('params.'))}".rstrip(), first, second))
+            said.append((f"{part} {WORDS.get(name, name.removeprefix('params.'))}".rstrip(), first, second))
         elif part not in COMPONENTS:
             said.append((field.replace(".", " "), first, second))
     return tuple(said)
@@ -179,7 +160,7 @@ def _in_words(lines: Differences) -> Differences:
 def _differences(title: str, lines: Differences, shown: int | None) -> Table:
     if not lines:
         return Table(f"{title}: nothing")
-    rows = tuple((name, *map(_write, parts)) for name, *parts in lines)
+    rows = tuple((name, *map(write_value, parts)) for name, *parts in lines)
     more = () if shown is None or len(rows) <= shown else (f"and {len(rows) - shown} more; see --format json",)
     return Table(title, texts("field", "A", "B"), rows[:shown], more)
 

@@ -54,7 +54,7 @@ class Content(NamedTuple):
         id: of the cell.
         cell: ``cell.json``.
         result: ``result.json``.
-        finished: when the cell was stored, see `format_time`.
+        finished: when the cell was stored, see `iso_time`.
         files: what says so.
     """
 
@@ -146,7 +146,7 @@ def understand(folder: Path, files: Files) -> Content:
     if missing := [name for name in needed if name not in files.checksums]:
         raise ValueError(f"{' and '.join(missing)} is missing")
     # Cells of schema 1 do not say when they were stored.
-    finished = result.finished or format_time(datetime.fromtimestamp((folder / RESULT).stat().st_mtime, UTC))
+    finished = result.finished or iso_time(datetime.fromtimestamp((folder / RESULT).stat().st_mtime, UTC))
     return Content(key, record, result, finished, files)
 
 
@@ -156,7 +156,7 @@ def read_pieces(folder: Path | str, name: str, states: dict[str, os.stat_result]
     return pieces(f"{folder}{os.sep}{name}", LARGEST.get(name, 1 << 24), tell)
 
 
-def format_time(time: datetime) -> str:
+def iso_time(time: datetime) -> str:
     """Return a time as ISO 8601 with milliseconds."""
     return time.isoformat(timespec="milliseconds")
 

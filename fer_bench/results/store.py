@@ -33,7 +33,7 @@ from fer_bench.results.folders import (
     REST,
     RESULT,
     Content,
-    format_time,
+    iso_time,
     read_folder,
     read_pieces,
 )
@@ -250,7 +250,7 @@ class Store:
         Raises:
             FerBenchError: the disk is full or the folder cannot be written; cells stored before are untouched.
         """
-        finished = format_time(datetime.now(UTC))
+        finished = iso_time(datetime.now(UTC))
         record = ResultRecord(
             status=result.status, error=anonymise(result.error), measures=result.measures, finished=finished
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TypeVar, cast
 
@@ -25,6 +26,34 @@ DATA = frozenset({"fingerprint", "n", "samples_sha256", "classes"})
 """Fields of a data set's record that its images and labels decide."""
 
 COMPONENTS = ("dataset", "backbone", "strategy")
+WORDS = {
+    "text": "",
+    "code_sha256": "code",
+    "cpu": "processor",
+    "data_sha256": "files",
+    "engine_sha256": "code of the core",
+    "environment": "variables",
+    "fingerprint": "images and labels",
+    "ignores": "not kept apart",
+    "image_input": "input",
+    "jax": "settings of jax",
+    "key": "key of hashed names",
+    "memory_bytes": "memory",
+    "n": "images",
+    "pairs_of": "two folds left out of",
+    "params": "parameters",
+    "plan_sha256": "plan",
+    "platform": "system",
+    "samples_sha256": "ids of images",
+    "splits_sha256": "images of each fold",
+    "synthetic": "drawn by a program",
+    "together": "trained at once",
+    "trained_with": "also trains",
+    "version": "package version",
+    "weights_sha256": "weights",
+    "xla_flags": "flags of XLA",
+}
+"""Fields of records and of their provenance -> what people call them, where that is another word."""
 SHOWN = 40
 """Characters of a value that are shown."""
 
@@ -62,7 +91,7 @@ def explain(then: Experiment, now: Experiment) -> list[str]:
         elif part == "dataset" and field in DATA:
             reasons["other data"] = None
         else:
-            reasons[f"{name.rpartition('.')[2]} {_short(old)}, now {_short(new)}"] = None
+            reasons[f"{name.rpartition('.')[2]} {write_value(old, SHOWN)}, now {write_value(new, SHOWN)}"] = None
     return list(reasons)
 
 
@@ -76,9 +105,12 @@ def _changed(field: str, old: object, new: object, component: ComponentRecord) -
     return f"{kinds.get(field, 'code')} of plugin {component.package} changed"
 
 
-def _short(value: object) -> str:
-    text = "none" if value is None else str(value)
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+def write_value(value: object, longest: int | None = None) -> str:
+    """Return a value of a record as text: the first 12 digits of a sha256, and at most ``longest`` characters."""
+    text = "nothing" if value is None else str(value)
+    if re.fullmatch(r"[0-9a-f]{64}", text):
+        return text[:12]
+    return text if longest is None or len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def flatten(value: object, prefix: str = "") -> dict[str, object]:
