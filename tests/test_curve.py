@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from fer_bench.evaluation.learning_curve import fit_learning_curve
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.registry import Registry
 from fer_bench.reports.curve import find_curves
+from fer_bench.results.find import find_row
+from fer_bench.results.store import Store
 from fer_bench.tasks import protocols
 from fer_bench.tasks.fractions import shrink_training
 from fer_bench.tasks.task import Task
@@ -88,8 +91,12 @@ def test_the_command_fits_the_rows_of_a_run(tiny):
     done = invoke("run", *BASE, "--folds", "2", "--train-fraction", "0.5,1", "--json")
     protocols = {row["protocol"] for row in json.loads(done.stdout)["rows"]}
     assert protocols == {"group-kfold[train=0.5]", "group-kfold"}
+    again = invoke("run", *BASE, "--folds", "2", "--train-fraction", "0.5,1")
+    assert says(again.stderr, "Next", "fer-bench curve")
     invoke("run", *BASE, "--folds", "2", "--json")
     assert len(list((tiny / "runs" / "cells").iterdir())) == 4, "a share of 1 is the run without shares"
+    for name, text in (("group-kfold", "group-kfold"), ("group-kfold[train=0.5]", "group-kfold[train=0.5]")):
+        assert find_row(Store(Path("runs")), f"{name} probe").experiment.protocol.text == text
     (curve,) = json.loads(invoke("curve", "--json", "--figure", "curve.svg").stdout)["curves"]
     assert [point["training_images"] for point in curve["points"]] == [pytest.approx(22.5, abs=5), 45]
     assert (tiny / "curve.svg").read_text().count("training images")

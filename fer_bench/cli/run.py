@@ -16,6 +16,7 @@ from fer_bench.cli.output import print_json, print_tables
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fer_bench.config import RunConfig
     from fer_bench.reports.row import Row
 
 EXAMPLES = """\b
@@ -65,14 +66,20 @@ def run(
         twins = inflation.measure(finished.cells, lambda message: None)  # the board names them
         print_tables(*boards.to_tables(rows, damaged), *([inflation.to_table(twins)] if twins else []))
         if not quiet:
-            console.warn("\n".join(_next_steps(rows, runs[0].runs_dir)))
+            console.warn("\n".join(_next_steps(rows, runs)))
     if finished.summary.failed:
         raise typer.Exit(1)
 
 
-def _next_steps(rows: Sequence[Row], runs_dir: Path) -> list[str]:
-    """Return three commands that show more of a run: the page, two rows side by side, and a row or a failed cell."""
-    where = "" if runs_dir == Path("runs") else f" --runs-dir {shlex.quote(str(runs_dir))}"
+def _next_steps(rows: Sequence[Row], runs: Sequence[RunConfig]) -> list[str]:
+    """Return commands that show more of a run: what it asked for beside scores, the page, two rows side by side, and a
+    row or a failed cell.
+    """
+    folder = runs[0].runs_dir
+    where = "" if folder == Path("runs") else f" --runs-dir {shlex.quote(str(folder))}"
+    curve = any(len(run.train_fraction) > 1 for run in runs)
+    reports = [f"curve{where}   # what more training images would bring"] if curve else []
+    reports += [f"damage{where}   # what corrupted images cost"] if any(run.corrupt for run in runs) else []
     methods = [row for row in rows if not row.baseline]
     failed = [cell.id[:8] for row in methods for cell in row.cells if not cell.ok]
     ids = [row.id[:8] for row in methods if row.experiment.task_id == methods[0].experiment.task_id]
@@ -80,6 +87,7 @@ def _next_steps(rows: Sequence[Row], runs_dir: Path) -> list[str]:
     why = "why a cell failed" if failed else "the cells of a row"
     return [
         "Next:",
+        *(f"  fer-bench {report}" for report in reports),
         f"  fer-bench leaderboard{where} --format html --output board.html   # as a page",
         f"  fer-bench {compare}",
         f"  fer-bench show {[*failed, *ids][0]}{where}   # {why}",

@@ -58,4 +58,4 @@ class Filters:
 
 
 def _text(experiment: Experiment, part: str) -> str:
-    return experiment.protocol.name if part == "protocol" else getattr(experiment, part).text
+    return getattr(experiment, part).text

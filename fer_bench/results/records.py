@@ -212,13 +212,14 @@ class Experiment(Record):
     def question(self) -> str:
         """How the row is called: rows of two runs with one name ask the same, also with other code and versions."""
         dataset, protocol = self.dataset, self.protocol
-        limit = f" (limit {dataset.limit})" if dataset.limit else ""
         labels = f" as {dataset.labels.set}" if dataset.labels.set != "native" else ""
+        labels += f" (limit {dataset.limit})" if dataset.limit else ""
         others = "".join(f" + {other.text}" for other in dataset.trained_with)
         ignores = f", ignores={'+'.join(protocol.ignores)}" if protocol.ignores else ""
         without = ", two folds left out" if protocol.pairs_of else ""
-        folds = f"{protocol.name} x {protocol.folds}{ignores}{without}"
-        return f"{dataset.text}{labels}{limit}{others} / {folds} / {self.backbone.text} / {self.strategy.text}"
+        share = [f"[{part}]" for part in protocol.text.rstrip("]").replace("[", ",").split(",") if part[:6] == "train="]
+        folds = f"{protocol.name}{''.join(share)} x {protocol.folds}{ignores}{without}"
+        return f"{dataset.text}{labels}{others} / {folds} / {self.backbone.text} / {self.strategy.text}"
 
 
 @dataclass(frozen=True, kw_only=True)
