@@ -51,6 +51,9 @@ IDENTITY = {
     "proxy": "not known; something stands for the person, as the first line says",
 }
 
+NO_PATH = "no path given"
+"""State of a data set that reads a folder of the user's own, whose path is a parameter."""
+
 app = App(help="List, prepare and verify data sets.", no_args_is_help=True)
 app.command("audit", epilog=audit.EXAMPLES, cls=command_for(*audit.SETTINGS))(audit.audit)
 app.command("init", epilog=data_init.EXAMPLES)(data_init.init)
@@ -107,7 +110,7 @@ def status(
     for row in rows:
         for warning in row["warnings"]:
             console.echo(f"Warning: {row['dataset']}: {warning}")
-        if row["state"] == "missing" and datasets:
+        if row["state"] in ("missing", NO_PATH) and datasets:
             console.echo(f"{row['dataset']}: the folder is {row['manual_dir']!r}. {row['access']}")
 
 
@@ -135,7 +138,8 @@ def _status(dataset: Component[DatasetSpec], data_dir: Path) -> dict[str, Any]:
     except FerBenchError as error:  # One broken plugin or folder must not hide the others.
         problem = str(error)
     has_files = manual is None or (manual.is_dir() and any(manual.iterdir()))
-    state = "broken" if problem else "prepared" if prepared else "ready to prepare" if has_files else "missing"
+    absent = "missing" if getattr(dataset.params, "path", True) else NO_PATH
+    state = "broken" if problem else "prepared" if prepared else "ready to prepare" if has_files else absent
     return {
         "dataset": str(dataset),
         "state": state,
