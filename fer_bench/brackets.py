@@ -176,5 +176,7 @@ def describe_fault(fault: ErrorDetails, most: int = 200) -> str:
     value = repr(fault["input"])
     if fault["type"] == "literal_error" and (near := suggest(str(fault["input"]), re.findall(r"'([^']*)'", what))):
         return f"{where}: {what}, got {value[:most]}. {near}"
-    mention = re.search(rf"(?<![\w.]){re.escape(value)}(?![\w.])", what)
+    values = list(map(repr, fault["input"])) if isinstance(fault["input"], list | tuple) else []
+    named = "|".join(map(re.escape, [value, *values]))
+    mention = re.search(rf"(?<![\w.])({named})(?![\w.])", what)
     return f"{where}: {what}" if mention else f"{where}: {what}, got {value[:most]}{' …' * (len(value) > most)}"

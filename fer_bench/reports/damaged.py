@@ -58,9 +58,10 @@ class DamagedRow:
         kinds = len(self.robustness.kinds)
         what = f"{number_of(kinds, 'kind')} of corruption" if kinds > 1 else f"{next(iter(self.robustness.kinds))}"
         counts = {sum(one.series == kind for one in self.scores) for kind in self.robustness.kinds}
-        count = counts.pop() if len(counts) == 1 else 0
-        severities = number_of(count, "severity", "severities") if count > 1 else f"{len(self.scores)} in all"
-        return f"{what}, {severities}"
+        low, high = min(counts), max(counts)
+        if low < high:
+            return f"{what}, {low} to {high} severities of each"
+        return f"{what}, {number_of(low, 'severity', 'severities')}{' of each' if kinds > 1 else ''}"
 
     @property
     def board(self) -> str:

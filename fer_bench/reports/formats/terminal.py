@@ -1,8 +1,8 @@
 """Tables for a terminal, a log or a pipe, without colour: nothing is cut, and names stay whole at any width.
 
 Where a table is too wide, heads of numbers wrap, then texts. Then columns are left out, those that say nothing and
-optional ones first, from the right, and a line names them. Where that is not enough, each row becomes a few lines: its
-name, and its values with their titles below.
+optional ones first, from the right, and a line names them, once for tables in a row that lack the same. Where that is
+not enough, each row becomes a few lines: its name, and its values with their titles below.
 """
 
 from __future__ import annotations
@@ -47,21 +47,22 @@ def write(tables: Sequence[Table], width: int | None = None, encoding: str = "ut
 
     console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, legacy_windows=False)
     shown, apart = set[str](), False
-    for table in tables:
+    forms = [_fit(table, console.width, text) for table in tables]
+    for place, (table, (form, left_out)) in enumerate(zip(tables, forms, strict=True)):
         if apart:
             console.print()
         if table.title:
             console.print(text(table.title))
         lines = list[str]()
         if table.columns:
-            form, left_out = _fit(table, console.width, text)
             console.print(form)
             shown.update(column.title for column in table.columns if column.title not in left_out)
-            lines = [f"Left out at this width: {', '.join(left_out)}."] if left_out else []
+        if left_out and left_out not in [others for _, others in forms[place + 1 : place + 2]]:
+            lines = [f"Left out at this width: {', '.join(left_out)}."]
         lines += table.below(shown)
         for line in lines:
             console.print(text(line))
-        apart = bool(lines or (table.title and not table.columns))
+        apart = bool(lines or isinstance(form, Group) or (table.title and not table.columns))
     assert isinstance(console.file, io.StringIO)
     written = [line.rstrip() + "\n" for line in console.file.getvalue().splitlines()]
     apart_by_one = (line for before, line in zip(["\n", *written], written, strict=False) if {before, line} != {"\n"})
