@@ -139,6 +139,11 @@ def check_groups(row: MethodRow, metric: Metric, margin: float, fewest: int, alp
     checks = [_check(predictions, row, name, column, terms) for name, column in columns.items()]
     attributes = tuple(check for check in checks if check is not None)
     if not attributes:
+        if not columns:
+            raise FerBenchError(
+                f"{row.name}: the data name no groups of people, such as sex or age. Add a column for each to a table "
+                "of the pictures; 'fer-bench data init FOLDER' writes one."
+            )
         available = ", ".join(predictions.groups) or "none"
         raise FerBenchError(
             f"{row.name}: no attribute has two groups of {fewest} {predictions.unit_word} with {FEWEST_IMAGES} images "
