@@ -1,6 +1,11 @@
-"""Every claim of the table in docs/statistics.md, with fewer draws: a failure is a change of the code."""
+"""Each claim of the table in docs/statistics.md in one setting or two, with fewer draws: a failure is a change of code.
+
+`tox run -e simulate` measures every setting.
+"""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 from simulated_claim import Claim
@@ -10,14 +15,32 @@ from simulation import claims
 CLAIMS = list(claims())
 ERRORS = 3
 """Monte Carlo errors that few draws may lie beyond a promise: with 1.96, some of 200 tests would fail by chance."""
-PROMISES = [claim for claim, _ in CLAIMS if claim.quick and claim.promised != (0, 1)]
+
+
+def choose_settings() -> list[Claim]:
+    """Return one setting of each claim, and one more with several seeds where it has any.
+
+    Settings of a claim differ in numbers, and all of them call the same code, where several seeds call more of it.
+    Of those with one seed it is the setting that is measured soonest; of the others the last, which has most seeds and
+    most noise of training, and so tells a wrong variance best.
+    """
+    rows = read_measured()
+    chosen: dict[tuple[str, bool], tuple[float, Claim]] = {}
+    for place, (claim, _) in enumerate(CLAIMS):
+        if claim.quick and claim.promised != (0, 1):
+            several, row = "seeds" in claim.setting, rows.get(claim.title)
+            last = -place if several else row.seconds * claim.quick / claim.draws if row else 0
+            key = claim.name, several
+            chosen[key] = min(chosen.get(key, (math.inf, claim)), (last, claim), key=lambda each: each[0])
+    return [claim for _, claim in chosen.values()]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("claim", PROMISES, ids=lambda claim: f"{claim.name}, {claim.setting}")
+@pytest.mark.parametrize("claim", choose_settings(), ids=lambda claim: f"{claim.name}, {claim.setting}")
 def test_every_claim_holds(claim):
-    share, error = claim.measure(claim.quick)
-    assert claim.held(share, error, ERRORS), f"{share:.3f} of {claim.quick}"
+    draws = claim.quick * (2 if "seeds" in claim.setting else 1)
+    share, error = claim.measure(draws)
+    assert claim.held(share, error, ERRORS), f"{share:.3f} of {draws}"
 
 
 def test_a_broken_claim_is_told_from_one_that_holds():

@@ -1,6 +1,7 @@
 """What the tests and intervals promise, by simulation: seeded, so that a failure is a change of the code.
 
-With 1,000 simulations a rate of 0.05 is measured within 0.014 (two standard errors).
+With 1,000 simulations a rate of 0.05 is measured within 0.014 (two standard errors). Intervals and tests over subjects,
+and Friedman's, are claims of docs/statistics.md, which test_simulated_claims.py measures.
 """
 
 from __future__ import annotations
@@ -92,14 +93,6 @@ def hits(drawn: tuple[np.ndarray, list[np.ndarray]]) -> tuple[np.ndarray, np.nda
     return first == true, second == true
 
 
-@pytest.mark.parametrize("methods", [4, 8])
-def test_friedman_errs_as_often_as_it_says(methods):
-    def simulate(rng):
-        return friedman_test(rng.normal(size=(10, methods))).p_value < 0.05
-
-    assert NOMINAL[0] <= rate(simulate, 2000) <= NOMINAL[1]
-
-
 def test_critical_difference_errs_as_often_as_it_says():
     def simulate(rng):
         found = friedman_test(rng.normal(size=(20, 5)))
@@ -111,29 +104,15 @@ def test_critical_difference_errs_as_often_as_it_says():
 # Coverage
 
 
-@pytest.mark.parametrize("name", ["accuracy", "uar"])
-def test_intervals_over_samples_cover(name):
-    truth = expected(lambda rng: (lambda true, answers: (true, answers[0]))(*draw_samples(rng, 500_000, 1)), name)
+def test_intervals_over_samples_cover():
+    truth = expected(lambda rng: (lambda true, answers: (true, answers[0]))(*draw_samples(rng, 500_000, 1)), "uar")
 
     def simulate(rng):
         true, (predicted,) = draw_samples(rng, 300, 1)
-        found = bootstrap_interval(STANDARD[name], true, np.eye(4)[predicted], resamples=1000)
+        found = bootstrap_interval(STANDARD["uar"], true, np.eye(4)[predicted], resamples=500)
         return found.low <= truth <= found.high
 
-    assert 0.93 <= rate(simulate) <= 0.97
-
-
-@pytest.mark.parametrize("name", ["accuracy", "uar"])
-@pytest.mark.parametrize("subjects", [20, 60])
-def test_intervals_over_subjects_cover(name, subjects):
-    truth = expected(lambda rng: one_method(draw_subjects(rng, 20_000, 20, 1)), name)
-
-    def simulate(rng):
-        true, (predicted,), groups = draw_subjects(rng, subjects, 20, 1)
-        found = bootstrap_interval(STANDARD[name], true, np.eye(4)[predicted], groups, resamples=1000)
-        return found.low <= truth <= found.high
-
-    assert 0.93 <= rate(simulate) <= 0.97
+    assert 0.93 <= rate(simulate, 600) <= 0.97
 
 
 def test_of_five_subjects_they_cover_less_often():
@@ -159,15 +138,10 @@ def test_over_samples_of_the_same_subjects_they_cover_far_less_often():
     assert rate(simulate, 300) < 0.85, "this is why subjects are the units"
 
 
-@pytest.mark.parametrize("subjects", [None, 30])
-def test_intervals_of_a_difference_cover(subjects):
+def test_intervals_of_a_difference_cover():
     def simulate(rng):
-        if subjects is None:
-            (true, (first, second)), groups = draw_samples(rng, 300, 2), None
-        else:
-            true, (first, second), groups = draw_subjects(rng, subjects, 20, 2)
-        estimates = [measure(STANDARD["uar"], true, np.eye(4)[labels], units=groups) for labels in (first, second)]
-        found = compare_estimates(*estimates)
+        true, answers = draw_samples(rng, 300, 2)
+        found = compare_estimates(*(measure(STANDARD["uar"], true, np.eye(4)[labels]) for labels in answers))
         return found.low <= 0 <= found.high
 
     assert 0.93 <= rate(simulate, 600) <= 0.97
