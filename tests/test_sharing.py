@@ -249,7 +249,7 @@ def kill_who_holds(begin_far, held, stored):
 def test_processes_divide_a_grid_and_take_over_the_share_of_one_that_is_killed(tiny, write_plugin):
     write_plugin("logger", LOGGER)
     grid = ["run", "--dataset", "squares", "--backbone", "net[fault=slow]", "--backbone", "net", "--folds", "2"]
-    grid += ["--strategy", "probe", "--strategy", "steps"]
+    grid += ["--strategy", "probe", "--strategy", "probe[c=2]"]
 
     def begin(runs, process=PROCESS, **environment):
         environment |= {"FER_BENCH_PLUGINS": "tiny,logger", "CELL_LOG": str(tiny / f"{runs}.log")}
