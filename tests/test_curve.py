@@ -97,7 +97,9 @@ def test_the_command_fits_the_rows_of_a_run(tiny):
     assert len(list((tiny / "runs" / "cells").iterdir())) == 4, "a share of 1 is the run without shares"
     for name, text in (("group-kfold", "group-kfold"), ("group-kfold[train=0.5]", "group-kfold[train=0.5]")):
         assert find_row(Store(Path("runs")), f"{name} probe").experiment.protocol.text == text
-    (curve,) = json.loads(invoke("curve", "--json", "--figure", "curve.svg").stdout)["curves"]
+    fitted = invoke("curve", "--json", "--figure", "curve.svg")
+    assert says(fitted.stderr, "curve.svg")
+    (curve,) = json.loads(fitted.stdout)["curves"]
     assert [point["training_images"] for point in curve["points"]] == [pytest.approx(22.5, abs=5), 45]
     assert (tiny / "curve.svg").read_text().count("training images")
     assert says(invoke("curve").stdout, "net, probe", "squares", "training images", "45")

@@ -170,6 +170,7 @@ def test_a_plan_that_was_changed_is_refused(tmp_path, text, named):
 def test_a_grid_is_frozen_before_it_runs_and_once(tiny):
     grid = ["plan", "--no-probe", *BASE, "--strategy", "steps", "--folds", "3"]
     told = invoke(*grid, "--freeze", "plan.json", "--question", "steps vs probe", "--margin", "3pt")
+    assert says(told.stderr, "leaderboard --plan plan.json")
     plan = read_plan(tiny / "plan.json")
     assert says(told.stderr, "plan.json", "UAR", plan.digest, "steps", " vs ", "probe")
     (pair,) = [[plan.rows[one].experiment.strategy.text for one in question] for question in plan.questions]

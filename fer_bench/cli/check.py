@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fer_bench import atomic, console
-from fer_bench.cli.output import print_tables
+from fer_bench.cli.output import print_tables, write_file
 from fer_bench.cli.rows import ALL_ROWS, MetricName, with_filters
 from fer_bench.errors import FerBenchError
 from fer_bench.results.filters import Filters
@@ -101,9 +101,9 @@ def _tell(
     noted = [(parts[0][0], replace(parts[0][1], notes=(*parts[0][1].notes, *accept))), *parts[1:]]
     page = markdown_format.write([replace(table, title=f"fer-bench check: {line}") for line, table in noted])
     if junit:
-        atomic.write_file(junit, gate_formats.to_junit(cases, terms.metric.name), "the JUnit report")
+        write_file(junit, gate_formats.to_junit(cases, terms.metric.name), "the JUnit report")
     if markdown:
-        atomic.write_file(markdown, page, "the report")
+        write_file(markdown, page, "the report")
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in gate_formats.to_annotations(cases):
             console.write(f"{line}\n")

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fer_bench import atomic
-from fer_bench.cli.output import print_json, print_tables
+from fer_bench.cli.output import print_json, print_tables, write_file
 from fer_bench.cli.rows import ALL_ROWS, HELP, FigureFile, MetricName, RunsDir, with_filters
 from fer_bench.results.filters import Filters
 
@@ -43,7 +42,7 @@ def curve(
     current = newest(all_rows)
     curves = report.find_curves([row for row in all_rows if row.id in current], by)
     if figure is not None:
-        atomic.write_file(figure, report.draw(curves, figure.suffix), "the figure")
+        write_file(figure, report.draw(curves, figure.suffix), "the figure")
     if as_json:
         print_json({"schema": 1, "curves": report.record(curves)})
     else:

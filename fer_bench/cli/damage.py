@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fer_bench import atomic
-from fer_bench.cli.output import print_json, print_tables
+from fer_bench.cli.output import print_json, print_tables, write_file
 from fer_bench.cli.rows import ALL_ROWS, HELP, FigureFile, MetricName, RunsDir, with_filters
 from fer_bench.errors import FerBenchError
 from fer_bench.results.filters import Filters
@@ -50,7 +49,7 @@ def damage(
     current = newest(all_rows)
     measured = find_rows([row for row in all_rows if row.id in current], by)
     if figure is not None:
-        atomic.write_file(figure, draw(measured, figure.suffix), "the figure")
+        write_file(figure, draw(measured, figure.suffix), "the figure")
     if as_json:
         print_json({"schema": 1, **report.record(measured)})
     else:

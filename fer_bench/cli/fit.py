@@ -44,3 +44,5 @@ def fit(
     with TerminalReporter(quiet=False) as reporter:
         record = fit_model(settings, Registry.load(), reporter, output)
     console.echo(f"{record.describe()}\nWritten to {output}. Try it: fer-bench predict {output} PICTURE")
+    if record.score is None:
+        console.warn("To give it a score: 'fer-bench run' with the same options, then 'fer-bench fit' again.")

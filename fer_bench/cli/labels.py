@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fer_bench import atomic
-from fer_bench.cli.output import print_json, print_tables
+from fer_bench.cli.output import print_json, print_tables, write_file
 from fer_bench.cli.rows import ALL_ROWS, HELP, RunsDir, with_filters
 from fer_bench.results.filters import Filters
 
@@ -47,7 +46,7 @@ def labels(
     current = newest(all_rows)
     checks = report.check_labels([row for row in all_rows if row.id in current], agreed)
     if output is not None:
-        atomic.write_file(output, csv.write(report.to_suspects(checks)), "the suspects")
+        write_file(output, csv.write(report.to_suspects(checks)), "the suspects")
     if as_json:
         print_json({"schema": 1, "agreed": agreed, "data_sets": [report.record(check) for check in checks]})
     else:

@@ -12,7 +12,7 @@ import typer
 
 from fer_bench import atomic, console, paths
 from fer_bench.cli.data_options import DataDir
-from fer_bench.cli.output import PIPE_WIDTH, terminal_text
+from fer_bench.cli.output import PIPE_WIDTH, terminal_text, write_file
 from fer_bench.cli.rows import ALL_ROWS, FigureFile, with_filters
 from fer_bench.errors import FerBenchError
 from fer_bench.results.filters import Filters
@@ -94,7 +94,7 @@ def leaderboard(
     if figure is not None:
         from fer_bench.reports import figures
 
-        atomic.write_file(figure, figures.draw(rows, figure_kind, figure.suffix), "the figure")
+        write_file(figure, figures.draw(rows, figure_kind, figure.suffix), "the figure")
     if output is None:
         console.write(text)
     else:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fer_bench import atomic, console
+from fer_bench import console
 from fer_bench.cli import options
-from fer_bench.cli.output import print_json, print_tables
+from fer_bench.cli.output import print_json, print_tables, write_file
 from fer_bench.cli.rows import find_figure_fault
 from fer_bench.errors import FerBenchError
 
@@ -68,7 +68,7 @@ def matrix(
         finished = run_grid([*runs, settings], registry, reporter)
     matrices = report.build(leaderboard.build(finished.cells, left_out=reporter.warn), names)
     if heat_map is not None:
-        atomic.write_file(heat_map, report.draw(matrices, heat_map.suffix), "the heat map")
+        write_file(heat_map, report.draw(matrices, heat_map.suffix), "the heat map")
     tables = [*report.to_tables(matrices), *shift.to_tables(matrices)]
     if form == "json":
         print_json(shift.record(matrices))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from fer_bench import console
+from fer_bench import atomic, console
 from fer_bench.reports.table import Table
 
 PIPE_WIDTH = 140
@@ -30,6 +31,12 @@ def _pipe_width() -> int:
 def print_tables(*tables: Table) -> None:
     """Print tables on stdout."""
     console.write(terminal_text(tables))
+
+
+def write_file(file: Path, content: str | bytes, what: str) -> None:
+    """Write a file that a user asked for beside what is printed, and say so on stderr; see `atomic.write_file`."""
+    atomic.write_file(file, content, what)
+    console.warn(f"Written to {file}: {what}.")
 
 
 def print_json(record: object) -> None:

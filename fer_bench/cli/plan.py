@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -118,7 +119,9 @@ def _freeze(
     digest = write_plan(plan, file)
     names = [" vs ".join(plan.rows[one].name for one in pair) for pair in plan.questions]
     count = number_of(len(names), "comparison")
-    console.warn(f"fer-bench: frozen in {file}: {count} by {metric.title}, digest {digest}\n{bullet_list(names)}")
+    after = f"After the run: fer-bench leaderboard --plan {shlex.quote(str(file))}"
+    frozen = f"frozen in {file}: {count} by {metric.title}, digest {digest}"
+    console.warn(f"fer-bench: {frozen}\n{bullet_list(names)}\n{after}")
 
 
 def _done(row: PlannedRow) -> str:

@@ -193,7 +193,10 @@ def _official_splits(samples: Samples) -> list[str]:
     names = split_names(samples.splits)
     if len(names) < 2:
         there = f"only the official split {names[0]!r}" if names else "no official splits"
-        raise FerBenchError(f"Data set {samples.name!r} has {there}; 'official' needs one to train on and one to test.")
+        limited = " --limit takes the first images of each class, which may all be of one split." if names else ""
+        raise FerBenchError(
+            f"Data set {samples.name!r} has {there}; 'official' needs one to train on and one to test.{limited}"
+        )
     return names
 
 
