@@ -12,9 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import hashlib
-import io
-import json
 import os
 import shutil
 import subprocess
@@ -38,7 +35,7 @@ from fer_bench.results.folders import CELL, CHECKSUMS, PREDICTIONS
 from fer_bench.results.outcomes import Cost, Measures, PeakMemory, Seconds
 from fer_bench.results.provenance import collect
 from fer_bench.results.records import Cell
-from fer_bench.results.store import COMPRESSED, Result, Store
+from fer_bench.results.store import Result, Store, encode_json, hash_each, to_feather
 from fer_bench.tasks.folds import Fold
 
 MAIN = "from fer_bench.cli import main; main()"
@@ -181,14 +178,9 @@ def _write_like(
     for index in range(classes):
         place = table.column_names.index(f"p{index}")
         table = table.set_column(place, f"p{index}", pa.array(shares[:, index].astype(np.float32)))
-    buffer = io.BytesIO()
-    with pa.ipc.new_file(buffer, table.schema, options=COMPRESSED) as writer:
-        writer.write_table(table)
-    text = json.dumps(cell.record(), indent=1, sort_keys=True, ensure_ascii=False)
-    files = {**files, CELL: f"{text}\n".encode(), PREDICTIONS: buffer.getvalue()}
+    files = {**files, CELL: encode_json(cell.record()), PREDICTIONS: to_feather(table)}
     del files[CHECKSUMS]
-    checksums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    store.put(store.folder(cell.id), {**files, CHECKSUMS: json.dumps(checksums).encode()})
+    store.put(store.folder(cell.id), {**files, CHECKSUMS: encode_json(hash_each(files))})
 
 
 if __name__ == "__main__":

@@ -192,7 +192,7 @@ def test_a_folder_behind_a_link_is_named_and_left_out(store, tmp_path):
     cells, messages = store.cells()
     assert [cell.record.fold for cell in cells] == [GOOD]
     assert [message.partition(":")[0] for message in messages] == sorted([folder.name, "loop"])
-    assert store.status(make_cell(BAD)) is None
+    assert store.find(make_cell(BAD)) is None
 
 
 def with_provenance(store: Store, **changes: object) -> StoredCell:

@@ -89,9 +89,9 @@ def failed(error: str = "ValueError: no") -> Result:
 
 def test_a_cell_comes_back_as_it_was_written(tmp_path):
     store, cell, result = Store(tmp_path), make_cell(), make_result()
-    assert store.status(cell) is None
+    assert store.find(cell) is None
     stored = store.write(cell, result, Provenance(python="3"))
-    assert store.status(cell) == "ok"
+    assert store.find(cell).ok
     assert (stored.record, stored.id) == (cell, cell.id)
     assert timedelta(0) <= datetime.now(UTC) - datetime.fromisoformat(stored.finished) < timedelta(minutes=1)
     pd.testing.assert_frame_equal(stored.table().to_pandas(), result.predictions)
@@ -158,7 +158,7 @@ def test_a_damaged_cell_is_left_out_and_named(tmp_path, damage, message):
     cells, (complaint,) = store.cells()
     assert [cell.record.fold for cell in cells] == [0]
     assert message in complaint
-    assert store.status(make_cell(1)) is None
+    assert store.find(make_cell(1)) is None
 
 
 def make_older(folder: Path, *, parquet: bool = False) -> StoredCell | str:
@@ -185,7 +185,7 @@ def test_cells_of_older_formats_are_read_or_said_to_be_of_one(tmp_path):
     older = make_older(store.write(cell, make_result(), Provenance()).folder)
     assert (older.record.schema, older.finished) == (1, "2001-09-09T01:46:40.000+00:00")
     pd.testing.assert_frame_equal(older.table().to_pandas(), make_result().predictions)
-    assert store.status(cell) is None
+    assert store.find(cell) is None
     message = make_older(store.write(make_cell(1), make_result(), Provenance()).folder, parquet=True)
     assert "older format" in message
     assert "damaged" not in message

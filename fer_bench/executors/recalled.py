@@ -23,7 +23,7 @@ from fer_bench.learning.prediction import finish
 from fer_bench.learning.state import Model
 from fer_bench.models import files
 from fer_bench.models.model import lay_over
-from fer_bench.results.predictions import probability_columns
+from fer_bench.results.predictions import read_matrix
 from fer_bench.results.store import StoredCell
 from fer_bench.specs import GradientPhase, Plan
 from fer_bench.tasks.crops import as_errors
@@ -120,6 +120,5 @@ def _plan_of(block: Block, job: Job, cell: StoredCell) -> Plan:
 
 
 def _same(answers: Array, cell: StoredCell) -> bool:
-    table = cell.table()
-    stored = np.stack([table[name].to_numpy() for name in probability_columns(table.column_names)], axis=1)
+    stored = read_matrix(cell.table())
     return np.array_equal(answers.astype(stored.dtype), stored)

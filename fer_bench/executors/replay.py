@@ -23,20 +23,17 @@ from fer_bench.executors.work import Work
 from fer_bench.keeping.named_files import Places
 from fer_bench.registry import Registry
 from fer_bench.results import corrupted
-from fer_bench.results.canonical import to_json
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.reading import read_predictions
 from fer_bench.results.records import name_training
 from fer_bench.results.store import Store, StoredCell
-from fer_bench.results.versions import differences
+from fer_bench.results.versions import differences, explain_by_provenance
 from fer_bench.sizes import number_of
 from fer_bench.specs import Params
 
 Answer = Literal["bit-identical", "numerically equal", "statistically equivalent", "different"]
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
 """From the best to the worst."""
-ORDER = ("cell", "code", "python", "jax", "device", "cpu", "platform", "xla_flags", "environment", "distributions")
-"""What explains a difference, the likeliest first; the command and the memory of a machine explain none."""
 
 MOST_SEEDS = 100
 """Whose cells a replay trains together, since the origin of a record may be unknown."""
@@ -68,7 +65,7 @@ class Replay:
         why: the finding in words.
         largest: largest difference of two probabilities; None where the two did not test the same samples.
         test: of equivalence; None where it was not needed or not possible.
-        differences: (dotted name, then, now) of every field of cell and provenance that differs, in ``ORDER``.
+        differences: (dotted name, then, now) of every field of cell and provenance that differs.
     """
 
     answer: Answer
@@ -253,7 +250,5 @@ def _other_samples(first: Predictions, second: Predictions) -> str | None:
 
 def _differences(then: StoredCell, now: StoredCell) -> tuple[tuple[str, object, object], ...]:
     """Return what differs between two cells and their provenance."""
-    old, new = ({"cell": cell.record.record(), **to_json(cell.provenance)} for cell in (then, now))
-    return tuple(
-        difference for part in ORDER for difference in differences({part: old.get(part)}, {part: new.get(part)})
-    )
+    records = ({"cell": cell.record.record()} for cell in (then, now))
+    return *differences(*records), *explain_by_provenance(then.provenance, now.provenance)

@@ -7,7 +7,6 @@ its ``predictions.feather``, whose sha256 stands in it: a cell that was trained 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import re
 import shutil
@@ -23,8 +22,8 @@ import pyarrow.ipc
 from fer_bench import atomic, corruption, foreign_files
 from fer_bench.arrays import Array
 from fer_bench.corruption import Corruption
-from fer_bench.results.predictions import probability_columns
-from fer_bench.results.store import ALONE, COMPRESSED, StoredCell, cannot_write
+from fer_bench.results.predictions import probability_columns, read_matrix
+from fer_bench.results.store import ALONE, StoredCell, cannot_write, to_feather
 from fer_bench.sizes import number_of
 
 FOLDER = "corrupted"
@@ -108,13 +107,10 @@ def write(cell: StoredCell, done: Corruption, probabilities: Array) -> None:
     arrays = [pa.array(column) for column in columns]
     names = [f"p{number}" for number in range(len(arrays))]
     table = pa.Table.from_arrays(arrays, names, metadata={_KEY: json.dumps(record).encode()})
-    buffer = io.BytesIO()
-    with pyarrow.ipc.new_file(buffer, table.schema, options=COMPRESSED) as writer:
-        writer.write_table(table, max_chunksize=1 << 16)
     file = _file(cell, done)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        atomic.replace_file(file, buffer.getvalue())
+        atomic.replace_file(file, to_feather(table))
     except OSError as error:
         raise cannot_write(_runs(cell), error) from None
 
@@ -135,10 +131,8 @@ def copy(cell: StoredCell, to: StoredCell, order: Array | None = None) -> None:
     if not known or _folder(cell) == _folder(to) or not same:
         return
     clean = cell.table()
-    names = probability_columns(clean.column_names)
     for done in lacking(to, known):
-        table = corrupted(cell, clean, done).table()
-        values = np.stack([table[name].to_numpy() for name in names], axis=1)
+        values = read_matrix(corrupted(cell, clean, done).table())
         write(to, done, values if order is None else values[order])
 
 

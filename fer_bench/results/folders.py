@@ -17,14 +17,8 @@ from fer_bench.results import canonical, records
 from fer_bench.results.outcomes import ResultRecord
 from fer_bench.results.records import Cell
 
-CELL, RESULT, PREDICTIONS, HISTORY, PROVENANCE, CHECKSUMS = (
-    "cell.json",
-    "result.json",
-    "predictions.feather",
-    "history.csv",
-    "provenance.json",
-    "checksums.json",
-)
+FILES = ("cell.json", "result.json", "predictions.feather", "history.csv", "provenance.json", "checksums.json")
+CELL, RESULT, PREDICTIONS, HISTORY, PROVENANCE, CHECKSUMS = FILES
 PARQUET = "predictions.parquet"
 """Where cells of the first format held their predictions."""
 REST = frozenset((PREDICTIONS, HISTORY, PROVENANCE))

@@ -25,19 +25,7 @@ from typing import Literal
 from fer_bench import atomic, foreign_files
 from fer_bench.results import canonical
 from fer_bench.results.canonical import Count, Record
-from fer_bench.results.folders import (
-    CELL,
-    CHECKSUMS,
-    HISTORY,
-    PREDICTIONS,
-    PROVENANCE,
-    RESULT,
-    Content,
-    Files,
-    read_checksums,
-    read_files,
-    understand,
-)
+from fer_bench.results.folders import FILES, RESULT, Content, Files, read_checksums, read_files, understand
 from fer_bench.several import spread
 
 NAME = "index.json.z"
@@ -54,7 +42,6 @@ LARGEST = 1 << 30
 AT_ONCE = 5_000
 """Cells that a process reads in one go, in half a second; of those that the index knows, ``QUICK`` times as many."""
 QUICK = 3
-_FILES = (CELL, RESULT, PREDICTIONS, HISTORY, PROVENANCE, CHECKSUMS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +176,7 @@ def _look(folder: str, states: Mapping[str, os.stat_result]) -> tuple[str, int]:
         states: of files that were opened: what counts is what was read.
     """
     values, newest = list[int](), 0
-    for name in ("", *_FILES):
+    for name in ("", *FILES):
         try:
             status = states.get(name) or os.lstat(f"{folder}{os.sep}{name}" if name else folder)
         except OSError:

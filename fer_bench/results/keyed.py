@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import io
-import json
 import re
 import tempfile
 from collections.abc import Callable, Generator, Iterable
@@ -27,18 +25,10 @@ from fer_bench import atomic, foreign_files
 from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
 from fer_bench.results import corrupted
-from fer_bench.results.canonical import CANONICAL, to_json
+from fer_bench.results.canonical import CANONICAL
+from fer_bench.results.folders import CHECKSUMS, HISTORY, PREDICTIONS
 from fer_bench.results.predictions import GROUP, UNIT_WORDS
-from fer_bench.results.store import (
-    CELL,
-    CHECKSUMS,
-    COMPRESSED,
-    HISTORY,
-    PREDICTIONS,
-    PROVENANCE,
-    Store,
-    StoredCell,
-)
+from fer_bench.results.store import Store, StoredCell, encode_json, encode_records, hash_each, to_feather
 from fer_bench.sizes import number_of
 
 SHORTEST, LONGEST = 32, 4096
@@ -139,13 +129,11 @@ def hide(cell: StoredCell, key: bytes) -> tuple[str, dict[str, bytes]]:
     if cell.record.dataset.key:
         return cell.id, files
     record = replace(cell.record, dataset=replace(cell.record.dataset, key=name_key(key)))
-    files[CELL] = _json(record.record())
-    provenance = to_json(cell.provenance)
-    files[PROVENANCE] = _json({"schema": cell.provenance.schema, **provenance})
+    files |= encode_records(record, cell.provenance)
     if PREDICTIONS in files:
         files[PREDICTIONS] = _hide_table(files[PREDICTIONS], key)
     del files[CHECKSUMS]
-    files[CHECKSUMS] = _json({name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)})
+    files[CHECKSUMS] = encode_json(hash_each(files))
     assert HISTORY in files, "every cell has one"
     return record.id, files
 
@@ -162,11 +150,7 @@ def _hide_table(content: bytes, key: bytes) -> bytes:
     for name in frame.columns:
         if name in ("id", "group") or name.startswith(GROUP):
             frame[name] = _hide_column(frame[name], _hasher(key, name))
-    frame = frame.sort_values("id", ignore_index=True)
-    buffer, table = io.BytesIO(), pa.Table.from_pandas(frame, preserve_index=False)
-    with pyarrow.ipc.new_file(buffer, table.schema, options=COMPRESSED) as writer:
-        writer.write_table(table, max_chunksize=1 << 16)
-    return buffer.getvalue()
+    return to_feather(pa.Table.from_pandas(frame.sort_values("id", ignore_index=True), preserve_index=False))
 
 
 def _hasher(key: bytes, column: str) -> Callable[[str], str]:
@@ -186,7 +170,3 @@ def _hide_column(column: pd.Series, hasher: Callable[[str], str]) -> pd.Series:
     """Return a column with hashes of its names; what has no name stays without."""
     hidden = {name: hasher(str(name)) if name else name for name in column.dropna().unique().tolist()}
     return column.astype(object).map(hidden)
-
-
-def _json(value: object) -> bytes:
-    return f"{json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)}\n".encode()

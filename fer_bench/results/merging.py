@@ -19,17 +19,14 @@ from fer_bench.evaluation.classification import find_largest
 from fer_bench.results import corrupted
 from fer_bench.results.consistency import Pairing, find_contradictions, pair_boards
 from fer_bench.results.folders import CHECKSUMS
-from fer_bench.results.predictions import probability_columns
+from fer_bench.results.predictions import probability_columns, read_matrix
 from fer_bench.results.reading import read_predictions
-from fer_bench.results.records import to_json
 from fer_bench.results.store import Store, StoredCell
-from fer_bench.results.versions import differences
+from fer_bench.results.versions import explain_by_provenance
 from fer_bench.sizes import number_of
 
 ASIDE = "contradictions"
 """Folder in a runs folder for copies of a cell that say something else; no board reads it."""
-EXPLAIN = ("code", "python", "jax", "device", "cpu", "platform", "xla_flags", "environment", "distributions")
-"""Parts of a provenance that may explain other predictions, the likeliest first."""
 MOST_REASONS = 3
 
 
@@ -142,19 +139,16 @@ def _contradiction(one: StoredCell, other: StoredCell, tolerance: float) -> str:
     a, b = one.table(), other.table()
     if a.equals(b):
         return ""
-    columns = probability_columns(a.column_names, "p")
+    columns = probability_columns(a.column_names)
     others = [name for name in a.column_names if name not in columns]
     if a.column_names != b.column_names or not a.select(others).equals(b.select(others)):
         return "another copy has other samples, labels or groups"
-    p, q = (np.stack([table[name].to_numpy() for name in columns], axis=1) for table in (a, b))
+    p, q = read_matrix(a), read_matrix(b)
     largest, turned = float(np.abs(p - q).max()), int((find_largest(p) != find_largest(q)).any(axis=1).sum())
     if largest <= tolerance:
         return ""
-    old, new = (to_json(cell.provenance) for cell in (one, other))
     reasons = [
-        f"{name} {then} and {now}"
-        for part in EXPLAIN
-        for name, then, now in differences({part: old.get(part)}, {part: new.get(part)})
+        f"{name} {then} and {now}" for name, then, now in explain_by_provenance(one.provenance, other.provenance)
     ]
     by = f"; {'; '.join(reasons[:MOST_REASONS])}" if reasons else ""
     return f"another copy differs by {largest:.2g} at most, {turned} of {len(p)} answers turned{by}"

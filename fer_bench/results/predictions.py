@@ -179,7 +179,7 @@ def from_table(
     split = np.array([least[splits[number]] for number in seeds.tolist()], np.int64)
     ids, sample = encode(plain(table["id"]))
     unit_names, unit = _codes(table["group"])
-    soft = _matrix(table, "soft")
+    soft = read_matrix(table, "soft")
     groups = {name.removeprefix(GROUP): _groups(table[name]) for name in table.column_names if name.startswith(GROUP)}
     predictions = Predictions(
         ids,
@@ -192,7 +192,7 @@ def from_table(
         fold.astype(np.int32),
         cell.astype(np.int32),
         np.clip(numbers(table["label"]), -1, 2**31 - 1).astype(np.int32),
-        _matrix(table, "p"),
+        read_matrix(table),
         {name: column for name, column in groups.items() if not name.startswith(ANNOTATOR)},
         soft if soft.shape[1] else None,
         {name.removeprefix(ANNOTATOR): column for name, column in groups.items() if name.startswith(ANNOTATOR)},
@@ -274,8 +274,8 @@ def _count_before(keys: Array) -> Array:
     return before
 
 
-def _matrix(table: pa.Table, prefix: str) -> Array:
-    """Return the columns ``<prefix>0`` … as (n, columns) float32, or float64 where one is stored so."""
+def read_matrix(table: pa.Table, prefix: str = "p") -> Array:
+    """Return the columns ``<prefix>0`` … of a table as (n, columns) float32, or float64 where one is stored so."""
     names = probability_columns(table.column_names, prefix)
     wide = any(table[name].type == pa.float64() for name in names)
     matrix = np.empty((len(table), len(names)), np.float64 if wide else np.float32)

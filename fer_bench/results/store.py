@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ALONE = pyarrow.ipc.IpcReadOptions(use_threads=False)
-COMPRESSED = pyarrow.ipc.IpcWriteOptions(compression="lz4")
 ATTEMPTS = 100
 
 
@@ -216,11 +215,6 @@ class Store:
         """Return where a cell lies or would lie."""
         return self.runs_dir / "cells" / cell_id[:16]
 
-    def status(self, cell: Cell) -> Literal["ok", "failed"] | None:
-        """Return the status of ``cell`` if it is stored intact, else None."""
-        stored = self.find(cell)
-        return stored and stored.status
-
     def find(self, cell: Cell) -> StoredCell | None:
         """Return ``cell`` as it is stored, None if it is not or is damaged."""
         folder = self.folder(cell.id)
@@ -254,17 +248,12 @@ class Store:
         record = ResultRecord(
             status=result.status, error=anonymise(result.error), measures=result.measures, finished=finished
         )
-        files = {CELL: _json(cell.record()), RESULT: _json(canonical.to_json(record))}
-        files[PROVENANCE] = _json({"schema": provenance.schema, **canonical.to_json(provenance)})
+        files = {**encode_records(cell, provenance), RESULT: encode_json(canonical.to_json(record))}
         files[HISTORY] = result.history.to_csv(index=False).encode()
         if result.predictions is not None:
-            buffer = io.BytesIO()
-            table = pa.Table.from_pandas(result.predictions, preserve_index=False)
-            with pyarrow.ipc.new_file(buffer, table.schema, options=COMPRESSED) as writer:
-                writer.write_table(table, max_chunksize=1 << 16)
-            files[PREDICTIONS] = buffer.getvalue()
-        checksums = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
-        files[CHECKSUMS] = _json(checksums)
+            files[PREDICTIONS] = to_feather(pa.Table.from_pandas(result.predictions, preserve_index=False))
+        checksums = hash_each(files)
+        files[CHECKSUMS] = encode_json(checksums)
         target = self.folder(cell.id)
         self.put(target, files)
         hashes = checksums.get(PREDICTIONS, ""), checksums[RESULT]
@@ -364,9 +353,29 @@ def _stored(folder: Path, content: Content) -> StoredCell:
     return StoredCell(content.id, content.cell, content.result, content.finished, folder, *hashes)
 
 
-def _json(value: object) -> bytes:
+def encode_json(value: object) -> bytes:
+    """Return plain JSON as the files of a cell hold it."""
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode()
+
+
+def encode_records(cell: Cell, provenance: Provenance) -> dict[str, bytes]:
+    """Return the files that say what a cell is and where it comes from, by name."""
+    origin = {"schema": provenance.schema, **canonical.to_json(provenance)}
+    return {CELL: encode_json(cell.record()), PROVENANCE: encode_json(origin)}
+
+
+def to_feather(table: pa.Table) -> bytes:
+    """Return a table as a file of Arrow, compressed by lz4."""
+    buffer = io.BytesIO()
+    with pyarrow.ipc.new_file(buffer, table.schema, options=pyarrow.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        writer.write_table(table, max_chunksize=1 << 16)
+    return buffer.getvalue()
+
+
+def hash_each(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the sha256 of each file by its name, in order of names."""
+    return {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
 
 
 def _move(source: Path, target: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from fer_bench import atomic, foreign_files
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.results import canonical, corrupted
-from fer_bench.results.folders import CELL, CHECKSUMS, HISTORY, LARGEST, PREDICTIONS, PROVENANCE, RESULT
+from fer_bench.results.folders import FILES, LARGEST
 from fer_bench.results.keyed import seal_fault
 from fer_bench.results.store import cannot_write
 from fer_bench.sizes import number_of
@@ -23,7 +23,7 @@ from fer_bench.sizes import number_of
 README, CONFIG, MANIFEST = "README.md", "config.yaml", "manifest.json"
 SCHEMA = 1
 _MEMBER = re.compile(
-    rf"cells/[0-9a-f]{{16}}/({'|'.join(map(re.escape, (CELL, RESULT, PREDICTIONS, HISTORY, PROVENANCE, CHECKSUMS)))})"
+    rf"cells/[0-9a-f]{{16}}/({'|'.join(map(re.escape, FILES))})"
     rf"|{corrupted.MEMBER}|{re.escape(README)}|{re.escape(CONFIG)}|{re.escape(MANIFEST)}"
 )
 RESULTS = ("cells/", f"{corrupted.FOLDER}/")

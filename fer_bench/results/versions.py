@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TypeVar, cast
 
 from fer_bench.results.canonical import Json, to_json
+from fer_bench.results.outcomes import Provenance
 from fer_bench.results.records import ComponentRecord, Experiment
 
 ComponentT = TypeVar("ComponentT", bound=ComponentRecord)
@@ -56,6 +57,9 @@ WORDS = {
 """Fields of records and of their provenance -> what people call them, where that is another word."""
 SHOWN = 40
 """Characters of a value that are shown."""
+EXPLAINING = ("code", "python", "jax", "device", "cpu", "platform", "xla_flags", "environment", "distributions")
+"""Parts of a provenance that may explain other predictions, the likeliest first. Cells say their settings and seeds, and
+the command and the memory of a machine explain none."""
 
 
 def without_code(experiment: Experiment) -> Experiment:
@@ -134,3 +138,10 @@ def differences(first: Json, second: Json) -> list[tuple[str, object, object]]:
     return [
         (name, a.get(name), b.get(name)) for name in [*a, *(n for n in b if n not in a)] if a.get(name) != b.get(name)
     ]
+
+
+def explain_by_provenance(then: Provenance, now: Provenance) -> list[tuple[str, object, object]]:
+    """Return what `differences` does, part by part, of what may explain other predictions."""
+    first, second = to_json(then), to_json(now)
+    parts = (differences({part: first.get(part)}, {part: second.get(part)}) for part in EXPLAINING)
+    return [difference for part in parts for difference in part]
