@@ -17,15 +17,12 @@ from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.evaluation.paired import McNemarTest, mcnemar_test
 from fer_bench.reports.comparison import measure_row
 from fer_bench.reports.planned import JudgedPlan
-from fer_bench.results.canonical import Json, to_json
+from fer_bench.results.canonical import to_json
 from fer_bench.results.predictions import Predictions, pair_trainings
 from fer_bench.results.records import DatasetRecord
 from fer_bench.results.rows import MethodRow
-from fer_bench.results.versions import differences
+from fer_bench.results.versions import differences, explain_by_provenance
 from fer_bench.sizes import number_of
-
-PROVENANCE = ("code", "python", "jax", "device", "cpu", "platform", "xla_flags", "environment", "distributions")
-"""What may explain a difference; command, settings and seeds are said by the cells."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +103,10 @@ def compare(
     """
     a, b = first.predictions, second.predictions
     unpaired, both = pair_rows(first, second)
-    origin = [_origin(row) for row in (first, second)]
     make = partial(
         Pair,
         spec=tuple(differences(_spec(first), _spec(second))),
-        provenance=tuple(differences(*origin)),
+        provenance=tuple(explain_by_provenance(first.cells[0].provenance, second.cells[0].provenance)),
         first=first,
         second=second,
     )
@@ -207,12 +203,6 @@ def pair_predictions(
     if changed := len(np.unique(right.sample[labels[right.sample] != right.labels])):
         return f"{number_of(changed, 'image has', 'images have')} another label in the second", None
     return "", (left, right)
-
-
-def _origin(row: MethodRow) -> Json:
-    """Return the provenance of the first cell, as far as it may explain a difference."""
-    provenance = to_json(row.cells[0].provenance)
-    return {part: provenance.get(part) for part in PROVENANCE}
 
 
 def _spec(row: MethodRow) -> dict[str, object]:
