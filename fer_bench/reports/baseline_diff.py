@@ -11,7 +11,7 @@ from fer_bench.evaluation.difference import Difference, compare_estimates
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.reports.comparison import measure_row
 from fer_bench.reports.pair import pair_predictions
-from fer_bench.reports.table import Cell, Column, Shown, Table, numbers, texts
+from fer_bench.reports.table import Cell, Column, Shown, Table, number, numbers, span, texts
 from fer_bench.results.baseline import FrozenRow
 from fer_bench.results.canonical import to_json
 from fer_bench.results.predictions import Predictions
@@ -148,9 +148,9 @@ def _score_cells(row: RowDiff) -> tuple[Cell, ...]:
         return row.name, *row.scores, None, None, None
     return (
         *(row.name, *row.scores),
-        Shown(f"{gap.value:+z.4f}", gap.value),
-        Shown(f"{gap.low:+z.4f} to {gap.high:+z.4f}", gap.low),
-        Shown(f"{gap.p_value:.4f}", gap.p_value),
+        number(gap.value, "+z.4f"),
+        span(gap.low, gap.high, "+z.4f", 1),
+        number(gap.p_value, ".4f"),
     )
 
 

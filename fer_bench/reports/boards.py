@@ -19,7 +19,7 @@ from fer_bench.reports import (
     standing,
 )
 from fer_bench.reports.row import Row, Score
-from fer_bench.reports.table import Cell, Column, Field, Shown, Table, percent, tabulate
+from fer_bench.reports.table import Cell, Column, Field, Shown, Table, number, percent, tabulate
 from fer_bench.sizes import number_of
 
 EXTRA: Mapping[str, Callable[[Sequence[Row]], list[Field[Row]]]] = {
@@ -143,7 +143,11 @@ def fields_of(board: Sequence[Row], show: str = "scores") -> list[Field[Row]]:
     if any(row.faces is not None and row.faces < 1 for row in board):
         fields.append((Column("faces %", "number"), lambda row: percent(row.faces)))
     fields.append((Column("cells", "number"), lambda row: Shown(f"{row.ok}/{row.ok + row.failed}", row.ok)))
-    return [*fields, *sizes, (Column("seconds", "number", "lower", optional=True), lambda row: _tenths(row.seconds))]
+    return [
+        *fields,
+        *sizes,
+        (Column("seconds", "number", "lower", optional=True), lambda row: number(row.seconds, ",.1f")),
+    ]
 
 
 def _paper_fields(board: Sequence[Row]) -> list[Field[Row]]:
@@ -226,10 +230,6 @@ def _score(score: Score | None, is_share: bool) -> Cell:
     factor, digits = (100, 1) if is_share else (1, 3)
     mean = f"{factor * score.mean:.{digits}f}"
     return Shown(mean + ("" if score.std is None else f" ± {factor * score.std:.{digits}f}"), score.mean)
-
-
-def _tenths(value: float | None) -> Cell:
-    return None if value is None else Shown(f"{value:,.1f}", value)
 
 
 def _count(value: int | None) -> Cell:

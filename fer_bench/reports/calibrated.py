@@ -10,7 +10,7 @@ import numpy as np
 from fer_bench.evaluation.metrics import STANDARD, score_seeds
 from fer_bench.learning.calibration import unscale
 from fer_bench.reports.row import Row
-from fer_bench.reports.table import Cell, Column, Field, Shown
+from fer_bench.reports.table import Cell, Column, Field, Shown, number, show
 from fer_bench.results.canonical import Amount, Count, Record
 
 
@@ -41,9 +41,9 @@ def measure_calibration(row: Row) -> CalibrationRecord | None:
     if not fitted:
         return None
     before = row.pooled.probabilities.astype(np.float64)
-    for number, scaling in enumerate(cells):
+    for place, scaling in enumerate(cells):
         if scaling:
-            own = row.pooled.cell == number
+            own = row.pooled.cell == place
             before[own] = unscale(before[own], scaling.temperature, scaling.biases)
     nll, ece = (
         float(score_seeds(STANDARD[name], row.pooled.labels, before, row.pooled.training).mean())
@@ -64,24 +64,14 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
     records = {id(row): measure_calibration(row) for row in board}
 
     def score(name: str) -> Field[Row]:
-        def cell(row: Row) -> Cell:
-            score = row.scores.get(name)
-            return Shown(f"{score.mean:.3f}", score.mean) if score else None
-
-        return Column(STANDARD[name].title, "number", "lower"), cell
+        column = Column(STANDARD[name].title, "number", "lower")
+        return column, lambda row: number(row.scores[name].mean if name in row.scores else None, ".3f")
 
     def before(name: str) -> Field[Row]:
-        def cell(row: Row) -> Cell:
-            record = records[id(row)]
-            value = None if record is None else getattr(record, f"{name}_before")
-            return None if value is None else Shown(f"{value:.3f}", value)
+        column = Column(f"{name.upper()} before", "number", "lower")
+        return column, show(records, lambda record: number(getattr(record, f"{name}_before"), ".3f"))
 
-        return Column(f"{name.upper()} before", "number", "lower"), cell
-
-    def temperature(row: Row) -> Cell:
-        record = records[id(row)]
-        if record is None:
-            return None
+    def temperature(record: CalibrationRecord) -> Cell:
         low, high = f"{record.temperature_lowest:.2f}", f"{record.temperature_highest:.2f}"
         return Shown(low if low == high else f"{low} to {high}", record.temperature_lowest)
 
@@ -92,7 +82,7 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
         score("nll"),
         before("ece"),
         score("ece"),
-        (Column("temperature", "number"), temperature),
+        (Column("temperature", "number"), show(records, temperature)),
         score("brier"),
         score("adaptive_ece"),
     ]

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -23,11 +22,11 @@ from fer_bench.evaluation.intervals import Interval, algorithm_interval, bootstr
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.evaluation.ranking import find_rank_intervals, find_tiers, name_tiers
 from fer_bench.reports.jackknife import measure_stored
+from fer_bench.reports.notes import once
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.store import StoredCell
 
 ALPHA = 0.05
-_ESTIMATES: WeakKeyDictionary[Predictions, dict[Metric, Estimate]] = WeakKeyDictionary()
 ROPE = 0.01
 """Half the width of the region of practical equivalence, in the metric's unit: one point."""
 
@@ -91,15 +90,12 @@ def interval(
 
 def estimate(metric: Metric, pooled: Predictions) -> Estimate:
     """Return the score of a row, and what subjects and seeds add to it; kept for as long as the predictions are."""
-    kept = _ESTIMATES.setdefault(pooled, {})
-    if metric not in kept:
-        kept[metric] = measure_row(metric, pooled)
-    return kept[metric]
+    return once(pooled, metric, lambda: measure_row(metric, pooled))
 
 
 def keep(pooled: Predictions, known: Estimate) -> None:
     """Take an estimate for what `estimate` says of some predictions by its metric."""
-    _ESTIMATES.setdefault(pooled, {})[known.metric] = known
+    once(pooled, known.metric, lambda: known)
 
 
 def cross(folds: int, cells: Sequence[StoredCell], predictions: Predictions) -> CrossValidation | None:

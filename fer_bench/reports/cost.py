@@ -7,7 +7,7 @@ from typing import Literal
 
 from fer_bench.networks import WORK
 from fer_bench.reports.row import Row
-from fer_bench.reports.table import Cell, Column, Field, Shown
+from fer_bench.reports.table import Column, Field, number
 from fer_bench.results.outcomes import Cost
 
 
@@ -41,11 +41,7 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
     costs = {id(row): record(row) for row in board}
 
     def field(title: str, name: str, better: Literal["higher", "lower"] = "lower", scale: float = 1.0) -> Field[Row]:
-        def cell(row: Row) -> Cell:
-            value = costs[id(row)][name]
-            return None if value is None else Shown(f"{value / scale:,.1f}", value)
-
-        return Column(title, "number", better), cell
+        return Column(title, "number", better), lambda row: number(costs[id(row)][name], ",.1f", 1 / scale)
 
     device = [field("device GB", "peak_device_memory_bytes", scale=1e9)]
     return [

@@ -13,7 +13,7 @@ from fer_bench.evaluation.metrics import Metric
 from fer_bench.reports.comparison import find_ends
 from fer_bench.reports.damaged import DamagedPair, DamagedRow, compare_rows
 from fer_bench.reports.standing import scale_of, title_of
-from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
+from fer_bench.reports.table import Cell, Column, Field, Shown, Table, percent, tabulate
 
 Item = TypeVar("Item")
 NOTES = (
@@ -25,7 +25,6 @@ NOTES = (
     "score allows for the choice of both kinds. p is of the score on all corrupted images, adjusted for all pairs of a "
     "board.",
 )
-NO_INTERVAL = "too few for an interval"
 
 
 def to_tables(rows: Sequence[DamagedRow], *, kinds: bool = False) -> list[Table]:
@@ -43,13 +42,12 @@ def _fields(metric: Metric) -> tuple[Field[DamagedRow], ...]:
     better = "higher" if metric.higher_is_better else "lower"
     scale = scale_of(metric)
 
-    def clean(one: DamagedRow) -> Cell:
-        value = one.robustness.clean.value
-        return Shown(f"{scale * value:.1f}", value)
-
     return (
         (Column("backbone, strategy"), lambda one: one.name),
-        (Column(f"clean {title_of(metric)}", "number", better), clean),
+        (
+            Column(f"clean {title_of(metric)}", "number", better),
+            lambda one: percent(one.robustness.clean.value, scale=scale),
+        ),
         *score_fields(metric, lambda one: one),
     )
 
@@ -76,15 +74,15 @@ def score_fields(
 
     def mean(one: DamagedRow) -> Cell:
         robustness = one.robustness
-        return _estimate(robustness.mean.value, robustness.interval(robustness.mean), scale_of(metric), 1)
+        return _estimate(robustness.mean.value, robustness.interval(robustness.mean), scale_of(metric))
 
     def worst(one: DamagedRow) -> Cell:
         robustness = one.robustness
-        return _estimate(robustness.kinds[robustness.worst].value, robustness.worst_interval(), scale_of(metric), 1)
+        return _estimate(robustness.kinds[robustness.worst].value, robustness.worst_interval(), scale_of(metric))
 
     def flips(one: DamagedRow) -> Cell:
         robustness = one.robustness
-        return _estimate(robustness.flips.value, robustness.interval(robustness.flips), 1, 2)
+        return _estimate(robustness.flips.value, robustness.interval(robustness.flips), 1, digits=2)
 
     return (
         (Column(f"corrupted{scored}", "number", better), shown(mean)),
@@ -94,9 +92,8 @@ def score_fields(
     )
 
 
-def _estimate(value: float, interval: Interval, factor: float, digits: int) -> Shown:
-    low, high = (f"{factor * end:.{digits}f}" for end in (interval.low, interval.high))
-    return Shown(f"{factor * value:.{digits}f} ({low} to {high})", value)
+def _estimate(value: float, interval: Interval, scale: float, digits: int = 1) -> Cell:
+    return percent(value, (interval.low, interval.high), scale=scale, digits=digits)
 
 
 def pair_fields(metric: Metric) -> tuple[Field[DamagedPair], ...]:
@@ -106,13 +103,7 @@ def pair_fields(metric: Metric) -> tuple[Field[DamagedPair], ...]:
     def difference(name: str, factor: float, digits: int) -> Field[DamagedPair]:
         def cell(pair: DamagedPair) -> Cell:
             one: Difference | ExtremeDifference = getattr(pair, name)
-            low, high = find_ends(one)
-            ends = (
-                NO_INTERVAL
-                if low is None or high is None
-                else f"{factor * low:+z.{digits}f} to {factor * high:+z.{digits}f}"
-            )
-            return Shown(f"{factor * one.value:+z.{digits}f} ({ends})", one.value)
+            return percent(one.value, find_ends(one), scale=factor, sign="+", digits=digits)
 
         return Column({"mean": "corrupted"}.get(name, name), "number"), cell
 
@@ -138,13 +129,13 @@ def _kinds(row: DamagedRow) -> Table:
             scores = [
                 estimate for one, estimate in row.scores.items() if one.series == kind and one.severity == severity
             ]
-            return Shown(f"{scale * scores[0].value:.1f}", scores[0].value) if scores else None
+            return percent(scores[0].value, scale=scale) if scores else None
 
         return Column(str(severity), "number"), cell
 
     def mean(kind: str) -> Cell:
         estimate = row.robustness.kinds[kind]
-        return _estimate(estimate.value, row.robustness.interval(estimate), scale, 1)
+        return _estimate(estimate.value, row.robustness.interval(estimate), scale)
 
     fields: tuple[Field[str], ...] = (
         (Column("kind"), lambda kind: kind),

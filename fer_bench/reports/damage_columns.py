@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from fer_bench.evaluation.metrics import Metric
 from fer_bench.reports import charts, damage
 from fer_bench.reports.damaged import DamagedPair, DamagedRow, compare_rows, find_corruptions, measure
+from fer_bench.reports.notes import once
 from fer_bench.reports.pairwise import name_shortly
 from fer_bench.reports.row import Row
 from fer_bench.reports.standing import title_of, write_number
 from fer_bench.reports.table import Field, Table, tabulate
-from fer_bench.results.predictions import Predictions
-
-_MEASURED: WeakKeyDictionary[Predictions, dict[Metric, DamagedRow | None]] = WeakKeyDictionary()
 
 
 def measure_damage(row: Row) -> DamagedRow | None:
@@ -28,13 +24,14 @@ def measure_damage(row: Row) -> DamagedRow | None:
     pooled = row.pooled
     if row.baseline or pooled is None or pooled.n_units < 2:
         return None
-    measured = _MEASURED.setdefault(pooled, {})
-    if row.metric not in measured:
+
+    def compute() -> DamagedRow | None:
         cells = [cell for cell in row.cells if cell.ok]
         corruptions, lacking = find_corruptions(cells)
         whole = corruptions and not lacking
-        measured[row.metric] = measure(row.experiment, cells, pooled, corruptions, row.metric) if whole else None
-    return measured[row.metric]
+        return measure(row.experiment, cells, pooled, corruptions, row.metric) if whole else None
+
+    return once(pooled, ("damage", row.metric), compute)
 
 
 def compare_to_first(board: Sequence[Row]) -> dict[str, DamagedPair]:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from fer_bench.foreign import visible
 from fer_bench.reports.gate import EXIT_CODES, CheckedRow, GateReport, Verdict
-from fer_bench.reports.table import Cell, Column, Shown, Table, numbers
+from fer_bench.reports.table import Cell, Column, Shown, Table, number, numbers, span
 
 COLUMNS = (
     *(Column("verdict"), Column("row")),
@@ -123,9 +123,9 @@ def _cells(row: CheckedRow) -> tuple[Cell, ...]:
         return row.verdict, row.name, row.baseline, "failed", None, None, None, row.samples
     return (
         *(row.verdict, row.name, row.baseline, row.current),
-        Shown(f"{test.difference:+z.4f}", test.difference),
-        Shown(f"{test.low:+z.4f} to {test.high:+z.4f}", test.low),
-        Shown(f"{test.p_value:.3f}", test.p_value),
+        number(test.difference, "+z.4f"),
+        span(test.low, test.high, "+z.4f", 1),
+        number(test.p_value, ".3f"),
         Shown(f"{test.units:,} {row.unit}", test.units),
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from safetensors import SafetensorError
@@ -21,7 +20,7 @@ from fer_bench.reports import notes
 from fer_bench.reports.comparison import cross, find_ends
 from fer_bench.reports.parts import COVERAGE, GroupRecord, compare_groups, find_alike
 from fer_bench.reports.row import Row
-from fer_bench.reports.table import Cell, Column, Field, Shown, Table, tabulate
+from fer_bench.reports.table import Cell, Column, Field, Shown, Table, percent, span, tabulate
 from fer_bench.results.canonical import Record, Share
 from fer_bench.results.predictions import Predictions
 
@@ -81,9 +80,6 @@ class GroupPair:
     gap: ExtremeDifference
 
 
-_MEASURED: WeakKeyDictionary[Predictions, dict[str, MeasuredGroups]] = WeakKeyDictionary()
-
-
 def measure_groups(row: Row) -> dict[str, MeasuredGroups]:
     """Return attribute -> what a row scores on its groups, of those attributes that `compare_groups` compares.
 
@@ -92,14 +88,16 @@ def measure_groups(row: Row) -> dict[str, MeasuredGroups]:
     pooled = row.pooled
     if pooled is None or row.baseline:
         return {}
-    if pooled not in _MEASURED:
-        groups = _recall(notes.find(pooled, NOTE))
-        if groups is None:
-            measured = {name: _measure(row, pooled, name) for name in compare_groups(row)}
-            groups = {name: one for name, one in measured.items() if one}
-            notes.keep(pooled, NOTE, _pack(groups))
-        _MEASURED[pooled] = groups
-    return _MEASURED[pooled]
+    return notes.once(pooled, NOTE, lambda: _recall_or_measure(row, pooled))
+
+
+def _recall_or_measure(row: Row, pooled: Predictions) -> dict[str, MeasuredGroups]:
+    groups = _recall(notes.find(pooled, NOTE))
+    if groups is None:
+        measured = {name: _measure(row, pooled, name) for name in compare_groups(row)}
+        groups = {name: one for name, one in measured.items() if one}
+        notes.keep(pooled, NOTE, _pack(groups))
+    return groups
 
 
 def _pack(measured: Mapping[str, MeasuredGroups]) -> bytes:
@@ -205,7 +203,7 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
     """Return the columns of groups: the worst group of each attribute, and the largest gap, with their intervals."""
     records = {id(row): compare_groups(row) for row in board}
 
-    def field(name: str, column: Column, write: Callable[[GroupRecord, MeasuredGroups | None], Shown]) -> Field[Row]:
+    def field(name: str, column: Column, write: Callable[[GroupRecord, MeasuredGroups | None], Cell]) -> Field[Row]:
         def cell(row: Row) -> Cell:
             group = records[id(row)].get(name)
             return None if group is None else write(group, measure_groups(row).get(name))
@@ -220,13 +218,12 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
 
 
 def _write_worst(group: GroupRecord, measured: MeasuredGroups | None) -> Shown:
-    ends = f"{_range(*measured.worst_ends)}; " if measured else ""
+    ends = f"{span(*measured.worst_ends).text}; " if measured else ""
     return Shown(f"{100 * group.uar:.1f} ({ends}{group.worst}, n {group.n:,})", group.uar)
 
 
-def _write_gap(group: GroupRecord, measured: MeasuredGroups | None) -> Shown:
-    ends = f" ({_range(*measured.gap_ends)})" if measured else ""
-    return Shown(f"{100 * group.gap:.1f}{ends}", group.gap)
+def _write_gap(group: GroupRecord, measured: MeasuredGroups | None) -> Cell:
+    return percent(group.gap, measured and measured.gap_ends)
 
 
 def to_table(board: Sequence[Row]) -> Table | None:
@@ -243,14 +240,8 @@ def to_table(board: Sequence[Row]) -> Table | None:
     return tabulate(pairs, PAIR_FIELDS, "By group: differences to the first row", below)
 
 
-def _range(low: float, high: float) -> str:
-    return f"{100 * low:.1f} to {100 * high:.1f}"
-
-
-def _difference(one: ExtremeDifference) -> Shown:
-    low, high = find_ends(one)
-    ends = "too few for an interval" if low is None or high is None else f"{100 * low:+z.1f} to {100 * high:+z.1f}"
-    return Shown(f"{100 * one.value:+z.1f} ({ends})", one.value)
+def _difference(one: ExtremeDifference) -> Cell:
+    return percent(one.value, find_ends(one), sign="+")
 
 
 PAIR_FIELDS: tuple[Field[GroupPair], ...] = (

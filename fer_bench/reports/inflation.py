@@ -12,7 +12,7 @@ from fer_bench.evaluation.difference import Difference, compare_estimates
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports.comparison import measure_row
 from fer_bench.reports.leaderboard import refuse
-from fer_bench.reports.table import Column, Field, Shown, Table, percent, tabulate
+from fer_bench.reports.table import Column, Field, Table, percent, span, tabulate
 from fer_bench.results.predictions import pair
 from fer_bench.results.rows import MethodRow, group
 from fer_bench.results.store import StoredCell
@@ -104,10 +104,7 @@ FIELDS: tuple[Field[Inflation], ...] = (
     (Column("its UAR %", "number"), lambda row: percent(row.leaky)),
     (Column("leak-free UAR %", "number"), lambda row: percent(row.honest)),
     (Column("flatters by", "number"), lambda row: percent(row.difference.value, sign="+")),
-    (
-        Column("95 % interval", "number"),
-        lambda row: _interval(row.difference),
-    ),
+    (Column("95 % interval", "number"), lambda row: span(row.difference.low, row.difference.high, "+z.1f")),
     (Column("images", "number", optional=True), lambda row: row.images),
 )
 
@@ -135,7 +132,3 @@ def _compare(leaky: MethodRow, honest: MethodRow) -> Inflation | None:
         difference=compare_estimates(*uar),
         accuracy=compare_estimates(*accuracy),
     )
-
-
-def _interval(difference: Difference) -> Shown:
-    return Shown(f"{100 * difference.low:+z.1f} to {100 * difference.high:+z.1f}", difference.low)

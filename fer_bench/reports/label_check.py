@@ -27,7 +27,7 @@ from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports import annotator_check
 from fer_bench.reports.annotator_check import AnnotatorScore, score_each_annotator
 from fer_bench.reports.comparison import cross, line_up, measure_row, rank
-from fer_bench.reports.table import Cell, Column, Field, Shown, Table, numbers, percent, tabulate, texts
+from fer_bench.reports.table import Cell, Column, Field, Table, numbers, percent, span, tabulate, texts
 from fer_bench.results.predictions import Predictions
 from fer_bench.results.rows import MethodRow
 from fer_bench.sizes import number_of
@@ -359,8 +359,8 @@ def _class_fields(check: LabelCheck) -> tuple[Field[int], ...]:
         return check.classes[int(others.argmax())] if others.any() else ""
 
     def interval(label: int) -> Cell:
-        low, high = 100 * check.wrong_by_class[label]
-        return None if np.isnan(low) else Shown(f"{low:.1f} to {high:.1f}", low)
+        low, high = check.wrong_by_class[label]
+        return None if np.isnan(low) else span(low, high)
 
     return (
         (Column("label"), lambda label: check.classes[label]),

@@ -23,6 +23,21 @@ class _Notes:
 
 
 _NOTES: WeakKeyDictionary[Predictions, _Notes] = WeakKeyDictionary()
+_COMPUTED: WeakKeyDictionary[Predictions, dict[object, Any]] = WeakKeyDictionary()
+
+
+def once(pooled: Predictions, key: object, compute: Callable[[], T]) -> T:
+    """Return what is computed of some predictions, once for as long as this process holds them.
+
+    Args:
+        pooled: the predictions of a row.
+        key: tells it from all else that is computed of them.
+        compute: computes it.
+    """
+    computed = _COMPUTED.setdefault(pooled, {})
+    if key not in computed:
+        computed[key] = compute()
+    return computed[key]
 
 
 def attach(pooled: Predictions, find: Callable[[str], bytes | None], keep: Callable[[str, bytes], None]) -> None:
@@ -49,12 +64,16 @@ def keep(pooled: Predictions, name: str, content: bytes) -> None:
 
 def recorded(pooled: Predictions, name: str, kind: Any, compute: Callable[[Predictions], T]) -> T:
     """Return what is computed of some predictions, remembered as JSON: of ``kind``, a record or a type of records."""
-    content = find(pooled, name)
-    if content is not None:
-        try:
-            return canonical.from_json(kind, json.loads(content)["value"])
-        except (ValueError, KeyError, TypeError):
-            pass
-    value = compute(pooled)
-    keep(pooled, name, json.dumps({"value": canonical.to_json(value)}).encode())
-    return value
+
+    def recall_or_compute() -> T:
+        content = find(pooled, name)
+        if content is not None:
+            try:
+                return canonical.from_json(kind, json.loads(content)["value"])
+            except (ValueError, KeyError, TypeError):
+                pass
+        value = compute(pooled)
+        keep(pooled, name, json.dumps({"value": canonical.to_json(value)}).encode())
+        return value
+
+    return once(pooled, name, recall_or_compute)

@@ -10,7 +10,7 @@ from fer_bench.evaluation.equivalence import ENOUGH_UNITS
 from fer_bench.evaluation.flips import FEWEST_UNITS
 from fer_bench.reports.pair import Compared, Pair
 from fer_bench.reports.planned import record_answer, write_p
-from fer_bench.reports.table import Cell, Column, Shown, Table, numbers, texts
+from fer_bench.reports.table import Cell, Column, Shown, Table, number, numbers, texts
 from fer_bench.results.versions import CODE, COMPONENTS, WORDS, write_value
 from fer_bench.sizes import number_of
 
@@ -178,7 +178,7 @@ def _cells(line: Compared) -> tuple[Cell, ...]:
         Shown(ends, gap.low),
         Shown("< 0.0005" if gap.p_value < 5e-4 else f"{gap.p_value:.4f}", gap.p_value),
         ("B" if (gap.value > 0) == up else "A") if gap.differs else "",
-        *(None if share is None else Shown(f"{100 * share:.0f}", share) for share in margins[:: 1 if up else -1]),
+        *(number(share, ".0f", 100) for share in margins[:: 1 if up else -1]),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -14,12 +13,10 @@ from fer_bench.evaluation.groups import find_worst_group, measure_gap, pick_alik
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.reports import notes
 from fer_bench.reports.row import Row
-from fer_bench.reports.table import Cell, Column, Field, Shown, percent
+from fer_bench.reports.table import Column, Field, number, percent, show
 from fer_bench.results.canonical import AtLeastTwo, Count, Record, Share
 from fer_bench.results.predictions import Predictions
 
-_GROUPS: WeakKeyDictionary[Predictions, dict[str, GroupRecord]] = WeakKeyDictionary()
-_SOFT: WeakKeyDictionary[Predictions, SoftRecord | None] = WeakKeyDictionary()
 SOFT = "soft"
 """Under which the agreement with votes is remembered."""
 FEWEST = 10
@@ -73,9 +70,7 @@ def compare_groups(row: Row) -> dict[str, GroupRecord]:
     pooled = row.pooled
     if pooled is None:
         return {}
-    if pooled not in _GROUPS:
-        _GROUPS[pooled] = notes.recorded(pooled, "groups", dict[str, GroupRecord], _compare_groups)
-    return _GROUPS[pooled]
+    return notes.recorded(pooled, "groups", dict[str, GroupRecord], _compare_groups)
 
 
 def _compare_groups(pooled: Predictions) -> dict[str, GroupRecord]:
@@ -106,35 +101,22 @@ def score_soft(row: Row) -> SoftRecord | None:
     pooled = row.pooled
     if pooled is None:
         return None
-    if pooled not in _SOFT:
-        _SOFT[pooled] = notes.recorded(pooled, SOFT, SoftRecord | None, _score_soft)
-    return _SOFT[pooled]
+    return notes.recorded(pooled, SOFT, SoftRecord | None, _score_soft)
 
 
 def _score_soft(pooled: Predictions) -> SoftRecord | None:
     soft, probabilities = pooled.soft, pooled.probabilities
-    return (
-        soft
-        if soft is None
-        else SoftRecord(accuracy=soft_accuracy(soft, probabilities), kl=soft_kl(soft, probabilities))
-    )
+    if soft is None:
+        return None
+    return SoftRecord(accuracy=soft_accuracy(soft, probabilities), kl=soft_kl(soft, probabilities))
 
 
 def soft_fields(board: Sequence[Row]) -> list[Field[Row]]:
     """Return the columns of agreement with annotators' votes."""
     records = {id(row): score_soft(row) for row in board}
-
-    def kl(row: Row) -> Cell:
-        soft = records[id(row)]
-        return Shown(f"{soft.kl:.3f}", soft.kl) if soft else None
-
-    def accuracy(row: Row) -> Cell:
-        soft = records[id(row)]
-        return percent(soft.accuracy if soft else None)
-
     return [
-        (Column("soft accuracy %", "number", "higher"), accuracy),
-        (Column("KL (nats)", "number", "lower"), kl),
+        (Column("soft accuracy %", "number", "higher"), show(records, lambda soft: percent(soft.accuracy))),
+        (Column("KL (nats)", "number", "lower"), show(records, lambda soft: number(soft.kl, ".3f"))),
         COVERAGE,
     ]
 

@@ -14,7 +14,7 @@ from fer_bench import brackets
 from fer_bench.evaluation.metrics import STANDARD, evaluate_parts
 from fer_bench.evaluation.optimism import measure_optimism
 from fer_bench.reports.row import Row
-from fer_bench.reports.table import Cell, Column, Field, Table, percent, tabulate
+from fer_bench.reports.table import Cell, Column, Field, Table, percent, show, tabulate
 from fer_bench.results.canonical import AtLeastOne, Count, Json, Record
 
 NOTE = (
@@ -119,37 +119,17 @@ def fields(board: Sequence[Row]) -> list[Field[Row]]:
     if not any(records.values()):
         return []
 
-    def score(name: str) -> Field[Row]:
-        def cell(row: Row) -> Cell:
-            record = records[id(row)]
-            return record and percent(getattr(record, name))
-
-        return Column(f"{name} %", "number", "higher", optional=True), cell
-
-    def optimism(row: Row) -> Cell:
-        record = records[id(row)]
-        if record is None:
-            return None
+    def optimism(record: SearchRecord) -> Cell:
         low, high = record.optimism_low, record.optimism_high
         return percent(record.optimism, None if low is None or high is None else (low, high), sign="+")
 
-    def chosen(row: Row) -> Cell:
-        search = records[id(row)]
-        return search and describe_choice(search.chosen)
-
-    def by_fold(row: Row) -> Cell:
-        search = records[id(row)]
-        return search and list_choices(search.chosen)
-
-    def failed(row: Row) -> Cell:
-        search = records[id(row)]
-        return search and search.failed
-
     columns: list[Field[Row]] = [
-        (Column("chosen"), chosen),
-        (Column("optimism", "number", "lower"), optimism),
-        score("inner"),
-        score("outer"),
-        (Column("by fold", optional=True), by_fold),
+        (Column("chosen"), show(records, lambda record: describe_choice(record.chosen))),
+        (Column("optimism", "number", "lower"), show(records, optimism)),
+        (Column("inner %", "number", "higher", optional=True), show(records, lambda record: percent(record.inner))),
+        (Column("outer %", "number", "higher", optional=True), show(records, lambda record: percent(record.outer))),
+        (Column("by fold", optional=True), show(records, lambda record: list_choices(record.chosen))),
     ]
-    return [*columns, (Column("not trained", "number"), failed)] if any(map(failed, board)) else columns
+    if any(record.failed for record in records.values() if record):
+        columns.append((Column("not trained", "number"), show(records, lambda record: record.failed)))
+    return columns

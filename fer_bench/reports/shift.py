@@ -20,7 +20,7 @@ from fer_bench.reports.matrix import Matrix
 from fer_bench.reports.matrix import record as matrix_record
 from fer_bench.reports.pair import pair_predictions
 from fer_bench.reports.row import Row
-from fer_bench.reports.table import Cell, Column, Field, Shown, Table, percent, tabulate
+from fer_bench.reports.table import Cell, Column, Field, Table, number, percent, tabulate
 
 UAR = STANDARD["uar"]
 NOTE = (
@@ -176,5 +176,5 @@ ORDER_FIELDS: tuple[Field[OrderOfPair], ...] = (
     (Column("lowest", "number"), lambda one: percent(min(one.order.values), sign="+")),
     (Column("highest", "number"), lambda one: percent(max(one.order.values), sign="+")),
     (Column("order"), lambda one: one.order.order),
-    (Column("p", "number"), lambda one: Shown(f"{one.order.p_value:.3f}", one.order.p_value)),
+    (Column("p", "number"), lambda one: number(one.order.p_value, ".3f")),
 )

@@ -9,7 +9,7 @@ from fer_bench.evaluation.flips import FEWEST_UNITS
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.reports.comparison import ROPE
 from fer_bench.reports.row import Row
-from fer_bench.reports.table import Cell, Column, Field, Shown
+from fer_bench.reports.table import Cell, Column, Field, Shown, number
 
 INTERVAL = "95 % interval"
 PERCENT = ("accuracy", "uar", "macro_f1")
@@ -149,7 +149,7 @@ def _best(row: Row) -> Cell:
 
 def _behind(row: Row) -> Cell:
     chance = row.standing and row.standing.behind
-    return None if chance is None else Shown(f"{100 * chance:.0f}", chance)
+    return number(chance, ".0f", 100)
 
 
 STANDING: tuple[Field[Row], ...] = (

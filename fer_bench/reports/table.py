@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeVar
 
 Item = TypeVar("Item")
+Record = TypeVar("Record")
+NO_INTERVAL = "too few for an interval"
 
 
 class Shown(NamedTuple):
@@ -108,21 +110,48 @@ def words(cell: Cell) -> str:
             return cell
 
 
+def show(records: Mapping[int, Record | None], write: Callable[[Record], Cell]) -> Callable[[object], Cell]:
+    """Return what an item has in a column, from a record of each item by its `id`; an item may have none."""
+
+    def cell(item: object) -> Cell:
+        record = records[id(item)]
+        return None if record is None else write(record)
+
+    return cell
+
+
+def number(value: float | None, form: str, scale: float = 1) -> Cell:
+    """Return a number in a format of Python, multiplied by ``scale`` as a text; None of what is not known."""
+    return None if value is None else Shown(format(scale * value, form), value)
+
+
+def span(low: float, high: float, form: str = ".1f", scale: float = 100) -> Shown:
+    """Return an interval, its ends in percent and in a format of Python; it is sorted by the lower one."""
+    return Shown(f"{scale * low:{form}} to {scale * high:{form}}", low)
+
+
 def percent(
-    share: float | None, ends: tuple[float, float] | None = None, *, scale: float = 100, sign: Literal["", "+"] = ""
+    share: float | None,
+    ends: tuple[float | None, float | None] | None = None,
+    *,
+    scale: float = 100,
+    sign: Literal["", "+"] = "",
+    digits: int = 1,
 ) -> Cell:
-    """Return a share in percent with one decimal, and its interval; None of what is not known.
+    """Return a share in percent, and its interval; None of what is not known.
 
     Args:
         share: 0 to 1, or the difference of two.
-        ends: of its interval, low and high; None shows none.
+        ends: of its interval, low and high, None where there are too few units for any; None shows none.
         scale: 1 of a score that is no share.
         sign: ``+`` for differences: positive numbers have one, too.
+        digits: after the point.
     """
     if share is None:
         return None
-    interval = f" ({scale * ends[0]:{sign}z.1f} to {scale * ends[1]:{sign}z.1f})" if ends else ""
-    return Shown(f"{scale * share:{sign}z.1f}{interval}", share)
+    form, (low, high) = f"{sign}z.{digits}f", ends or (None, None)
+    known = NO_INTERVAL if low is None or high is None else span(low, high, form, scale).text
+    return Shown(f"{scale * share:{form}}" + (f" ({known})" if ends else ""), share)
 
 
 def value(cell: Cell) -> str | int | float | bool | None:

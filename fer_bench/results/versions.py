@@ -58,7 +58,7 @@ WORDS = {
 SHOWN = 40
 """Characters of a value that are shown."""
 EXPLAINING = ("code", "python", "jax", "device", "cpu", "platform", "xla_flags", "environment", "distributions")
-"""Parts of a provenance that may explain other predictions, the likeliest first. Cells say their settings and seeds, and
+"""Parts of a provenance that may explain other predictions, the likeliest first. Cells say their settings and seeds;
 the command and the memory of a machine explain none."""
 
 
