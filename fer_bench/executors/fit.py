@@ -115,7 +115,7 @@ def _score(block: Block, store: Store) -> ModelScore | None:
     tested = len(row.pooled.labels) // max(1, row.seeds)
     return ModelScore(
         metric=row.metric.title,
-        value=row.scores[row.metric.name].mean,
+        value=row.score,
         low=None if interval is None else interval.low,
         high=None if interval is None else interval.high,
         images=tested,

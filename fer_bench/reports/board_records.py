@@ -151,43 +151,18 @@ def _record(row: Row, intervals: dict[str, GroupIntervals], damage_to_first: Dam
     names = [field.name for field in fields(IntervalRecord)]
     ends = interval and IntervalRecord(**{name: getattr(interval, name) for name in names})
     return RowRecord(
-        dataset=row.dataset,
-        limit=row.limit,
-        synthetic=row.synthetic,
-        protocol=row.protocol,
-        ignores=row.ignores,
-        labels=row.labels,
-        trained_on=row.trained_on,
-        folds=row.folds,
-        seeds=row.seeds,
-        split_seeds=row.split_seeds,
-        backbone=row.backbone,
-        strategy=row.strategy,
-        baseline=row.baseline,
-        variant=row.variant,
-        finished=row.finished,
-        older=row.older,
-        planned=row.planned,
-        precision=row.precision,
-        classes=row.classes,
-        n=row.n,
-        faces=row.faces,
-        scores=row.scores,
+        **{name: getattr(row, name) for name in SAME},
         metric=row.metric.name,
         chance=row.chance and ChanceRecord(**asdict(row.chance)),
         interval=ends,
-        tier=row.tier,
         ranks=standing and standing.ranks,
         may_be_best=standing and standing.may_be_best,
         behind=None
         if standing is None or standing.behind is None
         else BehindRecord(rope=standing.rope, probability=round(standing.behind, 4)),
         above_baseline=standing and standing.above_baseline,
-        sources=row.sources,
         folds_without_a_class=row.lacking,
         cells=CellCounts(ok=row.ok, failed=row.failed),
-        parameters=row.parameters,
-        trained_parameters=row.trained_parameters,
         seconds=None if row.seconds is None else round(row.seconds, 3),
         cost=cost.record(row),
         coverage=parts.measure_coverage(row),
@@ -197,8 +172,6 @@ def _record(row: Row, intervals: dict[str, GroupIntervals], damage_to_first: Dam
         calibration=measure_calibration(row),
         search=measure_search(row),
         damage=damaged and record_row(damaged, damage_to_first),
-        converged=row.converged,
-        errors=row.errors,
     )
 
 
@@ -233,6 +206,24 @@ def _spread(prefix: str, kind: type[Record], part: Record | None, without: Seque
     return {f"{prefix}_{name}": getattr(part, name, None) for name in names}
 
 
+SAME = (
+    *("dataset", "limit", "synthetic", "protocol", "ignores", "labels", "trained_on", "folds", "seeds", "split_seeds"),
+    *(
+        "backbone",
+        "strategy",
+        "baseline",
+        "variant",
+        "finished",
+        "older",
+        "planned",
+        "precision",
+        "classes",
+        "n",
+        "faces",
+    ),
+    *("faces", "scores", "tier", "sources", "parameters", "trained_parameters", "converged", "errors"),
+)
+"""Fields of a record that are as in the row."""
 NESTED = (
     *("scores", "chance", "soft", "calibration", "search", "damage", "interval", "ranks"),
     *("cost", "groups", "group_intervals", "cells", "behind", "sources"),

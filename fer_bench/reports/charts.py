@@ -28,7 +28,7 @@ MOST_PAIRS = 25
 def draw_intervals(board: Sequence[Row]) -> dict[str, Any]:
     """Return a line for each row that has a score, with the place of its interval, and the marks of the axis."""
     rows = [row for row in board if row.scores]
-    ends = [_score(row) for row in rows]
+    ends = [row.score for row in rows]
     ends += [end for row in rows if row.interval for end in (row.interval.low, row.interval.high)]
     low, high = _widen(min(ends, default=0.0), max(ends, default=1.0))
 
@@ -41,10 +41,10 @@ def draw_intervals(board: Sequence[Row]) -> dict[str, Any]:
             "baseline": row.baseline,
             "best": bool(row.standing and row.standing.may_be_best),
             "tier": row.tier,
-            "at": place(_score(row)),
+            "at": place(row.score),
             "from": place(row.interval.low) if row.interval else None,
             "to": place(row.interval.high) if row.interval else None,
-            "text": write_number(row.metric, _score(row), 1),
+            "text": write_number(row.metric, row.score, 1),
         }
         for row, name in zip(rows, name_shortly(rows), strict=True)
     ]
@@ -79,7 +79,7 @@ def draw_costs(board: Sequence[Row], kind: str = "seconds with an empty cache") 
     rows, costs = [row for row, value in costs_by_row if value], [value for _, value in costs_by_row if value]
     if len(rows) < 2:
         return None
-    scores = [_score(row) for row in rows]
+    scores = [row.score for row in rows]
     wide = max(costs) > 5 * min(costs)
     left, right = _widen(*(math.log10(end) if wide else end for end in (min(costs), max(costs))))
     low, high = _widen(min(scores), max(scores))
@@ -198,10 +198,6 @@ def _widen(low: float, high: float) -> tuple[float, float]:
     """Return ends with a margin; apart where they are one."""
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 0.05
     return low - margin, high + margin
-
-
-def _score(row: Row) -> float:
-    return row.scores[row.metric.name].mean
 
 
 def _write_mark(row: Row, value: float) -> str:

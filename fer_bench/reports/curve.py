@@ -16,9 +16,8 @@ import numpy as np
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.learning_curve import LearningCurve, fit_learning_curve
 from fer_bench.evaluation.metrics import Metric
-from fer_bench.foreign import visible
 from fer_bench.reports.comparison import interval, measure_row
-from fer_bench.reports.figures import COLOUR, WIDTH, save, style
+from fer_bench.reports.figures import COLOUR, WIDTH, plain, save, style
 from fer_bench.reports.standing import scale_of, title_of
 from fer_bench.reports.table import Cell, Column, Field, Table, percent, tabulate
 from fer_bench.results.predictions import Predictions
@@ -192,7 +191,7 @@ def draw(curves: Sequence[Curve], suffix: str) -> bytes:
             ticks = [*law.sizes.tolist(), largest]
             axes.set_xticks(ticks, labels=[f"{size:,.0f}" for size in ticks])
             axes.minorticks_off()
-            axes.set_title(visible(curve.name).replace("$", r"\$"), fontsize=8)
+            axes.set_title(plain(curve.name), fontsize=8)
             axes.set_xlabel("training images")
             axes.set_ylabel(title_of(law.metric))
         return save(figure, suffix)

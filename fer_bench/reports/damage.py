@@ -13,7 +13,7 @@ from fer_bench.evaluation.metrics import Metric
 from fer_bench.reports.comparison import find_ends
 from fer_bench.reports.damaged import DamagedPair, DamagedRow, compare_rows
 from fer_bench.reports.standing import scale_of, title_of
-from fer_bench.reports.table import Cell, Column, Field, Shown, Table, percent, tabulate
+from fer_bench.reports.table import Cell, Column, Field, Table, percent, tabulate, write_p
 
 Item = TypeVar("Item")
 NOTES = (
@@ -111,10 +111,7 @@ def pair_fields(metric: Metric) -> tuple[Field[DamagedPair], ...]:
         (Column("row 1"), lambda pair: pair.first.name),
         (Column("row 2"), lambda pair: pair.second.name),
         difference("mean", scale, 1),
-        (
-            Column("p", "number"),
-            lambda pair: Shown("<0.001" if pair.p_value < 0.001 else f"{pair.p_value:.3f}", pair.p_value),
-        ),
+        (Column("p", "number"), lambda pair: write_p(pair.p_value)),
         difference("worst", scale, 1),
         difference("flips", 1, 2),
     )

@@ -9,9 +9,8 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from fer_bench.foreign import visible
 from fer_bench.reports.damaged import DamagedRow
-from fer_bench.reports.figures import WIDTH, save, style
+from fer_bench.reports.figures import WIDTH, plain, save, style
 from fer_bench.reports.standing import scale_of, title_of
 
 COLUMNS = 5
@@ -37,7 +36,7 @@ def draw(rows: Sequence[DamagedRow], suffix: str) -> bytes:
         for part, board, count in zip(parts, boards, lines, strict=True):
             metric = board[0].robustness.mean.metric
             scale = scale_of(metric)
-            part.suptitle(_plain(board[0].board), fontsize=8)
+            part.suptitle(plain(board[0].board), fontsize=8)
             part.supylabel(title_of(metric), fontsize=7)
             axes = part.subplots(count, min(COLUMNS, len(board[0].robustness.kinds)), sharey=True, squeeze=False).flat
             for axis, kind in itertools.zip_longest(axes, board[0].robustness.kinds):
@@ -53,7 +52,7 @@ def draw(rows: Sequence[DamagedRow], suffix: str) -> bytes:
                     low, high = ([scale * getattr(end, side) for end in ends] for side in ("low", "high"))
                     axis.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
                     values = [scale * estimates[severity].value for severity in at]
-                    axis.plot(at, values, color=colour, linewidth=1, marker="o", markersize=2, label=_plain(row.name))
+                    axis.plot(at, values, color=colour, linewidth=1, marker="o", markersize=2, label=plain(row.name))
                 axis.set_title(kind, fontsize=7)
                 axis.set_xticks(range(6))
                 axis.grid(axis="y", linewidth=0.4, alpha=0.5)
@@ -64,8 +63,3 @@ def draw(rows: Sequence[DamagedRow], suffix: str) -> bytes:
                 title="severity; 0: the clean image", title_fontsize=7,
             )  # fmt: skip
         return save(figure, suffix)
-
-
-def _plain(text: str) -> str:
-    """Return a text that matplotlib does not read as mathematics."""
-    return visible(text).replace("$", r"\$")

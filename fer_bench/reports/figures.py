@@ -92,23 +92,23 @@ def save(figure: Figure, suffix: str) -> bytes:
 
 
 def name(row: Row) -> str:
-    """Return how a figure names a row; matplotlib would read dollars as mathematics."""
-    parts = filter(None, (row.backbone, row.strategy, row.trained_on, row.variant))
-    return visible(", ".join(parts)).replace("$", r"\$")
+    """Return how a figure names a row."""
+    return plain(", ".join(filter(None, (row.backbone, row.strategy, row.trained_on, row.variant))))
+
+
+def plain(text: str) -> str:
+    """Return a text that matplotlib does not read as mathematics."""
+    return visible(text).replace("$", r"\$")
 
 
 def _wrap(text: str, width: int) -> str:
     """Return a title on lines of about ``width`` signs."""
     lines = [""]
-    for word in visible(text).replace("$", r"\$").split():
+    for word in plain(text).split():
         if lines[-1] and len(lines[-1]) + len(word) >= width:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     return "\n".join(lines)
-
-
-def _score(row: Row) -> float:
-    return row.scores[row.metric.name].mean
 
 
 def _draw_intervals(figure: FigureBase, board: Sequence[Row]) -> None:
@@ -122,10 +122,10 @@ def _draw_intervals(figure: FigureBase, board: Sequence[Row]) -> None:
                 [scale * row.interval.low, scale * row.interval.high], [place, place], color=colour, linewidth=1.5
             )
         axes.plot(
-            scale * _score(row), place, "o", color=colour, markersize=5, markerfacecolor=colour if best else "white"
+            scale * row.score, place, "o", color=colour, markersize=5, markerfacecolor=colour if best else "white"
         )
         if row.baseline:
-            axes.axvline(scale * _score(row), color=GREY, linewidth=0.8, linestyle=":")
+            axes.axvline(scale * row.score, color=GREY, linewidth=0.8, linestyle=":")
         axes.annotate(row.tier, (1.01, place), xycoords=("axes fraction", "data"), va="center", color=colour)
     axes.set_yticks(range(len(board)), [name(row) for row in board])
     axes.set(
@@ -142,18 +142,18 @@ def _draw_cost(figure: FigureBase, board: Sequence[Row]) -> None:
     for row in board:
         if row.baseline:
             axes.axhline(
-                scale_of(row.metric) * _score(row), color=GREY, linewidth=0.8, linestyle=":", label="majority class"
+                scale_of(row.metric) * row.score, color=GREY, linewidth=0.8, linestyle=":", label="majority class"
             )
     for number, row in enumerate(methods, 1):
-        point = float(row.seconds or 0), scale_of(row.metric) * _score(row)
+        point = float(row.seconds or 0), scale_of(row.metric) * row.score
         if row.interval:
             ends = [scale_of(row.metric) * row.interval.low, scale_of(row.metric) * row.interval.high]
             axes.plot([point[0]] * 2, ends, color=COLOUR, linewidth=0.8, alpha=0.5)
         axes.plot(*point, "o", color=COLOUR, markersize=4, label=f"{number}  {name(row)}")
         axes.annotate(str(number), point, xytext=(4, 3), textcoords="offset points")
     seconds = [float(row.seconds or 0) for row in methods]
-    front = find_front([*zip(seconds, map(_score, methods), strict=True)], board[0].metric.higher_is_better)
-    scores = [scale_of(methods[i].metric) * _score(methods[i]) for i in front]
+    front = find_front([*zip(seconds, [row.score for row in methods], strict=True)], board[0].metric.higher_is_better)
+    scores = [scale_of(methods[i].metric) * methods[i].score for i in front]
     costs = [seconds[i] for i in front]
     axes.plot(costs, scores, color=COLOUR, linewidth=0.8, linestyle="--", label="not beaten in both")
     if methods and max(seconds) > 5 * min(seconds):

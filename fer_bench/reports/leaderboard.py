@@ -163,6 +163,6 @@ def _looks(row: Row) -> tuple[str | int, ...]:
 
 
 def _order(row: Row) -> tuple[str | float, ...]:
-    score = row.scores[row.metric.name].mean if row.scores else math.nan
+    score = row.score if row.scores else math.nan
     strength = -math.inf if math.isnan(score) else score if row.metric.higher_is_better else -score
     return *row.subject, -strength, row.backbone, row.strategy, row.trained_on, row.variant

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fer_bench.foreign import visible
-from fer_bench.reports.figures import save, style
+from fer_bench.reports.figures import plain, save, style
 from fer_bench.reports.row import Row
 from fer_bench.reports.table import Column, Table, numbers, percent, texts, words
 
@@ -157,5 +156,5 @@ def _pairs(matrix: Matrix) -> list[tuple[str | int | float | None, ...]]:
 
 
 def _wrap(text: str) -> str:
-    """Return a name on two lines where its parameters begin; matplotlib would read dollars as mathematics."""
-    return visible(text).replace("$", r"\$").replace("[", "\n[", 1)
+    """Return a name on two lines where its parameters begin."""
+    return plain(text).replace("[", "\n[", 1)

@@ -9,8 +9,8 @@ from typing import Any
 from fer_bench.evaluation.equivalence import ENOUGH_UNITS
 from fer_bench.evaluation.flips import FEWEST_UNITS
 from fer_bench.reports.pair import Compared, Pair
-from fer_bench.reports.planned import record_answer, write_p
-from fer_bench.reports.table import Cell, Column, Shown, Table, number, numbers, texts
+from fer_bench.reports.planned import record_answer
+from fer_bench.reports.table import Cell, Column, Shown, Table, number, numbers, texts, write_p
 from fer_bench.results.versions import CODE, COMPONENTS, WORDS, write_value
 from fer_bench.sizes import number_of
 

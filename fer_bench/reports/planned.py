@@ -21,7 +21,7 @@ from fer_bench.reports.leaderboard import build
 from fer_bench.reports.pairwise import name_shortly
 from fer_bench.reports.row import Row
 from fer_bench.reports.standing import PERCENT, write_number
-from fer_bench.reports.table import Column, Field, Shown, Table, tabulate
+from fer_bench.reports.table import Column, Field, Shown, Table, tabulate, write_p
 from fer_bench.results.canonical import Record, Share
 from fer_bench.results.frozen_plan import FrozenPlan, PlannedTrainings, read_plan
 from fer_bench.results.store import Store
@@ -288,8 +288,3 @@ def _fields(metric: Metric) -> list[Field[PlannedAnswer]]:
         (Column("p", "number"), lambda answer: write_p(answer.p_value)),
         (Column("answer"), lambda answer: answer.answer),
     ]
-
-
-def write_p(p: float) -> Shown:
-    """Return a p-value with three digits."""
-    return Shown("< 0.001" if p < 0.001 else f"{p:.3f}", p)

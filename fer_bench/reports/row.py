@@ -138,6 +138,11 @@ class Row:
         return " / ".join(filter(None, (self.backbone, self.strategy, self.trained_on, self.variant)))
 
     @property
+    def score(self) -> float:
+        """The metric that orders the rows, of a row that has scores."""
+        return self.scores[self.metric.name].mean
+
+    @property
     def id(self) -> str:
         """Sha256 of what its cells have in common; of the baseline, of the task."""
         return self.experiment.task_id if self.baseline else self.experiment.id

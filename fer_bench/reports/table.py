@@ -125,6 +125,12 @@ def number(value: float | None, form: str, scale: float = 1) -> Cell:
     return None if value is None else Shown(format(scale * value, form), value)
 
 
+def write_p(p: float, digits: int = 3) -> Shown:
+    """Return a p-value."""
+    least = 10.0**-digits
+    return Shown(f"< {least:g}" if p < least else f"{p:.{digits}f}", p)
+
+
 def span(low: float, high: float, form: str = ".1f", scale: float = 100) -> Shown:
     """Return an interval, its ends in percent and in a format of Python; it is sorted by the lower one."""
     return Shown(f"{scale * low:{form}} to {scale * high:{form}}", low)
