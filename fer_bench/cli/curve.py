@@ -32,15 +32,11 @@ def curve(
     """
     from fer_bench.evaluation.installed import find_metric
     from fer_bench.reports import curve as report
-    from fer_bench.results.find import find_cells
-    from fer_bench.results.rows import group, newest
+    from fer_bench.results.find import find_current_rows
     from fer_bench.results.store import Store
 
     by = find_metric(metric)
-    cells = find_cells(Store(runs_dir), rows or (), filters)
-    all_rows = group(cells)
-    current = newest(all_rows)
-    curves = report.find_curves([row for row in all_rows if row.id in current], by)
+    curves = report.find_curves(find_current_rows(Store(runs_dir), rows or (), filters), by)
     if figure is not None:
         write_file(figure, report.draw(curves, figure.suffix), "the figure")
     if as_json:

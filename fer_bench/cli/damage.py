@@ -38,16 +38,13 @@ def damage(
     from fer_bench.reports import damage as report
     from fer_bench.reports.damage_figure import draw
     from fer_bench.reports.damaged import find_rows
-    from fer_bench.results.find import find_cells
-    from fer_bench.results.rows import group, newest
+    from fer_bench.results.find import find_current_rows
     from fer_bench.results.store import Store
 
     by = find_metric(metric)
     if by.biased:
         raise FerBenchError(f"--metric {metric}: {by.biased}.")
-    all_rows = group(find_cells(Store(runs_dir), rows or (), filters))
-    current = newest(all_rows)
-    measured = find_rows([row for row in all_rows if row.id in current], by)
+    measured = find_rows(find_current_rows(Store(runs_dir), rows or (), filters), by)
     if figure is not None:
         write_file(figure, draw(measured, figure.suffix), "the figure")
     if as_json:

@@ -37,14 +37,10 @@ def labels(
     """
     from fer_bench.reports import label_check as report
     from fer_bench.reports.formats import csv
-    from fer_bench.results.find import find_cells
-    from fer_bench.results.rows import group, newest
+    from fer_bench.results.find import find_current_rows
     from fer_bench.results.store import Store
 
-    cells = find_cells(Store(runs_dir), rows or (), filters)
-    all_rows = group(cells)
-    current = newest(all_rows)
-    checks = report.check_labels([row for row in all_rows if row.id in current], agreed)
+    checks = report.check_labels(find_current_rows(Store(runs_dir), rows or (), filters), agreed)
     if output is not None:
         write_file(output, csv.write(report.to_suspects(checks)), "the suspects")
     if as_json:

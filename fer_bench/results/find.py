@@ -43,6 +43,13 @@ def find_rows(store: Store, text: str, filters: Filters | None = None) -> list[M
     return [_one(text, matches) for matches in by_data.values()]
 
 
+def find_current_rows(store: Store, texts: Sequence[str], filters: Filters) -> list[MethodRow]:
+    """Return all rows that ``texts`` mean, as in `find_cells`; of those that differ only in code the newest."""
+    rows = group(find_cells(store, texts, filters))
+    current = newest(rows)
+    return [row for row in rows if row.id in current]
+
+
 def find_cells(store: Store, texts: Sequence[str], filters: Filters | None = None) -> list[StoredCell]:
     """Return the cells of all rows that any of ``texts`` means, as in `find_row`; without texts, of all rows.
 
