@@ -31,11 +31,12 @@ from fer_bench.config import RunConfig
 from fer_bench.executors.grid import Block, expand
 from fer_bench.executors.progress import TerminalReporter
 from fer_bench.registry import Registry
+from fer_bench.results.encoding import encode_json, hash_each, to_feather
 from fer_bench.results.folders import CELL, CHECKSUMS, PREDICTIONS
 from fer_bench.results.outcomes import Cost, Measures, PeakMemory, Seconds
 from fer_bench.results.provenance import collect
 from fer_bench.results.records import Cell
-from fer_bench.results.store import Result, Store, encode_json, hash_each, to_feather
+from fer_bench.results.store import Result, Store
 from fer_bench.tasks.folds import Fold
 
 MAIN = "from fer_bench.cli import main; main()"

@@ -22,8 +22,9 @@ import pyarrow.ipc
 from fer_bench import atomic, corruption, foreign_files
 from fer_bench.arrays import Array
 from fer_bench.corruption import Corruption
+from fer_bench.results.encoding import to_feather
 from fer_bench.results.predictions import probability_columns, read_matrix
-from fer_bench.results.store import ALONE, StoredCell, cannot_write, to_feather
+from fer_bench.results.store import ALONE, StoredCell, cannot_write
 from fer_bench.sizes import number_of
 
 FOLDER = "corrupted"

@@ -26,9 +26,10 @@ from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
 from fer_bench.results import corrupted
 from fer_bench.results.canonical import CANONICAL
+from fer_bench.results.encoding import encode_json, encode_records, hash_each, to_feather
 from fer_bench.results.folders import CHECKSUMS, HISTORY, PREDICTIONS
 from fer_bench.results.predictions import GROUP, UNIT_WORDS
-from fer_bench.results.store import Store, StoredCell, encode_json, encode_records, hash_each, to_feather
+from fer_bench.results.store import Store, StoredCell
 from fer_bench.sizes import number_of
 
 SHORTEST, LONGEST = 32, 4096

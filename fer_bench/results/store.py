@@ -6,8 +6,6 @@ import contextlib
 import errno
 import functools
 import hashlib
-import io
-import json
 import os
 import shutil
 import tempfile
@@ -24,6 +22,7 @@ from fer_bench import atomic
 from fer_bench.errors import FerBenchError
 from fer_bench.privacy import anonymise
 from fer_bench.results import canonical
+from fer_bench.results.encoding import encode_json, encode_records, hash_each, to_feather
 from fer_bench.results.folders import (
     CELL,
     CHECKSUMS,
@@ -351,31 +350,6 @@ def _stored(folder: Path, content: Content) -> StoredCell:
     checksums = content.files.checksums
     hashes = checksums.get(PREDICTIONS, ""), checksums[RESULT]
     return StoredCell(content.id, content.cell, content.result, content.finished, folder, *hashes)
-
-
-def encode_json(value: object) -> bytes:
-    """Return plain JSON as the files of a cell hold it."""
-    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return f"{text}\n".encode()
-
-
-def encode_records(cell: Cell, provenance: Provenance) -> dict[str, bytes]:
-    """Return the files that say what a cell is and where it comes from, by name."""
-    origin = {"schema": provenance.schema, **canonical.to_json(provenance)}
-    return {CELL: encode_json(cell.record()), PROVENANCE: encode_json(origin)}
-
-
-def to_feather(table: pa.Table) -> bytes:
-    """Return a table as a file of Arrow, compressed by lz4."""
-    buffer = io.BytesIO()
-    with pyarrow.ipc.new_file(buffer, table.schema, options=pyarrow.ipc.IpcWriteOptions(compression="lz4")) as writer:
-        writer.write_table(table, max_chunksize=1 << 16)
-    return buffer.getvalue()
-
-
-def hash_each(files: Mapping[str, bytes]) -> dict[str, str]:
-    """Return the sha256 of each file by its name, in order of names."""
-    return {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
 
 
 def _move(source: Path, target: Path) -> None:
