@@ -21,7 +21,7 @@ from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
 from fer_bench.executors.replay import MOST_SEEDS, _together
 from fer_bench.reports.leaderboard import build
-from fer_bench.results import canonical, records
+from fer_bench.results import canonical, parsing, records
 from fer_bench.results.canonical import digest
 from fer_bench.results.store import Store, StoredCell
 
@@ -290,7 +290,7 @@ def test_two_writers_of_one_cell_at_one_instant_both_go_on(tmp_path):
 
 def test_a_record_comes_back_as_it_was_written_and_says_every_fault():
     cell = make_cell(params={"size": 3, "deep": [{"a": None}]}, trained_with=[DATASET], faces={"method": "box"})
-    key, back = records.join_cell(records.split_cell(json.dumps(cell.record()).encode()))
+    key, back = parsing.join_cell(parsing.split_cell(json.dumps(cell.record()).encode()))
     assert (key, back) == (cell.id, cell)
     with pytest.raises(ValueError, match="limit") as raised:
         canonical.from_json(records.DatasetRecord, {**DATASET, "limit": "7", "n": -1, "fingerprint": None})

@@ -21,7 +21,7 @@ from fer_bench.results import keyed
 from fer_bench.results.consistency import pair_boards
 from fer_bench.results.keyed import copied, name_key, read_key, seal
 from fer_bench.results.outcomes import Provenance
-from fer_bench.results.records import join_cell, split_cell
+from fer_bench.results.parsing import join_cell, split_cell
 from fer_bench.results.store import Store
 from fer_bench.results.unpacking import unpacked
 

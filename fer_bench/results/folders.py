@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fer_bench.foreign_files import pieces
-from fer_bench.results import canonical, records
+from fer_bench.results import canonical, parsing
 from fer_bench.results.outcomes import ResultRecord
 from fer_bench.results.records import Cell
 
@@ -95,7 +95,7 @@ def read_files(folder: str, states: dict[str, os.stat_result] | None = None) -> 
             if checksums.get(name) != value.hexdigest():
                 raise ValueError("does not match its checksum")
         name = CELL
-        texts = records.split_cell(b"".join(pieces_of[CELL]))
+        texts = parsing.split_cell(b"".join(pieces_of[CELL]))
     except OSError as error:
         raise ValueError(f"{name} {_why(error)}") from None
     except ValueError as error:
@@ -126,7 +126,7 @@ def understand(folder: Path, files: Files) -> Content:
     """
     name = CELL
     try:
-        key, record = records.join_cell(files.texts)
+        key, record = parsing.join_cell(files.texts)
         name = RESULT
         result = canonical.read(ResultRecord, files.result)
         classes = len(record.dataset.classes)

@@ -5,20 +5,17 @@ Each record of a cell's folder is published as a JSON Schema in ``docs/schemas``
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictInt
 
 from fer_bench.numerics import NUMERICS
 from fer_bench.plugins import CORE
-from fer_bench.results.canonical import CANONICAL, Count, Images, Json, Record, Seed, read, to_json
+from fer_bench.results.canonical import CANONICAL, Count, Images, Json, Record, Seed, to_json
 from fer_bench.specs import MOST_FOLDS
 
 SCHEMA = 2
@@ -181,7 +178,7 @@ class Experiment(Record):
     @cached_property
     def id(self) -> str:
         """The sha256 of the canonical JSON."""
-        return _hash({**_texts_of(self, *PARTS), "numerics": CANONICAL.encode(self.numerics)})
+        return hash_texts({**_texts_of(self, *PARTS), "numerics": CANONICAL.encode(self.numerics)})
 
     @property
     def deal(self) -> tuple[Experiment, str]:
@@ -193,7 +190,7 @@ class Experiment(Record):
     @property
     def task_id(self) -> str:
         """The sha256 of data set and protocol."""
-        return _hash(_texts_of(self, "dataset", "protocol"))
+        return hash_texts(_texts_of(self, "dataset", "protocol"))
 
     @property
     def trained_on(self) -> str:
@@ -270,7 +267,7 @@ class Cell(Record):
         if self.split_seed is not None:
             numbers["split_seed"] = self.split_seed
         texts = {name: str(number) for name, number in numbers.items()}
-        return _hash(
+        return hash_texts(
             {**_texts_of(self, *PARTS), **texts, "numerics": "null" if self.numerics is None else str(self.numerics)}
         )
 
@@ -290,108 +287,15 @@ class Cell(Record):
         return f"{method} / {self.protocol.name} / {name_training(self.training)} / fold {self.fold}"
 
 
-def split_cell(content: bytes) -> dict[str, str]:
-    """Return each field of a ``cell.json`` as canonical JSON.
-
-    Cells have most of their fields in common: as the store lays them out, each distinct one is parsed once.
-
-    Raises:
-        ValueError: it holds no record.
-    """
-    try:
-        with suppress(ValueError):
-            return {name: _canonical(text) for name, text in sorted(_split_lines(content.decode()))}
-        value = json.loads(content)
-        return {name: CANONICAL.encode(value[name]) for name in sorted(value)}
-    except (RecursionError, TypeError) as error:
-        raise ValueError(f"not the record of a cell ({error})") from None
-
-
-def _split_lines(content: str) -> Iterator[tuple[str, str]]:
-    """Yield name and value of each field of a JSON object that begins on a line with an indent of 1.
-
-    Raises:
-        ValueError: the object is laid out in another way.
-    """
-    start, *fields = content.removesuffix("\n}\n").split('\n "')
-    if start != "{":
-        raise ValueError("no object with an indent of 1")
-    for number, field_text in enumerate(fields, 1):
-        name, colon, text = field_text.partition('": ')
-        if not colon or not name.isidentifier() or (number < len(fields)) != text.endswith(","):
-            raise ValueError("no field on lines of its own")
-        yield name, text.removesuffix(",")
-
-
-@functools.lru_cache(maxsize=1 << 16)
-def _canonical(text: str) -> str:
-    """Return JSON as canonical JSON."""
-    return CANONICAL.encode(json.loads(text))
-
-
-def join_cell(fields: Mapping[str, str]) -> tuple[str, Cell]:
-    """Return the id and the record of a cell from its fields in canonical JSON.
-
-    Cells have most of their parts in common: each distinct one is checked once and held once.
-
-    Raises:
-        ValueError: it is not the record of a cell, or of a newer schema.
-    """
-    texts = dict(fields)
-    schema = _check_schema(texts.get("schema", "null"))
-    if schema == 1:
-        texts["numerics"] = "null"
-    _check_names(frozenset(texts))
-    cell = Cell(**{name: _part(name, text) for name, text in texts.items()})
-    if cell.fold >= cell.protocol.folds:
-        raise ValueError(f"fold {cell.fold} of {cell.protocol.folds}; the first is 0")
-    if schema == 1:
-        del texts["numerics"]
-    return _hash(texts), cell
-
-
-@functools.lru_cache
-def _check_schema(text: str) -> Any:
-    """Return the schema of a record from its JSON; raise ValueError if it is newer than this one."""
-    schema = json.loads(text)
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise ValueError(f"written by a newer fer-bench (schema {schema}, this one reads up to {SCHEMA})")
-    return schema
-
-
-@functools.lru_cache
-def _check_names(names: frozenset[str]) -> None:
-    """Raise ValueError unless a record has the fields of a cell."""
-    kinds = _cell_parts()
-    wanted = kinds.keys() - {"split_seed"}
-    if not wanted <= names <= kinds.keys():
-        other = sorted((names - kinds.keys()) | (wanted - names))
-        raise ValueError(f"not the record of a cell: {', '.join(other)} missing or unknown")
-
-
 def _texts_of(record: Cell | Experiment, *names: str) -> dict[str, str]:
     """Return some parts of a record as canonical JSON."""
     return {name: getattr(record, name).canonical for name in names}
 
 
-def _hash(texts: Mapping[str, str]) -> str:
+def hash_texts(texts: Mapping[str, str]) -> str:
     """Return the sha256 of a record from its fields in canonical JSON; their names need no escapes."""
     whole = ",".join([f'"{name}":{texts[name]}' for name in sorted(texts)])
     return hashlib.sha256(f"{{{whole}}}".encode()).hexdigest()
-
-
-@functools.cache
-def _cell_parts() -> dict[str, Any]:
-    return get_type_hints(Cell, include_extras=True)
-
-
-@functools.lru_cache(maxsize=1 << 16)
-def _part(name: str, text: str) -> Any:
-    """Return a field of a cell from its canonical JSON."""
-    try:
-        return read(_cell_parts()[name], text)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
 
 
 def name_training(training: tuple[int, int]) -> str:
