@@ -35,15 +35,16 @@ def labels(
     The estimate comes from stored predictions; nothing is trained. Where annotators' votes are known, it also prints
     the highest score that they allow, and each method on images on which they agree or do not.
     """
-    from fer_bench.reports import label_check as report
+    from fer_bench.reports import label_tables
     from fer_bench.reports.formats import csv
+    from fer_bench.reports.label_check import check_labels
     from fer_bench.results.find import find_current_rows
     from fer_bench.results.store import Store
 
-    checks = report.check_labels(find_current_rows(Store(runs_dir), rows or (), filters), agreed)
+    checks = check_labels(find_current_rows(Store(runs_dir), rows or (), filters), agreed)
     if output is not None:
-        write_file(output, csv.write(report.to_suspects(checks)), "the suspects")
+        write_file(output, csv.write(label_tables.to_suspects(checks)), "the suspects")
     if as_json:
-        print_json({"schema": 1, "agreed": agreed, "data_sets": [report.record(check) for check in checks]})
+        print_json({"schema": 1, "agreed": agreed, "data_sets": [label_tables.record(check) for check in checks]})
     else:
-        print_tables(*(table for check in checks for table in report.to_tables(check)))
+        print_tables(*(table for check in checks for table in label_tables.to_tables(check)))
