@@ -16,7 +16,8 @@ from fer_bench.plugins import Plugin
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneSpec, ImageInput, WeightsSpec
 from fer_bench.testing.conformance import Suite, cases
-from fer_bench.testing.conformance.backbone import RULES, BackboneSubject
+from fer_bench.testing.conformance.backbone import RULES
+from fer_bench.testing.conformance.backbone_subject import BackboneSubject
 
 PLUGIN = Plugin(name="broken-plugin", distribution="broken", version="1")
 

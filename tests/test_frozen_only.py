@@ -20,7 +20,7 @@ from fer_bench.networks.source import BackboneSource
 from fer_bench.registry import Registry
 from fer_bench.tasks.view import select
 from fer_bench.testing.conformance import Suite, cases
-from fer_bench.testing.conformance.backbone import BackboneSubject
+from fer_bench.testing.conformance.backbone_subject import BackboneSubject
 from fer_bench.testing.conformance.extractor import RULES
 
 CODE = '''

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,106 +13,18 @@ import numpy as np
 from flax import nnx
 from pydantic import ValidationError
 
-from fer_bench.arrays import Array
 from fer_bench.keeping.weights import verify
-from fer_bench.networks import backbone as backbones
 from fer_bench.networks.backbone import Backbone
-from fer_bench.networks.parameters import divide, run
-from fer_bench.registry import Component, files_of
+from fer_bench.networks.parameters import divide
+from fer_bench.registry import files_of
 from fer_bench.sizes import number_of
-from fer_bench.specs import BackboneParams, BackboneSpec
-from fer_bench.testing.conformance.comparing import apart, differing
+from fer_bench.testing.conformance.backbone_subject import BackboneSubject
+from fer_bench.testing.conformance.comparing import apart
 from fer_bench.testing.conformance.rules import ConformanceRule, NotApplicable, rule
 from fer_bench.testing.conformance.spec import add_pickle_rule
 
-BATCH = 3
 HALF_TOLERANCE = 0.1
 """Largest norm of what half precision changes, relative to that of the features."""
-
-
-class BackboneSubject:
-    """A backbone that is built, run and differentiated once for all rules.
-
-    Args:
-        component: with the parameters to be checked.
-    """
-
-    def __init__(self, component: Component[BackboneSpec]):
-        assert isinstance(component.params, BackboneParams)
-        self.component, self.spec, self.params = component, component.spec, component.params
-
-    def build(self, seed: int = 0, precision: str = "float32", **params: Any) -> Backbone:
-        """Return the backbone as the host builds it, with some parameters changed."""
-        component = replace(self.component, params=self.params.model_copy(update=params))
-        return backbones.build(component, precision, seed)
-
-    @cached_property
-    def module(self) -> nnx.Module:
-        """The backbone as its author returns it."""
-        factory = self.component.resolve(self.spec.build)
-        return factory(self.params, rngs=nnx.Rngs(0), compute_dtype=jnp.dtype("float32"))
-
-    @cached_property
-    def built(self) -> Backbone:
-        """The backbone in the host's hands."""
-        return self.build()
-
-    @cached_property
-    def other(self) -> Backbone:
-        """The backbone with weights that another seed drew."""
-        return self.build(seed=1, weights="random")
-
-    @cached_property
-    def images(self) -> Array:
-        """(BATCH, s, s, 3) uint8, noise."""
-        side = self.params.input_size
-        return np.random.default_rng(0).integers(0, 256, (BATCH, side, side, 3), dtype=np.uint8)
-
-    @cached_property
-    def run(self) -> Any:
-        """Compiled (state, images) -> features (b, feature_size)."""
-        return jax.jit(partial(self.built.prefix, stop=len(self.spec.stages)))
-
-    @cached_property
-    def features(self) -> Array:
-        """(BATCH, feature_size) of `images`."""
-        return np.asarray(self.run(self.built.state, self.images))
-
-    @cached_property
-    def chain(self) -> tuple[Array, list[str]]:
-        """Features from stages that are compiled one by one, and what these changed in their own state."""
-        x, changed = jax.jit(partial(self.built.prefix, stop=0))({}, self.images), []
-        for stage in self.spec.stages:
-            graph = self.built.graphs[stage]
-
-            @jax.jit
-            def step(state: Any, x: jax.Array, graph: Any = graph) -> tuple[jax.Array, Any]:
-                module = nnx.merge(graph, state)
-                return module(x), nnx.to_pure_dict(nnx.state(module))
-
-            before = self.built.state[stage]
-            x, after = step(before, x)
-            changed += [f"{stage}{path}" for path in differing(before, after)]
-        features = np.asarray(x)
-        return (features.mean((1, 2)) if features.ndim == 4 else features), changed
-
-    @cached_property
-    def gradients(self) -> tuple[dict[str, Array], Array]:
-        """Gradients of a cross-entropy: of every parameter by name, and of the input (BATCH, s, s, c)."""
-        parameters, others = divide(self.built)
-        x = self.built.prefix({}, jnp.asarray(self.images), 0)
-        head = jnp.asarray(np.random.default_rng(1).normal(size=(self.spec.feature_size, 2)) * 0.1, jnp.float32)
-
-        @jax.jit
-        def gradients(parameters: Any, x: jax.Array) -> Any:
-            def loss(parameters: Any, x: jax.Array) -> jax.Array:
-                features, _ = run(self.built, {**others, **parameters}, x, 0, train_norm=None)
-                return -jax.nn.log_softmax(features @ head)[:, 0].mean()
-
-            return jax.grad(loss, argnums=(0, 1))(parameters, x)
-
-        of_parameters, of_input = gradients(parameters, x)
-        return {name: np.asarray(value) for name, value in of_parameters.items()}, np.asarray(of_input)
 
 
 RULES: list[ConformanceRule[BackboneSubject]] = []

@@ -12,7 +12,7 @@ from fer_bench.arrays import Array
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.forward import Extraction, Output
 from fer_bench.testing.conformance import backbone
-from fer_bench.testing.conformance.backbone import BackboneSubject
+from fer_bench.testing.conformance.backbone_subject import BackboneSubject
 from fer_bench.testing.conformance.comparing import apart
 from fer_bench.testing.conformance.rules import ConformanceRule, rule
 

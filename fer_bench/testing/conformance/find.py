@@ -104,9 +104,9 @@ def _of_item(
 ) -> Suite[Any]:
     # Each kind imports what it needs: a data set is checked without flax, a failed plugin without jax.
     if kind == "backbone":
-        from fer_bench.testing.conformance import backbone, extractor
+        from fer_bench.testing.conformance import backbone, backbone_subject, extractor
 
-        subject = backbone.BackboneSubject(component)
+        subject = backbone_subject.BackboneSubject(component)
         rules = extractor.RULES if component.spec.frozen_only else backbone.RULES
     elif kind == "dataset":
         from fer_bench.testing.conformance import dataset

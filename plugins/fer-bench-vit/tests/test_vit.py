@@ -29,7 +29,8 @@ from fer_bench.networks.shapes import trace
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component, Registry
 from fer_bench.testing.conformance import Suite
-from fer_bench.testing.conformance.backbone import RULES, BackboneSubject
+from fer_bench.testing.conformance.backbone import RULES
+from fer_bench.testing.conformance.backbone_subject import BackboneSubject
 
 PLUGIN = Plugin(name="vit", distribution="fer-bench-vit", version="0")
 GOLDENS = json.loads(GOLDEN.read_text())
