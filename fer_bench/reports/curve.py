@@ -102,10 +102,7 @@ def _fit(experiment: Experiment, points: Sequence[tuple[float, Predictions]], me
     crossed = experiment.protocol.folds > 1
     intervals = [interval(metric, part, size if crossed else None) for size, part in points]
     return Curve(
-        dataset=experiment.dataset.text,
-        protocol=experiment.protocol.text,
-        backbone=experiment.backbone.text,
-        strategy=experiment.strategy.text,
+        **experiment.texts,
         law=law,
         intervals=tuple((one.low, one.high) for one in intervals if one),
     )

@@ -156,10 +156,7 @@ def record(rows: Sequence[DamagedRow]) -> dict[str, Any]:
     return {
         "rows": [
             {
-                "dataset": row.experiment.dataset.text,
-                "protocol": row.experiment.protocol.text,
-                "backbone": row.experiment.backbone.text,
-                "strategy": row.experiment.strategy.text,
+                **row.experiment.texts,
                 "metric": robustness.mean.metric.name,
                 "clean": robustness.clean.value,
                 "corrupted": {"value": robustness.mean.value, "interval": ends(robustness.interval(robustness.mean))},

@@ -198,7 +198,7 @@ def _find_intervals(
 ) -> dict[str, tuple[float, float]]:
     whole = part if row.predictions is None else row.predictions
     crossed = cross(row.experiment.protocol.folds, row.done, whole)
-    columns = part.labels, part.probabilities, part.training.astype(np.int64), _units(part), part.split
+    columns = part.labels, part.probabilities, part.training.astype(np.int64), part.unit_codes, part.split
     scores = measure_group_scores(terms.metric, *columns, tuple(members.items()), crossed)
     if scores is None:
         return {}
@@ -208,7 +208,7 @@ def _find_intervals(
 
 def _check_class(part: Predictions, members: Mapping[str, Array], terms: _Terms) -> ClassCheck | None:
     """Return the recall of a class by group, of ``part``, its images; None where fewer than two groups have enough."""
-    units = _units(part)
+    units = part.unit_codes
     enough = {
         name: member
         for name, member in members.items()
@@ -218,19 +218,15 @@ def _check_class(part: Predictions, members: Mapping[str, Array], terms: _Terms)
         return None
     rows = np.flatnonzero(np.any(list(enough.values()), axis=0))
     part, enough = part.take(rows), {name: member[rows] for name, member in enough.items()}
-    columns = part.labels, part.probabilities, part.training.astype(np.int64), _units(part)
+    columns = part.labels, part.probabilities, part.training.astype(np.int64), part.unit_codes
     gap = measure_group_gap(RECALL, *columns, tuple(enough.items()), alpha=terms.alpha)
     return ClassCheck(groups=tuple(_compare(RECALL, part, enough, terms)), gap=gap)
 
 
 def _compare(metric: Metric, part: Predictions, members: Mapping[str, Array], terms: _Terms) -> list[GroupDifference]:
     """Return how each group differs from all of ``part``."""
-    columns = part.labels, part.probabilities, part.training.astype(np.int64), _units(part)
+    columns = part.labels, part.probabilities, part.training.astype(np.int64), part.unit_codes
     return compare_groups_to_all(metric, *columns, tuple(members.items()), margin=terms.margin, alpha=terms.alpha)
-
-
-def _units(part: Predictions) -> Array:
-    return part.sample if part.units is None else part.units
 
 
 def _join(verdicts: Sequence[Verdict]) -> Verdict:

@@ -119,11 +119,8 @@ def _compare(leaky: MethodRow, honest: MethodRow) -> Inflation | None:
     uar, accuracy = (tuple(measure_row(STANDARD[name], one) for one in (second, first)) for name in ("uar", "accuracy"))
     experiment = leaky.experiment
     return Inflation(
-        dataset=experiment.dataset.text,
+        **experiment.texts,
         trained_on=experiment.trained_on,
-        backbone=experiment.backbone.text,
-        strategy=experiment.strategy.text,
-        protocol=experiment.protocol.text,
         ignores=experiment.protocol.ignores,
         twin=honest.experiment.protocol.text,
         images=first.n_samples,

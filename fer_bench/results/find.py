@@ -28,7 +28,7 @@ def find_row(store: Store, text: str, filters: Filters | None = None) -> MethodR
     Raises:
         FerBenchError: nothing or more than one thing is meant, or the store is empty.
     """
-    return _one(text, _match(store, text, filters))
+    return _one(text, _match(store, store.cells(), text, filters))
 
 
 def find_rows(store: Store, text: str, filters: Filters | None = None) -> list[MethodRow]:
@@ -38,7 +38,7 @@ def find_rows(store: Store, text: str, filters: Filters | None = None) -> list[M
         FerBenchError: nothing, or more than one thing of a data set is meant, or the store is empty.
     """
     by_data: dict[str, list[MethodRow]] = defaultdict(list)
-    for row in _match(store, text, filters):
+    for row in _match(store, store.cells(), text, filters):
         by_data[row.experiment.dataset.fingerprint].append(row)
     return [_one(text, matches) for matches in by_data.values()]
 
@@ -56,9 +56,10 @@ def find_cells(store: Store, texts: Sequence[str], filters: Filters | None = Non
     Raises:
         FerBenchError: a text means nothing, or the store is empty.
     """
+    stored = store.cells()
     if not texts:
-        return _cells(store, filters)
-    rows = [row for text in texts for row in _match(store, text, filters)]
+        return _choose(store, stored, filters)
+    rows = [row for text in texts for row in _match(store, stored, text, filters)]
     return list({cell.id: cell for row in rows for cell in (*row.cells, *row.pairs)}.values())
 
 
@@ -72,8 +73,11 @@ def _one(text: str, matches: list[MethodRow]) -> MethodRow:
     )
 
 
-def _cells(store: Store, filters: Filters | None, text: str = "") -> list[StoredCell]:
-    cells, damaged = store.cells()
+def _choose(
+    store: Store, stored: tuple[list[StoredCell], list[str]], filters: Filters | None, text: str = ""
+) -> list[StoredCell]:
+    """Return the stored cells, of `Store.cells`, that options choose; raise if ``text`` means a damaged one."""
+    cells, damaged = stored
     for message in damaged:
         if text and message.startswith(text):
             raise FerBenchError(f"Cell {message}. Delete its folder and repeat the run to make it again.")
@@ -85,10 +89,12 @@ def _cells(store: Store, filters: Filters | None, text: str = "") -> list[Stored
     return filters.keep(cells, lambda cell: cell.record.experiment) if filters else cells
 
 
-def _match(store: Store, text: str, filters: Filters | None) -> list[MethodRow]:
+def _match(
+    store: Store, stored: tuple[list[StoredCell], list[str]], text: str, filters: Filters | None
+) -> list[MethodRow]:
     """Return all rows and cells that ``text`` may mean; at least one."""
     wanted = text.strip().lower()
-    cells = _cells(store, filters, wanted)
+    cells = _choose(store, stored, filters, wanted)
     rows = group(cells)
     current = newest(rows)
     named = [row for row in rows if row.name.lower() == wanted and row.id in current]

@@ -188,6 +188,11 @@ class Experiment(Record):
         return replace(self, protocol=protocol), own.pairs_of or f"{own.text} x {own.folds}"
 
     @property
+    def texts(self) -> dict[str, str]:
+        """Each part as the user typed it, by name."""
+        return {name: getattr(self, name).text for name in PARTS}
+
+    @property
     def task_id(self) -> str:
         """The sha256 of data set and protocol."""
         return hash_texts(_texts_of(self, "dataset", "protocol"))

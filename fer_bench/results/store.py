@@ -186,11 +186,7 @@ class StoredCell:
 
 
 class Store:
-    """The folder of a set of runs.
-
-    Raises:
-        FerBenchError: it cannot be created or written.
-    """
+    """The folder of a set of runs."""
 
     def __init__(self, runs_dir: Path):
         self.runs_dir = runs_dir

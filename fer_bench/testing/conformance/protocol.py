@@ -30,7 +30,6 @@ SEEDS = (0, 1, 2)
 _AGAIN = """
 import pickle, sys
 from fer_bench.tasks.splitting import deal, make_splitter
-from fer_bench.sizes import number_of
 protocol, samples, seed = pickle.load(sys.stdin.buffer)
 parts = deal(protocol, make_splitter(protocol, samples, seed), samples)
 print([(train.tolist(), test.tolist()) for train, test in parts])
