@@ -24,7 +24,7 @@ from fer_bench.executors.recalled import KeptModels
 from fer_bench.executors.work import Work
 from fer_bench.keeping.outputs import Inputs
 from fer_bench.learning.calibration import Scaling
-from fer_bench.learning.material import Material, Outcome, Said
+from fer_bench.learning.material import Material, Outcome, Predictor
 from fer_bench.learning.prediction import finish
 from fer_bench.networks.pictures import Pictures
 from fer_bench.networks.streams import Rows, Stream
@@ -49,7 +49,7 @@ class _Model:
     Attributes:
         block: of the cell.
         job: the cell.
-        said: `fer_bench.learning.material.Outcome.said` of its training.
+        predictor: `fer_bench.learning.material.Outcome.predictor` of its training.
         scaling: how its probabilities are calibrated.
         plan: of the training; the one that a search chose, where settings are searched.
         cell: as it is stored.
@@ -58,7 +58,7 @@ class _Model:
 
     block: Block
     job: Job
-    said: Said
+    predictor: Predictor
     scaling: Scaling | None
     plan: Plan
     cell: StoredCell
@@ -110,7 +110,7 @@ class Scorer:
             return
         block, outcome = entry
         plan = outcome.chosen.trial.plan if outcome.chosen else block.plan
-        self._models.append(_Model(block, job, outcome.said, outcome.scaling, plan, cell, lacking))
+        self._models.append(_Model(block, job, outcome.predictor, outcome.scaling, plan, cell, lacking))
         self._bytes += sum(values.nbytes for values in outcome.learned().table.values())
         if self._bytes > HELD_BYTES or any(isinstance(phase, GradientPhase) for phase in plan.phases):
             self.score()
@@ -124,7 +124,7 @@ class Scorer:
         kept = self._kept.find(block, job, cell) if lacking else None
         if kept is None:
             return False
-        self._models.append(_Model(block, job, kept.said, kept.scaling, kept.plan, cell, lacking))
+        self._models.append(_Model(block, job, kept.predictor, kept.scaling, kept.plan, cell, lacking))
         self.score()
         return True
 
@@ -177,12 +177,12 @@ class Scorer:
         """
         parts: list[list[Array]] = [[] for _ in models]
         for piece in pieces:
-            for model, said in zip(models, parts, strict=True):
+            for model, answers in zip(models, parts, strict=True):
                 own = piece.rows[model.job.fold.test[piece.rows]]
                 if len(own):
-                    said.append(model.said(piece.material(bases[id(model)]))(own))
+                    answers.append(model.predictor(piece.material(bases[id(model)]))(own))
             self.work.reporter.advance(len(piece.rows))
-        return [np.concatenate(said) for said in parts]
+        return [np.concatenate(answers) for answers in parts]
 
 
 def _tested(models: Sequence[_Model]) -> Array:

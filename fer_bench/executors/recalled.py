@@ -18,7 +18,7 @@ from fer_bench.executors.reporting import Reporter
 from fer_bench.learning.calibration import Scaling
 from fer_bench.learning.engine import by_images
 from fer_bench.learning.gradient import Trainer
-from fer_bench.learning.material import Material, Said
+from fer_bench.learning.material import Material, Predictor
 from fer_bench.learning.prediction import finish
 from fer_bench.learning.state import Model
 from fer_bench.models import files
@@ -31,10 +31,10 @@ from fer_bench.tasks.crops import as_errors
 
 @dataclass(frozen=True, eq=False)
 class KeptModel:
-    """A kept model: its plan, `fer_bench.learning.material.Outcome.said`, and how its probabilities are calibrated."""
+    """A kept model: its plan, `fer_bench.learning.material.Outcome.predictor`, and how it is calibrated."""
 
     plan: Plan
-    said: Said
+    predictor: Predictor
     scaling: Scaling | None
 
 
@@ -51,8 +51,8 @@ class KeptModels:
     runs_dir: Path
     frozen: Frozen
     reporter: Reporter
-    _recall: dict[tuple[int, int], Callable[[Mapping[str, jax.Array]], Said]] = field(
-        default_factory=dict[tuple[int, int], Callable[[Mapping[str, jax.Array]], Said]]
+    _recall: dict[tuple[int, int], Callable[[Mapping[str, jax.Array]], Predictor]] = field(
+        default_factory=dict[tuple[int, int], Callable[[Mapping[str, jax.Array]], Predictor]]
     )
 
     def find(self, block: Block, job: Job, cell: StoredCell) -> KeptModel | None:
@@ -84,17 +84,17 @@ class KeptModels:
         key = id(block), id(plan)
         if key not in self._recall:
             self._recall[key] = _prepare(plan, material)
-        said, calibration = self._recall[key](numbers), cell.measures.calibration
+        predictor, calibration = self._recall[key](numbers), cell.measures.calibration
         scaling = None if calibration is None else Scaling(**asdict(calibration))
         tested, task = np.flatnonzero(job.fold.test), block.task
-        answers = finish(plan, said(material)(tested), material.sequence_codes()[tested], scaling)
+        answers = finish(plan, predictor(material)(tested), material.sequence_codes()[tested], scaling)
         if not _same(as_errors(answers, task.labels[tested], task.found[tested]), cell):
             return "it predicts other probabilities"
-        return KeptModel(plan, said, scaling)
+        return KeptModel(plan, predictor, scaling)
 
 
-def _prepare(plan: Plan, material: Material) -> Callable[[Mapping[str, jax.Array]], Said]:
-    """Return what makes `fer_bench.learning.material.Outcome.said` of all numbers of a backbone and a head, by name.
+def _prepare(plan: Plan, material: Material) -> Callable[[Mapping[str, jax.Array]], Predictor]:
+    """Return what makes a predictor of all numbers of a backbone and a head, by name.
 
     Programs are compiled once for all models of the plan, whose last phase is one of gradients.
     """
@@ -103,7 +103,7 @@ def _prepare(plan: Plan, material: Material) -> Callable[[Mapping[str, jax.Array
     begun = Model.first(backbone, material.classes)
     trainer = Trainer(backbone, last, begun.shapes)
 
-    def recall(numbers: Mapping[str, jax.Array]) -> Said:
+    def recall(numbers: Mapping[str, jax.Array]) -> Predictor:
         parameters, others = ({name: numbers[name] for name in part} for part in (begun.parameters, begun.others))
         return by_images(plan, trainer, Model(parameters, others))
 

@@ -19,7 +19,7 @@ from fer_bench.keeping.outputs import Inputs
 from fer_bench.learning import convex, prediction, rules
 from fer_bench.learning.gradient import Trainer
 from fer_bench.learning.lowered import Sample, lower
-from fer_bench.learning.material import Learned, Material, Outcome, Said
+from fer_bench.learning.material import Learned, Material, Outcome, Predictor
 from fer_bench.learning.state import LOW_RANK, Model, changed
 from fer_bench.learning.training import Progress, Training, copied, is_random_state
 from fer_bench.networks import answers, devices
@@ -116,18 +116,18 @@ def _train_fold(
             now = Training(trainer, inputs, targets, fold, own_seed, material.advance).run(now, keep)
     last, start = trainers[-1], time.perf_counter()
     model = now.model
-    said = by_images(plan, last, model)
+    predictor = by_images(plan, last, model)
     with devices.memory_errors_named(last.too_much):
-        probabilities, scaling = material.answer(plan, fold, said(material))
+        probabilities, scaling = material.answer(plan, fold, predictor(material))
     head = sum(begun.model.parameters[name].size for name in rules.HEAD)
     trained = max(trainer.trained(begun.model) for trainer in trainers)
     seconds = now.seconds + time.perf_counter() - start
     learned = functools.partial(_changed_from, material.backbone, model, last.start, now.factors)
-    return Outcome(probabilities, trained, head, True, seconds, pd.DataFrame(now.history), learned, said, scaling)
+    return Outcome(probabilities, trained, head, True, seconds, pd.DataFrame(now.history), learned, predictor, scaling)
 
 
-def by_images(plan: Plan, last: Trainer, model: Model) -> Said:
-    """Return `Outcome.said` of a model that was trained by gradients, in a last phase of this trainer."""
+def by_images(plan: Plan, last: Trainer, model: Model) -> Predictor:
+    """Return `Outcome.predictor` of a model that was trained by gradients, in a last phase of this trainer."""
 
     def predict(inputs: Inputs, rows: Array) -> Array:
         probabilities = np.exp(last.predict(model, inputs, rows))
@@ -135,8 +135,8 @@ def by_images(plan: Plan, last: Trainer, model: Model) -> Said:
             raise FloatingPointError("the trained model predicts values that are not finite")
         return probabilities
 
-    return lambda seen: seen.said(
-        plan, lambda one, mirrored: one.inputs(last.start, last.phase.flip or mirrored), predict
+    return lambda material: material.average_views(
+        plan, lambda windowed, mirrored: windowed.inputs(last.start, last.phase.flip or mirrored), predict
     )
 
 
@@ -150,17 +150,17 @@ def _changed_from(
     before: Table = {}
     for part in divide(backbone(None)):
         before |= part
-    kept: dict[str, Array] = {}
+    differing: dict[str, Array] = {}
     for name, leaf in {**model.parameters, **model.others}.items():
         if is_random_state(leaf) or (name in before and np.array_equal(np.asarray(leaf), np.asarray(before[name]))):
             continue
         pair = factors.get(name, ())
         small = bool(pair) and sum(factor.size for factor in pair) < leaf.size
         if small and np.allclose(changed(before[name], *pair), leaf, rtol=1e-5, atol=1e-7):
-            kept |= {f"{name}{end}": np.asarray(factor) for end, factor in zip(LOW_RANK, pair, strict=True)}
+            differing |= {f"{name}{end}": np.asarray(factor) for end, factor in zip(LOW_RANK, pair, strict=True)}
         else:
-            kept[name] = np.asarray(leaf)
-    return Learned(start, kept)
+            differing[name] = np.asarray(leaf)
+    return Learned(start, differing)
 
 
 def _with_head(begun: Progress, i: int, heads: convex.Heads, seconds: float) -> Progress:
@@ -195,8 +195,8 @@ def _convex_outcome(
     def predict(features: Inputs, rows: Array) -> Array:
         return np.exp(heads.log_probabilities(i, features, rows))
 
-    said = _by_features(plan, predict)
-    probabilities, scaling = material.answer(plan, fold, said(material))
+    predictor = _by_features(plan, predict)
+    probabilities, scaling = material.answer(plan, fold, predictor(material))
     # float32 cannot always reach the tolerance; ten times it still agrees with float64 to 1e-3 in loss.
     converged = bool(heads.gradient[i] <= 10 * phase.tolerance)
     size = heads.weights[:, i].size + heads.bias[i].size
@@ -205,7 +205,7 @@ def _convex_outcome(
     def learned() -> Learned:
         return Learned(None, heads.of_features(i))
 
-    return Outcome(probabilities, size, size, converged, seconds, history, learned, said, scaling)
+    return Outcome(probabilities, size, size, converged, seconds, history, learned, predictor, scaling)
 
 
 def _begin_to_read_out(plan: Plan, material: Material, folds: Sequence[Fold]) -> None:
@@ -218,33 +218,33 @@ def _read_out(
     rows = np.flatnonzero(fold.train)
     start = time.perf_counter()
     estimator = resolve(phase.estimator)(**phase.options)
-    taken, labels = material.features().take(rows), material.labels[rows]
+    features, labels = material.features().take(rows), material.labels[rows]
     begin()
-    estimator.fit(taken, labels)
+    estimator.fit(features, labels)
 
     predict = functools.partial(prediction.read_out, estimator, material.classes)
-    said = _by_features(plan, predict)
-    told = _by_features(plan, functools.partial(predict, tell=material.advance))
-    probabilities, scaling = material.answer(plan, fold, told(material))
+    predictor = _by_features(plan, predict)
+    reporting = _by_features(plan, functools.partial(predict, tell=material.advance))
+    probabilities, scaling = material.answer(plan, fold, reporting(material))
     history = pd.DataFrame({"phase": ["readout"], "samples": [len(rows)]})
-    learned = Learned(None, {"readout/features": taken, "readout/labels": labels})
+    learned = Learned(None, {"readout/features": features, "readout/labels": labels})
     seconds = time.perf_counter() - start
-    return Outcome(probabilities, 0, 0, True, seconds, history, lambda: learned, said, scaling)
+    return Outcome(probabilities, 0, 0, True, seconds, history, lambda: learned, predictor, scaling)
 
 
 def _answer(plan: Plan, material: Material, fold: Fold, _: Checkpoint) -> Outcome:
-    start, known, names = time.perf_counter(), material.answers, material.class_names
+    start, classes, names = time.perf_counter(), material.answers, material.class_names
 
     def predict(features: Inputs, rows: Array) -> Array:
-        return answers.take(features.take(rows), known, names)
+        return answers.take(features.take(rows), classes, names)
 
-    said = _by_features(plan, predict)
-    probabilities, scaling = material.answer(plan, fold, said(material))
+    predictor = _by_features(plan, predict)
+    probabilities, scaling = material.answer(plan, fold, predictor(material))
     history = pd.DataFrame({"phase": ["as it is"], "samples": [0]})
     seconds = time.perf_counter() - start
-    return Outcome(probabilities, 0, 0, True, seconds, history, lambda: Learned(None, {}), said, scaling)
+    return Outcome(probabilities, 0, 0, True, seconds, history, lambda: Learned(None, {}), predictor, scaling)
 
 
-def _by_features(plan: Plan, predict: Callable[[Inputs, Array], Array]) -> Said:
-    """Return `Outcome.said` of a model that predicts from features."""
-    return lambda seen: seen.said(plan, lambda one, mirrored: one.features(), predict)
+def _by_features(plan: Plan, predict: Callable[[Inputs, Array], Array]) -> Predictor:
+    """Return `Outcome.predictor` of a model that predicts from features."""
+    return lambda material: material.average_views(plan, lambda windowed, mirrored: windowed.features(), predict)

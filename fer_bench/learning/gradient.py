@@ -92,10 +92,10 @@ class Trainer:
         """Return the parameters that stay, on all devices: those that no rule lets learn, and those that a change is
         added to.
         """
-        kept = {
+        values = {
             name: leaf for name, leaf in model.parameters.items() if name not in self.names or self.rules[name].rank > 0
         }
-        return self.devices.copy(kept)
+        return self.devices.copy(values)
 
     def model(self, learning: Learning, frozen: Table, others: Table) -> Model:
         """Return the model with what was learned."""
@@ -142,12 +142,12 @@ class Trainer:
         """
         size = max(1, self.phase.batch // 2)
         while self._room is not None and self._asked and size > 1:
-            held, used = self._needed(size)
-            if held + used <= self._room:
+            fixed, used = self._needed(size)
+            if fixed + used <= self._room:
                 break
             tried = size
             size //= 2
-            while size > 1 and held + used * size / tried > self._room:
+            while size > 1 and fixed + used * size / tried > self._room:
                 size //= 2
         return size
 
@@ -162,8 +162,8 @@ class Trainer:
         sizes: Any = (
             self.programs.take_steps.lower(state, frozen, weight, batches, *numbers).compile().memory_analysis()
         )
-        held = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
-        return held, sizes.temp_size_in_bytes
+        fixed = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
+        return fixed, sizes.temp_size_in_bytes
 
     def batches(
         self, inputs: Inputs, rows: Array, variant: int | Array, targets: Array, rates: Sequence[np.float32]

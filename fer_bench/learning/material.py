@@ -53,7 +53,8 @@ class Outcome:
         seconds: this fold's share of the time.
         history: one row a phase, or an epoch of it.
         learned: returns what predicts other images.
-        said: from other images of the same samples to what the model says of some of them; see `Material.said`.
+        predictor: from other images of the same samples to what the model says of some of them; see
+            `Material.average_views`.
         scaling: how the probabilities were calibrated; None where they are as the model gives them.
         chosen: settings that a search chose, and how; None where nothing was searched.
     """
@@ -65,7 +66,7 @@ class Outcome:
     seconds: float
     history: pd.DataFrame
     learned: Callable[[], Learned]
-    said: Said
+    predictor: Predictor
     scaling: Scaling | None = None
     chosen: ChosenTrial | None = None
 
@@ -133,7 +134,7 @@ class Material:
         own = inputs(self, plan.views == "mirror")
         return [own, Mirrored(own)] if plan.views == "mirror" else [own]
 
-    def said(
+    def average_views(
         self, plan: Plan, inputs: Callable[[Material, bool], Inputs], predict: Callable[[Inputs, Array], Array]
     ) -> Callable[[Array], Array]:
         """Return a function of samples, (k,) int, that gives the mean over views of their probabilities, (k, c).
@@ -146,15 +147,15 @@ class Material:
         views = self.views(plan, inputs)
         return lambda rows: prediction.mean_of([predict(view, rows) for view in views])
 
-    def answer(self, plan: Plan, fold: Fold, said: Callable[[Array], Array]) -> tuple[Array, Scaling | None]:
-        """Return what `fer_bench.learning.prediction.answer` makes of what a model said."""
+    def answer(self, plan: Plan, fold: Fold, predict: Callable[[Array], Array]) -> tuple[Array, Scaling | None]:
+        """Return what `fer_bench.learning.prediction.answer` makes of what a model predicts."""
         with self.meter.count("evaluate"):
-            return prediction.answer(plan, said, fold, self.labels, self.sequence_codes())
+            return prediction.answer(plan, predict, fold, self.labels, self.sequence_codes())
 
     def sequence_codes(self) -> Array:
         """Return the sequence of each sample, (n,) int; -1 for all where sequences do not count."""
         return np.full(len(self.labels), -1) if self.sequences is None else self.sequences()
 
 
-Said = Callable[[Material], Callable[[Array], Array]]
-"""From images to a function of samples that gives what a model says of them; see `Material.said`."""
+Predictor = Callable[[Material], Callable[[Array], Array]]
+"""From images to a function of samples that gives what a model says of them; see `Material.average_views`."""

@@ -72,13 +72,13 @@ def count(plan: Plan, fold: Fold) -> int:
 
 
 def answer(
-    plan: Plan, said: Callable[[Array], Array], fold: Fold, labels: Array, sequences: Array
+    plan: Plan, predict: Callable[[Array], Array], fold: Fold, labels: Array, sequences: Array
 ) -> tuple[Array, Scaling | None]:
     """Return the probabilities of the test part of a fold, and how they were calibrated on its validation part.
 
     Args:
         plan: says how.
-        said: returns the mean over views of the probabilities of some samples, (k, c) float32.
+        predict: returns the mean over views of the probabilities of some samples, (k, c) float32.
         fold: its parts.
         labels: (n,) int.
         sequences: (n,) int, equal within a sequence, -1 for an image of none.
@@ -89,9 +89,9 @@ def answer(
     tested, scaling = np.flatnonzero(fold.test), None
     if plan.calibrate != "none":
         valid = np.flatnonzero(fold.valid)
-        probabilities = aggregate(said(valid), sequences[valid], plan.aggregate)
+        probabilities = aggregate(predict(valid), sequences[valid], plan.aggregate)
         scaling = fit(probabilities, labels[valid], plan.calibrate == "bias")
-    return finish(plan, said(tested), sequences[tested], scaling), scaling
+    return finish(plan, predict(tested), sequences[tested], scaling), scaling
 
 
 def finish(plan: Plan, probabilities: Array, sequences: Array, scaling: Scaling | None) -> Array:

@@ -141,32 +141,35 @@ class Searching:
         plan = self._tried[members[0]].plan
         cut = self.nested.inner(share, plan.validation)
         if isinstance(plan.phases[0], ConvexPhase) and len(plan.phases) == 1 and self._fits:
-            said = self._predict_heads(members, stage, cut)
+            probabilities = self._predict_heads(members, stage, cut)
         else:
-            said = [self._predict_one(members[0], stage, cut)]
-        return {(i, stage): self._score_of(cut, own) for i, own in zip(members, said, strict=True)}
+            probabilities = [self._predict_one(members[0], stage, cut)]
+        return {(i, stage): self._score_of(cut, own) for i, own in zip(members, probabilities, strict=True)}
 
     def _predict_one(self, i: int, stage: int, folds: Sequence[Fold]) -> list[Array] | None:
         """Return what one trial says of the test part of each inner fold; None where it cannot be trained."""
         name = f"trial {i} of round {stage}"
-        said = self._begun.said(name)
+        by_fold = self._begun.predicted(name)
         trainings = run_plan(self._tried[i].plan, self._quiet, folds, [self.seed] * len(folds))
-        for k, train in list(enumerate(trainings))[len(said) :]:
-            facts, arrays = {**self._facts(), "trial": name}, {f"said/{j}": each for j, each in enumerate(said)}
+        for k, train in list(enumerate(trainings))[len(by_fold) :]:
+            facts, arrays = (
+                {**self._facts(), "trial": name},
+                {f"said/{j}": each for j, each in enumerate(by_fold)},
+            )
             step = f"{name}, fold {k}"
             try:
-                said.append(train(Step(self.checkpoint, step, facts, arrays, self._begun.of(step))).probabilities)
+                by_fold.append(train(Step(self.checkpoint, step, facts, arrays, self._begun.of(step))).probabilities)
             except FloatingPointError:
                 return None
             self._advance(1, stage)
-        return said
+        return by_fold
 
     def _predict_heads(self, members: Sequence[int], stage: int, folds: Sequence[Fold]) -> list[list[Array]]:
         """Return what each of some heads says of the test part of each inner fold."""
         phases = [phase for i in members for phase in self._tried[i].plan.phases if isinstance(phase, ConvexPhase)]
         plan, features = self._tried[members[0]].plan, self.material.features()
-        views = self.material.views(plan, lambda seen, mirrored: seen.features())
-        said: list[list[Array]] = [[] for _ in members]
+        views = self.material.views(plan, lambda material, mirrored: material.features())
+        probabilities: list[list[Array]] = [[] for _ in members]
         classes, at_once = self.material.classes, min(len(phases), penalties.AT_ONCE)
         advice = partial(convex.too_much, at_once, classes, features.shape[0])
         for fold in folds:
@@ -174,20 +177,20 @@ class Searching:
             with devices.memory_errors_named(advice):
                 heads = penalties.fit(features, self.material.labels, rows, classes, phases[0], strengths)
             predict = _Shared(heads)
-            for place, own in enumerate(said):
+            for place, own in enumerate(probabilities):
                 own.append(self.material.answer(plan, fold, partial(predict, place, views))[0])
             self._advance(len(members), stage)
-        return said
+        return probabilities
 
     def _advance(self, trainings: int, stage: int) -> None:
         """Tell of trainings of the first round; later ones of halving are fewer and longer."""
         self.material.advance(0 if stage else trainings)
 
-    def _score_of(self, folds: Sequence[Fold], said: Sequence[Array] | None) -> float | None:
-        if said is None or not all(np.isfinite(each).all() for each in said):
+    def _score_of(self, folds: Sequence[Fold], probabilities: Sequence[Array] | None) -> float | None:
+        if probabilities is None or not all(np.isfinite(each).all() for each in probabilities):
             return None
         labels = np.concatenate([self.material.labels[fold.test] for fold in folds])
-        return self.score(labels, np.concatenate(said))
+        return self.score(labels, np.concatenate(probabilities))
 
     def _facts(self) -> dict[str, Any]:
         return {"scores": [[trial, stage, score] for (trial, stage), score in self._scores.items()]}
@@ -199,14 +202,14 @@ class _Begun:
 
     Attributes:
         facts: the scores so far; the trial in progress, and the state of its training.
-        arrays: what it said of the inner folds before, and the arrays of its training.
+        arrays: what it predicted of the inner folds before, and the arrays of its training.
     """
 
     facts: dict[str, Any]
     arrays: dict[str, Array]
 
-    def said(self, trial: str) -> list[Array]:
-        """Return what a trial said of the first inner folds, where it is the one in progress."""
+    def predicted(self, trial: str) -> list[Array]:
+        """Return what a trial predicted of the first inner folds, where it is the one in progress."""
         count = sum(name.startswith("said/") for name in self.arrays) if self.facts.get("trial") == trial else 0
         return [self.arrays[f"said/{k}"] for k in range(count)]
 
@@ -223,10 +226,10 @@ class _Shared:
 
     def __call__(self, head: int, views: Sequence[Inputs], rows: Array) -> Array:
         """Return the mean over views of the probabilities by one head, (k, c) float32; the views stay the same."""
-        said: list[Array] = []
+        by_view: list[Array] = []
         for number, features in enumerate(views):
             key = number, rows.tobytes()
             if key not in self._known:
                 self._known[key] = np.exp(penalties.log_probabilities(self._heads, features, rows))
-            said.append(self._known[key][head])
-        return mean_of(said)
+            by_view.append(self._known[key][head])
+        return mean_of(by_view)

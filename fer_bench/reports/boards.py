@@ -71,8 +71,8 @@ def boards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
         first = board[0]
         subset = f", balanced subset of {first.limit}" if first.limit else ""
         kind = " (synthetic)" if first.synthetic else ""
-        named = f": {first.labels.replace(',', ', ')}" if "," in first.labels else f" of {first.labels}"
-        classes = "classes" if first.labels == "native" else f"classes{named}"
+        class_names = f": {first.labels.replace(',', ', ')}" if "," in first.labels else f" of {first.labels}"
+        classes = "classes" if first.labels == "native" else f"classes{class_names}"
         title = (
             f"{first.dataset}{kind}{subset}: {first.protocol}{_ignored(first)}, "
             f"{number_of(first.folds, 'fold')} x {_seeds(board)}, "
@@ -97,9 +97,9 @@ def _seeds(board: Sequence[Row]) -> str:
 def _chance(board: Sequence[Row]) -> str:
     """Return what guessing reaches; its accuracy only where it is another number, as with classes of unequal size."""
     chance = next((row.chance for row in board if row.chance), None)
-    said = f"{100 * (chance.uar if chance else 1 / board[0].classes):.1f} %"
-    accuracy = f"{100 * chance.prior:.1f} %" if chance else said
-    return f"chance UAR {said}" + (f", accuracy {accuracy}" if accuracy != said else "")
+    by_guessing = f"{100 * (chance.uar if chance else 1 / board[0].classes):.1f} %"
+    accuracy = f"{100 * chance.prior:.1f} %" if chance else by_guessing
+    return f"chance UAR {by_guessing}" + (f", accuracy {accuracy}" if accuracy != by_guessing else "")
 
 
 def _ignored(row: Row) -> str:
@@ -184,39 +184,39 @@ def legend(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:
 
 def notes(rows: Sequence[Row]) -> list[str]:
     """Return what the tables themselves do not say."""
-    said = standing.find_limits(boards(rows))
+    lines = standing.find_limits(boards(rows))
     if few := [row for row in rows if row.interval is not None and row.interval.few_units]:
-        said.append(
+        lines.append(
             f"An interval over fewer than {FEW_UNITS} {standing.name_units(few)} shows little of how they differ: "
             "in simulations it covered some 94 % over 10, and 91 % over 5."
         )
     if any(row.synthetic for row in rows):
-        said.append("Synthetic faces are drawn by a program; their scores say nothing about real faces.")
+        lines.append("Synthetic faces are drawn by a program; their scores say nothing about real faces.")
     if untrained := sorted({row.backbone for row in rows if not row.baseline and row.experiment.backbone.random}):
-        said.append(f"Random weights, not trained ones, before the strategy: {', '.join(untrained)}.")
+        lines.append(f"Random weights, not trained ones, before the strategy: {', '.join(untrained)}.")
     for row in rows:
         if not row.converged:
-            said.append(f"{row.dataset} / {row.backbone} / {row.strategy}: training did not converge in every cell.")
-    said += [*calibrated.notes(rows), *sorted({fault for row in rows for fault in row.faults})]
-    said += across.say_unnamed([row.experiment.dataset for row in rows])
+            lines.append(f"{row.dataset} / {row.backbone} / {row.strategy}: training did not converge in every cell.")
+    lines += [*calibrated.notes(rows), *sorted({fault for row in rows for fault in row.faults})]
+    lines += across.say_unnamed([row.experiment.dataset for row in rows])
     if replaced := [row for row in rows if row.older]:
         rows_have = number_of(len(replaced), "row has", "rows have")
-        said.append(f"{rows_have} older results, by other code, which --all-versions shows.")
+        lines.append(f"{rows_have} older results, by other code, which --all-versions shows.")
     formats = [(row, row.experiment.numerics) for row in rows if not row.baseline]
     if old := [f"{row.dataset} / {row.backbone} / {row.strategy}" for row, numerics in formats if numerics is None]:
-        said.append(f"In an older format, so that a run computes them again: {', '.join(dict.fromkeys(old))}.")
-    return said
+        lines.append(f"In an older format, so that a run computes them again: {', '.join(dict.fromkeys(old))}.")
+    return lines
 
 
 def failures(rows: Sequence[Row], damaged: Sequence[str]) -> list[str]:
     """Return a line for each row that has failed cells and for each cell that was left out."""
-    said = [
+    lines = [
         f"{number_of(row.failed, 'failed cell')} of {row.dataset} / {row.backbone} / {row.strategy}: "
         f"{'; '.join(row.errors)}"
         for row in rows
         if row.failed
     ]
-    return [*said, *(f"Left out: {message}" for message in damaged)]
+    return [*lines, *(f"Left out: {message}" for message in damaged)]
 
 
 def _titled(name: str, title: str) -> str:

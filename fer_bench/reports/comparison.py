@@ -93,9 +93,9 @@ def estimate(metric: Metric, pooled: Predictions) -> Estimate:
     return once(pooled, metric, lambda: measure_row(metric, pooled))
 
 
-def keep(pooled: Predictions, known: Estimate) -> None:
+def keep(pooled: Predictions, measured: Estimate) -> None:
     """Take an estimate for what `estimate` says of some predictions by its metric."""
-    once(pooled, known.metric, lambda: known)
+    once(pooled, measured.metric, lambda: measured)
 
 
 def cross(folds: int, cells: Sequence[StoredCell], predictions: Predictions) -> CrossValidation | None:
@@ -148,10 +148,10 @@ class Lineup:
     def questions(self) -> list[tuple[tuple[Estimate, ...], list[tuple[int, int]]]]:
         """What `adjust_steps` is asked: all pairs of the rows, and each row against the majority class."""
         count = len(self.members)
-        asked = [(self.estimates, list(combinations(range(count), 2)))]
+        questions = [(self.estimates, list(combinations(range(count), 2)))]
         if self.baseline is not None:
-            asked.append(((self.baseline, *self.estimates), [(0, 1 + place) for place in range(count)]))
-        return asked if count else []
+            questions.append(((self.baseline, *self.estimates), [(0, 1 + place) for place in range(count)]))
+        return questions if count else []
 
 
 def line_up(metric: Metric, board: Sequence[Predictions | None], baseline: Predictions | None = None) -> Lineup:

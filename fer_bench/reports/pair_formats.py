@@ -146,15 +146,15 @@ def _in_words(lines: Differences) -> Differences:
     Components of other names have other code and plans, and other parameters make another plan.
     """
     fields = {line[0] for line in lines}
-    said: list[tuple[str, object, object]] = []
+    worded: list[tuple[str, object, object]] = []
     for field, first, second in lines:
         part, _, name = field.partition(".")
         implied = CODE if f"{part}.name" in fields else ("plan_sha256",) if f"{part}.text" in fields else ()
         if part in COMPONENTS and name not in implied and (name != "name" or f"{part}.text" not in fields):
-            said.append((f"{part} {WORDS.get(name, name.removeprefix('params.'))}".rstrip(), first, second))
+            worded.append((f"{part} {WORDS.get(name, name.removeprefix('params.'))}".rstrip(), first, second))
         elif part not in COMPONENTS:
-            said.append((field.replace(".", " "), first, second))
-    return tuple(said)
+            worded.append((field.replace(".", " "), first, second))
+    return tuple(worded)
 
 
 def _differences(title: str, lines: Differences, shown: int | None) -> Table:

@@ -228,15 +228,15 @@ def _explain(basis: Basis, facts: dict[str, Any]) -> list[str]:
     seeds = facts["seeds_needed"]
     line = next((line for line in facts["seeds"] if line["seeds"] == ENOUGH_SEEDS), facts["seeds"][-1])
     trained = number_of(line["seeds"], "seed") if seeds is not None else "one seed"
-    said = [f"In short, with {trained}: {_name(line['units'], basis.unit)}."]
+    lines = [f"In short, with {trained}: {_name(line['units'], basis.unit)}."]
     if basis.variances.dataset is not None:
         sets = _name(line["datasets"], f"of {basis.design.units:,} {basis.unit}", "data sets ")
-        said[0] = f"{said[0][:-1]}; for other data sets of this kind {sets}."
+        lines[0] = f"{lines[0][:-1]}; for other data sets of this kind {sets}."
     if seeds is not None:
-        said.append(f"With {basis.design.units:,} {basis.unit}: {_name(seeds, 'seeds')}.")
+        lines.append(f"With {basis.design.units:,} {basis.unit}: {_name(seeds, 'seeds')}.")
     if basis.variances.random is not False:
-        said.append("With one seed: for these trained models only.")
-    return [*said, f"Variances {basis.origin}. At most: with each variance at its 95 % limit.", *basis.notes]
+        lines.append("With one seed: for these trained models only.")
+    return [*lines, f"Variances {basis.origin}. At most: with each variance at its 95 % limit.", *basis.notes]
 
 
 def _name(numbers: list[int | None], unit: str, before: str = "") -> str:

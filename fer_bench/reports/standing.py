@@ -75,41 +75,43 @@ def find_limits(boards: Sequence[tuple[str, Sequence[Row]]]) -> list[str]:
     for title, board in boards:
         for limit in _limits_of(board):
             titles.setdefault(limit, []).append(title.partition(":")[0])
-    every = len(boards) if len(boards) > 1 else None
+    all_boards = len(boards) if len(boards) > 1 else None
     return [
-        f"{'Every board' if len(named) == every else '; '.join(dict.fromkeys(named))}: {limit}"
-        for limit, named in titles.items()
+        f"{'Every board' if len(limited) == all_boards else '; '.join(dict.fromkeys(limited))}: {limit}"
+        for limit, limited in titles.items()
     ]
 
 
 def _limits_of(board: Sequence[Row]) -> list[str]:
     methods = [row for row in board if not row.baseline and row.ok]
-    said: list[str] = []
+    limits: list[str] = []
     if methods and all(row.seeds == 1 for row in methods):
-        said.append("of one seed, so for these trained models only, not for another training.")
+        limits.append("of one seed, so for these trained models only, not for another training.")
     if methods and all(row.split_seeds == 1 < row.seeds for row in methods):
-        said.append("all trained on one division into folds: how another one would move scores is not shown.")
+        limits.append("all trained on one division into folds: how another one would move scores is not shown.")
     if random := [row.method for row in methods if row.stochastic]:
-        said.append(
+        limits.append(
             f"{'; '.join(random)}: trained at random, and one seed does not show how much that matters: no tier and no "
             "rank. Run more seeds, such as --seeds 0,1,2,3,4."
         )
     if few := [row for row in methods if row.standing and row.standing.behind is None]:
-        said.append(
+        limits.append(
             f"fewer than {ENOUGH_UNITS} {name_units(few)}: no probability of being behind is given; with ten, 95 % "
             "would be true in some 91 %."
         )
     measured = [row.method for row in methods if row.interval and row.interval.jackknife]
     if measured:
         whose = "all rows" if len(measured) == len(methods) else "; ".join(measured)
-        said.append(f"a jackknife of folds measured what other training data change: intervals of {whose}.")
-    said += [f"{row.method}: {row.no_jackknife}, so its interval does without." for row in methods if row.no_jackknife]
+        limits.append(f"a jackknife of folds measured what other training data change: intervals of {whose}.")
+    limits += [
+        f"{row.method}: {row.no_jackknife}, so its interval does without." for row in methods if row.no_jackknife
+    ]
     if weak := [row.method for row in methods if row.standing and row.standing.above_baseline is False]:
-        said.append(f"not shown to be better than the majority class: {'; '.join(weak)}.")
+        limits.append(f"not shown to be better than the majority class: {'; '.join(weak)}.")
     if lacking := max((row.lacking for row in board), default=0):
         cells = max(row.ok for row in board)
-        said.append(f"{lacking} of {cells} test folds lack a class that others have; ± is over the rest.")
-    return said
+        limits.append(f"{lacking} of {cells} test folds lack a class that others have; ± is over the rest.")
+    return limits
 
 
 def scale_of(metric: Metric) -> float:

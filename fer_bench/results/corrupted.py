@@ -63,52 +63,52 @@ class CorruptedCell(StoredCell):
         return table
 
 
-def corrupted(cell: StoredCell, clean: pa.Table, done: Corruption) -> CorruptedCell:
+def corrupted(cell: StoredCell, clean: pa.Table, damage: Corruption) -> CorruptedCell:
     """Return a cell as it predicts corrupted images.
 
     Args:
         cell: as it is stored.
         clean: its table.
-        done: of `find`.
+        damage: of `find`.
     """
     return CorruptedCell(
-        **{field.name: getattr(cell, field.name) for field in fields(cell)}, clean=clean, corruption=done
+        **{field.name: getattr(cell, field.name) for field in fields(cell)}, clean=clean, corruption=damage
     )
 
 
 def find(cell: StoredCell) -> list[Corruption]:
     """Return of which corrupted images a cell has predictions that belong to it, in the order of reports."""
-    known: list[str] = []
+    texts: list[str] = []
     for file in _folder(cell).glob("*.feather") if cell.predictions_sha256 else ():
         if match := _NAME.fullmatch(file.name):
-            known.append(f"{match[1]}[severity={match[2]}{f',seed={match[3]}' if match[3] else ''}]")
-    return [one for one in corruption.parse(known) if _is_sound(cell, one)]
+            texts.append(f"{match[1]}[severity={match[2]}{f',seed={match[3]}' if match[3] else ''}]")
+    return [one for one in corruption.parse(texts) if _is_sound(cell, one)]
 
 
-def lacking(cell: StoredCell, wanted: Iterable[Corruption]) -> list[Corruption]:
+def lacking(cell: StoredCell, corruptions: Iterable[Corruption]) -> list[Corruption]:
     """Return of which corrupted images a cell has no predictions; of a jackknife it needs none."""
     if cell.record.protocol.pairs_of:
         return []
-    return [one for one in wanted if not _is_sound(cell, one)]
+    return [one for one in corruptions if not _is_sound(cell, one)]
 
 
-def write(cell: StoredCell, done: Corruption, probabilities: Array) -> None:
+def write(cell: StoredCell, damage: Corruption, probabilities: Array) -> None:
     """Store what a cell predicts of corrupted images, at once or not at all.
 
     Args:
         cell: as it is stored.
-        done: to the images.
+        damage: to the images.
         probabilities: (n, c) float32 or float64, samples in the order of the cell's.
 
     Raises:
         FerBenchError: the disk is full or the folder cannot be written.
     """
     columns = [np.ascontiguousarray(column) for column in probabilities.T]
-    record = {**_record(cell, done), "sha256": _digest(columns)}
+    record = {**_record(cell, damage), "sha256": _digest(columns)}
     arrays = [pa.array(column) for column in columns]
     names = [f"p{number}" for number in range(len(arrays))]
     table = pa.Table.from_arrays(arrays, names, metadata={_KEY: json.dumps(record).encode()})
-    file = _file(cell, done)
+    file = _file(cell, damage)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         atomic.replace_file(file, to_feather(table))
@@ -127,19 +127,19 @@ def copy(cell: StoredCell, to: StoredCell, order: Array | None = None) -> None:
     Raises:
         FerBenchError: the folder cannot be written.
     """
-    known = find(cell)
+    present = find(cell)
     same = order is not None or cell.predictions_sha256 == to.predictions_sha256
-    if not known or _folder(cell) == _folder(to) or not same:
+    if not present or _folder(cell) == _folder(to) or not same:
         return
     clean = cell.table()
-    for done in lacking(to, known):
-        values = read_matrix(corrupted(cell, clean, done).table())
-        write(to, done, values if order is None else values[order])
+    for damage in lacking(to, present):
+        values = read_matrix(corrupted(cell, clean, damage).table())
+        write(to, damage, values if order is None else values[order])
 
 
 def read_files(cell: StoredCell) -> dict[str, bytes]:
     """Return the files of what a cell predicts of corrupted images: name below the runs folder -> content."""
-    files = [_file(cell, done) for done in find(cell)]
+    files = [_file(cell, damage) for damage in find(cell)]
     return {file.relative_to(_runs(cell)).as_posix(): foreign_files.read(file, LARGEST) for file in files}
 
 
@@ -158,25 +158,25 @@ def _folder(cell: StoredCell) -> Path:
     return _runs(cell) / FOLDER / cell.folder.name
 
 
-def _file(cell: StoredCell, done: Corruption) -> Path:
-    seed = f"s{done.seed}" if done.seed else ""
-    return _folder(cell) / f"{done.kind}-{done.severity}{seed}.feather"
+def _file(cell: StoredCell, damage: Corruption) -> Path:
+    seed = f"s{damage.seed}" if damage.seed else ""
+    return _folder(cell) / f"{damage.kind}-{damage.severity}{seed}.feather"
 
 
-def _record(cell: StoredCell, done: Corruption) -> dict[str, object]:
+def _record(cell: StoredCell, damage: Corruption) -> dict[str, object]:
     """Return what a file says of itself."""
     return {
         "schema": 1,
-        "corruption": str(done),
+        "corruption": str(damage),
         "version": corruption.VERSION,
         "cell": cell.id,
         "predictions": cell.predictions_sha256,
     }
 
 
-def _is_sound(cell: StoredCell, done: Corruption) -> bool:
+def _is_sound(cell: StoredCell, damage: Corruption) -> bool:
     try:
-        _read(_file(cell, done), _record(cell, done))
+        _read(_file(cell, damage), _record(cell, damage))
     except (OSError, ValueError, pa.ArrowException):
         return False
     return True
@@ -191,9 +191,9 @@ def _read(file: Path, record: dict[str, object]) -> pa.Table:
         pyarrow.ArrowException: it is no table.
     """
     table = pyarrow.ipc.open_file(foreign_files.read(file, LARGEST), options=ALONE).read_all()
-    known = json.loads((table.schema.metadata or {}).get(_KEY, b"{}"))
+    stated = json.loads((table.schema.metadata or {}).get(_KEY, b"{}"))
     columns = [np.ascontiguousarray(column.to_numpy()) for column in table.columns]
-    if known != {**record, "sha256": _digest(columns)}:
+    if stated != {**record, "sha256": _digest(columns)}:
         raise ValueError(f"{file.name} is damaged, or of another cell or version")
     return table
 

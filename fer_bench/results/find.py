@@ -93,20 +93,20 @@ def _match(
     store: Store, stored: tuple[list[StoredCell], list[str]], text: str, filters: Filters | None
 ) -> list[MethodRow]:
     """Return all rows and cells that ``text`` may mean; at least one."""
-    wanted = text.strip().lower()
-    cells = _choose(store, stored, filters, wanted)
+    query = text.strip().lower()
+    cells = _choose(store, stored, filters, query)
     rows = group(cells)
     current = newest(rows)
-    named = [row for row in rows if row.name.lower() == wanted and row.id in current]
-    by_id = [row for row in rows if wanted and row.id.startswith(wanted)]
-    by_id += [_alone(cell) for cell in cells if wanted and cell.id.startswith(wanted)]
+    by_name = [row for row in rows if row.name.lower() == query and row.id in current]
+    by_id = [row for row in rows if query and row.id.startswith(query)]
+    by_id += [_alone(cell) for cell in cells if query and cell.id.startswith(query)]
     meant = set(match_names(text, [row.name for row in rows if row.id in current]))
     by_words = [row for row in rows if row.id in current and row.name in meant]
-    if matches := named or by_id or by_words:
+    if matches := by_name or by_id or by_words:
         return matches
-    known = {word for row in rows for word in _words(row.name)}
-    known |= {thing.id[: max(8, len(wanted))] for thing in (*rows, *cells)}
-    hints = [suggest(word, known) for word in sorted(_split(wanted)) if word not in known]
+    words = {word for row in rows for word in _words(row.name)}
+    words |= {item.id[: max(8, len(query))] for item in (*rows, *cells)}
+    hints = [suggest(word, words) for word in sorted(_split(query)) if word not in words]
     near = "".join(f" {hint}" for hint in hints if hint)
     lines = [f"{row.id[:8]}  {row.name}" for row in rows]
     raise FerBenchError(

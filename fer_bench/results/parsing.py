@@ -85,9 +85,9 @@ def _check_schema(text: str) -> Any:
 def _check_names(names: frozenset[str]) -> None:
     """Raise ValueError unless a record has the fields of a cell."""
     kinds = _cell_parts()
-    wanted = kinds.keys() - {"split_seed"}
-    if not wanted <= names <= kinds.keys():
-        other = sorted((names - kinds.keys()) | (wanted - names))
+    required = kinds.keys() - {"split_seed"}
+    if not required <= names <= kinds.keys():
+        other = sorted((names - kinds.keys()) | (required - names))
         raise ValueError(f"not the record of a cell: {', '.join(other)} missing or unknown")
 
 

@@ -59,10 +59,10 @@ class MethodRow:
     @property
     def missing(self) -> list[str]:
         """Seeds and folds of the cells that are not there, in words, the first of them."""
-        there = {(cell.record.training, cell.record.fold) for cell in self.cells}
-        wanted = itertools.product(self.trainings, range(self.experiment.protocol.folds))
+        present = {(cell.record.training, cell.record.fold) for cell in self.cells}
+        expected = itertools.product(self.trainings, range(self.experiment.protocol.folds))
         missing = (
-            f"{name_training(training)}, fold {fold}" for training, fold in wanted if (training, fold) not in there
+            f"{name_training(training)}, fold {fold}" for training, fold in expected if (training, fold) not in present
         )
         return list(itertools.islice(missing, MOST_MISSING))
 
@@ -102,12 +102,12 @@ class MethodRow:
         """
         if not self.pairs:
             return None, ""
-        read, sound, _ = read_predictions([cell for cell in self.pairs if cell.ok])
-        wanted = self.pairs[0].record.protocol.folds * len(self.trainings)
-        there = [cell for cell in sound if cell.record.training in self.trainings]
-        if read is None or len(there) < wanted:
-            return None, f"{len(there)} of {wanted} cells of the jackknife are done"
-        return read, ""
+        predictions, sound, _ = read_predictions([cell for cell in self.pairs if cell.ok])
+        expected = self.pairs[0].record.protocol.folds * len(self.trainings)
+        usable = [cell for cell in sound if cell.record.training in self.trainings]
+        if predictions is None or len(usable) < expected:
+            return None, f"{len(usable)} of {expected} cells of the jackknife are done"
+        return predictions, ""
 
     @property
     def damaged(self) -> list[str]:
@@ -122,13 +122,13 @@ def group(cells: Iterable[StoredCell]) -> list[MethodRow]:
     Where a seed dealt in two ways, as before and after an audit that found copies, the way stored last counts.
     """
     groups: dict[Experiment, list[StoredCell]] = defaultdict(list)
-    known: dict[tuple[object, ...], list[StoredCell]] = {}  # of records, which cells share: their hashes take long
+    by_records: dict[tuple[object, ...], list[StoredCell]] = {}  # of records, which cells share: their hashes take long
     for cell in cells:
         record = cell.record
         key = id(record.dataset), id(record.protocol), id(record.backbone), id(record.strategy), record.numerics
-        if key not in known:
-            known[key] = groups[record.experiment]
-        known[key].append(cell)
+        if key not in by_records:
+            by_records[key] = groups[record.experiment]
+        by_records[key].append(cell)
     pairs = {experiment.deal: _choose(groups[experiment]) for experiment in groups if experiment.protocol.pairs_of}
     rows: list[MethodRow] = []
     for experiment, members in groups.items():

@@ -182,8 +182,8 @@ def _stack(table: Table, text: Callable[[str], Text]) -> Group:
     """Return a few lines for each row: its first cell that says something, then the others with their titles."""
     lines: list[RenderableType] = [Text()]
     for row in table.rows:
-        said = [(column.title, words(cell)) for column, cell in zip(table.columns, row, strict=True)]
-        (_, name), *others = [(title, part) for title, part in said if part not in EMPTY] or [("", "-")]
+        titled = [(column.title, words(cell)) for column, cell in zip(table.columns, row, strict=True)]
+        (_, name), *others = [(title, part) for title, part in titled if part not in EMPTY] or [("", "-")]
         lines.append(text(name))
         lines += [Padding(text(f"{title}: {part}"), (0, 0, 0, 2)) for title, part in others]
     return Group(*lines)
