@@ -12,11 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from rich import box
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table as Grid
 from rich.text import Text
 
 from fer_bench.console import encodable
@@ -42,26 +40,29 @@ def write(tables: Sequence[Table], width: int | None = None, encoding: str = "ut
         encoding: what it lacks is written in ASCII.
     """
 
-    def text(part: str) -> Text:
-        return Text(encodable(visible(part), encoding))
+    def plain(part: str) -> str:
+        return encodable(visible(part), encoding)
 
     console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, legacy_windows=False)
     shown, apart = set[str](), False
-    forms = [_fit(table, console.width, text) for table in tables]
+    forms = [_fit(table, console, plain) for table in tables]
     for place, (table, (form, left_out)) in enumerate(zip(tables, forms, strict=True)):
         if apart:
             console.print()
         if table.title:
-            console.print(text(table.title))
+            console.print(Text(plain(table.title)))
         lines = list[str]()
         if table.columns:
-            console.print(form)
+            if isinstance(form, Group):
+                console.print(form)
+            else:
+                console.file.writelines(f"{line}\n" for line in form)
             shown.update(column.title for column in table.columns if column.title not in left_out)
         if left_out and left_out not in [others for _, others in forms[place + 1 : place + 2]]:
             lines = [f"Left out at this width: {', '.join(left_out)}."]
         lines += table.below(shown)
         for line in lines:
-            console.print(text(line))
+            console.print(Text(plain(line)))
         apart = bool(lines or isinstance(form, Group) or (table.title and not table.columns))
     assert isinstance(console.file, io.StringIO)
     written = [line.rstrip() + "\n" for line in console.file.getvalue().splitlines()]
@@ -84,25 +85,27 @@ class _Sizes:
     word: int
 
 
-def _fit(table: Table, width: int, text: Callable[[str], Text]) -> tuple[RenderableType, list[str]]:
-    """Return the fullest form of a table that fits, and the titles of columns that it leaves out."""
-    columns = range(len(table.columns))
-    sizes = [_measure(table, place, text) for place in columns]
+def _fit(table: Table, console: Console, plain: Callable[[str], str]) -> tuple[Group | Iterator[str], list[str]]:
+    """Return the fullest form of a table that fits, lines if it is a grid, and the titles of columns that it leaves
+    out.
+    """
+    columns, width = range(len(table.columns)), console.width
+    sizes = [_measure(table, place, plain) for place in columns]
     too_wide = sum(max(size.head, size.line) + GAP for size in sizes) > width
     for kept in _forms(table, too_wide):
         for tight in (False, True):
             chosen = [table.columns[place] for place in kept], [sizes[place] for place in kept]
             if (widths := _find_widths(*chosen, width, tight=tight)) is not None:
                 left_out = [table.columns[place].title for place in columns if place not in kept]
-                return _grid(_pick(table, kept), widths, text), left_out
+                return _grid(_pick(table, kept), widths, plain, console), left_out
     kept = [place for place in columns if not table.columns[place].optional]
-    return _stack(_pick(table, kept), text), [column.title for column in table.columns if column.optional]
+    return _stack(_pick(table, kept), plain), [column.title for column in table.columns if column.optional]
 
 
-def _measure(table: Table, place: int, text: Callable[[str], Text]) -> _Sizes:
+def _measure(table: Table, place: int, plain: Callable[[str], str]) -> _Sizes:
     """Return how wide a column is."""
-    head, texts = text(table.columns[place].title).plain, {words(row[place]) for row in table.rows}
-    lines = {line for one in texts for line in text(one).plain.split("\n")}
+    head, texts = plain(table.columns[place].title), {words(row[place]) for row in table.rows}
+    lines = {line for one in texts for line in plain(one).split("\n")}
     return _Sizes(
         head=cell_len(head),
         head_word=max(map(cell_len, head.split(" "))),
@@ -156,15 +159,40 @@ def _find_widths(columns: Sequence[Column], sizes: Sequence[_Sizes], width: int,
     return None if sum(least) > room else _widths(wholes, least, room)
 
 
-def _grid(table: Table, widths: Sequence[int], text: Callable[[str], Text]) -> Grid:
-    """Return a table for rich, which never sees foreign text as its markup."""
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for column, own in zip(table.columns, widths, strict=True):
-        justify = "right" if column.kind == "number" else "left"
-        grid.add_column(text(column.title), justify=justify, width=own, overflow="fold")
+def _grid(table: Table, widths: Sequence[int], plain: Callable[[str], str], console: Console) -> Iterator[str]:
+    """Yield the lines of a table."""
+    columns = table.columns
+    yield ""
+    yield from _join([plain(column.title) for column in columns], columns, widths, console, head=True)
+    yield " " + "─" * (sum(widths) + GAP * (len(columns) - 1))
     for row in table.rows:
-        grid.add_row(*(text(words(cell)) for cell in row))
-    return grid
+        yield from _join([plain(words(cell)) for cell in row], columns, widths, console)
+    yield ""
+
+
+def _join(
+    texts: Sequence[str], columns: Sequence[Column], widths: Sequence[int], console: Console, *, head: bool = False
+) -> Iterator[str]:
+    """Yield the lines of a row; a head stands at the bottom.
+
+    Only what is wider than its column goes through rich, which takes a millisecond for a row.
+    """
+    whole = [
+        [text]
+        if cell_len(text) <= width and "\n" not in text
+        else [line.plain for line in Text(text).wrap(console, width, overflow="fold")]
+        for text, width in zip(texts, widths, strict=True)
+    ]
+    height = max(map(len, whole))
+    for line in range(height):
+        parts = list[str]()
+        for lines, column, width in zip(whole, columns, widths, strict=True):
+            place = line - (height - len(lines) if head else 0)
+            part = lines[place] if 0 <= place < len(lines) else ""
+            part = part.rstrip() if column.kind == "number" else part
+            blanks = " " * (width - cell_len(part))
+            parts.append(f"{blanks}{part}" if column.kind == "number" else f"{part}{blanks}")
+        yield " " + (" " * GAP).join(parts)
 
 
 def _widths(wholes: Sequence[int], least: Sequence[int], room: int) -> list[int]:
@@ -178,12 +206,12 @@ def _widths(wholes: Sequence[int], least: Sequence[int], room: int) -> list[int]
     return widths
 
 
-def _stack(table: Table, text: Callable[[str], Text]) -> Group:
+def _stack(table: Table, plain: Callable[[str], str]) -> Group:
     """Return a few lines for each row: its first cell that says something, then the others with their titles."""
     lines: list[RenderableType] = [Text()]
     for row in table.rows:
         titled = [(column.title, words(cell)) for column, cell in zip(table.columns, row, strict=True)]
         (_, name), *others = [(title, part) for title, part in titled if part not in EMPTY] or [("", "-")]
-        lines.append(text(name))
-        lines += [Padding(text(f"{title}: {part}"), (0, 0, 0, 2)) for title, part in others]
+        lines.append(Text(plain(name)))
+        lines += [Padding(Text(plain(f"{title}: {part}")), (0, 0, 0, 2)) for title, part in others]
     return Group(*lines)
