@@ -73,6 +73,8 @@ def measure(cells: Sequence[StoredCell], left_out: Callable[[str], object] = ref
     Raises:
         FerBenchError: a cell is left out, and nobody is there to be told.
     """
+    if not any(cell.record.protocol.ignores for cell in cells):
+        return []
     methods: dict[tuple[object, ...], dict[tuple[str, bool], list[MethodRow]]] = defaultdict(lambda: defaultdict(list))
     for row in group(cells):
         experiment = row.experiment
