@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
 import joblib
 import pytest
 
-from fer_bench.several import spread
+from fer_bench.several import collector, paused_collector, spread
 
 HERE = os.getpid()
 
@@ -41,3 +42,15 @@ def test_with_one_part_or_one_processor_everything_is_done_here(monkeypatch):
     monkeypatch.setattr(joblib, "cpu_count", lambda: 1)
     assert {process for _, process in spread(describe, [(1, HERE), (2, HERE)])} == {HERE}
     assert [*spread(describe, [])] == []
+
+
+def test_training_looks_for_garbage_though_the_cells_around_it_do_not():
+    with paused_collector():
+        with collector():
+            assert gc.isenabled()
+        assert not gc.isenabled()
+        with collector(), paused_collector():
+            assert not gc.isenabled()
+    with collector():
+        pass
+    assert gc.isenabled()

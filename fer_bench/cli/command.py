@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import inspect
 import re
@@ -110,6 +111,16 @@ def imports() -> Iterator[None]:
         if not gc.get_freeze_count():  # once a process: what is garbage at this moment stays
             gc.freeze()
         gc.enable()
+
+
+def keep_all(context: typer.Context) -> None:
+    """Look for no garbage until a command ends, nor on leaving: of many cells are a million objects, all of which stay.
+
+    Training looks for it all the same, see `collector`.
+    """
+    gc.disable()
+    context.call_on_close(gc.enable)  # for tests, which call commands in their own process
+    atexit.register(gc.freeze)
 
 
 def placeholder(name: str, hint: Any) -> str | None:

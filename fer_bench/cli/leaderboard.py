@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fer_bench import atomic, console, paths
+from fer_bench.cli.command import keep_all
 from fer_bench.cli.data_options import DataDir
 from fer_bench.cli.output import PIPE_WIDTH, terminal_text, write_file
 from fer_bench.cli.rows import ALL_ROWS, FigureFile, with_filters
@@ -126,11 +125,7 @@ def read_board(
     Raises:
         FerBenchError: the folder holds no cells, or there is no such metric.
     """
-    # Ten thousand cells are a million objects, none of them garbage: not looked through now, nor on leaving.
-    gc.disable()
-    context.call_on_close(gc.enable)  # for tests, which call this in their own process
-    atexit.register(gc.freeze)
-
+    keep_all(context)
     from fer_bench.evaluation.installed import find_metric, load_metrics
     from fer_bench.registry import Registry
     from fer_bench.reports.leaderboard import build

@@ -10,7 +10,7 @@ import typer
 
 from fer_bench import console
 from fer_bench.cli import options
-from fer_bench.cli.command import imports
+from fer_bench.cli.command import imports, keep_all
 from fer_bench.cli.output import print_json, print_tables
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def run(
         from fer_bench.reports.leaderboard import build
 
         registry = Registry.load()
+    keep_all(context)
     if tensorboard is not None:
         from fer_bench.reports.tensorboard import TensorBoard
 

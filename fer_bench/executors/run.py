@@ -16,6 +16,7 @@ from fer_bench.executors.work import Summary, Work
 from fer_bench.plugins import CORE
 from fer_bench.registry import Component, Registry
 from fer_bench.results.store import Store, StoredCell
+from fer_bench.several import collector
 from fer_bench.sizes import number_of
 from fer_bench.specs import ExecutorSpec
 
@@ -66,11 +67,12 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
     work.begin()
     if work.pending:
         execute = executor.resolve(executor.spec.execute)
-        if executor.plugin.distribution == CORE:
-            # What the core sets, as the folder of compiled programs, it sets for the whole process.
-            execute(executor.params, work)
-        else:
-            executor.call(f"run by {str(executor)!r}", execute, executor.params, work)
+        with collector():
+            if executor.plugin.distribution == CORE:
+                # What the core sets, as the folder of compiled programs, it sets for the whole process.
+                execute(executor.params, work)
+            else:
+                executor.call(f"run by {str(executor)!r}", execute, executor.params, work)
     if (summary := work.end()) is None:
         raise FerBenchError(
             f"{number_of(work.left, 'cell is', 'cells are')} not done: the workers of {str(executor)!r} "

@@ -14,11 +14,13 @@ from fer_bench.errors import FerBenchError
 from fer_bench.executors.reporting import Reporter, preparing
 from fer_bench.faces.parameters import Crop, Detection
 from fer_bench.registry import Registry
+from fer_bench.several import collector
 from fer_bench.tasks.cropping import with_faces
 from fer_bench.tasks.task import Task, check_classes
 from fer_bench.tasks.view import View, select
 
 
+@collector()  # data may be prepared
 def make_task(
     config: RunConfig,
     typed: str,
