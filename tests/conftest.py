@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import importlib.metadata
 import os
@@ -15,9 +16,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+import typer.main
+import typer.testing
 from tiny_run import install, write_distribution
 
 pytest.register_assert_rewrite("campaign")
+# Typer makes all commands again, in 50 ms, each time that one is called: a user's process calls one, and a test some.
+typer.main.get_command = typer.testing._get_command = functools.cache(typer.main.get_command)
 # It says how wide tables in a pipe are. Readline, which pytest imports, sets it for child processes only.
 os.environ.pop("COLUMNS", None)
 os.unsetenv("COLUMNS")
