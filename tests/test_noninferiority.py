@@ -223,7 +223,7 @@ def simulate(rng, n, classes, *, drop, agreement, subjects=0, weights=None, reca
     return noninferiority_test(UAR, true, one_hot(first, classes), one_hot(second, classes), groups, margin=MARGIN)
 
 
-MARGIN, TRIALS = 0.06, 200
+MARGIN, TRIALS = 0.06, 100
 SETTINGS = {
     "independent": {"classes": 3, "agreement": 0.0},
     "correlated": {"classes": 7, "agreement": 0.8},
@@ -259,7 +259,7 @@ def test_at_the_size_that_the_gate_asks_for_it_catches_a_drop_and_raises_no_alar
     assert rate[MARGIN].get("PASS", 0) <= 0.05 + noise, rate
 
 
-@pytest.mark.parametrize("n", [30, 100, 300])
+@pytest.mark.parametrize("n", [30, 100])
 def test_few_data_raise_no_alarm(n):
     rng = np.random.default_rng(n)
     for name in ("correlated", "rare class", "near the ceiling"):
