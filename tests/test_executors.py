@@ -202,8 +202,9 @@ def dask_on_loopback(tiny, workers):
 
 
 @pytest.fixture
-def cluster(tiny):
-    with dask_on_loopback(tiny, [{}, {}]) as file:
+def cluster(tiny, request):
+    """The file of a scheduler with one worker, or as many as a test asks for."""
+    with dask_on_loopback(tiny, [{}] * getattr(request, "param", 1)) as file:
         yield file
 
 
@@ -217,6 +218,18 @@ def of_workers(folder):
 
 
 @pytest.mark.slow
+def test_a_dask_cluster_makes_the_cells_of_a_local_run(tiny, cluster):
+    run = [*GRID, "--executor", f"dask[scheduler={cluster},workers=1,wait=120]", "--runs-dir", "shared"]
+    done = invoke(*run)
+    assert done.exit_code == 0, done.output
+    assert says(done.stderr, "4 cells ok", "0 failed")
+    assert invoke(*GRID, "--runs-dir", "alone").exit_code == 0
+    assert cells(tiny / "shared") == cells(tiny / "alone")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("FER_BENCH_TEST_CLUSTER") != "1", reason="needs minutes: 'tox run -e cluster'")
+@pytest.mark.parametrize("cluster", [2], indirect=True)
 def test_a_dask_cluster_loses_a_worker_and_the_driver_and_ends_in_the_same_bytes(tiny, cluster):
     run = [*GRID, "--executor", f"dask[scheduler={cluster},workers=2,wait=120]", "--runs-dir", "shared"]
     driver = start(tiny, *run)
