@@ -26,6 +26,8 @@ typer.main.get_command = typer.testing._get_command = functools.cache(typer.main
 # It says how wide tables in a pipe are. Readline, which pytest imports, sets it for child processes only.
 os.environ.pop("COLUMNS", None)
 os.unsetenv("COLUMNS")
+# No test loses power. Waiting for the disk took a twentieth of the time.
+os.fsync = lambda descriptor: None
 TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial" / "fer-bench-edges"
 WritePlugin = Callable[..., Path]
 

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -108,8 +109,7 @@ def imports() -> Iterator[None]:
         with interrupts.held():
             yield
     finally:
-        if not gc.get_freeze_count():  # once a process: what is garbage at this moment stays
-            gc.freeze()
+        _freeze()
         gc.enable()
 
 
@@ -121,6 +121,12 @@ def keep_all(context: typer.Context) -> None:
     gc.disable()
     context.call_on_close(gc.enable)  # for tests, which call commands in their own process
     atexit.register(gc.freeze)
+
+
+@cache
+def _freeze() -> None:
+    """Freeze what there is, once a process: what is garbage at this moment stays."""
+    gc.freeze()
 
 
 def placeholder(name: str, hint: Any) -> str | None:
