@@ -118,6 +118,13 @@ def test_a_file_of_predictions_that_arrow_cannot_read_is_named_and_left_out(stor
     content = (folder / "predictions.feather").read_bytes()
     (folder / "predictions.feather").write_bytes(content[: len(content) // 2])
     assert_named(store, seal(folder), "predictions.feather")
+    for other in store.cells()[0]:
+        if other.record.fold == GOOD:
+            (other.folder / "history.csv").write_text("x")
+    board = invoke("leaderboard", "--runs-dir", store.runs_dir)
+    assert isinstance(board.exception, FerBenchError), "there is no board without an intact cell"
+    assert (board.stdout, board.stderr) == ("", "")
+    assert all(str(board.exception).count(f"{one.name}:") == 1 for one in (store.runs_dir / "cells").iterdir())
 
 
 RECORDS = {

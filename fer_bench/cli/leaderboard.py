@@ -123,25 +123,26 @@ def read_board(
         details: as `build` takes it.
 
     Raises:
-        FerBenchError: the folder holds no cells, or there is no such metric.
+        FerBenchError: the folder holds no intact cells, or there is no such metric.
     """
     keep_all(context)
     from fer_bench.evaluation.installed import find_metric, load_metrics
     from fer_bench.registry import Registry
     from fer_bench.reports.leaderboard import build
+    from fer_bench.results.rows import no_cells
     from fer_bench.results.store import Store
 
     registry = Registry.load()
     installed, faults = load_metrics(registry)
     by = find_metric(metric, lambda: registry)
     cells, damaged = Store(runs_dir).cells()
-    if not cells and not damaged:
-        raise FerBenchError(
-            f"The runs folder {str(runs_dir)!r} holds no cells yet. Run 'fer-bench run --runs-dir {runs_dir}' first."
-        )
+    if not cells:
+        raise no_cells(runs_dir, damaged)
     cells = filters.keep(cells, lambda cell: cell.record.experiment) if filters else cells
     metrics, cache_dir = tuple({**installed, by.name: by}.values()), paths.cache_dir()
     rows = build(cells, metrics, by, damaged.append, rope, all_versions, cache_dir, details=details)
+    if not rows:  # none of them has sound predictions
+        raise no_cells(runs_dir, damaged)
     for message in damaged:
         console.warn(f"fer-bench: left out: {message}")
     for message in faults:

@@ -189,12 +189,16 @@ def read_rows(runs_dir: Path) -> tuple[dict[str, MethodRow], list[str]]:
     """
     cells, damaged = Store(runs_dir).cells()
     if not cells:
-        raise FerBenchError(
-            f"The runs folder {str(runs_dir)!r} holds no {'intact ' if damaged else ''}cells. "
-            f"Run 'fer-bench run --runs-dir {runs_dir}' first."
-            + (f" Left out:\n{bullet_list(damaged)}" if damaged else "")
-        )
+        raise no_cells(runs_dir, damaged)
     return gather(cells), damaged
+
+
+def no_cells(runs_dir: Path, damaged: Sequence[str]) -> FerBenchError:
+    """Return what to tell a user whose runs folder holds no intact cells; ``damaged`` has a message for each other."""
+    return FerBenchError(
+        f"The runs folder {str(runs_dir)!r} holds no {'intact ' if damaged else ''}cells. "
+        f"Run 'fer-bench run --runs-dir {runs_dir}' first." + (f" Left out:\n{bullet_list(damaged)}" if damaged else "")
+    )
 
 
 def _first_difference(rows: list[MethodRow]) -> str:
