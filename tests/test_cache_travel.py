@@ -31,6 +31,13 @@ def test_outputs_travel_and_are_not_computed_again(exported, tiny):
     assert says(invoke("cache", "import", "outputs.zip").stdout, "0 parts", "1 were there")
     (entry,) = json.loads(invoke("cache", "status", "--json").stdout)["entries"]
     assert entry["made_by"] == describe_machine()
+    (tiny / "notes.txt").write_text("mine")
+    for _ in range(2):
+        assert says(invoke("cache", "export", "--output", "outputs.zip").stdout, "1 part of", "outputs.zip")
+    with pytest.raises(FerBenchError) as error:
+        invoke("cache", "export", "--output", "notes.txt")
+    assert says(str(error.value), "notes.txt", "--output")
+    assert (tiny / "notes.txt").read_text() == "mine"
     again = invoke("run", *BASE, "--folds", "2", "--runs-dir", "again")
     assert "features: squares" not in again.stderr
     same = [file.read_bytes() for name in ("runs", "again") for file in sorted(tiny.glob(f"{name}/cells/[!.]*/pred*"))]

@@ -141,7 +141,9 @@ def clear(
 
 @app.command("export", epilog=EXPORT_EXAMPLES)
 def write(
-    output: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")],
+    output: Annotated[
+        Path, typer.Option(metavar="FILE", help="The file to write; an export that is there is replaced.")
+    ],
     cache_dir: Folder,
     backbone: Annotated[str, typer.Option(help="Only outputs of this backbone.", show_default="all")] = "",
     dataset: Annotated[str, typer.Option(help="Only outputs for this data set.", show_default="all")] = "",

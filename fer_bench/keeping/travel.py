@@ -58,11 +58,13 @@ def _named(row: KeptPart, fact: str, name: str) -> bool:
 
 
 def write(space: Space, rows: Sequence[KeptPart], output: Path) -> None:
-    """Write parts to a file.
+    """Write parts to a file; an export that is there is replaced.
 
     Raises:
-        FerBenchError: it cannot be written.
+        FerBenchError: it cannot be written, or something else is there.
     """
+    if output.exists():
+        _check_replaceable(output)
     scratch = atomic.scratch(output)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -75,6 +77,17 @@ def write(space: Space, rows: Sequence[KeptPart], output: Path) -> None:
         raise FerBenchError(f"Cannot write {str(output)!r}: {atomic.reason(error)}. Name another --output.") from None
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _check_replaceable(output: Path) -> None:
+    """Raise FerBenchError unless `write` wrote a file."""
+    try:
+        with zipfile.ZipFile(output) as archive:
+            _names(archive, output)
+    except (FerBenchError, OSError, *foreign_files.BROKEN_ZIP):
+        raise FerBenchError(
+            f"{str(output)!r} is there already and is not what 'fer-bench cache export' writes. Name another --output."
+        ) from None
 
 
 def take(space: Space, file: Path, machine: Mapping[str, Any], exact: bool) -> tuple[int, int]:
