@@ -179,7 +179,7 @@ def test_a_program_that_does_not_exist_is_named(runner, capsys):
 
 @pytest.mark.slow
 def test_the_runner_prints_fer_bench_alone_where_no_peer_is_installed(tmp_path):
-    size = ("--limit", "21", "--size", "71", "--folds", "2", "--rounds", "1", "--strategy", "knn")
+    size = ("--limit", "21", "--size", "71", "--folds", "2", "--rounds", "1", "--strategy", "knn[k=3]")
     command = [sys.executable, PEERS / "run.py", *size, "--programs", "ours,ours-again"]
     command += ["--results", tmp_path / "runs.jsonl"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500)
