@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import subprocess
 import sys
 from importlib import resources
 from pathlib import Path
@@ -14,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from messages import says
+from tiny_run import invoke
 
 PEERS = Path(__file__).parents[1] / "benchmarks" / "peers"
 
@@ -178,17 +178,22 @@ def test_a_program_that_does_not_exist_is_named(runner, capsys):
 
 
 @pytest.mark.slow
-def test_the_runner_prints_fer_bench_alone_where_no_peer_is_installed(tmp_path):
+def test_the_runner_prints_fer_bench_alone_where_no_peer_is_installed(runner, monkeypatch, tmp_path, capsys):
+    """In one process, so that libraries are imported once; ``tox run -e peers`` starts the processes."""
+
+    def call(words, minutes):
+        assert invoke(*map(str, words[words.index("run") :])).exit_code == 0
+        return 1.0
+
+    monkeypatch.setattr("programs.call", call)
     size = ("--limit", "21", "--size", "71", "--folds", "2", "--rounds", "1", "--strategy", "knn[k=3]")
-    command = [sys.executable, PEERS / "run.py", *size, "--programs", "ours,ours-again"]
-    command += ["--results", tmp_path / "runs.jsonl"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stderr
-    rows = [line.split(" | ")[0] for line in done.stdout.splitlines()]
+    runner.main([*size, "--programs", "ours,ours-again", "--results", str(tmp_path / "runs.jsonl")])
+    printed = capsys.readouterr().out.splitlines()
+    rows = [line.split(" | ")[0] for line in printed]
     assert rows[2:4] == ["| fer-bench, empty cache", "| fer-bench, again"]
     records = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
     assert [record["program"] for record in records] == ["fer-bench, empty cache", "fer-bench, again"]
-    cold, warm = (line.split(" | ")[-3] for line in done.stdout.splitlines()[2:4])
+    cold, warm = (line.split(" | ")[-3] for line in printed[2:4])
     assert cold == warm, "both runs predict the same"
     assert 0 <= float(cold) <= 100
 
