@@ -57,11 +57,13 @@ def publish(
     judged = None if plan is None else read_plan(plan, runs_dir)
     rows = judged.mark(rows) if judged else rows
     now = publications.describe(rows, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-    known = publications.extend(before, now)
+    extended = publications.extend(before, now)
     address = url if not url or url.endswith("/") else f"{url}/"
-    atomic.write_folder(output, publishing.make_site(rows, damaged, known, title, authors, address, judged), "the site")
+    atomic.write_folder(
+        output, publishing.make_site(rows, damaged, extended, title, authors, address, judged), "the site"
+    )
     if history is not None:
-        atomic.write_file(history, publications.write(known), "the history")
+        atomic.write_file(history, publications.write(extended), "the history")
     changes = publications.compare(before[-1].rows if before else (), now.rows)
     for change in changes[:MOST_SHOWN]:
         console.echo(f"{change.row.name}: {change.say()}")

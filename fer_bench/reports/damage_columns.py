@@ -76,25 +76,26 @@ def to_table(board: Sequence[Row]) -> Table:
 
 def draw_kinds(board: Sequence[Row]) -> dict[str, Any] | None:
     """Return the score of each row that the columns show on each kind of corruption; None without any."""
-    known = _find_comparable(board)
-    rows = [row for row in board if row.id in known]
+    comparable = _find_comparable(board)
+    rows = [row for row in board if row.id in comparable]
     if not rows:
         return None
     metric = rows[0].metric
-    measured = [known[row.id].robustness for row in rows]
-    top = 1.0 if metric.highest == 1 else max(one.value for known in measured for one in known.kinds.values()) or 1.0
+    measured = [comparable[row.id].robustness for row in rows]
+    highest = max(score.value for damaged in measured for score in damaged.kinds.values())
+    top = 1.0 if metric.highest == 1 else highest or 1.0
     lines = [
         {
             "name": name,
             "cells": [
                 {
-                    "text": write_number(metric, one.value, 0),
-                    "tint": f"h{min(charts.TINTS, max(0, round(charts.TINTS * one.value / top)))}",
+                    "text": write_number(metric, score.value, 0),
+                    "tint": f"h{min(charts.TINTS, max(0, round(charts.TINTS * score.value / top)))}",
                 }
-                for one in (known.clean, *known.kinds.values())
+                for score in (damaged.clean, *damaged.kinds.values())
             ],
         }
-        for known, name in zip(measured, name_shortly(rows), strict=True)
+        for damaged, name in zip(measured, name_shortly(rows), strict=True)
     ]
     return {"kinds": ("clean", *measured[0].kinds), "lines": lines, "axis": title_of(metric)}
 
@@ -104,8 +105,8 @@ def _find_comparable(board: Sequence[Row]) -> dict[str, DamagedRow]:
 
     Of equally many rows those count that were tested under more corruptions.
     """
-    measured = {row.id: one for row in board if (one := measure_damage(row))}
-    counts = Counter(one.key for one in measured.values())
-    sizes = {one.key: len(one.scores) for one in measured.values()}
+    measured = {row.id: damaged for row in board if (damaged := measure_damage(row))}
+    counts = Counter(damaged.key for damaged in measured.values())
+    sizes = {damaged.key: len(damaged.scores) for damaged in measured.values()}
     common = max(counts, key=lambda key: (counts[key], sizes[key], key), default="")
-    return {name: one for name, one in measured.items() if one.key == common}
+    return {name: damaged for name, damaged in measured.items() if damaged.key == common}

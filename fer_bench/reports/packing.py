@@ -52,9 +52,9 @@ def pack(runs_dir: Path, rows: Sequence[str], output: Path, key: bytes | None = 
     if damaged and not rows:
         raise FerBenchError(f"Damaged cells cannot be packed; delete their folders:\n{bullet_list(damaged)}")
     if rows:
-        found = [find_row(store, text) for text in rows]
-        wanted = {cell.id for row in found for cell in (*row.cells, *row.pairs)}
-        cells = [cell for cell in cells if cell.id in wanted]
+        named = [find_row(store, text) for text in rows]
+        ids = {cell.id for row in named for cell in (*row.cells, *row.pairs)}
+        cells = [cell for cell in cells if cell.id in ids]
     if key is None:
         return _write(cells, runs_dir, output, None)
     with copied(cells, key) as folder:

@@ -314,8 +314,8 @@ def _prune(output: Path) -> None:
     """Remove the files of rows that the index does not name; without an index, all of them."""
     with contextlib.suppress(OSError, ValueError):
         index = output / INDEX
-        known = canonical.read(BaselineIndex, _read(index)) if index.exists() else BaselineIndex(rows=())
-        files = {row.file for row in (*known.rows, *known.oldest)}
+        baseline = canonical.read(BaselineIndex, _read(index)) if index.exists() else BaselineIndex(rows=())
+        files = {row.file for row in (*baseline.rows, *baseline.oldest)}
         for file in (output / ROWS).glob("*.csv"):
             if f"{ROWS}/{file.name}" not in files:
                 file.unlink()

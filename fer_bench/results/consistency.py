@@ -59,7 +59,7 @@ def _contradictions(cells: Sequence[StoredCell]) -> Iterator[str]:
     if predictions is None:
         return
     sample, cell = predictions.sample, predictions.cell
-    names = [one.id[:16] for one in cells]
+    names = [stored.id[:16] for stored in cells]
     first = np.unique(sample, return_index=True)[1]  # the first row of each sample, which all of them have
     for what, values in (("labels", predictions.labels), ("units", predictions.unit)):
         wrong = np.flatnonzero(values != values[first][sample])
@@ -69,14 +69,14 @@ def _contradictions(cells: Sequence[StoredCell]) -> Iterator[str]:
     order = np.lexsort((sample, cell))
     parts = np.split(sample[order], np.flatnonzero(np.diff(cell[order])) + 1)
     tested: dict[tuple[str, int], tuple[bytes, str]] = {}
-    for one, name, part in zip(cells, names, parts, strict=True):
-        fold, digest = one.record.fold, hashlib.sha256(part.tobytes()).digest()
-        same = tested.setdefault((one.record.protocol.splits_sha256, fold), (digest, name))
+    for stored, name, part in zip(cells, names, parts, strict=True):
+        fold, digest = stored.record.fold, hashlib.sha256(part.tobytes()).digest()
+        same = tested.setdefault((stored.record.protocol.splits_sha256, fold), (digest, name))
         if same[0] != digest:
             yield f"{name} and {same[1]} test other samples in fold {fold} of the same splits"
     trainings: dict[tuple[str, tuple[int, int]], int] = {}
     code = np.array([trainings.setdefault((c.record.experiment.id, c.record.training), len(trainings)) for c in cells])
-    once = np.array([one.record.protocol.name in ONCE and not one.record.protocol.pairs_of for one in cells])
+    once = np.array([stored.record.protocol.name in ONCE and not stored.record.protocol.pairs_of for stored in cells])
     order = np.lexsort((cell, sample, code[cell]))
     key = code[cell[order]].astype(np.int64) * len(predictions.ids) + sample[order]
     again = np.flatnonzero((np.diff(key) == 0) & once[cell[order[1:]]])

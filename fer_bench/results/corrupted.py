@@ -82,14 +82,14 @@ def find(cell: StoredCell) -> list[Corruption]:
     for file in _folder(cell).glob("*.feather") if cell.predictions_sha256 else ():
         if match := _NAME.fullmatch(file.name):
             texts.append(f"{match[1]}[severity={match[2]}{f',seed={match[3]}' if match[3] else ''}]")
-    return [one for one in corruption.parse(texts) if _is_sound(cell, one)]
+    return [damage for damage in corruption.parse(texts) if _is_sound(cell, damage)]
 
 
 def lacking(cell: StoredCell, corruptions: Iterable[Corruption]) -> list[Corruption]:
     """Return of which corrupted images a cell has no predictions; of a jackknife it needs none."""
     if cell.record.protocol.pairs_of:
         return []
-    return [one for one in corruptions if not _is_sound(cell, one)]
+    return [damage for damage in corruptions if not _is_sound(cell, damage)]
 
 
 def write(cell: StoredCell, damage: Corruption, probabilities: Array) -> None:

@@ -38,10 +38,10 @@ class Filters:
         experiments = [(item, experiment_of(item)) for item in items]
         faults: list[str] = []
         for field in fields(self):
-            known = {_text(experiment, field.name) for _, experiment in experiments}
-            known |= {text.partition("[")[0] for text in known}
-            wanted: tuple[str, ...] = getattr(self, field.name)
-            faults += [f"--{field.name} {name!r}: {did_you_mean(name, known)}" for name in wanted if name not in known]
+            names = {_text(experiment, field.name) for _, experiment in experiments}
+            names |= {text.partition("[")[0] for text in names}
+            chosen: tuple[str, ...] = getattr(self, field.name)
+            faults += [f"--{field.name} {name!r}: {did_you_mean(name, names)}" for name in chosen if name not in names]
         if faults:
             raise FerBenchError(f"No row is of what these options name:\n{bullet_list(faults)}")
         if not (kept := [item for item, experiment in experiments if self.names(experiment)]):
@@ -51,8 +51,8 @@ class Filters:
     def names(self, experiment: Experiment) -> bool:
         """Return whether a row is named."""
         for field in fields(self):
-            wanted, text = getattr(self, field.name), _text(experiment, field.name)
-            if wanted and not {text, text.partition("[")[0]} & set(wanted):
+            chosen, text = getattr(self, field.name), _text(experiment, field.name)
+            if chosen and not {text, text.partition("[")[0]} & set(chosen):
                 return False
         return True
 
