@@ -327,7 +327,7 @@ def test_a_run_scores_stored_models_once_and_replays_them_to_the_bit(tiny, tmp_p
     cells = Store(tmp_path / "runs").read_all()[0]
     assert [(cell.id, cell.finished) for cell in cells] == [(cell.id, cell.finished) for cell in before]
     assert json.loads(invoke("plan", *where, *asked, "--json").stdout)["corrupted"] == 0
-    assert "corrupted images" not in invoke("run", *where, *asked).stderr
+    assert "corrupted images: " not in invoke("run", *where, *asked).stderr
     assert [len(corrupted.find(cell)) for cell in cells] == [6] * 4
     trained = [cell for cell in cells if cell.record.strategy.name == "steps"]
     recalled = [corrupted.read_files(cell) for cell in trained]
