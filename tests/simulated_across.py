@@ -84,12 +84,3 @@ def _friedman() -> Iterator[Claim]:
             name="Friedman: equal methods differ", setting=f"{sets} data sets, {methods} methods", promised=(0, 0.05),
             happens=unanimous, draws=1000,
         )  # fmt: skip
-
-
-def draw_sets(rng: np.random.Generator, sets: int) -> list[tuple[Estimate, Estimate]]:
-    """Return the UAR of two methods on data sets between which their difference varies."""
-    pairs: list[tuple[Estimate, Estimate]] = []
-    for gap in rng.normal(0.7, 0.3, sets).tolist():
-        first, second = Faces(people=20, gaps=(0.0, gap)).estimates(rng, STANDARD["uar"])
-        pairs.append((first, second))
-    return pairs
