@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from fer_bench.evaluation.jackknife import measure_training
 from fer_bench.evaluation.metrics import STANDARD
 from fer_bench.registry import Registry
 from fer_bench.results.reading import read_predictions
+from fer_bench.results.rows import group
 from fer_bench.results.store import Store, StoredCell
 from fer_bench.tasks import protocols
 from fer_bench.tasks.pairs import leave_two_out
@@ -173,6 +175,14 @@ def test_a_run_with_a_jackknife(tiny, site):
         half = count_alone([cell for cell in own if cell not in further], further)
         mean, ends = row["scores"]["uar"]["mean"], row["interval"]
         assert max(mean - ends["low"], ends["high"] - mean) == pytest.approx(half), "one end may be cut at 1"
+    # Further seeds of it are left out; a seed of the row that it lacks is named.
+    row = group(cells)[0]
+    later = tuple(replace(cell, record=replace(cell.record, seed=1)) for cell in row.pairs)
+    more, less = (replace(row, pairs=pairs).further for pairs in ((*row.pairs, *later), later))
+    assert more[0] is not None
+    assert (set(more[0].seed.tolist()), more[1]) == ({0}, "")
+    assert less[0] is None
+    assert says(less[1], "seed 0")
     # Half of it is lost: the row says so, and a run goes on.
     lost = [cell for cell in cells if cell.record.protocol.pairs_of and cell.record.fold % 2]
     for cell in lost:

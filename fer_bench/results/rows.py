@@ -19,6 +19,7 @@ from fer_bench.results.versions import differences, without_code
 from fer_bench.sizes import number_of
 
 MOST_MISSING = 1000
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,15 +99,20 @@ class MethodRow:
     def further(self) -> tuple[Predictions | None, str]:
         """Predictions of the jackknife, and why they are not used; no predictions and no reason without a jackknife.
 
-        Every training of the row has all of its cells, or none is used.
+        Every training of the row has all of its cells, or none is used. Those of other trainings are left out.
         """
         if not self.pairs:
             return None, ""
-        predictions, sound, _ = read_predictions([cell for cell in self.pairs if cell.ok])
-        expected = self.pairs[0].record.protocol.folds * len(self.trainings)
-        usable = [cell for cell in sound if cell.record.training in self.trainings]
-        if predictions is None or len(usable) < expected:
-            return None, f"{len(usable)} of {expected} cells of the jackknife are done"
+        trainings = set(self.trainings)
+        own = [cell for cell in self.pairs if cell.record.training in trainings]
+        if lacking := sorted(trainings - {cell.record.training for cell in own}):
+            names = "; ".join(name_training(training) for training in lacking[:MOST_NAMED])
+            more = f" and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
+            return None, f"the jackknife lacks {names}{more}"
+        predictions, sound, _ = read_predictions([cell for cell in own if cell.ok])
+        expected = own[0].record.protocol.folds * len(trainings)
+        if predictions is None or len(sound) < expected:
+            return None, f"{len(sound)} of {expected} cells of the jackknife are done"
         return predictions, ""
 
     @property
