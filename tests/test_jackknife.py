@@ -197,6 +197,7 @@ def test_a_run_with_a_jackknife(tiny, site):
     ]  # fmt: skip
     invoke("run", *asked, "--jackknife")
     assert read_board() == rows
+    assert says(invoke("show", "knn").stdout, "6 further cells")
     # What is stored goes the ways of other cells.
     assert says(invoke("replay", lost[0].id, "--require", "bit-identical").stdout, "bit-identical")
     invoke("pack", "--rows", "linear-probe", "--output", "one.zip")

@@ -68,7 +68,10 @@ def _table(row: MethodRow) -> Table:
         rows.append(
             (cell.id[:8], name_training(cell.record.training), cell.record.fold, *values, cell.error or cell.status)
         )
-    return Table(f"{row.name} ({row.id[:8]})", columns, tuple(rows), ("'fer-bench show CELL' prints one of them.",))
+    notes = ["'fer-bench show CELL' prints one of them."]
+    if row.pairs:
+        notes.append(f"Its jackknife: {number_of(len(row.pairs), 'further cell')}, of models without two folds.")
+    return Table(f"{row.name} ({row.id[:8]})", columns, tuple(rows), tuple(notes))
 
 
 def _record(cell: StoredCell) -> dict[str, Any]:
