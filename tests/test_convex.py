@@ -72,8 +72,8 @@ def test_agrees_with_scikit_learn(classes, c, standardize, pieces, monkeypatch):
 
 
 def test_a_head_does_not_depend_on_those_beside_it():
-    features, labels = _task(200, 30, 3)
-    train = np.stack([np.arange(200) % 4 != fold for fold in range(4)])
+    features, labels = _task(301, 30, 3)
+    train = np.stack([np.arange(301) % 4 != fold for fold in range(4)])
     phase = ConvexPhase(c=0.1, standardize=True, max_iterations=500, tolerance=1e-5)
     together = convex.fit(_outputs(features), labels, train, 3, phase)
     alone = convex.fit(_outputs(features), labels, train[2:3], 3, phase)
@@ -83,23 +83,23 @@ def test_a_head_does_not_depend_on_those_beside_it():
 
 
 def test_test_samples_do_not_leak_into_the_head():
-    features, labels = _task(200, 30, 3)
-    train = np.arange(200)[None] < 150
+    features, labels = _task(301, 30, 3)
+    train = np.arange(301)[None] < 150
     phase = ConvexPhase(c=0.1, standardize=True, max_iterations=500, tolerance=1e-5)
     changed = features.copy()
     changed[150:] = changed[150:][::-1] * 2 + 1
     before = convex.fit(_outputs(features), labels, train, 3, phase)
-    after = convex.fit(_outputs(changed), np.where(np.arange(200) < 150, labels, 0), train, 3, phase)
+    after = convex.fit(_outputs(changed), np.where(np.arange(301) < 150, labels, 0), train, 3, phase)
     np.testing.assert_allclose(
         *(_all_log_probabilities(heads, features[:150])[0] for heads in (before, after)), atol=1e-3
     )
 
 
 def test_stops_at_the_iteration_limit():
-    features, labels = _task(200, 30, 3)
+    features, labels = _task(301, 30, 3)
     phase = ConvexPhase(c=100.0, standardize=True, max_iterations=3, tolerance=1e-9)
-    heads = convex.fit(_outputs(features), labels, np.ones((2, 200), bool), 3, phase)
-    assert heads.iterations.tolist() == [3, 3]
+    heads = convex.fit(_outputs(features), labels, np.ones((4, 301), bool), 3, phase)
+    assert heads.iterations.tolist() == [3] * 4
     assert (heads.gradient > 1e-9).all()
 
 
