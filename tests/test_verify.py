@@ -44,11 +44,11 @@ def drawn(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("claims")
     registry = Registry.load()
-    prepared = prepare(registry.dataset("synthetic[n=420,size=48]"), paths.data_dir())
-    images = prepared.images(np.arange(420))
+    prepared = prepare(registry.dataset("synthetic[n=140,size=48]"), paths.data_dir())
+    images = prepared.images(np.arange(140))
     names = [BASIC_7[label] for label in prepared.samples["label"].to_numpy()]
     small = [np.asarray(Image.fromarray(image).resize((SIDE, SIDE)))[..., 0] for image in images]
-    x = np.stack(small).reshape(420, -1) / 127.5 - 1
+    x = np.stack(small).reshape(140, -1) / 127.5 - 1
     targets = np.eye(7)[[BASIC_7.index(name) for name in names]]
     matrix = 8 * np.linalg.solve(x.T @ x + 10 * np.eye(SIDE**2), x.T @ targets)
     constants = {"red": np.array([0], np.int64), "flat": np.array([0, -1], np.int64), "matrix": np.float32(matrix)}
@@ -73,7 +73,7 @@ def drawn(tmp_path_factory):
     values |= {"value_range": [-1, 1], "layout": "nhwc", "output": "probabilities", "trained_on": "the same faces"}
     values["sha256"] = hashlib.sha256((folder / "reds.onnx").read_bytes()).hexdigest()
     card.write_text(yaml.safe_dump(values))
-    half = (np.arange(420) % 2).astype(bool)
+    half = (np.arange(140) % 2).astype(bool)
     mixed = [image if even else image[::-1] for image, even in zip(images, half, strict=True)]
     write_folder(folder / "plain", {"test": (images, names), "val": (mixed, names)})
     return folder, card, onnx.load(folder / "reds.onnx")
@@ -117,7 +117,7 @@ def test_a_planted_defect_is_named(drawn, true_score, planted, kinds, part):
     assert (code, record["verdict"]) == (2, "NOT COMPARABLE")
     assert record["reason"]["kinds"] == kinds
     assert part in record["reason"]["what"]
-    assert record["reason"]["reached"]["images"] == 210  # the half that the search did not see
+    assert record["reason"]["reached"]["images"] == 70  # the half that the search did not see
     assert record["reason"]["reached"]["score"] > true_score - 0.05
 
 
@@ -132,7 +132,7 @@ def test_a_claim_that_nothing_explains_is_refuted_and_another_split_is_named(dra
     mixed = write_claim(mixed, card, folder / "plain", split="val", metric="accuracy", score=true_score)
     result = CliRunner().invoke(app, ["verify", str(mixed)])
     assert result.exit_code == 1
-    assert says(result.stdout, "REFUTED", "'test'", f"{100 * true_score:.1f}", "420 images")
+    assert says(result.stdout, "REFUTED", "'test'", f"{100 * true_score:.1f}", "140 images")
 
 
 def test_bad_claims_say_all_that_is_wrong_in_one_message(tmp_path):
