@@ -1,4 +1,4 @@
-"""IResNets: features of the references, the rules of backbones, what strategies train, what is refused."""
+"""IResNets: features of the references, what strategies train, what is refused. All rules: parity.py."""
 
 from __future__ import annotations
 
@@ -25,9 +25,6 @@ from fer_bench.networks.backbone import build
 from fer_bench.networks.shapes import trace
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component, Registry
-from fer_bench.testing.conformance import Suite
-from fer_bench.testing.conformance.backbone import RULES
-from fer_bench.testing.conformance.backbone_subject import BackboneSubject
 
 PLUGIN = Plugin(name="iresnet", distribution="fer-bench-iresnet", version="0")
 GOLDENS = json.loads(GOLDEN.read_text())
@@ -67,19 +64,6 @@ def test_features_are_those_of_the_published_networks(layout, make, tmp_path):
         assert (
             np.abs(np.asarray(hurried(backbone.state, images(side))) - expected).max() < 1e-4 * np.abs(expected).max()
         )
-
-
-@pytest.mark.slow
-def test_keeps_the_rules_of_stages_and_weights(make):
-    """The rules that run the network take longer: parity.py has all of them."""
-    subject = BackboneSubject(make("adaface-ir50", weights="random", features="mean"))
-    quick = {"spec-pickles", "builds", "smallest-input", "stages-hold-all-parameters", "weights-match-their-hash"}
-    cases = [case for case in Suite("iresnet", "backbone", "adaface", subject, RULES).cases() if case.rule in quick]
-    assert len(cases) == len(quick)
-    for case in cases:
-        case.check()
-    embedding = Suite("iresnet", "backbone", "adaface", BackboneSubject(make("adaface-ir50", weights="random")), RULES)
-    assert embedding.finding("smallest-input").status == "skipped"  # its parameters refuse every size but one
 
 
 def test_a_convolution_in_bfloat16_has_the_gradients_of_its_rounded_operands():

@@ -1,4 +1,4 @@
-"""Vision Transformers: features of the references, the rules of backbones, what strategies train, what is refused."""
+"""Vision Transformers: features of the references, what strategies train, what is refused. All rules: parity.py."""
 
 from __future__ import annotations
 
@@ -28,9 +28,6 @@ from fer_bench.networks.backbone import build
 from fer_bench.networks.shapes import trace
 from fer_bench.plugins import Plugin
 from fer_bench.registry import Component, Registry
-from fer_bench.testing.conformance import Suite
-from fer_bench.testing.conformance.backbone import RULES
-from fer_bench.testing.conformance.backbone_subject import BackboneSubject
 
 PLUGIN = Plugin(name="vit", distribution="fer-bench-vit", version="0")
 GOLDENS = json.loads(GOLDEN.read_text())
@@ -73,16 +70,6 @@ def test_features_are_those_of_timm_and_transformers(case, make, tmp_path):
     hurried = lowered.compile({"xla_backend_optimization_level": 0})
     ours = np.asarray(hurried(backbone.state, images(int(side))))[0]
     assert np.abs(ours - features).max() < 1e-4 * np.abs(features).max()
-
-
-def test_keeps_the_rules_of_stages_and_weights(make):
-    """The rules that run the network take longer: parity.py has all of them."""
-    subject = BackboneSubject(make("siglip-b16", weights="random"))
-    quick = {"spec-pickles", "builds", "smallest-input", "stages-hold-all-parameters", "weights-match-their-hash"}
-    cases = [case for case in Suite("vit", "backbone", "siglip", subject, RULES).cases() if case.rule in quick]
-    assert len(cases) == len(quick)
-    for case in cases:
-        case.check()
 
 
 @pytest.mark.parametrize(("name", "registers"), [("dinov2-b14", 4), ("siglip-b16", 0)])
