@@ -23,6 +23,7 @@ from tiny_run import install, write_distribution
 pytest.register_assert_rewrite("campaign")
 # Typer makes all commands again, in 50 ms, each time that one is called: a user's process calls one, and a test some.
 typer.main.get_command = typer.testing._get_command = functools.cache(typer.main.get_command)
+gc.disable()  # until all is imported, of which nothing becomes garbage: jax is called after each collection
 # It says how wide tables in a pipe are. Readline, which pytest imports, sets it for child processes only.
 os.environ.pop("COLUMNS", None)
 os.unsetenv("COLUMNS")
@@ -53,6 +54,7 @@ def pytest_collection_finish() -> None:
     """Let collections of garbage pass over what stays to the end, and be fewer: they took a twentieth of the time."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture
@@ -89,6 +91,26 @@ def tiny(write_plugin: WritePlugin, site: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("FER_BENCH_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+SMALL = """
+    from fer_bench import hookimpl
+    from fer_bench.testing.tiny import SPEC
+
+    @hookimpl
+    def fer_bench_backbones():
+        return [SPEC]
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Install the backbone ``tiny`` beside what is installed: XLA compiles it in a tenth of mini-Xception's time."""
+    folder = tmp_path_factory.mktemp("small")
+    write_distribution(folder, "small", SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        yield
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ QUIET = TerminalReporter(quiet=True)
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory):
+def config(small, tmp_path_factory):
     """Return the settings of a run on 48 sequences of three noisy frames of three classes, of 12 people."""
     folder = tmp_path_factory.mktemp("calibrated")
     manual = folder / "data" / "manual" / "manifest" / "frames"
@@ -51,7 +51,7 @@ def config(tmp_path_factory):
     (manual / "manifest.csv").write_text("\n".join(lines) + "\n")
     return RunConfig(
         datasets=("manifest[name=frames]",),
-        backbones=("mini-xception",),
+        backbones=("tiny[input_size=24]",),
         strategies=STRATEGIES,
         folds=2,
         keep="all",
@@ -201,8 +201,8 @@ def test_what_a_strategy_cannot_do_is_refused_when_the_grid_is_made(changes, wor
 
 
 @pytest.mark.slow
-def test_the_time_of_a_strategy_that_calibrates_is_measured_before_a_run(recwarn, tmp_path):
-    words = ["plan", "--backbone", "mini-xception", "--strategy", "linear-probe[calibrate=bias,views=mirror]"]
+def test_the_time_of_a_strategy_that_calibrates_is_measured_before_a_run(small, recwarn, tmp_path):
+    words = ["plan", "--backbone", "tiny", "--strategy", "linear-probe[calibrate=bias,views=mirror]"]
     words += ["--limit", "140", "--folds", "2", "--runs-dir", str(tmp_path), "--cache-dir", str(tmp_path / "cache")]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output

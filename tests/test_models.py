@@ -40,11 +40,11 @@ STRATEGIES = ("linear-probe", "knn", "lora[epochs=1,rank=2]", "full[augment=affi
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
+def kept(small, tmp_path_factory):
     """Return the settings of a run that kept the model of every cell."""
     folder = tmp_path_factory.mktemp("kept")
     config = RunConfig(
-        backbones=("mini-xception",),
+        backbones=("tiny",),
         strategies=STRATEGIES,
         limit=42,
         folds=2,
@@ -86,7 +86,10 @@ def test_a_kept_model_predicts_what_its_cell_predicted(kept, images, strategy):
         table = cell.table()
         tested = [images[name] for name in table.column("id").to_pylist()]
         said = model.predict(tested)
-        np.testing.assert_allclose(said, predictions.probabilities, atol=2e-5)
+        # The cell read sixteen features of an image that the cache keeps in half precision; those of corrupted images
+        # it does not keep.
+        cached = strategy in ("linear-probe", "knn")
+        np.testing.assert_allclose(said, predictions.probabilities, atol=5e-3 if cached else 2e-5)
         brighter = [np.minimum(image.astype(int) + 50, 255).astype(np.uint8) for image in tested]
         (one,) = corrupted.find(cell)
         predictions, _, _ = read_predictions([corrupted.corrupted(cell, table, one)])
@@ -105,10 +108,9 @@ def test_a_model_holds_only_what_is_not_the_backbones_own(kept):
     assert sizes["linear-probe"] == {"head/kernel", "head/bias"}
     assert sizes["knn"] == {"readout/features", "readout/labels"}
     stages = {name: {key.partition("/")[0] for key in keys} - {"head"} for name, keys in sizes.items()}
-    backbone = Registry.load().backbone("mini-xception").spec.stages
-    assert stages["full"] == set(backbone) - {"neighbours"}, "which has no parameters"
-    assert stages["lora"] == {"block4"}, "frozen stages are the backbone's own, and the last one has no parameters"
-    ends = {name.rpartition("/")[2] for name in sizes["lora"] if name.startswith("block4/")}
+    assert stages["full"] == {"stem", "low", "middle", "top"}
+    assert stages["lora"] == {"middle", "top"}, "frozen stages are the backbone's own"
+    ends = {name.rpartition("/")[2] for name in sizes["lora"] if not name.startswith("head/")}
     assert ends == {"left", "right"}, "low-rank changes are their factors"
 
 
@@ -136,7 +138,7 @@ def _better(cells):
 def fitted(kept):
     """Return the file of a model that was trained on all data, after `kept` tested the method."""
     output = kept.runs_dir.parent / "model.safetensors"
-    words = ["--backbone", "mini-xception", "--limit", "42", "--folds", "2", "--runs-dir", str(kept.runs_dir)]
+    words = ["--backbone", "tiny", "--limit", "42", "--folds", "2", "--runs-dir", str(kept.runs_dir)]
     done = CliRunner().invoke(app, ["fit", *words, "--output", str(output)])
     assert done.exit_code == 0, done.output
     return output
@@ -237,7 +239,7 @@ def test_pictures_that_cannot_be_read_are_named_and_the_others_answered(fitted, 
         (lambda record: record.update(schema=2), ["schema"]),
         (lambda record: record.update(stages=["0" * 64] * len(record["stages"])), ["weights"]),
         (lambda record: record["experiment"]["backbone"].update(code_sha256="f" * 64), ["code_sha256", "fit"]),
-        (lambda record: record["experiment"]["backbone"].update(text="mini-xcption"), ["mini-xception"]),
+        (lambda record: record["experiment"]["backbone"].update(text="tinny"), ["tiny"]),
     ],
     ids=[
         "incomplete",
@@ -294,7 +296,7 @@ def test_damaged_files_are_refused(fitted, tmp_path):
         ({"head/kernel": np.zeros((3, 7), np.float32), "head/bias": np.zeros(7, np.float32)}, "head"),
         ({**load_file(fitted), "nowhere/kernel": np.zeros(2)}, "nowhere/kernel"),
         ({"x": np.zeros(1)}, "complete"),
-        ({**load_file(fitted), "block4/sepconv1/pointwise/left": np.zeros((64, 2), np.float32)}, "factors"),
+        ({**load_file(fitted), "top/point/kernel/left": np.zeros((16, 2), np.float32)}, "factors"),
         ({**load_file(fitted), "gone/left": np.zeros(3), "gone/right": np.zeros(())}, "gone"),
     ):
         save_file(table, file, header)

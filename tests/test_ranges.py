@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from fer_bench.cli import app
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError
+from fer_bench.networks import passes
 from fer_bench.registry import Registry
 from fer_bench.results.store import Store
 
@@ -144,13 +145,14 @@ def test_strategies_that_need_more_training_samples_than_a_fold_has_are_refused_
 
 
 @pytest.mark.slow
-def test_what_is_planned_at_the_ends_of_convex_strategies_and_sizes_runs(place, tmp_path):
+def test_what_is_planned_at_the_ends_of_convex_strategies_and_sizes_runs(small, place, tmp_path, monkeypatch):
     cheap = [text for text in _strategies() if text.startswith(("linear-probe", "knn", "svm")) and text != LARGEST_K]
     options = [part for text in cheap for part in ("--strategy", text)]
     common = ["--protocol", "kfold", "--folds", "2", *place[:4], "--runs-dir", str(tmp_path)]
-    ran = invoke("run", "--dataset", "synthetic[n=42,size=16]", "--backbone", "mini-xception", *options, *common)
+    ran = invoke("run", "--dataset", "synthetic[n=42,size=16]", "--backbone", "tiny", *options, *common)
     sizes = [part for side in (32, 1024) for part in ("--backbone", f"mini-xception[input_size={side}]")]
-    assert invoke("run", "--dataset", DATA, *sizes, *common).exit_code == 0
+    monkeypatch.setattr(passes, "BATCH", 1)  # not 32 images of 1024 pixels for four
+    assert invoke("run", "--dataset", DATA, "--labels", "happiness,sadness", *sizes, *common).exit_code == 0
     cells, _ = Store(tmp_path).cells()
     assert [cell.error for cell in cells if not cell.ok] == []
     assert ran.exit_code == 0

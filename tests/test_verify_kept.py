@@ -23,7 +23,7 @@ TESTED = 12
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory):
+def fitted(small, tmp_path_factory):
     """Return a folder with data of two splits, test and train, and a model of the protocol ``official``.
 
     The images are noise, brighter from class to class; the first that is tested is a copy of one that trains.
@@ -39,7 +39,7 @@ def fitted(tmp_path_factory):
         lines.append(f"{number}.png,{('happy', 'sad', 'angry')[number % 3]},{split}")
     (data / "0.png").write_bytes((data / "33.png").read_bytes())
     (data / "manifest.csv").write_text("\n".join(lines))
-    words = ["--dataset", "manifest[name=mine]", "--backbone", "mini-xception", "--data-dir", str(folder / "data")]
+    words = ["--dataset", "manifest[name=mine]", "--backbone", "tiny", "--data-dir", str(folder / "data")]
     words += ["--protocol", "official", "--runs-dir", str(folder / "runs")]
     done = CliRunner().invoke(app, ["fit", *words, "--output", str(folder / "m.safetensors")])
     assert done.exit_code == 0, done.output
