@@ -87,42 +87,23 @@ def test_all_run_from_an_image_to_a_row(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("FER_BENCH_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     names = ("knn[k=5]", "svm", "finetune[batch=16,epochs=2,patience=1]")
-    changed = "finetune[augment=[affine,colour,erase],batch=16,cutmix=1.0,epochs=1]"
     options = ("--dataset", "synthetic[n=105]", "--folds", "2", "--json")
     options += ("--backbone", "mini-xception[input_size=48]")
-    asked = [part for name in (*names, changed) for part in ("--strategy", name)]
+    asked = [part for name in names for part in ("--strategy", name)]
     result = CliRunner().invoke(app, ["run", *options, *asked])
     assert result.exit_code == 0, result.output
     rows = [row for row in json.loads(result.stdout)["rows"] if row["strategy"] != "majority-class"]
-    assert [row["cells"] for row in rows] == [{"ok": 2, "failed": 0}] * 4
-    assert all(name in result.stderr for name in ("'finetune'", "affine", "colour", "erase", "cutmix"))
+    assert [row["cells"] for row in rows] == [{"ok": 2, "failed": 0}] * 3
+    # A shortcut from 64 to 128 channels, two separable convolutions, three norms, and a head on nine taps of each.
+    block4 = 64 * 128 + (9 * 64 + 64 * 128) + (9 * 128 + 128 * 128) + 2 * 3 * 128
+    assert {row["trained_parameters"] for row in rows if "finetune" in row["strategy"]} == {block4 + 7 * (9 * 128 + 1)}
     # So few drawn faces tell no strategy from another; that the stages train shows in the loss.
     histories = [pd.read_csv(file) for file in tmp_path.glob("runs/cells/*/history.csv")]
     histories = [history[history["phase"] == "finetune"] for history in histories]
     tuned = [history["loss"].to_numpy() for history in histories if len(history)]
-    assert len(tuned) == 4
+    assert len(tuned) == 2
     assert all(loss[-1] < loss[0] for loss in tuned if len(loss) > 1)
     assert any(len(loss) > 1 for loss in tuned)
-
-
-@pytest.mark.slow
-def test_the_last_block_of_the_large_xception_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("FER_BENCH_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("FER_BENCH_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    strategy = "finetune[batch=7,epochs=2,from_stage=block14]"
-    options = ("--dataset", "synthetic[n=14,size=48]", "--folds", "2", "--backbone", "xception[input_size=71]")
-    result = CliRunner().invoke(app, ["run", *options, "--strategy", strategy, "--json"])
-    assert result.exit_code == 0, result.output
-    (row,) = (row for row in json.loads(result.stdout)["rows"] if not row["baseline"])
-    assert row["cells"] == {"ok": 2, "failed": 0}
-    # Two separable convolutions from 1,024 to 1,536 to 2,048 channels, each with a norm, and the head of 7 classes.
-    convolutions = 9 * 1024 + 1024 * 1536 + 9 * 1536 + 1536 * 2048
-    assert row["trained_parameters"] == convolutions + 2 * 1536 + 2 * 2048 + 7 * (2048 + 1)
-    histories = [pd.read_csv(file) for file in tmp_path.glob("runs/cells/*/history.csv")]
-    losses = [history.loc[history["phase"] == "finetune", "loss"].to_numpy() for history in histories]
-    assert len(losses) == 2
-    assert all(first > second > 0 for first, second in losses)
 
 
 def test_a_stage_that_is_not_there_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

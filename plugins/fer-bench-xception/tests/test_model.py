@@ -23,9 +23,9 @@ def shipped():
     return build(XceptionParams(), rngs=nnx.Rngs(0), compute_dtype=jnp.float32)
 
 
-# The size of the image, and that of what each of the four pools takes, is even at one of these and odd at another.
+# The size of the image, and that of what each of the four pools takes, is odd at the first and even at the second.
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [71, 98, 299])
+@pytest.mark.parametrize("size", [71, 102])
 def test_features_are_keras_features(size, keras_model, keras_files, apply, picture, relative_error):
     model = nnx.eval_shape(lambda: Xception(rngs=nnx.Rngs(0)))
     model.eval()
@@ -56,7 +56,7 @@ def test_float16_kernels_change_little(shipped, apply, relative_error):
 def test_bfloat16_products_change_features_by_a_few_percent(shipped, apply, picture, relative_error):
     """Measured: 2.9e-2 before pooling, 2.5e-2 after; the bound leaves room for other CPUs' order of summation."""
     fast = build(XceptionParams(), rngs=nnx.Rngs(0), compute_dtype=jnp.bfloat16)
-    exact, rounded = apply(shipped, picture(150)), apply(fast, picture(150))
+    exact, rounded = apply(shipped, picture(71)), apply(fast, picture(71))
     assert rounded.dtype == jnp.float32
     assert 0 < relative_error(rounded, exact) < 4e-2
 
@@ -67,11 +67,6 @@ def test_stages_in_order_are_the_model(shipped, apply, picture):
         x = apply(getattr(shipped, stage), x)
     assert x.shape == (1, 3, 3, 2048)
     np.testing.assert_allclose(x, apply(shipped, picture(71)), rtol=1e-4, atol=1e-5)
-
-
-def test_eval_features_do_not_depend_on_the_batch(shipped, apply, picture):
-    both = apply(shipped, jnp.concatenate([picture(71), picture(71, 2.0)]))
-    np.testing.assert_allclose(both[1:], apply(shipped, picture(71, 2.0)), rtol=1e-4, atol=1e-5)
 
 
 def test_build_returns_eval_mode_and_the_shipped_weights(shipped):

@@ -16,7 +16,6 @@ from fer_bench.registry import Registry
     ("backbone", "stop", "precision"),
     [
         ("mini-xception", 6, "float32"),
-        ("mini-xception", 6, "bfloat16"),
         pytest.param("xception[input_size=71]", 14, "bfloat16", marks=pytest.mark.slow),
     ],
 )
