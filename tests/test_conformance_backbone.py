@@ -1,8 +1,9 @@
-"""Every rule for backbones can fail, and says what to do; Xception keeps them all."""
+"""Every rule for backbones can fail, and says what to do; both Xceptions keep them all."""
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -144,7 +145,14 @@ def test_weights_are_compared_with_their_digests(tmp_path, monkeypatch):
     assert "different: kernel" in finding.found
 
 
+ALL = pytest.mark.skipif("FER_BENCH_ALL_MODELS" not in os.environ, reason="'tox run -e keras' tries the large one")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("case", cases("xception[input_size=71]"), ids=str)
+@pytest.mark.parametrize(
+    "case",
+    [*cases("mini-xception"), *(pytest.param(case, marks=ALL) for case in cases("xception[input_size=71]"))],
+    ids=str,
+)
 def test_xception_keeps_the_rules(case):
     case.check()

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import CodeType
 from typing import Any
 
@@ -34,21 +35,28 @@ class Mutation:
     def __str__(self) -> str:
         return f"{self.module}: {' '.join(self.old.split())[:40]} -> {' '.join(self.new.split())[:40]}"
 
+    @property
+    def path(self) -> Path:
+        """The file of the module."""
+        return CORE.joinpath(*self.module.split(".")).with_suffix(".py")
+
+    def apply(self) -> str:
+        """Return the source of the module with the change."""
+        source = self.path.read_text(encoding="utf-8")
+        count = source.count(self.old)
+        assert count == 1, f"{self.old!r} stands {count} times in {self.path}; adapt tests/goldens/mutations.py"
+        return source.replace(self.old, self.new)
+
 
 class _Loader(importlib.machinery.SourceFileLoader):
     """Loads a module of which a text is replaced; past Python's compiled files."""
 
     def __init__(self, name: str, mutation: Mutation):
-        super().__init__(name, str(CORE.joinpath(*mutation.module.split(".")).with_suffix(".py")))
+        super().__init__(name, str(mutation.path))
         self._mutation = mutation
 
     def get_code(self, fullname: str) -> CodeType:
-        source = self.get_data(self.path).decode()
-        count = source.count(self._mutation.old)
-        assert count == 1, (
-            f"{self._mutation.old!r} stands {count} times in {self.path}; adapt tests/goldens/mutations.py"
-        )
-        return compile(source.replace(self._mutation.old, self._mutation.new), self.path, "exec")
+        return compile(self._mutation.apply(), self.path, "exec")
 
 
 class _Finder(importlib.abc.MetaPathFinder):

@@ -71,7 +71,20 @@ def test_the_file_belongs_to_this_version_and_holds_these_goldens(stored):
     assert sorted(stored["goldens"]) == goldens()
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
+def chosen() -> list[Mutation]:
+    """Return one mutation for each module, and one for each golden that those do not try."""
+    of_modules = {mutation.module: mutation for mutation in reversed(MUTATIONS)}.values()
+    tried = {mutation.golden for mutation in of_modules}
+    of_goldens = {mutation.golden: mutation for mutation in reversed(MUTATIONS) if mutation.golden not in tried}
+    return [*of_modules, *of_goldens.values()]
+
+
+ALL = pytest.mark.skipif("FER_BENCH_ALL_MUTATIONS" not in os.environ, reason="'tox run -e goldens' tries all")
+
+
+@pytest.mark.parametrize(
+    "mutation", [one if one in chosen() else pytest.param(one, marks=ALL) for one in MUTATIONS], ids=str
+)
 def test_a_change_of_behaviour_fails_its_golden(mutation: Mutation, stored, tmp_path):
     with mutated(mutation) as changed_record:
         now = changed_record.compute(mutation.golden, tmp_path)
@@ -82,6 +95,11 @@ def test_every_module_has_a_golden_or_a_reason_to_have_none():
     named = [*HELD, *MOVES_NOTHING]
     assert len(named) == len(set(named))
     assert modules() | {"labels"} == set(named)
+
+
+def test_every_mutation_changes_a_text_of_its_module():
+    for mutation in MUTATIONS:
+        compile(mutation.apply(), str(mutation.path), "exec")
 
 
 def test_every_module_and_golden_has_a_mutation():
