@@ -198,7 +198,7 @@ MUTATIONS: list[Mutation] = [
         ("np.exp(means - means.max(1, keepdims=True))", "means - means.min(1, keepdims=True)"),
         ("spread[sequences < 0] = probabilities[sequences < 0]", "pass"),
     ),
-    *_of("learning.state", "learning.gradient_changed_images", ("matrix + (left", "matrix - (left")),
+    *_of("learning.state", "learning.gradient_changed_images", ("matrix + (left", "matrix + 2 * (left")),
     *_of("learning.rules", "learning.gradient_changed_images", ("min(shape[-2:]) < 2", "min(shape[-2:]) < 5")),
     *_of(
         "learning.training",
