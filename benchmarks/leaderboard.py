@@ -3,8 +3,12 @@
 The cells are those of a real grid on drawn faces: data sets x 10 backbones x 10 strategies x seeds x 5 folds. Each is
 written by the store, with random probabilities of the images that its fold tests, and records, history and provenance
 as long as real ones. Every command is a process of its own, which may start others; the peak of memory is that of all
-of them together. The first ``leaderboard`` finds no index of the store and nothing that is remembered of rows. The
-targets are `LIMITS` and `MEMORY_MIB`; at the end it is said which are met, and the exit code is 1 where one is missed.
+of them together.
+
+The first command is a rebuild: a ``leaderboard`` that finds no index of the store and remembers no row, as after
+``merge``, ``unpack``, a copied folder or another version of fer-bench. It leaves what a ``run`` leaves, which prints a
+board at its end. What users of a run meet comes after it: ``leaderboard``, and the ``run`` again. The targets are
+`LIMITS` and `MEMORY_MIB`; at the end it is said which are met, and the exit code is 1 where one is missed.
 """
 
 from __future__ import annotations
@@ -41,8 +45,8 @@ from fer_bench.tasks.folds import Fold
 
 MAIN = "from fer_bench.cli import main; main()"
 METHODS, FOLDS, IMAGES = 100, 5, 301
-LIMITS = {"leaderboard": 25.0, "run": 20.0}
-"""Seconds of the clock, on a machine that does nothing else."""
+LIMITS = {"rebuild": 120.0, "leaderboard": 25.0, "run": 20.0}
+"""Seconds of the clock for 100,000 cells, on a machine that does nothing else."""
 MEMORY_MIB = 2e9 / 2**20
 WATCH_S = 0.1
 """Between two looks at the memory of a command's processes."""
@@ -51,7 +55,7 @@ WATCH_S = 0.1
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cells", type=int, nargs="?", default=10_000)
-    parser.add_argument("--rounds", type=int, default=3, help="how often each command runs")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each command runs after the rebuild")
     parser.add_argument("--folder", type=Path, help="where the cells stay; without it they are removed at the end")
     parser.add_argument("--format", default="terminal", help="of the leaderboard; csv and json hold groups, too")
     given = parser.parse_args()
@@ -69,14 +73,13 @@ def main() -> None:
         for name in ("cache/scores", "runs/index.json.z"):  # of an earlier call with this folder
             _remove(folder / name)
         last: dict[str, tuple[float, float]] = {}
-        for number in range(given.rounds):
-            for command in (board, run):
-                clock, seconds, mib = _time(command, environment)
-                print(f"{command[0]} {number}: {clock:.2f} s, processor {seconds:.2f} s, {mib:.0f} MiB", flush=True)
-                last["first leaderboard" if command is board and not number else command[0]] = clock, mib
+        for name, command in (("rebuild", board), *(("leaderboard", board), ("run", run)) * given.rounds):
+            clock, seconds, mib = _time(command, environment)
+            print(f"{name}: {clock:.2f} s, processor {seconds:.2f} s, {mib:.0f} MiB", flush=True)
+            last[name] = clock, mib
     missed = 0
     for name, (seconds, mib) in last.items():
-        limit = LIMITS[name.split()[-1]]
+        limit = LIMITS[name]
         met = seconds <= limit and mib <= MEMORY_MIB
         missed += not met
         print(f"{name}: {seconds:.1f} of {limit:g} s, {mib:.0f} of {MEMORY_MIB:.0f} MiB: {'met' if met else 'MISSED'}")
