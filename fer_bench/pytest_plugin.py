@@ -5,7 +5,8 @@ They come after all others. Nothing else is imported until an option is used, so
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import pytest
 from fer_bench.errors import FerBenchError
 
 if TYPE_CHECKING:
-    from fer_bench.reports.gate import GateTerms
+    from fer_bench.reports.gate import GateReport, GateTerms
     from fer_bench.testing.conformance import Case
 
 
@@ -54,12 +55,13 @@ def pytest_collection_modifyitems(
             items += [RuleItem.from_parent(session, name=f"fer-check[{case}]", case=case) for case in cases(name)]
         yield
         if folder := config.option.fer_baseline:
+            from fer_bench.reports.gate import check
             from fer_bench.results.baseline import load
 
-            terms = _make_terms(config)
-            # The runs are read when a row's test runs, since earlier tests may make them.
+            # The runs are read when the first row's test runs, since earlier tests may make them.
+            read = cache(partial(check, Path(folder), Path(config.option.fer_runs_dir), _make_terms(config)))
             for row in load(Path(folder)):
-                items.append(BaselineItem.from_parent(session, name=f"fer-baseline[{row}]", row=row, terms=terms))
+                items.append(BaselineItem.from_parent(session, name=f"fer-baseline[{row}]", row=row, read=read))
     except FerBenchError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -106,25 +108,27 @@ class RuleItem(MessageItem):
 
 
 class BaselineItem(MessageItem):
-    """A row of the baseline as a test. UNDERPOWERED fails too, unless an option says that it is skipped."""
+    """A row of the baseline as a test. UNDERPOWERED fails too, unless an option says that it is skipped.
 
-    def __init__(self, *, row: str, terms: GateTerms, **arguments: Any):
+    Attributes:
+        row: its name.
+        read: runs the gate once for all rows.
+    """
+
+    def __init__(self, *, row: str, read: Callable[[], GateReport], **arguments: Any):
         super().__init__(**arguments)
         self.row = row
-        self.terms = terms
+        self.read = read
 
     def runtest(self) -> None:
-        """Run the gate and look up this row."""
-        from fer_bench.reports import gate
-
-        option = self.config.option
+        """Look this row up in what the gate says."""
         try:
-            report = gate.check(Path(option.fer_baseline), Path(option.fer_runs_dir), self.terms)
+            report = self.read()
         except FerBenchError as error:
             raise AssertionError(str(error)) from None
         (row,) = (row for row in report.rows if row.name == self.row)
         message = f"{row.verdict}: {row.name}: {row.message()}"
-        if self.terms.fails(row.verdict):
+        if report.terms.fails(row.verdict):
             accepted = [f"to accept the drop as meant: {report.acceptance}"] if report.acceptance else []
             raise AssertionError("\n".join([message, *row.fallen(), *accepted]))
         if row.verdict != "PASS":
