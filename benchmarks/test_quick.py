@@ -73,8 +73,9 @@ def done(tmp_path_factory):
     ``FER_BENCH_SPEED_DIR`` names a folder where they are kept for the next process that measures the same code.
     """
     folder = Path(os.environ.get("FER_BENCH_SPEED_DIR") or tmp_path_factory.mktemp("done"))
-    grid = ["--backbone", "mini-xception", "--strategy", "linear-probe", "--strategy", "finetune[epochs=1]"]
-    grid += ["--limit", "70", "--data-dir", f"{folder / 'data'}", "--cache-dir", f"{folder / 'cache'}"]
+    grid = ["--backbone", "mini-xception", "--dataset", "synthetic[n=70,size=48]"]
+    grid += ["--strategy", "linear-probe", "--strategy", "knn"]
+    grid += ["--data-dir", f"{folder / 'data'}", "--cache-dir", f"{folder / 'cache'}"]
 
     def start(command: str, *arguments: str) -> None:
         words = [sys.executable, "-m", "fer_bench", command, *arguments, "--runs-dir", f"{folder / 'runs'}"]
