@@ -18,7 +18,7 @@ from types import SimpleNamespace
 
 import pytest
 from campaign.disk import failing_disk
-from tiny_run import PROCESS, start
+from tiny_run import PROCESS, invoke, start
 
 from fer_bench.executors.leases import Holder, Leases
 from fer_bench.results.canonical import CANONICAL
@@ -246,7 +246,7 @@ def kill_who_holds(begin_far, held, stored):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
-def test_processes_divide_a_grid_and_take_over_the_share_of_one_that_is_killed(tiny, write_plugin):
+def test_processes_divide_a_grid_and_take_over_the_share_of_one_that_is_killed(tiny, write_plugin, monkeypatch):
     write_plugin("logger", LOGGER)
     grid = ["run", "--dataset", "squares", "--backbone", "net[fault=slow]", "--backbone", "net", "--folds", "2"]
     grid += ["--strategy", "probe", "--strategy", "probe[c=2]"]
@@ -293,8 +293,8 @@ def test_processes_divide_a_grid_and_take_over_the_share_of_one_that_is_killed(t
 
     # Of three machines, one an hour early and one an hour late, one holds a backbone for longer than others may be
     # silent, and nobody takes it. Then it is killed, and the other two do all.
-    shapes = {"FER_BENCH_PLUGINS": "tiny,logger", "FER_BENCH_CACHE_DIR": str(tiny / "cache-three")}
-    assert start(tiny, "plan", *grid[1:], **shapes).wait(300) == 0  # else the victim sleeps before it has a lease, too
+    monkeypatch.setenv("FER_BENCH_CACHE_DIR", str(tiny / "cache-three"))
+    assert invoke("plan", *grid[1:]).exit_code == 0  # else the victim sleeps before it has a lease, too
     victim, others = kill_who_holds(begin_far, lambda: held("three"), lambda: stored("three"))
     share = finish("three", others)
     assert victim.pid not in share
