@@ -238,3 +238,29 @@ def test_workers_without_shared_folders_lose_one_and_give_the_bytes_of_a_local_r
     assert len(shared) == 8
     for record in tiny.glob("shared/cells/[!.]*/provenance.json"):
         assert json.loads(record.read_text())["executor"].startswith("dask[")
+
+
+@CLUSTER
+@pytest.mark.slow
+def test_workers_are_given_kept_models_and_train_nothing_for_corrupted_images(tiny):
+    run = ["run", "--dataset", "squares", "--backbone", "net", "--strategy", "steps", "--folds", "2"]
+    trained = invoke(*run, "--keep", "all", "--runs-dir", "alone")
+    assert (trained.exit_code, "phase first" in trained.stderr) == (0, True)
+    shutil.copytree(tiny / "alone", tiny / "shared")
+    asked = ["--corrupt", "brightness[severity=2]", "--runs-dir"]
+    with dask_on_loopback(tiny, boxes(tiny)) as file:
+        to = ["--stage", "--executor", f"dask[scheduler={file},workers=2,wait=120]"]
+        driver = start(tiny, *run, *to, *asked, "shared")
+        _, err = driver.communicate(timeout=400)
+        assert driver.returncode == 0, err
+        assert not [file for number in (1, 2) for file in tiny.glob(f"box{number}/staged/runs/models/*.safetensors")]
+    assert says(err, "MB copied", "worker 1: corrupted images"), err
+    assert "phase " not in err, "a kept model is trained again"
+    assert invoke(*run, *asked, "alone").exit_code == 0
+    assert cells(tiny / "shared") == cells(tiny / "alone")
+    shared, alone = (
+        {file.name: file.read_bytes() for file in sorted((tiny / name).glob("corrupted/*/*"))}
+        for name in ("shared", "alone")
+    )
+    assert shared == alone
+    assert len(list(tiny.glob("shared/corrupted/*/*"))) == 2
