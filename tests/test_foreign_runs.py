@@ -273,7 +273,7 @@ os.fsync = lambda descriptor: None  # so that the two meet more often
 store, cell, result = Store(Path(sys.argv[1])), make_cell(), make_result()
 print("ready", flush=True)
 input()
-for _ in range(40):
+for _ in range(150):
     store.write(cell, result, Provenance(python=str(os.getpid())))
 """
 
