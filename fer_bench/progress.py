@@ -45,6 +45,8 @@ class Steps:
             disable=quiet or not sys.stderr.isatty(),
             speed_estimate_period=MEMORY_S,
             transient=True,
+            # Lines on a terminal stand above the bars; a file or a pipe gets them itself, not stderr.
+            redirect_stdout=sys.stdout.isatty(),
         )
         self._lines = not quiet and self._bars.disable
         self._ended = threading.Event()

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 from sklearn.neighbors import KNeighborsClassifier
 
-from fer_bench import progress
+from fer_bench import console, progress
 from fer_bench.executors.progress import TerminalReporter
 from fer_bench.executors.reporting import counting
 from fer_bench.keeping.checkpoints import Checkpoint
@@ -93,6 +93,18 @@ def test_off_a_terminal_each_step_is_a_line_now_and_then(monkeypatch, capsys):
         reporter.step("first", 10)
         time.sleep(0.1)
     assert capsys.readouterr().err == ""
+
+
+def test_what_goes_to_a_file_stays_apart_from_bars(monkeypatch, tmp_path):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(progress.sys, "stderr", terminal)
+    with (tmp_path / "rows.csv").open("w") as file, monkeypatch.context() as patch:
+        patch.setattr(progress.sys, "stdout", file)
+        with TerminalReporter(quiet=False) as reporter:
+            reporter.step("pictures", 10)
+            console.write("a row\n")
+    assert (tmp_path / "rows.csv").read_text() == "a row\n"
 
 
 def test_a_step_says_that_it_compiles(monkeypatch):

@@ -89,7 +89,9 @@ def predict(
             else:
                 yield prediction
 
-    with TerminalReporter(quiet=len(found_pictures) <= reading.BATCH) as reporter:
+    # Lines of a form for programs stay whole on a terminal, where bars would break them.
+    few = len(found_pictures) <= reading.BATCH or (form != "table" and sys.stdout.isatty())
+    with TerminalReporter(quiet=few) as reporter:
         reporter.step(f"pictures through {model.name}", len(found_pictures))
         answers = sound(reading.predict(loaded, found_pictures, crop, reporter.advance, views, aggregate))
         rows = list(answers) if form == "table" else []
