@@ -13,10 +13,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import fer_bench
+from fer_bench.claims.claim import Claim
+from fer_bench.claims.images import ClaimImages
 from fer_bench.claims.seen import seen_by
 from fer_bench.cli import app
 from fer_bench.errors import FerBenchError
+from fer_bench.executors.progress import TerminalReporter
 from fer_bench.models import files
+from fer_bench.registry import Registry
 
 pytestmark = pytest.mark.slow
 TESTED = 12
@@ -77,7 +81,7 @@ def test_a_model_is_measured_on_the_test_split_with_its_copies(fitted):
     assert says(" ".join(record["notes"]), f"1 of {TESTED}", "mine", "train")
 
 
-def test_a_kept_model_of_a_cell_was_trained_as_its_protocol_says(fitted):
+def test_a_kept_model_of_a_cell_was_trained_as_its_protocol_says(fitted, tmp_path):
     record, _ = files.read(fitted / "m.safetensors")
     (official,) = seen_by(replace(record, fold=0, cell="0" * 64))
     assert official.official
@@ -85,6 +89,11 @@ def test_a_kept_model_of_a_cell_was_trained_as_its_protocol_says(fitted):
     (folds,) = seen_by(replace(record, fold=2, experiment=replace(record.experiment, protocol=protocol)))
     assert not folds.official
     assert says(folds.text, "fold 2", "mine", "kfold")
+    claim = Claim(model="m", dataset="manifest[name=mine]", split="test", metric="accuracy", score=0)
+    for limit, copies in ((None, 1), (30, 0)):  # the copy is the twelfth image of its class
+        seen = [replace(official, limit=limit)]
+        images = ClaimImages(claim, None, Registry.load(), fitted / "data", tmp_path, TerminalReporter(True), seen)
+        assert images.copies(images.view)[0].sum() == copies
 
 
 def test_a_claim_about_what_trained_a_model_cannot_be_compared(fitted):

@@ -18,12 +18,16 @@ from fer_bench.data.texts import listed, plain
 from fer_bench.errors import FerBenchError
 from fer_bench.executors.reporting import Reporter, counting, preparing
 from fer_bench.faces.parameters import Crop
+from fer_bench.labels import NATIVE
 from fer_bench.registry import Component, Registry
 from fer_bench.specs import DatasetSpec
 from fer_bench.tasks.cropping import with_faces
 from fer_bench.tasks.splitters import split_roles
 from fer_bench.tasks.task import Task
 from fer_bench.tasks.view import View, select
+
+_Source = tuple[Component[DatasetSpec], Prepared, Array]
+"""A data set that trains, and which of its images do, (n,) int64."""
 
 
 class ClaimImages:
@@ -104,8 +108,7 @@ class ClaimImages:
             return np.zeros(len(view.rows), bool), ()
         self._audit(view.prepared)
         shared = np.zeros(len(view.rows), bool)
-        for component, prepared in self._sources:
-            train = select(component, prepared, None)
+        for _, prepared, rows in self._sources:
             self._audit(prepared)
             if prepared.folder == view.prepared.folder:
                 (own,) = duplicate_clusters([view.prepared])
@@ -114,18 +117,19 @@ class ClaimImages:
                 own, other = duplicate_clusters([view.prepared, prepared])
             assert own is not None, "the tested images were audited"
             assert other is not None, "the training images were audited"
-            keys = other[train.rows]
+            keys = other[rows]
             shared |= np.isin(own[view.rows], keys[keys >= 0])
-        return shared, tuple(str(component) for component, _ in self._sources)
+        return shared, tuple(str(component) for component, _, _ in self._sources)
 
-    def _training(self) -> list[tuple[Component[DatasetSpec], Prepared]]:
+    def _training(self) -> list[_Source]:
         if (names := self._claim.trained_on) is not None:
-            return [(component, self._prepare(component)) for component in map(self._registry.dataset, names)]
+            named = [(component, self._prepare(component)) for component in map(self._registry.dataset, names)]
+            return [(component, prepared, select(component, prepared, None).rows) for component, prepared in named]
         if self._seen is None:
             return self._training_splits(self._dataset, self._prepared)
         return [source for seen in self._seen for source in self._find(seen)]
 
-    def _find(self, seen: Seen) -> list[tuple[Component[DatasetSpec], Prepared]]:
+    def _find(self, seen: Seen) -> list[_Source]:
         """Return the images that a kept model was trained on."""
         if seen.fingerprint == self._prepared.fingerprint:
             dataset, prepared = self._dataset.with_values({"split": seen.split}), self._prepared
@@ -139,15 +143,19 @@ class ClaimImages:
                     "looked for. Name under 'trained_on' where these images are, or write 'trained_on: []' to leave "
                     f"that out. {error}"
                 ) from None
-        return self._training_splits(dataset, prepared) if seen.official else [(dataset, prepared)]
+        if seen.official:
+            return self._training_splits(dataset, prepared, seen.limit, seen.labels)
+        return [(dataset, prepared, select(dataset, prepared, seen.limit, seen.labels).rows)]
 
     def _training_splits(
-        self, dataset: Component[DatasetSpec], prepared: Prepared
-    ) -> list[tuple[Component[DatasetSpec], Prepared]]:
+        self, dataset: Component[DatasetSpec], prepared: Prepared, limit: int | None = None, labels: str = NATIVE
+    ) -> list[_Source]:
         """Return the splits of a data set that train, but for the one that the claim is about."""
         tested = self._claim.split if prepared is self._prepared else ""
         splits = [name for name, role in _roles(dataset, prepared).items() if role == "train" and name != tested]
-        return [(dataset.with_values({"split": name}), prepared) for name in splits]
+        view = select(dataset.with_values({"split": ""}), prepared, limit, labels)
+        of_split = view.column("split").astype(str)
+        return [(dataset.with_values({"split": name}), prepared, view.rows[of_split == name]) for name in splits]
 
     def _prepare(self, dataset: Component[DatasetSpec]) -> Prepared:
         with preparing(str(dataset), self._reporter) as tell:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fer_bench.claims.claim import ALL
 from fer_bench.models.files import ModelRecord
+from fer_bench.results.records import DatasetRecord
 from fer_bench.tasks.view import View
 
 
@@ -18,6 +19,7 @@ class Seen:
         split: of it; empty for all of them.
         official: whether only the splits that the data set trains on.
         text: in words.
+        limit: of the class-balanced subset that was trained on, or None; ``labels`` the label set that chose it.
     """
 
     dataset: str
@@ -25,6 +27,8 @@ class Seen:
     split: str
     official: bool
     text: str
+    limit: int | None
+    labels: str
 
 
 def seen_by(record: ModelRecord) -> list[Seen]:
@@ -32,15 +36,17 @@ def seen_by(record: ModelRecord) -> list[Seen]:
     experiment = record.experiment
     own, protocol = experiment.dataset, experiment.protocol
     fold = "" if record.fold is None else f" but fold {record.fold}"
-    added = [
-        Seen(part.text, part.fingerprint, str(part.params.get("split", "")), False, f"all images of {part.text}")
-        for part in own.trained_with
-    ]
+    added = [_seen(part, f"all images of {part.text}") for part in own.trained_with]
     if protocol.name == "cross":
         return added
     official = protocol.name == "official"
     text = f"the training split of {own.text}" if official else f"all images{fold} of {own.text} ({protocol.text})"
-    return [Seen(own.text, own.fingerprint, str(own.params.get("split", "")), official, text), *added]
+    return [_seen(own, text, official), *added]
+
+
+def _seen(part: DatasetRecord, text: str, official: bool = False) -> Seen:
+    split = str(part.params.get("split", ""))
+    return Seen(part.text, part.fingerprint, split, official, text, part.limit, part.labels.set)
 
 
 def untestable(record: ModelRecord | None, view: View, split: str, role: str) -> list[str]:
