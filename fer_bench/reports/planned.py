@@ -239,8 +239,8 @@ def to_tables(judged: JudgedPlan) -> list[Table]:
     note = (
         f"Frozen {plan.frozen[:16].replace('T', ' ')} UTC, digest {plan.digest[:12]}, margin {margin}. Intervals and p "
         f"hold for all comparisons of the plan together ({len(plan.questions)}), 5 %. All other comparisons are "
-        "exploratory: those of rows with no in the column plan; also tiers, ranks, best? and behind, which are of all "
-        "pairs of a board."
+        "exploratory: those of rows with 'no' in the column 'plan'; also tiers, ranks, best? and behind, which are of "
+        "all pairs of a board. Open: no answer is shown."
     )
     earlier = [f"Stored when it was frozen: {line}" for line in plan.earlier]
     return [*tables[:-1], replace(tables[-1], notes=(note, *earlier))]
