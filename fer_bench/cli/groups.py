@@ -57,5 +57,5 @@ def groups(
     if check.verdict is None:
         raise FerBenchError(f"{check.name}: no attribute groups people, so there is no verdict.")
     if not as_json:
-        console.echo(f"{check.verdict}: no group of {fewest} {check.unit} or more may be worse than all by {margin}.")
+        console.echo(f"Is no group of {fewest} {check.unit} or more worse than all by {margin}? {check.verdict}.")
     raise typer.Exit({"PASS": 0, "FAIL": 1, "UNDERPOWERED": 3}[check.verdict])

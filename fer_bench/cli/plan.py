@@ -128,6 +128,10 @@ def _done(row: PlannedRow) -> str:
     return f"{row.done} of {row.cells}" + (f", {row.failed} failed" if row.failed else "")
 
 
+def _training(row: PlannedRow) -> str:
+    return f"trained on {row.trained_on}" if row.trained_on else ""
+
+
 def _left(row: PlannedRow) -> str:
     if row.done == row.cells:
         return "done"
@@ -135,7 +139,7 @@ def _left(row: PlannedRow) -> str:
 
 
 FIELDS: tuple[Field[PlannedRow], ...] = (
-    (Column("backbone, strategy"), lambda row: f"{row.backbone}, {row.strategy}"),
+    (Column("backbone, strategy"), lambda row: ", ".join(filter(None, (row.backbone, row.strategy, _training(row))))),
     (Column("cells done", "number"), _done),
     (Column("time left", "number"), _left),
     (Column("do not count", "number", optional=True), lambda row: sum(other.cells for other in row.others) or None),

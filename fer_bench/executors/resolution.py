@@ -51,7 +51,8 @@ class Board:
 
 
 def describe_resolution(grid: Grid) -> list[str]:
-    """Return by how much the UAR of two rows must differ to be told apart: a line a board, and one on other data sets.
+    """Return by how much the UAR of two rows must differ to be told apart: a line for boards of one data set that can
+    show as much, and one on other data sets.
 
     By the assumptions of ``assume_variances``, from the subjects and the classes of what is tested, and by
     ``SEED_SD`` and ``DATA_SET_SD``.
@@ -62,7 +63,7 @@ def describe_resolution(grid: Grid) -> list[str]:
         if not protocol.pairs_of:
             blocks[id(block.task), protocol.text, protocol.folds].append(block)
     boards = [_measure(rows) for rows in blocks.values()]
-    return [*map(_describe, boards), describe_others(boards)] if boards else []
+    return [*dict.fromkeys(map(_describe, boards)), describe_others(boards)] if boards else []
 
 
 def _measure(blocks: list[Block]) -> Board:

@@ -39,6 +39,7 @@ class PlannedRow:
         done: those that are stored and count.
         failed: those that are stored as failed, and will be tried again.
         others: what does not count.
+        trained_on: where other data sets train too, or alone: what trains; else empty.
         seconds: what is left takes; the first row that needs outputs of frozen stages takes theirs. None if not known.
     """
 
@@ -50,6 +51,7 @@ class PlannedRow:
     done: int
     failed: int
     others: tuple[Other, ...]
+    trained_on: str = ""
     seconds: float | None = 0.0
 
 
@@ -81,6 +83,7 @@ def find_rows(jobs: Sequence[tuple[Job, str]], stored: Iterable[StoredCell]) -> 
                 done=statuses.count("done"),
                 failed=statuses.count("failed"),
                 others=tuple(other for other in others if other),
+                trained_on=experiment.trained_on,
             )
         )
     return rows

@@ -177,7 +177,9 @@ class View:
         """Return the mapping of labels in words, with what it drops; for native labels only which mean the same."""
         if self.label_set == NATIVE:
             return describe_spellings(self.prepared.labels, self.dataset.spec.expressions)
-        mapped = [f"{old} -> {new}" for old, new in self.mapping.items() if new]
+        mapped = [f"{old} -> {new}" for old, new in self.mapping.items() if new and new != old]
+        if any(new == old for old, new in self.mapping.items()):
+            mapped.append("others as they are" if mapped else "as they are")
         lost = [f"{name} ({number_of(n, 'image')})" for name, n in self.dropped.items()]
         text = f"labels {self.label_set}: {', '.join(mapped)}; drops {', '.join(lost) or 'nothing'}."
         if lost and self.soft_labels is not None:
