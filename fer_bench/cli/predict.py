@@ -75,9 +75,8 @@ def predict(
 
     found_pictures = reading.find_pictures(pictures, sys.stdin.buffer.read)
     loaded = load_model(model, files_in or ())
-    crop = loaded.crop if faces is None else None if faces == "none" else Crop(method=faces)
-    if faces is not None and loaded.crop is not None and loaded.crop.method == faces:
-        crop = loaded.crop
+    own = faces is None or faces == (loaded.crop and loaded.crop.method)
+    crop = loaded.crop if own else Crop(method=faces) if faces in ("align", "box") else None
     console.warn(f"fer-bench: {loaded.record.describe()}")
     _warn_of_calibration(loaded, views, aggregate)
     failed: list[str] = []
@@ -100,9 +99,8 @@ def predict(
     if rows:
         _print_table(rows, loaded.classes)
     if failed:
-        raise FerBenchError(
-            f"{len(failed)} of {len(found_pictures)} pictures gave no answer:\n{bullet_list(failed, 10)}"
-        )
+        which = bullet_list(failed, 10)
+        raise FerBenchError(f"{len(failed)} of {len(found_pictures)} pictures gave no answer:\n{which}")
 
 
 def _warn_of_calibration(model: TrainedModel, views: str | None, aggregate: str) -> None:
