@@ -164,7 +164,7 @@ def test_a_run_with_a_jackknife(tiny, site):
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: fer-bench-{name}\nVersion: 0.1.0\n")
         (info / "entry_points.txt").write_text(f"[fer_bench]\n{name} = fer_bench_{name}\n")
-    asked = ["--backbone", "net", "--dataset", "synthetic", "--limit", "140", "--folds", "4"]
+    asked = ["--backbone", "net", "--dataset", "synthetic[n=140,size=16]", "--folds", "4"]
     asked += ["--strategy", "linear-probe", "--strategy", "knn"]
     invoke("run", *asked, "--jackknife")
     cells, rows = Store(tiny / "runs").cells()[0], read_board()
