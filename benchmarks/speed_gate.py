@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks" / "test_quick.py"
 TOLERANCE = 1.25
-ROUNDS = 3
+ROUNDS = 5
 
 
 def medians(file: Path) -> dict[str, float]:

@@ -63,7 +63,7 @@ def test_metrics(benchmark):
 
     rng = np.random.default_rng(0)
     labels, probabilities = rng.integers(0, 7, 5000), rng.dirichlet(np.ones(7), 5000)
-    benchmark.pedantic(lambda: evaluate(labels, probabilities, STANDARD.values()), rounds=10, warmup_rounds=1)
+    benchmark.pedantic(lambda: evaluate(labels, probabilities, STANDARD.values()), rounds=100, warmup_rounds=5)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ is gone again, and the cells that it held are taken over by those that are there
 from __future__ import annotations
 
 import queue
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -112,8 +113,8 @@ def _connected(params: DaskParams) -> Iterator[Any]:
             "The executor 'dask' needs Dask, which is not installed. Run: pip install 'fer-bench[cluster]'"
         ) from None
     file = params.scheduler.endswith(".json")
-    if file and not Path(params.scheduler).is_file():
-        raise FerBenchError(f"There is no scheduler file {params.scheduler!r}. Start 'dask scheduler' first.")
+    if file:
+        _wait_for(Path(params.scheduler), params.wait)
     where: dict[str, Any] = {"scheduler_file" if file else "address": params.scheduler}
     try:
         client = Client(**where, timeout=params.wait, set_as_default=False)
@@ -132,3 +133,14 @@ def _connected(params: DaskParams) -> Iterator[Any]:
                 f"{params.wait:g} s. Start 'dask worker' on each machine."
             ) from None
         yield client
+
+
+def _wait_for(file: Path, seconds: float) -> None:
+    """Wait until a scheduler that was started a moment ago has written its file."""
+    end = time.monotonic() + seconds
+    while not file.is_file():
+        if time.monotonic() > end:
+            raise FerBenchError(
+                f"There is no scheduler file {str(file)!r} after {seconds:g} s. Start 'dask scheduler' first."
+            )
+        time.sleep(0.1)

@@ -97,6 +97,7 @@ def test_list_says_what_to_put_there_for_every_layout(call, name, texts):
 def test_prepare_status_verify(call, tmp_path):
     states = {row["dataset"]: row["state"] for row in json.loads(call("status", "--json"))}
     assert states.pop("synthetic") == "ready to prepare"
+    assert {states.pop("folder"), states.pop("manifest")} == {"no path given"}
     assert {"empathic", "fer2013", "rafdb"} < set(states)
     assert set(states.values()) == {"missing"}
     out = call("prepare", SMALL)
