@@ -42,29 +42,23 @@ def spread(function: Callable[[Part], Answer], parts: Sequence[Part]) -> Iterato
 
 
 @contextmanager
-def paused_collector() -> Generator[None]:
-    """Look for no garbage: ten thousand cells are a million objects, all of which stay."""
-    collects = gc.isenabled()
-    gc.disable()
+def collector(on: bool) -> Generator[None]:
+    """Look for garbage within the block, or for none.
+
+    Ten thousand cells are a million objects, all of which stay; what trains makes much garbage, and may stand within.
+    """
+    before = gc.isenabled()
+    _switch_collector(on)
     try:
         yield
     finally:
-        if collects:
-            gc.enable()
+        _switch_collector(before)
 
 
-@contextmanager
-def collector() -> Generator[None]:
-    """Look for garbage: what trains makes much, and may stand within `paused_collector`."""
-    collects = gc.isenabled()
-    gc.enable()
-    try:
-        yield
-    finally:
-        if not collects:
-            gc.disable()
+def _switch_collector(on: bool) -> None:
+    (gc.enable if on else gc.disable)()
 
 
 def _answer(function: Callable[[Any], object], part: bytes) -> bytes:
-    with paused_collector():
+    with collector(False):
         return pickle.dumps(function(pickle.loads(part)))

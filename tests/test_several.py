@@ -9,7 +9,7 @@ import signal
 import joblib
 import pytest
 
-from fer_bench.several import collector, paused_collector, spread
+from fer_bench.several import collector, spread
 
 HERE = os.getpid()
 
@@ -45,12 +45,12 @@ def test_with_one_part_or_one_processor_everything_is_done_here(monkeypatch):
 
 
 def test_training_looks_for_garbage_though_the_cells_around_it_do_not():
-    with paused_collector():
-        with collector():
+    with collector(False):
+        with collector(True):
             assert gc.isenabled()
         assert not gc.isenabled()
-        with collector(), paused_collector():
+        with collector(True), collector(False):
             assert not gc.isenabled()
-    with collector():
+    with collector(True):
         pass
     assert gc.isenabled()

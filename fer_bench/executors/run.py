@@ -67,7 +67,7 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
     work.begin()
     if work.pending:
         execute = executor.resolve(executor.spec.execute)
-        with collector():
+        with collector(True):
             if executor.plugin.distribution == CORE:
                 # What the core sets, as the folder of compiled programs, it sets for the whole process.
                 execute(executor.params, work)

@@ -20,7 +20,7 @@ from fer_bench.tasks.task import Task, check_classes
 from fer_bench.tasks.view import View, select
 
 
-@collector()  # data may be prepared
+@collector(True)  # data may be prepared
 def make_task(
     config: RunConfig,
     typed: str,

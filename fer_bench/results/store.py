@@ -39,7 +39,7 @@ from fer_bench.results.folders import (
 from fer_bench.results.index import Index
 from fer_bench.results.outcomes import Measures, Provenance, ResultRecord
 from fer_bench.results.records import Cell
-from fer_bench.several import paused_collector
+from fer_bench.several import collector
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -322,7 +322,7 @@ class Store:
     def read_all(self) -> tuple[list[StoredCell], list[str]]:
         """Return what `cells` does, and nothing where there is no folder."""
         folders, cells, damaged = self._folders(), list[StoredCell](), list[str]()
-        with paused_collector():
+        with collector(False):
             index = Index(self.runs_dir, len(folders))
             for folder, content in index.read(folders):
                 if isinstance(content, str):
