@@ -30,6 +30,7 @@ ORDER = [
         "foreign",
         "foreign_files",
         "digests",
+        "processors",
         "console",
         "interrupts",
         "progress",

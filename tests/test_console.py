@@ -131,7 +131,7 @@ def test_a_run_in_a_process_of_its_own_warns_of_nothing_and_the_next_compiles_no
 
     def programs() -> dict[Path, int]:
         """Return the size of each program that was compiled and is kept."""
-        return {file: file.stat().st_size for file in Path(os.environ["FER_BENCH_CACHE_DIR"]).glob("xla/*-cache")}
+        return {file: file.stat().st_size for file in Path(os.environ["FER_BENCH_CACHE_DIR"]).glob("xla/*/*-cache")}
 
     _, err = start(tiny, *command).communicate(timeout=300)
     assert says(err, "4 cells ok", "fer-bench leaderboard --format html", "fer-bench compare", "fer-bench show")

@@ -335,7 +335,7 @@ def test_the_cache_says_what_it_holds_and_is_cleared(tiny):
 
 def test_a_cache_that_can_only_be_read_serves_runs_that_need_nothing_new(tiny, readable_only):
     invoke("run", *BASE, "--folds", "3")
-    for memo in (tiny / "cache").glob("*/*.txt"):
+    for memo in (tiny / "cache").glob("*/*.memo"):
         memo.unlink()  # what is optional is wanted and cannot be written
     with readable_only(tiny / "cache"):
         result = invoke(

@@ -23,8 +23,7 @@ from run import export, order_of, parse, tell
 from table import Round, median_ratio
 from work import KINDS, native_bfloat16
 
-from fer_bench import paths
-from fer_bench.networks.devices import cpu_model
+from fer_bench import paths, processors
 
 SAMPLE_S = 4.0
 """Seconds of each phase of a sampled program."""
@@ -96,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     load, begun = os.getloadavg()[1], time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         rounds = measure(rows, options.minutes, Path(name))
-    print(f"{cpu_model()}, {os.cpu_count()} cores, load {load:.1f} at the start:\n\n{to_markdown(rounds)}")
+    print(f"{processors.model()}, {processors.count()} cores, load {load:.1f} at the start:\n\n{to_markdown(rounds)}")
     print(f"{(time.monotonic() - begun) / 60:.1f} minutes in all", file=sys.stderr)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jax
 
-from fer_bench import atomic, foreign_files
+from fer_bench import atomic, foreign_files, processors
 
 FOLDER = "xla"
 _STAMP = ".checked"
@@ -26,6 +26,10 @@ def keep_compiled_programs(cache_dir: Path, warn: Callable[[str], None]) -> None
     Small programs are kept as well, so that the next process compiles nothing. On a GPU, jax lets XLA keep what
     autotuning chose for each fusion in a folder beside them.
 
+    jax takes a program for a CPU to be the same on every CPU. But XLA divides each operation among the processors that
+    the process may use, and takes their instructions: what one processor compiled would use one of sixteen. So each
+    kind of processors has a folder.
+
     jax writes a program in place and never replaces one. What a killed process or a full disk left half-written would
     be refused and compiled again in every later process, so it is removed here.
 
@@ -35,7 +39,7 @@ def keep_compiled_programs(cache_dir: Path, warn: Callable[[str], None]) -> None
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
-    folder, shortest = cache_dir / FOLDER, 0.0
+    folder, shortest = cache_dir / FOLDER / processors.kind(), 0.0
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_torn(folder)

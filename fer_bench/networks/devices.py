@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import platform
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
@@ -19,6 +17,7 @@ import jaxlib.version
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from fer_bench import processors
 from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
 
@@ -97,11 +96,7 @@ def multiplies_bfloat16() -> bool:
         capability = str(getattr(jax.devices()[0], "compute_capability", ""))
         generation = capability.partition(".")[0]
         return not generation.isdigit() or int(generation) >= 8
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return bool({"amx_bf16", "avx512_bf16"} & set(flags.split()))
+    return bool({"amx_bf16", "avx512_bf16"} & processors.instructions())
 
 
 def room() -> int:
@@ -183,14 +178,9 @@ def describe_device() -> dict[str, str | int]:
     return {"platform": first.platform, "kind": first.device_kind, "count": jax.device_count()}
 
 
-def cpu_model() -> str:
-    """Return the processor's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+def kinds() -> list[str]:
+    """Return the kind of each device of this process."""
+    return sorted(device.device_kind for device in jax.local_devices())
 
 
 def describe_machine() -> dict[str, str]:
@@ -198,7 +188,7 @@ def describe_machine() -> dict[str, str]:
     device = describe_device()
     return {
         "device": " ".join(str(device[name]) for name in sorted(device)),
-        "processor": cpu_model(),
+        "processor": processors.model(),
         "jax": jax.__version__,
         "jaxlib": jaxlib.version.__version__,
     }

@@ -211,7 +211,7 @@ def _batch_facts(source: BackboneSource, view: View, stop: int) -> dict[str, Any
     """Return what decides which batch fits."""
     side = input_side(view, source.built.input_size)
     shape = (*((view.shape or ()) if side is None else (side, side)), view.channels)
-    return {"stop": stop, "shape": shape, "devices": sorted(device.device_kind for device in jax.local_devices())}
+    return {"stop": stop, "shape": shape}
 
 
 def read_batches(source: BackboneSource, view: View, positions: Array, batch: int) -> Iterator[tuple[int, Any, int]]:

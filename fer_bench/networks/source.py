@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fer_bench import memos
+from fer_bench import memos, processors
 from fer_bench.networks import backbone as backbones
+from fer_bench.networks import devices
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.identity import BACKBONE_SEED
 from fer_bench.networks.meter import forward_flops
@@ -89,13 +90,13 @@ class BackboneSource:
 
     def recall(self, kind: str, **more: Any) -> str | None:
         """Return what `remember` was given, or None."""
-        remembered = memos.recall(self.cache_dir, kind, {**self.identity, **more})
+        remembered = memos.recall(self.cache_dir, kind, self._key(kind, more))
         return None if remembered is None else remembered.decode(errors="replace")
 
     def remember(self, kind: str, text: str, **more: Any) -> None:
         """Keep a fact of this backbone on this machine, of a kind of `fer_bench.memos`; warn where that fails."""
         try:
-            memos.remember(self.cache_dir, kind, {**self.identity, **more}, f"{text}\n".encode())
+            memos.remember(self.cache_dir, kind, self._key(kind, more), f"{text}\n".encode())
         except OSError as error:
             if not self._warned:
                 self._warned = True
@@ -103,6 +104,13 @@ class BackboneSource:
                     f"The cache {str(self.cache_dir)!r} cannot be written ({error.strerror or error}): what was "
                     f"measured of {self.component} is not remembered."
                 )
+
+    def _key(self, kind: str, more: dict[str, Any]) -> dict[str, Any]:
+        """Return all that a fact depends on: speeds and batches also on the machine, since several share a folder."""
+        machine = (
+            {"processors": processors.kind(), "devices": devices.kinds()} if kind in ("batches", "rates") else {}
+        )
+        return {**self.identity, **machine, **more}
 
 
 def _only(corrupted: bool) -> dict[str, bool]:

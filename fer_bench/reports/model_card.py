@@ -12,12 +12,12 @@ import numpy as np
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from fer_bench import processors
 from fer_bench.arrays import Array
 from fer_bench.evaluation.intervals import Interval, bootstrap_interval
 from fer_bench.evaluation.metrics import STANDARD, Metric
 from fer_bench.models.files import ModelRecord
 from fer_bench.models.model import TrainedModel
-from fer_bench.networks.devices import cpu_model
 from fer_bench.networks.meter import forward_flops
 from fer_bench.registry import Registry
 from fer_bench.reports.formats.markdown import escape
@@ -210,7 +210,7 @@ def _cost(model: TrainedModel, row: Row | None) -> dict[str, Any]:
         "flops": forward_flops(model.backbone, shape),
         "p50": p50,
         "p95": p95,
-        "machine": cpu_model(),
+        "machine": processors.model(),
         "repeats": len(seconds) - WARM,
     }
 

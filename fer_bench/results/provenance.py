@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from fer_bench import about
-from fer_bench.networks.devices import cpu_model, describe_device, describe_jax
+from fer_bench import about, processors
+from fer_bench.networks.devices import describe_device, describe_jax
 from fer_bench.plugins import Plugins, installed
 from fer_bench.privacy import anonymise, anonymise_command, clean_flags, clean_word
 from fer_bench.results import source
@@ -39,7 +39,7 @@ def collect(plugins: Plugins) -> Provenance:
         environment={name: clean_word(os.environ[name]) for name in ENVIRONMENT if name in os.environ},
         device=describe_device(),
         platform=f"{platform.system()} {platform.machine()}",
-        cpu={"model": cpu_model(), "count": os.cpu_count()},
+        cpu={"model": processors.model(), "count": processors.count()},
         memory_bytes=psutil.virtual_memory().total,
     )
 
