@@ -7,7 +7,8 @@
 It runs from a plain checkout: packages of this tree need not be installed, only what they depend on. First the programs
 are compiled, several at once, into caches of this call. Then each part runs in a process of its own, in the order of
 what a decision needs: one that fails or takes too long loses nothing of the others. Every answer is printed when it is
-there, and written to ``gpu.json`` in ``--output``, by default ``$OUT``; a table ends the call.
+there, and written to ``gpu.json`` in ``--output``, by default ``$OUT``; a table ends the call, and a line for each
+target: what was measured, what is asked, and whether it is met.
 
 A formulation is `before` (activations in float32, as they were), `usual` (bfloat16, the default), `fused` (Pallas for
 depthwise convolution and max-pool), `aligned` (728 channels as 768 in products), or the last two together. torch is
@@ -31,19 +32,20 @@ import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import gpu_operations
 import numpy as np
+from gpu_targets import FIRST, RATE, TORCH, USUAL, WHOLE, print_targets, rates
 
 HERE = Path(__file__).resolve()
 ROOT = HERE.parents[1]
 PEERS = HERE.parent / "peers"
 FORMULATIONS: dict[str, dict[str, Any]] = {
     "before": {},
-    "usual": {},
+    USUAL: {},
     "fused": {"FUSED": True},
     "aligned": {"ALIGNED": 64},
     "fused and aligned": {"FUSED": True, "ALIGNED": 64},
@@ -56,10 +58,13 @@ LEAST_S = 20.0
 """Seconds below which no part is begun."""
 TINY_LONGER = 4
 """How many times as long a part may take with small shapes, on a machine that is no GPU and may be busy."""
-TORCH = "torch.compile"
 FER2013 = {"Training": 28_709, "PublicTest": 3_589, "PrivateTest": 3_589}
-WHOLE = "whole command on FER2013"
-STRATEGY = "full[epochs=5,batch=128,learning_rate=3e-4,label_smoothing=0.1,augment=[affine]]"
+EPOCHS = 5
+STRATEGY = "full[epochs={},batch=128,learning_rate=3e-4,label_smoothing=0.1,augment=[affine]]"
+FEW = 256
+"""Images of each part of a FER2013 with which the programs of the whole command are compiled."""
+LARGE, SMALL = 128, 32
+"""Images of a batch."""
 
 
 def choose(formulation: str) -> None:
@@ -94,13 +99,23 @@ def draw_fer2013(folder: Path, parts: dict[str, int]) -> None:
                 file.write(f"{number % 7},{' '.join([kept[value] for value in row])},{part}\n")
 
 
-def measure_command(tiny: bool, data: Path | None, output: Path) -> None:
-    """Run the whole command on FER2013 at 299 pixels; write its seconds, and those that it says of each activity."""
-    folder = output.parent / "command"
-    if data is None:
+def measure_command(tiny: bool, few: bool, data: Path | None, output: Path) -> None:
+    """Run the whole command on FER2013 at 299 pixels; write its seconds, and those that it says of each activity.
+
+    Args:
+        tiny: whether the backbone is small, and the images are few.
+        few: whether it is run for its programs: an epoch of few drawn images.
+        data: folder that holds FER2013; None draws as many images.
+        output: file of the answer.
+    """
+    folder = output.parent / ("command-few" if few else "command")
+    counts = dict.fromkeys(FER2013, 28 if tiny else FEW) if tiny or few else FER2013
+    if data is None or few:
         data = folder / "data"
-        draw_fer2013(data / "manual" / "fer2013", dict.fromkeys(FER2013, 28) if tiny else FER2013)
-    backbone, strategy = ("mini-xception", "scratch[epochs=1]") if tiny else ("xception[input_size=299]", STRATEGY)
+        draw_fer2013(data / "manual" / "fer2013", counts)
+    epochs = 1 if tiny or few else EPOCHS
+    backbone = "mini-xception" if tiny else "xception[input_size=299]"
+    strategy = f"scratch[epochs={epochs}]" if tiny else STRATEGY.format(epochs)
     runs = ["--runs-dir", str(folder / "runs")]
     grid = ["--dataset", "fer2013", "--protocol", "official", "--backbone", backbone, "--strategy", strategy]
     command = [sys.executable, "-m", "fer_bench"]
@@ -110,7 +125,7 @@ def measure_command(tiny: bool, data: Path | None, output: Path) -> None:
     board = [*command, "leaderboard", *runs, "--columns", "cost", "--format", "json"]
     rows = json.loads(subprocess.run(board, check=True, capture_output=True, text=True).stdout)["rows"]
     (row,) = (row for row in rows if not row["baseline"])
-    output.write_text(json.dumps({"seconds": seconds, "row": row}))
+    output.write_text(json.dumps({"seconds": seconds, "row": row, "images": epochs * counts["Training"]}))
     print(f"{seconds:.0f} s from start to end; accuracy {row['scores']['accuracy']['mean']:.3f}; {row['cost']}")
 
 
@@ -123,14 +138,19 @@ class Part:
         command: of Python, without the interpreter.
         answer: JSON file that it writes; None where it prints its answer.
         most: seconds after which it is stopped.
-        compiled: whether it runs once before, so that it finds its programs compiled.
+        before: command that compiles its programs before anything is measured; None where it finds them, or compiles.
     """
 
     title: str
     command: list[str]
     answer: Path | None
     most: float
-    compiled: bool = True
+    before: list[str] | None = None
+
+
+def batches(tiny: bool) -> tuple[int, int]:
+    """Return the images of a large and of a small batch."""
+    return (4, 2) if tiny else (LARGE, SMALL)
 
 
 def parts(folder: Path, tiny: bool, data: Path | None) -> Iterator[Part]:
@@ -139,38 +159,41 @@ def parts(folder: Path, tiny: bool, data: Path | None) -> Iterator[Part]:
     images = rng.integers(0, 256, (n, 48, 48, 1), dtype=np.uint8)
     np.savez(folder / "images.npz", images=images, labels=np.arange(n) % 7, fold=np.arange(n) // 7 % 2)
     weights = ROOT / "plugins/fer-bench-xception/fer_bench_xception/weights/imagenet.safetensors"
-    size, large, small = ("71", 4, 2) if tiny else ("299", 128, 32)
-    tried = ["--tiny"] if tiny else []
+    size, large, small = ("48", *batches(tiny)) if tiny else ("299", *batches(tiny))
+    tried, network = (["--tiny"], ["--backbone", "mini-xception"]) if tiny else ([], [])
 
     def program(kind: str, batch: int, name: str) -> Part:
         torch = [str(PEERS / "torch_kfold.py"), "--compile"]
-        command = [*(torch if name == TORCH else [str(HERE), "--steps", name])]
+        command = [*(torch if name == TORCH else [str(HERE), "--steps", name, *network])]
         command += ["--images", f"{folder}/images.npz", "--weights", str(weights), "--size", size, "--kind", kind]
         answer = folder / f"{name} {kind} {batch}.json"
         command += ["--batch", str(batch), "--tail-epochs", "1", "--seconds", "0.1" if tiny else "3"]
-        return Part(f"{kind} {batch} {name}", [*command, "--output", str(answer)], answer, 90)
+        command = [*command, "--output", str(answer)]
+        return Part(f"{kind} {batch} {name}", command, answer, 90, command)
 
-    def own(title: str, option: str, most: float, compiled: bool, *more: str) -> Part:
+    def own(title: str, option: str, most: float, *more: str) -> Part:
         answer = folder / f"{option[2:]}.json"
-        return Part(title, [str(HERE), option, *tried, *more, "--output", str(answer)], answer, most, compiled)
+        command = [str(HERE), option, *tried, *more, "--output", str(answer)]
+        return Part(title, command, answer, most, [*command, "--few"])
 
     def benchmark(title: str, name: str) -> Part:
         pytest = ["-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", str(HERE.parent / name)]
-        return Part(title, pytest, None, 150, False)
+        return Part(title, pytest, None, 150)
 
-    torch = [TORCH] if importlib.util.find_spec("torch") else []
+    torch = [TORCH] if importlib.util.find_spec("torch") and not tiny else []  # which compiles for minutes on a CPU
     fused = [] if tiny else ["fused"]  # which a CPU interprets: a deep network compiles for minutes
-    for name in ("usual", *torch, *fused, "aligned"):
+    for name in (USUAL, *torch, *fused, "aligned"):
         yield program("full", large, name)
-    yield own("operations", "--operations", 120, True)
+    yield own("operations", "--operations", 120)
     if not tiny:  # on a CPU `tox run -e bench` has it, as the first run below
-        yield benchmark("run beside its bare steps", "test_rate.py")
-    yield own(WHOLE, "--whole", 240, False, *(["--data-dir", str(data)] if data else []))
+        yield benchmark(RATE, "test_rate.py")
+    yield own(WHOLE, "--whole", 240, *(["--data-dir", str(data)] if data else []))
     if not tiny:
-        yield benchmark("first run", "test_first_run.py")
-    for name in ("usual", *fused, *torch):
+        yield benchmark(FIRST, "test_first_run.py")
+    for name in (USUAL, *fused, *torch):
         yield program("forward", 2 * large, name)
-        yield program("full", small, name)
+        if not tiny:  # the programs of another batch
+            yield program("full", small, name)
     if not tiny:
         for name in ("fused and aligned", "before"):
             yield program("full", large, name)
@@ -233,11 +256,11 @@ def compile_parts(wanted: Sequence[Part], variables: dict[str, str], end: float)
         left = end - time.monotonic()
         if left < LEAST_S:
             return f"not compiled before it is measured: {part.title}"
-        made = run_part(part, variables, left)
+        made = run_part(replace(part, command=part.before), variables, left)
         return f"compiled for {made['seconds']:.0f} s: {part.title} {made['fault'][-300:]}"
 
     with ThreadPoolExecutor(max(1, min(AT_ONCE, (os.cpu_count() or 1) // 4))) as pool:
-        for said in pool.map(run, [part for part in wanted if part.compiled]):
+        for said in pool.map(run, [part for part in wanted if part.before is not None]):
             print(said, flush=True)
 
 
@@ -256,7 +279,10 @@ def measure_parts(minutes: float, tiny: bool, done: list[dict[str, Any]], data: 
     with tempfile.TemporaryDirectory() as folder:
         variables = environment(Path(folder), tiny)
         wanted = [part for part in parts(Path(folder), tiny, data) if part.title not in known]
-        compile_parts(wanted[:1] if tiny else wanted, variables, begun + 60 * minutes * COMPILING)
+        before = (
+            [part for part in wanted if part.title == WHOLE] if tiny else wanted
+        )  # one, since a CPU compiles slowly
+        compile_parts(before, variables, begun + 60 * minutes * COMPILING)
         for part in wanted:
             if part.answer:
                 part.answer.unlink(missing_ok=True)
@@ -271,22 +297,17 @@ def measure_parts(minutes: float, tiny: bool, done: list[dict[str, Any]], data: 
             output.mkdir(parents=True, exist_ok=True)
             (output / "gpu.json").write_text(json.dumps(answers, indent=1))
     print_table(answers)
+    print_targets(answers, *batches(tiny))
 
 
 def print_table(answers: Sequence[dict[str, Any]]) -> None:
     """Print images a second of each program, and their ratio to those of torch.compile for the same work."""
-    rates = {
-        (phase["name"], *made["title"].split(" ", 2)): phase["images"] / phase["seconds"]
-        for made in answers
-        if isinstance(made["answer"], dict)  # of steps and passes
-        and "phases" in made["answer"]
-        for phase in made["answer"]["phases"]
-    }
+    found = rates(answers)
     print(f"\n{'work':24s} {'program':18s} {'images/s':>10s} {'of ' + TORCH:>18s}")
-    for (*work, name), rate in sorted(rates.items()):
-        peer = rates.get((*work, TORCH))
+    for (phase, batch, name), rate in sorted(found.items()):
+        peer = found.get((phase, batch, TORCH))
         ratio = f"{rate / peer:.2f}" if peer else "-"
-        print(f"{work[0] + ' at batch ' + work[2]:24s} {name:18s} {rate:10.4g} {ratio:>18s}")
+        print(f"{f'{phase} at batch {batch}':24s} {name:18s} {rate:10.4g} {ratio:>18s}")
 
 
 def main() -> None:
@@ -298,6 +319,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="small shapes, to try the script")
     parser.add_argument("--operations", action="store_true", help="only single operations, in this process")
     parser.add_argument("--whole", action="store_true", help="only the whole command on FER2013")
+    parser.add_argument("--few", action="store_true", help="of --whole: only compile its programs")
     parser.add_argument("--steps", choices=FORMULATIONS, help="only steps, in this process; others are theirs")
     parser.add_argument("--output", type=Path, default=os.environ.get("OUT", "."), help="folder; of a part its file")
     options, others = parser.parse_known_args()
@@ -306,7 +328,7 @@ def main() -> None:
     elif options.operations:
         gpu_operations.measure(2 if options.tiny else 128, options.tiny, options.output)
     elif options.whole:
-        measure_command(options.tiny, options.data_dir, options.output)
+        measure_command(options.tiny, options.few, options.data_dir, options.output)
     else:
         done = json.loads(options.done.read_text()) if options.done else []
         measure_parts(options.minutes, options.tiny, done, options.data_dir, options.output)

@@ -87,7 +87,8 @@ def operations(batch: int, tiny: bool) -> Iterator[tuple[str, str, Callable[[], 
             if name != "XLA grouped":
                 yield f"max-pool and back {where}", name, partial(microseconds, pool_and_back, x), 3.75 * floor
         half.FUSED = False
-    for rows, c, d in [(64, 24, 24)] if tiny else [(batch * 361, 728, 728), (batch * 100, 1536, 2048)]:
+    many = batch * 361
+    for rows, c, d in [(64, 24, 24)] if tiny else [(many, 728, 728), (many, 768, 768), (batch * 100, 1536, 2048)]:
         x = jax.random.normal(jax.random.key(0), (rows, c), jnp.bfloat16)
         kernel = 0.03 * jax.random.normal(jax.random.key(1), (c, d))
         for name, multiple in (("usual", 1), ("aligned", 16 if tiny else 64)):

@@ -1,4 +1,4 @@
-"""The parts that `benchmarks/gpu.py` runs: their order, what is kept of them, and what a second call repeats."""
+"""The parts that `benchmarks/gpu.py` runs: what is kept of them, what a second call repeats, and its targets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def gpu(monkeypatch):
 
     monkeypatch.setattr(gpu, "environment", lambda folder, tiny: {})
     most = {USUAL: 90, TORCH: 80, OPERATIONS: 60}
-    parts = [gpu.Part(title, [], None, most[title], compiled=title != OPERATIONS) for title in most]
+    parts = [gpu.Part(title, [], None, most[title], None if title == OPERATIONS else []) for title in most]
     monkeypatch.setattr(gpu, "parts", lambda *_: iter(parts))
     return gpu
 
@@ -50,3 +50,47 @@ def test_answers_are_kept_at_once_and_a_second_call_runs_only_what_has_none(gpu,
     ran.clear()
     gpu.measure_parts(0.1, False, [], None, tmp_path)
     assert ran == [], "nothing begins that cannot end in time"
+
+
+def test_each_target_has_a_line_with_figure_bound_and_verdict(gpu):
+    import gpu_targets
+
+    def answer(title, answer=None, text=""):
+        return {"title": title, "answer": answer, "text": text}
+
+    def steps(kind, batch, name, images):
+        phases = [{"name": kind, "images": images, "seconds": 10}, {"name": "predict", "images": 99, "seconds": 1}]
+        return answer(f"{kind} {batch} {name}", {"phases": phases})
+
+    def operation(name, formulation, us, floor=100.0):
+        return {"operation": name, "formulation": formulation, "us": us, "floor_us": floor}
+
+    rows = [operation("depthwise 5x5x9", "usual", 160.0), operation("depthwise 5x5x9", "fused", 140.0)]
+    rows += [operation("product 8x728x728", "usual", 120.0), operation("product 8x728x728", "aligned", 101.0)]
+    rows += [operation("product 8x768x768", "usual", 100.0), operation("product 8x1536x2048", "usual", 400.0)]
+    rows += [{"operation": "to image 5x5x9", "formulation": "usual", "floor_us": 1.0, "fault": "no"}]
+    whole = {"seconds": 99.0, "images": 1000, "row": {"cost": {"train_s": 10.0}}}
+    answers = [
+        steps("full", 128, "usual", 1100),
+        steps("full", 128, "fused", 1300),
+        steps("full", 128, "torch.compile", 1000),
+        steps("forward", 256, "usual", 1000),
+        steps("full", 32, "usual", 1000),
+        steps("full", 32, "torch.compile", 1000),
+        answer(gpu_targets.WHOLE, whole),
+        answer(gpu_targets.RATE, text="\nfrozen prefix: 0.961 of the bare rate by the clock\n"),
+        answer(gpu_targets.FIRST, text="compiled for 45.1 s by the clock, 32 programs"),
+        answer("operations", rows),
+    ]
+    made = list(gpu_targets.targets(answers, 128, 32))
+    figures = [(round(one.measured.get("usual", -1), 3), one.asked) for one in made]
+    assert figures[:3] == [(1.1, 1.2), (-1, 1.2), (1.0, 1.0)]
+    assert figures[3:7] == [(99.0, 100), (round(100 / 110, 3), 0.95), (0.961, 0.95), (45.1, 45)]
+    assert figures[7:] == [(1.6, 1.5), (1.2, 1.05)]
+    verdicts = ["missed", "not measured", "met", "met", "missed", "met", "missed", "missed", "missed"]
+    assert all(f"  {verdict}" in one.line() for verdict, one in zip(verdicts, made, strict=True))
+    better = {0: "fused: 1.3", 7: "fused: 1.4", 8: "aligned: 1.01"}
+    assert {n: one.line().partition("; ")[2] for n, one in enumerate(made) if "; " in one.line()} == better
+    empty = list(gpu_targets.targets([], 128, 32))
+    assert len(empty) == 7
+    assert all("not measured" in one.line() for one in empty)

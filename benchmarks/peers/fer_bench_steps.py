@@ -5,6 +5,7 @@ It answers as the plain scripts do, so that ``forward`` and ``full`` are timed a
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import jax
@@ -83,13 +84,20 @@ def train_all(work: Work, backbone: Backbone) -> None:
         work.time("predict", test, predict)
 
 
+def add_backbone(parser: argparse.ArgumentParser) -> None:
+    """Add the backbone, which may be a small one where only the program is tried."""
+    parser.add_argument("--backbone", default="xception")
+
+
 def main() -> None:
     restart_with_them(["--images"])  # as `fer-bench run` does
-    work = read_work(__doc__ or "")
+    work = read_work(__doc__ or "", add_backbone)
     # Compilation is not timed, so that the next round need not repeat it.
     jax.config.update("jax_compilation_cache_dir", str(work.options.images.parent / "compiled"))
     precision = resolve_precision("auto")
-    backbone = build(Registry.load().backbone(f"xception[input_size={work.options.size}]"), precision, seed=0)
+    backbone = build(
+        Registry.load().backbone(f"{work.options.backbone}[input_size={work.options.size}]"), precision, seed=0
+    )
     if work.options.kind == "forward":
         pass_forward(work, backbone)
     else:
