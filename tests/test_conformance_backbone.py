@@ -145,7 +145,7 @@ def test_weights_are_compared_with_their_digests(tmp_path, monkeypatch):
     assert "different: kernel" in finding.found
 
 
-ALL = pytest.mark.skipif("FER_BENCH_ALL_MODELS" not in os.environ, reason="'tox run -e keras' tries the large one")
+ALL = pytest.mark.skipif("FER_BENCH_TEST_ALL" not in os.environ, reason="'tox run -e exhaustive' tries the large one")
 
 
 @pytest.mark.slow

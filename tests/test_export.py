@@ -1,6 +1,6 @@
 """The parts of an exported graph that need no converter, against the code and the libraries that they stand for.
 
-The whole, for every strategy that leaves a model: tests/test_export_onnx.py, which runs in ``tox run -e export``.
+The whole, for every strategy that leaves a model: tests/test_export_onnx.py, which runs in ``tox run -e extras``.
 """
 
 from __future__ import annotations

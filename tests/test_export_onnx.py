@@ -1,6 +1,6 @@
 """Exported graphs in onnxruntime against the models that they were made of, for every strategy that leaves a model.
 
-Runs in ``tox run -e export``, which has the converters; the commands and the code are those of docs/models.md.
+Runs in ``tox run -e extras``, which has the converters; the commands and the code are those of docs/models.md.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from fer_bench.results.outcomes import Calibration
 from fer_bench.results.store import Store
 from fer_bench.tasks.view import select
 
-pytest.importorskip("jax2onnx", reason="an extra of its own: 'tox run -e export' has it")
-pytest.importorskip("skl2onnx", reason="an extra of its own: 'tox run -e export' has it")
+pytest.importorskip("jax2onnx", reason="an extra of its own: 'tox run -e extras' has it")
+pytest.importorskip("skl2onnx", reason="an extra of its own: 'tox run -e extras' has it")
 pytestmark = pytest.mark.slow
 
 SHORT = {"epochs": "1", "k": "5", "stages": "2", "rank": "2"}

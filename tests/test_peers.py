@@ -6,7 +6,6 @@ import importlib.util
 import json
 import re
 import sys
-from importlib import resources
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -196,21 +195,3 @@ def test_the_runner_prints_fer_bench_alone_where_no_peer_is_installed(runner, mo
     cold, warm = (line.split(" | ")[-3] for line in printed[2:4])
     assert cold == warm, "both runs predict the same"
     assert 0 <= float(cold) <= 100
-
-
-@pytest.mark.slow
-def test_pytorchs_xception_computes_the_features_of_ours(monkeypatch):
-    torch = pytest.importorskip("torch", reason="PyTorch is a peer, not a dependency: 'tox run -e peers' has it")
-    monkeypatch.syspath_prepend(str(PEERS))
-    import jax.numpy as jnp
-    from fer_bench_xception import XceptionParams
-    from fer_bench_xception.model import build
-    from flax import nnx
-    from torch_xception import load
-
-    images = np.random.default_rng(0).uniform(-1, 1, (2, 96, 96, 3)).astype(np.float32)
-    ours = build(XceptionParams(input_size=96), rngs=nnx.Rngs(0))(jnp.asarray(images)).mean((1, 2))
-    theirs = load(resources.files("fer_bench_xception") / "weights" / "imagenet.safetensors")
-    with torch.no_grad():
-        features = theirs(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
-    np.testing.assert_allclose(features, ours, rtol=1e-3, atol=1e-4)

@@ -82,6 +82,14 @@ def test_ci_on_github_runs_what_the_own_ci_runs_on_the_oldest_and_the_newest_pyt
     assert job["strategy"]["matrix"]["python"] == [f"3.{lowest}", f"3.{int(highest) - 1}"]
 
 
+def test_contributors_are_told_of_every_environment_of_tox():
+    sections = configparser.ConfigParser(interpolation=None)
+    sections.read(ROOT / "tox.ini")
+    environments = {name.removeprefix("testenv:") for name in sections.sections() if name.startswith("testenv:")}
+    named = re.findall(r"[\w-]+", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    assert environments - set(named) == set()
+
+
 def test_a_tag_of_another_version_publishes_nothing(tmp_path: Path):
     command = [sys.executable, "tests/check_packages.py", "--tag", "v9.8.7", "--output", str(tmp_path / "dist")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)

@@ -1,6 +1,6 @@
 """Searches that take more than the suite has: by suggestions of Optuna, and one of a real network that is killed.
 
-`tox run -e search` runs them; without Optuna they are skipped.
+`tox run -e extras` runs them; without Optuna they are skipped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fer_bench.learning.trials import find_search
 from fer_bench.registry import Registry
 from fer_bench.space import SearchSpace
 
-optuna = pytest.importorskip("optuna", reason="an extra of its own: 'tox run -e search' has it")
+optuna = pytest.importorskip("optuna", reason="an extra of its own: 'tox run -e extras' has it")
 
 SPACE = SearchSpace(
     strategy="finetune",

@@ -130,7 +130,7 @@ MOVES_NOTHING = {
     "keeping.travel": "carries parts of the cache, each compared with its hash (test_cache_travel.py)",
     "keeping.weights": "hands on tensors whose digest is part of a cell's identity",
     "learning.plans": "checks a plan, and says beforehand what it will ask for; the engine asks by itself",
-    "learning.suggestions": "hands on what Optuna suggests, an extra ('tox run -e search' holds it)",
+    "learning.suggestions": "hands on what Optuna suggests, an extra ('tox run -e extras' holds it)",
     "networks.streams": "serves corrupted images alone (test_models.py)",
     "networks.shapes": "says what parameters a backbone has, before any work; the engine looks at them itself",
     "networks.meter": "counts seconds and bytes",

@@ -79,7 +79,7 @@ def chosen() -> list[Mutation]:
     return [*of_modules, *of_goldens.values()]
 
 
-ALL = pytest.mark.skipif("FER_BENCH_ALL_MUTATIONS" not in os.environ, reason="'tox run -e goldens' tries all")
+ALL = pytest.mark.skipif("FER_BENCH_TEST_ALL" not in os.environ, reason="'tox run -e exhaustive' tries all")
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def mobilenet(tmp_path_factory):
     return model, file
 
 
-ALL = pytest.mark.skipif("FER_BENCH_ALL_MODELS" not in os.environ, reason="'tox run -e keras' tries all")
+ALL = pytest.mark.skipif("FER_BENCH_TEST_ALL" not in os.environ, reason="'tox run -e exhaustive' tries all")
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Tests on torch run where it is installed: `tox run -e torch`."""
+"""Tests on torch run where it is installed: `tox run -e parity`."""
 
 from importlib.util import find_spec
 
