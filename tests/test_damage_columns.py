@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +13,17 @@ from messages import says
 from test_results import UNKNOWN, make_cell, make_result
 from written import write
 
-from fer_bench.corruption import Corruption
+from fer_bench.cli.rows import ALL_ROWS
+from fer_bench.corruption import KINDS, Corruption, parse
 from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.metrics import STANDARD
+from fer_bench.reports.damage import to_tables
+from fer_bench.reports.damaged import find_rows
+from fer_bench.reports.formats import terminal
 from fer_bench.reports.leaderboard import build
 from fer_bench.reports.packing import pack
 from fer_bench.results import corrupted
+from fer_bench.results.find import find_current_rows
 from fer_bench.results.merging import merge
 from fer_bench.results.store import Store
 from fer_bench.results.unpacking import unpacked
@@ -76,6 +84,18 @@ def test_without_predictions_of_corrupted_images_the_board_says_how_to_get_them(
     rows = build(write_runs(tmp_path, {"probe": {}}).cells()[0])
     assert says(write("terminal", rows, show="damage"), "run", "--corrupt all")
     assert "corrupted" not in write("html", rows)
+
+
+def test_the_report_fits_a_terminal_and_names_what_a_stopped_run_left_out(tmp_path):
+    rows = find_rows(find_current_rows(write_runs(tmp_path), (), ALL_ROWS), STANDARD["uar"])
+    lines = terminal.write(to_tables(rows), 80).splitlines()
+    heads = [line.split() for line in lines if line.startswith(" ") and "worst" in line]
+    assert all({"corrupted", "worst"} <= {*head} for head in heads)
+    assert [head[:2] for head in heads] == [["backbone", "strategy"], ["row", "1"], ["backbone", "strategy"]]
+    gaps = " ".join(lines).split("Not tested at every severity: ")[1:]
+    assert all({*KINDS} <= {*re.findall(r"[\w-]+", text)} for text in gaps)
+    whole = replace(rows[0], scores=dict.fromkeys(parse(["all"]), rows[0].robustness.clean))
+    assert not whole.gaps
 
 
 def test_too_few_people_for_an_interval_are_null_and_no_row_of_the_table_is_lost(tmp_path):

@@ -12,6 +12,7 @@ from fer_bench.evaluation.intervals import Interval
 from fer_bench.evaluation.metrics import Metric
 from fer_bench.reports.comparison import find_ends
 from fer_bench.reports.damaged import DamagedPair, DamagedRow, compare_rows
+from fer_bench.reports.pairwise import shorten
 from fer_bench.reports.standing import scale_of, title_of
 from fer_bench.reports.table import Cell, Column, Field, Table, percent, tabulate, write_p
 
@@ -26,16 +27,27 @@ NOTES = (
     "board.",
 )
 
+PAIRED = "Paired differences"
+GAPS = (
+    "Not tested at every severity: {}. A stopped run leaves such gaps; repeat 'fer-bench run' with the same --corrupt, "
+    "or with --corrupt all for every kind."
+)
+
 
 def to_tables(rows: Sequence[DamagedRow], *, kinds: bool = False) -> list[Table]:
-    """Return a table for each board, one of all pairs, and where asked for one of the kinds of each row."""
-    boards = [list(group) for _, group in itertools.groupby(rows, key=lambda one: one.board)]
-    tables = [tabulate(board, _fields(board[0].robustness.mean.metric), board[0].board) for board in boards]
-    if pairs := compare_rows(rows):
-        tables.append(tabulate(pairs, pair_fields(pairs[0].first.robustness.mean.metric), "Paired differences"))
+    """Return for each board a table and one of its pairs, and where asked for one of the kinds of each row."""
+    tables: list[Table] = []
+    for _, group in itertools.groupby(rows, key=lambda one: one.board):
+        board = list(group)
+        metric = board[0].robustness.mean.metric
+        gaps = dict.fromkeys(row.gaps for row in board if row.gaps)
+        tables.append(tabulate(board, _fields(metric), board[0].board, [GAPS.format(text) for text in gaps]))
+        if pairs := compare_rows(board):
+            tables.append(tabulate(pairs, pair_fields(metric, board), PAIRED))
+    paired = any(table.title == PAIRED for table in tables)
     if kinds:
         tables += [_kinds(row) for row in rows]
-    return [*tables, Table(notes=NOTES if pairs else NOTES[:1])]
+    return [*tables, Table(notes=NOTES if paired else NOTES[:1])]
 
 
 def _fields(metric: Metric) -> tuple[Field[DamagedRow], ...]:
@@ -43,7 +55,8 @@ def _fields(metric: Metric) -> tuple[Field[DamagedRow], ...]:
     scale = scale_of(metric)
 
     return (
-        (Column("backbone, strategy"), lambda one: one.name),
+        (Column("backbone"), lambda one: one.parts[0]),
+        (Column("strategy"), lambda one: " / ".join(filter(None, one.parts[1:]))),
         (
             Column(f"clean {title_of(metric)}", "number", better),
             lambda one: percent(one.robustness.clean.value, scale=scale),
@@ -87,7 +100,7 @@ def score_fields(
     return (
         (Column(f"corrupted{scored}", "number", better), shown(mean)),
         (Column(f"worst{scored}", "number", better), shown(worst)),
-        (Column("worst kind"), shown(lambda one: one.robustness.worst)),
+        (Column("worst kind", optional=True), shown(lambda one: one.robustness.worst)),
         (Column("flips", "number", "lower"), shown(flips)),
     )
 
@@ -96,20 +109,21 @@ def _estimate(value: float, interval: Interval, scale: float, digits: int = 1) -
     return percent(value, (interval.low, interval.high), scale=scale, digits=digits)
 
 
-def pair_fields(metric: Metric) -> tuple[Field[DamagedPair], ...]:
-    """Return the columns of two rows on corrupted images."""
-    scale = scale_of(metric)
+def pair_fields(metric: Metric, board: Sequence[DamagedRow]) -> tuple[Field[DamagedPair], ...]:
+    """Return the columns of two rows of a board on corrupted images."""
+    scale, parts = scale_of(metric), [row.parts for row in board]
+    names = dict(zip(parts, shorten(parts), strict=True))
 
-    def difference(name: str, factor: float, digits: int) -> Field[DamagedPair]:
+    def difference(of: str, factor: float, digits: int) -> Field[DamagedPair]:
         def cell(pair: DamagedPair) -> Cell:
-            one: Difference | ExtremeDifference = getattr(pair, name)
+            one: Difference | ExtremeDifference = getattr(pair, of)
             return percent(one.value, find_ends(one), scale=factor, sign="+", digits=digits)
 
-        return Column({"mean": "corrupted"}.get(name, name), "number"), cell
+        return Column({"mean": "corrupted"}.get(of, of), "number"), cell
 
     return (
-        (Column("row 1"), lambda pair: pair.first.name),
-        (Column("row 2"), lambda pair: pair.second.name),
+        (Column("row 1"), lambda pair: names[pair.first.parts]),
+        (Column("row 2"), lambda pair: names[pair.second.parts]),
         difference("mean", scale, 1),
         (Column("p", "number"), lambda pair: write_p(pair.p_value)),
         difference("worst", scale, 1),

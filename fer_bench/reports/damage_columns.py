@@ -69,9 +69,9 @@ def to_table(board: Sequence[Row]) -> Table:
         names = "; ".join(row.method for row in lacking)
         notes.append(f"Without predictions of all these images: {names}. Repeat 'fer-bench run' with --corrupt.")
     title = f"On corrupted images: {next(iter(comparable.values())).corruptions}"
-    return (
-        tabulate(pairs, damage.pair_fields(board[0].metric), title, notes) if pairs else Table(title, notes=(*notes,))
-    )
+    if not pairs:
+        return Table(title, notes=(*notes,))
+    return tabulate(pairs, damage.pair_fields(board[0].metric, [*comparable.values()]), title, notes)
 
 
 def draw_kinds(board: Sequence[Row]) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer_bench.arrays import Array
-from fer_bench.corruption import Corruption, in_order
+from fer_bench.corruption import KINDS, SEVERITIES, Corruption, in_order
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.evaluation.classification import find_largest
 from fer_bench.evaluation.difference import Difference, compare_estimates
@@ -47,10 +47,14 @@ class DamagedRow:
     key: str
 
     @property
-    def name(self) -> str:
+    def parts(self) -> tuple[str, str, str]:
         """Backbone, strategy and, where other data sets train too, what trains."""
-        parts = self.experiment.backbone.text, self.experiment.strategy.text, self.experiment.trained_on
-        return " / ".join(filter(None, parts))
+        return self.experiment.backbone.text, self.experiment.strategy.text, self.experiment.trained_on
+
+    @property
+    def name(self) -> str:
+        """The parts in one text."""
+        return " / ".join(filter(None, self.parts))
 
     @property
     def corruptions(self) -> str:
@@ -62,6 +66,13 @@ class DamagedRow:
         if low < high:
             return f"{what}, {low} to {high} severities of each"
         return f"{what}, {number_of(low, 'severity', 'severities')}{' of each' if kinds > 1 else ''}"
+
+    @property
+    def gaps(self) -> str:
+        """Which kinds were not tested at all five severities, in words; nothing where all were."""
+        severities = {kind: len({one.severity for one in self.scores if one.kind == kind}) for kind in KINDS}
+        lacking = [kind for kind, count in severities.items() if count < len(SEVERITIES)]
+        return ", ".join(f"{kind} (some severities)" if severities[kind] else kind for kind in lacking)
 
     @property
     def board(self) -> str:

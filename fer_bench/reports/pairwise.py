@@ -48,17 +48,14 @@ def compare_all(ranked: Sequence[Row]) -> dict[tuple[int, int], PairOfRows]:
 
 def name_shortly(board: Sequence[Row]) -> list[str]:
     """Return names of rows without the backbone or the strategy that all of them have."""
-    backbones, strategies = ({getattr(row, part) for row in board} for part in ("backbone", "strategy"))
-    names: list[str] = []
-    for row in board:
-        parts = [
-            row.backbone if len(backbones) > 1 or len(strategies) == 1 else "",
-            row.strategy if len(strategies) > 1 else "",
-            row.trained_on,
-            row.variant,
-        ]
-        names.append(" / ".join(filter(None, parts)))
-    return names
+    return shorten([(row.backbone, row.strategy, row.trained_on, row.variant) for row in board])
+
+
+def shorten(names: Sequence[Sequence[str]]) -> list[str]:
+    """Return names of several parts, backbone and strategy first, without the one of these that all of them have."""
+    backbones, strategies = ({name[place] for name in names} for place in (0, 1))
+    left_out = 0 if len(backbones) == 1 and len(strategies) > 1 else 1 if len(strategies) == 1 else None
+    return [" / ".join(part for place, part in enumerate(name) if part and place != left_out) for name in names]
 
 
 def sum_up(board: Sequence[Row]) -> str:

@@ -1,8 +1,9 @@
 """Tables for a terminal, a log or a pipe, without colour: nothing is cut, and names stay whole at any width.
 
-Where a table is too wide, heads of numbers wrap, then texts. Then columns are left out, those that say nothing and
-optional ones first, from the right, and a line names them, once for tables in a row that lack the same. Where that is
-not enough, each row becomes a few lines: its name, and its values with their titles below.
+Where a table is too wide, heads of numbers wrap, then texts, and intervals go below their numbers. Then columns are
+left out, those that say nothing and optional ones first, from the right, and a line names them, once for tables in a
+row that lack the same. Where that is not enough, each row becomes a few lines: its name, and its values with their
+titles below.
 """
 
 from __future__ import annotations
@@ -76,13 +77,15 @@ class _Sizes:
 
     Attributes:
         head: its title, in one line; ``head_word``: the longest word of it.
-        line: the longest line of its rows; ``word``: the longest word of them.
+        line: the longest line of its rows; ``word``: the longest word of them; ``part``: the longest line where
+            intervals stand below their numbers.
     """
 
     head: int
     head_word: int
     line: int
     word: int
+    part: int
 
 
 def _fit(table: Table, console: Console, plain: Callable[[str], str]) -> tuple[Group | Iterator[str], list[str]]:
@@ -93,7 +96,7 @@ def _fit(table: Table, console: Console, plain: Callable[[str], str]) -> tuple[G
     sizes = [_measure(table, place, plain) for place in columns]
     too_wide = sum(max(size.head, size.line) + GAP for size in sizes) > width
     for kept in _forms(table, too_wide):
-        for tight in (False, True):
+        for tight in range(3):
             chosen = [table.columns[place] for place in kept], [sizes[place] for place in kept]
             if (widths := _find_widths(*chosen, width, tight=tight)) is not None:
                 left_out = [table.columns[place].title for place in columns if place not in kept]
@@ -111,7 +114,13 @@ def _measure(table: Table, place: int, plain: Callable[[str], str]) -> _Sizes:
         head_word=max(map(cell_len, head.split(" "))),
         line=max(map(cell_len, lines), default=0),
         word=max((cell_len(word) for line in lines for word in line.split(" ")), default=0),
+        part=max((cell_len(part) for line in lines for part in _below(line).split("\n")), default=0),
     )
+
+
+def _below(text: str) -> str:
+    """Return a number with its interval in a line below it."""
+    return text.replace(" (", "\n(", 1)
 
 
 def _forms(table: Table, too_wide: bool) -> Iterator[list[int]]:
@@ -143,16 +152,17 @@ def _names(columns: Sequence[Column]) -> int:
     return texts if texts < len(columns) else 1
 
 
-def _find_widths(columns: Sequence[Column], sizes: Sequence[_Sizes], width: int, *, tight: bool) -> list[int] | None:
+def _find_widths(columns: Sequence[Column], sizes: Sequence[_Sizes], width: int, *, tight: int) -> list[int] | None:
     """Return the width of each column; None where they are too wide together.
 
-    The first column and numbers stay whole, and so do words of names; with ``tight`` columns of numbers are no wider
-    than they and the words of the head are.
+    The first column and numbers stay whole, and so do words of names; with ``tight`` 1 columns of numbers are no wider
+    than they and the words of the head are, and with 2 their intervals stand below them.
     """
     wholes, least = list[int](), list[int]()
     for place, (column, size) in enumerate(zip(columns, sizes, strict=True)):
         number = column.kind == "number"
-        wholes.append(max(size.head_word if tight and number else size.head, size.line))
+        head, line = (size.head_word if tight else size.head), (size.part if tight > 1 else size.line)
+        wholes.append(max(head, line) if number else max(size.head, size.line))
         longest = max(size.head_word, size.word) if place < _names(columns) else 0
         least.append(wholes[-1] if number or not place else min(wholes[-1], max(TEXT, longest)))
     room = width - GAP * len(wholes)
@@ -180,8 +190,13 @@ def _join(
     whole = [
         [text]
         if cell_len(text) <= width and "\n" not in text
-        else [line.plain for line in Text(text).wrap(console, width, overflow="fold")]
-        for text, width in zip(texts, widths, strict=True)
+        else [
+            line.plain
+            for line in Text(_below(text) if column.kind == "number" and not head else text).wrap(
+                console, width, overflow="fold"
+            )
+        ]
+        for text, column, width in zip(texts, columns, widths, strict=True)
     ]
     height = max(map(len, whole))
     for line in range(height):
