@@ -167,6 +167,8 @@ def record(curves: Sequence[Curve]) -> list[dict[str, Any]]:
 def draw(curves: Sequence[Curve], suffix: str) -> bytes:
     """Return a figure with a part for each curve, from the smallest size to twice the largest.
 
+    All parts have one axis of scores.
+
     Args:
         curves: from `find_curves`.
         suffix: one of ``formats.FIGURES``.
@@ -175,7 +177,7 @@ def draw(curves: Sequence[Curve], suffix: str) -> bytes:
 
     with style():
         figure = Figure(figsize=(WIDTH, 2.2 * len(curves)), layout="constrained")
-        parts = figure.subplots(len(curves), 1, squeeze=False)[:, 0]
+        parts = figure.subplots(len(curves), 1, sharey=True, squeeze=False)[:, 0]
         for axes, curve in zip(parts, curves, strict=True):
             law, scale = curve.law, scale_of(curve.law.metric)
             smallest, largest = float(law.sizes[0]), 2 * float(law.sizes[-1])
