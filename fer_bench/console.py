@@ -14,6 +14,9 @@ from fer_bench.foreign import defuse, visible
 FALLBACK = "fer-bench-fallback"
 """Name of the error handler that writes in ASCII what an encoding lacks."""
 
+COMMENT = "   # "
+"""Stands between a command and what it is for."""
+
 _ASCII = {
     **dict.fromkeys("‐‑‒–—―−─━", "-"),
     **{"±": "+-", "×": "x", "…": "...", "→": "->", "≤": "<=", "≥": ">=", "│": "|", "•": "*"},
@@ -78,9 +81,16 @@ def _fold(stream: TextIO, text: str) -> str:
         return text
     width = os.get_terminal_size(stream.fileno()).columns or 80
     return "\n".join(
-        line if len(line) <= width or line.lstrip().startswith("fer-bench ") else _wrap(line, width)
+        line if len(line) <= width else _lift(line) if line.lstrip().startswith("fer-bench ") else _wrap(line, width)
         for line in text.split("\n")
     )
+
+
+def _lift(command: str) -> str:
+    """Return a line with a command; its comment, if it has one, stands in a line above it."""
+    line, mark, comment = command.rpartition(COMMENT)
+    indent = " " * (len(line) - len(line.lstrip()))
+    return f"{indent}{COMMENT.lstrip()}{comment}\n{line}" if mark else command
 
 
 def _wrap(line: str, width: int) -> str:

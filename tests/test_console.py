@@ -164,7 +164,10 @@ def test_a_terminal_gets_lines_that_break_between_words_and_commands_whole(monke
     text = "fer-bench: A sentence of forty columns and more.\n  - an item of as many columns, and one more"
     command = "  fer-bench leaderboard --format html --output board.html"
     console.echo(f"{text}\n{command}")
+    console.echo(f"{command}   # as a page")
     lines = sys.stdout.getvalue().splitlines()
+    *lines, comment, commented = lines
+    assert (comment, commented) == ("  # as a page", command)
     assert " ".join(lines).split() == f"{text}\n{command}".split()
     assert [line for line in lines if len(line) > 40] == [command]
     assert [len(line) - len(line.lstrip()) for line in lines] == [0, 0, 2, 4, 2]
