@@ -140,6 +140,7 @@ def fitted(kept):
     words = ["--backbone", "tiny", "--limit", "42", "--folds", "2", "--runs-dir", str(kept.runs_dir)]
     done = CliRunner().invoke(app, ["fit", *words, "--output", str(output)])
     assert done.exit_code == 0, done.output
+    assert "2 folds" not in done.stderr
     return output
 
 

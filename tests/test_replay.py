@@ -52,6 +52,7 @@ def test_the_same_machine_gives_the_same_bits_and_the_runs_stay_as_they_are(cell
     assert done.exit_code == 0, done.output
     n = len(cell.table())
     assert says(done.stdout, f"bit-identical: all {3 * n} probabilities of {n} images", "the same", "6 bit-identical")
+    assert done.stderr.count("data: ") == 1
     assert {file: file.stat().st_mtime_ns for file in (tiny / "runs").rglob("*")} == before
 
 

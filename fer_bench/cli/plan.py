@@ -92,7 +92,7 @@ def plan(
     boards = itertools.groupby(forecast.rows, key=lambda row: (row.dataset, row.protocol))
     fields = FIELDS if any(row.others for row in forecast.rows) else FIELDS[:-1]
     tables = [tabulate(list(rows), fields, f"{dataset}: {protocol}") for (dataset, protocol), rows in boards]
-    notes = (*grid.notes, *forecast.lines(), *describe_resolution(grid))
+    notes = (*grid.folds, *grid.notes, *forecast.lines(), *describe_resolution(grid))
     print_tables(*tables[:-1], replace(tables[-1], notes=notes))
 
 

@@ -6,7 +6,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,6 +21,7 @@ from fer_bench.sizes import parse_points
 if TYPE_CHECKING:
     from fer_bench.executors.replay import Replay, Terms
     from fer_bench.results.store import StoredCell
+    from fer_bench.tasks.view import View
 
 EXAMPLES = """\b
 Examples:
@@ -90,12 +91,13 @@ def replay(
         registry = Registry.load()
         # Cells of one row need the same features: they are computed once.
         cache = config.cache_folder if reuse_cache else Path(shared)
+        views: dict[tuple[Any, ...], View] = {}
 
         def one(cell: StoredCell) -> Replay:
-            folders = files_in or ()
             return repeat(
-                cell, registry, config.data_folder, cache, terms, reporter, precision, trusted=trust, files_in=folders
-            )
+                cell, registry, config.data_folder, cache, terms, reporter, precision, trusted=trust,
+                files_in=files_in or (), views=views,
+            )  # fmt: skip
 
         replays, faults = _each(cells, one)
     if as_json:

@@ -15,6 +15,7 @@ from fer_bench.executors.methods import Methods, PlannedStrategy, find_methods
 from fer_bench.executors.notes import (
     notes_on_backbone,
     notes_on_corruptions,
+    notes_on_folds,
     notes_on_jackknife,
     notes_on_search,
     notes_on_splits,
@@ -97,10 +98,12 @@ class Grid:
 
     Attributes:
         blocks: in the order of execution.
-        notes: one line a data set: which protocol was chosen and why, and what its preparation warned of.
+        folds: of each data set, which protocol was chosen and why.
+        notes: what else a user should know, as what a preparation warned of.
     """
 
     blocks: tuple[Block, ...]
+    folds: tuple[str, ...]
     notes: tuple[str, ...]
 
     @property
@@ -115,6 +118,7 @@ def expand(
     data_dir: Path,
     cache_dir: Path,
     reporter: Reporter,
+    views: dict[tuple[Any, ...], View] | None = None,
 ) -> Grid:
     """Resolve every name, prepare the data and enumerate the cells; one that several runs ask for is listed once.
 
@@ -124,25 +128,16 @@ def expand(
         data_dir: where data sets lie.
         cache_dir: where it is kept what faces were found.
         reporter: is told before a data set is prepared, and how looking for faces goes.
+        views: keeps what is open already, for a caller that expands several.
 
     Raises:
         FerBenchError: a fault of the settings or the data that a user can correct; nothing has been trained by then.
     """
     runs = [configs] if isinstance(configs, RunConfig) else list(configs)
-    if not any("datasets" in config.model_fields_set for config in runs):
-        reporter.say(
-            "No --dataset is given: the faces are drawn by a program, and scores on them say nothing about real ones. "
-            "To read yours, add --dataset 'folder[path=FOLDER]'."
-        )
-    # Cheap faults come before slow work: names first, then data.
-    for config in runs:
-        protocols.find(config, registry)
-        registry.datasets((*config.datasets, *config.train_on, *config.train_with))
-    check_backend()
+    _check_names(runs, registry, reporter)
     methods = [find_methods(config, registry, cache_dir, reporter.say) for config in runs]
-    views: dict[tuple[Any, ...], View] = {}
-    blocks, notes = list[Block](), list[str]()
-    seen: set[str] = set()
+    views = {} if views is None else views
+    blocks, folds, notes, seen = list[Block](), list[str](), list[str](), set[str]()
     for config, resolved in zip(runs, methods, strict=True):
         notes += notes_on_precision(config.precision)
         for typed in config.datasets:
@@ -152,7 +147,8 @@ def expand(
                 leave_out_of_training(protocols.split(protocol, task, config, seed), task, ~task.found)
                 for seed in config.split_seeds or config.seeds
             ]
-            notes += [*notes_on_task(task, splits[0], why), *notes_on_corruptions(task, parse(config.corrupt))]
+            folds += notes_on_folds(task, splits[0], why)
+            notes += [*notes_on_task(task, splits[0]), *notes_on_corruptions(task, parse(config.corrupt))]
             for backbone in resolved.backbones:
                 notes += notes_on_backbone(backbone.component, task)
             for strategy in resolved.strategies:
@@ -168,7 +164,21 @@ def expand(
                 if new:
                     blocks.append(replace(block, jobs=new))
     _check_training_parts(blocks)
-    return Grid(tuple(blocks), tuple(dict.fromkeys([*notes, *_notes_on_prediction(blocks)])))
+    notes += _notes_on_prediction(blocks)
+    return Grid(tuple(blocks), tuple(dict.fromkeys(folds)), tuple(dict.fromkeys(notes)))
+
+
+def _check_names(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) -> None:
+    """Raise FerBenchError if a run names what is not there: cheap faults come before slow work."""
+    if not any("datasets" in config.model_fields_set for config in runs):
+        reporter.say(
+            "No --dataset is given: the faces are drawn by a program, and scores on them say nothing about real ones. "
+            "To read yours, add --dataset 'folder[path=FOLDER]'."
+        )
+    for config in runs:
+        protocols.find(config, registry)
+        registry.datasets((*config.datasets, *config.train_on, *config.train_with))
+    check_backend()
 
 
 def _check_strategy(strategy: PlannedStrategy, seeds: Sequence[int], task: Task) -> list[str]:

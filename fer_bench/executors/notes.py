@@ -16,17 +16,14 @@ from fer_bench.tasks.folds import Split
 from fer_bench.tasks.task import Task
 
 
-def notes_on_task(task: Task, split: Split, why: str) -> list[str]:
-    """Return what a user should know of a data set's protocol, its labels and its preparation."""
+def notes_on_folds(task: Task, split: Split, why: str) -> list[str]:
+    """Return which protocol deals a data set to folds and why, and what the folds leave out of other data sets."""
     first, *added_views = task.parts
     folds = number_of(len(split.folds), "fold")
     nameless = compute.equal(first.texts("subject"), "").true_count if "subject" in task.known else 0
     without = f"; {number_of(nameless, 'image has', 'images have')} no subject" if nameless else ""
     notes = [f"{first.dataset}: {number_of(len(first.rows), 'image')}, {split.text} with {folds} ({why}{without})."]
     if added_views:
-        added = " and ".join(f"{view.dataset} ({number_of(len(view.rows), 'image')})" for view in added_views)
-        trained = "trained on" if split.protocol.spec.trains_on_others else "trained also on"
-        notes.append(f"{first.dataset}: {trained} {added}.")
         dropped = sum(int((~(fold.train | fold.test | fold.valid)[task.part > 0]).sum()) for fold in split.folds)
         if dropped:
             notes.append(
@@ -34,6 +31,17 @@ def notes_on_task(task: Task, split: Split, why: str) -> list[str]:
                 "sequence or copy with a "
                 f"tested image are left out of training, summed over {folds}."
             )
+    return notes
+
+
+def notes_on_task(task: Task, split: Split) -> list[str]:
+    """Return what a user should know of the data that train, of labels, faces and preparation."""
+    first, *added_views = task.parts
+    notes: list[str] = []
+    if added_views:
+        added = " and ".join(f"{view.dataset} ({number_of(len(view.rows), 'image')})" for view in added_views)
+        trained = "trained on" if split.protocol.spec.trains_on_others else "trained also on"
+        notes.append(f"{first.dataset}: {trained} {added}.")
     notes += [f"{view.dataset}: {text}" for view in task.parts if (text := view.describe_labels())]
     notes += [f"{view}: {view.faces.note()}" for view in task.parts if view.faces]
     notes += [f"{view.dataset}: {warning}" for view in task.parts for warning in view.prepared.warnings]

@@ -30,6 +30,7 @@ from fer_bench.results.store import Store, StoredCell
 from fer_bench.results.versions import differences, explain_by_provenance
 from fer_bench.sizes import number_of
 from fer_bench.specs import Params
+from fer_bench.tasks.view import View
 
 Answer = Literal["bit-identical", "numerically equal", "statistically equivalent", "different"]
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
@@ -95,6 +96,7 @@ def replay(
     *,
     trusted: bool = False,
     files_in: Sequence[Path] = (),
+    views: dict[tuple[Any, ...], View] | None = None,
 ) -> Replay:
     """Rebuild ``cell`` from the settings in its provenance, repeat it in a temporary place and compare.
 
@@ -108,6 +110,7 @@ def replay(
         precision: instead of the cell's own.
         trusted: whether the cell may open the files that it names and get weights from elsewhere.
         files_in: folders that may hold these files; see `fer_bench.keeping.named_files`.
+        views: keeps the data that are open already, for a caller that repeats several cells.
 
     Raises:
         FerBenchError: the cell failed, or does not say how to make it again, or something that it needs is not here, or
@@ -126,7 +129,7 @@ def replay(
     with tempfile.TemporaryDirectory(prefix="fer-bench-replay-") as folder:
         place = Path(folder)
         cache = cache_dir or place / "cache"
-        grid, job = _narrow(expand(config, registry, data_dir, cache, reporter), cell, together)
+        grid, job = _narrow(expand(config, registry, data_dir, cache, reporter, views), cell, together)
         store, corruptions = Store(place / "runs"), corrupted.find(cell)
         work = Work(grid, store, cache, registry.plugins, reporter, only=job, corruptions=corruptions)
         work.begin()
@@ -165,7 +168,7 @@ def _narrow(grid: Grid, cell: StoredCell, together: list[tuple[int, ...]]) -> tu
             f"{number_of(len(jobs), 'fold')}. They are not the data of the cell: see 'fer-bench show'."
         )
     kept = tuple(jobs[place] for place in together if place in jobs)
-    return Grid((replace(block, jobs=kept),), grid.notes), jobs[own]
+    return replace(grid, blocks=(replace(block, jobs=kept),)), jobs[own]
 
 
 def compare_all(then: StoredCell, now: StoredCell, corruptions: Sequence[Corruption], terms: Terms) -> Replay:

@@ -58,7 +58,7 @@ def run_grid(runs: Sequence[RunConfig], registry: Registry, reporter: Reporter) 
     if not (settings.runs_dir / "cells").is_dir():  # else all may be done, and the folder may be read-only
         store.ensure_writable()
     grid = expand(runs, registry, settings.data_folder, settings.cache_folder, reporter)
-    for note in grid.notes:
+    for note in (*grid.folds, *grid.notes):
         reporter.say(note)
     many = max((len(block.task) for block in grid.blocks), default=0) > memory.MANY
     if many:
