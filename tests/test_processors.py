@@ -9,7 +9,9 @@ import pytest
 from fer_bench import processors
 from fer_bench.networks.source import BackboneSource
 
-INFO = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu amx_bf16 sse2\n\nprocessor\t: 1\nmodel name\t: B\n"
+INFO = (
+    "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu amx_bf16 sse2\n\nprocessor\t: 1\nmodel name\t: B\n"
+)
 
 
 @pytest.fixture

@@ -107,9 +107,7 @@ class BackboneSource:
 
     def _key(self, kind: str, more: dict[str, Any]) -> dict[str, Any]:
         """Return all that a fact depends on: speeds and batches also on the machine, since several share a folder."""
-        machine = (
-            {"processors": processors.kind(), "devices": devices.kinds()} if kind in ("batches", "rates") else {}
-        )
+        machine = {"processors": processors.kind(), "devices": devices.kinds()} if kind in ("batches", "rates") else {}
         return {**self.identity, **machine, **more}
 
 
