@@ -14,6 +14,8 @@ import pytest
 from messages import says
 from tiny_run import invoke
 
+from fer_bench.results.store import Store
+
 PEERS = Path(__file__).parents[1] / "benchmarks" / "peers"
 
 
@@ -180,8 +182,14 @@ def test_a_program_that_does_not_exist_is_named(runner, capsys):
 def test_the_runner_prints_fer_bench_alone_where_no_peer_is_installed(runner, monkeypatch, tmp_path, capsys):
     """In one process, so that libraries are imported once; ``tox run -e peers`` starts the processes."""
 
+    hits = []
+
     def call(words, minutes):
         assert invoke(*map(str, words[words.index("run") :])).exit_code == 0
+        for cell in Store(words[words.index("--runs-dir") + 1]).cells()[0]:
+            table = cell.table().to_pandas()
+            chances = table[[f"p{index}" for index in range(len(cell.record.dataset.classes))]].to_numpy()
+            hits.extend(chances.argmax(1) == table["label"])
         return 1.0
 
     monkeypatch.setattr("programs.call", call)
@@ -194,4 +202,5 @@ def test_the_runner_prints_fer_bench_alone_where_no_peer_is_installed(runner, mo
     assert [record["program"] for record in records] == ["fer-bench, empty cache", "fer-bench, again"]
     cold, warm = (line.split(" | ")[-3] for line in printed[2:4])
     assert cold == warm, "both runs predict the same"
-    assert 0 <= float(cold) <= 100
+    assert len(hits) == 2 * 21
+    assert cold == f"{100 * np.mean(hits):.1f}"
