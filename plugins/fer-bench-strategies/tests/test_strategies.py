@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from fer_bench_strategies.readout import make_knn
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
@@ -79,6 +81,19 @@ def test_changes_of_images_are_named_one_or_many():
         plan("finetune[augment=blur]")
     with pytest.raises(FerBenchError, match="mixup and cutmix"):
         plan("finetune[mixup=0.2,cutmix=1]")
+
+
+@pytest.mark.parametrize("weights", ["distance", "uniform"])
+def test_the_nearest_neighbours_by_angle_vote_by_their_distance(weights):
+    rng = np.random.default_rng(0)
+    known, asked, labels = rng.normal(size=(24, 4)), rng.normal(size=(9, 4)), np.arange(24) % 3
+    sizes = rng.uniform(0.1, 10, (24, 1))  # which an angle does not have
+    said = make_knn(5, weights).fit(known * sizes, labels).predict_proba(asked)
+    for one, chances in zip(asked, said, strict=True):
+        cosine = known @ one / np.linalg.norm(known, axis=1) / np.linalg.norm(one)
+        nearest = np.argsort(-cosine)[:5]
+        votes = 1 / np.sqrt(2 - 2 * cosine[nearest]) if weights == "distance" else np.ones(5)
+        np.testing.assert_allclose(chances, np.bincount(labels[nearest], votes, 3) / votes.sum(), rtol=1e-6)
 
 
 @pytest.mark.slow
