@@ -325,7 +325,8 @@ def test_soft_targets_are_the_expectation_of_hard_ones():
     assert history[0]["loss"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_augmented_images_run_through_frozen_stages_without_moving_them():
+def test_augmented_images_run_through_frozen_stages_without_moving_them(monkeypatch):
+    monkeypatch.setattr(jax.random, "beta", lambda key, a, b: jax.random.uniform(key))  # a beta takes 3 s to compile
     tiny, (inputs, labels, fold) = backbone(), problem(2, 0)
     plain = GradientPhase(name="p", rules=FROM_LAST, epochs=4, batch=16, learning_rate=1e-2, batch_norm="train")
     changed = replace(plain, augment=("affine", "colour", "erase"), mixup=0.2)
