@@ -20,7 +20,7 @@ from fer_bench.tasks import protocols
 from fer_bench.tasks.task import Task
 from fer_bench.tasks.view import select
 
-BACKBONE = "xception[input_size=149]"
+BACKBONE = "xception[input_size=71]"
 
 
 def _raw_pixels(dataset: str, data_dir) -> float:
@@ -40,9 +40,9 @@ def _raw_pixels(dataset: str, data_dir) -> float:
 
 
 @pytest.mark.slow
-def test_the_linear_probe_lands_in_its_band_and_raw_pixels_clearly_below(tmp_path):
-    """In the domain that is not the default one, whose probe `test_own_baseline` gates."""
-    dataset = "synthetic[domain=lab,n=420]"
+@pytest.mark.parametrize(("domain", "least"), [("lab", 0.45), ("wild", 0.38)])
+def test_the_linear_probe_lands_in_its_band_and_raw_pixels_clearly_below(domain, least, tmp_path):
+    dataset = f"synthetic[domain={domain},n=420]"
     folders = [
         "--data-dir",
         str(tmp_path / "data"),
@@ -55,6 +55,6 @@ def test_the_linear_probe_lands_in_its_band_and_raw_pixels_clearly_below(tmp_pat
     assert result.exit_code == 0, result.output
     probe, majority = json.loads(result.stdout)["rows"]
     assert (probe["protocol"], probe["synthetic"], probe["converged"]) == ("group-kfold", True, True)
-    assert 0.45 < probe["scores"]["accuracy"]["mean"] < 0.85
+    assert least < probe["scores"]["accuracy"]["mean"] < 0.85
     assert majority["scores"]["uar"]["mean"] == pytest.approx(1 / 7)
     assert _raw_pixels(dataset, tmp_path / "data") < probe["scores"]["accuracy"]["mean"] - 0.1
