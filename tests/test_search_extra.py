@@ -146,8 +146,17 @@ def _state(file):
     return len(facts["scores"]), sum("epoch" in row for row in facts.get("training", {}).get("history", []))
 
 
+@pytest.fixture
+def started():
+    """Processes of a test; none of them outlives it."""
+    processes = []
+    yield processes
+    for process in processes:
+        process.kill()
+
+
 @pytest.mark.slow
-def test_a_killed_search_of_a_network_goes_on_in_two_processes_and_ends_in_the_same_bits(tmp_path):
+def test_a_killed_search_of_a_network_goes_on_in_two_processes_and_ends_in_the_same_bits(tmp_path, started):
     space = tmp_path / "space.yaml"
     space.write_text("strategy: finetune[epochs=2]\nparameters:\n  learning_rate: [0.003, 0.0003]\n")
     grid = [
@@ -169,7 +178,8 @@ def test_a_killed_search_of_a_network_goes_on_in_two_processes_and_ends_in_the_s
     def start(runs):
         command = [sys.executable, "-c", process, *grid, "--runs-dir", str(tmp_path / runs)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, env=os.environ | folders, **pipes)
+        started.append(subprocess.Popen(command, env=os.environ | folders, **pipes))
+        return started[-1]
 
     straight = start("straight")
     assert straight.wait(500) == 0, straight.stderr.read()
