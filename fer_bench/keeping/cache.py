@@ -7,7 +7,6 @@ its rows waits for nobody.
 from __future__ import annotations
 
 import math
-import shutil
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from fer_bench.arrays import Array
 from fer_bench.errors import FerBenchError
 from fer_bench.keeping import parts
 from fer_bench.keeping.parts import Part, Writer
-from fer_bench.keeping.space import SIZE, WRITING, Space, drop, lease
+from fer_bench.keeping.space import Space, drop, lease
 
 Suits = Callable[[dict[str, Any]], bool]
 """Whether a part serves, by its facts."""
@@ -125,26 +124,15 @@ class Cache:
         Raises:
             FerBenchError: it does not fit the limit or the disk, or the folder cannot be written.
         """
-        space, name = self.space, f"{key}-{uuid.uuid4().hex[:12]}"
-        scratch, size = space.folder / f"{WRITING}{name}", math.prod(shape) * dtype.itemsize + images.nbytes
+        name, size = f"{key}-{uuid.uuid4().hex[:12]}", math.prod(shape) * dtype.itemsize + images.nbytes
         with ExitStack() as stack:
-            stack.callback(shutil.rmtree, scratch, ignore_errors=True)
             with self._writing():
-                with space.room():
-                    space.make_room(size)
-                    scratch.mkdir()
-                    (scratch / SIZE).write_text(str(size), encoding="ascii")
-                    lock = lease(scratch)
-                    stack.callback(drop, lock)
-                writer = stack.enter_context(Writer(scratch, images, shape, dtype, self._writing))
+                scratch = stack.enter_context(self.space.scratch(name, size))
+                writer = stack.enter_context(Writer(scratch.folder, images, shape, dtype, self._writing))
             yield writer
             with self._writing():
                 writer.finish()
-                (scratch / SIZE).unlink()
-                with space.room():
-                    drop(lock)
-                    scratch.rename(space.folder / name)
-                parts.trust(space.folder / name)
+                parts.trust(scratch.complete())
 
     def _places(self, key: str, images: Array, suits: Suits, without: set[str]) -> tuple[list[Part], Array]:
         """Return what `open` returns, as parts whose values were not compared with anything yet."""

@@ -3,7 +3,7 @@
 ::
 
     <folder>/<key>-<part>/           rows of some images: see `fer_bench.keeping.parts`
-    <folder>/.writing-<key>-<part>/  a part that is not complete; left over where a process was killed
+    <folder>/.writing-<key>-<part>…/ a part that is not complete; left over where a process was killed
     <folder>/…/lease-*               held by each process that uses or writes a part, so that nobody removes it
     <folder>/room.lock               held for a moment by who takes a lease, completes a part or removes one
 """
@@ -53,7 +53,20 @@ class KeptPart:
     @property
     def key(self) -> str:
         """The key under which its rows are found."""
-        return self.name.removeprefix(WRITING).rpartition("-")[0] or self.name
+        return self.name.removeprefix(WRITING).partition("-")[0]
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A part that is being written.
+
+    Attributes:
+        folder: for its files.
+        complete: moves it into place, once all of them are written, and returns where it lies.
+    """
+
+    folder: Path
+    complete: Callable[[], Path]
 
 
 class Space:
@@ -142,6 +155,41 @@ class Space:
                 f"which running processes use {format_size(used)}, and {format_size(free)} of the disk are free. "
                 "Raise the limit with --cache-limit, name another folder with --cache-dir, or use fewer images."
             )
+
+    @contextmanager
+    def scratch(self, name: str, size: int) -> Iterator[Scratch]:
+        """Keep a folder for a part that is written within the block, and remove what is left of it.
+
+        Args:
+            name: of the part.
+            size: its bytes, for which room is made; other processes count them.
+
+        Raises:
+            FerBenchError: they do not fit.
+            OSError: the folder cannot be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        folder, place = self.folder / f"{WRITING}{name}-{uuid.uuid4().hex[:8]}", self.folder / name
+        with self.room():
+            self.make_room(size)
+            folder.mkdir()
+            lock = lease(folder)
+
+        def complete() -> Path:
+            (folder / SIZE).unlink()
+            with self.room():
+                drop(lock)
+                if not (place / parts.ENTRY).is_file():  # another process may have imported it by now
+                    shutil.rmtree(place, ignore_errors=True)
+                    folder.rename(place)
+            return place
+
+        try:
+            (folder / SIZE).write_text(str(size), encoding="ascii")
+            yield Scratch(folder, complete)
+        finally:
+            drop(lock)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def evict(self, name: str) -> bool:
         """Remove a part unless a process uses it; return whether it is gone. Call it within `room`.

@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import uuid
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ import numpy as np
 from fer_bench import atomic, foreign_files
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.keeping import parts
-from fer_bench.keeping.space import WRITING, KeptPart, Space
+from fer_bench.keeping.space import KeptPart, Space
 
 FILES = (parts.VALUES, parts.IMAGES, parts.ENTRY)
 LARGEST_ENTRY = 1 << 20
@@ -175,27 +173,12 @@ def _made_by(archive: zipfile.ZipFile, name: str, file: Path) -> dict[str, Any]:
 
 def _take_part(space: Space, archive: zipfile.ZipFile, name: str, file: Path) -> None:
     """Put a part into the cache once every checksum of it holds."""
-    members = [archive.getinfo(f"{name}/{member}") for member in FILES]
-    with _scratch(space, name) as scratch:
-        with space.room():
-            space.make_room(sum(member.file_size for member in members))
-        for member in members:
-            with archive.open(member) as source, (scratch / member.filename.rpartition("/")[2]).open("wb") as target:
+    members = {member: archive.getinfo(f"{name}/{member}") for member in FILES}
+    with space.scratch(name, sum(member.file_size for member in members.values())) as scratch:
+        for member, info in members.items():
+            with archive.open(info) as source, (scratch.folder / member).open("wb") as target:
                 shutil.copyfileobj(source, target, parts.CHUNK_BYTES)
-        part = parts.read(scratch)
+        part = parts.read(scratch.folder)
         if part is None or part.values(np.arange(len(part.images))) is None:
             raise FerBenchError(f"{str(file)!r} is damaged: {name} does not match its checksums. Copy it again.")
-        with space.room():
-            scratch.rename(space.folder / name)
-
-
-@contextmanager
-def _scratch(space: Space, name: str) -> Iterator[Path]:
-    """Make a folder within the cache that does not count, and remove what is left of it."""
-    space.folder.mkdir(parents=True, exist_ok=True)
-    scratch = space.folder / f"{WRITING}{name}-{uuid.uuid4().hex[:8]}"
-    scratch.mkdir()
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.complete()
