@@ -96,7 +96,9 @@ class Component(Generic[SpecT]):
 
     def files(self) -> dict[str, Path]:
         """Return the files that parameters name, by parameter."""
-        return {name: Path(value) for name in files_of(type(self.params)) if (value := getattr(self.params, name))}
+        return {
+            name: Path(value) for name in marked(type(self.params), "file") if (value := getattr(self.params, name))
+        }
 
     def _values(self) -> dict[str, Any]:
         """Return the parameters as plain JSON that people share.
@@ -105,7 +107,7 @@ class Component(Generic[SpecT]):
         user set, folders, user names and secrets are hidden.
         """
         values, defaults = self.params.model_dump(mode="json"), type(self.params)().model_dump(mode="json")
-        paths = paths_of(type(self.params))
+        paths = marked(type(self.params), "file", "folder")
         return {
             name: value if value == defaults[name] else Path(value).name if name in paths else hide(value)
             for name, value in values.items()
@@ -140,9 +142,7 @@ class Component(Generic[SpecT]):
         try:
             with contained() as notes:
                 result = function(*arguments, **keywords)
-        except FerBenchError:
-            raise
-        except KeyboardInterrupt:
+        except (FerBenchError, KeyboardInterrupt):
             raise
         except BaseException as error:  # a panic of native code is no Exception
             raise PluginError(f"{where} failed to {what}: {type(error).__name__}: {error}") from error
@@ -326,19 +326,12 @@ def settings_of(params: type[Params]) -> dict[str, str]:
     return {name: str(setting) for name, extra in _extras(params).items() if (setting := extra.get("setting"))}
 
 
-def files_of(params: type[Params]) -> list[str]:
-    """Return the parameters that name a file."""
-    return [name for name, extra in _extras(params).items() if extra.get("file")]
+def marked(params: type[Params], *marks: str) -> list[str]:
+    """Return the parameters whose ``json_schema_extra`` has one of some marks.
 
-
-def codes_of(params: type[Params]) -> list[str]:
-    """Return the parameters that name a user's own code."""
-    return [name for name, extra in _extras(params).items() if extra.get("code")]
-
-
-def paths_of(params: type[Params]) -> list[str]:
-    """Return the parameters that name a file or a folder."""
-    return [name for name, extra in _extras(params).items() if extra.get("file") or extra.get("folder")]
+    They are ``file``, ``folder``, ``code`` of a user's own, and ``view`` of what is prepared.
+    """
+    return [name for name, extra in _extras(params).items() if any(map(extra.get, marks))]
 
 
 def _extras(params: type[Params]) -> dict[str, dict[str, Any]]:

@@ -12,10 +12,10 @@ from fer_bench import memos
 from fer_bench.errors import FerBenchError, MissingError
 from fer_bench.keeping import named_files
 from fer_bench.keeping.named_files import Places
-from fer_bench.registry import Registry, files_of
+from fer_bench.registry import Registry, marked
 
 REGISTRY = Registry.load()
-NAMING = {name: files_of(spec.params) for name, _, spec in REGISTRY.specs("backbone") if files_of(spec.params)}
+NAMING = {name: files for name, _, spec in REGISTRY.specs("backbone") if (files := marked(spec.params, "file"))}
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from fer_bench import brackets
 from fer_bench.data.builder import FerBuilder
 from fer_bench.data.images import is_picture
 from fer_bench.errors import DataError, PluginError
-from fer_bench.registry import Component
+from fer_bench.registry import Component, marked
 from fer_bench.specs import DatasetSpec
 
 CONFIG_LENGTH = 60
@@ -118,8 +118,5 @@ def config_name(dataset: Component[DatasetSpec]) -> str:
 
 def stored_params(dataset: Component[DatasetSpec]) -> dict[str, Any]:
     """Return the parameters of ``dataset`` that choose what is prepared: all but those that are marked as a view."""
-    values = dataset.params.model_dump(mode="json")
-    fields = type(dataset.params).model_fields
-    extras = {name: cast("dict[str, Any]", field.json_schema_extra or {}) for name, field in fields.items()}
-    views = {name for name, extra in extras.items() if extra.get("view")}
+    values, views = dataset.params.model_dump(mode="json"), marked(type(dataset.params), "view")
     return {name: values[name] for name in sorted(values) if name not in views}

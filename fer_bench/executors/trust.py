@@ -10,7 +10,7 @@ from pathlib import Path
 from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.plugins import Kind
-from fer_bench.registry import Registry, files_of, paths_of
+from fer_bench.registry import Registry, marked
 from fer_bench.specs import BackboneSpec
 
 
@@ -45,9 +45,9 @@ def reaches(config: RunConfig, registry: Registry) -> list[str]:
 
 def _reaches(kind: Kind, text: str, registry: Registry) -> list[str]:
     _, spec, values = registry.read(kind, text)
-    files = files_of(spec.params)
+    files = marked(spec.params, "file")
     lines: list[str] = []
-    for name in paths_of(spec.params):
+    for name in marked(spec.params, "file", "folder"):
         if value := str(values.get(name) or ""):
             # A file is looked for by its content later; a folder is the one of that name in the working directory.
             reached = f"file {value!r}" if name in files else f"folder {str(Path(value).absolute())!r}"

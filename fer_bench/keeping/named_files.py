@@ -15,7 +15,7 @@ from pathlib import Path
 from fer_bench import brackets, memos
 from fer_bench.errors import FerBenchError, MissingError, bullet_list
 from fer_bench.plugins import Kind
-from fer_bench.registry import Registry, file_sha256, files_of
+from fer_bench.registry import Registry, file_sha256, marked
 
 KIND = "places"
 """Of the facts in the cache folder."""
@@ -71,7 +71,7 @@ class Places:
         _, spec, values = self.registry.read(kind, text)
         places: dict[str, str] = {}
         lines: list[str] = []
-        for parameter in files_of(spec.params):
+        for parameter in marked(spec.params, "file"):
             if not (value := str(values.get(parameter, ""))):
                 continue
             name, recorded = Path(value).name, digests.get(parameter, "")

@@ -16,7 +16,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.keeping.weights import weights_digest
 from fer_bench.networks import devices
 from fer_bench.plugin_code import digest_code
-from fer_bench.registry import Component, codes_of, file_sha256
+from fer_bench.registry import Component, file_sha256, marked
 from fer_bench.specs import BackboneParams, BackboneSpec
 
 BACKBONE_SEED = 0
@@ -80,7 +80,7 @@ def _with_files(component: Component[BackboneSpec]) -> dict[str, Any]:
     if component.spec.files:
         paths: Mapping[str, Path] = component.ask(f"find the files of {str(component)!r}", component.spec.files)
         digests |= {name: file_sha256(path) for name, path in paths.items()}
-    for name in codes_of(type(component.params)):
+    for name in marked(type(component.params), "code"):
         if reference := getattr(component.params, name):
             digests[name] = _digest_own_code(name, reference)
     return {**record, "files": digests} if digests else record

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from fer_bench.keeping.weights import verify
 from fer_bench.networks.backbone import Backbone
 from fer_bench.networks.parameters import divide
-from fer_bench.registry import files_of
+from fer_bench.registry import marked
 from fer_bench.sizes import number_of
 from fer_bench.testing.conformance.backbone_subject import BackboneSubject
 from fer_bench.testing.conformance.comparing import apart
@@ -269,7 +269,7 @@ def input_is_honoured(subject: BackboneSubject) -> Iterator[str]:
 )
 def weights_match_their_hash(subject: BackboneSubject) -> Iterator[str]:
     """Yield what is wrong with the declared weights."""
-    if "weights" in files_of(type(subject.params)):
+    if "weights" in marked(type(subject.params), "file"):
         raise NotApplicable("the weights are a file of the user's, which a cell records by content")
     declared = subject.spec.weights
     names = [weights.name for weights in declared]
