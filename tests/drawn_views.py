@@ -51,6 +51,7 @@ def make_view(
         place=place or name,
         warnings=(),
         groups=(),
+        splits=tuple(sorted({*(splits or ())} - {""})),
         soft_labels=lambda rows: None,
     )
     component = Component(

@@ -14,7 +14,6 @@ from fer_bench.claims.claim import ALL, Claim
 from fer_bench.claims.seen import Seen
 from fer_bench.data.prepare import prepare
 from fer_bench.data.prepared import Prepared
-from fer_bench.data.texts import listed, plain
 from fer_bench.errors import FerBenchError
 from fer_bench.executors.reporting import Reporter, counting, preparing
 from fer_bench.faces.parameters import Crop
@@ -84,8 +83,7 @@ class ClaimImages:
     @property
     def other_splits(self) -> list[str]:
         """Names of the splits that the claim is not about."""
-        names = set(listed(plain(self._prepared.column("split").unique()))) - {"", self._claim.split}
-        return sorted(names)
+        return [name for name in self._prepared.splits if name != self._claim.split]
 
     @property
     def role(self) -> str:
@@ -173,5 +171,4 @@ class ClaimImages:
 
 def _roles(dataset: Component[DatasetSpec], prepared: Prepared) -> Mapping[str, str]:
     """Return what each official split of a data set is for."""
-    names = sorted(set(listed(plain(prepared.column("split").unique()))) - {""})
-    return split_roles(names, dataset.spec.roles)
+    return split_roles(prepared.splits, dataset.spec.roles)

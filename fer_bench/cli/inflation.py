@@ -107,7 +107,7 @@ def _protocols_of(
         protocols += [official, {**official, "leak_free": True}]
     elif test_split is not None:
         raise FerBenchError(f"Data set {text!r} has no official splits here; leave out --test-split {test_split!r}.")
-    elif splits and len(set(prepared.counts) - {""}) > 1 and not quiet:
+    elif splits and len(prepared.splits) > 1 and not quiet:
         what = "--limit" if settings.limit else "the data set's parameters"
         console.warn(f"{text}: no official folds, since {what} left the split {min(splits)!r} alone.")
     common = settings.model_dump()

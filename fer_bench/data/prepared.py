@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,8 @@ from fer_bench.digests import sha256_of
 from fer_bench.errors import DataError
 from fer_bench.sizes import number_of
 from fer_bench.specs import DatasetSpec
+
+T = TypeVar("T")
 
 SCHEMA = 5
 """Version of the files in the folder of a prepared data set: another one for each change of their fields or columns."""
@@ -100,6 +102,11 @@ class Prepared:
         """Split -> label -> number of samples; the split is empty where the data have none."""
         return self.summary["counts"]
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the official splits that there are, sorted."""
+        return tuple(sorted(filter(None, self.counts)))
+
     @cached_property
     def samples(self) -> pd.DataFrame:
         """One row a sample, in record order.
@@ -107,24 +114,21 @@ class Prepared:
         Columns: id, label, split, subject, sequence, ``group:<name>`` …, sha256, content, width, height, channels;
         where known ``box:left`` … and ``soft:<label>`` …. See `fer_bench.data.index`.
         """
-        try:
-            return read_index(self.folder / INDEX_FILE)
-        except (OSError, ValueError) as error:  # pyarrow's errors are both.
-            raise self._damaged(f"{INDEX_FILE} cannot be read: {error}") from None
+        return self._of_table(read_index)
 
     def column(self, name: str) -> pa.ChunkedArray[Any]:
         """Read one column of `samples`, which as a whole takes much memory where there are many samples."""
-        try:
-            return read_column(self.folder / INDEX_FILE, name)
-        except (OSError, ValueError) as error:
-            raise self._damaged(f"{INDEX_FILE} cannot be read: {error}") from None
+        return self._of_table(partial(read_column, name=name))
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns of `samples`."""
+        return self._of_table(column_names)
+
+    def _of_table(self, read: Callable[[Path], T]) -> T:
         try:
-            return column_names(self.folder / INDEX_FILE)
-        except (OSError, ValueError) as error:
+            return read(self.folder / INDEX_FILE)
+        except (OSError, ValueError) as error:  # pyarrow's errors are both.
             raise self._damaged(f"{INDEX_FILE} cannot be read: {error}") from None
 
     @property
@@ -175,7 +179,7 @@ class Prepared:
                 batch = numbers[start : start + BATCH]
                 encoded = self._encoded(batch)
                 for row, file in zip(batch, encoded, strict=True):
-                    if hashlib.sha256(file).digest() != self._hashes[row].tobytes():
+                    if hashlib.sha256(file).digest() != self.hashes[row : row + 1].tobytes():
                         raise self._damaged(f"the image of row {row} is not the one that was prepared")
                 try:
                     images += pool.map(decode, encoded)
@@ -201,11 +205,10 @@ class Prepared:
             raise self._damaged(f"{SUMMARY_FILE} was changed since")
 
     @cached_property
-    def _hashes(self) -> Array:
-        """The sha256 of each image's file, (n, 32) uint8."""
-        texts = plain(self.column("sha256"))
-        hashes = [bytes.fromhex("".join(block)) for block in blocks(texts)]
-        return np.frombuffer(b"".join(hashes), np.uint8).reshape(len(texts), 32)
+    def hashes(self) -> Array:
+        """The sha256 of each image's file, (n,) of numpy's type ``S32``."""
+        texts = blocks(plain(self.column("sha256")))
+        return np.frombuffer(b"".join(bytes.fromhex("".join(block)) for block in texts), "S32")
 
     @cached_property
     def _records(self) -> Records:

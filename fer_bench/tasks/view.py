@@ -17,7 +17,7 @@ from fer_bench.corruption import Corruption
 from fer_bench.damage.images import corrupt
 from fer_bench.data.index import GROUP
 from fer_bench.data.prepared import Prepared
-from fer_bench.data.texts import Column, blocks, compute, listed, numbers, plain
+from fer_bench.data.texts import Column, blocks, compute, numbers, plain
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.labels import NATIVE, class_of, classes_of, describe_spellings, fitting_sets, map_labels
 from fer_bench.registry import Component
@@ -113,12 +113,8 @@ class View:
             images = [faces.cut(image, position) for image, position in zip(images, positions.tolist(), strict=True)]
         if self.corruption is not None:
             landmarks = None if faces is None else [faces.landmarks(position) for position in positions.tolist()]
-            images = corrupt(images, self._hashes[positions], self.corruption, landmarks)
+            images = corrupt(images, self.hashes()[positions], self.corruption, landmarks)
         return [cut(image, self.window) for image in images] if self.window else images
-
-    @cached_property
-    def _hashes(self) -> Array:
-        return self.hashes()
 
     @property
     def found(self) -> Array:
@@ -147,7 +143,7 @@ class View:
 
     def hashes(self) -> Array:
         """Return the sha256 of each encoded image, (n,) of numpy's type ``S32``."""
-        return np.frombuffer(b"".join(bytes.fromhex("".join(part)) for part in blocks(self.texts("sha256"))), "S32")
+        return self.prepared.hashes[self.rows]
 
     def identity(self) -> dict[str, Any]:
         """Return what a cell records of the data: content, not location."""
@@ -203,12 +199,10 @@ def select(dataset: Component[DatasetSpec], prepared: Prepared, limit: int | Non
     native = prepared.column("label").to_numpy().astype(np.int64)
     rows = np.arange(len(native))
     if split := dataset.params.split:
-        splits = prepared.column("split")
-        rows = np.flatnonzero(compute.equal(splits, split).to_numpy())
+        rows = np.flatnonzero(compute.equal(prepared.column("split"), split).to_numpy())
         if not len(rows):
             raise FerBenchError(
-                f"Data set {dataset.spec.name!r} has no split {split!r}. "
-                f"{did_you_mean(split, set(listed(plain(splits.unique()))) - {''})}"
+                f"Data set {dataset.spec.name!r} has no split {split!r}. {did_you_mean(split, prepared.splits)}"
             )
     classes = prepared.labels if label_set == NATIVE else classes_of(label_set)
     mapping = map_labels(prepared.labels, label_set, dataset.spec.expressions)
