@@ -13,7 +13,7 @@ from PIL import Image
 from fer_bench.arrays import Array
 from fer_bench.claims.classifier import Classifier
 from fer_bench.faces.parameters import Crop
-from fer_bench.networks import transforms
+from fer_bench.networks.transforms import to_grey
 from fer_bench.specs import NetworkInput
 from fer_bench.tasks.view import View
 
@@ -81,7 +81,7 @@ def list_changes(model: Classifier, view: View, *, likelihood: bool) -> list[Set
     changes = [*_alignment(view), *_crops(view), *_sizes(model, view), *_kernels(model, view), *_values(model)]
     if view.channels == 3:
         changes.append(SettingChange("colours", "red and blue exchanged", "the model takes BGR", picture=exchange))
-        changes.append(SettingChange("grey", "grey pictures", "the model takes grey pictures", picture=make_grey))
+        changes.append(SettingChange("grey", "grey pictures", "the model takes grey pictures", picture=to_grey))
     if likelihood:
         changes.append(SettingChange("softmax", "one softmax less", "a softmax is applied twice", answers=undo_softmax))
     return changes
@@ -90,11 +90,6 @@ def list_changes(model: Classifier, view: View, *, likelihood: bool) -> list[Set
 def exchange(image: Array) -> Array:
     """Return an image with red and blue exchanged."""
     return image[..., ::-1]
-
-
-def make_grey(image: Array) -> Array:
-    """Return (h, w, 1) by ITU-R BT.601 luma."""
-    return image if image.shape[2] == 1 else np.rint(image @ np.array(transforms.LUMA)[:, None]).astype(np.uint8)
 
 
 def crop_centre(share: float, image: Array) -> Array:

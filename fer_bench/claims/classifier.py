@@ -116,18 +116,18 @@ class FinishedClassifier(Classifier):
             if network_input not in self._made:
                 self._made[network_input] = extractor.with_input(network_input)
             extractor = self._made[network_input]
-        colour = [np.broadcast_to(image, (*image.shape[:2], 3)) for image in images]
+        colour = [transforms.to_colour(image) for image in images]
         starts = range(0, len(images), extractor.batch)
         return np.concatenate([extractor(colour[at : at + extractor.batch])[:, self._columns] for at in starts])
 
     def _through_stages(self, images: Sequence[Array]) -> Array:
         """Return what stages within JAX answer; as in a run, they get images of one shape in theirs."""
-        side, shapes = self.side, {image.shape[:2] for image in images}
-        host = None if len(shapes) == 1 and max(next(iter(shapes))) <= 2 * side else side
+        shapes = {image.shape[:2] for image in images}
+        side = transforms.host_side(shapes.pop() if len(shapes) == 1 else None, self.side)
         channels = max(image.shape[2] for image in images)
         parts: list[Array] = []
         for start in range(0, len(images), BATCH):
-            batch = transforms.to_batch(list(images[start : start + BATCH]), host, channels)
-            filled = np.concatenate([batch, np.repeat(batch[-1:], BATCH - len(batch), axis=0)])
+            batch = transforms.to_batch(list(images[start : start + BATCH]), side, channels)
+            filled = transforms.fill_up(batch, BATCH)
             parts.append(np.asarray(self._stages(self._backbone.state, filled))[: len(batch), self._columns])
         return np.concatenate(parts)

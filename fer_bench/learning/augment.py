@@ -12,6 +12,7 @@ import math
 import jax
 import jax.numpy as jnp
 
+from fer_bench.networks.transforms import LUMA
 from fer_bench.specs import GradientPhase, Plan
 
 DEGREES, ZOOM, SHIFT = 15.0, 0.1, 0.1
@@ -20,7 +21,6 @@ COLOUR = 0.2
 """`colour`: factors of brightness, contrast and saturation lie in 1 - COLOUR to 1 + COLOUR."""
 ERASED, AREA, ASPECT = 0.25, (0.02, 0.2), (0.3, 1 / 0.3)
 """`erase`: share of the images that lose a rectangle, its share of the area, its height over its width."""
-_LUMA = (0.299, 0.587, 0.114)
 
 
 def apply(key: jax.Array, images: jax.Array, phase: GradientPhase) -> jax.Array:
@@ -109,7 +109,7 @@ def adjust(images: jax.Array, brightness: jax.Array, contrast: jax.Array, satura
 def _grey(images: jax.Array) -> jax.Array:
     if images.shape[3] == 1:
         return images
-    return (images * jnp.asarray(_LUMA, jnp.float32)).sum(3, keepdims=True)
+    return (images * jnp.asarray(LUMA, jnp.float32)).sum(3, keepdims=True)
 
 
 def erase(key: jax.Array, images: jax.Array) -> jax.Array:

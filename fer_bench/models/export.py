@@ -21,7 +21,7 @@ from fer_bench.learning.training import is_random_state
 from fer_bench.models import files
 from fer_bench.models.model import TrainedModel
 from fer_bench.networks.parameters import divide
-from fer_bench.networks.transforms import LUMA
+from fer_bench.networks.transforms import LUMA, host_side
 from fer_bench.registry import Registry
 
 GRAPH, CARD = "model.onnx", "card.yaml"
@@ -99,7 +99,7 @@ def input_side(model: TrainedModel) -> tuple[int, int]:
     """
     side = model.backbone.input_size
     shape = model.record.shape
-    return shape if shape is not None and max(shape) <= 2 * side else (side, side)
+    return (side, side) if shape is None or host_side(shape, side) else shape
 
 
 def _compare(graph: bytes, model: TrainedModel) -> float:

@@ -231,14 +231,14 @@ class TrainedModel:
     def _predict(self, images: list[Array], side: int | None, *, mirror: bool) -> Array:
         """Return the probabilities of up to `BATCH` images."""
         n, channels = len(images), self.record.channels
-        images = [_in_channels(image, channels) for image in images]
+        images = [transforms.to_grey(image) for image in images] if channels == 1 else images
         if self.backbone.extractor is not None:
             images = [np.ascontiguousarray(image[:, ::-1]) for image in images] if mirror else images
             batch: Any = [transforms.to_colour(image) for image in images]
         else:
             batch = transforms.to_batch(images, side, channels)
             batch = batch[:, :, ::-1] if mirror else batch
-            batch = np.concatenate([batch, np.repeat(batch[-1:], BATCH - n, axis=0)])
+            batch = transforms.fill_up(batch, BATCH)
         x: Array = batch
         if self.start:
             ((values, finite, _),) = self._forward(batch)
@@ -310,10 +310,3 @@ def _multiply_out(before: dict[str, jax.Array], table: dict[str, Array]) -> tupl
             assert matrix is not None
             merged[name] = np.asarray(changed(matrix, jax.numpy.asarray(first), jax.numpy.asarray(second)))
     return merged, faults
-
-
-def _in_channels(image: Array, channels: int) -> Array:
-    """Return an image with at most that number of channels; colour becomes grey by ITU-R BT.601 luma."""
-    if image.shape[2] <= channels:
-        return image
-    return np.rint(image @ np.array(transforms.LUMA)[:, None]).astype(np.uint8)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_bench.models.nodes import Nodes
-from fer_bench.networks.transforms import LUMA
+from fer_bench.networks.transforms import LUMA, host_side
 from fer_bench.specs import ImageInput
 from fer_bench.specs.strategies import Views
 from fer_bench.tasks import windows
@@ -83,7 +83,7 @@ def _prepared(graph: Nodes, pixels: str, sides: str, shape: tuple[int, int] | No
     """Add the resizing of (n, c, height, width) to ``size``, to bytes unless images have the shape of training."""
     height, width = (graph.add("Gather", sides, place, axis=0) for place in (0, 1))
     x = _resized(graph, pixels, height, width, size, "linear", whole=True)
-    if shape is None or max(shape) > 2 * size:
+    if shape is None or host_side(shape, size):
         return x
     exact = _resized(graph, pixels, height, width, size, spec.resize, whole=False)
     same = [graph.add("Equal", side, usual) for side, usual in zip((height, width), shape, strict=True)]

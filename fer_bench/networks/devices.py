@@ -52,18 +52,19 @@ class Devices:
         """
         if self._mesh is None:
             return jax.device_put(batch)
-        spec = PartitionSpec() if batch.shape[axis] % self._count else PartitionSpec(*[None] * axis, _AXIS)
-        return jax.device_put(batch, NamedSharding(self._mesh, spec))
+        return jax.device_put(batch, self._sharding(batch.shape, axis))
+
+    def _sharding(self, shape: Sequence[int], axis: int) -> NamedSharding | None:
+        """Return how an array is divided by an axis; it is whole on each device where that cannot be done evenly."""
+        if self._mesh is None or shape[axis] % self._count:
+            return self.whole
+        return NamedSharding(self._mesh, PartitionSpec(*[None] * axis, _AXIS))
 
     def like(self, tree: Any, axis: int | None = None) -> Any:
         """Return shapes and types of what `copy` makes of arrays, or `divide` where an axis is given."""
 
         def shaped(leaf: Any) -> jax.ShapeDtypeStruct:
-            if axis is None or leaf.shape[axis] % self._count:
-                spec = PartitionSpec()
-            else:
-                spec = PartitionSpec(*[None] * axis, _AXIS)
-            sharding = None if self._mesh is None else NamedSharding(self._mesh, spec)
+            sharding = self.whole if axis is None else self._sharding(leaf.shape, axis)
             weak = getattr(leaf, "weak_type", False)
             return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding, weak_type=weak)
 

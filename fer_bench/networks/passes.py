@@ -79,21 +79,12 @@ class Pass:
             PluginError: the backbone returns something else than it declares, or values that are not finite.
             FerBenchError: the cache cannot be written, or is too small.
         """
-        done = 0
-
-        def count(images: int) -> None:
-            nonlocal done
-            done += images
-            advance(images)
-
         first = targets[0]
         try:
-            self._write(targets, count)
+            self._write(targets, advance)
         except Exception as error:  # a later stage may raise anything, which is no fault of the first output
             if len(targets) == 1 and not isinstance(error, _DoesNotFit):
                 raise
-            if done:
-                advance(-done)
             if len(targets) > 1:
                 self.write([first], advance)
             else:
@@ -108,16 +99,10 @@ class Pass:
             self._run(Extraction(backbone, outputs), targets, advance)
             return
         last = max(output.stop for output in outputs)
-        batch, done = batch_size(self.source, self.view, last), 0
-
-        def count(images: int) -> None:
-            nonlocal done
-            done += images
-            advance(images)
-
+        batch = batch_size(self.source, self.view, last)
         while True:
             try:
-                self._run(Forward(backbone, outputs, batch), targets, count)
+                self._run(Forward(backbone, outputs, batch), targets, advance)
             except jax.errors.JaxRuntimeError as error:
                 if not devices.lacks_memory(error) or not devices.accelerated():
                     raise
@@ -128,12 +113,11 @@ class Pass:
                     ) from error
                 batch = max(smallest, batch // 2)
                 self.source.remember("batches", str(batch), **_batch_facts(self.source, self.view, last))
-                advance(-done)
-                done = 0
             else:
                 return
 
     def _run(self, forward: Forward | Extraction, targets: Sequence[Target], advance: Callable[[int], None]) -> None:
+        """Write all targets; where that fails, none of the images count as done."""
         start, backbone, n = time.perf_counter(), self.source.built, len(self.positions)
         outputs, hashes = [target.output for target in targets], self.view.hashes()[self.positions]
         last, variants = max(output.stop for output in outputs), max(output.variants for output in outputs)
@@ -148,7 +132,8 @@ class Pass:
                 images = hashes[target.wanted]
                 shape = (len(images), output.variants, *inner)
                 writers.append(stack.enter_context(self.cache.writer(target.key, images, shape, output.dtype)))
-            compiled = start
+            compiled, done = start, 0
+            stack.callback(lambda: advance(-done) if done < n else None)
             for at, images, count in itertools.chain([first], batches):
                 for writer, target, (values, finite, fits) in zip(writers, targets, forward(images), strict=True):
                     output, needed = target.output, target.wanted[at : at + count]
@@ -164,6 +149,7 @@ class Pass:
                 if at == 0:
                     compiled = time.perf_counter()
                 advance(count)
+                done += count
             end = time.perf_counter()
             rate = variants * ((n - forward.batch) / (end - compiled) if n > forward.batch else n / (end - start))
             facts = {
@@ -209,7 +195,7 @@ def batch_size(source: BackboneSource, view: View, stop: int) -> int:
 
 def _batch_facts(source: BackboneSource, view: View, stop: int) -> dict[str, Any]:
     """Return what decides which batch fits."""
-    side = input_side(view, source.built.input_size)
+    side = transforms.host_side(view.shape, source.built.input_size)
     shape = (*((view.shape or ()) if side is None else (side, side)), view.channels)
     return {"stop": stop, "shape": shape}
 
@@ -227,21 +213,16 @@ def read_batches(source: BackboneSource, view: View, positions: Array, batch: in
         batch: images in a batch.
     """
     backbone = source.built
-    side = input_side(view, backbone.input_size)
+    side = transforms.host_side(view.shape, backbone.input_size)
 
     def read(at: int) -> tuple[int, Any, int]:
         piece = positions[at : at + batch]
         if backbone.extractor is not None:
             return at, [transforms.to_colour(image) for image in view.images(piece)], len(piece)
         images = transforms.to_batch(view.images(piece), side, view.channels)
-        return at, np.concatenate([images, np.repeat(images[-1:], batch - len(piece), axis=0)]), len(piece)
+        return at, transforms.fill_up(images, batch), len(piece)
 
     return read_ahead(read, range(0, len(positions), batch))
-
-
-def input_side(view: View, input_size: int) -> int | None:
-    """Return the side that images are resized to on the host; None where the device resizes them all."""
-    return None if view.shape is not None and max(view.shape) <= 2 * input_size else input_size
 
 
 def _output_shape(source: BackboneSource, stop: int, out: object) -> tuple[int, ...]:

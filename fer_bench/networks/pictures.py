@@ -63,8 +63,7 @@ class Pictures:
         self._task = task
         shapes = {view.shape for view in task.parts}
         shape = shapes.pop() if len(shapes) == 1 else None
-        # Images of one shape are resized on the device.
-        self._side = None if shape is not None and max(shape) <= 2 * input_size else input_size
+        self._side = transforms.host_side(shape, input_size)
         self._channels = max(view.channels for view in task.parts)
         self._ends = np.cumsum([len(view.rows) for view in task.parts])
         height, width = shape if shape is not None and self._side is None else (input_size, input_size)

@@ -23,8 +23,9 @@ from fer_bench.keeping.cache import Cache, Entry
 from fer_bench.keeping.outputs import Outputs
 from fer_bench.keeping.space import FOLDER, Space
 from fer_bench.networks.forward import Output
-from fer_bench.networks.passes import Pass, Target, input_side
+from fer_bench.networks.passes import Pass, Target
 from fer_bench.networks.source import BackboneSource
+from fer_bench.networks.transforms import host_side
 from fer_bench.numerics import NUMERICS
 from fer_bench.sizes import number_of
 from fer_bench.specs import BackboneParams
@@ -95,7 +96,7 @@ def key(view: View, source: BackboneSource, digests: tuple[str, ...], stop: int)
         "numerics": NUMERICS,
         "jaxlib": compiler.__version__,
         "images": {
-            "side": None if as_stored else input_side(view, params.input_size),
+            "side": None if as_stored else host_side(view.shape, params.input_size),
             "channels": 3 if as_stored else view.channels,
             "faces": view.faces and view.faces.crop.identity(),
             **({"window": [view.window, *WINDOWS[view.window]]} if view.window else {}),

@@ -44,13 +44,33 @@ def to_colour(image: Array) -> Array:
     return image if image.shape[-1] == 3 else np.repeat(image, 3, axis=-1)
 
 
+def to_grey(image: Array) -> Array:
+    """Return an image (h, w, 1 or 3) uint8 as (h, w, 1); colour becomes grey by ITU-R BT.601 luma."""
+    return image if image.shape[-1] == 1 else np.rint(image @ np.array(LUMA)[:, None]).astype(np.uint8)
+
+
+def host_side(shape: tuple[int, int] | None, input_size: int) -> int | None:
+    """Return the side that images are resized to on the host; None where the device resizes them.
+
+    Args:
+        shape: height and width that all images of the data set share; None where they differ.
+        input_size: side of the backbone's input, pixels.
+    """
+    return None if shape is not None and max(shape) <= 2 * input_size else input_size
+
+
+def fill_up(batch: Array, size: int) -> Array:
+    """Return a batch (b, …) of ``size`` images, of which the last is repeated."""
+    return np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)])
+
+
 def to_batch(images: list[Array], side: int | None, channels: int) -> Array:
     """Return images as one (b, h, w, ``channels``) uint8 batch that `to_input` takes.
 
     Args:
         images: each (h, w, 1 or 3) uint8.
-        side: None if all images of the data set share one shape: the device resizes. Otherwise the host resizes each to
-            (side, side) with an antialiased bilinear kernel, since the device would compile again for every shape.
+        side: of `host_side`: None leaves images as they are. Otherwise each is resized to (side, side) with an
+            antialiased bilinear kernel, since the device would compile again for every shape.
         channels: of the batch; grey is repeated where some images of the data set are in colour.
     """
     if side is not None:

@@ -113,7 +113,11 @@ MUTATIONS: list[Mutation] = [
         ("DEGREES, ZOOM, SHIFT = 15.0", "DEGREES, ZOOM, SHIFT = 14.0"),
         ("x1 = jnp.minimum(y0 + 1, h - 1), jnp.minimum(x0 + 1, w - 1)", "x1 = y0, x0"),
     ),
-    *_of("learning.augment", "learning.colour", ("_LUMA = (0.299, 0.587, 0.114)", "_LUMA = (0.114, 0.587, 0.299)")),
+    *_of(
+        "learning.augment",
+        "learning.colour",
+        ("jnp.asarray(LUMA, jnp.float32)", "jnp.asarray(LUMA[::-1], jnp.float32)"),
+    ),
     *_of("learning.augment", "learning.erased", ("ERASED, AREA, ASPECT = 0.25", "ERASED, AREA, ASPECT = 0.5")),
     *_of(
         "learning.augment",
@@ -250,8 +254,8 @@ MUTATIONS: list[Mutation] = [
         "networks.pictures",
         "networks.pictures",
         ("batch[mirrored, :, ::-1]", "batch[mirrored, ::-1]"),
-        ("max(shape) <= 2 * input_size", "max(shape) <= 0"),
     ),
+    *_of("networks.transforms", "networks.pictures", ("max(shape) <= 2 * input_size", "max(shape) <= 0")),
     *_of(
         "networks.passes",
         "networks.stage_outputs",
