@@ -7,7 +7,6 @@ import io
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,22 +15,21 @@ import numpy as np
 
 from fer_bench import foreign_files
 from fer_bench.arrays import Array
-from fer_bench.data.images import ImageError, decode
+from fer_bench.data.images import SUFFIXES, ImageError, decode, is_picture
 from fer_bench.errors import FerBenchError, bullet_list
 from fer_bench.faces import align
 from fer_bench.faces.detector import Detector
 from fer_bench.faces.parameters import Crop
 from fer_bench.models.model import TrainedModel
+from fer_bench.networks.ahead import read_ahead
 from fer_bench.specs.strategies import Aggregate, Views
 
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"))
-"""Of the files of a folder that are taken for pictures."""
 COLUMNS = ("image", "file", "path", "filename")
 """Headings of the column of a table that names pictures; the first that is there counts."""
 SEQUENCE = "sequence"
 """Heading of the column of a table that names sequences."""
-BATCH = 64
-"""Pictures that are in memory together."""
+BATCH = 32
+"""Pictures that are read together; those of four batches are in memory."""
 LARGEST = 1 << 28
 SHOWN = 10
 
@@ -90,9 +88,9 @@ def find_pictures(words: Sequence[str], read_input: Callable[[], bytes]) -> list
         if word == "-":
             pictures += _from_input(read_input())
         elif path.is_dir():
-            files = [file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()]
+            files = [file for file in path.rglob("*") if is_picture(file.name) and file.is_file()]
             pictures += [_in_folder(str(file)) for file in sorted(files)]
-            faults += [] if files else [f"folder {word!r} has no picture ({', '.join(sorted(SUFFIXES))})"]
+            faults += [] if files else [f"folder {word!r} has no picture ({', '.join(SUFFIXES)})"]
         elif not path.is_file():
             faults.append(f"{word!r} is not there" if not path.exists() else f"{word!r} is no regular file")
         elif path.suffix.lower() == ".csv":
@@ -143,15 +141,13 @@ def _look(
 ) -> Iterator[Prediction]:
     """Yield predictions before calibration."""
     detector = None if crop is None else Detector(crop.detection)
-    with ThreadPoolExecutor(1) as reader:
-        remaining = iter(pictures)
-        pending = reader.submit(_read, list(itertools.islice(remaining, BATCH)))
-        while batch := pending.result():
-            pending = reader.submit(_read, list(itertools.islice(remaining, BATCH)))
-            predictions, faces = _find_faces(batch, crop, detector)
-            answers = iter(model.look(faces, views))
-            yield from (each if each.error else replace(each, probabilities=next(answers)) for each in predictions)
-            advance(len(batch))
+    remaining = iter(pictures)
+    batches = iter(lambda: list(itertools.islice(remaining, BATCH)), [])
+    for batch in read_ahead(_read, batches):
+        predictions, faces = _find_faces(batch, crop, detector)
+        answers = iter(model.look(faces, views))
+        yield from (each if each.error else replace(each, probabilities=next(answers)) for each in predictions)
+        advance(len(batch))
 
 
 def _answer(model: TrainedModel, looked: Iterable[Prediction]) -> Iterator[Prediction]:
