@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy
+from scipy.special import softmax
 
 from fer_bench.arrays import Array
 
@@ -91,19 +92,14 @@ def scale(probabilities: Array, temperature: float, biases: tuple[float, ...]) -
         temperature: as in `Scaling`, as ``biases``.
         biases: c of them or none.
     """
-    return _softmax(_log(probabilities) / temperature + np.asarray(biases or 0.0))
+    return softmax(_log(probabilities) / temperature + np.asarray(biases or 0.0), axis=1)
 
 
 def unscale(probabilities: Array, temperature: float, biases: tuple[float, ...]) -> Array:
     """Return the probabilities that `scale` calibrated, (n, c) float64; what is 0 stays 0."""
     with np.errstate(divide="ignore"):
-        return _softmax((np.log(probabilities.astype(np.float64)) - np.asarray(biases or 0.0)) * temperature)
+        return softmax((np.log(probabilities.astype(np.float64)) - np.asarray(biases or 0.0)) * temperature, axis=1)
 
 
 def _log(probabilities: Array) -> Array:
     return np.log(np.maximum(probabilities.astype(np.float64), SMALLEST))
-
-
-def _softmax(logits: Array) -> Array:
-    exponents = np.exp(logits - logits.max(1, keepdims=True))
-    return exponents / exponents.sum(1, keepdims=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import log_softmax
 
 from fer_bench.arrays import Array
 from fer_bench.keeping.outputs import Inputs, Outputs
@@ -66,9 +67,7 @@ class Heads:
         values = np.empty((len(rows), weights.shape[1]), np.float32)
         for start in range(0, len(rows), size):
             x = (features.take(rows[start : start + size]) - self.centre) / self.spread
-            logits = x @ weights + self.bias[head]
-            logits -= logits.max(1, keepdims=True)
-            values[start : start + size] = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+            values[start : start + size] = log_softmax(x @ weights + self.bias[head], axis=1)
         return values
 
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.stages import Wrapped
+from scipy.special import log_softmax
 
 from fer_bench.arrays import Array
 from fer_bench.keeping.outputs import Inputs
@@ -222,8 +223,7 @@ class Trainer:
             parts.append(self.programs.predict(table, x))
             wait_for(parts)
         logits = np.concatenate(parts)[: len(rows)].astype(np.float64)
-        logits -= logits.max(1, keepdims=True)
-        return (logits - np.log(np.exp(logits).sum(1, keepdims=True))).astype(np.float32)
+        return log_softmax(logits, axis=1).astype(np.float32)
 
     def predicted_at_once(self, count: int) -> int:
         """Return how many of ``count`` samples are predicted at once."""

@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.special import log_softmax
 
 from fer_bench.arrays import Array
 from fer_bench.keeping.outputs import Inputs, Outputs
@@ -170,9 +171,7 @@ def log_probabilities(heads: Heads, features: Inputs, rows: Array) -> Array:
     for start in range(0, len(rows), size):
         x = (features.take(rows[start : start + size]) - heads.centre) / heads.spread
         logits = (x @ weights).reshape(-1, m, c) + heads.bias
-        logits -= logits.max(2, keepdims=True)
-        logits -= np.log(np.exp(logits).sum(2, keepdims=True))
-        values[:, start : start + size] = logits.swapaxes(0, 1)
+        values[:, start : start + size] = log_softmax(logits, axis=2).swapaxes(0, 1)
     return values
 
 

@@ -117,17 +117,23 @@ def check(plan: Plan, strategy: str, backbone: Component[BackboneSpec], shapes: 
             "are computed outside of JAX. Use a strategy that trains a classifier on them, such as linear-probe, or "
             "leave this backbone out."
         )
-    try:
-        by_stage = shapes()
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # a panic of native code is no Exception
+    if (by_stage := _trace(shapes)) is None:
         return
     for phase in phases:
         try:
             rules.assign(phase, backbone.spec.stages, by_stage)
         except (ValueError, re.error) as error:
             raise PluginError(f"Strategy {strategy!r} does not fit backbone {str(backbone)!r}: {error}") from None
+
+
+def _trace(shapes: Callable[[], Shapes]) -> Shapes | None:
+    """Return the shapes; None of a backbone that cannot even be traced, which fails in its cells."""
+    try:
+        return shapes()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a panic of native code is no Exception
+        return None
 
 
 @dataclass(frozen=True)
@@ -153,12 +159,8 @@ def demand(plan: Plan, backbone: Component[BackboneSpec], shapes: Callable[[], S
     frozen = any(isinstance(phase, ConvexPhase | ReadoutPhase | AnswerPhase) for phase in plan.phases)
     outputs = {(len(stages), 1)} if frozen else set[tuple[int, int]]()
     steps: list[tuple[str, int, int]] = []
-    try:
-        by_stage = shapes() if phases else {}
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # a panic of native code is no Exception
-        return Demand(frozenset(outputs), ())  # a backbone that cannot even be traced fails in its cells
+    if (by_stage := _trace(shapes) if phases else {}) is None:
+        return Demand(frozenset(outputs), ())
     last = len(stages)
     for phase in phases:
         start = rules.boundary(rules.assign(phase, stages, by_stage), stages, by_stage)

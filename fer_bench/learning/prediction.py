@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from fer_bench.arrays import Array
 from fer_bench.keeping.outputs import Inputs
@@ -138,9 +139,7 @@ def aggregate(probabilities: Array, sequences: Array, how: str) -> Array:
     sums = np.zeros((len(sizes), probabilities.shape[1]))
     np.add.at(sums, group, each)
     means = sums / sizes
-    if how == "mean":
-        means = np.exp(means - means.max(1, keepdims=True))
-        means /= means.sum(1, keepdims=True)
-    spread = means[group].astype(np.float32)
+    answers = softmax(means, axis=1) if how == "mean" else means
+    spread = answers[group].astype(np.float32)
     spread[sequences < 0] = probabilities[sequences < 0]
     return spread

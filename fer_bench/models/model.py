@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 from pydantic import ValidationError
+from scipy.special import softmax
 
 from fer_bench import paths
 from fer_bench.arrays import Array
@@ -252,8 +253,7 @@ class TrainedModel:
             probabilities[:, np.asarray(self.estimator.classes_)] = self.estimator.predict_proba(x[:n])
             return probabilities
         logits = np.asarray(self._logits(self.table, x))[:n].astype(np.float64)
-        exponents = np.exp(logits - logits.max(1, keepdims=True))
-        return (exponents / exponents.sum(1, keepdims=True)).astype(np.float32)
+        return softmax(logits, axis=1).astype(np.float32)
 
 
 def _check_same(component: Component[BackboneSpec], stored: BackboneRecord) -> None:

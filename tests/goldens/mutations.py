@@ -199,7 +199,7 @@ MUTATIONS: list[Mutation] = [
         ("return self.inputs.take(rows, 1 - np", "return self.inputs.take(rows, np"),
         ("np.flatnonzero(fold.valid)", "np.flatnonzero(fold.test)"),
         (".mean(0, dtype=np.float64)", ".max(0)"),
-        ("np.exp(means - means.max(1, keepdims=True))", "means - means.min(1, keepdims=True)"),
+        ("softmax(means, axis=1)", "means - means.min(1, keepdims=True)"),
         ("spread[sequences < 0] = probabilities[sequences < 0]", "pass"),
     ),
     *_of("learning.state", "learning.gradient_changed_images", ("matrix + (left", "matrix + 2 * (left")),
