@@ -15,7 +15,4 @@ from __future__ import annotations
 from fer_bench.testing.conformance.find import cases, check, find_suites
 from fer_bench.testing.conformance.rules import Case, ConformanceRule, Finding, NotApplicable, Suite
 
-__all__ = ["Case", "ConformanceRule", "Finding", "NotApplicable", "Rule", "Suite", "cases", "check", "find_suites"]
-
-Rule = ConformanceRule
-"""The former name, for tests of plugins that import it; `fer_bench.specs.Rule` says what a strategy trains."""
+__all__ = ["Case", "ConformanceRule", "Finding", "NotApplicable", "Suite", "cases", "check", "find_suites"]
