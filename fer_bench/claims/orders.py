@@ -74,13 +74,11 @@ def fit_order(outputs: Sequence[str], raw: Array, labels: Array, classes: Sequen
         labels: (n,) int of ``classes``.
         classes: names of the task's classes.
     """
-    names = [class_of(name, {}) for name in outputs]
-    places = [names.index(name) if (name := class_of(label, {})) in names else -1 for label in classes]
     gain = 1e-6 * np.eye(len(outputs))
     top = raw.argmax(1)
-    for label, place in enumerate(places):
+    for label, place in enumerate(match(outputs, classes)):
         rows = labels == label
-        if place >= 0 and rows.any():
+        if place is not None and rows.any():
             gain[:, place] += np.bincount(top[rows], minlength=len(outputs)) / rows.sum()
     _, columns = linear_sum_assignment(gain, maximize=True)
     return Order(tuple(outputs[column] for column in columns.tolist()))
