@@ -245,6 +245,14 @@ def test_a_killed_writer_leaves_nothing_that_counts_and_its_space_is_taken_again
     np.testing.assert_array_equal(_open(cache, "a").values, np.ones((4, 1000)))
 
 
+def test_a_part_without_rows_serves_nobody(tmp_path):
+    with parts.Writer(tmp_path, _images(), (0, 3), np.dtype(np.float16)) as writer:
+        writer.finish()
+    part = parts.read(tmp_path)
+    assert part is not None
+    assert part.values(np.arange(0)) is None
+
+
 def test_an_entry_that_a_process_uses_is_not_evicted_until_it_is_gone(process, tmp_path):
     first = process()
     _expect(first, "writes")

@@ -98,7 +98,7 @@ def test_no_sample_is_a_fault(data_dir):
     assert "no sample" in line
 
 
-def test_failing_builders(data_dir):
+def test_failing_builders(data_dir, monkeypatch):
     drawn_set.Plan.SAMPLES = [ZeroDivisionError("oops")]
     with pytest.raises(PluginError, match=r"drawn_set\.Plan.*ZeroDivisionError: oops"):
         prepare(drawn_set.component("Plan"), data_dir)
@@ -109,6 +109,9 @@ def test_failing_builders(data_dir):
     assert drawn_set.faults_of(drawn_set.component("Plan"), data_dir) == [
         "'labels.csv': cannot be read: Permission denied"
     ]
+    monkeypatch.setattr(drawn_set.Plan, "labels", lambda self, root, faults: {}["sad"])
+    with pytest.raises(PluginError, match=r"drawn_set\.Plan.*KeyError: 'sad'"):
+        prepare(drawn_set.component("Plan"), data_dir)
     for builder in ("Params", "Missing"):
         with pytest.raises(PluginError, match="drawn_set"):
             prepare(drawn_set.component(builder), data_dir)

@@ -83,6 +83,10 @@ class FerBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             self.label_names = tuple(dict.fromkeys(map(normalise, self.labels(root, self.faults))))
         except OSError as error:
             raise DataError(f"Cannot read {os.fspath(error.filename or '')!r}: {error.strerror or error}.") from error
+        except FerBenchError:
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
         self.index = IndexWriter(self.label_names)
         # TFDS names folders after the class; the user knows the data set by its spec's name.
         vars(self)["name"] = spec.name.replace("-", "_")
@@ -161,17 +165,16 @@ class FerBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """Yield what `read` yields; a file that it cannot read is a fault of the data, any other failure is its own."""
         try:
             yield from self.read(self.root, self.faults)
-        except FerBenchError:
+        except (FerBenchError, KeyboardInterrupt):
             raise
         except OSError as error:
             self.faults.add(os.fspath(error.filename or ""), f"cannot be read: {error.strerror or error}")
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:  # a panic of native code is no Exception
-            raise PluginError(
-                f"The builder {type(self).__module__}.{type(self).__qualname__} of data set {self.spec.name!r} failed: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: BaseException) -> PluginError:
+        builder = f"{type(self).__module__}.{type(self).__qualname__} of data set {self.spec.name!r}"
+        return PluginError(f"The builder {builder} failed: {type(error).__name__}: {error}")
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
         """Write the records.

@@ -27,6 +27,7 @@ def list_samples(dataset: Component[DatasetSpec], data_dir: Path) -> tuple[Path,
 
     Raises:
         DataError: the data are not there, or have faults; all are listed. Pictures are not opened.
+        PluginError: the adapter failed.
     """
     place = locate(dataset, data_dir)
     if place.manual is None or not place.manual.is_dir():
@@ -39,7 +40,7 @@ def list_samples(dataset: Component[DatasetSpec], data_dir: Path) -> tuple[Path,
             data_dir=Path(scratch),
             config="listing",
         )
-        samples = list(builder.read(place.manual, builder.faults))
+        samples = list(builder._read_guarded())
     if builder.faults:
         raise builder.faults.error(
             f"{str(place.manual)!r} has {number_of(len(builder.faults), 'fault')}; nothing was written."

@@ -69,7 +69,7 @@ class Part:
             if size // CHUNK_BYTES + 1 != count or not self._match(file, state, np.arange(count) == 0):
                 return None
             values: Any = np.load(file, mmap_mode="r", allow_pickle=False)
-            if values.offset + values.nbytes != size or len(values) != len(self.images):
+            if not len(values) == len(self.images) > 0 or values.offset + values.nbytes != size:
                 return None
             length = values.nbytes // len(values)
             starts = values.offset + rows.astype(np.int64) * length

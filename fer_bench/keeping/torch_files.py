@@ -165,7 +165,8 @@ def _open(path: Path) -> tuple[Any, Callable[[_Storage], Array]]:
         if members[name].file_size > LARGEST_PICKLE:
             raise ValueError(f"{name} has {members[name].file_size:,} bytes, more than any list of tensors")
         root = name.removesuffix("data.pkl")
-        if f"{root}byteorder" in members and archive.read(f"{root}byteorder") != b"little":
+        order = members.get(f"{root}byteorder")
+        if order is not None and (order.file_size != len(b"little") or archive.read(order) != b"little"):
             raise ValueError("its numbers are not little-endian")
         with archive.open(name) as file:
             saved = _load(path, file)

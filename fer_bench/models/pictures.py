@@ -224,7 +224,7 @@ def _from_input(content: bytes) -> list[Picture]:
     except ImageError:
         pass
     try:
-        lines = content.decode().splitlines()
+        lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise FerBenchError("Standard input is neither a picture nor a list of paths, one a line.") from None
     return [_in_folder(line) for line in lines if line.strip()]

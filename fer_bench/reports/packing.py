@@ -19,7 +19,7 @@ from fer_bench.reports import boards
 from fer_bench.reports.formats import markdown
 from fer_bench.reports.leaderboard import build
 from fer_bench.results import corrupted
-from fer_bench.results.find import find_row
+from fer_bench.results.find import find_cells
 from fer_bench.results.keyed import SEAL, copied, name_key, seal
 from fer_bench.results.private import find_private
 from fer_bench.results.records import CANONICAL
@@ -39,7 +39,7 @@ def pack(runs_dir: Path, rows: Sequence[str], output: Path, key: bytes | None = 
 
     Args:
         runs_dir: the runs folder.
-        rows: names or ids of rows, as `fer_bench.results.find.find_row` takes them; none means all.
+        rows: names or ids of rows, as `fer_bench.results.find.find_cells` takes them; none means all.
         output: the file.
         key: hides the ids of samples, subjects and groups, and seals the file; None leaves names.
 
@@ -52,9 +52,7 @@ def pack(runs_dir: Path, rows: Sequence[str], output: Path, key: bytes | None = 
     if damaged and not rows:
         raise FerBenchError(f"Damaged cells cannot be packed; delete their folders:\n{bullet_list(damaged)}")
     if rows:
-        named = [find_row(store, text) for text in rows]
-        ids = {cell.id for row in named for cell in (*row.cells, *row.pairs)}
-        cells = [cell for cell in cells if cell.id in ids]
+        cells = find_cells(store, rows)
     if key is None:
         return _write(cells, runs_dir, output, None)
     with copied(cells, key) as folder:
