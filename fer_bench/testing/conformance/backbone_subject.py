@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
@@ -14,6 +15,7 @@ from flax import nnx
 from fer_bench.arrays import Array
 from fer_bench.networks import backbone as backbones
 from fer_bench.networks.backbone import Backbone
+from fer_bench.networks.forward import Extraction, Output
 from fer_bench.networks.parameters import divide, run
 from fer_bench.registry import Component
 from fer_bench.specs import BackboneParams, BackboneSpec
@@ -68,7 +70,15 @@ class BackboneSubject:
     @cached_property
     def features(self) -> Array:
         """(BATCH, feature_size) of `images`."""
-        return np.asarray(self.run(self.built.state, self.images))
+        return self.features_of(self.images)
+
+    def features_of(self, images: Sequence[Array] | Array, built: Backbone | None = None) -> Array:
+        """Return the features of images, (n, feature_size) as the host gets them; ``built`` may be another build."""
+        built = built or self.built
+        if built.extractor is None:
+            return np.asarray(self.run(built.state, images))
+        ((values, _, _),) = Extraction(built, [Output(1, 1, np.dtype(np.float32), rounded=False)])(list(images))
+        return values[:, 0]
 
     @cached_property
     def chain(self) -> tuple[Array, list[str]]:
