@@ -11,32 +11,22 @@ import broken_backbones
 import numpy as np
 import pytest
 from broken_backbones import SPEC, BrokenParams, CarelessParams
+from broken_plugin import assert_fails, broken_component, broken_suite, local
 
 from fer_bench.keeping.weights import tensor_digests
-from fer_bench.plugins import Plugin
-from fer_bench.registry import Component
 from fer_bench.specs import BackboneSpec, ImageInput, WeightsSpec
 from fer_bench.testing.conformance import Suite, cases
 from fer_bench.testing.conformance.backbone import RULES
 from fer_bench.testing.conformance.backbone_subject import BackboneSubject
 
-PLUGIN = Plugin(name="broken-plugin", distribution="broken", version="1")
-
 
 def suite(spec: BackboneSpec = SPEC, **params: Any) -> Suite[BackboneSubject]:
-    component = Component(spec, spec.params(**params), PLUGIN)
-    return Suite(PLUGIN.name, "backbone", str(component), BackboneSubject(component), RULES)
-
-
-def local_params() -> type[BrokenParams]:
-    class Local(BrokenParams):
-        pass
-
-    return Local
+    component = broken_component(spec, **params)
+    return broken_suite("backbone", component, BackboneSubject(component), RULES)
 
 
 MUTATIONS: dict[str, tuple[str, BackboneSpec, dict[str, Any], str]] = {
-    "local-params": ("spec-pickles", replace(SPEC, params=local_params()), {}, "its parameters cannot be pickled"),
+    "local-params": ("spec-pickles", replace(SPEC, params=local(BrokenParams)), {}, "its parameters cannot be pickled"),
     "no-stage": ("builds", replace(SPEC, stages=()), {}, "stages is empty"),
     "twice": ("builds", replace(SPEC, stages=("stem", "stem")), {}, "'stem' is named twice"),
     "path": ("builds", replace(SPEC, stages=("stem", "../top")), {}, "'../top' is not a Python identifier"),
@@ -91,13 +81,7 @@ MUTATIONS: dict[str, tuple[str, BackboneSpec, dict[str, Any], str]] = {
 def test_each_rule_can_fail_and_says_what_to_do(name):
     rule, spec, params, message = MUTATIONS[name]
     broken_backbones.SEEN.clear()
-    finding = suite(spec, **params).finding(rule)
-    assert finding.status == "failed", finding
-    assert message in finding.found
-    text = str(finding)
-    assert "'broken-plugin'" in text
-    assert finding.expected in text
-    assert finding.fix in text
+    assert_fails(suite(spec, **params), rule, message)
 
 
 def test_every_rule_has_a_mutation():

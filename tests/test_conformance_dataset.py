@@ -8,35 +8,25 @@ from typing import Any
 
 import pytest
 from broken_datasets import SPEC, BrokenParams, write
+from broken_plugin import assert_fails, broken_component, broken_suite, local
 from fer_bench_datasets import fer_bench_datasets
 from messages import says
 
-from fer_bench.plugins import Plugin
-from fer_bench.registry import Component
 from fer_bench.specs import DatasetSpec
 from fer_bench.testing.conformance import Finding, Suite, check, find_suites
 from fer_bench.testing.conformance.dataset import RULES, DatasetSubject
 from fer_bench.testing.layouts import LAYOUTS
 
-PLUGIN = Plugin(name="broken-plugin", distribution="broken", version="1")
-
 
 def suite(data_dir: Path, spec: DatasetSpec = SPEC, fault: str = "") -> Suite[Any]:
-    component = Component(spec, BrokenParams(fault=fault), PLUGIN)
-    return Suite(PLUGIN.name, "dataset", str(component), DatasetSubject(component, data_dir), RULES)
+    component = broken_component(spec, fault=fault)
+    return broken_suite("dataset", component, DatasetSubject(component, data_dir), RULES)
 
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     write(tmp_path / "manual" / "broken")
     return tmp_path
-
-
-def local_params() -> type[BrokenParams]:
-    class Local(BrokenParams):
-        pass
-
-    return Local
 
 
 MUTATIONS: dict[str, tuple[str, DatasetSpec, str, str]] = {
@@ -80,16 +70,11 @@ MUTATIONS: dict[str, tuple[str, DatasetSpec, str, str]] = {
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_each_rule_can_fail_and_says_what_to_do(name, data_dir):
     rule, spec, fault, message = MUTATIONS[name]
-    finding = suite(data_dir, spec, fault).finding(rule)
-    assert finding.status == "failed", finding
-    assert message in finding.found
-    assert finding.fix in str(finding)
+    assert_fails(suite(data_dir, spec, fault), rule, message)
 
 
 def test_params_that_cannot_be_pickled(data_dir):
-    component = Component(SPEC, local_params()(), PLUGIN)
-    subject = DatasetSubject(component, data_dir)
-    finding = Suite("", "dataset", "broken", subject, RULES).finding("spec-pickles")
+    finding = suite(data_dir, replace(SPEC, params=local(BrokenParams))).finding("spec-pickles")
     assert says(finding.found, "parameters", "pickled")
 
 

@@ -6,30 +6,21 @@ from dataclasses import replace
 
 import pytest
 from broken_metrics import SPEC, BrokenParams
+from broken_plugin import assert_fails, broken_component, broken_suite, local
 
-from fer_bench.plugins import Plugin
 from fer_bench.registry import Component
 from fer_bench.specs import MetricSpec
 from fer_bench.testing.conformance import Suite
 from fer_bench.testing.conformance.metric import RULES
 
-PLUGIN = Plugin(name="broken-plugin", distribution="broken", version="1")
-
 
 def suite(spec: MetricSpec = SPEC, fault: str = "") -> Suite[Component[MetricSpec]]:
-    component = Component(spec, spec.params(**({"fault": fault} if fault else {})), PLUGIN)
-    return Suite(PLUGIN.name, "metric", str(component), component, RULES)
-
-
-def local_params() -> type[BrokenParams]:
-    class Local(BrokenParams):
-        pass
-
-    return Local
+    component = broken_component(spec, **({"fault": fault} if fault else {}))
+    return broken_suite("metric", component, component, RULES)
 
 
 MUTATIONS = {
-    "local": ("spec-pickles", replace(SPEC, params=local_params()), "", "its parameters cannot be pickled"),
+    "local": ("spec-pickles", replace(SPEC, params=local(BrokenParams)), "", "its parameters cannot be pickled"),
     "percent": ("is-a-number-in-its-range", SPEC, "percent", "certain and right"),
     "absent-class": ("bears-missing-classes", SPEC, "absent-class", "one sample"),
     "error": ("points-in-its-direction", SPEC, "error", " for poor ones"),
@@ -42,10 +33,7 @@ MUTATIONS = {
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_each_rule_can_fail_and_says_what_to_do(name):
     rule, spec, fault, message = MUTATIONS[name]
-    finding = suite(spec, fault).finding(rule)
-    assert finding.status == "failed", finding
-    assert message in finding.found
-    assert finding.fix in str(finding)
+    assert_fails(suite(spec, fault), rule, message)
 
 
 def test_every_rule_has_a_mutation():

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from broken_plugin import assert_fails, broken_component, broken_suite, local
 from broken_protocols import SPEC, BrokenParams
 
-from fer_bench.plugins import CORE, Plugin
-from fer_bench.registry import Component, Registry
+from fer_bench.plugins import CORE
+from fer_bench.registry import Registry
 from fer_bench.specs import ProtocolSpec
 from fer_bench.testing.conformance import Suite, cases
 from fer_bench.testing.conformance.protocol import RULES, ProtocolSubject
 
-PLUGIN = Plugin(name="broken-plugin", distribution="broken", version="1")
 SLOW_RULE = "is-the-same-in-another-process"
 """Starts Python; the test of the scaffold checks that a protocol can keep it."""
 
@@ -24,15 +24,8 @@ def no_plugins(monkeypatch):
 
 
 def suite(spec: ProtocolSpec = SPEC, fault: str = "") -> Suite[ProtocolSubject]:
-    component = Component(spec, spec.params(**({"fault": fault} if fault else {})), PLUGIN)
-    return Suite(PLUGIN.name, "protocol", str(component), ProtocolSubject(component, Registry.load()), RULES)
-
-
-def local_params() -> type[BrokenParams]:
-    class Local(BrokenParams):
-        pass
-
-    return Local
+    component = broken_component(spec, **({"fault": fault} if fault else {}))
+    return broken_suite("protocol", component, ProtocolSubject(component, Registry.load()), RULES)
 
 
 MUTATIONS = {
@@ -44,17 +37,14 @@ MUTATIONS = {
     "not-seeded": ("obeys-its-seed", replace(SPEC, seeded=False), "", "3 different folds"),
     "process": (SLOW_RULE, SPEC, "process", "the folds are others"),
     "miscounts": ("works-in-scikit-learn", SPEC, "miscounts", "get_n_splits says 5; split yields 4"),
-    "local": ("spec-pickles", replace(SPEC, params=local_params()), "", "its parameters cannot be pickled"),
+    "local": ("spec-pickles", replace(SPEC, params=local(BrokenParams)), "", "its parameters cannot be pickled"),
 }
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_each_rule_can_fail_and_says_what_to_do(name):
     rule, spec, fault, message = MUTATIONS[name]
-    finding = suite(spec, fault).finding(rule)
-    assert finding.status == "failed", finding
-    assert message in finding.found
-    assert finding.fix in str(finding)
+    assert_fails(suite(spec, fault), rule, message)
 
 
 def test_every_rule_has_a_mutation():

@@ -5,23 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from broken_plugin import assert_fails, broken_component, broken_suite, local
 from broken_strategies import SPEC, BrokenParams
 from messages import says
 
 from fer_bench.learning.state import Model
 from fer_bench.learning.training import Training
-from fer_bench.plugins import Plugin
-from fer_bench.registry import Component
 from fer_bench.testing.conformance import Suite, cases
 from fer_bench.testing.conformance.strategy import RULES, StrategySubject
 
-PLUGIN = Plugin(name="broken-plugin", distribution="broken", version="1")
-
 
 def suite(fault: str = "", params: type[BrokenParams] = BrokenParams) -> Suite[StrategySubject]:
-    spec = replace(SPEC, params=params)
-    component = Component(spec, spec.params(fault=fault), PLUGIN)
-    return Suite(PLUGIN.name, "strategy", str(component), StrategySubject(component), RULES)
+    component = broken_component(replace(SPEC, params=params), fault=fault)
+    return broken_suite("strategy", component, StrategySubject(component), RULES)
 
 
 MUTATIONS = {
@@ -40,17 +36,11 @@ MUTATIONS = {
 @pytest.mark.parametrize("fault", MUTATIONS)
 def test_each_rule_can_fail_and_says_what_to_do(fault):
     rule, message = MUTATIONS[fault]
-    finding = suite(fault).finding(rule)
-    assert finding.status == "failed", finding
-    assert message in finding.found
-    assert finding.fix in str(finding)
+    assert_fails(suite(fault), rule, message)
 
 
 def test_params_that_cannot_be_pickled():
-    class Local(BrokenParams):
-        pass
-
-    assert says(suite(params=Local).finding("spec-pickles").found, "parameters", "pickled")
+    assert says(suite(params=local(BrokenParams)).finding("spec-pickles").found, "parameters", "pickled")
 
 
 def test_an_engine_that_moves_what_is_frozen_is_found(monkeypatch):
