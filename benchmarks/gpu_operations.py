@@ -50,7 +50,7 @@ def operations(batch: int, tiny: bool) -> Iterator[tuple[str, str, Callable[[], 
     from fer_bench_xception import half, kernels
 
     def ours(x: Any, kernel: Any) -> Any:
-        return half.depthwise(x, kernel, True, jnp.bfloat16)
+        return half.depthwise(x, kernel, True)
 
     def grouped(x: Any, kernel: Any) -> Any:
         return kernels._depthwise_grouped(jax.nn.relu(x), kernel.astype(x.dtype))

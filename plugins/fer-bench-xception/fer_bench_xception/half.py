@@ -114,25 +114,24 @@ plus.defvjp(
 # --- Depthwise 3x3 convolution ---------------------------------------------------------------------------------------
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def depthwise(x: Array, kernel: Array, relu: bool, dtype: DTypeLike) -> Array:
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def depthwise(x: Array, kernel: Array, relu: bool) -> Array:
     """Convolve every channel with its own 3x3 kernel; stride 1, zeros around the image.
 
     Args:
         x: (b, h, w, c).
         kernel: (3, 3, c) float32.
         relu: whether the convolution sees max(x, 0).
-        dtype: type of the result; sums are float32.
 
     Returns:
-        (b, h, w, c) of ``dtype``. The gradient of the kernel is float32.
+        (b, h, w, c) of the type of ``x``; sums are float32. The gradient of the kernel is float32.
     """
     if _fused(x):
         from fer_bench_xception import fused  # which takes a while to import
 
         run = partial(fused.depthwise, relu=relu)
-        return by_platform(partial(run, interpret=True), run, x, kernel).astype(dtype)
-    return _convolved(jax.nn.relu(x) if relu else x, kernel).astype(dtype)
+        return by_platform(partial(run, interpret=True), run, x, kernel).astype(x.dtype)
+    return _convolved(jax.nn.relu(x) if relu else x, kernel).astype(x.dtype)
 
 
 def _fused(x: Array) -> bool:
@@ -152,14 +151,11 @@ def _seen(x: Array) -> list[Array]:
     return [padded[:, i : i + h, j : j + w] for i, j in TAPS]
 
 
-def _depthwise_forward(x: Array, kernel: Array, relu: bool, dtype: DTypeLike) -> tuple[Array, tuple[Array, Array]]:
-    return depthwise(x, kernel, relu, dtype), (x, kernel)
+def _depthwise_forward(x: Array, kernel: Array, relu: bool) -> tuple[Array, tuple[Array, Array]]:
+    return depthwise(x, kernel, relu), (x, kernel)
 
 
-def _depthwise_backward(
-    relu: bool, dtype: DTypeLike, saved: tuple[Array, Array], gradient: Array
-) -> tuple[Array, Array]:
-    del dtype
+def _depthwise_backward(relu: bool, saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     x, kernel = saved
     if _fused(x):
         from fer_bench_xception import fused

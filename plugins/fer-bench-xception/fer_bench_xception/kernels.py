@@ -39,7 +39,7 @@ def product(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
     """Multiply the last axis of ``x`` by a matrix: a 1x1 convolution.
 
     Args:
-        x: (..., c) of any float type.
+        x: (..., c) float32.
         kernel: (c, d) float32.
         dtype: type of the operands; sums are always float32.
 
@@ -74,14 +74,15 @@ def turned(x: Array, dtype: DTypeLike) -> Array:
 
 
 def _product_forward(x: Array, kernel: Array, dtype: DTypeLike) -> tuple[Array, tuple[Array, Array]]:
-    return product(x, kernel, dtype), (x, kernel)
+    # Only as operands of products: an image that is read by nothing else is never written in float32.
+    return product(x, kernel, dtype), (x.astype(dtype), kernel)
 
 
 def _product_backward(dtype: DTypeLike, saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     x, kernel = saved
     to_kernel = _over_rows(x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1]), dtype)
     to_x = contract(gradient, kernel, gradient.ndim - 1, 1, dtype)
-    return to_x.astype(x.dtype), to_kernel.astype(kernel.dtype)
+    return to_x, to_kernel
 
 
 product.defvjp(_product_forward, _product_backward)
@@ -94,7 +95,7 @@ def scaled_product(x: Array, kernel: Array, factor: Array, shift: Array, dtype: 
     The kernel takes the factor, so that no image is read or written for it.
 
     Args:
-        x: (..., c) of any float type.
+        x: (..., c) float32.
         kernel: (c, d) float32.
         factor: (d,) float32.
         shift: (d,) float32.
@@ -107,12 +108,12 @@ def scaled_product(x: Array, kernel: Array, factor: Array, shift: Array, dtype: 
 
 
 def _scaled_forward(x: Any, kernel: Any, factor: Any, shift: Any, dtype: DTypeLike) -> tuple[Array, tuple[Any, ...]]:
-    values = x.value, kernel.value, factor.value
+    values, saved = (x.value, kernel.value, factor.value), (x.value.astype(dtype), kernel.value, factor.value)
     # A kernel that learns gives the factor's gradient beside its own; else that needs the product before the factor.
     if kernel.perturbed or not factor.perturbed:
-        return scaled_product(*values, shift.value, dtype), (*values, None)
+        return scaled_product(*values, shift.value, dtype), (*saved, None)
     unscaled = product(x.value, kernel.value, dtype)
-    return unscaled * factor.value + shift.value, (*values, unscaled)
+    return unscaled * factor.value + shift.value, (*saved, unscaled)
 
 
 def _scaled_backward(dtype: DTypeLike, saved: tuple[Any, ...], gradient: Any) -> tuple[Array, Array, Array, Array]:
@@ -121,7 +122,7 @@ def _scaled_backward(dtype: DTypeLike, saved: tuple[Any, ...], gradient: Any) ->
     to_kernel = _over_rows(x.reshape(-1, x.shape[-1]), rows, dtype)  # but for the factor
     to_x = contract(gradient, kernel * factor, gradient.ndim - 1, 1, dtype)
     to_factor = (kernel * to_kernel if unscaled is None else rows * unscaled.reshape(rows.shape)).sum(0)
-    return to_x.astype(x.dtype), (to_kernel * factor).astype(kernel.dtype), to_factor, rows.sum(0)
+    return to_x, to_kernel * factor, to_factor, rows.sum(0)
 
 
 scaled_product.defvjp(_scaled_forward, _scaled_backward, symbolic_zeros=True)
@@ -135,24 +136,23 @@ def plus(x: Array, shift: Array) -> Array:
 # --- Depthwise 3x3 convolution ---------------------------------------------------------------------------------------
 
 
-def depthwise(x: Array, kernel: Array, relu: bool, dtype: DTypeLike) -> Array:
+def depthwise(x: Array, kernel: Array, relu: bool) -> Array:
     """Convolve every channel with its own 3x3 kernel; stride 1, zeros around the image.
 
     Args:
         x: (b, h, w, c) float32.
         kernel: (3, 3, c) float32.
         relu: whether the convolution sees max(x, 0).
-        dtype: type of the result; sums are float32.
 
     Returns:
-        (b, h, w, c) of ``dtype``.
+        (b, h, w, c) float32.
     """
-    return _depthwise(jax.nn.relu(x) if relu else x, kernel, dtype)
+    return _depthwise(jax.nn.relu(x) if relu else x, kernel)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _depthwise(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
-    return by_platform(_depthwise_shifted, _depthwise_grouped, x, kernel).astype(dtype)
+@jax.custom_vjp
+def _depthwise(x: Array, kernel: Array) -> Array:
+    return by_platform(_depthwise_shifted, _depthwise_grouped, x, kernel)
 
 
 def _pad(x: Array) -> Array:
@@ -178,55 +178,50 @@ def _depthwise_grouped(x: Array, kernel: Array) -> Array:
     )
 
 
-def _depthwise_forward(x: Array, kernel: Array, dtype: DTypeLike) -> tuple[Array, tuple[Array, Array]]:
-    return _depthwise(x, kernel, dtype), (x, kernel)
+def _depthwise_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _depthwise(x, kernel), (x, kernel)
 
 
-def _depthwise_backward(dtype: DTypeLike, saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
-    del dtype
-    return by_platform(_depthwise_shifted_backward, _depthwise_grouped_backward, *saved, gradient.astype(jnp.float32))
+def _depthwise_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    return by_platform(_depthwise_shifted_backward, _depthwise_grouped_backward, *saved, gradient)
 
 
 def _depthwise_shifted_backward(x: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:
     padded = _pad(x)
     # One pass over the images with nine running sums; nine reductions of the whole are four times slower.
-    sums = _sums_by_image(padded, gradient) if x.shape[1] <= _LOW else _sums_by_row(padded, gradient)
-    to_kernel = jnp.stack([total.reshape(-1, x.shape[-1]).sum(0) for total in sums])
+    to_kernel = jnp.stack([total.sum(0) for total in _sums_by_tap(padded, gradient)])
     return _depthwise_shifted(gradient, kernel[::-1, ::-1]), to_kernel.reshape(kernel.shape)
 
 
-_LOW = 40
-"""Rows of the highest image whose products are added up within one operation: above, that pays no more (2 cores)."""
-_AT_ONCE = 20
-"""Rows, of as many images as have them, whose products one operation adds up, where an image has fewer."""
+_AT_ONCE = 9
+"""Rows whose products one operation adds up: few stay in the cache of a processor while all taps read them."""
 
 
-def _sums_by_image(padded: Array, gradient: Array) -> tuple[Array, ...]:
+def _sums_by_tap(padded: Array, gradient: Array) -> tuple[Array, ...]:
     """Return for each tap (w, c): the sum over images and rows of ``gradient`` times what the tap saw."""
     b, h, w, c = gradient.shape
-    count = max(number for number in range(1, b + 1) if b % number == 0 and (number * h <= _AT_ONCE or number == 1))
+    rows = _divisor(h, _AT_ONCE)
+    images, pieces = _divisor(b, _AT_ONCE // rows), h // rows
 
-    def add_images(piece: Array, sums: tuple[Array, ...]) -> tuple[Array, ...]:
-        seen = lax.dynamic_slice_in_dim(padded, piece * count, count)
-        given = lax.dynamic_slice_in_dim(gradient, piece * count, count)
+    def add(piece: Array, sums: tuple[Array, ...]) -> tuple[Array, ...]:
+        image, top = piece // pieces * images, piece % pieces * rows
+
+        # A slice for each product: one that several read would be copied.
+        def row(of: Array, number: int, down: int, right: int) -> Array:
+            return lax.dynamic_slice(of, (image + number, top + down, right, 0), (1, 1, w, c))[0, 0]
+
+        each = [(number, down) for number in range(images) for down in range(rows)]
         return tuple(
-            sum((seen[n, row + i, j : j + w] * given[n, row] for n in range(count) for row in range(h)), total)
+            sum((row(padded, n, down + i, j) * row(gradient, n, down, 0) for n, down in each), total)
             for total, (i, j) in zip(sums, TAPS, strict=True)
         )
 
-    return lax.fori_loop(0, b // count, add_images, (jnp.zeros((w, c), padded.dtype),) * 9)
+    return lax.fori_loop(0, b // images * pieces, add, (jnp.zeros((w, c), padded.dtype),) * 9)
 
 
-def _sums_by_row(padded: Array, gradient: Array) -> tuple[Array, ...]:
-    """Return for each tap (b, 1, w, c): the sum over rows of ``gradient`` times what the tap saw."""
-    b, h, w, c = gradient.shape
-
-    def add_row(row: Array, sums: tuple[Array, ...]) -> tuple[Array, ...]:
-        given = lax.dynamic_slice_in_dim(gradient, row, 1, axis=1)
-        seen = lax.dynamic_slice_in_dim(padded, row, 3, axis=1)
-        return tuple(total + seen[:, i : i + 1, j : j + w] * given for total, (i, j) in zip(sums, TAPS, strict=True))
-
-    return lax.fori_loop(0, h, add_row, (jnp.zeros((b, 1, w, c), padded.dtype),) * 9)
+def _divisor(of: int, most: int) -> int:
+    """Return the largest divisor of a number that is at most ``most``."""
+    return max(number for number in range(1, max(most, 1) + 1) if of % number == 0)
 
 
 def _depthwise_grouped_backward(x: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:

@@ -82,7 +82,7 @@ class SeparableConvolution(nnx.Module):
 
     def __call__(self, x: Array, *, relu: bool) -> Array:
         """Map (b, h, w, inputs), or max(it, 0), to (b, h, w, outputs) of the type of ``x``."""
-        y = _operations(x.dtype).depthwise(x, self.depthwise[...], relu, self.compute_dtype)
+        y = _operations(x.dtype).depthwise(x, self.depthwise[...], relu)
         return _normalised_product(y, self.pointwise[...], self.norm, self.compute_dtype, x.dtype)
 
 

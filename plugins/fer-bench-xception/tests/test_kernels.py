@@ -36,14 +36,12 @@ def check(ours, reference, *operands, tolerance=2e-5):
 
 @pytest.mark.parametrize("shape", SIZES)
 def test_depthwise_is_laxs_grouped_convolution(shape):
-    ours = partial(kernels.depthwise, relu=False, dtype=F32)
+    ours = partial(kernels.depthwise, relu=False)
     check(lambda x, k: ours(x, k), kernels._depthwise_grouped, draw(0, *shape), draw(1, 3, 3, shape[-1]))
 
 
-@pytest.mark.parametrize("lowest", [kernels._LOW, 0])
-@pytest.mark.parametrize("shape", [(6, 5, 4, 3), (7, 11, 3, 2), (4, 21, 2, 3)])
-def test_gradients_of_low_and_of_high_images_are_laxs(monkeypatch, shape, lowest):
-    monkeypatch.setattr(kernels, "_LOW", lowest)
+@pytest.mark.parametrize("shape", [(6, 5, 4, 3), (7, 11, 3, 2), (4, 18, 2, 3), (2, 21, 2, 3)])
+def test_rows_are_added_up_in_pieces_that_divide_them_evenly(shape):
     test_depthwise_is_laxs_grouped_convolution(shape)
 
 
@@ -120,14 +118,27 @@ def test_sums_are_float32_whatever_the_operands_are(dtype):
     assert [g.dtype for g in gradients] == [jnp.float32, jnp.float32]
 
 
-def test_depthwise_result_has_the_type_asked_for():
-    y = kernels.depthwise(draw(0, 1, 5, 5, 4), draw(1, 3, 3, 4), True, jnp.dtype("bfloat16"))
-    assert y.dtype == jnp.bfloat16
+def test_a_gradient_through_a_product_is_not_rounded_and_the_product_alone_keeps_rounded_operands():
+    x, kernel, matrix = draw(0, 2, 6, 6, 4), draw(1, 3, 3, 4), draw(2, 4, 5)
+    half = jnp.dtype("bfloat16")
+
+    def narrowed(x, kernel, matrix):
+        return kernels.product(kernels.depthwise(x, kernel, relu=True), matrix, half)
+
+    y, saved = kernels._product_forward(kernels.depthwise(x, kernel, relu=True), matrix, half)
+    assert (y.dtype, saved[0].dtype) == (F32, half), "what stays for the backward pass"
+    weights = draw(3, *y.shape)
+    _, back = jax.vjp(narrowed, x, kernel, matrix)
+    # The same with operands rounded by hand, in float32 throughout.
+    towards = kernels.contract(weights, matrix, 3, 1, half)
+    _, exactly = jax.vjp(lambda x, kernel: kernels.depthwise(x, kernel, relu=True), x, kernel)
+    for mine, theirs in zip(back(weights)[:2], exactly(towards), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_a_cpu_program_has_no_grouped_convolution_and_no_window():
     def loss(x, kernel):
-        return jnp.sum(kernels.max_pool(kernels.depthwise(x, kernel, False, F32)))
+        return jnp.sum(kernels.max_pool(kernels.depthwise(x, kernel, False)))
 
     lowered = jax.jit(jax.grad(loss, (0, 1))).trace(draw(0, 1, 8, 8, 4), draw(1, 3, 3, 4))
     on_cpu = lowered.lower(lowering_platforms=("cpu",)).as_text()
@@ -149,8 +160,8 @@ def test_what_a_cpu_computes_towards_a_dense_kernel_is_no_convolution(stride):
 
 def test_kernels_map_over_a_new_axis():
     x, kernel = draw(0, 3, 1, 6, 6, 4), draw(1, 3, 3, 4)
-    both = jax.vmap(lambda x: kernels.max_pool(kernels.depthwise(x, kernel, False, F32)))(x)
-    one = kernels.max_pool(kernels.depthwise(x[1], kernel, False, F32))
+    both = jax.vmap(lambda x: kernels.max_pool(kernels.depthwise(x, kernel, False)))(x)
+    one = kernels.max_pool(kernels.depthwise(x[1], kernel, False))
     np.testing.assert_allclose(both[1], one, rtol=1e-6)
 
 
