@@ -51,7 +51,7 @@ def affine(key: jax.Array, images: jax.Array) -> jax.Array:
     cos, sin = jnp.cos(angle) / zoom, jnp.sin(angle) / zoom
     turned = jnp.stack([jnp.stack([cos, -sin], 1), jnp.stack([sin, cos], 1)], 1)
     centre = jnp.asarray([(h - 1) / 2, (w - 1) / 2])
-    offset = centre - jnp.einsum("bij,bj->bi", turned, centre + moved)
+    offset = centre - jnp.einsum("bij,bj->bi", turned, centre + moved, precision="highest")
     return warp(images, jnp.concatenate([turned, offset[:, :, None]], 2))
 
 

@@ -97,12 +97,13 @@ def fit(
     count = train.sum(1).astype(np.float32)
     bounds = cut_evenly(len(features), bytes_of_a_row(features.shape[0], len(train), classes))
     centre, spread = mean_and_deviation(features, bounds) if phase.standardize else _identity(features.shape[0])
-    # One thread for all passes: the memory that each new one frees would stay with it.
-    with ThreadPoolExecutor(1) as reader:
+    # One thread for all passes: the memory that each new one frees would stay with it. Without the context GPUs would
+    # round the operands of products to TF32.
+    with ThreadPoolExecutor(1) as reader, jax.default_matmul_precision("float32"):
         pieces = _cut(features, labels, train, count, centre, spread, bounds, reader)
         problem = _pose(pieces, features.shape[0], count, phase)
         solved = _solve(pieces, problem, classes, phase, advance)
-    weights, bias = map(np.asarray, fold_scaling(problem, solved.head))
+        weights, bias = map(np.asarray, fold_scaling(problem, solved.head))
     return Heads(solved.value, solved.largest, solved.iterations, weights, bias, centre, spread)
 
 

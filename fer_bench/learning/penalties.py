@@ -65,8 +65,9 @@ def fit(features: Outputs, labels: Array, rows: Array, classes: int, phase: Conv
     x = (features.take(rows) - centre) / spread
     base, factor = _reduce(x)
     pieces, weight = _pad(base, labels[rows])
-    path = _Path(pieces, weight, np.asarray(cs, np.float64), classes, len(rows), phase)
-    path.walk()
+    with jax.default_matmul_precision("float32"):  # as in `convex.fit`
+        path = _Path(pieces, weight, np.asarray(cs, np.float64), classes, len(rows), phase)
+        path.walk()
     weights = path.weights
     if factor is not None:
         k, m, c = len(x), len(cs), classes
