@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer_bench.executors import probe
 from fer_bench.executors.speeds import Watch, recall
+from fer_bench.networks import devices
 from fer_bench.results.records import StrategyRecord
 from fer_bench.specs import ConvexPhase, GradientPhase, Plan, Rule
 
@@ -45,6 +48,15 @@ def add(watch: Watch, size: int, own: float, compiling: float, history: pd.DataF
 
 def epochs(*seconds: float) -> pd.DataFrame:
     return pd.DataFrame({"phase": "all", "seconds": seconds})
+
+
+@pytest.mark.parametrize(("accelerated", "images"), [(False, 64), (True, 512)])
+def test_a_probe_fills_the_programs_of_an_accelerator_which_take_as_long_with_fewer_steps(
+    monkeypatch, accelerated, images
+):
+    monkeypatch.setattr(devices, "accelerated", lambda: accelerated)
+    assert probe.trained(Plan(phases=(HEAD, replace(STEPS, batch=128)))) == images
+    assert probe.trained(Plan(phases=(HEAD,))) == 64
 
 
 def test_steps():

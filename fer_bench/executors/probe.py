@@ -15,15 +15,19 @@ from fer_bench.executors.grid import Block, Reporter
 from fer_bench.executors.leases import Leases
 from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.programs import keep_compiled_programs
+from fer_bench.learning.gradient import STEPS_AT_ONCE
+from fer_bench.networks import devices
 from fer_bench.networks.prefix import cache_of
 from fer_bench.networks.source import BackboneSource
 from fer_bench.sizes import number_of
-from fer_bench.specs import ConvexPhase, GradientPhase
+from fer_bench.specs import ConvexPhase, GradientPhase, Plan
 from fer_bench.tasks.folds import Fold
 from fer_bench.tasks.task import Task
 
-TRAINED, TESTED = 64, 8
-"""Images that a probe trains on and tests."""
+TRAINED = 64
+"""Images that a probe trains on, at least."""
+EIGHTH = 9
+"""Of so many images a probe tests one: an eighth as many as it trains on."""
 
 
 def check_backbones(sources: Sequence[BackboneSource]) -> None:
@@ -55,7 +59,9 @@ def measure(block: Block, source: BackboneSource, reporter: Reporter) -> None:
         source: its backbone, which remembers.
         reporter: is told.
     """
-    reporter.say(f"measuring {block.backbone} / {block.strategy} on {TRAINED} images: it never ran on this machine")
+    reporter.say(
+        f"measuring {block.backbone} / {block.strategy} on {trained(block.plan)} images: it never ran on this machine"
+    )
     small = _shrink(block)
     keep_compiled_programs(source.cache_dir, reporter.warn)
     convex = all(isinstance(phase, ConvexPhase) for phase in block.plan.phases)
@@ -67,12 +73,19 @@ def measure(block: Block, source: BackboneSource, reporter: Reporter) -> None:
                     call(checkpoint)
 
 
+def trained(plan: Plan) -> int:
+    """Return how many images a probe trains on: as many as a program of steps, which an accelerator runs whole."""
+    batches = [phase.batch for phase in plan.phases if isinstance(phase, GradientPhase)]
+    return max([TRAINED, *(STEPS_AT_ONCE * batch for batch in batches)]) if devices.accelerated() else TRAINED
+
+
 def _shrink(block: Block) -> Block:
     """Return a block with two cells of one fold of a few images, and one epoch of each phase."""
     view = block.task.parts[0]
-    sampled = np.unique(np.linspace(0, len(view.rows) - 1, TRAINED + TESTED).astype(np.int64))
+    count = trained(block.plan) * EIGHTH // (EIGHTH - 1)
+    sampled = np.unique(np.linspace(0, len(view.rows) - 1, count).astype(np.int64))
     task = Task((replace(view, rows=view.rows[sampled], faces=None),))
-    test = np.arange(len(sampled)) % (1 + TRAINED // TESTED) == 0
+    test = np.arange(len(sampled)) % EIGHTH == 0
     fold = Fold(0, ~test, test)
     phases = tuple(
         replace(phase, epochs=1) if isinstance(phase, GradientPhase) else phase for phase in block.plan.phases
