@@ -46,9 +46,12 @@ def programs(backbone: Backbone, phase: GradientPhase, side: int, *names: str) -
     model = Model.first(backbone, CLASSES)
     images = np.zeros((BATCH, side, side, backbone.image_input.channels), np.uint8)
     trainer = Trainer(backbone, phase, model.shapes)
+    kept: Any = images
+    if trainer.start:  # what was kept of the stages before
+        kept = np.zeros(backbone.shapes(images, [trainer.start])[trainer.start].shape, np.float16)
     table = {**model.parameters, **model.others}
     targets, rates = np.zeros((STEPS_AT_ONCE, BATCH, CLASSES), np.float32), np.zeros(STEPS_AT_ONCE, np.float32)
-    batches = Batches(np.stack([images] * STEPS_AT_ONCE), targets, rates)
+    batches = Batches(np.stack([kept] * STEPS_AT_ONCE), targets, rates)
     number = np.uint32(0)
     steps, measure, predict = trainer.programs
     forward = Forward(backbone, [Output(len(backbone.stages), 2, np.dtype(np.float16))], BATCH)._step
@@ -56,8 +59,8 @@ def programs(backbone: Backbone, phase: GradientPhase, side: int, *names: str) -
         "steps": lambda: steps.trace(
             trainer.begin(model, 0), trainer.frozen(model), jnp.ones(CLASSES), batches, number, number, np.int32(4)
         ),
-        "statistics": lambda: measure.trace(table, images),
-        "prediction": lambda: predict.trace(table, images),
+        "statistics": lambda: measure.trace(table, kept),
+        "prediction": lambda: predict.trace(table, kept),
         "forward": lambda: forward.trace(backbone.state, images),
     }
     with lowering_for(H100):
