@@ -1,15 +1,17 @@
-"""A name that is typed wrong: the nearest is offered, whatever it names, and no library speaks in its own words."""
+"""What a user types: the nearest of a wrong name is offered, no library speaks in its own words, answers are kept."""
 
 from __future__ import annotations
 
 import re
 
 import pytest
+import yaml
 from messages import says
 from test_gate import write_runs
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
+from fer_bench.cli.card import OPEN, _ask
 
 LIBRARY = re.compile(r"Value error|Input should|Field required|Extra inputs|Assertion failed|unable to parse")
 
@@ -85,3 +87,22 @@ def test_keys_and_values_of_a_file_are_offered_and_all_faults_are_named(tmp_path
 )
 def test_a_value_that_is_not_allowed_is_named(words, parts):
     assert says(say(*words.split()), *parts)
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "several"),
+    [
+        ("AffectNet: 8 classes # public", "AffectNet: 8 classes # public", None),
+        ("no", "no", ["no"]),
+        ("'angry', happy,  “neutral” ☺", "'angry', happy,  “neutral” ☺", ["angry", "happy", "“neutral” ☺"]),
+        ("[0, 1.5]", "[0, 1.5]", [0, 1.5]),
+        ("- {a", "- {a", ["- {a"]),
+        ('a\x1b[2J\\"', 'a\x1b[2J\\"', None),
+    ],
+)
+def test_a_card_holds_what_was_typed(answer, text, several, monkeypatch):
+    monkeypatch.setattr("typer.prompt", lambda *_, **__: answer)
+    draft = "trained_on: # which images\nlabels: # such as [angry, happy]\n"
+    written = yaml.safe_load(OPEN.sub(_ask, draft))
+    assert written["trained_on"] == text
+    assert several is None or written["labels"] == several

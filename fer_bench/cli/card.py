@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from pathlib import Path
@@ -61,10 +62,27 @@ def make(
 
 
 def _ask(field: re.Match[str]) -> str:
-    """Return the line of a field with a user's answer, or as it is."""
+    """Return the line of a field with a user's answer, or as it is; a list is asked for where the comment shows one."""
+    import yaml
+
     name, expected = field.groups()
     answer = str(typer.prompt(f"{name} ({expected})", default="", show_default=False, err=True)).strip()
-    return f"{name}: {answer}" if answer else field[0]
+    if not answer:
+        return field[0]
+    several = "[" in expected
+    value = [_read(part.strip()) for part in answer.strip("[]").split(",")] if several else _read(answer)
+    # What was typed may mean something else in YAML, as 'no' and 'a: b' do.
+    written = yaml.safe_dump(
+        {name: value}, allow_unicode=True, default_flow_style=None if several else False, width=math.inf
+    )
+    return str(written).rstrip("\n")
+
+
+def _read(answer: str) -> str | int | float:
+    """Return the number or the text that a user typed, which may have quotes."""
+    if re.fullmatch(r"-?\d+(\.\d+)?", answer, re.ASCII):
+        return float(answer) if "." in answer else int(answer)
+    return answer[1:-1] if len(answer) > 1 and answer[0] == answer[-1] and answer[0] in "'\"" else answer
 
 
 @app.command("write", epilog=WRITE_EXAMPLES)
