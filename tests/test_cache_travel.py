@@ -131,3 +131,21 @@ def test_half_a_file_is_refused_and_unknown_names_are_named(exported, tiny):
         invoke("cache", "export", "--backbone", "nett", "--output", "none.zip")
     assert says(str(error.value), "nett", "nothing")
     assert not (tiny / "none.zip").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["import", "nothing.zip"], "nothing.zip"),
+        (["import", "."], "'.'"),
+        (["status", "--cache-dir", "file"], "'file'"),
+        (["clear", "--cache-dir", "file"], "'file'"),
+    ],
+)
+def test_a_file_that_is_not_there_and_a_cache_that_is_a_file_are_named(words, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(FerBenchError) as error:
+        invoke("cache", *words)
+    assert says(str(error.value), name)
+    assert ("--cache-dir" in str(error.value)) == ("--cache-dir" in words)

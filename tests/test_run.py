@@ -317,7 +317,7 @@ def test_the_cache_says_what_it_holds_and_is_cleared(tiny):
     text = invoke("cache", "status", "--cache-limit", "5MB").stdout
     assert "squares" in text
     assert "net, " in text
-    assert "1 stage outputs" in text
+    assert "1 stage output," in text
     assert "of at most 5.0 MB" in text
     record = json.loads(invoke("cache", "status", "--json").stdout)
     (entry,) = record["entries"]

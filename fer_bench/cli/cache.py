@@ -91,7 +91,7 @@ def status(context: typer.Context, cache_dir: Folder, as_json: Json = False) -> 
         cells = [(*words, Shown(format_size(size), size), used) for words, size, used in outputs]
         print_tables(Table("", columns, tuple(cells)))
     total_said = f"{format_size(total)} of at most {format_size(limit)}, in {space.folder}"
-    console.echo(f"{len(outputs)} stage outputs, {total_said}")
+    console.echo(f"{number_of(len(outputs), 'stage output')}, {total_said}")
     console.echo(f"Compiled programs: {format_size(programs)}.")
 
 
@@ -129,7 +129,9 @@ def clear(
         }
         print_json(record)
     else:
-        console.echo(f"Removed {len(_outputs(removed))} stage outputs; {format_size(freed)} are free again.")
+        console.echo(
+            f"Removed {number_of(len(_outputs(removed)), 'stage output')}; {format_size(freed)} are free again."
+        )
         for words, size, _ in _outputs(kept):
             console.echo(f"Kept, since a process uses it: {', '.join(words[1:5])}, {format_size(size)}.")
     if failed:
@@ -180,8 +182,16 @@ def take(
 
 
 def _open(cache_dir: Path, limit: int | None) -> Space:
+    """Return what is kept in a cache, which need not be there.
+
+    Raises:
+        FerBenchError: it is a file.
+    """
+    from fer_bench.errors import FerBenchError
     from fer_bench.keeping.space import FOLDER, Space
 
+    if cache_dir.exists() and not cache_dir.is_dir():
+        raise FerBenchError(f"--cache-dir {str(cache_dir)!r} is a file; expected a folder.")
     return Space(cache_dir / FOLDER, limit)
 
 

@@ -98,8 +98,10 @@ def take(space: Space, file: Path, machine: Mapping[str, Any], exact: bool) -> t
         exact: refuse what another kind of machine made.
 
     Raises:
-        FerBenchError: the file is none of these, is damaged or was made elsewhere, or the cache cannot keep it.
+        FerBenchError: the file is missing, none of these, damaged or made elsewhere, or the cache cannot keep it.
     """
+    if not file.is_file():
+        raise FerBenchError(f"There is no file {str(file)!r}. 'fer-bench cache export' writes one.")
     new = present = 0
     try:
         with zipfile.ZipFile(file) as archive:
