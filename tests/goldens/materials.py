@@ -72,8 +72,10 @@ def view(
         "channels": channels,
     }
     table = pa.Table.from_pandas(pd.DataFrame(columns))
+    hashes = b"".join(hashlib.sha256(f"{name}{first + i}".encode()).digest() for i in range(n))
     prepared: Any = SimpleNamespace(
         column=lambda name: table[name],
+        hashes=np.frombuffer(hashes, "S32"),
         labels=classes,
         fingerprint="f",
         place=name,

@@ -12,7 +12,7 @@ from messages import says
 from fer_bench.config import RunConfig
 from fer_bench.data.prepare import prepare
 from fer_bench.errors import DataError, FerBenchError
-from fer_bench.executors.notes import notes_on_task
+from fer_bench.executors.notes import notes_on_folds
 from fer_bench.executors.trust import reaches
 from fer_bench.registry import Registry
 from fer_bench.tasks.protocols import choose, split
@@ -314,7 +314,7 @@ def test_a_run_counts_images_without_a_subject(component, faces, tmp_path):
     task = Task((select(dataset, prepare(dataset, tmp_path), None, "native"),))
     config, registry = RunConfig(folds=2, protocol="group-kfold"), Registry.load()
     protocol, why = choose(config, task, registry)
-    note = notes_on_task(task, split(protocol, task, config, 0), why)[0]
+    note = notes_on_folds(task, split(protocol, task, config, 0), why)[0]
     assert says(note, "folder[path=faces", "12 images", "6 images", "no subject")
 
 
