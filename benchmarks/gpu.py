@@ -10,10 +10,9 @@ what a decision needs: one that fails or takes too long loses nothing of the oth
 there, and written to ``gpu.json`` in ``--output``, by default ``$OUT``; a table ends the call, and a line for each
 target: what was measured, what is asked, and whether it is met.
 
-A formulation is `before` (activations in float32, as they were), `usual` (bfloat16, the default), `fused` (Pallas for
-depthwise convolution and max-pool), `aligned` (728 channels as 768 in products), or the last two together. torch is
-measured where it is installed. The whole command trains on as many drawn images as FER2013 has, or on FER2013 itself
-where ``--data-dir`` holds ``manual/fer2013``.
+A formulation is `before` (activations in float32) or `usual` (bfloat16, the default); depthwise convolutions are also
+measured as `shifted` multiply-adds. torch is measured where it is installed. The whole command trains on as many drawn
+images as FER2013 has, or on FER2013 itself where ``--data-dir`` holds ``manual/fer2013``.
 """
 
 from __future__ import annotations
@@ -43,13 +42,7 @@ from gpu_targets import FIRST, RATE, TORCH, USUAL, WHOLE, print_targets, rates
 HERE = Path(__file__).resolve()
 ROOT = HERE.parents[1]
 PEERS = HERE.parent / "peers"
-FORMULATIONS: dict[str, dict[str, Any]] = {
-    "before": {},
-    USUAL: {},
-    "fused": {"FUSED": True},
-    "aligned": {"ALIGNED": 64},
-    "fused and aligned": {"FUSED": True, "ALIGNED": 64},
-}
+FORMULATIONS = ("before", USUAL)
 AT_ONCE = 4
 """Programs that are compiled at once, at most: they share the device's memory."""
 COMPILING = 0.4
@@ -70,12 +63,9 @@ LARGE, SMALL = 128, 32
 def choose(formulation: str) -> None:
     """Set a formulation of Xception in this process; a CPU takes that of accelerators, too."""
     import jax.numpy as jnp
-    from fer_bench_xception import half
 
     from fer_bench.networks import backbone
 
-    for name, value in FORMULATIONS[formulation].items():
-        setattr(half, name, value)
     taken = jnp.dtype(jnp.float32 if formulation == "before" else jnp.bfloat16)
     backbone.activations = lambda spec, precision: taken
 
@@ -181,8 +171,7 @@ def parts(folder: Path, tiny: bool, data: Path | None) -> Iterator[Part]:
         return Part(title, pytest, None, 150)
 
     torch = [TORCH] if importlib.util.find_spec("torch") and not tiny else []  # which compiles for minutes on a CPU
-    fused = [] if tiny else ["fused"]  # which a CPU interprets: a deep network compiles for minutes
-    for name in (USUAL, *torch, *fused, "aligned"):
+    for name in (USUAL, *torch):
         yield program("full", large, name)
     yield own("operations", "--operations", 120)
     if not tiny:  # on a CPU `tox run -e bench` has it, as the first run below
@@ -190,13 +179,12 @@ def parts(folder: Path, tiny: bool, data: Path | None) -> Iterator[Part]:
     yield own(WHOLE, "--whole", 240, *(["--data-dir", str(data)] if data else []))
     if not tiny:
         yield benchmark(FIRST, "test_first_run.py")
-    for name in (USUAL, *fused, *torch):
+    for name in (USUAL, *torch):
         yield program("forward", 2 * large, name)
         if not tiny:  # the programs of another batch
             yield program("full", small, name)
     if not tiny:
-        for name in ("fused and aligned", "before"):
-            yield program("full", large, name)
+        yield program("full", large, "before")
 
 
 def environment(folder: Path, tiny: bool = False) -> dict[str, str]:

@@ -52,8 +52,11 @@ def operations(batch: int, tiny: bool) -> Iterator[tuple[str, str, Callable[[], 
     def ours(x: Any, kernel: Any) -> Any:
         return half.depthwise(x, kernel, True)
 
-    def grouped(x: Any, kernel: Any) -> Any:
-        return kernels._depthwise_grouped(jax.nn.relu(x), kernel.astype(x.dtype))
+    def shifted(x: Any, kernel: Any) -> Any:
+        seen = jax.numpy.pad(jax.nn.relu(x), ((0, 0), (1, 1), (1, 1), (0, 0))).astype(jnp.float32)
+        rows, columns = x.shape[1:3]
+        taps = [seen[:, i : i + rows, j : j + columns] * kernel[i, j] for i, j in kernels.TAPS]
+        return sum(taps).astype(x.dtype)  # type: ignore[union-attr]
 
     def forward(function: Callable[..., Any], x: Any, kernel: Any) -> tuple[Any, ...]:
         return function(x, kernel), kernel
@@ -66,7 +69,7 @@ def operations(batch: int, tiny: bool) -> Iterator[tuple[str, str, Callable[[], 
         return of_x, x, kernel + of_kernel * 1e-9
 
     def pool_and_back(x: Any) -> tuple[Any, ...]:
-        y, pull_back = jax.vjp(half.max_pool, x)
+        y, pull_back = jax.vjp(kernels.max_pool, x)
         return pull_back(y)
 
     def multiplied(x: Any, kernel: Any) -> tuple[Any, ...]:
@@ -77,25 +80,20 @@ def operations(batch: int, tiny: bool) -> Iterator[tuple[str, str, Callable[[], 
         x = jax.random.normal(jax.random.key(0), shape, jnp.bfloat16)
         kernel = 0.3 * jax.random.normal(jax.random.key(1), (3, 3, shape[3]))
         floor, where = x.nbytes / BANDWIDTH * 1e6, "x".join(map(str, shape[1:]))
-        for name, function in {"XLA grouped": grouped, "usual": ours, "fused": ours}.items():
-            half.FUSED = name == "fused"
+        for name, function in {"usual": ours, "shifted": shifted}.items():
             back = partial(microseconds, partial(to_image, function), x, x, kernel)
             both = partial(microseconds, partial(to_both, function), x, x, kernel)
             yield f"depthwise {where}", name, partial(microseconds, partial(forward, function), x, kernel), 2 * floor
             yield f"to image {where}", name, back, 3 * floor
             yield f"both gradients {where}", name, both, 3 * floor
-            if name != "XLA grouped":
+            if name == "usual":
                 yield f"max-pool and back {where}", name, partial(microseconds, pool_and_back, x), 3.75 * floor
-        half.FUSED = False
     many = batch * 361
     for rows, c, d in [(64, 24, 24)] if tiny else [(many, 728, 728), (many, 768, 768), (batch * 100, 1536, 2048)]:
         x = jax.random.normal(jax.random.key(0), (rows, c), jnp.bfloat16)
         kernel = 0.03 * jax.random.normal(jax.random.key(1), (c, d))
-        for name, multiple in (("usual", 1), ("aligned", 16 if tiny else 64)):
-            half.ALIGNED = multiple
-            took = partial(microseconds, multiplied, x, kernel)
-            yield f"product {rows}x{c}x{d}", name, took, 2 * rows * c * d / PRODUCTS * 1e6
-        half.ALIGNED = 1
+        took = partial(microseconds, multiplied, x, kernel)
+        yield f"product {rows}x{c}x{d}", "usual", took, 2 * rows * c * d / PRODUCTS * 1e6
 
 
 def measure(batch: int, tiny: bool, output: Path) -> None:

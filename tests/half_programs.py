@@ -35,13 +35,25 @@ def everything(batch_norm: str = "frozen") -> GradientPhase:
 
 
 def programs(backbone: Backbone, phase: GradientPhase, side: int, *names: str) -> dict[str, str]:
-    """Return programs that work on images of (side, side), each as StableHLO for CUDA.
+    """Return the text of `lowered_programs`, StableHLO."""
+    return {name: program.as_text() for name, program in lowered_programs(backbone, phase, side, *names).items()}
+
+
+def lowered_programs(
+    backbone: Backbone,
+    phase: GradientPhase,
+    side: int,
+    *names: str,
+    place: Callable[[Any], Any] = lambda values: values,
+) -> dict[str, Any]:
+    """Return programs that work on images of (side, side), each lowered for CUDA.
 
     Args:
         backbone: built as on an accelerator.
         phase: that trains it.
         side: of the images, pixels.
         names: of the programs, as below; all where none is named.
+        place: returns what arguments are traced with.
     """
     model = Model.first(backbone, CLASSES)
     images = np.zeros((BATCH, side, side, backbone.image_input.channels), np.uint8)
@@ -57,14 +69,15 @@ def programs(backbone: Backbone, phase: GradientPhase, side: int, *names: str) -
     forward = Forward(backbone, [Output(len(backbone.stages), 2, np.dtype(np.float16))], BATCH)._step
     traced: dict[str, Callable[[], Any]] = {
         "steps": lambda: steps.trace(
-            trainer.begin(model, 0), trainer.frozen(model), jnp.ones(CLASSES), batches, number, number, np.int32(4)
+            *place((trainer.begin(model, 0), trainer.frozen(model), jnp.ones(CLASSES))),
+            *place((batches, number, number, np.int32(4))),
         ),
-        "statistics": lambda: measure.trace(table, kept),
-        "prediction": lambda: predict.trace(table, kept),
-        "forward": lambda: forward.trace(backbone.state, images),
+        "statistics": lambda: measure.trace(*place((table, kept))),
+        "prediction": lambda: predict.trace(*place((table, kept))),
+        "forward": lambda: forward.trace(*place((backbone.state, images))),
     }
     with lowering_for(H100):
-        return {name: traced[name]().lower(lowering_platforms=("cuda",)).as_text() for name in names or traced}
+        return {name: traced[name]().lower(lowering_platforms=("cuda",)) for name in names or traced}
 
 
 @contextmanager

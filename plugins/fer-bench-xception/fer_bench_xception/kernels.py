@@ -128,6 +128,19 @@ def _scaled_backward(dtype: DTypeLike, saved: tuple[Any, ...], gradient: Any) ->
 scaled_product.defvjp(_scaled_forward, _scaled_backward, symbolic_zeros=True)
 
 
+def every_second(x: Array) -> Array:
+    """Return every second pixel of (b, h, w, c) along both axes.
+
+    Elsewhere than on a CPU they lie in memory: joined with the product that takes them, they end XLA's compiler for
+    GPUs, and the process (jaxlib 0.10.2 and 0.11.2, ``triton_tiling_propagation.cc``).
+    """
+    return by_platform(_second, lambda x: lax.optimization_barrier(_second(x)), x)
+
+
+def _second(x: Array) -> Array:
+    return x[:, ::2, ::2]
+
+
 def plus(x: Array, shift: Array) -> Array:
     """Add a number to each channel of (..., c)."""
     return x + shift
@@ -152,7 +165,7 @@ def depthwise(x: Array, kernel: Array, relu: bool) -> Array:
 
 @jax.custom_vjp
 def _depthwise(x: Array, kernel: Array) -> Array:
-    return by_platform(_depthwise_shifted, _depthwise_grouped, x, kernel)
+    return by_platform(_depthwise_shifted, depthwise_grouped, x, kernel)
 
 
 def _pad(x: Array) -> Array:
@@ -172,7 +185,8 @@ def _depthwise_shifted(x: Array, kernel: Array) -> Array:
     return total
 
 
-def _depthwise_grouped(x: Array, kernel: Array) -> Array:
+def depthwise_grouped(x: Array, kernel: Array) -> Array:
+    """Convolve as `depthwise`, by XLA's grouped convolution, with a kernel of the type of ``x``."""
     return lax.conv_general_dilated(
         x, kernel[:, :, None], (1, 1), "SAME", dimension_numbers=IMAGE, feature_group_count=x.shape[-1]
     )
@@ -183,7 +197,7 @@ def _depthwise_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Arr
 
 
 def _depthwise_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
-    return by_platform(_depthwise_shifted_backward, _depthwise_grouped_backward, *saved, gradient)
+    return by_platform(_depthwise_shifted_backward, _grouped_backward, *saved, gradient)
 
 
 def _depthwise_shifted_backward(x: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:
@@ -224,8 +238,8 @@ def _divisor(of: int, most: int) -> int:
     return max(number for number in range(1, max(most, 1) + 1) if of % number == 0)
 
 
-def _depthwise_grouped_backward(x: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:
-    _, pull_back = jax.vjp(_depthwise_grouped, x, kernel)
+def _grouped_backward(x: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:
+    _, pull_back = jax.vjp(depthwise_grouped, x, kernel)
     return pull_back(gradient)
 
 

@@ -96,7 +96,8 @@ class Shortcut(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         """Map (b, h, w, inputs) to (b, ceil(h/2), ceil(w/2), outputs) of the type of ``x``."""
-        return _normalised_product(x[:, ::2, ::2], self.kernel[...], self.norm, self.compute_dtype, x.dtype)
+        seen = _operations(x.dtype).every_second(x)
+        return _normalised_product(seen, self.kernel[...], self.norm, self.compute_dtype, x.dtype)
 
 
 class Stem(nnx.Module):

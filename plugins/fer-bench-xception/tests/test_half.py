@@ -18,7 +18,7 @@ HALF = jnp.dtype("bfloat16")
 F32 = jnp.dtype("float32")
 PAIRS = ((half, HALF), (kernels, F32))
 SHAPE = (2, 5, 4, 70)
-"""An odd and an even side; neither pixels nor channels fill the last tile of a fused kernel."""
+"""An odd and an even side."""
 
 
 def draw(seed, *shape):
@@ -47,23 +47,17 @@ def check(ours, exact, x, *others):
         np.testing.assert_allclose(mine.astype(F32), theirs, rtol=2**-7, atol=scale * 2**-8)
 
 
-@pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("relu", [False, True])
-def test_depthwise_of_half_images_is_that_of_float32(monkeypatch, fused, relu):
-    monkeypatch.setattr(half, "FUSED", fused)
+def test_depthwise_of_half_images_is_that_of_float32(relu):
     ours, exact = (partial(module.depthwise, relu=relu) for module, _ in PAIRS)
     check(lambda x, k: ours(x, k), lambda x, k: exact(x, k), draw(0, *SHAPE), draw(1, 3, 3, 70))
 
 
-@pytest.mark.parametrize("fused", [False, True])
-def test_max_pool_of_half_images_is_that_of_float32(monkeypatch, fused):
-    monkeypatch.setattr(half, "FUSED", fused)
+def test_max_pool_of_half_images_is_that_of_float32():
     check(half.max_pool, kernels.max_pool, jnp.floor(2 * draw(0, *SHAPE)))  # of equals the first gets the gradient
 
 
-@pytest.mark.parametrize("aligned", [1, 4])
-def test_products_of_half_images_are_those_of_float32(monkeypatch, aligned):
-    monkeypatch.setattr(half, "ALIGNED", aligned)
+def test_products_of_half_images_are_those_of_float32():
     x, kernel, factor, shift = draw(0, 2, 3, 4, 7), draw(1, 7, 6), draw(2, 6), draw(3, 6)
     ours, exact = (lambda *o, module=module, dtype=dtype: module.scaled_product(*o, dtype) for module, dtype in PAIRS)
     check(ours, exact, x, kernel, factor, shift)
@@ -95,13 +89,9 @@ def network(monkeypatch):
 
 
 @pytest.mark.parametrize("batch_norm", ["frozen", "train"])
-def test_programs_for_a_gpu_store_no_float32_image(network, monkeypatch, batch_norm):
+def test_programs_for_a_gpu_store_no_float32_image(network, batch_norm):
     for name, text in programs(network("bfloat16"), everything(batch_norm), 48).items():
         assert not storing(text), name
-    monkeypatch.setattr(half, "FUSED", True)
-    text = programs(network("bfloat16"), everything(batch_norm), 48)["steps"]
-    assert not storing(text)
-    assert text.count("xla.gpu.triton") == 2 * 3 + 2  # two depthwise, each with two gradients; max-pool with one
     assert {"convolution", "dot_general"} <= storing(programs(network("float32"), everything(batch_norm), 48)["steps"])
 
 

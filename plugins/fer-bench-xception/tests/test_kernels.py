@@ -37,7 +37,7 @@ def check(ours, reference, *operands, tolerance=2e-5):
 @pytest.mark.parametrize("shape", SIZES)
 def test_depthwise_is_laxs_grouped_convolution(shape):
     ours = partial(kernels.depthwise, relu=False)
-    check(lambda x, k: ours(x, k), kernels._depthwise_grouped, draw(0, *shape), draw(1, 3, 3, shape[-1]))
+    check(lambda x, k: ours(x, k), kernels.depthwise_grouped, draw(0, *shape), draw(1, 3, 3, shape[-1]))
 
 
 @pytest.mark.parametrize("shape", [(6, 5, 4, 3), (7, 11, 3, 2), (4, 18, 2, 3), (2, 21, 2, 3)])
