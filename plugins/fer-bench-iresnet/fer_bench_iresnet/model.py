@@ -80,6 +80,19 @@ def product(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
     return lax.dot_general(x.astype(dtype), kernel.astype(dtype), axes, preferred_element_type=x.dtype)
 
 
+def every(x: Array, stride: int) -> Array:
+    """Return every ``stride``-th pixel of (b, h, w, c) along both axes.
+
+    Elsewhere than on a CPU they lie in memory: XLA's compiler for GPUs joins them with the product that takes them, and
+    may find no way to compile that, or end the process (jaxlib 0.10.2 and 0.11.2).
+    """
+
+    def cut(x: Array) -> Array:
+        return x[:, ::stride, ::stride]
+
+    return lax.platform_dependent(x, cpu=cut, default=lambda x: lax.optimization_barrier(cut(x)))
+
+
 def norm_of(channels: int, rngs: nnx.Rngs, *, affine: bool = True) -> nnx.BatchNorm:
     """Return batch normalisation, which returns float32."""
     return nnx.BatchNorm(
@@ -139,7 +152,7 @@ class Shortcut(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         """Map (b, h, w, inputs) to (b, ceil(h/stride), ceil(w/stride), outputs) of the same type."""
-        apply = partial(product, x[:, :: self.stride, :: self.stride], dtype=self.compute_dtype)
+        apply = partial(product, every(x, self.stride), dtype=self.compute_dtype)
         return _normalised(apply, self.kernel[...], self.norm)
 
 
