@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from half_programs import BATCH, H100, everything, lowering_for, programs, storing
+from half_programs import BATCH, everything, programs, storing
 
 from fer_bench.corruption import KINDS, Corruption
 from fer_bench.damage import images as damage
@@ -38,8 +38,7 @@ def lowered(monkeypatch):
     def recorded(name: str, program: Any, runs: bool) -> Any:
         def call(*arguments: Any) -> Any:
             if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments)):
-                with lowering_for(H100):
-                    texts[name] = program.trace(*arguments).lower(lowering_platforms=("cuda",)).as_text()
+                texts[name] = program.trace(*arguments).lower(lowering_platforms=("cuda",)).as_text()
                 if not runs:
                     return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), program.eval_shape(*arguments))
             return program(*arguments)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,7 +18,6 @@ from fer_bench.specs import GradientPhase, Rule
 
 BATCH = 4
 CLASSES = 7
-H100 = "NVIDIA H100 80GB HBM3"
 ELEMENTWISE = (
     "abs add and clamp compare convert divide erf erfc exponential is_finite log logistic maximum minimum multiply"
 )
@@ -76,19 +74,7 @@ def lowered_programs(
         "prediction": lambda: predict.trace(*place((table, kept))),
         "forward": lambda: forward.trace(*place((backbone.state, images))),
     }
-    with lowering_for(H100):
-        return {name: traced[name]().lower(lowering_platforms=("cuda",)) for name in names or traced}
-
-
-@contextmanager
-def lowering_for(kind: str) -> Iterator[None]:
-    """Let kernels of Pallas be lowered for a device that is not here, which jax asks for since 0.11."""
-    if not hasattr(jax.sharding, "AbstractDevice"):
-        yield
-        return
-    device = jax.sharding.AbstractDevice(device_kind=kind, num_cores=None, platform="gpu")
-    with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), (), abstract_device=device)):
-        yield
+    return {name: traced[name]().lower(lowering_platforms=("cuda",)) for name in names or traced}
 
 
 def features_apart(exact: Backbone, half: Backbone, images: np.ndarray) -> float:

@@ -65,14 +65,14 @@ def test_each_target_has_a_line_with_figure_bound_and_verdict(gpu):
     def operation(name, formulation, us, floor=100.0):
         return {"operation": name, "formulation": formulation, "us": us, "floor_us": floor}
 
-    rows = [operation("depthwise 5x5x9", "usual", 160.0), operation("depthwise 5x5x9", "fused", 140.0)]
-    rows += [operation("product 8x728x728", "usual", 120.0), operation("product 8x728x728", "aligned", 101.0)]
+    rows = [operation("depthwise 5x5x9", "usual", 160.0), operation("depthwise 5x5x9", "shifted", 140.0)]
+    rows += [operation("product 8x728x728", "usual", 120.0), operation("product 8x728x728", "before", 101.0)]
     rows += [operation("product 8x768x768", "usual", 100.0), operation("product 8x1536x2048", "usual", 400.0)]
     rows += [{"operation": "to image 5x5x9", "formulation": "usual", "floor_us": 1.0, "fault": "no"}]
     whole = {"seconds": 99.0, "images": 1000, "row": {"cost": {"train_s": 10.0}}}
     answers = [
         steps("full", 128, "usual", 1100),
-        steps("full", 128, "fused", 1300),
+        steps("full", 128, "shifted", 1300),
         steps("full", 128, "torch.compile", 1000),
         steps("forward", 256, "usual", 1000),
         steps("full", 32, "usual", 1000),
@@ -89,7 +89,7 @@ def test_each_target_has_a_line_with_figure_bound_and_verdict(gpu):
     assert figures[7:] == [(1.6, 1.5), (1.2, 1.05)]
     verdicts = ["missed", "not measured", "met", "met", "missed", "met", "missed", "missed", "missed"]
     assert all(f"  {verdict}" in one.line() for verdict, one in zip(verdicts, made, strict=True))
-    better = {0: "fused: 1.3", 7: "fused: 1.4", 8: "aligned: 1.01"}
+    better = {0: "shifted: 1.3", 7: "shifted: 1.4", 8: "before: 1.01"}
     assert {n: one.line().partition("; ")[2] for n, one in enumerate(made) if "; " in one.line()} == better
     empty = list(gpu_targets.targets([], 128, 32))
     assert len(empty) == 7

@@ -3,8 +3,8 @@
 XLA's CPU backend is slow at three things that this network does all the time: grouped convolutions (10 to 30 times
 slower than nine shifted multiply-adds), the gradient of a max-pool (a scatter), and small dense convolutions. GPUs and
 TPUs have kernels for these, of which the max-pool's is the slower one on an H100, too. So the other operations exist
-twice, and only :func:`by_platform` chooses, when the program is lowered for a device. Each has its own derivative
-rule, which keeps the choice out of automatic differentiation. Dense convolutions are in `fer_bench_xception.dense`;
+twice, and only :func:`by_platform` chooses, when the program is lowered for a device. Those with a gradient that XLA
+computes slowly have their own derivative rule. Dense convolutions are in `fer_bench_xception.dense`;
 activations in bfloat16, which only accelerators have, are for `fer_bench_xception.half`.
 
 All images are (b, h, w, c), channels last.
