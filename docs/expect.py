@@ -58,19 +58,50 @@ class Machine:
 
 BESIDE = (260.9 - 95.3) / 20_000 - 0.0029
 """At 71 pixels 20,000 images more took 165.6 s more, of which the network needs 2.9 ms each (2 cores with AMX)."""
-H100_FORWARD, H100_STEPS, H100_PREDICT = 5062, 1498, 5001
-"""Images a second at 299 pixels on 26 November, activations in float32: a pass; steps of ``full``, batches of 128;
-predictions within ``full``."""
+
+
+def gain(one: float, two: float, processors: int) -> float:
+    """Return how much faster than two processors more of them are, by Amdahl's law (AFIPS 1967) from two timings.
+
+    Args:
+        one: seconds of some work on one processor.
+        two: likewise on two.
+        processors: how many there are.
+    """
+    alone = 2 * two / one - 1  # share of the work that is not divided
+    return two / (one * (alone + (1 - alone) / processors))
+
+
+PASS_GAIN = gain(19.7, 13.3, 16)
+"""Milliseconds an image of a pass at 149 pixels, eight together, on one and two processors with AMX."""
+STEP_GAIN = gain(2.44, 1.445, 16)
+"""Likewise seconds of a step of `full`, 32 images."""
+H100_FORWARD, H100_STEPS, H100_PREDICT = 6398, 1498, 5001
+"""Images a second at 299 pixels: a pass, on 28 November with activations in bfloat16; steps of ``full``, batches of
+128, and predictions within ``full``, on 26 November with activations in float32."""
+TWO_CORES = Machine(
+    "2 cores with AMX",
+    149,
+    start=6 + 1 + 8,
+    frozen=2100 / 18,
+    beside=BESIDE,
+    finetune=2100 * (FOLDS - 1) * 5 / 121,
+    full=2100 * (FOLDS - 1) / 473,
+    shown="the seconds by activity of `--row finetune --limit 2100`, `--row full --limit 2100` and the growth",
+)
 MACHINES = (
+    TWO_CORES,
     Machine(
-        "2 cores with AMX",
+        "16 such cores",
         149,
-        start=6 + 1 + 8,
-        frozen=2100 / 18,
+        start=TWO_CORES.start,
+        frozen=TWO_CORES.frozen * PASS_GAIN,
         beside=BESIDE,
-        finetune=2100 * (FOLDS - 1) * 5 / 121,
-        full=2100 * (FOLDS - 1) / 473,
-        shown="the seconds by activity of `--row finetune --limit 2100`, `--row full --limit 2100` and the growth",
+        finetune=2100 * (FOLDS - 1) * 5 / 121 * STEP_GAIN,
+        full=2100 * (FOLDS - 1) / 473 * STEP_GAIN,
+        shown="none was there: passes and steps of two cores with AMX on one and on two of them (medians of six, 28 "
+        f"November), and Amdahl's law: {PASS_GAIN:.1f} and {STEP_GAIN:.1f} times the rates of two; start, reading and "
+        "heads as with two. Such a machine may have faster memory",
     ),
     Machine(
         "2 cores with AVX2",
@@ -90,7 +121,7 @@ MACHINES = (
         beside=None,
         finetune=None,
         full=2 * 28_709 / 215,
-        shown="the passes of 26 November; two epochs of `full` on 28,709 images, 215 s from the start with compilation",
+        shown="a pass of 28 November; on 26 November two epochs of `full` on 28,709 images, 215 s from the start with compilation",
     ),
 )
 RUNS = ((MACHINES[0], PROBE, 2100, 32.1, 49.2), (MACHINES[0], FINETUNE, 2100, 169, 182))
@@ -111,10 +142,10 @@ For your own grid and machine ask `fer-bench plan`, which measures.
 PASS = "Of these, the pass through the frozen stages, which later runs and all strategies but `full` share:"
 H100_ONLY = f"""
 What the H100 itself takes, without reading, compiling and all else that the command does around it. **Computed from
-measured rates of 26 November**, when activations were float32: {H100_FORWARD:,} images a second forward,
-{H100_STEPS:,} in steps of `full` (batches of 128), {H100_PREDICT:,} in its predictions. Steps of `finetune` were not
-measured; they compute a part of what those of `full` do, so that its column is an upper limit. With activations in
-bfloat16, as they are now, and with the pipeline of now nothing has been measured on a GPU: `benchmarks/gpu.py` does.
+measured rates**: {H100_FORWARD:,} images a second forward (28 November), and with activations in float32 (26 November)
+{H100_STEPS:,} in steps of `full` (batches of 128) and {H100_PREDICT:,} in its predictions. Steps of `finetune` were not
+measured; they compute a part of what those of `full` do, so that its column is an upper limit. Training with
+activations in bfloat16, as they are now, has not been measured on a GPU: `benchmarks/gpu.py` does.
 """
 KEPT = """
 The memory of a linear probe hardly grows with the images ([memory](scale.md)); that of steps grows with the batch and
@@ -150,7 +181,6 @@ def page() -> str:
         lines.append(f"| {name} | {' | '.join(took)} |")
     lines += ["", "Where the rates come from:", "", *(f"- {machine.name}: {machine.shown}." for machine in MACHINES)]
     lines += [
-        "- No machine with 16 cores has run it, so it has no column.",
         "",
         "## Computed and measured",
         "",
