@@ -109,7 +109,8 @@ def _train_fold(
     for number, trainer in enumerate(trainers[now.phase :], now.phase):
         phase = trainer.phase
         inputs, targets = material.inputs(trainer.start, phase.flip), material.targets(phase.labels)
-        material.begin(phase.name, phase.epochs * int(fold.train.sum()))
+        where = f"{phase.name}, seed {seed}, fold {fold.number}"
+        material.begin(where, phase.epochs * int(fold.train.sum()))
         # Two phases must not see the same order of samples, so each has a seed of its own.
         own_seed = seed * len(trainers) + number
         with devices.memory_errors_named(trainer.too_much):
