@@ -32,6 +32,9 @@ PIECE_BYTES = 16 << 20
 this size: 400 MB at 64 MiB, 210 MB at 16 (300,000 samples, 64 features, 5 heads)."""
 BYTES_ELSEWHERE = 2 << 30
 """Either of them on a GPU or TPU."""
+_FAR = 1e-2
+"""Share of the mean square of a feature below which a second pass sums its variance over a training part: that part
+lies far from the centre of all samples, as seen from its own spread."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +190,8 @@ def _pose(pieces: Pieces, f: int, count: Array, phase: ConvexPhase) -> Objective
     if phase.standardize:
         mean, square = sum_over(pieces, _moments)
         variance = square - mean**2
+        if bool((variance < _FAR * square).any()):  # the digits that it had are lost in the difference
+            variance = sum_over(pieces, _variance, mean)
         # As in StandardScaler, a feature that is constant over the training part is only centred.
         scale = jnp.where(variance > 1e-6, jax.lax.rsqrt(jnp.maximum(variance, 1e-6)), 1.0)
     return Objectives(mean, scale, jnp.asarray(1 / (2 * phase.c * count), jnp.float32))
@@ -195,6 +200,14 @@ def _pose(pieces: Pieces, f: int, count: Array, phase: ConvexPhase) -> Objective
 @jax.jit
 def _moments(piece: Piece) -> tuple[jax.Array, jax.Array]:
     return piece.x.T @ piece.weight, (piece.x * piece.x).T @ piece.weight
+
+
+@jax.jit
+def _variance(mean: jax.Array, piece: Piece) -> jax.Array:
+    def of_head(head: tuple[jax.Array, jax.Array]) -> jax.Array:
+        return jnp.square(piece.x - head[0]).T @ head[1]
+
+    return jax.lax.map(of_head, (mean.T, piece.weight.T)).T
 
 
 def _solve(
