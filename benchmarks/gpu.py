@@ -1,4 +1,4 @@
-"""Measure on one GPU, in one call: single operations, steps and passes in every formulation, beside torch.compile.
+"""Measure on one GPU, in one call: steps, passes and their kernels, whole runs, single operations, torch.compile beside.
 
     python benchmarks/gpu.py                              # at most 8 minutes on an H100
     python benchmarks/gpu.py --done gpu.json              # what that call had no time for
@@ -35,6 +35,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import gpu_kernels
 import gpu_operations
 import numpy as np
 from gpu_targets import FIRST, RATE, TORCH, USUAL, WHOLE, print_targets, rates
@@ -171,19 +172,22 @@ def parts(folder: Path, tiny: bool, data: Path | None) -> Iterator[Part]:
         return Part(title, pytest, None, 150)
 
     torch = [TORCH] if importlib.util.find_spec("torch") and not tiny else []  # which compiles for minutes on a CPU
-    for name in (USUAL, *torch):
-        yield program("full", large, name)
-    yield own("operations", "--operations", 120)
-    if not tiny:  # on a CPU `tox run -e bench` has it, as the first run below
+    yield program("full", large, USUAL)
+    yield Part(
+        "kernels", [str(HERE), "--kernels", *tried, "--output", f"{folder}/kernels.json"], folder / "kernels.json", 90
+    )
+    yield program("forward", 2 * large, USUAL)
+    if not tiny:  # on a CPU `tox run -e bench` has them
         yield benchmark(RATE, "test_rate.py")
     yield own(WHOLE, "--whole", 240, *(["--data-dir", str(data)] if data else []))
+    for name in torch:
+        yield program("full", large, name)
+        yield program("forward", 2 * large, name)
+    if not tiny:  # the programs of another batch
+        yield from (program("full", small, name) for name in (USUAL, *torch))
+    yield own("operations", "--operations", 120)
     if not tiny:
         yield benchmark(FIRST, "test_first_run.py")
-    for name in (USUAL, *torch):
-        yield program("forward", 2 * large, name)
-        if not tiny:  # the programs of another batch
-            yield program("full", small, name)
-    if not tiny:
         yield program("full", large, "before")
 
 
@@ -306,6 +310,9 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, help="folder with manual/fer2013; else its images are drawn")
     parser.add_argument("--tiny", action="store_true", help="small shapes, to try the script")
     parser.add_argument("--operations", action="store_true", help="only single operations, in this process")
+    parser.add_argument(
+        "--kernels", action="store_true", help="only the kernels of a pass and of steps, in this process"
+    )
     parser.add_argument("--whole", action="store_true", help="only the whole command on FER2013")
     parser.add_argument("--few", action="store_true", help="of --whole: only compile its programs")
     parser.add_argument("--steps", choices=FORMULATIONS, help="only steps, in this process; others are theirs")
@@ -315,6 +322,8 @@ def main() -> None:
         steps(options.steps, [*others, "--output", str(options.output)])
     elif options.operations:
         gpu_operations.measure(2 if options.tiny else 128, options.tiny, options.output)
+    elif options.kernels:
+        gpu_kernels.measure(options.tiny, options.output)
     elif options.whole:
         measure_command(options.tiny, options.few, options.data_dir, options.output)
     else:

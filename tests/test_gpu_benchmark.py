@@ -94,3 +94,39 @@ def test_each_target_has_a_line_with_figure_bound_and_verdict(gpu):
     empty = list(gpu_targets.targets([], 128, 32))
     assert len(empty) == 7
     assert all("not measured" in one.line() for one in empty)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("sm90_xmma_fprop_implicit_gemm_bf16bf16_bf16f32_f32_nhwckrsc_nhwc", "convolutions"),
+        ("nvjet_tst_128x256_64x4_2x1_v_bz_coopA_NNT", "products"),
+        ("gemm_fusion_dot_12", "products"),
+        ("loop_convert_fusion_3", "element by element"),
+        ("loop_transpose_fusion", "copies and transpositions"),
+        ("input_reduce_fusion_1", "sums"),
+        ("MemcpyD2D", "memory copies"),
+        ("void thing<float>()", "other"),
+    ],
+)
+def test_a_kernel_is_of_the_kind_that_its_name_says(gpu, name, kind):
+    import gpu_kernels
+
+    assert gpu_kernels.Kernel(name).kind == kind
+
+
+def test_kernels_of_a_trace_are_counted_and_summed(gpu, tmp_path, capsys):
+    import gpu_kernels
+    import jax
+    import jax.numpy as jnp
+
+    run = jax.jit(lambda x: jnp.sin(x @ x))
+    x = jnp.ones((300, 300))
+    jax.block_until_ready(run(x))
+    with jax.profiler.trace(tmp_path):
+        for _ in range(2):
+            jax.block_until_ready(run(x))
+    answer = gpu_kernels.report("twice", gpu_kernels.kernels(tmp_path), 2)
+    assert answer["us"] == pytest.approx(sum(answer["kinds"].values())) and answer["kinds"]["products"] > 0
+    assert {row["calls"] for row in answer["kernels"]} == {1.0}
+    assert capsys.readouterr().out.startswith("twice: ")

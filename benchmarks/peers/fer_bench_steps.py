@@ -37,10 +37,15 @@ class Pictures:
         return self.images[rows]
 
 
+def batch_of(backbone: Backbone) -> int:
+    """Return how many images go through a backbone at once."""
+    cpu = jax.default_backend() == "cpu"
+    return BATCH if cpu else accelerator_batch(backbone.input_size**2, 0, None, 1)
+
+
 def pass_forward(work: Work, backbone: Backbone) -> None:
     """Compute the features of all images."""
-    cpu = jax.default_backend() == "cpu"
-    batch = BATCH if cpu else accelerator_batch(backbone.input_size**2, 0, None, 1)
+    batch = batch_of(backbone)
     forward = Forward(backbone, [Output(len(backbone.stages), 1, np.dtype(np.float16))], batch)
 
     def run(rows: np.ndarray, _: int) -> None:
@@ -52,21 +57,26 @@ def pass_forward(work: Work, backbone: Backbone) -> None:
     work.time("forward", np.arange(len(work.images)), run)
 
 
-def train_all(work: Work, backbone: Backbone) -> None:
-    """Train everything in every fold and predict its test part."""
-    options, inputs = work.options, Pictures(work.images)
-    targets = np.eye(work.classes, dtype=np.float32)[work.labels]
-    begin = Model.first(backbone, work.classes)
-    phase = GradientPhase(
+def phase_of(batch: int, epochs: int) -> GradientPhase:
+    """Return how everything is trained."""
+    return GradientPhase(
         name="full",
         rules=(Rule(), Rule(head=True)),
-        epochs=1 if work.sampled else options.tail_epochs,
-        batch=options.batch,
+        epochs=epochs,
+        batch=batch,
         learning_rate=TAIL_RATE,
         schedule="constant",
         warmup=0.0,
         clip=CLIP,
     )
+
+
+def train_all(work: Work, backbone: Backbone) -> None:
+    """Train everything in every fold and predict its test part."""
+    options, inputs = work.options, Pictures(work.images)
+    targets = np.eye(work.classes, dtype=np.float32)[work.labels]
+    begin = Model.first(backbone, work.classes)
+    phase = phase_of(options.batch, 1 if work.sampled else options.tail_epochs)
     trainer = Trainer(backbone, phase, begin.shapes)
     for train, test in work.folds():
         models = [begin]
