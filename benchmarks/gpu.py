@@ -1,4 +1,4 @@
-"""Measure on one GPU, in one call: steps, passes and their kernels, whole runs, single operations, torch.compile beside.
+"""Measure on one GPU, in one call: steps, passes, their kernels, whole runs, operations; torch.compile beside them.
 
     python benchmarks/gpu.py                              # at most 8 minutes on an H100
     python benchmarks/gpu.py --done gpu.json              # what that call had no time for

@@ -121,7 +121,8 @@ MACHINES = (
         beside=None,
         finetune=None,
         full=2 * 28_709 / 215,
-        shown="a pass of 28 November; on 26 November two epochs of `full` on 28,709 images, 215 s from the start with compilation",
+        shown="a pass of 28 November; on 26 November two epochs of `full` on 28,709 images, 215 s from the start with "
+        "compilation",
     ),
 )
 RUNS = ((MACHINES[0], PROBE, 2100, 32.1, 49.2), (MACHINES[0], FINETUNE, 2100, 169, 182))
