@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 from broken_backbones import SPEC, BrokenParams, CarelessParams
 from broken_plugin import assert_fails, broken_component, broken_suite, local
+from hurry import in_a_hurry
 
 from fer_bench.keeping.weights import tensor_digests
 from fer_bench.specs import BackboneSpec, ImageInput, WeightsSpec
 from fer_bench.testing.conformance import Suite, cases
 from fer_bench.testing.conformance.backbone import RULES
 from fer_bench.testing.conformance.backbone_subject import BackboneSubject
+
+hurried = in_a_hurry()
 
 
 def suite(spec: BackboneSpec = SPEC, **params: Any) -> Suite[BackboneSubject]:
