@@ -7,12 +7,15 @@ from dataclasses import replace
 import pytest
 from broken_plugin import assert_fails, broken_component, broken_suite, local
 from broken_strategies import SPEC, BrokenParams
+from hurry import in_a_hurry
 from messages import says
 
 from fer_bench.learning.state import Model
 from fer_bench.learning.training import Training
 from fer_bench.testing.conformance import Suite, cases
 from fer_bench.testing.conformance.strategy import RULES, StrategySubject
+
+hurried = in_a_hurry()
 
 
 def suite(fault: str = "", params: type[BrokenParams] = BrokenParams) -> Suite[StrategySubject]:
