@@ -6,12 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hurry import in_a_hurry
 from messages import says
 from PIL import Image, ImageEnhance
 from scipy import ndimage
 
 from fer_bench.learning import augment
 from fer_bench.specs import GradientPhase, Plan, Rule
+
+hurried = in_a_hurry()
 
 KEY = jax.random.key(0)
 affine, colour, erase = jax.jit(augment.affine), jax.jit(augment.colour), jax.jit(augment.erase)
