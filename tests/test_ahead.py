@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import test_gradient as tiny
+from hurry import in_a_hurry
 
 from fer_bench.atomic import lacking
 from fer_bench.learning.gradient import STEPS_AT_ONCE, Trainer
@@ -24,6 +25,8 @@ from fer_bench.networks.ahead import AHEAD, read_ahead
 from fer_bench.networks.early import Early
 from fer_bench.networks.pictures import PixelFile, Resident
 from fer_bench.specs import GradientPhase
+
+hurried = in_a_hurry()
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 PHASE = GradientPhase(name="p", rules=tiny.EVERYTHING, epochs=1, batch=8, dropout=0.2, batch_norm="train")
