@@ -24,12 +24,12 @@ import fer_bench
 from fer_bench.learning import training
 from fer_bench.learning.gradient import Trainer
 from fer_bench.learning.training import Training
-from fer_bench.networks import pictures
+from fer_bench.networks import resident
 
 LEAST = 0.95
 CASES = {
-    "frozen prefix": ("xception[input_size=71]", "finetune[epochs=16]", pictures.SHARE),
-    "augmentation": ("mini-xception", "scratch[epochs=16,augment=[affine]]", pictures.SHARE),
+    "frozen prefix": ("xception[input_size=71]", "finetune[epochs=16]", resident.SHARE),
+    "augmentation": ("mini-xception", "scratch[epochs=16,augment=[affine]]", resident.SHARE),
     "images larger than the memory share": ("mini-xception", "scratch[epochs=16,augment=[affine]]", 0.0),
 }
 """What is special -> backbone, strategy, share of the memory that may hold images."""
@@ -98,7 +98,7 @@ def watched(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_trains_at_the_rate_of_its_steps(case, monkeypatch, tmp_path, benchmark):
     backbone, strategy, share = CASES[case]
-    monkeypatch.setattr(pictures, "SHARE", share)
+    monkeypatch.setattr(resident, "SHARE", share)
     watched(watch := Watch(), monkeypatch)
     asked = {"datasets": "synthetic[n=576]", "backbones": backbone, "strategies": strategy, "folds": 3}
     done = benchmark.pedantic(fer_bench.run, kwargs={**asked, "runs_dir": tmp_path}, rounds=1)

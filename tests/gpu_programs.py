@@ -18,15 +18,14 @@ from fer_bench.faces import detector
 from fer_bench.keeping.outputs import Outputs
 from fer_bench.learning import convex, descent, penalties
 from fer_bench.learning.plans import make_plan
-from fer_bench.networks import devices, pictures
+from fer_bench.networks import devices, resident
 from fer_bench.networks.backbone import Backbone, build
-from fer_bench.networks.pictures import Resident
 from fer_bench.registry import Registry
 from fer_bench.specs import ConvexPhase, GradientPhase
 
 PHASE = ConvexPhase(c=1.0, standardize=True, max_iterations=30, tolerance=1e-3)
 WITHOUT_STEPS = {"as-is", "knn", "linear-probe", "svm"}
-BESIDE = (convex, descent, pictures, damage, detector)
+BESIDE = (convex, descent, resident, damage, detector)
 """Modules of programs that are no network's."""
 
 
@@ -90,7 +89,8 @@ def test_programs_beside_the_networks_are_those_of_a_gpu_and_round_no_product_of
     train = np.arange(24) % np.array([[4], [3]]) > 0
     convex.fit(features, labels, train, 3, PHASE)
     penalties.fit(features, labels, np.arange(20), 3, PHASE, np.geomspace(1e-2, 10, penalties.AT_ONCE + 3))
-    Resident(Grey()).take(np.array([0, 1]))
+    for variants in (0, 1):
+        resident.Resident(Grey(), Grey.shape, np.uint8, variants).take(np.array([0, 1]))
     call_detector()
     for kind in KINDS:
         damage.corrupt([np.zeros((20, 20, 3), np.uint8)], np.array([b"x"]), Corruption(kind, 3, 0))

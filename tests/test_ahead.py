@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +18,15 @@ import test_gradient as tiny
 from hurry import in_a_hurry
 
 from fer_bench.atomic import lacking
+from fer_bench.keeping.outputs import Outputs
+from fer_bench.learning import training
 from fer_bench.learning.gradient import STEPS_AT_ONCE, Trainer
 from fer_bench.learning.lowered import lower
 from fer_bench.learning.state import Model
-from fer_bench.networks import devices, pictures
+from fer_bench.networks import devices, pictures, resident
 from fer_bench.networks.ahead import AHEAD, read_ahead
 from fer_bench.networks.early import Early
-from fer_bench.networks.pictures import PixelFile, Resident
+from fer_bench.networks.pictures import PixelFile
 from fer_bench.specs import GradientPhase
 
 hurried = in_a_hurry()
@@ -81,6 +84,36 @@ def test_the_next_epoch_is_read_during_the_last_steps_of_an_epoch(monkeypatch):
     assert all(event.is_set() for event in read)
 
 
+def test_the_next_epoch_begins_before_losses_are_read_unless_its_end_is_kept(monkeypatch):
+    inputs, labels, fold = tiny.problem(2, 1)
+    phase, network = GradientPhase(name="p", rules=tiny.FROM_LAST, epochs=3, batch=8), tiny.backbone()
+    events: list[Any] = []
+    kept: list[int] = []
+    take_steps, read = Trainer.take_steps, training._check_finite
+
+    def watched_steps(trainer, *arguments):
+        events.append(arguments[-2])
+        return take_steps(trainer, *arguments)
+
+    def watched_losses(losses, *arguments):
+        events.append("losses")
+        return read(losses, *arguments)
+
+    monkeypatch.setattr(Trainer, "take_steps", watched_steps)
+    monkeypatch.setattr(training, "_check_finite", watched_losses)
+    trainer, begun = tiny.trainer(network, phase, 2), training.Progress(Model.first(network, 2))
+    ends: list[training.Progress] = []
+    for due in ([False, True], [True, True]):
+        work = training.Training(trainer, inputs, tiny.one_hot(labels), fold, 7, lambda _: None)
+        ends.append(work.run(begun, lambda now: kept.append(now.epoch), iter(due).__next__))
+    assert events[:9] == [0, 4, 6, "losses", 10, "losses", 12, 16, "losses"]  # two programs of four and two steps
+    assert events[9:] == [0, 4, "losses", 6, 10, "losses", 12, 16, "losses"]
+    assert kept == [2, 3, 1, 2, 3]
+    assert [row["loss"] for row in ends[0].history] == [row["loss"] for row in ends[1].history]
+    for name, value in ends[0].model.parameters.items():
+        np.testing.assert_array_equal(value, ends[1].model.parameters[name])
+
+
 class Decoded:
     """Pictures that count how often each is decoded."""
 
@@ -104,12 +137,12 @@ class Decoded:
     [(0.125, 0, "cache", "memory"), (0, 0.125, "cache", "file"), (0, 0, "cache", ""), (0, 0.125, "file/cache", "")],
 )
 def test_images_stay_in_memory_or_on_the_disk_where_one_has_room(monkeypatch, tmp_path, memory, disk, place, kept):
-    monkeypatch.setattr(pictures, "SHARE", memory)
+    monkeypatch.setattr(resident, "SHARE", memory)
     monkeypatch.setattr(pictures, "DISK_SHARE", disk)
     (tmp_path / "file").touch()  # a folder that cannot be made
     task = SimpleNamespace(parts=[SimpleNamespace(shape=(4, 5), channels=1, rows=range(6))])
     inputs = pictures.pictures_of(task, 8, tmp_path / place)
-    assert isinstance(inputs, Resident) == bool(kept)
+    assert isinstance(inputs, pictures.Decoded) == bool(kept)
     if kept:
         assert isinstance(inputs._here, PixelFile) == (kept == "file")
 
@@ -125,21 +158,44 @@ def test_a_disk_that_is_full_in_the_middle_of_an_image_is_an_error(tmp_path):
     assert lacking(raised.value)
 
 
-@pytest.mark.parametrize(("accelerated", "in_file"), [(False, False), (False, True), (True, False), (True, True)])
-def test_images_in_memory_or_a_file_are_decoded_once(monkeypatch, tmp_path, accelerated, in_file):
-    monkeypatch.setattr(devices, "accelerated", lambda: accelerated)
+@pytest.mark.parametrize("place", ["memory", "file", "device"])
+def test_images_that_stay_are_decoded_once(tmp_path, place):
     decoded = Decoded()
-    resident = Resident(decoded, PixelFile(tmp_path, decoded.shape) if in_file else None)
+    if place == "device":
+        kept = resident.Resident(decoded, decoded.shape, np.uint8, 0)
+    else:
+        kept = pictures.Decoded(decoded, PixelFile(tmp_path, decoded.shape) if place == "file" else None)
     with ThreadPoolExecutor(2) as pool:  # a validation, and training that reads ahead
-        list(pool.map(resident.take, [np.array([4, 0, 4])] * 2))
+        list(pool.map(kept.take, [np.array([4, 0, 4])] * 2))
     for rows, variant in (([4, 0, 4], [1, 0, 0]), ([5, 4, 1], 1), ([4, 5, 0], 0)):
-        taken = resident.take(np.array(rows), np.array(variant))
-        assert isinstance(taken, jax.Array) == (accelerated and not in_file)
+        taken = kept.take(np.array(rows), np.array(variant))
+        assert isinstance(taken, jax.Array) == (place == "device")
         mirrored = np.broadcast_to(variant, 3)[:, None, None, None] == 1
         expected = np.where(mirrored, decoded.images[rows][:, :, ::-1], decoded.images[rows])
         np.testing.assert_array_equal(taken, expected)
     assert decoded.times.tolist() == [1, 1, 0, 0, 1, 1]
+    steps = kept.take(np.array([[0, 1], [4, 5]]), np.array([[0, 1], [1, 0]]))
+    np.testing.assert_array_equal(steps[0, 0], decoded.images[0])
+    np.testing.assert_array_equal(steps[:, 1], [decoded.images[1][:, ::-1], decoded.images[5]])
     assert not list(tmp_path.iterdir())  # a file without a name
+
+
+@pytest.mark.parametrize(("accelerated", "share"), [(True, 1.0), (True, 0.0), (False, 1.0)])
+def test_stage_outputs_that_fit_an_accelerator_are_read_once_and_stay_there(monkeypatch, accelerated, share):
+    monkeypatch.setattr(devices, "accelerated", lambda: accelerated)
+    monkeypatch.setattr(resident, "SHARE", share)
+    values = np.random.default_rng(0).normal(size=(6, 2, 3, 4)).astype(np.float16)
+    outputs = Outputs([values.copy()], dtype=None)
+    kept = resident.of_outputs(outputs, 2)
+    assert isinstance(kept, resident.Resident) == (accelerated and share > 0)
+    for again in range(2):
+        rows, variant = np.array([[5, 0], [1, 5]]), np.array([[1, 0], [1, 0]])
+        taken = kept.take(rows, variant)
+        assert taken.dtype == np.float16
+        np.testing.assert_array_equal(taken, values[rows, variant])
+        if isinstance(kept, resident.Resident):
+            outputs._parts[0][:] = again  # what was read is not read again
+    assert len(kept) == 6
 
 
 def taken(steps: int):

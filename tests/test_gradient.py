@@ -234,8 +234,8 @@ def test_a_loss_that_is_no_number_names_the_step_and_the_last_good_value():
 
         def take(self, rows, variant=0):
             taken = inputs.take(rows)
-            taken[np.arange(len(seen), len(seen) + len(rows)) >= 4 * 16] = np.nan
-            seen.extend(rows)
+            taken[np.arange(len(seen), len(seen) + rows.size).reshape(rows.shape) >= 4 * 16] = np.nan
+            seen.extend(rows.ravel())
             return taken
 
     with pytest.raises(FloatingPointError, match=r"nan at step [56] .*'head'.* 0\.\d"):

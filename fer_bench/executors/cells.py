@@ -26,7 +26,7 @@ from fer_bench.keeping.checkpoints import Checkpoint
 from fer_bench.keeping.outputs import Inputs
 from fer_bench.learning.material import Material, Outcome
 from fer_bench.learning.plans import Demand, demand, together, unite
-from fer_bench.networks import answers, devices
+from fer_bench.networks import answers, devices, resident
 from fer_bench.networks.early import Early
 from fer_bench.networks.meter import Meter, peak_memory
 from fer_bench.networks.pictures import Pictures, pictures_of
@@ -67,6 +67,7 @@ class Frozen:
     early: Early = field(default_factory=Early)
     _ready: bool = False
     _pictures: Inputs | None = None
+    _kept: dict[tuple[int, int], Inputs] = field(default_factory=dict[tuple[int, int], Inputs])
     _lease: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @contextlib.contextmanager
@@ -90,6 +91,28 @@ class Frozen:
         if self._pictures is None:
             self._pictures = pictures_of(task, self.source.built.input_size, self.source.cache_dir)
         return self._pictures
+
+    def inputs(self, stop: int, variants: int, parts: Sequence[Prefix]) -> Inputs:
+        """Return what `outputs` gave as inputs of a training; what stays on an accelerator is one copy for all blocks.
+
+        On a CPU nothing is held, so that the memory of a block's outputs is free when its last trainings end.
+        """
+        variants = self._variants(stop, variants)
+        if (stop, variants) not in self._kept:
+            outputs = join(parts, dtype=None)
+            if (inputs := resident.of_outputs(outputs, variants)) is outputs:
+                return outputs
+            self._kept[stop, variants] = inputs
+        return self._kept[stop, variants]
+
+    def free(self) -> None:
+        """Let go of what stays on a device."""
+        self._pictures = None
+        self._kept.clear()
+
+    def _variants(self, stop: int, variants: int) -> int:
+        """Return how many variants of a stage's output are made: as many as any of the blocks will ask for."""
+        return max(variants, together(self.demands.values()).get(stop, 1))
 
     def outputs(self, block: Block, stop: int, variants: int, window: str = "") -> list[Prefix]:
         """Return what the first ``stop`` stages make of each part of the task: from the cache, or computed.
@@ -117,7 +140,7 @@ class Frozen:
                 self.source,
                 view,
                 stop,
-                max(variants, demand_of_all.get(stop, 1)),
+                variants if window else self._variants(stop, variants),
                 also=demand_of_all,
                 begin=functools.partial(begin, view=view),
                 advance=self.reporter.advance,
@@ -181,7 +204,9 @@ def material_of(
                 return frozen.pictures(block.task)
             parts = tuple(replace(view, window=window) for view in block.task.parts)
             return Pictures(replace(block.task, parts=parts), source.built.input_size)
-        return join(outputs(stop, 1 + (flip and not window)), dtype=None)
+        if window:
+            return join(outputs(stop, 1), dtype=None)
+        return frozen.inputs(stop, 1 + flip, outputs(stop, 1 + flip))
 
     mirrored = any(plan.views == "mirror" for plan in block.plans.values())
     method = f"{block.task.name} / {block.backbone} / {block.search.text if block.search else block.strategy}"

@@ -96,6 +96,7 @@ def _run_group(
     """Run units that share the outputs of frozen stages; return those that other processes hold."""
     deferred: list[Unit] = []
     with contextlib.ExitStack() as until_scored:
+        until_scored.callback(frozen.free)
         until_scored.enter_context(frozen.early.opened())
         # Once a block, though each fold of it may be a unit: its programs would be compiled again for each.
         blocks = dict.fromkeys(unit.block for unit in units)

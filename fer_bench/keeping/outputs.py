@@ -21,7 +21,10 @@ class Inputs(Protocol):
     def __len__(self) -> int: ...
 
     def take(self, rows: Array, variant: int | Array = 0) -> Array:
-        """Return the inputs of some samples, (k, …) as they are stored; ``variant`` 1 is of the mirrored image."""
+        """Return the inputs of some samples as they are stored: the axes of ``rows``, then those of an input.
+
+        ``variant`` 1 is of the mirrored image; one number, or one for each of ``rows``.
+        """
         ...
 
 
@@ -52,7 +55,7 @@ class Outputs:
         self._parts = [np.asarray(part) for part in parts]  # a plain array gives its rows faster than a map
         self._places = places
         self._read = 0
-        self._dtype = np.result_type(*parts) if dtype is None else np.dtype(dtype)
+        self.dtype = np.result_type(*parts) if dtype is None else np.dtype(dtype)
         (self.shape,) = shapes
 
     def __len__(self) -> int:
@@ -62,21 +65,22 @@ class Outputs:
         """Return the outputs of some samples.
 
         Args:
-            rows: (k,) int, of the task, in any order; in rising order they are read fastest.
-            variant: 0 for the image, 1 for the mirrored one; one number, or (k,) of them.
+            rows: (k,) or (steps, k) int, of the task, in any order; in rising order they are read fastest.
+            variant: 0 for the image, 1 for the mirrored one; one number, or one for each of ``rows``.
 
         Returns:
-            (k, …).
+            (k, …) or (steps, k, …).
         """
-        rows, variant = np.asarray(rows), np.broadcast_to(np.asarray(variant), np.shape(rows))
-        taken: Array = np.empty((len(rows), *self.shape), self._dtype)
+        shape, variant = np.shape(rows), np.broadcast_to(np.asarray(variant), np.shape(rows)).ravel()
+        places = self._places[np.ravel(rows)]
+        taken: Array = np.empty((len(places), *self.shape), self.dtype)
         # Row by row: indexing by arrays would copy everything twice.
-        for into, (number, row), kind in zip(taken, self._places[rows].tolist(), variant.tolist(), strict=True):
+        for into, (number, row), kind in zip(taken, places.tolist(), variant.tolist(), strict=True):
             into[...] = self._parts[number][row, kind]
         self._read += taken.nbytes
         if self._read > _KEPT_BYTES:
             self._give_pages_back()
-        return taken
+        return taken.reshape(*shape, *self.shape)
 
     def _give_pages_back(self) -> None:
         self._read = 0

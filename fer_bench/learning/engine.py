@@ -114,7 +114,8 @@ def _train_fold(
         # Two phases must not see the same order of samples, so each has a seed of its own.
         own_seed = seed * len(trainers) + number
         with devices.memory_errors_named(trainer.too_much):
-            now = Training(trainer, inputs, targets, fold, own_seed, material.advance).run(now, keep)
+            training = Training(trainer, inputs, targets, fold, own_seed, material.advance)
+            now = training.run(now, keep, lambda: checkpoint.due)
     last, start = trainers[-1], time.perf_counter()
     model = now.model
     predictor = by_images(plan, last, model)

@@ -178,14 +178,13 @@ class Trainer:
             targets: (n, c) float32, the probability of each class, of all samples.
             rates: the learning rate of each step.
         """
-        batch = len(rows) // len(rates)
-        x, target, shape = inputs.take(rows, variant), targets[rows], (STEPS_AT_ONCE, batch)
-        if len(rates) < STEPS_AT_ONCE:  # one program serves every count: the last steps of an epoch are filled up
-            again = np.resize(np.arange(len(rows)), STEPS_AT_ONCE * batch)
-            x, target = x[again], target[again]
+        # One program serves every count: the last steps of an epoch are filled up.
+        shape = STEPS_AT_ONCE, len(rows) // len(rates)
+        rows = np.resize(rows, shape)
+        variant = np.resize(variant, shape) if np.ndim(variant) else variant
         return Batches(
-            self.devices.divide(x.reshape(*shape, *x.shape[1:]), axis=1),
-            self.devices.divide(target.reshape(*shape, -1), axis=1),
+            self.devices.divide(inputs.take(rows, variant), axis=1),
+            self.devices.divide(targets[rows], axis=1),
             jnp.asarray(np.resize(np.array(rates, np.float32), STEPS_AT_ONCE)),
         )
 

@@ -138,13 +138,21 @@ class Training:
         self._batch = min(self._phase.batch, len(self._rows))
         self._steps = len(self._rows) // self._batch
         self._counts = targets[self._rows].sum(0, dtype=np.float64)
+        self._begun: list[jax.Array] = []  # losses of the programs of the next epoch that the device has already
 
-    def run(self, progress: Progress, keep: Callable[[Progress], None] = lambda progress: None) -> Progress:
+    def run(
+        self,
+        progress: Progress,
+        keep: Callable[[Progress], None] = lambda progress: None,
+        due: Callable[[], bool] = lambda: True,
+    ) -> Progress:
         """Train to the end of the phase.
 
         Args:
             progress: where the phase begins, or where it stood after some epoch of it with the same other arguments.
-            keep: called after every epoch; the next one gives the arrays of its state away, so it copies what it holds.
+            keep: called after an epoch; the next one gives the arrays of its state away, so it copies what it holds.
+            due: asked near the end of an epoch that nothing else needs; unless it is true, the next one begins before
+                the losses are read, so that the device does not wait, and `keep` is not called.
 
         Returns:
             Where the next phase begins.
@@ -156,12 +164,15 @@ class Training:
         now = begin(trainer, progress, self._seed) if progress.state is None else progress
         # A step gives the arrays of its state away, and those of the model are others' too.
         state, best = trainer.devices.copy((copied(now.state), now.best))
-        now, frozen = replace(now, state=state, best=best), trainer.frozen(now.model)
+        now, frozen, weight = replace(now, state=state, best=best), trainer.frozen(now.model), self._class_weights()
+        self._begun = []
         self._advance(now.epoch * self._steps * self._batch)
         with contextlib.closing(self._read_from(now.epoch)) as batches:
             while not self._finished(now):
-                now = replace(self._epoch(now, frozen, batches), seconds=time.perf_counter() - started)
-                keep(now)
+                now = self._epoch(now, frozen, weight, batches, due)
+                now = replace(now, seconds=time.perf_counter() - started)
+                if not self._begun:
+                    keep(now)
         assert now.state is not None
         self._check_learned(now)
         learning, others = now.best if now.best and len(self._valid) else (now.state.learning, now.state.others)
@@ -186,9 +197,12 @@ class Training:
                 f"Try a learning rate below {self._phase.learning_rate:g}."
             )
 
-    def _epoch(self, now: Progress, frozen: Table, batches: Iterator[Batches]) -> Progress:
+    def _epoch(
+        self, now: Progress, frozen: Table, weight: jax.Array, batches: Iterator[Batches], due: Callable[[], bool]
+    ) -> Progress:
+        """Train for an epoch; where the next one has begun, the state is that after its first program."""
         begun, phase, trainer = time.perf_counter(), self._phase, self._trainer
-        state, losses = self._pass(now, frozen, batches)
+        state, losses = self._pass(now, frozen, weight, batches, due)
         last = _check_finite(losses, now.epoch * self._steps, phase, now.last)
         now = replace(now, epoch=now.epoch + 1, state=state, last=last)
         row = {"phase": phase.name, "epoch": now.epoch, "loss": float(losses.mean())}
@@ -240,18 +254,27 @@ class Training:
 
         return read_ahead(read, requests(), partial(count, "data"))
 
-    def _pass(self, now: Progress, frozen: Table, batches: Iterator[Batches]) -> tuple[State, Array]:
-        """Take the steps of one epoch; return where they end and the loss of each, (steps,) float32."""
-        state, weight = now.state, self._class_weights()
+    def _pass(
+        self, now: Progress, frozen: Table, weight: jax.Array, batches: Iterator[Batches], due: Callable[[], bool]
+    ) -> tuple[State, Array]:
+        """Take the steps of one epoch; return where they end and the loss of each, (steps,) float32.
+
+        Where nothing needs the end of the epoch, the device is given the next program before the losses are read.
+        """
+        state, losses, programs = now.state, self._begun, -(-self._steps // STEPS_AT_ONCE)
         assert state is not None
-        losses: list[jax.Array] = []
-        for first in range(0, self._steps, STEPS_AT_ONCE):
-            steps, number = min(STEPS_AT_ONCE, self._steps - first), now.epoch * self._steps + first
-            state, some = self._trainer.take_steps(state, frozen, weight, next(batches), self._seed, number, steps)
+        needed = now.epoch + 1 == self._phase.epochs or len(self._valid) > 0
+        for number in range(len(losses), programs + (not needed)):
+            if number == programs and due():
+                break
+            epoch, first = now.epoch + number // programs, number % programs * STEPS_AT_ONCE
+            steps, at = min(STEPS_AT_ONCE, self._steps - first), epoch * self._steps + first
+            state, some = self._trainer.take_steps(state, frozen, weight, next(batches), self._seed, at, steps)
             losses.append(some)
             wait_for(losses)
             self._advance(steps * self._batch)
-        return state, np.concatenate(losses)[: self._steps]
+        self._begun = losses[programs:]
+        return state, np.concatenate(jax.device_get(losses[:programs]))[: self._steps]
 
     def _class_weights(self) -> jax.Array:
         """Return the factor of each class in the loss, (c,) float32."""

@@ -50,6 +50,8 @@ class Devices:
 
         Where it cannot be divided evenly, all devices do all of it.
         """
+        if self._mesh is None and isinstance(batch, jax.Array):  # it lies there already
+            return batch
         if self._mesh is None:
             return jax.device_put(batch)
         return jax.device_put(batch, self._sharding(batch.shape, axis))

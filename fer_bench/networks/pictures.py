@@ -9,22 +9,17 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fer_bench.arrays import Array
 from fer_bench.keeping.outputs import Inputs
-from fer_bench.networks import devices, transforms
+from fer_bench.networks import devices, resident, transforms
 from fer_bench.tasks.task import Task
 
-SHARE = 1 / 8
-"""Of the free memory of a device that decoded images may take."""
 DISK_SHARE = 1 / 8
-"""Likewise of the free space of the disk with the cache folder, where the memory is too small."""
+"""Of the free space of the disk with the cache folder that decoded images may take where the memory is too small."""
 
 
 def pictures_of(task: Task, input_size: int, folder: Path) -> Inputs:
@@ -37,12 +32,13 @@ def pictures_of(task: Task, input_size: int, folder: Path) -> Inputs:
     """
     pictures = Pictures(task, input_size)
     size = len(pictures) * int(np.prod(pictures.shape))
-    if size <= SHARE * devices.room():
-        return Resident(pictures)
+    if resident.fits(size):
+        accelerated = devices.accelerated()
+        return resident.Resident(pictures, pictures.shape, np.uint8, 0) if accelerated else Decoded(pictures)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if size <= DISK_SHARE * shutil.disk_usage(folder).free:
-            return Resident(pictures, PixelFile(folder, pictures.shape))
+            return Decoded(pictures, PixelFile(folder, pictures.shape))
     except OSError:  # the folder cannot be written
         pass
     return pictures
@@ -73,7 +69,8 @@ class Pictures:
         return int(self._ends[-1])
 
     def take(self, rows: Array, variant: int | Array = 0) -> Array:
-        """Return (k, h, w, c) uint8; where ``variant`` is 1, mirrored left to right."""
+        """Return (k, h, w, c) uint8, or (steps, k, h, w, c); where ``variant`` is 1, mirrored left to right."""
+        shape, mirrored, rows = np.shape(rows), _mirrored(rows, variant).ravel(), np.ravel(rows)
         which = np.searchsorted(self._ends, rows, side="right")
         images: list[Array] = [np.empty(0)] * len(rows)
         for number, view in enumerate(self._task.parts):
@@ -82,7 +79,7 @@ class Pictures:
             for place, image in zip(own, decoded, strict=True):
                 images[place] = image
         batch = transforms.to_batch(images, self._side, self._channels)
-        return _turned(batch, _mirrored(rows, variant))
+        return _turned(batch, mirrored).reshape(*shape, *batch.shape[1:])
 
 
 class PixelFile:
@@ -102,11 +99,11 @@ class PixelFile:
         weakref.finalize(self, self._file.close)
 
     def __getitem__(self, rows: Array) -> Array:
-        images = np.empty((len(rows), *self._shape), np.uint8)
-        for row, image in zip(rows.tolist(), images, strict=True):
+        images = np.empty((rows.size, *self._shape), np.uint8)
+        for row, image in zip(rows.ravel().tolist(), images, strict=True):
             self._file.seek(row * self._size)
             self._file.readinto(memoryview(image).cast("B"))
-        return images
+        return images.reshape(*rows.shape, *self._shape)
 
     def __setitem__(self, rows: Array, images: Array) -> None:
         for row, image in zip(rows.tolist(), images, strict=True):
@@ -115,8 +112,8 @@ class PixelFile:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-class Resident:
-    """Images that are decoded when they are asked for first, and then stay on the device, or in a CPU's memory.
+class Decoded:
+    """Images that are decoded when they are asked for first, and then stay in the host's memory or a file.
 
     Args:
         pictures: what they are read from.
@@ -126,36 +123,20 @@ class Resident:
     def __init__(self, pictures: Pictures, file: PixelFile | None = None):
         self._pictures, self._known = pictures, np.zeros(len(pictures), bool)
         self._lock = threading.Lock()  # a validation reads while batches of the next epoch are read
-        shape = len(pictures), *pictures.shape
-        on_device = file is None and devices.accelerated()
-        self._images = devices.available().copy(jnp.zeros(shape, jnp.uint8)) if on_device else None
-        self._here = file or np.zeros(0 if on_device else shape, np.uint8)
+        self._here = file or np.zeros((len(pictures), *pictures.shape), np.uint8)
 
     def __len__(self) -> int:
         return len(self._pictures)
 
     def take(self, rows: Array, variant: int | Array = 0) -> Array:
-        """Return (k, h, w, c) uint8; where ``variant`` is 1, mirrored left to right. On a device it stays there."""
+        """Return what `Pictures.take` does."""
         rows, mirrored = np.asarray(rows), _mirrored(rows, variant)
         with self._lock:
-            self._decode(rows)
-            if self._images is not None:
-                return _gather(self._images, rows, mirrored)
+            missing = np.unique(rows[~self._known[rows]])
+            if len(missing):
+                self._here[missing] = self._pictures.take(missing)
+                self._known[missing] = True
             return _turned(self._here[rows], mirrored)
-
-    def _decode(self, rows: Array) -> None:
-        """Keep those of the images that are not known yet."""
-        missing = np.unique(rows[~self._known[rows]])
-        if not len(missing):
-            return
-        if self._images is None:
-            self._here[missing] = self._pictures.take(missing)
-        else:
-            # As many as are asked for, so that one program serves every count.
-            filled = np.resize(missing, len(rows))
-            images = self._pictures.take(missing)[np.arange(len(filled)) % len(missing)]
-            self._images = _scatter(self._images, filled, images)
-        self._known[missing] = True
 
 
 def _mirrored(rows: Array, variant: int | Array) -> Array:
@@ -167,16 +148,3 @@ def _turned(batch: Array, mirrored: Array) -> Array:
     """Turn some images of a batch left to right, in place."""
     batch[mirrored] = batch[mirrored, :, ::-1]
     return batch
-
-
-@jax.jit
-def _gather(images: jax.Array, rows: Array, mirrored: Array) -> jax.Array:
-    """Return some of the images, mirrored left to right where that is wanted."""
-    gathered = images[rows]
-    return jnp.where(mirrored[:, None, None, None], gathered[:, :, ::-1], gathered)
-
-
-@partial(jax.jit, donate_argnums=0)
-def _scatter(images: jax.Array, rows: Array, replacements: Array) -> jax.Array:
-    """Return the images with some of them put in."""
-    return images.at[rows].set(replacements)

@@ -255,6 +255,7 @@ MUTATIONS: list[Mutation] = [
         "networks.pictures",
         ("batch[mirrored, :, ::-1]", "batch[mirrored, ::-1]"),
     ),
+    *_of("networks.resident", "networks.pictures", ("gathered[..., ::-1, :]", "gathered[..., ::-1]")),
     *_of("networks.transforms", "networks.pictures", ("max(shape) <= 2 * input_size", "max(shape) <= 0")),
     *_of(
         "networks.passes",

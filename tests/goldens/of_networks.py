@@ -15,6 +15,7 @@ from fer_bench.networks import answers, backbone, prefix, transforms
 from fer_bench.networks.identity import BACKBONE_SEED, identity
 from fer_bench.networks.parameters import divide, run
 from fer_bench.networks.pictures import Pictures
+from fer_bench.networks.resident import Resident
 from fer_bench.networks.source import BackboneSource
 from fer_bench.specs import ImageInput
 from fer_bench.tasks.task import Task
@@ -41,10 +42,12 @@ def pictures(folder: Path) -> dict[str, Any]:
     """Images of a task in the order in which they are asked for, some of them mirrored."""
     alike = Pictures(Task((view([0, 1, 2, 0]), view([2, 1, 0], name="more"))), SIZE - 2)
     mixed = Pictures(Task((view([0, 1, 2, 0], shapes=[(7, 5, 1), (4, 4, 3)]),)), 4)
+    kept = Resident(alike, alike.shape, np.uint8, 0)
     rows, mirrored = np.array([5, 0, 3, 0]), np.array([1, 0, 1, 1])
     return {
         "alike": alike.take(rows, mirrored)[:, 1:3, :2].ravel().tolist(),
         "mixed": summary(mixed.take(rows[1:])),
+        "on a device": np.asarray(kept.take(rows, mirrored))[:, 1:3, :2].ravel().tolist(),
     }
 
 

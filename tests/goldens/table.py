@@ -61,6 +61,7 @@ HELD: dict[str, tuple[str, ...]] = {
     "networks.source": ("networks.stage_outputs",),
     "networks.pictures": ("networks.pictures",),
     "networks.prefix": ("networks.stage_outputs",),
+    "networks.resident": ("networks.pictures",),
     "networks.transforms": ("networks.transformed", "networks.pictures"),
     "tasks.cropping": ("faces.face_search",),
     "tasks.crops": ("tasks.missing_faces", "faces.crops"),
