@@ -9,6 +9,7 @@ import json
 
 import numpy as np
 import pytest
+from hurry import in_a_hurry
 from messages import says
 from PIL import Image
 from scipy.optimize import minimize_scalar
@@ -29,6 +30,8 @@ from fer_bench.learning.prediction import aggregate
 from fer_bench.registry import Component, Registry
 from fer_bench.results.store import Store
 from fer_bench.specs import ConvexPhase, Params, Plan, StrategySpec
+
+hurried = in_a_hurry()
 
 NEIGHBOURS = "knn[calibrate=temperature,views=crops]"
 FRAMES = "finetune[aggregate=mean,calibrate=bias,epochs=1,views=mirror]"
@@ -194,7 +197,8 @@ def test_sequences_by_hand():
     ids=["no sequences", "few images", "one of a class", "no method", "no view"],
 )
 def test_what_a_strategy_cannot_do_is_refused_when_the_grid_is_made(changes, words):
-    config = RunConfig(**{"backbones": ("mini-xception",), "limit": 70, "folds": 2, **changes})
+    data = ("synthetic[n=70]",)
+    config = RunConfig(**{"datasets": data, "backbones": ("mini-xception",), "limit": 70, "folds": 2, **changes})
     with pytest.raises(FerBenchError) as refused:
         expand(config, Registry.load(), config.data_folder, config.cache_folder, QUIET)
     assert says(str(refused.value), *words)
@@ -203,7 +207,8 @@ def test_what_a_strategy_cannot_do_is_refused_when_the_grid_is_made(changes, wor
 @pytest.mark.slow
 def test_the_time_of_a_strategy_that_calibrates_is_measured_before_a_run(small, recwarn, tmp_path):
     words = ["plan", "--backbone", "tiny", "--strategy", "linear-probe[calibrate=bias,views=mirror]"]
-    words += ["--limit", "140", "--folds", "2", "--runs-dir", str(tmp_path), "--cache-dir", str(tmp_path / "cache")]
+    words += ["--dataset", "synthetic[n=140]", "--folds", "2"]
+    words += ["--runs-dir", str(tmp_path), "--cache-dir", str(tmp_path / "cache")]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     assert "never ran here" not in done.stdout
