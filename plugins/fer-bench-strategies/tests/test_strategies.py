@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fer_bench_strategies.readout import make_knn
+from hurry import in_a_hurry
 from typer.testing import CliRunner
 
 from fer_bench.cli import app
@@ -17,6 +18,8 @@ from fer_bench.learning import rules
 from fer_bench.learning.plans import make_plan
 from fer_bench.registry import Registry
 from fer_bench.specs import ConvexPhase, GradientPhase, Rule
+
+hurried = in_a_hurry()
 
 STAGES = ("a", "b", "c", "d")
 SHAPES = {f"{stage}/{leaf}": shape for stage in STAGES for leaf, shape in (("kernel", (8, 8)), ("norm/scale", (8,)))}
