@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import jax
 import pytest
+from hurry import OPTION
 from messages import says
 from tiny_run import invoke
 
@@ -67,7 +68,7 @@ for name, value in found[0].items():
 
 @pytest.mark.slow
 def test_two_devices_compute_what_one_does():
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu", OPTION.upper(): "1"}
     command = [sys.executable, "-c", TWO_DEVICES, str(Path(__file__).parent)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, env={**os.environ, **flags})
     assert done.returncode == 0, done.stderr
