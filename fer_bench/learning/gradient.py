@@ -74,10 +74,11 @@ class Trainer:
         self._asked: tuple[Any, ...] = ()
         whole = self.devices.whole
         self._begin_memory = jax.jit(self._optimizer.init)
+        jit = partial(jax.jit, out_shardings=whole, compiler_options=devices.compiler_options())
         self.programs = Programs(
-            jax.jit(self._steps, out_shardings=whole, donate_argnums=0),
-            jax.jit(self._batch_statistics, out_shardings=whole),
-            jax.jit(lambda table, x: self._logits(table, x, None)[0], out_shardings=whole),
+            jit(self._steps, donate_argnums=0),
+            jit(self._batch_statistics),
+            jit(lambda table, x: self._logits(table, x, None)[0]),
         )
 
     def begin(self, model: Model, seed: int) -> State:

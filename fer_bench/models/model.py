@@ -24,7 +24,7 @@ from fer_bench.learning.rules import HEAD, matrix_shape
 from fer_bench.learning.state import LOW_RANK, changed
 from fer_bench.models import files
 from fer_bench.models.files import ModelRecord
-from fer_bench.networks import answers, transforms
+from fer_bench.networks import answers, devices, transforms
 from fer_bench.networks.backbone import Backbone, build
 from fer_bench.networks.forward import BATCH, Extraction, Forward, Output
 from fer_bench.networks.identity import BACKBONE_SEED, identity
@@ -227,7 +227,7 @@ class TrainedModel:
             kernel, bias = (table[name] for name in HEAD)
             return features @ kernel + bias
 
-        return jax.jit(logits)
+        return jax.jit(logits, compiler_options=devices.compiler_options())
 
     def _predict(self, images: list[Array], side: int | None, *, mirror: bool) -> Array:
         """Return the probabilities of up to `BATCH` images."""

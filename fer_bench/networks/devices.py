@@ -25,6 +25,10 @@ Tree = TypeVar("Tree")
 
 _AXIS = "batch"
 
+GPU_OPTIONS = {"xla_gpu_enable_triton_gemm": False}
+"""Products are cuBLAS's: a shift, a ReLU and a sum after a product are then of the same kernel. After XLA's own
+products, by Triton, each is a pass over an image."""
+
 
 class Devices:
     """Devices that share the work; where there is one of them, arrays stay as they are.
@@ -80,6 +84,11 @@ class Devices:
 def accelerated() -> bool:
     """Return whether the default device is no CPU: what is said of accelerators holds then."""
     return jax.default_backend() != "cpu"
+
+
+def compiler_options() -> dict[str, bool] | None:
+    """Return the options with which XLA compiles the programs of networks, for ``jax.jit``; None for its own."""
+    return GPU_OPTIONS if jax.default_backend() == "gpu" else None
 
 
 def free_memory() -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -78,7 +79,7 @@ class Forward:
                 for output in outputs
             ]
 
-        @jax.jit
+        @partial(jax.jit, compiler_options=devices.compiler_options())
         def step(state: Any, images: jax.Array) -> list[tuple[jax.Array, jax.Array, jax.Array]]:
             parts = images.reshape(-1, micro_batch, *images.shape[1:])
             pieces = jax.lax.map(lambda part: run(state, part), parts)

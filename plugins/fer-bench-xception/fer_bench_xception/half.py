@@ -87,6 +87,20 @@ plus.defvjp(
 )
 
 
+@jax.custom_vjp
+def rectified(x: Array) -> Array:
+    """Return max(x, 0). Its gradient needs only what it returned: ``x`` is not kept, and need not be written."""
+    return jax.nn.relu(x)
+
+
+def _rectified_forward(x: Array) -> tuple[Array, Array]:
+    y = rectified(x)
+    return y, lax.optimization_barrier(y)  # else XLA compares ``x`` with 0
+
+
+rectified.defvjp(_rectified_forward, lambda y, gradient: (jnp.where(y > 0, gradient, jnp.zeros_like(gradient)),))
+
+
 # --- Depthwise 3x3 convolution ---------------------------------------------------------------------------------------
 
 
@@ -101,7 +115,7 @@ def depthwise(x: Array, kernel: Array, relu: bool) -> Array:
     Returns:
         (b, h, w, c) of the type of ``x``; sums are float32. The gradient of the kernel is rounded to that type.
     """
-    return depthwise_grouped(jax.nn.relu(x) if relu else x, kernel.astype(x.dtype))
+    return depthwise_grouped(rectified(x) if relu else x, kernel.astype(x.dtype))
 
 
 # --- Dense 3x3 convolution -------------------------------------------------------------------------------------------

@@ -141,6 +141,9 @@ def _second(x: Array) -> Array:
     return x[:, ::2, ::2]
 
 
+rectified = jax.nn.relu
+
+
 def plus(x: Array, shift: Array) -> Array:
     """Add a number to each channel of (..., c)."""
     return x + shift
@@ -260,7 +263,8 @@ def max_pool(x: Array) -> Array:
         (b, ceil(h/2), ceil(w/2), c) of the same type. A gradient goes to the first maximum of its window in row-major
         order.
     """
-    taps = _pool_taps(_pool_padded(x))
+    # A GPU reads beside the image as it goes, and is spared an image with a border.
+    taps = _pool_taps(by_platform(_pool_padded, _pool_bordered, x))
     highest = taps[0]
     for tap in taps[1:]:
         highest = jnp.maximum(highest, tap)
@@ -274,8 +278,12 @@ def same_padding(size: int) -> tuple[int, int]:
 
 
 def _pool_padded(x: Array) -> Array:
+    return lax.optimization_barrier(_pool_bordered(x))
+
+
+def _pool_bordered(x: Array) -> Array:
     padding = ((0, 0), same_padding(x.shape[1]), same_padding(x.shape[2]), (0, 0))
-    return lax.optimization_barrier(jnp.pad(x, padding, constant_values=-jnp.inf))
+    return jnp.pad(x, padding, constant_values=-jnp.inf)
 
 
 def _pool_taps(padded: Array) -> list[Array]:
@@ -289,11 +297,18 @@ def _max_pool_forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
 
 
 def _max_pool_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array]:
-    x, y = saved
-    padded = _pool_padded(x)
-    winner = jnp.full(y.shape, 8, jnp.int32)
-    for number, tap in reversed(list(enumerate(_pool_taps(padded)))):
-        winner = jnp.where(tap == y, number, winner)
+    # A GPU writes less where it gives a pixel's winner a byte; a CPU is slower with bytes.
+    on_cpu = partial(_pool_backward, padded=_pool_padded, number_type=jnp.int32)
+    elsewhere = partial(_pool_backward, padded=_pool_bordered, number_type=jnp.int8)
+    return (by_platform(on_cpu, elsewhere, *saved, gradient),)
+
+
+def _pool_backward(
+    x: Array, y: Array, gradient: Array, padded: Callable[[Array], Array], number_type: DTypeLike
+) -> Array:
+    winner = jnp.full(y.shape, 8, number_type)
+    for number, tap in reversed(list(enumerate(_pool_taps(padded(x))))):
+        winner = jnp.where(tap == y, jnp.asarray(number, number_type), winner)
     around = ((0, 0), (1, 1), (1, 1), (0, 0))
     winner = lax.optimization_barrier(jnp.pad(winner, around, constant_values=-1))
     gradient = _pad(gradient)
@@ -311,7 +326,7 @@ def _max_pool_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Arr
     pairs = [jnp.stack([phase(row, 0), phase(row, 1)], axis=3) for row in (0, 1)]
     whole = jnp.stack(pairs, axis=2).reshape(x.shape[0], 2 * rows, 2 * columns, x.shape[3])
     top, left = same_padding(x.shape[1])[0], same_padding(x.shape[2])[0]
-    return (whole[:, top : top + x.shape[1], left : left + x.shape[2]],)
+    return whole[:, top : top + x.shape[1], left : left + x.shape[2]]
 
 
 max_pool.defvjp(_max_pool_forward, _max_pool_backward)

@@ -63,12 +63,13 @@ class Convolution(nnx.Module):
     def __call__(self, x: Array) -> Array:
         """Map (b, h, w, inputs) to (b, h2, w2, outputs) of the type of ``x``."""
         convolve = half.convolve if x.dtype == jnp.bfloat16 else dense.convolve
+        rectified = _operations(x.dtype).rectified
         if not self.norm.use_running_average:
             y = convolve(x, self.kernel[...], self.stride, self.compute_dtype)
-            return jax.nn.relu(self.norm(y).astype(x.dtype))
+            return rectified(self.norm(y).astype(x.dtype))
         factor, shift = _factor_and_shift(self.norm)  # the kernel takes the factor, as in `scaled_product`
         y: Array = convolve(x, self.kernel[...] * factor, self.stride, self.compute_dtype)
-        return jax.nn.relu(_operations(x.dtype).plus(y, shift))
+        return rectified(_operations(x.dtype).plus(y, shift))
 
 
 class SeparableConvolution(nnx.Module):
@@ -156,7 +157,7 @@ class ExitBlock(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         """Map (b, h, w, 1024) to (b, h, w, 2048) of the type of ``x``."""
-        return jax.nn.relu(self.sepconv2(self.sepconv1(x, relu=False), relu=True))
+        return _operations(x.dtype).rectified(self.sepconv2(self.sepconv1(x, relu=False), relu=True))
 
 
 class Xception(nnx.Module):

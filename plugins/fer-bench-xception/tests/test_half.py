@@ -53,6 +53,14 @@ def test_depthwise_of_half_images_is_that_of_float32(relu):
     check(lambda x, k: ours(x, k), lambda x, k: exact(x, k), draw(0, *SHAPE), draw(1, 3, 3, 70))
 
 
+def test_rectified_gives_its_gradient_where_the_result_is_above_zero():
+    x = jnp.asarray([-1.0, -0.0, 0.0, 1e-30, 2.0, jnp.inf], HALF)
+    y, pull_back = jax.vjp(half.rectified, x)
+    (gradient,) = pull_back(jnp.full_like(x, 3))
+    assert (y == jax.nn.relu(x)).all()
+    assert gradient.tolist() == [0, 0, 0, 3, 3, 3]
+
+
 def test_max_pool_of_half_images_is_that_of_float32():
     check(half.max_pool, kernels.max_pool, jnp.floor(2 * draw(0, *SHAPE)))  # of equals the first gets the gradient
 

@@ -45,16 +45,24 @@ def test_rows_are_added_up_in_pieces_that_divide_them_evenly(shape):
     test_depthwise_is_laxs_grouped_convolution(shape)
 
 
-@pytest.mark.parametrize("shape", SIZES)
-def test_max_pool_is_laxs_reduce_window(shape):
-    check(kernels.max_pool, windowed, draw(0, *shape))
+@pytest.fixture(params=["CPU", "elsewhere"])
+def max_pool(request, monkeypatch):
+    """Return the max-pool in one of its formulations."""
+    if request.param == "elsewhere":
+        monkeypatch.setattr(kernels, "by_platform", lambda cpu, other, *operands: other(*operands))
+    return lambda x: kernels.max_pool(x)
 
 
 @pytest.mark.parametrize("shape", SIZES)
-def test_ties_in_max_pool_go_where_lax_sends_them(shape):
+def test_max_pool_is_laxs_reduce_window(max_pool, shape):
+    check(max_pool, windowed, draw(0, *shape))
+
+
+@pytest.mark.parametrize("shape", SIZES)
+def test_ties_in_max_pool_go_where_lax_sends_them(max_pool, shape):
     x = jnp.floor(draw(3, *shape))
     assert np.unique(x).size < x.size or x.size < 10, "there must be ties"
-    check(kernels.max_pool, windowed, x)
+    check(max_pool, windowed, x)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
