@@ -56,12 +56,16 @@ TINY = '''
         return Plan(phases=(ConvexPhase(c=params.c, standardize=True, max_iterations=100, tolerance=1e-5),))
 
     def build(params, *, rngs, compute_dtype):
-        import jax.numpy as jnp
+        import jax, jax.numpy as jnp, numpy as np
         from flax import nnx
+
+        def draw(key, shape, dtype):  # XLA compiles for seconds what draws random numbers
+            seed = jax.random.key_data(key)[-1].astype(dtype)
+            return jnp.sin(1e4 * (jnp.arange(np.prod(shape), dtype=dtype) + seed % 97)).reshape(shape) / 4
 
         class Stem(nnx.Module):
             def __init__(self):
-                self.conv = nnx.Conv(3, params.width, (3, 3), rngs=rngs)
+                self.conv = nnx.Conv(3, params.width, (3, 3), kernel_init=draw, rngs=rngs)
             def __call__(self, x):
                 if params.fault == "nan":
                     return self.conv(x) * jnp.nan
