@@ -68,7 +68,8 @@ def test_trainings_share_the_folds_that_a_split_seed_deals(tiny):
         for one, folder in zip(records, folders, strict=True)
     }
     assert {number: (known["folds"], known["training"]) for number, known in seeds.items()} == {0: (0, 0), 1: (0, 1)}
-    done = invoke("run", *BASE, "--protocol", "loso", "--split-seeds", "0,1,2", "--runs-dir", "loso")
+    loso = ["--protocol", "loso", "--split-seeds", "0,1,2", "--runs-dir", "loso"]
+    done = invoke("run", *BASE[2:], "--backbone", "net[fault=build]", *loso)  # fails before its heads are compiled
     assert says(done.stderr, "split seeds 1, 2", "same folds")
     assert len(list((tiny / "loso" / "cells").iterdir())) == 9
 
@@ -97,7 +98,7 @@ def test_repeating_a_command_resumes_it(tiny):
 
 def test_what_a_run_costs_is_kept_and_shown(tiny):
     base = [part for part in BASE if part not in ("--strategy", "probe")]
-    invoke("run", *base, "--limit", "45", "--folds", "2", "--strategy", "steps", "--strategy", "probe")
+    invoke("run", *base, "--folds", "3", "--strategy", "steps", "--strategy", "probe")
     rows = json.loads(invoke("leaderboard", "--format", "json").stdout)["rows"]
     costs = {row["strategy"]: row["cost"] for row in rows}
     assert set(costs["majority-class"].values()) == {None}
@@ -364,10 +365,10 @@ def test_a_fact_that_cannot_be_remembered_fails_no_cell(tiny, kind):
 
 
 def test_parts_of_one_output_are_one_row_of_the_status(tiny):
-    for limit in ("30", "45", "90"):
+    for limit in ("30", "90"):
         invoke("run", *BASE, "--folds", "3", "--limit", limit)
     invoke("run", *BASE[2:], "--backbone", "net[width=8,input_size=24]", "--folds", "3", "--limit", "30")
-    assert len(json.loads(invoke("cache", "status", "--json").stdout)["entries"]) == 4
+    assert len(json.loads(invoke("cache", "status", "--json").stdout)["entries"]) == 3
     lines = [line for line in invoke("cache", "status").stdout.splitlines() if "squares" in line]
     assert len(set(lines)) == len(lines) == 2
     assert sum(" 90 " in line for line in lines) == 1
