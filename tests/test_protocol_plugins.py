@@ -11,10 +11,14 @@ from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import GroupKFold, cross_val_score
 from tiny_run import BASE, invoke
 
+from fer_bench.config import RunConfig
 from fer_bench.errors import FerBenchError, PluginError
+from fer_bench.executors.grid import expand
+from fer_bench.executors.progress import TerminalReporter
 from fer_bench.registry import Registry
 from fer_bench.tasks.splitting import Samples, make_splitter
 
+QUIET = TerminalReporter(quiet=True)
 PROTOCOLS = """
     from fer_bench import FerBenchError, hookimpl
     from fer_bench.specs import Params, ProtocolSpec
@@ -86,8 +90,12 @@ def test_brackets_beat_settings_and_another_parameter_is_another_cell(dealer):
 
 
 def test_a_cell_of_a_protocol_of_the_core_records_what_it_always_did(dealer):
-    assert invoke("run", *BASE, "--protocol", "repeated-kfold[repeats=2]", "--folds", "2").exit_code == 0
-    for protocol in (record["protocol"] for record in records(dealer)):
+    config = RunConfig(
+        backbones=("net",), datasets=("squares",), strategies=("probe",), folds=2, protocol="repeated-kfold[repeats=2]"
+    )  # fmt: skip
+    (block,) = expand(config, Registry.load(), dealer / "data", dealer / "cache", QUIET).blocks
+    assert len(block.jobs) == 4
+    for protocol in (job.cell.record()["protocol"] for job in block.jobs):
         assert len(protocol.pop("splits_sha256")) == 64
         assert protocol == {
             "name": "repeated-kfold", "text": "repeated-kfold[repeats=2]", "ignores": ["subject"], "folds": 4,
