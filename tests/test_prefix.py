@@ -48,10 +48,7 @@ PLUGIN = """
     def build(params, *, rngs, compute_dtype):
         import jax.numpy as jnp, numpy as np
         from flax import nnx
-
-        def draw(key, shape, dtype):  # XLA compiles for seconds what draws random numbers
-            return jnp.asarray(np.random.default_rng(shape).normal(0, 0.2, shape), dtype)
-
+        draw = lambda key, shape, dtype: jnp.asarray(np.random.default_rng(shape).normal(0, 0.2, shape), dtype)
         class Stage(nnx.Module):
             def __init__(self, inputs, outputs, gain=1.0):
                 self.conv, self.gain = nnx.Conv(inputs, outputs, (3, 3), kernel_init=draw, rngs=rngs), gain
