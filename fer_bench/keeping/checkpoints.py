@@ -11,7 +11,6 @@ import hashlib
 import json
 import math
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -36,8 +35,6 @@ SHARE = 0.01
 UNWANTED = 30
 """Days after which a checkpoint is removed that no run has gone on with."""
 _SUFFIXES = (".part", ".safetensors", ".lock")
-_FORMER = re.compile(r"[0-9a-f]{64}")
-"""Names of the folders that were a cell's checkpoints before version 2; nothing reads them."""
 
 
 class Checkpoint:
@@ -209,9 +206,6 @@ def remove_left(folder: Path, finished: Callable[[str], bool], asked: Collection
         asked: ids of the cells of this run, whose checkpoints stay at any age.
     """
     with suppress(OSError):  # there is no such folder, or it cannot be read
-        for entry in sorted(folder.iterdir()):
-            if _FORMER.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
         for name in sorted({entry.stem for entry in folder.iterdir() if entry.suffix in _SUFFIXES}):
             file = folder / f"{name}.safetensors"
             if finished(name) or not _wanted(file, name in asked):
