@@ -25,6 +25,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE_S = 2.0
 """Given to the main thread to end in order."""
 NOTHING_LOST = "what was stored before is untouched; repeat the command to start again."
+UNAWAITED = "fer-bench-compile"
+"""How names of threads begin that a process which failed does not wait for: Python would join them on leaving."""
 PRINTING_S = 0.5
 """Given to a terminal or a pipe to take a line."""
 
@@ -60,6 +62,10 @@ def watched() -> Iterator[None]:
         sys.unraisablehook = lambda failure: None if _received else unraisable(failure)
         unblock()
         yield
+    except SystemExit as ended:
+        if isinstance(ended.code, int) and ended.code and not _received:
+            _leave_compiling(ended.code)
+        raise
     finally:
         sys.unraisablehook = unraisable
         if _received:
@@ -111,6 +117,15 @@ def _wait(wakened: socket.socket) -> None:
     _announced.set()
     select.select([wakened], [], [], PATIENCE_S)
     _leave(received[0])
+
+
+def _leave_compiling(code: int) -> None:
+    """Leave at once if a thread still compiles: it cannot be interrupted, and all is printed and stored."""
+    if any(thread.name.startswith(UNAWAITED) for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        os._exit(code)
 
 
 def _leave(number: int) -> NoReturn:

@@ -58,6 +58,24 @@ def test_an_interrupt_that_code_swallows_counts(tiny):
     assert "went on" not in ended.text
 
 
+def test_a_command_that_fails_does_not_wait_for_what_threads_compile(tiny):
+    code = (
+        "import sys, threading, time, types, fer_bench.cli as cli\n"
+        "from fer_bench.__main__ import main\n"
+        "from fer_bench.networks.early import Early\n"
+        "begun = threading.Event()\n"
+        "program = types.SimpleNamespace(compile=lambda: begun.set() or time.sleep(200))\n"
+        "def app():\n    early = Early()\n    early.add(lambda: [program])\n"
+        "    with early.opened():\n        early.begin()\n        begun.wait()\n"
+        "    print('it failed', end='')\n    sys.exit(1)\n"
+        "cli.app = app\nmain()"
+    )
+    (ended,) = at_terminal(tiny, {"words": [sys.executable, "-c", code]})
+    assert ended.code == 1
+    assert ended.seconds < 60
+    assert "it failed" in ended.text
+
+
 def test_libraries_are_not_interrupted_while_they_are_loaded(monkeypatch):
     monkeypatch.setattr(interrupts, "_received", [])
     loaded = []

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 
 from jax.stages import Lowered
 
+from fer_bench.interrupts import UNAWAITED
 from fer_bench.networks.meter import waiting_for_programs
 
 THREADS = 4
@@ -27,14 +28,17 @@ class Early:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Keep the threads for the block; what nobody has begun to compile at its end is left."""
-        with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1), thread_name_prefix="fer-bench-compile") as pool:
-            self._pool = pool
-            try:
-                yield
-            finally:
-                self._pool = None
-                pool.shutdown(wait=False, cancel_futures=True)
+        """Keep the threads for the block; what nobody has begun to compile at its end is left.
+
+        The block ends at once: a compilation cannot be interrupted, and nobody needs what is compiled after it.
+        """
+        pool = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1), thread_name_prefix=UNAWAITED)
+        self._pool = pool
+        try:
+            yield
+        finally:
+            self._pool = None
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def add(self, lower: Callable[[], Iterable[Lowered]]) -> Callable[[], None]:
         """Take programs that are needed later; return what waits until they are compiled, if that has begun.
