@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 import textwrap
-from typing import TextIO
+from typing import IO, TextIO
 
 from fer_bench.foreign import defuse, visible
 
@@ -41,13 +41,13 @@ def prepare() -> None:
 
 def echo(text: str = "") -> None:
     """Print lines of text on stdout; what is foreign in them may steer nothing. A terminal gets lines that fit it."""
-    write(_fold(sys.stdout, defuse(visible(text))) + "\n")
+    write(fold(sys.stdout, defuse(visible(text))) + "\n")
 
 
 def warn(text: str) -> None:
     """Print lines of text on stderr, likewise; where that cannot be written, nothing is said."""
     with contextlib.suppress(OSError):
-        _write(sys.stderr, _fold(sys.stderr, defuse(visible(text))) + "\n")
+        _write(sys.stderr, fold(sys.stderr, defuse(visible(text))) + "\n")
 
 
 def write(text: str) -> None:
@@ -75,7 +75,7 @@ def is_writable() -> bool:
     return True
 
 
-def _fold(stream: TextIO, text: str) -> str:
+def fold(stream: IO[str], text: str) -> str:
     """Return lines that a terminal need not break within a word; those that are commands stay whole, for copying."""
     if not stream.isatty():
         return text

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
 from rich.table import Column
 from rich.text import Text
 
+from fer_bench import console
 from fer_bench.foreign import defuse, one_line, visible
 
 LINE_S = 30.0
@@ -34,7 +35,7 @@ class Steps:
     """
 
     def __init__(self, quiet: bool = False):
-        self._console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._bars = Progress(
             _Name(),
             BarColumn(bar_width=max(8, self._console.width // 5)),
@@ -101,7 +102,7 @@ class Steps:
     def print(self, message: str) -> None:
         """Print lines of text above the bars; a step does not end because stderr is full."""
         with contextlib.suppress(OSError):
-            self._console.print(Text(defuse(visible(message))))
+            self._console.print(Text(console.fold(self._console.file, defuse(visible(message)))))
 
     def _print_lines(self) -> None:
         while not self._ended.wait(LINE_S):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from at_terminal import at_terminal
 from rich.console import Console
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -93,6 +95,19 @@ def test_off_a_terminal_each_step_is_a_line_now_and_then(monkeypatch, capsys):
         reporter.step("first", 10)
         time.sleep(0.1)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal")
+def test_a_path_above_bars_stays_whole_at_a_terminal(tmp_path):
+    path = f"/data/{'faces-of-people/' * 6}labels.csv"
+    code = (
+        f"from fer_bench import console, progress\n"
+        f"with progress.Steps() as steps:\n    steps.add('reading', 10)\n"
+        f"    steps.print('the checkpoint is in {path}')\n    console.warn('the warning is of {path}')"
+    )
+    (ended,) = at_terminal(tmp_path, {"words": [sys.executable, "-c", code], "columns": 40})
+    assert ended.text.count(path) == 2, ended.text
+    assert "━━━ 0 % -:--:--" in re.sub("\x1b[^m]*m", "", ended.text)
 
 
 def test_what_goes_to_a_file_stays_apart_from_bars(monkeypatch, tmp_path):
