@@ -56,9 +56,10 @@ TINY = '''
         return Plan(phases=(ConvexPhase(c=params.c, standardize=True, max_iterations=100, tolerance=1e-5),))
 
     def build(params, *, rngs, compute_dtype):
-        import jax, jax.numpy as jnp, numpy as np
+        import functools, jax, jax.numpy as jnp, numpy as np
         from flax import nnx
 
+        @functools.partial(jax.jit, static_argnums=(1, 2))
         def draw(key, shape, dtype):  # XLA compiles for seconds what draws random numbers
             seed = jax.random.key_data(key)[-1].astype(dtype)
             return jnp.sin(1e4 * (jnp.arange(np.prod(shape), dtype=dtype) + seed % 97)).reshape(shape) / 4

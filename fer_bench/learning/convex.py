@@ -190,7 +190,8 @@ def _pose(pieces: Pieces, f: int, count: Array, phase: ConvexPhase) -> Objective
     if phase.standardize:
         mean, square = sum_over(pieces, _moments)
         variance = square - mean**2
-        if bool((variance < _FAR * square).any()):  # the digits that it had are lost in the difference
+        # By NumPy, for which nothing is compiled. The digits that such a variance had are lost in the difference.
+        if (np.asarray(variance) < _FAR * np.asarray(square)).any():
             variance = sum_over(pieces, _variance, mean)
         # As in StandardScaler, a feature that is constant over the training part is only centred.
         scale = jnp.where(variance > 1e-6, jax.lax.rsqrt(jnp.maximum(variance, 1e-6)), 1.0)
