@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 
 import pytest
@@ -104,16 +103,9 @@ def test_the_terminal_and_markdown_say_which_is_better(store):
     assert "| strategy | probe | tune |" in page
 
 
-def test_a_row_with_itself_is_refused_and_with_itself_in_another_folder_differs_in_nothing(store, tmp_path):
+def test_a_cell_with_itself_differs_in_nothing(store):
     cell = store.cells()[0][0]
-    row = find_row(store, "probe")
-    for a, b in ((cell.id[:9], cell.id), ("probe", "faces probe"), (row.id, "probe")):
-        for command in ("compare", "power"):
-            result = CliRunner().invoke(app, [command, a, b, "--runs-dir", str(store.runs_dir)])
-            assert says(str(result.exception), "Both names mean", "Name another row")
-    other = shutil.copytree(store.runs_dir, tmp_path / "copy")
-    arguments = (cell.id[:9], cell.id, "--runs-dir", store.runs_dir, "--other-runs-dir", other)
-    document = json.loads(invoke(*arguments, "--format", "json").stdout)
+    document = json.loads(invoke(cell.id[:9], cell.id, "--runs-dir", store.runs_dir, "--format", "json").stdout)
     tested = [line for name, line in document["metrics"].items() if "ece" not in name]
     assert {(line["difference"], line["p_value"]) for line in tested} == {(0, 1)}
     assert (document["spec"], document["provenance"]) == ([], [])

@@ -46,12 +46,10 @@ def compare(
     from fer_bench.reports import pair_formats
     from fer_bench.reports.formats import markdown
     from fer_bench.reports.pair import compare as put_together
-    from fer_bench.results.find import check_two, find_row
+    from fer_bench.results.find import find_row
     from fer_bench.results.store import Store
 
     a, b = find_row(Store(runs_dir), first, filters), find_row(Store(other_runs_dir or runs_dir), second, filters)
-    if other_runs_dir is None or other_runs_dir.resolve() == runs_dir.resolve():
-        check_two([a], [b], "With --other-runs-dir it is compared with its results in another folder.")
     metrics, faults = load_metrics(Registry.load())
     for message in faults:
         console.warn(f"fer-bench: {message}")

@@ -64,15 +64,13 @@ def power(
     from fer_bench.evaluation.installed import find_metric
     from fer_bench.reports import power as report
     from fer_bench.reports.formats import markdown
-    from fer_bench.results.find import check_two, find_row, find_rows
+    from fer_bench.results.find import find_row, find_rows
     from fer_bench.results.store import Store
 
     by, store = find_metric(metric), Store(runs_dir)
     _check(wanted, difference, by)
     if first is not None and second is not None:
-        rows, others = find_rows(store, first, filters), find_rows(store, second, filters)
-        check_two(rows, others, "Leave out the second name to plan for a method like the first.")
-        basis = report.measure_pairs(rows, others, by)
+        basis = report.measure_pairs(find_rows(store, first, filters), find_rows(store, second, filters), by)
     elif first is not None:
         basis = report.measure_one(find_row(store, first, filters), by, together)
     else:

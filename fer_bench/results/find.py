@@ -43,26 +43,6 @@ def find_rows(store: Store, text: str, filters: Filters | None = None) -> list[M
     return [_one(text, matches) for matches in by_data.values()]
 
 
-def check_two(first: Sequence[MethodRow], second: Sequence[MethodRow], hint: str) -> None:
-    """Refuse to compare a row with itself.
-
-    Args:
-        first: the rows that one name means.
-        second: those that the other name means, of the same folder.
-        hint: what else the command can do with one row; a sentence.
-
-    Raises:
-        FerBenchError: a row, or a cell, is in both.
-    """
-    others = {row.id for row in second}
-    for row in first:
-        if row.id in others:
-            raise FerBenchError(
-                f"Both names mean {row.id[:8]}  {row.name}. Name another row, by words of its name or by its id; "
-                f"'fer-bench leaderboard' lists them. {hint}"
-            )
-
-
 def find_current_rows(store: Store, texts: Sequence[str], filters: Filters) -> list[MethodRow]:
     """Return all rows that ``texts`` mean, as in `find_cells`; of those that differ only in code the newest."""
     rows = group(find_cells(store, texts, filters))
