@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ def workspace(tmp_path_factory) -> Path:
             cwd=folder, capture_output=True, text=True, env={**os.environ, **places, **github, **variables},
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
+    assert "| PASS | synthetic" in summary.read_text(encoding="utf-8")
     return folder
 
 
@@ -101,7 +103,20 @@ def test_a_run_that_takes_too_long_is_ended_and_told(tmp_path):
 
 @pytest.mark.slow
 def test_the_probe_has_not_got_worse(workspace):
-    assert "| PASS | synthetic" in (workspace / "summary.md").read_text(encoding="utf-8")
+    runs, margin = workspace / "runs", options()[options().index("--margin") + 1]
+    options_of_pytest = ["--fer-baseline", BASELINE, "--fer-runs-dir", runs, "--fer-margin", margin]
+    options_of_pytest += ["-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-v",
+        *map(str, options_of_pytest),
+        str(Path(__file__).with_name("test_sizes.py")),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=BASELINE.parent.parent, timeout=300)
+    assert done.returncode == 0, done.stdout
+    assert "fer-baseline[synthetic" in done.stdout
 
 
 @pytest.mark.slow

@@ -92,6 +92,8 @@ def test_new_packages_of_all_kinds_install_keep_the_rules_and_run(environment, t
     (row,) = (row for row in json.loads(said)["rows"] if not row["baseline"])
     assert all(row[kind].startswith(f"my-{kind}") for kind in KINDS[:4])
     assert row["cells"] == {"ok": 2, "failed": 0}
+    board = json.loads(call(*fer_bench, "leaderboard", "--metric", "my_metric", "--format", "json"))
+    assert all(0 <= row["scores"]["my_metric"]["mean"] <= 1 for row in board["rows"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
