@@ -26,6 +26,7 @@ from fer_bench.tasks.folds import Fold
 
 FROM_LAST = (Rule(rate=0, stop=-1), Rule(start=-1), Rule(head=True, rate=10))
 EVERYTHING = (Rule(), Rule(head=True))
+HEAD_ONLY = (Rule(rate=0), Rule(head=True))
 
 
 class Block(nnx.Module):
@@ -284,7 +285,8 @@ def test_rare_classes_are_drawn_as_often_as_others():
 
 
 @pytest.mark.parametrize("patience", [0, 2])
-def test_goes_on_from_any_epoch_of_any_phase_to_the_same_bits(patience, tmp_path):
+@pytest.mark.parametrize("then", [FROM_LAST, HEAD_ONLY], ids=["same stages", "head"])
+def test_goes_on_from_any_epoch_of_any_phase_to_the_same_bits(patience, then, tmp_path):
     inputs, labels, _ = problem(3, 1)
     train = np.arange(48) < 32
     fold = Fold(0, train, ~train, valid=~train)
@@ -292,8 +294,12 @@ def test_goes_on_from_any_epoch_of_any_phase_to_the_same_bits(patience, tmp_path
         name="p", rules=FROM_LAST, epochs=3, batch=8, dropout=0.2, batch_norm="train", patience=patience
     )
     tiny, steps, kept = backbone(), [], []
-    trainers = [trainer(tiny, phase, 3)] * 2
-    first, second = (Training(trainers[0], inputs, one_hot(labels), fold, seed, steps.append) for seed in (5, 6))
+    trainers = [trainer(tiny, replace(phase, rules=rules), 3) for rules in (FROM_LAST, then)]
+    features = Outputs([np.random.default_rng(1).normal(size=(48, 1, 8)).astype(np.float32)])
+    first, second = (
+        Training(one, inputs if one.start == 1 else features, one_hot(labels), fold, seed, steps.append)
+        for seed, one in enumerate(trainers, 5)
+    )
     begun = Progress(Model.first(tiny, 3))
 
     def keep(progress):

@@ -69,6 +69,7 @@ class Trainer:
         self.names = frozenset(name for name, rule in self.rules.items() if rules.learns(rule, shapes[name]))
         self._first = rules.boundary(self.rules, backbone.stages, shapes)
         self.start = 0 if augment.needs_images(phase) else self._first
+        self._running = frozenset((*backbone.stages[self.start :], *(name.partition("/")[0] for name in rules.HEAD)))
         self._optimizer = _optimizer(phase)
         self.devices, self._room = devices.available(), devices.free_memory()
         self._asked: tuple[Any, ...] = ()
@@ -84,24 +85,28 @@ class Trainer:
     def begin(self, model: Model, seed: int) -> State:
         """Return where the phase begins."""
         learning = self._begin_learning(model, seed)
-        return State(learning, self._begin_memory(learning), model.others)
+        return State(learning, self._begin_memory(learning), self.running(model.others))
+
+    def running(self, table: Table) -> Table:
+        """Return the arrays of the stages from `start` on and of the head: a call takes longer with each array."""
+        return {name: leaf for name, leaf in table.items() if name.partition("/")[0] in self._running}
 
     def trained(self, model: Model) -> int:
         """Return how many numbers the phase changes."""
         return sum(leaf.size for leaf in jax.tree.leaves(self._begin_learning(model, 0)))
 
     def frozen(self, model: Model) -> Table:
-        """Return the parameters that stay, on all devices: those that no rule lets learn, and those that a change is
-        added to.
+        """Return the parameters that a step takes and does not change, on all devices: those of running stages that no
+        rule lets learn, and those that a change is added to.
         """
-        values = {
-            name: leaf for name, leaf in model.parameters.items() if name not in self.names or self.rules[name].rank > 0
-        }
-        return self.devices.copy(values)
+        values = self.running(model.parameters)
+        return self.devices.copy(
+            {name: leaf for name, leaf in values.items() if name not in self.names or self.rules[name].rank > 0}
+        )
 
-    def model(self, learning: Learning, frozen: Table, others: Table) -> Model:
-        """Return the model with what was learned."""
-        return Model({**frozen, **merged(learning, frozen)}, others)
+    def model(self, begun: Model, learning: Learning, frozen: Table, others: Table) -> Model:
+        """Return the model that a phase began with, with what was learned."""
+        return Model({**begun.parameters, **frozen, **merged(learning, frozen)}, {**begun.others, **others})
 
     def take_steps(
         self,
@@ -170,7 +175,7 @@ class Trainer:
     def batches(
         self, inputs: Inputs, rows: Array, variant: int | Array, targets: Array, rates: Sequence[np.float32]
     ) -> Batches:
-        """Read what up to `STEPS_AT_ONCE` steps take, and begin to move it to the devices.
+        """Read what up to `STEPS_AT_ONCE` steps take, and begin to move the samples to the devices.
 
         Args:
             inputs: of all samples.
@@ -183,14 +188,13 @@ class Trainer:
         shape = STEPS_AT_ONCE, len(rows) // len(rates)
         rows = np.resize(rows, shape)
         variant = np.resize(variant, shape) if np.ndim(variant) else variant
-        return Batches(
-            self.devices.divide(inputs.take(rows, variant), axis=1),
-            self.devices.divide(targets[rows], axis=1),
-            jnp.asarray(np.resize(np.array(rates, np.float32), STEPS_AT_ONCE)),
-        )
+        # What is small stays an array of NumPy: the call of the program moves it in less time than a call of its own.
+        target: Any = targets[rows] if len(self.devices) == 1 else self.devices.divide(targets[rows], axis=1)
+        rate: Any = np.resize(np.array(rates, np.float32), STEPS_AT_ONCE)
+        return Batches(self.devices.divide(inputs.take(rows, variant), axis=1), target, rate)
 
     def settled(self, model: Model, inputs: Inputs, batches: Array) -> Table:
-        """Return the other arrays with statistics that belong to the weights as they are now.
+        """Return the other arrays of running stages, with statistics that belong to the weights as they are now.
 
         What was moved step by step lags behind them: by Keras's momentum of 0.99, a hundred steps. These are of whole
         batches of the training part under one set of weights ("precise" statistics, arXiv:2105.07576, section 3.1).
@@ -200,7 +204,7 @@ class Trainer:
             inputs: of all samples.
             batches: (steps, batch) int, samples of the training part; the first `STATISTICS` batches count.
         """
-        table = self.devices.copy({**model.parameters, **model.others})
+        table = self.devices.copy(self.running({**model.parameters, **model.others}))
         measured: list[Table] = []
         for x in self._read(inputs, batches[:STATISTICS]):
             measured.append(self.programs.measure(table, x))
@@ -211,11 +215,11 @@ class Trainer:
             if name.endswith("/var"):  # and of the means, between batches
                 means = jnp.stack([statistics[f"{name.removesuffix('var')}mean"] for statistics in measured])
                 settled[name] += means.var(0)
-        return {**model.others, **settled}
+        return {**self.running(model.others), **settled}
 
     def predict(self, model: Model, inputs: Inputs, rows: Array) -> Array:
         """Return log-probabilities of some samples, (k, c) float32."""
-        table = self.devices.copy({**model.parameters, **model.others})
+        table = self.devices.copy(self.running({**model.parameters, **model.others}))
         size = self.predicted_at_once(len(rows))
         filled = np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % size)])
         parts: list[jax.Array] = []

@@ -40,7 +40,7 @@ def _lower(
     like, programs, width = trainer.devices.like, trainer.programs, model.parameters[rules.HEAD[1]].shape
     batch = min(trainer.phase.batch, trained)
     state, frozen = jax.eval_shape(lambda: (trainer.begin(model, 0), trainer.frozen(model)))
-    table = like({**model.parameters, **model.others})
+    table = like(trainer.running({**model.parameters, **model.others}))
 
     def array(shape: tuple[int, ...], dtype: Any = np.float32) -> Any:
         return jax.ShapeDtypeStruct(shape, dtype)

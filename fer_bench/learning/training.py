@@ -94,15 +94,19 @@ class Progress:
                 raise ValueError(f"{name} is {array.shape} {array.dtype}; expected {leaf.shape} {leaf.dtype}")
             return jnp.asarray(array)
 
-        parameters, state, best = jax.tree.map_with_path(restored, begun._changed(trainers))
-        model = replace(self.model, parameters=self.model.parameters | parameters)
+        (parameters, others), state, best = jax.tree.map_with_path(restored, begun._changed(trainers))
+        model = Model(self.model.parameters | parameters, self.model.others | others)
         plain = {**facts, "history": tuple(facts["history"])}
         return replace(begun, **plain, model=model, state=state, best=best)
 
-    def _changed(self, trainers: Sequence[Trainer]) -> tuple[Table, State | None, tuple[Learning, Table] | None]:
-        """Return the arrays that training has changed: parameters, by earlier phases, and what this phase changed."""
-        names = frozenset[str]().union(*(trainer.names for trainer in trainers[: self.phase]))
-        return {name: self.model.parameters[name] for name in names}, self.state, self.best
+    def _changed(
+        self, trainers: Sequence[Trainer]
+    ) -> tuple[tuple[Table, Table], State | None, tuple[Learning, Table] | None]:
+        """Return the arrays that training has changed: the model's, by earlier phases, and what this phase changed."""
+        earlier = trainers[: self.phase]
+        names = frozenset[str]().union(*(trainer.names for trainer in earlier))
+        others = {name: leaf for trainer in earlier for name, leaf in trainer.running(self.model.others).items()}
+        return ({name: self.model.parameters[name] for name in names}, others), self.state, self.best
 
 
 def begin(trainer: Trainer, progress: Progress, seed: int) -> Progress:
@@ -176,7 +180,7 @@ class Training:
         assert now.state is not None
         self._check_learned(now)
         learning, others = now.best if now.best and len(self._valid) else (now.state.learning, now.state.others)
-        model = trainer.model(learning, frozen, others)
+        model = trainer.model(now.model, learning, frozen, others)
         factors = {name: value for name, value in learning.items() if isinstance(value, tuple)}
         seconds = time.perf_counter() - started
         return Progress(model, now.phase + 1, history=now.history, seconds=seconds, factors=factors)
@@ -207,12 +211,12 @@ class Training:
         now = replace(now, epoch=now.epoch + 1, state=state, last=last)
         row = {"phase": phase.name, "epoch": now.epoch, "loss": float(losses.mean())}
         if phase.batch_norm == "train" and (now.epoch == phase.epochs or len(self._valid)):
-            model = trainer.model(state.learning, frozen, state.others)
+            model = trainer.model(now.model, state.learning, frozen, state.others)
             rows = self.order(self._random(now.epoch - 1)).reshape(self._steps, self._batch)
             state = state._replace(others=trainer.settled(model, self._inputs, rows))
             now = replace(now, state=state)
         if len(self._valid):
-            model = trainer.model(state.learning, frozen, state.others)
+            model = trainer.model(now.model, state.learning, frozen, state.others)
             row["valid_loss"] = _loss(trainer.predict(model, self._inputs, self._valid), self._targets[self._valid])
             now = _judged(now, state, row["valid_loss"]) if phase.patience else now
         row["seconds"] = time.perf_counter() - begun

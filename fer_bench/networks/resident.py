@@ -69,9 +69,10 @@ class Resident:
 
     def _read(self, slots: Array) -> None:
         """Keep those of the inputs that are not known yet."""
-        missing = np.unique(slots[~self._known[slots]])
+        missing = slots[~self._known[slots]]
         if not len(missing):
             return
+        missing = np.unique(missing)
         rows, variant = np.divmod(missing, max(1, self._variants))
         # As many as are asked for, so that one program serves every count.
         again = np.arange(len(slots)) % len(missing)
