@@ -11,6 +11,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from hurry import in_a_hurry
 from test_checkpoints import leave
 
 from fer_bench.keeping.checkpoints import Checkpoint
@@ -27,6 +28,7 @@ from fer_bench.tasks.folds import Fold
 FROM_LAST = (Rule(rate=0, stop=-1), Rule(start=-1), Rule(head=True, rate=10))
 EVERYTHING = (Rule(), Rule(head=True))
 HEAD_ONLY = (Rule(rate=0), Rule(head=True))
+hurried = in_a_hurry()
 
 
 class Block(nnx.Module):

@@ -11,6 +11,7 @@ import pytest
 from fer_bench_iresnet.architectures import ARCHITECTURES
 from fer_bench_iresnet.model import convolve
 from half_programs import everything, features_apart, programs, storing
+from hurry import in_a_hurry
 from messages import says
 from pydantic import ValidationError
 from safetensors.numpy import save_file
@@ -28,6 +29,7 @@ from fer_bench.registry import Component, Registry
 
 PLUGIN = Plugin(name="iresnet", distribution="fer-bench-iresnet", version="0")
 GOLDENS = json.loads(GOLDEN.read_text())
+hurried = in_a_hurry()
 
 
 @pytest.fixture

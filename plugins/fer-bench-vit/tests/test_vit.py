@@ -14,6 +14,7 @@ import pytest
 from fer_bench_vit.architectures import ARCHITECTURES
 from fer_bench_vit.positions import resample
 from half_programs import everything, features_apart, programs, storing
+from hurry import in_a_hurry
 from messages import says
 from pydantic import ValidationError
 from safetensors.numpy import save_file
@@ -31,6 +32,7 @@ from fer_bench.registry import Component, Registry
 
 PLUGIN = Plugin(name="vit", distribution="fer-bench-vit", version="0")
 GOLDENS = json.loads(GOLDEN.read_text())
+hurried = in_a_hurry()
 
 
 @pytest.fixture
