@@ -29,7 +29,7 @@ from fer_bench.learning.training import Training
 from fer_bench.networks import devices, resident
 
 LEAST = 0.95
-MOST_US = 1500
+MOST_US = 1000
 """Processor time of a thread a program of four steps; an H100 may take 1,500 to 2,000 for those of a frozen prefix."""
 SAMPLES, FOLDS = 576, 3
 PROGRAMS = SAMPLES * (FOLDS - 1) // FOLDS // 32 // STEPS_AT_ONCE
